@@ -1,0 +1,142 @@
+"""The six replaceable parts of the trainer, and what passes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .episodes import EpisodeBatch, EpisodeSource
+
+Forward = Callable[[Tensor], Tensor]
+"""States (N, 122) to logits (N, 3)."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a rollout leaves for the objective: T steps of N episodes, on the device.
+
+    ``logits``: T tensors (N, 3) that carry gradients; ``actions`` (T, N) int64;
+    ``rewards`` (T, N) float32, in percent of the capital.
+    """
+
+    logits: list[Tensor]
+    actions: Tensor
+    rewards: Tensor
+
+
+class Feed(Protocol):
+    """Hands out training episodes 0, 1, 2, ... in order, ``num_envs`` at a time."""
+
+    def __iter__(self) -> Iterator[EpisodeBatch]: ...
+
+    def close(self) -> None:
+        """Let go of whatever prepares episodes; nothing may be left running."""
+        ...
+
+
+MakeFeed = Callable[[EpisodeSource, int, torch.device], Feed]
+"""(source, num_envs, device) to a feed."""
+
+
+class Rollout(Protocol):
+    """Plays ``num_envs`` episodes with the policy."""
+
+    num_envs: int
+
+    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory: ...
+
+
+WrapForward = Callable[[nn.Module, torch.device], Forward]
+"""(policy, device) to the function that a rollout calls."""
+
+
+class Precision(Protocol):
+    """The arithmetic of the forward pass, and what its gradients need before they are applied."""
+
+    def autocast(self) -> AbstractContextManager[object]: ...
+
+    def backward(self, loss: Tensor) -> None: ...
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None: ...
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None: ...
+
+    def finish_update(self) -> None: ...
+
+
+MakePrecision = Callable[[torch.device], Precision]
+
+Objective = Callable[[Trajectory, float], Tensor]
+"""(trajectory, discount) to the loss: the mean over episodes of -sum_t log pi(a_t|s_t) G_t."""
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """How many backward passes, each of loss / backwards, one optimizer step gathers."""
+
+    backwards: int = 1
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One trainer, as its six replaceable parts. A layer replaces exactly one field."""
+
+    feed: MakeFeed
+    rollout: Rollout
+    forward: WrapForward
+    precision: MakePrecision
+    objective: Objective
+    update: UpdateRule
+
+    @property
+    def episodes_per_update(self) -> int:
+        return self.rollout.num_envs * self.update.backwards
+
+
+class DirectFeed:
+    """Prepares the next episodes when asked for them."""
+
+    def __init__(self, source: EpisodeSource, num_envs: int, device: torch.device):
+        self.source = source
+        self.num_envs = num_envs
+
+    def __iter__(self) -> Iterator[EpisodeBatch]:
+        first = 0
+        while True:
+            yield self.source.prepare_many(range(first, first + self.num_envs))
+            first += self.num_envs
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Float32:
+    """Single precision throughout."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, enabled=False)
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients are not scaled."""
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.step()
+
+    def finish_update(self) -> None:
+        """Nothing to adapt."""
+
+
+def policy_as_it_is(policy: nn.Module, device: torch.device) -> Forward:
+    """The policy itself."""
+    return policy

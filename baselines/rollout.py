@@ -1,0 +1,41 @@
+"""The plain rollout: one environment, one sample per step."""
+
+from __future__ import annotations
+
+import torch
+
+from .environment import TradingEnv
+from .episodes import EpisodeBatch
+from .parts import Forward, Trajectory
+
+
+class SingleRollout:
+    """Plays one episode in a Gymnasium environment.
+
+    An action is ``argmax(logits + Gumbel noise)``, which has the policy's distribution
+    (the Gumbel-max trick; Maddison, Tarlow & Minka, "A* Sampling", 2014, section 2).
+    """
+
+    num_envs = 1
+
+    def __init__(self) -> None:
+        self.env = TradingEnv()
+
+    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
+        noise = batch.noise.to(device)
+        logits, actions, rewards = [], [], []
+        state, _ = self.env.reset(options={"episode": batch})
+        done = False
+        while not done:
+            step_logits = forward(torch.from_numpy(state).unsqueeze(0).to(device)).float()
+            action = int((step_logits.detach() + noise[len(actions)]).argmax())
+            state, reward, terminated, truncated, _ = self.env.step(action)
+            logits.append(step_logits)
+            actions.append(action)
+            rewards.append(reward)
+            done = terminated or truncated
+        return Trajectory(
+            logits=logits,
+            actions=torch.tensor(actions, device=device).unsqueeze(1),
+            rewards=torch.tensor(rewards, dtype=torch.float32, device=device).unsqueeze(1),
+        )

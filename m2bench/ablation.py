@@ -1,0 +1,160 @@
+"""The main job: plan, run, store, report."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .errors import UserError
+from .plan import choose_combinations, estimate_s, make_trials
+from .report import show_report, write_report
+from .runner import Launcher, describe, run_trials, trial_executor
+from .spec import BASELINE, RunSpec, TrialSpec, combination_name
+from .store import RunRecord, Store, StoredTrial
+
+# Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
+SAME_ON_RESUME = (
+    ("machine", "chip"),
+    ("machine", "logical_cores"),
+    ("machine", "python"),
+    ("device", "device"),
+    ("device", "torch"),
+    ("device", "torch_threads"),
+    ("workload", "market"),
+)
+
+
+def stored_spec(folder: Path) -> RunSpec:
+    """What the run in ``folder`` was asked to do; UserError when there is no run."""
+    with Store.open(folder) as store:
+        return store.record().spec
+
+
+def show_plan(spec: RunSpec, begun: Path | None, console: Console) -> None:
+    """Print what a run would do, and roughly how long it would take."""
+    combinations = choose_combinations(spec.layers, spec.design)
+    done: set[str] = set()
+    if begun is not None:
+        with Store.open(begun) as store:
+            done = {trial.spec.key for trial in store.trials()}
+    trials = make_trials(spec)
+    console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
+    console.print(
+        f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
+        f"{len(trials)} trials, {len(done)} done, {len(trials) - len(done)} to run",
+        highlight=False,
+    )
+    for block in range(1, spec.blocks + 1):
+        console.print(f"Block {block}:", highlight=False)
+        for trial in trials:
+            if trial.block == block and trial.key not in done:
+                console.print(f"  {combination_name(trial.layers)}", highlight=False)
+    share = 1 - len(done) / len(trials)
+    minutes = estimate_s(spec, compiles="compile" in spec.layers) * share / 60
+    console.print(f"Roughly {minutes:.0f} minutes on two cores; nothing was run.", highlight=False)
+
+
+def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
+    """Run what is missing of the run in ``folder``, then write and show its report.
+
+    Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
+    """
+    _prepare_folder(folder, resuming)
+    work = folder / "work"
+    with Launcher(work, folder / "logs" / "launcher.log") as launcher:
+        with console.status("examining this machine and preparing the market"):
+            description = describe(launcher, spec.workload, folder / "logs")
+        with _open_store(spec, folder, resuming, description) as store:
+            done = {trial.spec.key for trial in store.trials()}
+            missing = [trial for trial in make_trials(spec) if trial.key not in done]
+            unsupported = {
+                layer["name"]: layer["unsupported"] for layer in description["layers"] if layer["unsupported"]
+            }
+            with _Watch(console, len(missing) + len(done), len(done)) as watch:
+                run_trials(missing, unsupported, store, trial_executor(launcher, spec), watch.begins, watch.ended)
+            summary = write_report(store)
+    shutil.rmtree(work, ignore_errors=True)
+    show_report(summary, folder, console)
+
+
+def _prepare_folder(folder: Path, resuming: bool) -> None:
+    if not resuming and folder.exists() and any(folder.iterdir()):
+        raise UserError(
+            f"{folder} is not empty.",
+            f"Continue a run with: m2bench ablate --resume {folder}, or choose another folder with --out.",
+        )
+    try:
+        for name in ("logs", "work"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
+        ) from error
+
+
+def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
+    if not resuming:
+        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return Store.create(folder, RunRecord(spec, started, description))
+    store = Store.open(folder)
+    before = store.record().description
+    for group, fact in SAME_ON_RESUME:
+        was, now = before[group][fact], description[group][fact]
+        if was != now:
+            store.__exit__()
+            raise UserError(
+                f"{folder} was begun with {group} {fact} {was}, and now it is {now}.",
+                "Trials of both would not be comparable: begin a new run.",
+            )
+    return store
+
+
+class _Watch:
+    """Shows how far the run is; silent when nobody watches."""
+
+    def __init__(self, console: Console, total: int, done: int):
+        self._baseline: dict[int, float] = {}
+        self._best = (0.0, "")
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[best]}"),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=3600.0,
+        )
+        self._task = self._progress.add_task("", total=total, completed=done, best="")
+
+    def __enter__(self) -> _Watch:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def begins(self, trial: TrialSpec) -> None:
+        self._progress.update(self._task, description=escape(combination_name(trial.layers)))
+
+    def ended(self, trial: StoredTrial) -> None:
+        if trial.status == "ok":
+            speed = trial.result["episodes_per_min"]
+            if trial.spec.layers == BASELINE:
+                self._baseline.setdefault(trial.spec.block, speed)
+            elif trial.spec.block in self._baseline:
+                ratio = speed / self._baseline[trial.spec.block]
+                self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
+        else:
+            reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
+            self._progress.console.print(reason, highlight=False)
+        best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
+        self._progress.update(self._task, advance=1, best=escape(best))

@@ -1,0 +1,169 @@
+"""From trials to figures: a median per combination, ratios to the block's own baseline.
+
+Pure: takes stored trials, gives the document that is written as ``summary.json``. Figures that need
+more than these simple estimates are None, never invented.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from statistics import geometric_mean, mean, median
+from typing import Any
+
+from .plan import choose_combinations, make_trials
+from .spec import BASELINE, Layers
+from .store import RunRecord, StoredTrial
+
+SUMMARY_SCHEMA = 1
+# The worst status among a combination's trials is the combination's.
+SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
+
+
+def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[str, Any]:
+    """The summary document of a run, finished or not."""
+    spec, description = record.spec, record.description
+    by_layers: dict[Layers, list[StoredTrial]] = defaultdict(list)
+    for trial in trials:
+        by_layers[trial.spec.layers].append(trial)
+    baselines = _block_baselines(by_layers[BASELINE])
+    combinations = [
+        _summarize_combination(layers, by_layers[layers], baselines)
+        for layers in choose_combinations(spec.layers, spec.design)
+    ]
+    speedups = {tuple(c["layers"]): c["speedup"] for c in combinations}
+    rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok"]
+    best = max(rated, key=lambda c: float(c["speedup"]), default=None)
+    return {
+        "schema": SUMMARY_SCHEMA,
+        "run": run,
+        "started": record.started,
+        "trials_done": len(trials),
+        "trials_planned": len(make_trials(spec)),
+        "device": description["device"]["device"],
+        "machine": {**description["machine"], **description["device"]},
+        "workload": {**description["workload"], "spec": spec.to_json()},
+        "noise": {"aa_ratio": _aa_ratio(by_layers[BASELINE]), "aa_ci": None, "min_detectable": None},
+        "combinations": combinations,
+        "layers": [_summarize_layer(layer, spec.layers, speedups) for layer in _taking_part(description, spec.layers)],
+        "interactions": None,
+        "total_speedup": speedups.get(spec.layers),
+        "best": best,
+        "recommended": None,
+    }
+
+
+def _taking_part(description: dict[str, Any], layers: Layers) -> list[dict[str, Any]]:
+    return [layer for layer in description["layers"] if layer["name"] in layers]
+
+
+def _block_baselines(trials: Iterable[StoredTrial]) -> dict[int, float]:
+    """Episodes per minute of each block's baseline: the geometric mean of its first and last."""
+    speeds: dict[int, list[float]] = defaultdict(list)
+    for trial in trials:
+        if trial.status == "ok":
+            speeds[trial.spec.block].append(trial.result["episodes_per_min"])
+    return {block: geometric_mean(values) for block, values in speeds.items()}
+
+
+def _aa_ratio(trials: Iterable[StoredTrial]) -> float | None:
+    """Last over first baseline of a block, median over blocks: what identical trials differ by."""
+    ends: dict[int, dict[str, float]] = defaultdict(dict)
+    for trial in trials:
+        if trial.status == "ok":
+            ends[trial.spec.block][trial.spec.key.split(".")[1]] = trial.result["episodes_per_min"]
+    ratios = [pair["last"] / pair["first"] for pair in ends.values() if len(pair) == 2]
+    return median(ratios) if ratios else None
+
+
+def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines: dict[int, float]) -> dict[str, Any]:
+    status, reason = _worst(trials)
+    good = [trial for trial in trials if trial.status == "ok"]
+    results = [trial.result for trial in good]
+    ratios = [t.result["episodes_per_min"] / baselines[t.spec.block] for t in good if t.spec.block in baselines]
+    speed = _over(median, (r["episodes_per_min"] for r in results))
+    return {
+        "layers": list(layers),
+        "status": status,
+        "reason": reason,
+        "trials": len(trials),
+        "trials_ok": len(good),
+        "episodes_per_min": speed,
+        "episodes_per_min_ci": None,
+        "speedup": _over(median, ratios),
+        "speedup_ci": None,
+        "ms_per_episode": None if speed is None else 60_000 / speed,
+        "env_steps_per_s": _over(median, (r["env_steps_per_s"] for r in results)),
+        "setup_s": _over(median, (r["setup_s"] for r in results)),
+        "compile_s": _over(median, (r["compile_s"] for r in results if _cache(r) == "warm")),
+        "compile_cold_s": _over(max, (r["compile_s"] for r in results if _cache(r) == "cold")),
+        "peak_memory_mb": _over(median, (_peak_memory_mb(r) for r in results)),
+        "utilization": None,
+        "mfu": None,
+        "dispatches_per_episode": None,
+        "syncs_per_episode": None,
+        "operators_per_episode": _over(median, (r["profile"]["operators_per_episode"] for r in results)),
+        "phase_ms_per_episode": _phases(results),
+        "eval_return": _over(mean, (r["eval_return"] for r in results)),
+        "time_to_target_s": None,
+        "numerics": None,
+        "learning": None,
+    }
+
+
+def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
+    """Status and reason of the worst trial; None for a combination that was not reached."""
+    if not trials:
+        return None, "not run yet"
+    worst = max(trials, key=lambda trial: SEVERITY.index(trial.status))
+    log = f" (log: {worst.log})" if worst.status == "failed" else ""
+    return worst.status, None if worst.reason is None else worst.reason + log
+
+
+def _cache(result: dict[str, Any]) -> str | None:
+    """ "cold" or "warm" where something was compiled, else None."""
+    caches = [proof["evidence"].get("cache") for proof in result["proofs"].values()]
+    return next((cache for cache in caches if cache is not None), None)
+
+
+def _peak_memory_mb(result: dict[str, Any]) -> float:
+    """The device allocator's peak where there is one, else this process's on the host."""
+    peak: dict[str, float | None] = result["peak_memory_mb"]
+    device, host = peak["device"], peak["host"]
+    assert host is not None
+    return host if device is None else device
+
+
+def _phases(results: list[dict[str, Any]]) -> dict[str, float] | None:
+    if not results:
+        return None
+    phases = [result["profile"]["phase_ms_per_episode"] for result in results]
+    return {name: median(phase[name] for phase in phases) for name in phases[0]}
+
+
+def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return estimate(listed) if listed else None
+
+
+def _summarize_layer(layer: dict[str, Any], taking_part: Layers, speedups: dict[Layers, Any]) -> dict[str, Any]:
+    name = layer["name"]
+    without = tuple(other for other in taking_part if other != name)
+    total, rest = speedups.get(taking_part), speedups.get(without)
+    return {
+        "name": name,
+        "part": layer["part"],
+        "difficulty": layer["claim"]["difficulty"],
+        "priority": layer["claim"]["priority"],
+        "claim": [layer["claim"]["low"], layer["claim"]["high"]],
+        "claim_text": layer["claim"]["text"],
+        "alone": speedups.get((name,)),
+        "last": total / rest if total and rest else None,
+        "main_effect": None,
+        "shapley": None,
+        "shapley_ci": None,
+        "share": None,
+        "verdict": "unsupported" if layer["unsupported"] else None,
+        "reason": layer["unsupported"],
+        "learning": None,
+    }

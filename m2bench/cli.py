@@ -1,0 +1,348 @@
+"""The command line. Options become one specification here; nothing behind it sees raw arguments."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import traceback
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import UserError
+from .optimizations import LAYERS
+from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec, combination_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+POLICIES = ("default", "deep")
+INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
+
+app = typer.Typer(
+    help="Which optimizations of a PyTorch reinforcement-learning trainer pay, on the machine in front of you.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_debug = False
+
+
+def _set_debug(value: bool) -> None:
+    global _debug
+    _debug = _debug or value
+
+
+Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]
+Device = Annotated[str, typer.Option(help=f"Device to train on: {', '.join(DEVICES)}.")]
+Data = Annotated[str, typer.Option(help="Market: synthetic, eurusd-1h, or a CSV or Parquet file of candles.")]
+NumEnvs = Annotated[int | None, typer.Option(help="Episodes at once in the layer batching.  [default: 32]")]
+EpisodeLength = Annotated[int, typer.Option(help="Decisions per episode.")]
+Policy = Annotated[str, typer.Option(help=f"Size of the policy network: {', '.join(POLICIES)}.")]
+CompileBackend = Annotated[
+    str | None, typer.Option(help="Backend of torch.compile.  [default: inductor; aot_eager on mps]")
+]
+Seed = Annotated[int, typer.Option(help="Seed of weights, episodes and order.")]
+Workload = Annotated[str, typer.Option(hidden=True, help="Python module that builds the system under test.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Entry point: runs the command line and turns errors into one message and an exit code."""
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error))
+    except Exception as error:  # noqa: BLE001 (the outermost edge: nothing may reach the user as a traceback)
+        _fail(f"{type(error).__name__}: {error}. This is a fault of m2bench; run again with --debug to see where.")
+
+
+def _fail(message: str) -> None:
+    if _debug:
+        traceback.print_exc()
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(1)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"m2bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Holds the options of the program itself."""
+
+
+@app.command()
+def ablate(
+    all_combinations: Annotated[
+        bool, typer.Option("--all", help="Every combination: the same as --design full.")
+    ] = False,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated: single, leave-one-out, stack, quarter, half, full.  "
+            "[default: single,leave-one-out,stack]"
+        ),
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers taking part, comma-separated.  [default: all six]")] = None,
+    blocks: Annotated[
+        int | None, typer.Option(help="Rounds of all combinations.  [default: 3; 1 with --quick]")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One block of short trials: a first look, not a verdict.")
+    ] = False,
+    device: Device = "auto",
+    data: Data = "synthetic",
+    num_envs: NumEnvs = None,
+    episode_length: EpisodeLength = 128,
+    policy: Policy = "default",
+    compile_backend: CompileBackend = None,
+    seed: Seed = 0,
+    trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: reports/<time>]")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and a time estimate; run nothing.")
+    ] = False,
+    workload: Workload = WorkloadSpec.module,
+    debug: Debug = False,
+) -> None:
+    """Train the system under the combinations of its layers and print what each layer is worth."""
+    from . import ablation
+
+    if resume is not None:
+        _refuse_beside_resume()
+        spec, folder = ablation.stored_spec(resume), resume
+    else:
+        spec = _run_spec(
+            all_combinations, design, layers, blocks, quick, trial_timeout, seed,
+            _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, layers),
+        )  # fmt: skip
+        folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    console = _console()
+    if dry_run:
+        ablation.show_plan(spec, folder if resume else None, console)
+        return
+    try:
+        ablation.run(spec, folder, resume is not None, console)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; continue with: m2bench ablate --resume {folder}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _refuse_beside_resume() -> None:
+    """A resumed run does what it was begun with; any option that says otherwise is an error."""
+    import click
+
+    context = click.get_current_context()
+    allowed = {"resume", "dry_run", "debug"}
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in allowed
+        and parameter.name is not None
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UserError(
+            f"--resume continues a run with the options it was begun with, and cannot take {', '.join(given)}.",
+            "Leave them out, or begin a new run without --resume.",
+        )
+
+
+def _run_spec(
+    all_combinations: bool,
+    design: str | None,
+    layers: str | None,
+    blocks: int | None,
+    quick: bool,
+    trial_timeout_s: float,
+    seed: int,
+    workload: WorkloadSpec,
+) -> RunSpec:
+    from .plan import DEFAULT_DESIGN, DESIGNS, choose_combinations
+
+    if all_combinations and design is not None:
+        raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
+    names = ("full",) if all_combinations else DEFAULT_DESIGN
+    if design is not None:
+        names = _names(design, tuple(DESIGNS), "design")
+    _at_least("--seed", seed, 0)
+    _at_least("--trial-timeout", trial_timeout_s, 1)
+    spec = RunSpec(
+        layers=_layers(layers) if layers is not None else tuple(LAYERS),
+        design=names,
+        blocks=_at_least("--blocks", blocks if blocks is not None else 1 if quick else 3, 1),
+        seed=seed,
+        workload=workload,
+        window=QUICK if quick else WindowSpec(),
+        trial_timeout_s=trial_timeout_s,
+    )
+    choose_combinations(spec.layers, spec.design)  # refuses a design that these layers do not have
+    return spec
+
+
+def _workload_spec(
+    device: str,
+    data: str,
+    num_envs: int | None,
+    episode_length: int,
+    policy: str,
+    compile_backend: str | None,
+    module: str,
+    layers: str | None,
+) -> WorkloadSpec:
+    taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
+    for option, value, layer in (
+        ("--num-envs", num_envs, "batching"),
+        ("--compile-backend", compile_backend, "compile"),
+    ):
+        if value is not None and layer not in taking_part:
+            raise UserError(f"{option} has no effect without the layer {layer}.", f"Add {layer}, or leave it out.")
+    spec = WorkloadSpec(
+        device=_one_of("--device", device, DEVICES),
+        data=data,
+        episode_length=_at_least("--episode-length", episode_length, 2),
+        policy=_one_of("--policy", policy, POLICIES),
+        compile_backend=compile_backend,
+        module=module,
+    )
+    return spec if num_envs is None else replace(spec, num_envs=_at_least("--num-envs", num_envs, 2))
+
+
+def _layers(text: str) -> Layers:
+    """Layers in the registry's order, whatever order they are named in."""
+    named = _names(text, tuple(LAYERS), "layer")
+    return tuple(layer for layer in LAYERS if layer in named)
+
+
+def _names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        wrong = f"unknown {kind} {', '.join(map(repr, unknown))}." if unknown else f"no {kind} was named."
+        raise UserError(wrong, f"There are: {', '.join(known)}.")
+    return names
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UserError(f"{option} {value!r} is not known.", f"Use one of: {', '.join(known)}.")
+    return value
+
+
+def _at_least(option: str, value: Any, least: int) -> Any:
+    if not value >= least:
+        raise UserError(f"{option} must be at least {least}, and {value:g} was given.")
+    return value
+
+
+@app.command()
+def train(
+    with_layers: Annotated[str | None, typer.Option("--with", help="Layers to switch on, comma-separated.")] = None,
+    episodes: Annotated[int, typer.Option(help="Episodes to learn from.")] = 1000,
+    device: Device = "auto",
+    data: Data = "synthetic",
+    num_envs: NumEnvs = None,
+    episode_length: EpisodeLength = 128,
+    policy: Policy = "default",
+    compile_backend: CompileBackend = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: reports/train-<time>]")] = None,
+    workload: Workload = WorkloadSpec.module,
+    debug: Debug = False,
+) -> None:
+    """Train one combination, show its learning curve, and save a checkpoint."""
+    from . import train_command
+
+    layers = _layers(with_layers) if with_layers is not None else ()
+    spec = _workload_spec(
+        device, data, num_envs, episode_length, policy, compile_backend, workload, combination_name(layers).replace("+", ",")
+        if layers else "",
+    )  # fmt: skip
+    _at_least("--episodes", episodes, 1)
+    _at_least("--seed", seed, 0)
+    folder = out or Path("reports") / datetime.now().strftime("train-%Y-%m-%d-%H%M%S")
+    try:
+        train_command.run(spec, layers, episodes, seed, folder, _console())
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was saved", err=True)
+        sys.exit(INTERRUPTED)
+
+
+@app.command("layers")
+def show_layers(
+    device: Device = "auto", compile_backend: CompileBackend = None, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """List the layers, what is claimed for them, and whether this machine can run them."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .runner import Launcher, describe
+
+    spec = WorkloadSpec(device=_one_of("--device", device, DEVICES), compile_backend=compile_backend)
+    with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
+        work = Path(folder)
+        with Launcher(work, work / "launcher.log") as launcher:
+            description = describe(launcher, spec, work)
+    if as_json:
+        typer.echo(json.dumps({"device": description["device"], "layers": description["layers"]}, indent=1))
+        return
+    name = description["device"]["device"]
+    table = Table(title=f"Layers on {name}", title_justify="left", header_style="bold")
+    for column in ("layer", "replaces", "does", "claimed", "difficulty", "priority", "here"):
+        table.add_column(column, overflow="fold")
+    for layer in description["layers"]:
+        claim = layer["claim"]
+        here = "runs" if layer["unsupported"] is None else f"cannot run: {layer['unsupported']}"
+        cells = (
+            layer["name"],
+            layer["part"],
+            layer["summary"],
+            claim["text"],
+            claim["difficulty"],
+            claim["priority"],
+            here,
+        )
+        table.add_row(*map(escape, cells))
+    _console().print(table)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")], debug: Debug = False
+) -> None:
+    """Rebuild the report of a run from its results."""
+    from .report import show_report, write_report
+    from .store import Store
+
+    with Store.open(folder) as store:
+        summary = write_report(store)
+    show_report(summary, folder, _console())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # A pipe has no width; wide enough that a row of a table stays a line.
+    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140))
+
+
+if __name__ == "__main__":
+    main()

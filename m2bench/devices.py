@@ -1,0 +1,200 @@
+"""Everything that depends on the device. Nothing else asks which device this is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import UserError
+
+PREFERENCE = ("mps", "cuda", "cpu")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called ``name``, or for ``auto`` the first of mps, cuda, cpu that is there.
+
+    Raises UserError when the named device is not there.
+    """
+    there = [device for device in PREFERENCE if _is_available(device)]
+    if name == "auto":
+        return torch.device(there[0])
+    if name not in there:
+        raise UserError(
+            f"device {name!r} is not available: {_why_absent(name)}",
+            f"Use --device {' or '.join(there)}, or --device auto.",
+        )
+    return torch.device(name)
+
+
+def _is_available(name: str) -> bool:
+    if name == "mps":
+        return torch.backends.mps.is_available()
+    return name == "cpu" or torch.cuda.is_available()
+
+
+def _why_absent(name: str) -> str:
+    if name == "mps":
+        if not torch.backends.mps.is_built():
+            return f"this build of torch ({torch.__version__}) has no MPS; it needs an Apple-silicon Mac with macOS 14"
+        return "torch has MPS, but macOS offers no usable GPU (macOS 14 or newer on Apple silicon is needed)"
+    if torch.version.cuda is None:
+        return f"this build of torch ({torch.__version__}) has no CUDA"
+    return "torch has CUDA, but finds no usable NVIDIA GPU or driver"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until everything submitted to the device is done."""
+    if device.type == "mps":
+        torch.mps.synchronize()
+    elif device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device; without waiting only where that is safe.
+
+    An asynchronous copy to MPS can read memory that has been freed (pytorch/pytorch#139550),
+    and on CUDA it needs a page-locked source.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda" and tensor.is_pinned())
+
+
+def honours_pinning(device: torch.device) -> bool:
+    """Whether page-locked host memory is of any use: on CUDA alone. torch switches it off on MPS."""
+    return device.type == "cuda"
+
+
+def worker_start_method(device: torch.device) -> str:
+    """How data-loading processes are started: forked on Linux, as torch does, spawned elsewhere.
+
+    A process that has used MPS must not fork.
+    """
+    return "fork" if sys.platform == "linux" and device.type != "mps" else "spawn"
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on the CPU; float16 elsewhere (the M2 emulates bfloat16)."""
+    return torch.bfloat16 if device.type == "cpu" else torch.float16
+
+
+def why_no_autocast(device: torch.device) -> str | None:
+    """Why mixed precision with fused Adam cannot run here, or None.
+
+    On MPS, fused Adam ignored the gradient scaler's skipped steps before torch 2.13
+    (pytorch/pytorch#186360).
+    """
+    if device.type == "mps" and torch_version() < (2, 13):
+        return f"float16 with fused Adam on MPS needs torch 2.13 or newer, this is {torch.__version__}"
+    return None
+
+
+def compile_backend(device: torch.device) -> str:
+    """Backend of torch.compile: inductor; on MPS aot_eager, as the claim has it."""
+    return "aot_eager" if device.type == "mps" else "inductor"
+
+
+def compiler_threads(device: torch.device) -> int:
+    """Threads that compile at once: C++ kernels by threads of ours, which wait when there is nothing to compile.
+
+    Triton's would be processes, which outlive their work and would disturb the timed window.
+    """
+    return (os.cpu_count() or 1) if device.type == "cpu" else 1
+
+
+def probe_compiler() -> None:
+    """Let inductor find out about this CPU's vector instructions, once for all processes forked from this one."""
+    from torch._inductor.cpu_vec_isa import valid_vec_isa_list
+
+    if _why_no_cpp_compiler() is None:
+        valid_vec_isa_list()
+
+
+def why_no_compile(device: torch.device, backend: str) -> str | None:
+    """Why torch.compile cannot run here, or None."""
+    if backend != "inductor":
+        return None
+    if device.type == "mps":
+        if torch_version() < (2, 13):
+            return f"compiled LayerNorm is wrong on MPS before torch 2.13, this is {torch.__version__}"
+        return None
+    if device.type == "cuda" and shutil.which("cc") is None and shutil.which("gcc") is None:
+        return "inductor needs a C compiler for Triton's launchers, and none is on the PATH"
+    if device.type == "cpu":
+        return _why_no_cpp_compiler()
+    return None
+
+
+def _why_no_cpp_compiler() -> str | None:
+    """Asks inductor itself, so that the answer is the one it will act on."""
+    from torch._inductor import exc
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        compiler = get_cpp_compiler()
+    except (exc.InvalidCxxCompiler, RuntimeError) as error:
+        return f"inductor needs a C++ compiler and found none that works ({str(error).splitlines()[0]})"
+    if shutil.which(compiler) is None:
+        return f"inductor needs a C++ compiler, and {compiler!r} is not on the PATH"
+    return None
+
+
+def torch_version() -> tuple[int, int]:
+    """Major and minor version of torch."""
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif device.type == "mps" and torch_version() >= (2, 13):
+        torch.accelerator.reset_peak_memory_stats()
+
+
+def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
+    """Peak memory in MB (10^6 bytes) of the device's allocator since the reset, and of this process on the host.
+
+    The device figure is None on the CPU, and on MPS before torch 2.13, which cannot tell it.
+    """
+    device_mb = None
+    if device.type == "cuda":
+        device_mb = torch.cuda.max_memory_allocated(device) / 1e6
+    elif device.type == "mps" and torch_version() >= (2, 13):
+        device_mb = torch.accelerator.max_memory_allocated() / 1e6
+    # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
+    unit = 1 if sys.platform == "darwin" else 1024
+    return device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def describe_device(device: torch.device) -> dict[str, Any]:
+    """What the device is and which torch drives it."""
+    facts: dict[str, Any] = {
+        "device": device.type,
+        "torch": torch.__version__,
+        "torch_git": torch.version.git_version,
+        "torch_threads": torch.get_num_threads(),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {
+            "device_name": properties.name,
+            "device_memory_mb": properties.total_memory / 1e6,
+            "cuda": torch.version.cuda,
+            "compute_capability": f"{properties.major}.{properties.minor}",
+        }
+    elif device.type == "mps":
+        facts |= {"device_name": torch.backends.mps.get_name(), "device_cores": torch.backends.mps.get_core_count()}
+    else:
+        facts |= {"device_name": platform.processor() or platform.machine(), "cpu_capability": _cpu_capability()}
+    return facts
+
+
+def _cpu_capability() -> str:
+    return torch.backends.cpu.get_cpu_capability()

@@ -1,0 +1,10 @@
+"""The one kind of error that a user can cause."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can put right: what is wrong (and where), and what to do next."""
+
+    def __init__(self, problem: str, advice: str = ""):
+        super().__init__(f"{problem} {advice}".strip())

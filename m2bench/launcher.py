@@ -1,0 +1,172 @@
+"""The process between the parent and its workers: starts one at a time, and never leaves one behind.
+
+Run as ``python -P -m m2bench.launcher``. The parent writes one JSON request a line to its input; it
+answers with one JSON event a line. Events: ``ready`` once, then per request whatever the worker sends
+(``progress``, ``result``) and ``exit`` with its exit code when the worker and all it started are gone.
+A line ``{"kill": true}`` ends the worker under way; the end of the input (the parent has gone,
+however it went) ends the worker and the launcher.
+
+On Linux a worker is forked from this process, which has imported torch and the compiler but used
+neither; elsewhere it is a fresh interpreter. See docs/decisions/002-forked-workers.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+CAN_FORK = sys.platform == "linux"
+PR_SET_PDEATHSIG = 1
+Event = dict[str, Any]
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    events = os.dup(1)
+    os.dup2(2, 1)  # nothing that an import prints may land among the events
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _send(events, {"event": "ready", "preload_s": _preload() if CAN_FORK else {}})
+    requests = Lines(0)
+    while (request := requests.next()) is not None:
+        if "kill" in request:
+            continue  # the worker it was meant for has just ended by itself
+        worker = _fork(request, events, wake_read) if CAN_FORK else _spawn(request, events)
+        code = _wait(worker, requests, wake_read)
+        if code is None:
+            return
+        _send(events, {"event": "exit", "code": code})
+
+
+class Lines:
+    """JSON lines read from a file descriptor without losing what lies beyond the first."""
+
+    def __init__(self, fd: int):
+        self.fd = fd
+        self._buffer = b""
+        self.ended = False
+
+    def read(self) -> None:
+        """Read what is there; blocks when nothing is."""
+        chunk = os.read(self.fd, 1 << 16)
+        self._buffer += chunk
+        self.ended = not chunk
+
+    def take(self) -> Event | None:
+        """A line that has been read, or None."""
+        line, newline, rest = self._buffer.partition(b"\n")
+        if not newline:
+            return None
+        self._buffer = rest
+        document: Event = json.loads(line)
+        return document
+
+    def next(self) -> Event | None:
+        """The next line, waiting for it; None at the end."""
+        while (line := self.take()) is None and not self.ended:
+            self.read()
+        return line
+
+
+def _preload() -> dict[str, float]:
+    """Import what workers need, so that each starts with it; seconds spent on each step."""
+    marks = [time.perf_counter()]
+    from . import worker
+
+    marks.append(time.perf_counter())
+    worker.import_compiler()
+    marks.append(time.perf_counter())
+    worker.probe_compiler()
+    marks.append(time.perf_counter())
+    return dict(zip(("torch", "compiler_import", "compiler_probe"), map(float.__sub__, marks[1:], marks), strict=False))
+
+
+def _fork(request: Event, events: int, wake_read: int) -> int:
+    """Start a worker as a copy of this process; its process id."""
+    launcher = os.getpid()
+    worker = os.fork()
+    if worker:
+        return worker
+    code = 1
+    try:
+        _isolate(request["log"], wake_read, launcher)
+        from .worker import run
+
+        code = run(request, lambda event: _send(events, event))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _isolate(log: str, wake_read: int, launcher: int) -> None:
+    """Give the worker its own process group and log, and let it die with the launcher."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.close(wake_read)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:
+        os._exit(1)  # the launcher died before the line above
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+
+
+def _spawn(request: Event, events: int) -> int:
+    """Start a worker as a fresh interpreter; its process id."""
+    command = [sys.executable, "-P", "-m", "m2bench.worker", json.dumps(request), str(events)]
+    with open(request["log"], "ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(events,), start_new_session=True
+        )
+    process.returncode = 0  # it is waited for here, not by subprocess
+    return process.pid
+
+
+def _wait(worker: int, requests: Lines, wake_read: int) -> int | None:
+    """Wait for the worker's end; its exit code (negative: the signal), or None when the parent has gone."""
+    while True:
+        finished, status = os.waitpid(worker, os.WNOHANG)
+        if finished:
+            _kill_group(worker)  # whatever it left running
+            return os.waitstatus_to_exitcode(status)
+        ready, _, _ = select.select([requests.fd, wake_read], [], [])
+        if wake_read in ready:
+            os.read(wake_read, 512)
+        if requests.fd in ready:
+            requests.read()
+            if requests.ended or requests.take() is not None:
+                _kill_group(worker)
+            if requests.ended:
+                os.waitpid(worker, 0)
+                return None
+
+
+def _kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+        return
+
+
+def _send(fd: int, event: Event) -> None:
+    data = json.dumps(event).encode() + b"\n"
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What machine this is: everything beside the device that decides how fast it computes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Variables that change how torch computes; those that are set are recorded.
+RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Chip, cores, memory, system, power source, Python and the environment variables that matter."""
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    return {
+        "chip": _chip(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "memory_mb": psutil.virtual_memory().total / 1e6,
+        "system": f"{platform.system()} {platform.release()}",
+        "macos": platform.mac_ver()[0] or None,
+        "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
+        "python": platform.python_version(),
+        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(RELEVANT)},
+    }
+
+
+def _chip() -> str:
+    if sys.platform == "darwin":
+        answer = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        return answer.stdout.strip() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

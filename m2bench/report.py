@@ -1,0 +1,162 @@
+"""Writes what a run found: summary.json, impact.csv, report.md, and the tables in the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from .analysis import summarize
+from .errors import UserError
+from .store import Store
+from .tables import Table, combinations_table, digits, impact_table, phases_table, times
+
+
+def write_report(store: Store) -> dict[str, Any]:
+    """Write all files of the report from the stored trials alone; returns the summary.
+
+    Raises UserError when a file cannot be written.
+    """
+    summary = summarize(store.folder.resolve().name, store.record(), store.trials())
+    _write(store.folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    _write(store.folder / "impact.csv", _impact_csv(summary))
+    _write(store.folder / "report.md", _markdown(summary))
+    return summary
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error.strerror}.", "Make room or give yourself access.") from error
+
+
+def _impact_csv(summary: dict[str, Any]) -> str:
+    columns = [
+        "layer", "part", "difficulty", "priority", "claim_low", "claim_high", "alone", "last", "main_effect",
+        "shapley", "shapley_ci_low", "shapley_ci_high", "share", "verdict", "learning",
+    ]  # fmt: skip
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for layer in summary["layers"]:
+        claim, interval = layer["claim"], layer["shapley_ci"] or (None, None)
+        row = {**layer, "layer": layer["name"], "claim_low": claim[0], "claim_high": claim[1]}
+        row |= {"shapley_ci_low": interval[0], "shapley_ci_high": interval[1]}
+        writer.writerow([row[column] for column in columns])
+    return out.getvalue()
+
+
+def report_tables(summary: dict[str, Any]) -> list[Table]:
+    """The tables in the order in which they are shown."""
+    phases = phases_table(summary)
+    return [combinations_table(summary), *([phases] if phases else []), impact_table(summary)]
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """One sentence with the main result."""
+    best = summary["best"]
+    if best is None:
+        return "No combination has a figure yet."
+    return (
+        f"On this {summary['device']} device the best combination, {'+'.join(best['layers']) or 'the baseline'}, "
+        f"trains {times(best['speedup'])} as fast as the baseline ({digits(best['episodes_per_min'])} episodes/min)."
+    )
+
+
+def remarks(summary: dict[str, Any]) -> list[str]:
+    """What a reader must know to weigh the figures."""
+    spec = summary["workload"]["spec"]
+    notes = [
+        f"{summary['trials_done']} of {summary['trials_planned']} trials done; "
+        f"medians over {spec['blocks']} block{'s' if spec['blocks'] > 1 else ''}, without intervals."
+    ]
+    ratio = summary["noise"]["aa_ratio"]
+    if ratio is not None:
+        notes.append(
+            f"Two identical baselines of a block, first and last, differ by {times(ratio)}: "
+            "effects of that size or smaller cannot be told from this machine's noise."
+        )
+    notes.append(
+        "The phases and operators come from a separate window under torch.profiler, which slows what it watches; "
+        "they divide the time and never state the speed."
+    )
+    return notes
+
+
+def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:
+    """Print the tables and where the report lies."""
+    for table in report_tables(summary):
+        console.print(_rich(table))
+        console.print()
+    console.print(headline(summary), style="bold", highlight=False)
+    for note in remarks(summary):
+        console.print(f"- {note}", highlight=False)
+    console.print(f"Report: {escape(str(folder / 'report.md'))}", highlight=False, soft_wrap=True)
+
+
+def _rich(table: Table) -> RichTable:
+    drawn = RichTable(title=table.title, title_justify="left", title_style="bold", header_style="bold")
+    for column in table.columns:
+        drawn.add_column(column, justify="right" if column in table.numeric else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    return drawn
+
+
+def _markdown(summary: dict[str, Any]) -> str:
+    lines = [f"# m2bench: {_plain(summary['run'])}", "", _plain(headline(summary)), ""]
+    for table in reversed(report_tables(summary)):
+        lines += [f"## {_plain(table.title)}", "", *_markdown_table(table), ""]
+    lines += ["## Noise and limits of this run", "", *(f"- {_plain(note)}" for note in remarks(summary)), ""]
+    lines += ["## Machine and workload", "", *_markdown_table(_facts(summary)), ""]
+    return "\n".join(lines)
+
+
+def _facts(summary: dict[str, Any]) -> Table:
+    machine, workload = summary["machine"], summary["workload"]
+    facts = {
+        "started": summary["started"],
+        "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
+        "chip": machine["chip"],
+        "cores": f"{machine['physical_cores']} physical, {machine['logical_cores']} logical",
+        "memory": f"{digits(machine['memory_mb'])} MB",
+        "system": machine["system"],
+        "power": machine["power"],
+        "python, torch": f"{machine['python']}, {machine['torch']}",
+        "torch threads": machine["torch_threads"],
+        "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "nothing that matters set",
+        "market": f"{workload['market']['name']}, {workload['market']['candles']:,} candles",
+        "known good policy": f"{digits(workload['good_return'])} % per held-out episode"
+        if workload["good_return"] is not None
+        else "none on this market",
+        "environments per batch": workload["options"]["num_envs"],
+        "episode": f"{workload['hyperparameters']['episode_length']} decisions",
+        "policy": workload["hyperparameters"]["policy_size"],
+    }
+    rows = [(name, str(value)) for name, value in facts.items() if value is not None]
+    return Table("Machine and workload", ("what", "value"), rows, frozenset())
+
+
+def _markdown_table(table: Table) -> list[str]:
+    rule = ["---:" if column in table.numeric else "---" for column in table.columns]
+    rows = [table.columns, rule, *table.rows]
+    return ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in rows]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, within one table cell."""
+    for mark in "\\`*_<>[]|":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

@@ -1,0 +1,231 @@
+"""Runs trials one after another, each in a process of its own, and stores each result as it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .launcher import Lines
+from .spec import RunSpec, TrialSpec, WorkloadSpec
+from .store import Store, StoredTrial
+
+DESCRIBE_TIMEOUT_S = 600.0
+
+# Variables that a worker inherits; everything else of the shell stays outside the experiment.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "SDKROOT",
+    "CC",
+    "CXX",
+)
+INHERITED_PREFIXES = (
+    "LC_", "PYTHON", "OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_",
+    "DYLD_", "XDG_",
+)  # fmt: skip
+
+Progress = Callable[[dict[str, Any]], None]
+Execute = Callable[[TrialSpec, Path], dict[str, Any]]
+"""Runs one trial with its log at the path; the worker's result, or {"failure": why}."""
+
+
+class Launcher:
+    """Starts workers, one at a time. Use as a context manager; on leaving, no process is left."""
+
+    def __init__(self, work: Path, log: Path):
+        self.work = work
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Launcher:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the launcher and the worker under way."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        assert process.stdin is not None
+        process.stdin.close()  # the launcher takes this as the order to end what it runs
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+    def run(
+        self, job: str, request: dict[str, Any], log: Path, timeout_s: float, on_progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Run one job in a worker: its result, or {"failure": why} for one that crashed, hung or was killed.
+
+        Raises UserError when the worker found something the user can put right.
+        """
+        process, lines, preload_s = self._start()
+        document = {"job": job, "work": str(self.work), "log": str(log), "preload_s": preload_s, **request}
+        try:
+            _write_line(process, document)
+            outcome = _collect(process, lines, timeout_s, on_progress)
+        except BrokenPipeError:
+            outcome = {"failure": "the launcher of the worker died"}
+        if process.poll() is not None:
+            self.stop()  # the next job gets a new launcher
+        if "error" in outcome:
+            raise UserError(outcome["error"])
+        return outcome
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], Lines, dict[str, float]]:
+        if self._process is None:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "m2bench.launcher"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=worker_environment(self.work),
+                    start_new_session=True,  # Ctrl-C reaches the parent alone, which ends things in order
+                )
+            assert self._process.stdout is not None
+            self._lines = Lines(self._process.stdout.fileno())
+            ready = self._lines.next()
+            if ready is None:
+                self.stop()
+                raise UserError("the worker processes cannot start.", f"The reason stands in {self._log}.")
+            self._preload_s: dict[str, float] = ready["preload_s"]
+        return self._process, self._lines, self._preload_s
+
+
+def _collect(
+    process: subprocess.Popen[bytes], lines: Lines, timeout_s: float, on_progress: Progress | None
+) -> dict[str, Any]:
+    """Read the worker's events until it has gone."""
+    outcome: dict[str, Any] = {}
+    deadline = time.monotonic() + timeout_s
+    timed_out = False
+    while True:
+        event = lines.take()
+        if event is None:
+            if lines.ended:
+                return {"failure": "the launcher of the worker died"}
+            remaining = None if timed_out else max(0.0, deadline - time.monotonic())
+            if select.select([lines.fd], [], [], remaining)[0]:
+                lines.read()
+            else:
+                timed_out = True
+                _write_line(process, {"kill": True})
+        elif event["event"] == "progress":
+            if on_progress is not None:
+                on_progress(event)
+        elif event["event"] == "result":
+            outcome = {key: value for key, value in event.items() if key != "event"}
+        elif event["event"] == "exit":
+            if timed_out:
+                return {"failure": f"no result after {timeout_s:g} s; killed"}
+            return outcome or {"failure": _describe_exit(event["code"])}
+
+
+def _describe_exit(code: int) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"the worker was killed by {name}{hint}"
+    return f"the worker ended with exit code {code} and no result"
+
+
+def _write_line(process: subprocess.Popen[bytes], document: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(document).encode() + b"\n")
+    process.stdin.flush()
+
+
+def worker_environment(work: Path) -> dict[str, str]:
+    """The environment of every worker: a fixed part of the shell's, and caches that belong to this run."""
+    inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
+    # Compiled code is kept within the run: its first use is cold, later ones are warm, whatever ran before.
+    return inherited | {
+        "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
+        "TRITON_CACHE_DIR": str(work / "triton"),
+        "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
+    """Machine, device, layers and workload, found by a worker, which also prepares the market.
+
+    Raises UserError for a device or data that cannot be used, and when the worker fails.
+    """
+    log = logs / "describe.log"
+    outcome = launcher.run("describe", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
+    if "failure" in outcome:
+        raise UserError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
+    description: dict[str, Any] = outcome["result"]
+    return description
+
+
+def trial_executor(launcher: Launcher, spec: RunSpec) -> Execute:
+    """Runs trials of the run in worker processes."""
+    common = {"workload": asdict(spec.workload), "window": asdict(spec.window)}
+
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        return launcher.run("trial", {"trial": asdict(trial), **common}, log, spec.trial_timeout_s)
+
+    return execute
+
+
+def run_trials(
+    trials: list[TrialSpec],
+    unsupported: dict[str, str],
+    store: Store,
+    execute: Execute,
+    before: Callable[[TrialSpec], None],
+    after: Callable[[StoredTrial], None],
+) -> None:
+    """Run the trials in order and store each as it ends.
+
+    ``unsupported`` gives the reason for each layer that cannot run here; a combination with one is stored as
+    unsupported without being run. ``before`` and ``after`` are told of each trial.
+    """
+    for trial in trials:
+        before(trial)
+        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
+        if reasons:
+            stored = StoredTrial(trial, started, "unsupported", "; ".join(reasons), None, {})
+        else:
+            log = store.folder / "logs" / f"{trial.key}.log"
+            stored = _judge(trial, started, log, execute(trial, log), store.folder)
+        store.add(stored)
+        after(stored)
+
+
+def _judge(trial: TrialSpec, started: str, log: Path, outcome: dict[str, Any], folder: Path) -> StoredTrial:
+    name = str(log.relative_to(folder))
+    if "failure" in outcome:
+        return StoredTrial(trial, started, "failed", outcome["failure"], name, {})
+    result = outcome["result"]
+    idle = [f"{layer}: {proof['reason']}" for layer, proof in result["proofs"].items() if not proof["engaged"]]
+    if idle:
+        return StoredTrial(trial, started, "not-engaged", "; ".join(idle), name, result)
+    return StoredTrial(trial, started, "ok", None, name, result)

@@ -1,0 +1,91 @@
+"""The documents that the parent sends to a worker: plain data, one JSON document each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Layers = tuple[str, ...]
+
+BASELINE: Layers = ()
+
+
+def combination_name(layers: Layers) -> str:
+    """``baseline``, or the layers joined by ``+``."""
+    return "+".join(layers) or "baseline"
+
+
+@dataclass(frozen=True)
+class WorkloadSpec:
+    """What is trained and on what; the same for every trial of a run."""
+
+    device: str = "auto"
+    data: str = "synthetic"
+    num_envs: int = 32
+    episode_length: int = 128
+    policy: str = "default"
+    compile_backend: str | None = None
+    num_workers: int = 4
+    accumulation_steps: int = 4
+    module: str = "m2bench.workload"
+    """The Python module that builds the system under test."""
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
+        return cls(**document)
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """How long a trial warms up, is timed, and is profiled."""
+
+    warmup_s: float = 1.0
+    warmup_updates: int = 2
+    timed_s: float = 2.0
+    timed_updates: int = 4
+    profiled_updates: int = 1
+
+
+QUICK = WindowSpec(warmup_s=0.25, timed_s=0.5, timed_updates=2)
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One process that trains one combination."""
+
+    key: str
+    layers: Layers
+    block: int
+    seed: int
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> TrialSpec:
+        return cls(**{**document, "layers": tuple(document["layers"])})
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides what a run does; stored with it, so that it can be resumed."""
+
+    layers: Layers
+    design: tuple[str, ...]
+    blocks: int
+    seed: int
+    workload: WorkloadSpec = field(default_factory=WorkloadSpec)
+    window: WindowSpec = field(default_factory=WindowSpec)
+    trial_timeout_s: float = 600.0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> RunSpec:
+        return cls(
+            **{
+                **document,
+                "layers": tuple(document["layers"]),
+                "design": tuple(document["design"]),
+                "workload": WorkloadSpec.from_json(document["workload"]),
+                "window": WindowSpec(**document["window"]),
+            }
+        )

@@ -1,0 +1,113 @@
+"""The tables of a report, built once as text and drawn by whoever shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of text; ``numeric`` columns are set flush right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    numeric: frozenset[str]
+
+
+def times(value: float | None) -> str:
+    """A ratio, three digits: 1.04x, 12.3x, 120x."""
+    return NOTHING if value is None else f"{digits(value)}x"
+
+
+def digits(value: float | None) -> str:
+    """Three significant digits without an exponent, whole numbers from 100 on."""
+    if value is None:
+        return NOTHING
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def impact_table(summary: dict[str, Any]) -> Table:
+    """One row per layer: what was claimed and what was measured."""
+    rows = [
+        (
+            layer["name"],
+            layer["difficulty"],
+            layer["claim_text"],
+            times(layer["alone"]),
+            times(layer["last"]),
+            _remark(layer, summary),
+        )
+        for layer in summary["layers"]
+    ]
+    everything = [c for c in summary["combinations"] if len(c["layers"]) == len(summary["layers"])]
+    total = summary["total_speedup"]
+    rows.append(("all together", "", "", times(total), "", "" if total or not everything else everything[0]["reason"]))
+    return Table(
+        title="Impact of each layer on episodes/min, as a ratio (1.00x: no effect)",
+        columns=("layer", "difficulty", "claimed", "alone", "added last", "remark"),
+        rows=rows,
+        numeric=frozenset({"alone", "added last"}),
+    )
+
+
+def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
+    if layer["reason"]:
+        return f"cannot run here: {layer['reason']}"
+    alone = next((c for c in summary["combinations"] if c["layers"] == [layer["name"]]), None)
+    if alone is not None and alone["status"] not in ("ok", None):
+        return f"{alone['status']}: {alone['reason']}"
+    return ""
+
+
+def combinations_table(summary: dict[str, Any]) -> Table:
+    """One row per combination, fastest first; those without a figure last."""
+    ranked = sorted(summary["combinations"], key=lambda c: -(c["speedup"] or 0.0))
+    rows = [
+        (
+            str(rank),
+            "+".join(c["layers"]) or "baseline",
+            times(c["speedup"]),
+            digits(c["episodes_per_min"]),
+            digits(c["ms_per_episode"]),
+            digits(c["compile_s"] if c["compile_s"] is not None else c["compile_cold_s"]),
+            digits(c["peak_memory_mb"]),
+            digits(c["eval_return"]),
+            _status(c),
+        )
+        for rank, c in enumerate(ranked, 1)
+    ]
+    numbers = ("#", "speedup", "episodes/min", "ms/episode", "compile s", "memory MB", "eval return %")
+    return Table(
+        title=f"All {len(rows)} combinations, fastest first",
+        columns=("#", "layers", *numbers[1:], "status"),
+        rows=rows,
+        numeric=frozenset(numbers),
+    )
+
+
+def _status(combination: dict[str, Any]) -> str:
+    if combination["status"] == "ok":
+        return "ok"
+    return ": ".join(str(part) for part in (combination["status"] or "missing", combination["reason"]) if part)
+
+
+def phases_table(summary: dict[str, Any]) -> Table | None:
+    """Milliseconds per episode in each phase, of the baseline and of the best combination."""
+    baseline = next((c for c in summary["combinations"] if not c["layers"]), None)
+    best = summary["best"]
+    if baseline is None or best is None or not baseline["phase_ms_per_episode"]:
+        return None
+    before, after = baseline["phase_ms_per_episode"], best["phase_ms_per_episode"]
+    lines = [*((name, before[name], after[name]) for name in before)]
+    lines.append(("sum", sum(before.values()), sum(after.values())))
+    return Table(
+        title=f"Where an episode's time goes, ms (baseline, and best: {'+'.join(best['layers']) or 'baseline'})",
+        columns=("phase", "baseline", "best", "ratio"),
+        rows=[(name, digits(b), f"{a:.3f}", times(b / a if a else None)) for name, b, a in lines],
+        numeric=frozenset({"baseline", "best", "ratio"}),
+    )

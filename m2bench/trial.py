@@ -1,0 +1,134 @@
+"""One trial: build one combination, warm it up, time it, profile it apart, evaluate it."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
+from .workload import PHASE_PREFIX
+
+
+class System(Protocol):
+    """What a trial needs of the system under test."""
+
+    phases: Sequence[str]
+    episodes_per_update: int
+    steps_per_episode: int
+    compiles: bool
+
+    def update(self) -> Tensor: ...
+    def synchronize(self) -> None: ...
+    def timed_window(self) -> AbstractContextManager[object]: ...
+    def profiled_phases(self) -> AbstractContextManager[None]: ...
+    def peak_memory_mb(self) -> dict[str, float | None]: ...
+    def proofs(self) -> dict[str, dict[str, Any]]: ...
+    def evaluate(self) -> float: ...
+    def close(self) -> None: ...
+
+
+class Workload(Protocol):
+    """A module that builds the system under test."""
+
+    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System: ...
+
+
+def run_trial(
+    workload: Workload,
+    workload_spec: WorkloadSpec,
+    work: Path,
+    spec: TrialSpec,
+    window: WindowSpec,
+    compiler_import_s: float = 0.0,
+) -> dict[str, Any]:
+    """Everything a trial records, as a JSON document; times in seconds unless the name says otherwise.
+
+    ``compiler_import_s`` is what importing the compiler took in the process this one was forked
+    from; it belongs to the price of compiling, whoever paid it.
+    """
+    start = time.perf_counter()
+    system = workload.build(workload_spec, work, spec.layers, spec.seed)
+    system.synchronize()
+    setup_s = time.perf_counter() - start
+    try:
+        warmup, warmup_returns = timed_updates(system, window.warmup_s, window.warmup_updates)
+        # A collection in the middle of an update would be charged to whichever combination it hits.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        with system.timed_window():
+            updates, returns = timed_updates(system, window.timed_s, window.timed_updates)
+        gc.enable()
+        peak_memory_mb = system.peak_memory_mb()
+        proofs = system.proofs()
+        profiled = profile_updates(system, window.profiled_updates)
+        eval_return = system.evaluate()
+    finally:
+        system.close()
+    timed_s = sum(updates)
+    episodes = len(updates) * system.episodes_per_update
+    return {
+        "setup_s": setup_s,
+        "warmup_update_s": warmup,
+        "update_s": updates,
+        "episodes_per_update": system.episodes_per_update,
+        "episodes_per_min": 60 * episodes / timed_s,
+        "env_steps_per_s": episodes * system.steps_per_episode / timed_s,
+        "compile_s": compiler_import_s + warmup[0] - timed_s / len(updates) if system.compiles else None,
+        "peak_memory_mb": peak_memory_mb,
+        "proofs": proofs,
+        "profile": profiled,
+        "training_return": warmup_returns + returns,
+        "eval_return": eval_return,
+    }
+
+
+def timed_updates(system: System, seconds: float, at_least: int) -> tuple[list[float], list[float]]:
+    """Seconds and mean training return of each update, until both limits are reached.
+
+    The device is waited for at both ends of every update, so each time is that of finished work. The
+    returns stay on the device until the last update is done.
+    """
+    times: list[float] = []
+    returns = []
+    system.synchronize()
+    begin = mark = time.perf_counter()
+    while len(times) < at_least or mark - begin < seconds:
+        returns.append(system.update())
+        system.synchronize()
+        now = time.perf_counter()
+        times.append(now - mark)
+        mark = now
+    return times, [float(value) for value in returns]
+
+
+def profile_updates(system: System, count: int) -> dict[str, Any]:
+    """Milliseconds per episode in each phase, and operators per episode, from a window under torch.profiler.
+
+    The profiler slows what it watches, so these figures divide the time; they never state the speed.
+    """
+    with system.profiled_phases(), profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(count):
+            system.update()
+    episodes = count * system.episodes_per_update
+    nanoseconds: Counter[str] = Counter()
+    operators = 0
+    # The raw events: building the profiler's own event tree takes longer than the whole trial.
+    for event in profiler.profiler.kineto_results.events():  # type: ignore[union-attr]
+        name = event.name()
+        if name.startswith(PHASE_PREFIX):
+            nanoseconds[name.removeprefix(PHASE_PREFIX)] += event.duration_ns()
+        elif name.startswith("aten::"):
+            operators += 1
+    return {
+        "phase_ms_per_episode": {phase: nanoseconds[phase] / 1e6 / episodes for phase in system.phases},
+        "operators_per_episode": operators / episodes,
+    }

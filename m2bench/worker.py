@@ -1,0 +1,101 @@
+"""The worker process: does one job and reports what came of it.
+
+Jobs: ``describe`` (this machine, the layers, the market), ``trial``, ``train``. It imports torch;
+the parent does not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import machine, training, trial
+from .devices import probe_compiler as probe_compiler
+from .errors import UserError
+from .spec import TrialSpec, WindowSpec, WorkloadSpec
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def import_compiler() -> None:
+    """Import torch's compiler, a good part of the price of a first compilation."""
+    importlib.import_module("torch._inductor.compile_fx")
+
+
+def run(request: dict[str, Any], send: Send) -> int:
+    """Do the job named in the request and send its result; the exit code of the process."""
+    try:
+        result = JOBS[request["job"]](request, send)
+    except UserError as error:
+        send({"event": "result", "error": str(error)})
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        send({"event": "result", "failure": f"{type(error).__name__}: {_first_line(error)}"})
+        return 1
+    send({"event": "result", "result": result})
+    return 0
+
+
+def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    workload = importlib.import_module(spec.module)
+    description: dict[str, Any] = workload.describe(spec, Path(request["work"]))
+    return {**description, "machine": machine.describe_machine(), "preload_s": request["preload_s"]}
+
+
+def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    return trial.run_trial(
+        workload=importlib.import_module(spec.module),
+        workload_spec=spec,
+        work=Path(request["work"]),
+        spec=TrialSpec.from_json(request["trial"]),
+        window=WindowSpec(**request["window"]),
+        compiler_import_s=request["preload_s"].get("compiler_import", 0.0),
+    )
+
+
+def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    return training.train(
+        WorkloadSpec.from_json(request["workload"]),
+        work=Path(request["work"]),
+        layers=tuple(request["layers"]),
+        episodes=request["episodes"],
+        seed=request["seed"],
+        checkpoint=Path(request["checkpoint"]),
+        on_progress=lambda progress: send({"event": "progress", **progress}),
+    )
+
+
+JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
+    "describe": _describe,
+    "trial": _trial,
+    "train": _train,
+}
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "(no message)"
+
+
+def main() -> None:
+    """Run one job in a fresh interpreter: the request and the file descriptor of the events are arguments."""
+    request, events = json.loads(sys.argv[1]), int(sys.argv[2])
+    sys.exit(run(request, lambda event: _write(events, event)))
+
+
+def _write(fd: int, event: dict[str, Any]) -> None:
+    with os.fdopen(os.dup(fd), "wb") as stream:
+        stream.write(json.dumps(event).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

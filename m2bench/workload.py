@@ -1,0 +1,158 @@
+"""The RL system under test, behind the narrow interface that a trial uses.
+
+Another system can take its place: a module with ``describe`` and ``build`` of the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.profiler import record_function
+
+from . import devices
+from .baselines import market, synthetic
+from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from .baselines.evaluation import Evaluation
+from .baselines.policy import PolicySize
+from .baselines.trainer import PHASES, Hyperparameters, Trainer, baseline_parts
+from .errors import UserError
+from .optimizations import LAYERS, load_layer
+from .optimizations.layer import Options, compose
+from .spec import Layers, WorkloadSpec
+
+PHASE_PREFIX = "m2bench."
+
+
+def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
+    """Prepare the market in ``work`` and tell device, layers (with what cannot run here) and workload.
+
+    Raises UserError for a device that is not there or data that cannot be used.
+    """
+    device = devices.resolve_device(spec.device)
+    folder = work / "market"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        prepared = prepare_market(_read_market(spec.data), folder)
+        evaluation = Evaluation(EpisodeSource(prepared, spec.episode_length, seed=0), device)
+        good_return = evaluation.good_return
+    except market.MarketError as error:
+        raise UserError(str(error)) from error
+    settings = _settings(spec)
+    return {
+        "device": devices.describe_device(device),
+        "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
+        "workload": {
+            "market": prepared.facts,
+            "hyperparameters": asdict(settings),
+            "options": asdict(_options(spec)),
+            "evaluation_episodes": len(evaluation.source.evaluation_starts()),
+            "good_return": good_return,
+        },
+    }
+
+
+def _read_market(data: str) -> market.Market:
+    if data == "synthetic":
+        return synthetic.synthetic_market()
+    if data == "eurusd-1h":
+        return market.read_eurusd_1h()
+    return market.read_file(Path(data))
+
+
+def _options(spec: WorkloadSpec) -> Options:
+    return Options(
+        num_envs=spec.num_envs,
+        compile_backend=spec.compile_backend,
+        num_workers=spec.num_workers,
+        accumulation_steps=spec.accumulation_steps,
+    )
+
+
+def _settings(spec: WorkloadSpec) -> Hyperparameters:
+    return Hyperparameters(policy_size=cast(PolicySize, spec.policy), episode_length=spec.episode_length)
+
+
+def _describe_layer(name: str, device: torch.device, options: Options) -> dict[str, Any]:
+    layer = load_layer(name)
+    return {
+        "name": layer.name,
+        "part": layer.part,
+        "summary": layer.summary,
+        "claim": asdict(layer.claim),
+        "contract": asdict(layer.contract),
+        "compiles": layer.compiles,
+        "unsupported": layer.unsupported(device, options),
+    }
+
+
+def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> TradingSystem:
+    """The system with these layers, ready for its first update, on the market that ``describe`` prepared."""
+    return TradingSystem(spec, work, layers, seed)
+
+
+class TradingSystem:
+    """One combination of the trainer."""
+
+    phases = PHASES
+
+    def __init__(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int):
+        self.device = devices.resolve_device(spec.device)
+        self.layers = [load_layer(name) for name in layers]
+        parts = compose(baseline_parts(), self.layers, _options(spec))
+        source = EpisodeSource(PreparedMarket(work / "market"), spec.episode_length, seed)
+        self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
+        self.evaluation = Evaluation(source, self.device)
+        self.episodes_per_update = parts.episodes_per_update
+        self.steps_per_episode = spec.episode_length
+        self.compiles = any(layer.compiles for layer in self.layers)
+
+    def update(self) -> Tensor:
+        """One optimizer step; the mean training return per episode, on the device, not waited for."""
+        return self.trainer.update()
+
+    def synchronize(self) -> None:
+        devices.synchronize(self.device)
+
+    def timed_window(self) -> AbstractContextManager[object]:
+        """Held around the timed window: the layers' guards, and a fresh count of peak memory."""
+        devices.reset_peak_memory(self.device)
+        stack = ExitStack()
+        for layer in self.layers:
+            stack.enter_context(layer.guard())
+        return stack
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        device_mb, host_mb = devices.peak_memory_mb(self.device)
+        return {"device": device_mb, "host": host_mb}
+
+    @contextmanager
+    def profiled_phases(self) -> Iterator[None]:
+        """Inside, each phase ends when the device has done its work, so that the phases own their time."""
+        self.trainer.phase = self._synchronized_phase
+        try:
+            yield
+        finally:
+            self.trainer.phase = record_function
+
+    @contextmanager
+    def _synchronized_phase(self, name: str) -> Iterator[None]:
+        with record_function(PHASE_PREFIX + name):
+            yield
+            self.synchronize()
+
+    def proofs(self) -> dict[str, dict[str, Any]]:
+        """For each layer: was it at work, by what evidence, and if not, why not."""
+        return {layer.name: asdict(layer.prove(self.trainer)) for layer in self.layers}
+
+    def evaluate(self) -> float:
+        """Mean return per held-out episode of the greedy policy, in percent of the capital."""
+        return self.evaluation.mean_return(self.trainer.policy)
+
+    def close(self) -> None:
+        self.trainer.close()

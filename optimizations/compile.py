@@ -1,0 +1,84 @@
+"""Layer ``compile``: the policy through torch.compile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import torch
+import torch._inductor.config
+from torch import Tensor, nn
+
+from m2bench import devices
+from m2bench.baselines.parts import Parts
+from m2bench.baselines.trainer import Trainer
+
+from .layer import Claim, Contract, Layer, Options, Proof
+
+
+class CompiledForward:
+    """The compiled policy. Shapes are static, and a graph that breaks is an error, not a slow path."""
+
+    def __init__(self, policy: nn.Module, device: torch.device, backend: str | None):
+        self.backend = backend or devices.compile_backend(device)
+        self.calls = 0
+        torch._inductor.config.compile_threads = devices.compiler_threads(device)
+        self._compiled = torch.compile(policy, backend=self.backend, fullgraph=True, dynamic=False)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        self.calls += 1
+        logits: Tensor = self._compiled(states)
+        return logits
+
+
+def apply(parts: Parts, options: Options) -> Parts:
+    return replace(parts, forward=partial(CompiledForward, backend=options.compile_backend))
+
+
+@contextmanager
+def no_recompiles() -> Iterator[None]:
+    """In the timed window every call must be served by a graph that is there: a recompile is an error."""
+    torch.compiler.set_stance("fail_on_recompile")
+    try:
+        yield
+    finally:
+        torch.compiler.set_stance("default")
+
+
+def prove(trainer: Trainer) -> Proof:
+    from torch._dynamo.utils import counters, get_compilation_metrics
+
+    graphs = int(counters["stats"]["unique_graphs"])
+    metrics = get_compilation_metrics()
+    recompiles = sum(1 for metric in metrics if metric.recompile_reason is not None)
+    calls = getattr(trainer.forward, "calls", 0)
+    evidence = {
+        "backend": getattr(trainer.forward, "backend", None),
+        "graphs": graphs,
+        "calls": calls,
+        "recompiles": recompiles,
+        "cache": "cold" if counters["inductor"]["fxgraph_cache_miss"] else "warm",
+    }
+    if calls == 0:
+        return Proof(False, evidence, "the compiled policy was never called")
+    if graphs == 0:
+        return Proof(False, evidence, "torch.compile produced no graph and ran the policy as it is")
+    return Proof(True, evidence)
+
+
+LAYER = Layer(
+    name="compile",
+    part="forward",
+    summary="torch.compile of the policy, inductor on CPU and CUDA, aot_eager on MPS",
+    claim=Claim(low=1.5, high=2.5, text="1.5-2.5x", difficulty="low", priority="high"),
+    contract=Contract(tolerance=4.0, floor=1e-6),
+    apply=apply,
+    prove=prove,
+    unsupported=lambda device, options: devices.why_no_compile(
+        device, options.compile_backend or devices.compile_backend(device)
+    ),
+    compiles=True,
+    guard=no_recompiles,
+)

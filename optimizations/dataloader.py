@@ -1,0 +1,100 @@
+"""Layer ``dataloader``: worker processes prepare the next episodes while the trainer computes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from m2bench import devices
+from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
+from m2bench.baselines.parts import Parts
+from m2bench.baselines.trainer import Trainer
+
+from .layer import Claim, Contract, Layer, Options, Proof
+
+PREFETCH = 2
+
+Served = tuple[int, EpisodeBatch]
+"""Id of the process that prepared a batch, and the batch."""
+
+
+class _EpisodeDataset(Dataset[Served]):
+    """Batches of training episodes by their numbers."""
+
+    def __init__(self, source: EpisodeSource):
+        self.source = source
+
+    def __getitem__(self, episodes: Sequence[int]) -> Served:
+        return os.getpid(), self.source.prepare_many(episodes)
+
+
+class _InOrder(Sampler[Sequence[int]]):
+    """0 .. n-1, n .. 2n-1, and so on without end."""
+
+    def __init__(self, num_envs: int):
+        self.num_envs = num_envs
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        return (range(first, first + self.num_envs) for first in count(0, self.num_envs))
+
+
+class WorkerFeed:
+    """A DataLoader over the source's episodes, in order."""
+
+    def __init__(self, source: EpisodeSource, num_envs: int, device: torch.device, num_workers: int):
+        self.loader = DataLoader(
+            _EpisodeDataset(source),
+            sampler=_InOrder(num_envs),
+            batch_size=None,
+            num_workers=num_workers,
+            prefetch_factor=PREFETCH,
+            persistent_workers=True,
+            pin_memory=devices.honours_pinning(device),
+            multiprocessing_context=devices.worker_start_method(device),
+        )
+        self.pinned = self.loader.pin_memory
+        self.served_by: set[int] = set()
+        self._batches: Any = None
+
+    def __iter__(self) -> Iterator[EpisodeBatch]:
+        self._batches = iter(self.loader)
+        for process, batch in self._batches:
+            self.served_by.add(process)
+            yield batch
+
+    def close(self) -> None:
+        # The loader stops its processes when its iterator goes; waiting for the garbage collector could leave them.
+        if self._batches is not None:
+            self._batches._shutdown_workers()
+            self._batches = None
+
+
+def apply(parts: Parts, options: Options) -> Parts:
+    return replace(parts, feed=partial(WorkerFeed, num_workers=options.num_workers))
+
+
+def prove(trainer: Trainer) -> Proof:
+    served_by = getattr(trainer.feed, "served_by", set())
+    others = sorted(served_by - {os.getpid()})
+    evidence = {"worker_processes": others, "pinned": getattr(trainer.feed, "pinned", False)}
+    if others and len(others) == len(served_by):
+        return Proof(True, evidence)
+    return Proof(False, evidence, "no other process prepared the episodes")
+
+
+LAYER = Layer(
+    name="dataloader",
+    part="feed",
+    summary="DataLoader with 4 worker processes, prefetch 2, pinned where the device honours it",
+    claim=Claim(low=1.3, high=1.8, text="1.3-1.8x", difficulty="medium", priority="medium"),
+    contract=Contract(tolerance=4.0, floor=1e-6),
+    apply=apply,
+    prove=prove,
+)

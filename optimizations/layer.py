@@ -1,0 +1,98 @@
+"""What a layer is: one replaced part, the claim made for it, and the proof that it worked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from m2bench.baselines.parts import Parts
+from m2bench.baselines.trainer import Trainer
+
+Evidence = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of a layer, by whom; a claim is a hypothesis here."""
+
+    low: float
+    """Least gain claimed in episodes per minute, as a ratio; 1.0 is "no extra cost"."""
+    high: float
+    text: str
+    difficulty: str
+    priority: str
+    source: str = "design note for a crypto-trading REINFORCE trainer on an Apple M2"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How far a combination with this layer may lie from the plain trainer's own rounding error.
+
+    The error of loss and gradients against a double-precision referee may be at most
+    ``tolerance`` times the plain float32 trainer's error, plus ``floor``.
+    """
+
+    tolerance: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of the user that some layers take."""
+
+    num_envs: int = 32
+    compile_backend: str | None = None
+    num_workers: int = 4
+    accumulation_steps: int = 4
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a layer was at work in the timed window, and by what it is known."""
+
+    engaged: bool
+    evidence: Evidence
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A named replacement of one field of ``Parts``.
+
+    ``apply`` makes the trainer's parts with the layer in; ``unsupported`` says why it cannot run on a
+    device, or None; ``prove`` reads the evidence off a trainer that has been timed; ``guard`` is
+    held around the timed window.
+    """
+
+    name: str
+    part: str
+    summary: str
+    claim: Claim
+    contract: Contract
+    apply: Callable[[Parts, Options], Parts]
+    prove: Callable[[Trainer], Proof]
+    unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
+    compiles: bool = False
+    """Whether the first update of a trainer with this layer includes compilation."""
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+def compose(parts: Parts, layers: Iterable[Layer], options: Options) -> Parts:
+    """Apply the layers; ValueError when two claim one part or one replaces another than its own."""
+    claimed: dict[str, str] = {}
+    for layer in layers:
+        if layer.part in claimed:
+            raise ValueError(f"layers {claimed[layer.part]} and {layer.name} both replace the part {layer.part!r}")
+        claimed[layer.part] = layer.name
+        replaced = layer.apply(parts, options)
+        changed = {f.name for f in fields(Parts) if getattr(replaced, f.name) is not getattr(parts, f.name)}
+        if changed != {layer.part}:
+            raise ValueError(
+                f"layer {layer.name} must replace the part {layer.part!r} alone, but it replaced {changed}"
+            )
+        parts = replaced
+    return parts
