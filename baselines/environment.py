@@ -32,7 +32,7 @@ STATE_SIZE = MARKET_FEATURES + 2
 Observation = NDArray[np.float32]
 
 
-class TradingEnv(gymnasium.Env[Observation, int]):
+class TradingEnv(gymnasium.Env[Observation, np.int64]):
     """One episode at a time, one decision per step.
 
     ``reset(options={"episode": batch_of_one})`` starts a prepared episode; without it the
@@ -59,7 +59,7 @@ class TradingEnv(gymnasium.Env[Observation, int]):
         self.cash = CAPITAL
         return self._observe(), {}
 
-    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         previous = self.position
         if action == BUY:
             self.position = 1

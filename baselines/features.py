@@ -53,7 +53,8 @@ def candle_features(market: Market) -> NDArray[np.float32]:
     angle = 2 * np.pi * (market.time % DAY_NS) / DAY_NS
     columns += [np.sin(angle), np.cos(angle)]
     # A market that stood still has no volatility to divide by; its next move must not blind the network.
-    return np.clip(np.stack(columns, axis=1), -10.0, 10.0).astype(np.float32)
+    table: NDArray[np.float32] = np.clip(np.stack(columns, axis=1), -10.0, 10.0).astype(np.float32)
+    return table
 
 
 def window_features(features: NDArray[np.float32], start: int, steps: int) -> NDArray[np.float32]:
@@ -97,13 +98,15 @@ def _rolling_mean(values: Floats, span: int) -> Floats:
 
 def _rolling_rms(values: Floats, span: int) -> Floats:
     # Rounding of the prefix sums can leave a tiny negative mean square where values stood still.
-    return np.sqrt(np.maximum(_rolling_mean(values * values, span), 0.0))
+    rms: Floats = np.sqrt(np.maximum(_rolling_mean(values * values, span), 0.0))
+    return rms
 
 
 def _z_score(values: Floats, span: int) -> Floats:
     mean = _rolling_mean(values, span)
     variance = _rolling_mean((values - values[0]) ** 2, span) - (mean - values[0]) ** 2
-    return (values - mean) / np.sqrt(np.maximum(variance, 1e-8))
+    score: Floats = (values - mean) / np.sqrt(np.maximum(variance, 1e-8))
+    return score
 
 
 def _shift(values: Floats, k: int) -> Floats:

@@ -23,7 +23,7 @@ KLINE_COLUMNS = 12
 EURUSD_CANDLES = 6225
 
 # Epoch times below each bound are in that unit; the bounds lie in the year 5138 or later.
-EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (float("inf"), "ns"))
+EPOCH_UNITS_NS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (2**63, 1))
 
 
 class MarketError(ValueError):
@@ -207,8 +207,8 @@ def _times(column: pd.Series, rows: _Rows) -> NDArray[np.int64]:
     if pd.api.types.is_datetime64_any_dtype(column):
         parsed = pd.to_datetime(column, utc=True)
     elif (epoch := pd.to_numeric(column, errors="coerce")).notna().all():
-        unit = next(unit for bound, unit in EPOCH_UNITS if float(epoch.abs().max()) < bound)
-        parsed = pd.to_datetime(epoch, unit=unit, utc=True, errors="coerce")
+        unit_ns = next(unit_ns for bound, unit_ns in EPOCH_UNITS_NS if float(epoch.abs().max()) < bound)
+        parsed = pd.to_datetime((epoch * unit_ns).astype("int64"), unit="ns", utc=True)
     else:
         text = column.astype(str).str.strip()
         day_first = text.str.match(r"^\d{1,2}\.\d{1,2}\.\d{4}").all()

@@ -125,7 +125,7 @@ class Float32:
         return torch.autocast(self.device.type, enabled=False)
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         """Gradients are not scaled."""

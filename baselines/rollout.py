@@ -23,7 +23,9 @@ class SingleRollout:
 
     def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
         noise = batch.noise.to(device)
-        logits, actions, rewards = [], [], []
+        logits: list[torch.Tensor] = []
+        actions: list[int] = []
+        rewards: list[float] = []
         state, _ = self.env.reset(options={"episode": batch})
         done = False
         while not done:

@@ -16,6 +16,7 @@ from .parts import DirectFeed, Float32, Parts, UpdateRule, policy_as_it_is
 from .policy import PolicySize, make_policy
 from .rollout import SingleRollout
 
+PHASE_PREFIX = "phase."
 PHASES = ("feed", "rollout", "loss", "backward", "step")
 
 
@@ -72,25 +73,30 @@ class Trainer:
 
     def update(self) -> Tensor:
         """One optimizer step on the next episodes; returns their mean reward per episode, on the device."""
-        returns = [self._gather_gradient() for _ in range(self.parts.update.backwards)]
-        with self.phase("step"):
-            self._step()
+        returns = [self.gather_gradient() for _ in range(self.parts.update.backwards)]
+        self.apply_gradient()
         return torch.stack(returns).mean()
 
     def close(self) -> None:
         self.feed.close()
 
-    def _gather_gradient(self) -> Tensor:
-        with self.phase("feed"):
+    def gather_gradient(self) -> Tensor:
+        """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
+        with self.phase(PHASE_PREFIX + "feed"):
             batch = next(self._batches)
-        with self.phase("rollout"), self.precision.autocast():
+        with self.phase(PHASE_PREFIX + "rollout"), self.precision.autocast():
             trajectory = self.parts.rollout(self.forward, batch, self.device)
-        with self.phase("loss"):
+        with self.phase(PHASE_PREFIX + "loss"):
             loss = self.parts.objective(trajectory, self.settings.discount)
-        with self.phase("backward"):
+        with self.phase(PHASE_PREFIX + "backward"):
             self.precision.backward(loss / self.parts.update.backwards)
         self.backwards += 1
         return trajectory.rewards.sum(dim=0).mean()
+
+    def apply_gradient(self) -> None:
+        """One optimizer step with what has been gathered."""
+        with self.phase(PHASE_PREFIX + "step"):
+            self._step()
 
     def _step(self) -> None:
         self.updates += 1

@@ -70,12 +70,13 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
     with Launcher(work, folder / "logs" / "launcher.log") as launcher:
         with console.status("examining this machine and preparing the market"):
             description = describe(launcher, spec.workload, folder / "logs")
+            taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+            if any(layer["compiles"] and not layer["unsupported"] for layer in taking_part):
+                launcher.preload_compiler()
         with _open_store(spec, folder, resuming, description) as store:
             done = {trial.spec.key for trial in store.trials()}
             missing = [trial for trial in make_trials(spec) if trial.key not in done]
-            unsupported = {
-                layer["name"]: layer["unsupported"] for layer in description["layers"] if layer["unsupported"]
-            }
+            unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
             with _Watch(console, len(missing) + len(done), len(done)) as watch:
                 run_trials(missing, unsupported, store, trial_executor(launcher, spec), watch.begins, watch.ended)
             summary = write_report(store)

@@ -121,7 +121,7 @@ def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
 
 
 def _cache(result: dict[str, Any]) -> str | None:
-    """ "cold" or "warm" where something was compiled, else None."""
+    """Either "cold" or "warm" where something was compiled, else None."""
     caches = [proof["evidence"].get("cache") for proof in result["proofs"].values()]
     return next((cache for cache in caches if cache is not None), None)
 

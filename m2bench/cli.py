@@ -17,7 +17,7 @@ import typer
 from . import __version__
 from .errors import UserError
 from .optimizations import LAYERS
-from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec, combination_name
+from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +90,7 @@ def _root(
 
 @app.command()
 def ablate(
+    context: typer.Context,
     all_combinations: Annotated[
         bool, typer.Option("--all", help="Every combination: the same as --design full.")
     ] = False,
@@ -127,13 +128,12 @@ def ablate(
     from . import ablation
 
     if resume is not None:
-        _refuse_beside_resume()
+        _refuse_beside_resume(context)
         spec, folder = ablation.stored_spec(resume), resume
     else:
-        spec = _run_spec(
-            all_combinations, design, layers, blocks, quick, trial_timeout, seed,
-            _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, layers),
-        )  # fmt: skip
+        taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
+        system = _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, taking_part)
+        spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, system)
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = _console()
     if dry_run:
@@ -146,18 +146,14 @@ def ablate(
         sys.exit(INTERRUPTED)
 
 
-def _refuse_beside_resume() -> None:
+def _refuse_beside_resume(context: typer.Context) -> None:
     """A resumed run does what it was begun with; any option that says otherwise is an error."""
-    import click
-
-    context = click.get_current_context()
-    allowed = {"resume", "dry_run", "debug"}
     given = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in allowed
-        and parameter.name is not None
-        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+        if parameter.name not in (None, "resume", "dry_run", "debug")
+        and (source := context.get_parameter_source(str(parameter.name))) is not None
+        and source.name == "COMMANDLINE"
     ]
     if given:
         raise UserError(
@@ -169,7 +165,7 @@ def _refuse_beside_resume() -> None:
 def _run_spec(
     all_combinations: bool,
     design: str | None,
-    layers: str | None,
+    layers: Layers,
     blocks: int | None,
     quick: bool,
     trial_timeout_s: float,
@@ -180,13 +176,13 @@ def _run_spec(
 
     if all_combinations and design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
-    names = ("full",) if all_combinations else DEFAULT_DESIGN
+    names: tuple[str, ...] = ("full",) if all_combinations else DEFAULT_DESIGN
     if design is not None:
         names = _names(design, tuple(DESIGNS), "design")
     _at_least("--seed", seed, 0)
     _at_least("--trial-timeout", trial_timeout_s, 1)
     spec = RunSpec(
-        layers=_layers(layers) if layers is not None else tuple(LAYERS),
+        layers=layers,
         design=names,
         blocks=_at_least("--blocks", blocks if blocks is not None else 1 if quick else 3, 1),
         seed=seed,
@@ -206,9 +202,8 @@ def _workload_spec(
     policy: str,
     compile_backend: str | None,
     module: str,
-    layers: str | None,
+    taking_part: Layers,
 ) -> WorkloadSpec:
-    taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
     for option, value, layer in (
         ("--num-envs", num_envs, "batching"),
         ("--compile-backend", compile_backend, "compile"),
@@ -272,10 +267,7 @@ def train(
     from . import train_command
 
     layers = _layers(with_layers) if with_layers is not None else ()
-    spec = _workload_spec(
-        device, data, num_envs, episode_length, policy, compile_backend, workload, combination_name(layers).replace("+", ",")
-        if layers else "",
-    )  # fmt: skip
+    spec = _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, layers)
     _at_least("--episodes", episodes, 1)
     _at_least("--seed", seed, 0)
     folder = out or Path("reports") / datetime.now().strftime("train-%Y-%m-%d-%H%M%S")

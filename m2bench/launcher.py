@@ -1,13 +1,13 @@
 """The process between the parent and its workers: starts one at a time, and never leaves one behind.
 
-Run as ``python -P -m m2bench.launcher``. The parent writes one JSON request a line to its input; it
+Run as ``python -P -m m2bench.launcher [--compiler]``. The parent writes one JSON request a line to its input; it
 answers with one JSON event a line. Events: ``ready`` once, then per request whatever the worker sends
 (``progress``, ``result``) and ``exit`` with its exit code when the worker and all it started are gone.
 A line ``{"kill": true}`` ends the worker under way; the end of the input (the parent has gone,
 however it went) ends the worker and the launcher.
 
-On Linux a worker is forked from this process, which has imported torch and the compiler but used
-neither; elsewhere it is a fresh interpreter. See docs/decisions/002-forked-workers.md.
+On Linux a worker is forked from this process, which has imported torch (and with ``--compiler`` its
+compiler) but used neither; elsewhere it is a fresh interpreter. See docs/decisions/002-forked-workers.md.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
+COMPILER = "--compiler"
 Event = dict[str, Any]
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _send(events, {"event": "ready", "preload_s": _preload() if CAN_FORK else {}})
+    _send(events, {"event": "ready", "preload_s": _preload(COMPILER in sys.argv) if CAN_FORK else {}})
     requests = Lines(0)
     while (request := requests.next()) is not None:
         if "kill" in request:
@@ -78,17 +79,17 @@ class Lines:
         return line
 
 
-def _preload() -> dict[str, float]:
+def _preload(compiler: bool) -> dict[str, float]:
     """Import what workers need, so that each starts with it; seconds spent on each step."""
-    marks = [time.perf_counter()]
     from . import worker
 
-    marks.append(time.perf_counter())
-    worker.import_compiler()
-    marks.append(time.perf_counter())
-    worker.probe_compiler()
-    marks.append(time.perf_counter())
-    return dict(zip(("torch", "compiler_import", "compiler_probe"), map(float.__sub__, marks[1:], marks), strict=False))
+    seconds = {}
+    if compiler:
+        for name, step in (("compiler_import", worker.import_compiler), ("compiler_probe", worker.probe_compiler)):
+            start = time.perf_counter()
+            step()
+            seconds[name] = time.perf_counter() - start
+    return seconds
 
 
 def _fork(request: Event, events: int, wake_read: int) -> int:

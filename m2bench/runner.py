@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .launcher import Lines
+from .launcher import COMPILER, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
 
@@ -53,12 +53,18 @@ class Launcher:
         self.work = work
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._arguments: list[str] = []
 
     def __enter__(self) -> Launcher:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+    def preload_compiler(self) -> None:
+        """Let the workers from here on start with torch's compiler imported."""
+        self.stop()
+        self._arguments = [COMPILER]
 
     def stop(self) -> None:
         """End the launcher and the worker under way."""
@@ -99,7 +105,7 @@ class Launcher:
         if self._process is None:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "m2bench.launcher"],
+                    [sys.executable, "-P", "-m", "m2bench.launcher", *self._arguments],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

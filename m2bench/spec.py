@@ -37,16 +37,15 @@ class WorkloadSpec:
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """How long a trial warms up, is timed, and is profiled."""
+    """How long a trial warms up and how long it is timed; both limits must be reached."""
 
     warmup_s: float = 1.0
     warmup_updates: int = 2
     timed_s: float = 2.0
     timed_updates: int = 4
-    profiled_updates: int = 1
 
 
-QUICK = WindowSpec(warmup_s=0.25, timed_s=0.5, timed_updates=2)
+QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1)
 
 
 @dataclass(frozen=True)

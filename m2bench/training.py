@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .spec import Layers, WorkloadSpec
 from .workload import build
@@ -37,7 +38,7 @@ def train(
         while system.trainer.episodes < episodes:
             goal = min(episodes, episodes * len(curve) / EVALUATIONS)
             start = time.perf_counter()
-            returns = []
+            returns: list[Tensor] = []
             while system.trainer.episodes < goal or not returns:
                 returns.append(system.update())
             mean_return = float(torch.stack(returns).mean())

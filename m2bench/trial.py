@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,13 +12,11 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
-from .workload import PHASE_PREFIX
 
 
 class System(Protocol):
     """What a trial needs of the system under test."""
 
-    phases: Sequence[str]
     episodes_per_update: int
     steps_per_episode: int
     compiles: bool
@@ -28,7 +24,7 @@ class System(Protocol):
     def update(self) -> Tensor: ...
     def synchronize(self) -> None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
-    def profiled_phases(self) -> AbstractContextManager[None]: ...
+    def profiled_update(self) -> dict[str, int]: ...
     def peak_memory_mb(self) -> dict[str, float | None]: ...
     def proofs(self) -> dict[str, dict[str, Any]]: ...
     def evaluate(self) -> float: ...
@@ -69,8 +65,8 @@ def run_trial(
         gc.enable()
         peak_memory_mb = system.peak_memory_mb()
         proofs = system.proofs()
-        profiled = profile_updates(system, window.profiled_updates)
         eval_return = system.evaluate()
+        profiled = profile_update(system)
     finally:
         system.close()
     timed_s = sum(updates)
@@ -110,25 +106,30 @@ def timed_updates(system: System, seconds: float, at_least: int) -> tuple[list[f
     return times, [float(value) for value in returns]
 
 
-def profile_updates(system: System, count: int) -> dict[str, Any]:
+def profile_update(system: System) -> dict[str, Any]:
     """Milliseconds per episode in each phase, and operators per episode, from a window under torch.profiler.
+
+    ``system.profiled_update`` names the profiler's ranges and how many episodes each is for.
 
     The profiler slows what it watches, so these figures divide the time; they never state the speed.
     """
-    with system.profiled_phases(), profile(activities=[ProfilerActivity.CPU]) as profiler:
-        for _ in range(count):
-            system.update()
-    episodes = count * system.episodes_per_update
-    nanoseconds: Counter[str] = Counter()
-    operators = 0
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        episodes = system.profiled_update()
+    spans: dict[str, tuple[int, int]] = {}
+    operators = []
     # The raw events: building the profiler's own event tree takes longer than the whole trial.
-    for event in profiler.profiler.kineto_results.events():  # type: ignore[union-attr]
+    for event in profiler.profiler.kineto_results.events():
         name = event.name()
-        if name.startswith(PHASE_PREFIX):
-            nanoseconds[name.removeprefix(PHASE_PREFIX)] += event.duration_ns()
+        if name in episodes:
+            spans[name] = (event.start_ns(), event.start_ns() + event.duration_ns())
         elif name.startswith("aten::"):
-            operators += 1
+            operators.append(event.start_ns())
+    milliseconds = {name: (end - start) / 1e6 / episodes[name] for name, (start, end) in spans.items()}
+    counts = {
+        name: sum(start <= operator < end for operator in operators) / episodes[name]
+        for name, (start, end) in spans.items()
+    }
     return {
-        "phase_ms_per_episode": {phase: nanoseconds[phase] / 1e6 / episodes for phase in system.phases},
-        "operators_per_episode": operators / episodes,
+        "phase_ms_per_episode": {name.split(".")[-1]: value for name, value in milliseconds.items()},
+        "operators_per_episode": sum(counts.values()),
     }

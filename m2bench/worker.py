@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch._dynamo  # noqa: F401 (optimizers import it when first made, which would be charged to a trial)
+
 from . import machine, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
@@ -35,7 +37,7 @@ def run(request: dict[str, Any], send: Send) -> int:
     except UserError as error:
         send({"event": "result", "error": str(error)})
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
         traceback.print_exc()
         send({"event": "result", "failure": f"{type(error).__name__}: {_first_line(error)}"})
         return 1
@@ -46,8 +48,7 @@ def run(request: dict[str, Any], send: Send) -> int:
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     workload = importlib.import_module(spec.module)
-    description: dict[str, Any] = workload.describe(spec, Path(request["work"]))
-    return {**description, "machine": machine.describe_machine(), "preload_s": request["preload_s"]}
+    return {**workload.describe(spec, Path(request["work"])), "machine": machine.describe_machine()}
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -20,13 +20,11 @@ from .baselines import market, synthetic
 from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from .baselines.evaluation import Evaluation
 from .baselines.policy import PolicySize
-from .baselines.trainer import PHASES, Hyperparameters, Trainer, baseline_parts
+from .baselines.trainer import PHASE_PREFIX, PHASES, Hyperparameters, Trainer, baseline_parts
 from .errors import UserError
 from .optimizations import LAYERS, load_layer
 from .optimizations.layer import Options, compose
 from .spec import Layers, WorkloadSpec
-
-PHASE_PREFIX = "m2bench."
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
@@ -99,8 +97,6 @@ def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> TradingS
 class TradingSystem:
     """One combination of the trainer."""
 
-    phases = PHASES
-
     def __init__(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int):
         self.device = devices.resolve_device(spec.device)
         self.layers = [load_layer(name) for name in layers]
@@ -131,18 +127,24 @@ class TradingSystem:
         device_mb, host_mb = devices.peak_memory_mb(self.device)
         return {"device": device_mb, "host": host_mb}
 
-    @contextmanager
-    def profiled_phases(self) -> Iterator[None]:
-        """Inside, each phase ends when the device has done its work, so that the phases own their time."""
+    def profiled_update(self) -> dict[str, int]:
+        """One backward pass and one step, and how many episodes each phase's time is for.
+
+        Here each phase ends when the device has done its work, so that the phases own their time. One
+        backward pass stands for the several that an update may gather.
+        """
         self.trainer.phase = self._synchronized_phase
         try:
-            yield
+            self.trainer.gather_gradient()
+            self.trainer.apply_gradient()
         finally:
             self.trainer.phase = record_function
+        num_envs = self.trainer.parts.rollout.num_envs
+        return {PHASE_PREFIX + name: self.episodes_per_update if name == "step" else num_envs for name in PHASES}
 
     @contextmanager
     def _synchronized_phase(self, name: str) -> Iterator[None]:
-        with record_function(PHASE_PREFIX + name):
+        with record_function(name):
             yield
             self.synchronize()
 

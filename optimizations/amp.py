@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from m2bench import devices
 from m2bench.baselines.parts import Parts
@@ -39,7 +39,7 @@ class MixedPrecision:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         self.scaler.unscale_(optimizer)
@@ -61,9 +61,9 @@ def apply(parts: Parts, options: Options) -> Parts:
 
 def prove(trainer: Trainer) -> Proof:
     """Look at the dtype of the policy's own matrix product inside the trainer's autocast."""
-    layer = trainer.policy.head[-1]
+    weight = trainer.policy.macro.get_parameter("0.linear.weight")
     with torch.no_grad(), trainer.precision.autocast():
-        seen = layer(torch.ones(2, layer.in_features, device=trainer.device)).dtype
+        seen = nn.functional.linear(torch.ones(2, weight.shape[1], device=trainer.device), weight).dtype
     skipped = trainer.precision.skipped_steps() if isinstance(trainer.precision, MixedPrecision) else 0
     evidence = {"matmul_dtype": str(seen).removeprefix("torch."), "skipped_steps": skipped}
     wanted = devices.autocast_dtype(trainer.device)

@@ -41,7 +41,9 @@ class BatchedRollout:
         noise = devices.to_device(batch.noise, device)
         env = BatchedTradingEnv()
         state = env.reset(devices.to_device(batch.features, device), devices.to_device(batch.price_changes, device))
-        states, actions, rewards = [], [], []
+        states: list[Tensor] = []
+        actions: list[Tensor] = []
+        rewards: list[Tensor] = []
         done = False
         while not done:
             states.append(state)

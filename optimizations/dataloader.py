@@ -81,7 +81,7 @@ def apply(parts: Parts, options: Options) -> Parts:
 
 
 def prove(trainer: Trainer) -> Proof:
-    served_by = getattr(trainer.feed, "served_by", set())
+    served_by: set[int] = getattr(trainer.feed, "served_by", set())
     others = sorted(served_by - {os.getpid()})
     evidence = {"worker_processes": others, "pinned": getattr(trainer.feed, "pinned", False)}
     if others and len(others) == len(served_by):

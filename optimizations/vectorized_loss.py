@@ -51,7 +51,9 @@ def apply(parts: Parts, options: Options) -> Parts:
 class _CountOperators(TorchDispatchMode):
     """Counts the operators that reach a device."""
 
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         self.count += 1
@@ -66,7 +68,8 @@ def count_operators(objective: Objective, steps: int, episodes: int) -> int:
         rewards=torch.ones(steps, episodes),
     )
     objective(trajectory, 0.99)  # whatever is made once is made before the count
-    with _CountOperators() as counter:
+    counter = _CountOperators()
+    with counter:
         objective(trajectory, 0.99)
     return counter.count
 
