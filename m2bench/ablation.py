@@ -71,7 +71,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
         with console.status("examining this machine and preparing the market"):
             description = describe(launcher, spec.workload, folder / "logs")
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
-            if any(layer["compiles"] and not layer["unsupported"] for layer in taking_part):
+            compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
+            if compiling and description["device"]["fork_after_compiler_import"]:
                 launcher.preload_compiler()
         with _open_store(spec, folder, resuming, description) as store:
             done = {trial.spec.key for trial in store.trials()}

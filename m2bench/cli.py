@@ -212,7 +212,7 @@ def _workload_spec(
             raise UserError(f"{option} has no effect without the layer {layer}.", f"Add {layer}, or leave it out.")
     spec = WorkloadSpec(
         device=_one_of("--device", device, DEVICES),
-        data=data,
+        data=str(Path(data).resolve()) if Path(data).exists() else data,  # workers run in another folder
         episode_length=_at_least("--episode-length", episode_length, 2),
         policy=_one_of("--policy", policy, POLICIES),
         compile_backend=compile_backend,
@@ -318,14 +318,18 @@ def show_layers(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")], debug: Debug = False
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    svg: Annotated[Path | None, typer.Option(help="Save a picture of the impact table, as SVG.")] = None,
+    debug: Debug = False,
 ) -> None:
     """Rebuild the report of a run from its results."""
-    from .report import show_report, write_report
+    from .report import draw_impact, show_report, write_report
     from .store import Store
 
     with Store.open(folder) as store:
         summary = write_report(store)
+    if svg is not None:
+        draw_impact(summary, svg)
     show_report(summary, folder, _console())
 
 

@@ -180,6 +180,8 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "torch_git": torch.version.git_version,
         "torch_threads": torch.get_num_threads(),
+        # Importing the compiler initializes CUDA where there is a GPU, and a process that has done so must not fork.
+        "fork_after_compiler_import": device.type == "cpu" and not torch.cuda.is_available(),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

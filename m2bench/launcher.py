@@ -1,6 +1,6 @@
 """The process between the parent and its workers: starts one at a time, and never leaves one behind.
 
-Run as ``python -P -m m2bench.launcher [--compiler]``. The parent writes one JSON request a line to its input; it
+Run as ``python -m m2bench.launcher [--compiler]``. The parent writes one JSON request a line to its input; it
 answers with one JSON event a line. Events: ``ready`` once, then per request whatever the worker sends
 (``progress``, ``result``) and ``exit`` with its exit code when the worker and all it started are gone.
 A line ``{"kill": true}`` ends the worker under way; the end of the input (the parent has gone,
@@ -25,6 +25,9 @@ from typing import Any
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 COMPILER = "--compiler"
+# A checkout in the working directory must not stand in for the installed package. Python 3.10 lacks the option;
+# there it is enough that workers are started in a folder of the run.
+SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
 Event = dict[str, Any]
 
 
@@ -128,7 +131,7 @@ def _isolate(log: str, wake_read: int, launcher: int) -> None:
 
 def _spawn(request: Event, events: int) -> int:
     """Start a worker as a fresh interpreter; its process id."""
-    command = [sys.executable, "-P", "-m", "m2bench.worker", json.dumps(request), str(events)]
+    command = [sys.executable, *SAFE_PATH, "-m", "m2bench.worker", json.dumps(request), str(events)]
     with open(request["log"], "ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(events,), start_new_session=True

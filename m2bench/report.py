@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -17,6 +19,8 @@ from .analysis import summarize
 from .errors import UserError
 from .store import Store
 from .tables import Table, combinations_table, digits, impact_table, phases_table, times
+
+PICTURE_WIDTH = 110  # characters
 
 
 def write_report(store: Store) -> dict[str, Any]:
@@ -104,6 +108,19 @@ def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None
     for note in remarks(summary):
         console.print(f"- {note}", highlight=False)
     console.print(f"Report: {escape(str(folder / 'report.md'))}", highlight=False, soft_wrap=True)
+
+
+def draw_impact(summary: dict[str, Any], path: Path) -> None:
+    """Save the headline and the impact table as they look in a terminal, as one SVG without outside references."""
+    console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO())
+    console.print(headline(summary), style="bold", highlight=False)
+    console.print()
+    console.print(_rich(impact_table(summary)))
+    for note in remarks(summary)[:-1]:
+        console.print(f"- {note}", highlight=False)
+    # rich would have the reader's browser fetch a font from the network.
+    template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.S)
+    _write(path, console.export_svg(title="m2bench", code_format=template, unique_id="m2bench"))
 
 
 def _rich(table: Table) -> RichTable:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .launcher import COMPILER, Lines
+from .launcher import COMPILER, SAFE_PATH, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
 
@@ -105,7 +105,8 @@ class Launcher:
         if self._process is None:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "m2bench.launcher", *self._arguments],
+                    [sys.executable, *SAFE_PATH, "-m", "m2bench.launcher", *self._arguments],
+                    cwd=self.work,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -1,0 +1,44 @@
+"""Fixtures shared by the tests: a small market and what is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.market import Market
+from m2bench.baselines.synthetic import synthetic_market
+
+TESTS = Path(__file__).parent
+EPISODE_LENGTH = 16
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
+        if item.get_closest_marker("mps") and not torch.backends.mps.is_available():
+            item.add_marker(pytest.mark.skip(reason="no Apple GPU here"))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def market() -> Market:
+    return synthetic_market(seed=3, candles=4000)
+
+
+@pytest.fixture(scope="session")
+def prepared(market: Market, tmp_path_factory: pytest.TempPathFactory) -> PreparedMarket:
+    return prepare_market(market, tmp_path_factory.mktemp("market"))
+
+
+@pytest.fixture(scope="session")
+def source(prepared: PreparedMarket) -> EpisodeSource:
+    return EpisodeSource(prepared, EPISODE_LENGTH, seed=5)
+
+
+@pytest.fixture
+def cpu() -> torch.device:
+    return torch.device("cpu")

@@ -1,0 +1,138 @@
+"""A system under test without any learning: its times are known, and it can fail on demand.
+
+Chosen with ``--workload fake_workload``. ``--data`` says what goes wrong, as ``layer=what`` separated by
+commas: ``amp=crash,compile=hang``; what is one of FAULTS.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import record_function
+
+from m2bench.errors import UserError
+from m2bench.optimizations import LAYERS
+from m2bench.spec import Layers, WorkloadSpec
+
+# Seconds of an update, divided by the factor of each layer that is on.
+UPDATE_S = 0.004
+FACTORS = {
+    "batching": 4.0,
+    "amp": 0.8,
+    "compile": 1.25,
+    "vectorized-loss": 1.5,
+    "dataloader": 1.0,
+    "grad-accumulation": 1.0,
+}
+FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orphan")
+
+
+def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
+    if spec.data == "bad":
+        raise UserError("the data is bad, row 7.", "Correct it.")
+    return {
+        "device": {
+            "device": "cpu",
+            "torch": torch.__version__,
+            "torch_threads": 1,
+            "device_name": "fake",
+            "fork_after_compiler_import": False,
+        },
+        "layers": [
+            {
+                "name": name,
+                "part": name,
+                "summary": f"fake {name}",
+                "claim": {
+                    "low": 1,
+                    "high": 2,
+                    "text": "1-2x",
+                    "difficulty": "low",
+                    "priority": "low",
+                    "source": "test",
+                },
+                "contract": {"tolerance": 1, "floor": 0},
+                "compiles": False,
+                "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
+            }
+            for name in LAYERS
+        ],
+        "workload": {
+            "market": {"name": spec.data, "candles": 1, "sha256": "0"},
+            "hyperparameters": {"episode_length": 2, "policy_size": "default"},
+            "options": {"num_envs": spec.num_envs},
+            "good_return": 2.0,
+        },
+    }
+
+
+def _faults(spec: WorkloadSpec) -> dict[str, str]:
+    pairs = (item.split("=") for item in spec.data.split(",") if "=" in item)
+    return {layer: fault for layer, fault in pairs}  # noqa: C416 (a malformed pair must raise)
+
+
+def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> FakeSystem:
+    faults = [_faults(spec)[layer] for layer in layers if layer in _faults(spec)]
+    return FakeSystem(layers, faults)
+
+
+class FakeSystem:
+    episodes_per_update = 2
+    steps_per_episode = 2
+    compiles = False
+
+    def __init__(self, layers: Layers, faults: list[str]):
+        self.layers = layers
+        self.faults = faults
+        self.update_s = UPDATE_S
+        for layer in layers:
+            self.update_s /= FACTORS[layer]
+        print("a worker's print must not land among its results")
+        if "crash" in faults:
+            raise RuntimeError("planted crash\nwith a second line")
+        if "hang" in faults:
+            time.sleep(3600)
+        if "kill" in faults:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "exit" in faults:
+            os._exit(7)
+        if "print" in faults:
+            sys.stdout.write('{"event": "result", "result": {}}\n' * 1000)
+        if "orphan" in faults and os.fork() == 0:
+            time.sleep(3600)
+
+    def update(self) -> torch.Tensor:
+        time.sleep(self.update_s)
+        return torch.zeros(())
+
+    def synchronize(self) -> None:
+        pass
+
+    def timed_window(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def profiled_update(self) -> dict[str, int]:
+        with record_function("phase.sleep"):
+            self.update()
+        return {"phase.sleep": 2}
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        return {"device": None, "host": 10.0}
+
+    def proofs(self) -> dict[str, dict[str, Any]]:
+        engaged = "idle" not in self.faults
+        reason = None if engaged else "it did nothing"
+        return {layer: {"engaged": engaged, "evidence": {}, "reason": reason} for layer in self.layers}
+
+    def evaluate(self) -> float:
+        return 1.0
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,181 @@
+"""Planted factors must come back from the trials, through runner, store and analysis."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m2bench.analysis import summarize
+from m2bench.plan import make_trials
+from m2bench.runner import run_trials
+from m2bench.spec import RunSpec, TrialSpec
+from m2bench.store import RunRecord, Store, StoredTrial
+
+FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
+LAYERS = tuple(FACTORS)
+BASELINE_SPEED = 600.0
+
+
+def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
+    claim = {"low": 1, "high": 2, "text": "1-2x", "difficulty": "low", "priority": "low", "source": "test"}
+    return {
+        "device": {"device": "cpu", "torch": "0"},
+        "machine": {},
+        "workload": {},
+        "layers": [
+            {
+                "name": name,
+                "part": name,
+                "claim": claim,
+                "compiles": False,
+                "unsupported": (unsupported or {}).get(name),
+            }
+            for name in LAYERS
+        ],
+    }
+
+
+def result(speed: float, **changes: Any) -> dict[str, Any]:
+    return {
+        "episodes_per_min": speed,
+        "env_steps_per_s": speed,
+        "setup_s": 0.1,
+        "compile_s": None,
+        "peak_memory_mb": {"device": None, "host": 5.0},
+        "proofs": {},
+        "profile": {"phase_ms_per_episode": {"loss": 60_000 / speed}, "operators_per_episode": 1.0},
+        "eval_return": 1.0,
+        **changes,
+    }
+
+
+def true_speed(trial: TrialSpec) -> float:
+    """Speed by the planted factors, on a machine that is twice as fast in every block as in the last."""
+    speed = BASELINE_SPEED * 2.0**trial.block
+    for layer in trial.layers:
+        speed *= FACTORS[layer]
+    return speed
+
+
+def run(tmp_path: Path, execute: Any, unsupported: dict[str, str] | None = None, blocks: int = 3) -> dict[str, Any]:
+    spec = RunSpec(LAYERS, ("full",), blocks, seed=0)
+    record = RunRecord(spec, "2026-01-01T00:00:00+00:00", description(unsupported))
+    with Store.create(tmp_path / "run", record) as store:
+        run_trials(make_trials(spec), unsupported or {}, store, execute, lambda trial: None, lambda trial: None)
+        return summarize("run", record, store.trials())
+
+
+def find(summary: dict[str, Any], *layers: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(c for c in summary["combinations"] if c["layers"] == list(layers))
+    return found
+
+
+def test_planted_factors_are_recovered_whatever_the_blocks_speed(tmp_path: Path) -> None:
+    summary = run(tmp_path, lambda trial, log: {"result": result(true_speed(trial))})
+    assert len(summary["combinations"]) == 8
+    assert all(c["status"] == "ok" and c["trials"] == (6 if not c["layers"] else 3) for c in summary["combinations"])
+    for layer in summary["layers"]:
+        assert layer["alone"] == pytest.approx(FACTORS[layer["name"]])
+        assert layer["last"] == pytest.approx(FACTORS[layer["name"]])
+    assert summary["total_speedup"] == pytest.approx(5.0)
+    assert find(summary, "a", "b")["speedup"] == pytest.approx(5.0)
+    assert summary["best"]["speedup"] == pytest.approx(10.0)
+    assert summary["noise"]["aa_ratio"] == pytest.approx(1.0)
+    # 600 episodes/min doubled in blocks 1, 2, 3: the middle one is 2400.
+    assert find(summary)["episodes_per_min"] == pytest.approx(2400)
+    assert find(summary)["ms_per_episode"] == pytest.approx(25)
+
+
+def test_one_wild_trial_does_not_move_the_median(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        wild = 50.0 if trial.key == "b2.a" else 1.0
+        return {"result": result(true_speed(trial) * wild)}
+
+    assert find(run(tmp_path, execute), "a")["speedup"] == pytest.approx(10.0)
+
+
+def test_drift_within_a_block_shows_in_the_aa_ratio_and_is_shared_out(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        return {"result": result(true_speed(trial) * (1.44 if "last." in trial.key else 1.0))}
+
+    summary = run(tmp_path, execute)
+    assert summary["noise"]["aa_ratio"] == pytest.approx(1.44)
+    # The block's baseline is the geometric mean of both: 1.2 times the first.
+    assert find(summary, "a")["speedup"] == pytest.approx(10 / 1.2)
+
+
+def test_a_failed_trial_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        if trial.key == "b2.a+b":
+            return {"failure": "planted"}
+        return {"result": result(true_speed(trial))}
+
+    summary = run(tmp_path, execute)
+    failed = find(summary, "a", "b")
+    assert failed["status"] == "failed"
+    assert failed["reason"] == "planted (log: logs/b2.a+b.log)"
+    assert (failed["trials"], failed["trials_ok"]) == (3, 2)
+    assert summary["trials_done"] == summary["trials_planned"] == 27
+    assert sum(c["status"] == "ok" for c in summary["combinations"]) == 7
+
+
+def test_a_layer_that_did_nothing_gets_no_number(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        proofs = {layer: {"engaged": layer != "b", "evidence": {}, "reason": "was off"} for layer in trial.layers}
+        return {"result": result(true_speed(trial), proofs=proofs)}
+
+    summary = run(tmp_path, execute)
+    idle = [c for c in summary["combinations"] if "b" in c["layers"]]
+    assert len(idle) == 4
+    assert all(c["status"] == "not-engaged" and c["speedup"] is None and c["reason"] == "b: was off" for c in idle)
+    assert next(layer for layer in summary["layers"] if layer["name"] == "b")["alone"] is None
+
+
+def test_an_unsupported_layer_is_never_run(tmp_path: Path) -> None:
+    ran = []
+
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        ran.append(trial.layers)
+        return {"result": result(true_speed(trial))}
+
+    summary = run(tmp_path, execute, {"c": "no compiler"})
+    assert not any("c" in layers for layers in ran)
+    assert find(summary, "a", "c")["status"] == "unsupported"
+    assert find(summary, "a", "c")["reason"] == "c: no compiler"
+    assert find(summary, "a", "b")["status"] == "ok"
+    layer = next(layer for layer in summary["layers"] if layer["name"] == "c")
+    assert (layer["alone"], layer["verdict"]) == (None, "unsupported")
+
+
+def test_cold_and_warm_compilation_are_told_apart(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        if trial.layers != ("a",):
+            return {"result": result(true_speed(trial))}
+        cold = trial.block == 1
+        proof = {"engaged": True, "evidence": {"cache": "cold" if cold else "warm"}, "reason": None}
+        return {"result": result(true_speed(trial), compile_s=30.0 if cold else 2.0, proofs={"a": proof})}
+
+    summary = run(tmp_path, execute)
+    assert (find(summary, "a")["compile_cold_s"], find(summary, "a")["compile_s"]) == (30.0, 2.0)
+    assert find(summary)["compile_s"] is None
+
+
+def test_an_interrupted_run_shows_what_is_missing() -> None:
+    spec = RunSpec(LAYERS, ("full",), 1, seed=0)
+    done = [StoredTrial(t, "", "ok", None, None, result(true_speed(t))) for t in make_trials(spec)[:3]]
+    summary = summarize("run", RunRecord(spec, "", description()), done)
+    assert (summary["trials_done"], summary["trials_planned"]) == (3, 9)
+    missing = [c for c in summary["combinations"] if c["status"] is None]
+    assert len(missing) == 5
+    assert all(c["speedup"] is None and c["reason"] == "not run yet" for c in missing)
+
+
+def test_without_any_trial_nothing_is_invented() -> None:
+    spec = RunSpec(LAYERS, ("full",), 1, seed=0)
+    summary = summarize("run", RunRecord(spec, "", description()), [])
+    assert summary["best"] is None
+    assert summary["noise"]["aa_ratio"] is None
+    assert random.Random(0).choice(summary["layers"])["alone"] is None

@@ -1,0 +1,334 @@
+"""The real command, as a user would type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from conftest import TESTS
+
+from m2bench.baselines.policy import AsymmetricPolicyNetwork
+from m2bench.baselines.synthetic import synthetic_market
+from m2bench.cli import app
+from m2bench.optimizations import LAYERS
+
+COMMAND = str(Path(sys.executable).parent / "m2bench")
+FAKE = ("--workload", "fake_workload", "--quick")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(TESTS), **changes}
+
+
+def m2bench(*arguments: str, cwd: Path, timeout: float = 120, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=timeout,
+        check=False,
+    )  # fmt: skip
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return document
+
+
+def rows(folder: Path) -> list[tuple[str, str, str]]:
+    """(key, started, status) of the stored trials, in order."""
+    connection = sqlite3.connect(folder / "results.sqlite")
+    try:
+        return connection.execute("SELECT key, started, status FROM trial ORDER BY rowid").fetchall()
+    finally:
+        connection.close()
+
+
+def workers_of(folder: Path) -> list[psutil.Process]:
+    """Launchers and workers that belong to the run in ``folder``."""
+    return [
+        process
+        for process in psutil.process_iter(["status", "cwd"])  # None where it may not be read
+        if process.info["status"] != psutil.STATUS_ZOMBIE and (process.info["cwd"] or "").startswith(str(folder))
+    ]
+
+
+def wait_until(condition: Any, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_every_command_and_option_has_help() -> None:
+    assert app.info.help
+    assert len(app.registered_commands) >= 4
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert command.callback.__doc__
+        name = command.name or command.callback.__name__
+        shown = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, check=True).stdout
+        options = [line for line in shown.splitlines() if line.strip().startswith("--")]
+        assert options
+        assert all(len(line.split("  ", 2)[-1].strip()) > 3 for line in options), options
+
+
+def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--all", "--layers", "amp,batching", *FAKE, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    assert [(tuple(c["layers"]), c["status"]) for c in summary(run)["combinations"]] == [
+        ((), "ok"), (("batching",), "ok"), (("amp",), "ok"), (("batching", "amp"), "ok"),
+    ]  # fmt: skip
+    for name in ("results.sqlite", "summary.json", "impact.csv", "report.md"):
+        assert (run / name).stat().st_size > 0
+    assert not (run / "work").exists()
+    assert "Impact of each layer" in done.stdout
+    assert done.stdout.strip().splitlines()[-1] == "Report: run/report.md"
+    assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
+    again = m2bench("report", "run", cwd=tmp_path)
+    assert again.returncode == 0
+    assert again.stdout == done.stdout
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--all", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "64 combinations x 3 blocks" in done.stdout
+    assert "195 trials, 0 done, 195 to run" in done.stdout
+    assert "minutes" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+BAD = {
+    "unknown layer": (("--layers", "amp,turbo"), "unknown layer 'turbo'"),
+    "no layer": (("--layers", ","), "no layer was named"),
+    "unknown design": (("--design", "everything"), "unknown design 'everything'"),
+    "unknown device": (("--device", "tpu"), "--device 'tpu' is not known"),
+    "unknown policy": (("--policy", "huge"), "--policy 'huge' is not known"),
+    "contradiction": (("--all", "--design", "half"), "contradict"),
+    "no effect": (("--layers", "amp", "--num-envs", "8"), "--num-envs has no effect without the layer batching"),
+    "zero blocks": (("--blocks", "0"), "--blocks must be at least 1"),
+    "negative environments": (("--num-envs", "-3"), "--num-envs must be at least 2"),
+    "short episode": (("--episode-length", "0"), "--episode-length must be at least 2"),
+    "negative seed": (("--seed", "-1"), "--seed must be at least 0"),
+    "no time": (("--trial-timeout", "0"), "--trial-timeout must be at least 1"),
+    "undefined fraction": (("--layers", "amp,batching", "--design", "quarter"), "quarter is defined for"),
+    "resume and more": (("--resume", "run", "--blocks", "2"), "cannot take --blocks"),
+    "resume nothing": (("--resume", "run"), "no run found"),
+    "missing data": (("--data", "nowhere.csv"), "data file not found: nowhere.csv"),
+    "out is a file": (("--out", "file/run"), "--out"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_one_message_with_what_to_do(case: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    arguments, message = BAD[case]
+    done = m2bench("ablate", "--quick", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(tmp_path.rglob("results.sqlite"))
+
+
+def test_debug_adds_the_traceback(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--debug", "--blocks", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--device", "cuda", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "device 'cuda' is not available" in done.stderr
+    assert "Use --device" in done.stderr
+
+
+def test_a_folder_with_a_run_is_kept(tmp_path: Path) -> None:
+    arguments = ("ablate", "--layers", "amp", *FAKE, "--out", "run")
+    assert m2bench(*arguments, cwd=tmp_path).returncode == 0
+    before = rows(tmp_path / "run")
+    done = m2bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--resume run" in done.stderr
+    assert rows(tmp_path / "run") == before
+
+
+def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    faults = "amp=crash,compile=kill,dataloader=idle,vectorized-loss=unsupported"
+    layers = "amp,compile,dataloader,vectorized-loss"
+    done = m2bench("ablate", "--design", "single", "--layers", layers, *FAKE, "--data", faults, "--out", "run",
+                   cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {
+        "+".join(c["layers"]): (c["status"], c["reason"], c["speedup"])
+        for c in summary(tmp_path / "run")["combinations"]
+    }
+    assert found[""][0] == "ok"
+    assert found["amp"][:2] == ("failed", "RuntimeError: planted crash (log: logs/b1.amp.log)")
+    assert "SIGKILL" in found["compile"][1]
+    assert found["dataloader"] == ("not-engaged", "dataloader: it did nothing", None)
+    assert found["vectorized-loss"] == ("unsupported", "vectorized-loss: not on this planet", None)
+    assert "planted crash" in (tmp_path / "run" / "logs" / "b1.amp.log").read_text()
+    assert "not on this planet" in done.stdout
+
+
+def begin(tmp_path: Path) -> subprocess.Popen[str]:
+    """A run of 8 combinations, some trials into it."""
+    process = subprocess.Popen(
+        [COMMAND, "ablate", "--all", "--layers", "amp,batching,compile", *FAKE, "--out", "run"],
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    run = tmp_path / "run"
+    wait_until(lambda: (run / "results.sqlite").exists() and len(rows(run)) >= 2)
+    return process
+
+
+def test_a_killed_run_leaves_no_process_and_resumes_without_repeating_a_trial(tmp_path: Path) -> None:
+    process = begin(tmp_path)
+    assert workers_of(tmp_path / "run")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: not workers_of(tmp_path / "run"), 10)
+    before = rows(tmp_path / "run")
+    assert 2 <= len(before) < 9
+    interim = m2bench("report", "run", cwd=tmp_path)
+    assert "not run yet" in interim.stdout
+    done = m2bench("ablate", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = rows(tmp_path / "run")
+    assert after[: len(before)] == before
+    assert len(after) == len({key for key, _, _ in after}) == 9
+    assert {status for _, _, status in after} == {"ok"}
+    assert len(summary(tmp_path / "run")["combinations"]) == 8
+
+
+def test_ctrl_c_leaves_no_process_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = begin(tmp_path)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "m2bench ablate --resume run" in stderr
+    assert "Traceback" not in stderr
+    assert not workers_of(tmp_path / "run")
+
+
+def test_a_run_is_not_resumed_on_another_machine(tmp_path: Path) -> None:
+    m2bench("ablate", "--layers", "amp", *FAKE, "--out", "run", cwd=tmp_path)
+    connection = sqlite3.connect(tmp_path / "run" / "results.sqlite", isolation_level=None)
+    (text,) = connection.execute("SELECT description FROM run").fetchone()
+    description = json.loads(text)
+    description["machine"]["chip"] = "another chip"
+    connection.execute("UPDATE run SET description = ?", (json.dumps(description),))
+    connection.close()
+    done = m2bench("ablate", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "begun with machine chip another chip" in done.stderr
+
+
+def test_layers_tells_what_runs_here(tmp_path: Path) -> None:
+    done = m2bench("layers", "--json", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)["layers"]
+    assert [layer["name"] for layer in listed] == list(LAYERS)
+    assert next(layer for layer in listed if layer["name"] == "batching")["claim"]["low"] == 10
+    assert "1.5-2.5x" in m2bench("layers", "--device", "cpu", cwd=tmp_path).stdout
+
+
+def test_train_saves_a_policy_that_loads(tmp_path: Path) -> None:
+    done = m2bench("train", "--with", "batching,vectorized-loss", "--episodes", "64", "--episode-length", "16",
+                   "--device", "cpu", "--out", "trained", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "trained" / "train.json").read_text())
+    assert result["curve"][0]["episodes"] == 0
+    assert result["curve"][-1]["episodes"] == 64
+    assert result["proofs"]["batching"]["evidence"] == {"environments_per_forward": [32]}
+    saved = torch.load(tmp_path / "trained" / "checkpoint.pt", weights_only=True)
+    AsymmetricPolicyNetwork(size=saved["policy"]).load_state_dict(saved["state"])
+    assert "of good policy" in done.stdout
+    again = m2bench("train", "--out", "trained", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--with", "turbo"), "unknown layer 'turbo'"),
+        (("--episodes", "0"), "--episodes must be at least 1"),
+        (("--with", "amp", "--num-envs", "64"), "no effect without the layer batching"),
+    ],
+)
+def test_a_mistake_in_train_is_said(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = m2bench("train", *arguments, cwd=tmp_path)
+    assert (done.returncode, message in done.stderr) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_on_something_else_is_refused(tmp_path: Path) -> None:
+    assert "no run found" in m2bench("report", ".", cwd=tmp_path).stderr
+    (tmp_path / "results.sqlite").write_text("hello" * 100)
+    done = m2bench("report", ".", cwd=tmp_path)
+    assert (done.returncode, "cannot be read" in done.stderr) == (1, True)
+
+
+def write_candles(path: Path, candles: int) -> None:
+    market = synthetic_market(candles=candles)
+    columns = zip(market.time // 10**9, market.open, market.high, market.low, market.close, market.volume, strict=True)
+    lines = ["time,open,high,low,close,volume", *(",".join(map(str, row)) for row in columns)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_too_few_candles_are_said(tmp_path: Path) -> None:
+    write_candles(tmp_path / "short.csv", 500)
+    done = m2bench("ablate", "--data", "short.csv", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "short.csv: 500 candles are too few" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
+    write_candles(tmp_path / "mine.csv", 2500)
+    layers = "batching,vectorized-loss,dataloader"
+    done = m2bench("ablate", "--all", "--layers", layers, "--quick", "--episode-length", "32", "--device", "cpu",
+                   "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = summary(tmp_path / "run")
+    assert [c["status"] for c in result["combinations"]] == ["ok"] * 8
+    assert result["workload"]["market"]["name"] == "mine.csv"
+    assert result["workload"]["good_return"] is None
+    assert all(c["episodes_per_min"] > 0 for c in result["combinations"])
+
+
+@pytest.mark.slow
+def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--all", "--layers", "compile,vectorized-loss", "--quick", "--episode-length", "16",
+                   "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}
+    assert statuses == {
+        "": "ok", "compile": "unsupported", "vectorized-loss": "ok", "compile+vectorized-loss": "unsupported",
+    }  # fmt: skip
+    assert "C++ compiler" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no C++ compiler here")
+def test_compile_compiles(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--episode-length", "16",
+                   "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    compiled = summary(tmp_path / "run")["combinations"][1]
+    assert compiled["status"] == "ok"
+    assert compiled["compile_cold_s"] > compiled["compile_s"] > 0

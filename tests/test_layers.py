@@ -1,0 +1,181 @@
+"""Every layer replaces one part, computes the same thing, and proves that it was at work."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import torch
+
+from m2bench.baselines.episodes import EpisodeSource
+from m2bench.baselines.parts import Parts
+from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.optimizations import LAYERS, load_layer
+from m2bench.optimizations.layer import Layer, Options, compose
+from m2bench.plan import every_combination
+
+SETTINGS = Hyperparameters(episode_length=12)
+# aot_eager traces as inductor does but compiles nothing, so that 32 combinations take seconds.
+OPTIONS = Options(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
+DESIGN_NOTE = {
+    "batching": (10, 20),
+    "amp": (1.5, 2),
+    "compile": (1.5, 2.5),
+    "vectorized-loss": (2, 3),
+    "dataloader": (1.3, 1.8),
+    "grad-accumulation": (1, 1),
+}
+
+
+def make(source: EpisodeSource, names: tuple[str, ...], options: Options = OPTIONS, device: str = "cpu") -> Trainer:
+    parts = compose(baseline_parts(), [load_layer(name) for name in names], options)
+    return Trainer(parts, source, SETTINGS, seed=0, device=torch.device(device))
+
+
+def test_names_files_and_parts_match_one_to_one() -> None:
+    folder = Path(str(__import__("m2bench.optimizations", fromlist=["x"]).__file__)).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "layer"}
+    assert files == set(LAYERS.values())
+    loaded = [load_layer(name) for name in LAYERS]
+    assert [layer.name for layer in loaded] == list(LAYERS)
+    assert {layer.part for layer in loaded} == {field.name for field in fields(Parts)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_claims_are_those_of_the_design_note(name: str) -> None:
+    claim = load_layer(name).claim
+    assert (claim.low, claim.high) == DESIGN_NOTE[name]
+
+
+def test_two_layers_for_one_part_are_refused() -> None:
+    batching = load_layer("batching")
+    with pytest.raises(ValueError, match="both replace the part 'rollout'"):
+        compose(baseline_parts(), [batching, replace(batching, name="other")], OPTIONS)
+
+
+def test_a_layer_that_replaces_another_part_than_its_own_is_refused() -> None:
+    wrong = replace(load_layer("batching"), part="feed")
+    with pytest.raises(ValueError, match="must replace the part 'feed' alone"):
+        compose(baseline_parts(), [wrong], OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def referee(source: EpisodeSource) -> dict[int, dict[str, torch.Tensor]]:
+    """Gradients of the plain trainer over the first 1, 2, 4 and 8 episodes."""
+    gradients = {}
+    for episodes in (1, 2, 4, 8):
+        t = make(source, ())
+        for _ in range(episodes):
+            t.gather_gradient()
+        gradients[episodes] = {
+            n: p.grad.clone() / episodes for n, p in t.policy.named_parameters() if p.grad is not None
+        }
+    return gradients
+
+
+@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+def test_every_combination_has_the_plain_trainers_gradient_and_proof(
+    names: tuple[str, ...], source: EpisodeSource, referee: dict[int, dict[str, torch.Tensor]]
+) -> None:
+    torch.compiler.reset()
+    t = make(source, names)
+    try:
+        for _ in range(t.parts.update.backwards):
+            t.gather_gradient()
+        expected = referee[t.parts.episodes_per_update]
+        got = {name: p.grad for name, p in t.policy.named_parameters()}
+        whole = torch.cat([expected[n].flatten() for n in expected])
+        ours = torch.cat([g.flatten() for n, g in got.items() if g is not None])
+        # bfloat16 keeps 8 bits of each product, float32 24.
+        tolerance = 0.1 if "amp" in names else 1e-3
+        assert float((ours - whole).norm() / whole.norm()) < tolerance
+        t.apply_gradient()
+        t.update()
+        for name in names:
+            proof = load_layer(name).prove(t)
+            assert proof.engaged, (name, proof)
+    finally:
+        t.close()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_plain_trainer_proves_no_layer(name: str, source: EpisodeSource) -> None:
+    torch.compiler.reset()
+    t = make(source, ())
+    t.update()
+    proof = load_layer(name).prove(t)
+    assert not proof.engaged
+    assert proof.reason
+
+
+def test_autocast_that_is_off_is_not_engaged(source: EpisodeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch.cuda.amp.autocast does on a machine without CUDA: nothing, without a word."""
+    t = make(source, ("amp",))
+    monkeypatch.setattr(t.precision, "autocast", lambda: torch.autocast("cpu", enabled=False))
+    t.update()
+    assert not load_layer("amp").prove(t).engaged
+
+
+def test_a_loader_without_workers_is_not_engaged(source: EpisodeSource) -> None:
+    t = make(source, ("dataloader",), replace(OPTIONS, num_workers=1))
+    try:
+        t.update()
+        t.feed.served_by = {os.getpid()}  # type: ignore[attr-defined]
+        assert not load_layer("dataloader").prove(t).engaged
+    finally:
+        t.close()
+
+
+def test_the_timed_window_forbids_recompiling(source: EpisodeSource) -> None:
+    torch.compiler.reset()
+    layer: Layer = load_layer("compile")
+    t = make(source, ("compile",))
+    t.update()
+    with layer.guard():
+        t.update()
+        with pytest.raises(Exception, match="recompile"):
+            t.forward(torch.zeros(5, 122))
+    torch.compiler.reset()
+
+
+def test_the_scaler_counts_skipped_steps() -> None:
+    precision = load_layer("amp").apply(baseline_parts(), OPTIONS).precision(torch.device("cpu"))
+    assert precision.skipped_steps() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("pair", list(combinations(LAYERS, 2)))
+def test_composing_does_not_depend_on_the_order(pair: tuple[str, str]) -> None:
+    one, other = (load_layer(name) for name in pair)
+    a = compose(baseline_parts(), [one, other], OPTIONS)
+    b = compose(baseline_parts(), [other, one], OPTIONS)
+    assert a.episodes_per_update == b.episodes_per_update
+    assert [type(getattr(a, f.name)) for f in fields(Parts)] == [type(getattr(b, f.name)) for f in fields(Parts)]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+def test_every_combination_runs_on_cuda(names: tuple[str, ...], source: EpisodeSource) -> None:
+    _runs_on("cuda", names, source)
+
+
+@pytest.mark.mps
+@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+def test_every_combination_runs_on_mps(names: tuple[str, ...], source: EpisodeSource) -> None:
+    _runs_on("mps", names, source)
+
+
+def _runs_on(device: str, names: tuple[str, ...], source: EpisodeSource) -> None:
+    torch.compiler.reset()
+    t = make(source, names, device=device)
+    try:
+        returns = [float(t.update()) for _ in range(2)]
+        assert all(torch.isfinite(p).all() for p in t.policy.parameters())
+        assert len(returns) == 2
+        for name in names:
+            proof = load_layer(name).prove(t)
+            assert proof.engaged, (name, proof)
+    finally:
+        t.close()

@@ -1,0 +1,68 @@
+"""Every command in the README is one that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TESTS
+from test_cli import environment, m2bench
+
+README = (TESTS.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
+SHORT = [command for command in COMMANDS if command.startswith("m2bench ")]
+
+
+def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
+    setups = [command for command in COMMANDS if "venv" in command]
+    assert [command.split()[-2:] for command in setups] == [["ablate", "--all"], ["&&", ".venv/bin/pytest"]]
+    assert len(SHORT) >= 10
+
+
+@pytest.mark.parametrize("command", SHORT)
+def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+    """As it stands there, but with a system whose updates take milliseconds, and few of them."""
+    arguments = shlex.split(command)[1:]
+    changes: list[str] = []
+    if "my-run" in command:
+        first = m2bench("ablate", "--layers", "amp", "--quick", "--workload", "fake_workload", "--out",
+                        "reports/my-run", cwd=tmp_path)  # fmt: skip
+        assert first.returncode == 0, first.stderr
+    elif arguments[0] == "ablate" and "--dry-run" not in arguments:
+        changes = ["--workload", "fake_workload"] + (["--quick"] if "--quick" not in arguments else [])
+        if "--layers" not in arguments:
+            changes += ["--layers", "amp,batching,compile"]
+    elif arguments[0] == "train":
+        changes = ["--episode-length", "8"]
+        arguments[arguments.index("--episodes") + 1] = "64"
+    done = m2bench(*arguments, *changes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_benchmarks_command_collects_benchmarks() -> None:
+    command = next(command for command in COMMANDS if command.startswith("pytest "))
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=TESTS.parent, env=environment(),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "test_hot_pieces" in done.stdout
+
+
+def test_the_pictures_and_links_exist() -> None:
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
+    assert targets
+    missing = [target for target in targets if not (TESTS.parent / target).exists()]
+    assert not missing
+
+
+def test_the_ci_script_finds_the_test_command() -> None:
+    script = (TESTS.parent / ".ci" / "run").read_text()
+    pattern = re.search(r"grep -E '([^']+)' README.md", script)
+    assert pattern is not None
+    assert len(re.findall(pattern.group(1), README, flags=re.M)) == 1

@@ -1,0 +1,117 @@
+"""Real worker processes around a fake system: crashes, hangs, kills, and nothing left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import TESTS
+
+from m2bench.errors import UserError
+from m2bench.runner import Launcher, describe, trial_executor, worker_environment
+from m2bench.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+
+WINDOW = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3)
+
+
+@pytest.fixture(autouse=True)
+def fake_workload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Iterator[Launcher]:
+    with Launcher(tmp_path, tmp_path / "launcher.log") as started:
+        yield started
+    assert descendants() == []
+
+
+def descendants() -> list[psutil.Process]:
+    """Processes of ours that are still alive, a moment after they were told to go."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        alive = [p for p in psutil.process_iter(["cmdline"]) if "m2bench.launcher" in (p.info["cmdline"] or [])]
+        if not alive:
+            return []
+        time.sleep(0.05)
+    return alive
+
+
+def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60.0) -> dict[str, Any]:
+    spec = RunSpec(
+        layers, ("full",), 1, 0, WorkloadSpec(data=faults, module="fake_workload"), WINDOW, trial_timeout_s=timeout_s
+    )
+    return trial_executor(launcher, spec)(TrialSpec("key", layers, 1, 0), launcher.work / "trial.log")
+
+
+def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:
+    outcome = execute(launcher, "", "batching")
+    assert len(outcome["result"]["update_s"]) == 3
+    assert outcome["result"]["episodes_per_update"] == 2
+    assert "a worker's print" in (launcher.work / "trial.log").read_text()
+
+
+def test_prints_that_look_like_results_change_nothing(launcher: Launcher) -> None:
+    assert "update_s" in execute(launcher, "amp=print", "amp")["result"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("crash", "RuntimeError: planted crash"),
+        ("kill", "killed by SIGKILL"),
+        ("exit", "exit code 7"),
+        ("hang", "no result after 1.5 s"),
+    ],
+)
+def test_a_trial_that_goes_wrong_is_a_result_and_the_next_one_runs(
+    fault: str, message: str, launcher: Launcher
+) -> None:
+    outcome = execute(launcher, f"amp={fault}", "amp", timeout_s=1.5 if fault == "hang" else 60.0)
+    assert message in outcome["failure"]
+    assert "result" in execute(launcher, f"amp={fault}", "batching")
+
+
+def test_the_log_of_a_crash_has_the_traceback(launcher: Launcher) -> None:
+    execute(launcher, "amp=crash", "amp")
+    log = (launcher.work / "trial.log").read_text()
+    assert "Traceback" in log
+    assert "with a second line" in log
+
+
+def test_what_a_worker_leaves_running_is_ended(launcher: Launcher) -> None:
+    assert "result" in execute(launcher, "amp=orphan", "amp")
+    assert "result" in execute(launcher, "", "amp")
+    workers = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    assert len(workers) == 1  # the launcher itself
+
+
+def test_a_launcher_that_was_killed_is_replaced(launcher: Launcher) -> None:
+    execute(launcher, "", "amp")
+    assert launcher._process is not None
+    launcher._process.kill()
+    assert "launcher of the worker died" in execute(launcher, "", "amp")["failure"]
+    assert "result" in execute(launcher, "", "amp")
+
+
+def test_what_the_user_can_put_right_is_said_as_such(launcher: Launcher) -> None:
+    with pytest.raises(UserError, match=r"the data is bad, row 7\. Correct it\."):
+        describe(launcher, WorkloadSpec(data="bad", module="fake_workload"), launcher.work)
+
+
+def test_a_module_that_is_not_there_is_said(launcher: Launcher) -> None:
+    with pytest.raises(UserError, match="No module named 'nowhere'"):
+        describe(launcher, WorkloadSpec(module="nowhere"), launcher.work)
+
+
+def test_workers_get_a_fixed_part_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    environment = worker_environment(tmp_path)
+    assert "SECRET_TOKEN" not in environment
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "inductor")

@@ -1,0 +1,118 @@
+"""A trial's figures from a system whose clock is known."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.profiler import record_function
+
+from m2bench import trial
+from m2bench.spec import TrialSpec, WindowSpec, WorkloadSpec
+
+
+class Clock:
+    """A clock that moves only when told."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class KnownSystem:
+    """Updates of 3 episodes that take 2 s; the first takes 7 s more, as if it compiled."""
+
+    episodes_per_update = 3
+    steps_per_episode = 10
+    compiles = True
+
+    def __init__(self, clock: Clock):
+        self.clock = clock
+        self.log: list[str] = []
+        self.window_open = False
+
+    def update(self) -> torch.Tensor:
+        first = "update" not in self.log
+        self.log.append("update")
+        self.pending = 9.0 if first else 2.0
+        return torch.tensor(float(len(self.log)))
+
+    def synchronize(self) -> None:
+        # An asynchronous device: time passes only when the work is waited for.
+        self.clock.now += getattr(self, "pending", 0.0)
+        self.pending = 0.0
+
+    def timed_window(self) -> AbstractContextManager[object]:
+        self.log.append("window")
+        return nullcontext()
+
+    def profiled_update(self) -> dict[str, int]:
+        self.log.append("profile")
+        with record_function("phase.loss"):
+            torch.ones(2) + torch.ones(2)
+        return {"phase.loss": 4}
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        return {"device": None, "host": 1.0}
+
+    def proofs(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def evaluate(self) -> float:
+        self.log.append("evaluate")
+        return 1.5
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
+    clock = Clock()
+    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=clock))
+    return KnownSystem(clock)
+
+
+def run(system: KnownSystem, window: WindowSpec) -> dict[str, Any]:
+    workload: Any = SimpleNamespace(build=lambda *_: system)
+    return trial.run_trial(workload, WorkloadSpec(), Path(), TrialSpec("k", (), 1, 0), window, compiler_import_s=0.5)
+
+
+def test_speed_is_episodes_over_the_time_of_finished_work(known: KnownSystem) -> None:
+    result = run(known, WindowSpec(warmup_s=10, warmup_updates=2, timed_s=5, timed_updates=1))
+    assert result["warmup_update_s"] == [9.0, 2.0]
+    assert result["update_s"] == [2.0, 2.0, 2.0]
+    assert result["episodes_per_min"] == pytest.approx(60 * 3 / 2)
+    assert result["env_steps_per_s"] == pytest.approx(3 * 10 / 2)
+    assert result["compile_s"] == pytest.approx(7.0 + 0.5)
+
+
+def test_both_limits_of_a_window_must_be_reached(known: KnownSystem) -> None:
+    result = run(known, WindowSpec(warmup_s=0, warmup_updates=3, timed_s=0, timed_updates=4))
+    assert len(result["warmup_update_s"]) == 3
+    assert len(result["update_s"]) == 4
+
+
+def test_the_profile_comes_after_the_evaluation_and_feeds_no_speed(known: KnownSystem) -> None:
+    result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
+    assert known.log == ["update", "window", "update", "update", "evaluate", "profile", "close"]
+    assert list(result["profile"]["phase_ms_per_episode"]) == ["loss"]
+    # torch.ones twice (each fills an empty tensor) and one addition, for 4 episodes.
+    assert result["profile"]["operators_per_episode"] == 7 / 4
+
+
+def test_returns_of_all_updates_are_the_learning_curve(known: KnownSystem) -> None:
+    result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
+    assert result["training_return"] == [1.0, 3.0, 4.0]
+
+
+def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "evaluate", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(known, WindowSpec(warmup_s=0, timed_s=0))
+    assert known.log[-1] == "close"
