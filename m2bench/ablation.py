@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .errors import UserError
+from .errors import UserError, WorkerError
 from .plan import choose_combinations, estimate_s, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, run_trials, trial_executor
@@ -69,11 +69,11 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
     work = folder / "work"
     with Launcher(work, folder / "logs" / "launcher.log") as launcher:
         with console.status("examining this machine and preparing the market"):
-            description = describe(launcher, spec.workload, folder / "logs")
+            description = _describe(launcher, spec, folder, resuming)
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
             compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
-            if compiling and description["device"]["fork_after_compiler_import"]:
-                launcher.preload_compiler()
+            if description["device"]["fork_after_compiler_import"]:
+                launcher.preload_compiler(probe=compiling)
         with _open_store(spec, folder, resuming, description) as store:
             done = {trial.spec.key for trial in store.trials()}
             missing = [trial for trial in make_trials(spec) if trial.key not in done]
@@ -83,6 +83,18 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
             summary = write_report(store)
     shutil.rmtree(work, ignore_errors=True)
     show_report(summary, folder, console)
+
+
+def _describe(launcher: Launcher, spec: RunSpec, folder: Path, resuming: bool) -> dict[str, Any]:
+    try:
+        return describe(launcher, spec.workload, folder / "logs")
+    except WorkerError:
+        raise  # the folder holds the log that explains it
+    except UserError:
+        if not resuming:
+            launcher.stop()
+            shutil.rmtree(folder)
+        raise
 
 
 def _prepare_folder(folder: Path, resuming: bool) -> None:

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can cause."""
+"""Errors that reach the user as one message."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class UserError(Exception):
 
     def __init__(self, problem: str, advice: str = ""):
         super().__init__(f"{problem} {advice}".strip())
+
+
+class WorkerError(UserError):
+    """A worker process failed in a way that only its log explains."""

@@ -1,13 +1,13 @@
 """The process between the parent and its workers: starts one at a time, and never leaves one behind.
 
-Run as ``python -m m2bench.launcher [--compiler]``. The parent writes one JSON request a line to its input; it
-answers with one JSON event a line. Events: ``ready`` once, then per request whatever the worker sends
-(``progress``, ``result``) and ``exit`` with its exit code when the worker and all it started are gone.
-A line ``{"kill": true}`` ends the worker under way; the end of the input (the parent has gone,
-however it went) ends the worker and the launcher.
+Run as ``python -m m2bench.launcher``. The parent writes one JSON request a line to its input; it answers with
+one JSON event a line: ``ready`` once, then per request whatever the worker sends (``progress``, ``result``) and
+``exit`` with its exit code when the worker and all it started are gone. A line ``{"kill": true}`` ends the worker
+under way; the end of the input (the parent has gone, however it went) ends the worker and the launcher.
 
-On Linux a worker is forked from this process, which has imported torch (and with ``--compiler`` its
-compiler) but used neither; elsewhere it is a fresh interpreter. See docs/decisions/002-forked-workers.md.
+On Linux a worker is forked from this process, which has imported torch but computed nothing; with ``--compiler``
+it has imported torch's compiler too, with ``--probed-compiler`` that has examined the CPU as well. Elsewhere a
+worker is a fresh interpreter. See docs/decisions/002-forked-workers.md.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 COMPILER = "--compiler"
+PROBED_COMPILER = "--probed-compiler"
 # A checkout in the working directory must not stand in for the installed package. Python 3.10 lacks the option;
 # there it is enough that workers are started in a folder of the run.
 SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
@@ -40,7 +41,7 @@ def main() -> None:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _send(events, {"event": "ready", "preload_s": _preload(COMPILER in sys.argv) if CAN_FORK else {}})
+    _send(events, {"event": "ready", "preload_s": _preload(sys.argv) if CAN_FORK else {}})
     requests = Lines(0)
     while (request := requests.next()) is not None:
         if "kill" in request:
@@ -82,16 +83,17 @@ class Lines:
         return line
 
 
-def _preload(compiler: bool) -> dict[str, float]:
-    """Import what workers need, so that each starts with it; seconds spent on each step."""
+def _preload(arguments: list[str]) -> dict[str, float]:
+    """Import what workers need, so that each starts with it; seconds spent on importing the compiler."""
     from . import worker
 
     seconds = {}
-    if compiler:
-        for name, step in (("compiler_import", worker.import_compiler), ("compiler_probe", worker.probe_compiler)):
-            start = time.perf_counter()
-            step()
-            seconds[name] = time.perf_counter() - start
+    if COMPILER in arguments or PROBED_COMPILER in arguments:
+        start = time.perf_counter()
+        worker.import_compiler()
+        seconds["compiler_import"] = time.perf_counter() - start
+    if PROBED_COMPILER in arguments:
+        worker.probe_compiler()
     return seconds
 
 

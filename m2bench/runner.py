@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
-from .launcher import COMPILER, SAFE_PATH, Lines
+from .errors import UserError, WorkerError
+from .launcher import COMPILER, PROBED_COMPILER, SAFE_PATH, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
 
@@ -50,8 +50,8 @@ class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left."""
 
     def __init__(self, work: Path, log: Path):
-        self.work = work
-        self._log = log
+        self.work = work.resolve()
+        self._log = log.resolve()
         self._process: subprocess.Popen[bytes] | None = None
         self._arguments: list[str] = []
 
@@ -61,10 +61,13 @@ class Launcher:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def preload_compiler(self) -> None:
-        """Let the workers from here on start with torch's compiler imported."""
+    def preload_compiler(self, probe: bool) -> None:
+        """Let the workers from here on start with torch's compiler imported, which the profiler needs as well.
+
+        With ``probe`` the compiler also examines the CPU beforehand, which takes some seconds.
+        """
         self.stop()
-        self._arguments = [COMPILER]
+        self._arguments = [PROBED_COMPILER if probe else COMPILER]
 
     def stop(self) -> None:
         """End the launcher and the worker under way."""
@@ -89,7 +92,7 @@ class Launcher:
         Raises UserError when the worker found something the user can put right.
         """
         process, lines, preload_s = self._start()
-        document = {"job": job, "work": str(self.work), "log": str(log), "preload_s": preload_s, **request}
+        document = {"job": job, "work": str(self.work), "log": str(log.resolve()), "preload_s": preload_s, **request}
         try:
             _write_line(process, document)
             outcome = _collect(process, lines, timeout_s, on_progress)
@@ -118,7 +121,7 @@ class Launcher:
             ready = self._lines.next()
             if ready is None:
                 self.stop()
-                raise UserError("the worker processes cannot start.", f"The reason stands in {self._log}.")
+                raise WorkerError("the worker processes cannot start.", f"The reason stands in {self._log}.")
             self._preload_s: dict[str, float] = ready["preload_s"]
         return self._process, self._lines, self._preload_s
 
@@ -181,12 +184,12 @@ def worker_environment(work: Path) -> dict[str, str]:
 def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
     """Machine, device, layers and workload, found by a worker, which also prepares the market.
 
-    Raises UserError for a device or data that cannot be used, and when the worker fails.
+    Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
     """
     log = logs / "describe.log"
     outcome = launcher.run("describe", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
     if "failure" in outcome:
-        raise UserError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
+        raise WorkerError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
     description: dict[str, Any] = outcome["result"]
     return description
 

@@ -43,7 +43,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "torch": torch.__version__,
             "torch_threads": 1,
             "device_name": "fake",
-            "fork_after_compiler_import": False,
+            "fork_after_compiler_import": True,
         },
         "layers": [
             {

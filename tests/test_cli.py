@@ -123,7 +123,6 @@ BAD = {
     "no time": (("--trial-timeout", "0"), "--trial-timeout must be at least 1"),
     "undefined fraction": (("--layers", "amp,batching", "--design", "quarter"), "quarter is defined for"),
     "resume and more": (("--resume", "run", "--blocks", "2"), "cannot take --blocks"),
-    "resume nothing": (("--resume", "run"), "no run found"),
     "missing data": (("--data", "nowhere.csv"), "data file not found: nowhere.csv"),
     "out is a file": (("--out", "file/run"), "--out"),
 }
@@ -133,12 +132,17 @@ BAD = {
 def test_a_mistake_is_one_message_with_what_to_do(case: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     arguments, message = BAD[case]
-    done = m2bench("ablate", "--quick", *arguments, cwd=tmp_path)
+    done = m2bench("ablate", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert not list(tmp_path.rglob("results.sqlite"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "file"]
+
+
+def test_resuming_nothing_is_said(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--resume", "run", cwd=tmp_path)
+    assert (done.returncode, "no run found" in done.stderr) == (1, True)
 
 
 def test_debug_adds_the_traceback(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def episode(changes: list[float]) -> EpisodeBatch:
     )
 
 
-@pytest.mark.filterwarnings("ignore:.*infinity.*:UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning:gymnasium")
 def test_the_single_environment_is_a_gymnasium_env(source: EpisodeSource) -> None:
     check_env(TradingEnv(source))
 

@@ -35,7 +35,7 @@ def test_seed_and_number_both_matter(prepared: PreparedMarket) -> None:
     assert not same(one.prepare(0), one.prepare(1))
 
 
-@pytest.mark.parametrize("num_workers", [1, 3])
+@pytest.mark.parametrize("num_workers", [1, 2])
 @pytest.mark.parametrize("num_envs", [1, 4])
 def test_the_worker_feed_serves_the_episodes_of_the_direct_one(
     source: EpisodeSource, num_workers: int, num_envs: int, cpu: torch.device
@@ -75,8 +75,8 @@ def test_drawing_by_gumbel_noise_has_the_policys_distribution(source: EpisodeSou
     logits = torch.tensor([0.3, -0.5, 1.1])
     noise = torch.cat([source.prepare(number).noise[:, 0] for number in range(1500)])
     counts = torch.bincount((logits + noise).argmax(dim=1), minlength=3)
-    expected = torch.softmax(logits, 0) * len(noise)
-    assert chisquare(counts.numpy(), expected.double().numpy() * (len(noise) / float(expected.sum()))).pvalue > 0.001
+    expected = torch.softmax(logits.double(), 0) * len(noise)
+    assert chisquare(counts.numpy(), expected.numpy()).pvalue > 0.001
 
 
 def test_a_prepared_market_travels_as_its_path(prepared: PreparedMarket) -> None:

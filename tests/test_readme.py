@@ -26,7 +26,7 @@ def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
 
 @pytest.mark.parametrize("command", SHORT)
 def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
-    """As it stands there, but with a system whose updates take milliseconds, and few of them."""
+    """As it stands there, but with a system whose updates take milliseconds, and few of them and few blocks."""
     arguments = shlex.split(command)[1:]
     changes: list[str] = []
     if "my-run" in command:
@@ -36,7 +36,9 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     elif arguments[0] == "ablate" and "--dry-run" not in arguments:
         changes = ["--workload", "fake_workload"] + (["--quick"] if "--quick" not in arguments else [])
         if "--layers" not in arguments:
-            changes += ["--layers", "amp,batching,compile"]
+            changes += ["--layers", "amp,batching,compile" if "half" in command else "amp"]
+        if "--blocks" in arguments:
+            arguments[arguments.index("--blocks") + 1] = "2"
     elif arguments[0] == "train":
         changes = ["--episode-length", "8"]
         arguments[arguments.index("--episodes") + 1] = "64"
