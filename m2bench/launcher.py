@@ -5,14 +5,15 @@ one JSON event a line: ``ready`` once, then per request whatever the worker send
 ``exit`` with its exit code when the worker and all it started are gone. A line ``{"kill": true}`` ends the worker
 under way; the end of the input (the parent has gone, however it went) ends the worker and the launcher.
 
-On Linux a worker is forked from this process, which has imported torch but computed nothing; with ``--compiler``
-it has imported torch's compiler too, with ``--probed-compiler`` that has examined the CPU as well. Elsewhere a
-worker is a fresh interpreter. See docs/decisions/002-forked-workers.md.
+On Linux a worker is forked from this process, which has imported torch but computed nothing; after a request
+``{"job": "preload"}`` it has imported torch's compiler too. Elsewhere a worker is a fresh interpreter, and
+preloading does nothing. See docs/decisions/002-forked-workers.md.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import select
@@ -24,8 +25,6 @@ from typing import Any
 
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
-COMPILER = "--compiler"
-PROBED_COMPILER = "--probed-compiler"
 # A checkout in the working directory must not stand in for the installed package. Python 3.10 lacks the option;
 # there it is enough that workers are started in a folder of the run.
 SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
@@ -41,11 +40,17 @@ def main() -> None:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _send(events, {"event": "ready", "preload_s": _preload(sys.argv) if CAN_FORK else {}})
+    if CAN_FORK:
+        importlib.import_module("m2bench.worker")
+    _send(events, {"event": "ready"})
     requests = Lines(0)
     while (request := requests.next()) is not None:
         if "kill" in request:
             continue  # the worker it was meant for has just ended by itself
+        if request["job"] == "preload":
+            _send(events, {"event": "result", "result": _preload(request["probe"])})
+            _send(events, {"event": "exit", "code": 0})
+            continue
         worker = _fork(request, events, wake_read) if CAN_FORK else _spawn(request, events)
         code = _wait(worker, requests, wake_read)
         if code is None:
@@ -83,16 +88,16 @@ class Lines:
         return line
 
 
-def _preload(arguments: list[str]) -> dict[str, float]:
-    """Import what workers need, so that each starts with it; seconds spent on importing the compiler."""
+def _preload(probe: bool) -> float:
+    """Import torch's compiler, and with ``probe`` let it examine the CPU; seconds that the import took."""
+    if not CAN_FORK:
+        return 0.0
     from . import worker
 
-    seconds = {}
-    if COMPILER in arguments or PROBED_COMPILER in arguments:
-        start = time.perf_counter()
-        worker.import_compiler()
-        seconds["compiler_import"] = time.perf_counter() - start
-    if PROBED_COMPILER in arguments:
+    start = time.perf_counter()
+    worker.import_compiler()
+    seconds = time.perf_counter() - start
+    if probe:
         worker.probe_compiler()
     return seconds
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError, WorkerError
-from .launcher import COMPILER, PROBED_COMPILER, SAFE_PATH, Lines
+from .launcher import SAFE_PATH, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
 
@@ -53,7 +53,7 @@ class Launcher:
         self.work = work.resolve()
         self._log = log.resolve()
         self._process: subprocess.Popen[bytes] | None = None
-        self._arguments: list[str] = []
+        self._compiler_import_s = 0.0
 
     def __enter__(self) -> Launcher:
         return self
@@ -66,8 +66,8 @@ class Launcher:
 
         With ``probe`` the compiler also examines the CPU beforehand, which takes some seconds.
         """
-        self.stop()
-        self._arguments = [PROBED_COMPILER if probe else COMPILER]
+        outcome = self.run("preload", {"probe": probe}, self._log, DESCRIBE_TIMEOUT_S)
+        self._compiler_import_s = float(outcome.get("result", 0.0))
 
     def stop(self) -> None:
         """End the launcher and the worker under way."""
@@ -91,8 +91,14 @@ class Launcher:
 
         Raises UserError when the worker found something the user can put right.
         """
-        process, lines, preload_s = self._start()
-        document = {"job": job, "work": str(self.work), "log": str(log.resolve()), "preload_s": preload_s, **request}
+        process, lines = self._start()
+        document = {
+            "job": job,
+            "work": str(self.work),
+            "log": str(log.resolve()),
+            "compiler_import_s": self._compiler_import_s,
+            **request,
+        }
         try:
             _write_line(process, document)
             outcome = _collect(process, lines, timeout_s, on_progress)
@@ -104,11 +110,11 @@ class Launcher:
             raise UserError(outcome["error"])
         return outcome
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], Lines, dict[str, float]]:
+    def _start(self) -> tuple[subprocess.Popen[bytes], Lines]:
         if self._process is None:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, *SAFE_PATH, "-m", "m2bench.launcher", *self._arguments],
+                    [sys.executable, *SAFE_PATH, "-m", "m2bench.launcher"],
                     cwd=self.work,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -118,12 +124,11 @@ class Launcher:
                 )
             assert self._process.stdout is not None
             self._lines = Lines(self._process.stdout.fileno())
-            ready = self._lines.next()
-            if ready is None:
+            self._compiler_import_s = 0.0
+            if self._lines.next() is None:
                 self.stop()
                 raise WorkerError("the worker processes cannot start.", f"The reason stands in {self._log}.")
-            self._preload_s: dict[str, float] = ready["preload_s"]
-        return self._process, self._lines, self._preload_s
+        return self._process, self._lines
 
 
 def _collect(

@@ -59,7 +59,7 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
         window=WindowSpec(**request["window"]),
-        compiler_import_s=request["preload_s"].get("compiler_import", 0.0),
+        compiler_import_s=request["compiler_import_s"],
     )
 
 

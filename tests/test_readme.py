@@ -38,7 +38,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
         if "--layers" not in arguments:
             changes += ["--layers", "amp,batching,compile" if "half" in command else "amp"]
         if "--blocks" in arguments:
-            arguments[arguments.index("--blocks") + 1] = "2"
+            arguments[arguments.index("--blocks") + 1] = "1"
     elif arguments[0] == "train":
         changes = ["--episode-length", "8"]
         arguments[arguments.index("--episodes") + 1] = "64"
