@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .errors import UserError, WorkerError
+from .errors import UserError
+from .folders import make_folder, removed_if_refused
 from .plan import choose_combinations, estimate_s, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, run_trials, trial_executor
@@ -65,11 +67,15 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
 
     Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
     """
-    _prepare_folder(folder, resuming)
+    if not resuming:
+        _refuse_a_used_folder(folder)
     work = folder / "work"
+    for name in (work, folder / "logs"):
+        make_folder(name)
     with Launcher(work, folder / "logs" / "launcher.log") as launcher:
         with console.status("examining this machine and preparing the market"):
-            description = _describe(launcher, spec, folder, resuming)
+            with nullcontext() if resuming else removed_if_refused(folder):
+                description = describe(launcher, spec.workload, folder / "logs")
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
             compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
             if description["device"]["fork_after_compiler_import"]:
@@ -85,31 +91,12 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
     show_report(summary, folder, console)
 
 
-def _describe(launcher: Launcher, spec: RunSpec, folder: Path, resuming: bool) -> dict[str, Any]:
-    try:
-        return describe(launcher, spec.workload, folder / "logs")
-    except WorkerError:
-        raise  # the folder holds the log that explains it
-    except UserError:
-        if not resuming:
-            launcher.stop()
-            shutil.rmtree(folder)
-        raise
-
-
-def _prepare_folder(folder: Path, resuming: bool) -> None:
-    if not resuming and folder.exists() and any(folder.iterdir()):
+def _refuse_a_used_folder(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(
-            f"{folder} is not empty.",
+            f"{folder} is not an empty folder.",
             f"Continue a run with: m2bench ablate --resume {folder}, or choose another folder with --out.",
         )
-    try:
-        for name in ("logs", "work"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
-        ) from error
 
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:

@@ -14,6 +14,9 @@ import psutil
 # Variables that change how torch computes; those that are set are recorded.
 RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
 
+# Set by the harness for every worker alike, with paths that mean nothing elsewhere.
+OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_WARM_POOL")
+
 
 def describe_machine() -> dict[str, Any]:
     """Chip, cores, memory, system, power source, Python and the environment variables that matter."""
@@ -27,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
         "macos": platform.mac_ver()[0] or None,
         "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
         "python": platform.python_version(),
-        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(RELEVANT)},
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(RELEVANT) and k not in OWN},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from .errors import UserError
+from .folders import make_folder, removed_if_refused
 from .runner import Launcher, describe
 from .spec import Layers, WorkloadSpec, combination_name
 
@@ -32,8 +34,9 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
         ) from error
     with tempfile.TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "train.log") as launcher:
-        description = describe(launcher, spec, folder)
-        _require(layers, description)
+        with removed_if_refused(folder) if made else nullcontext():
+            description = describe(launcher, spec, folder)
+            _require(layers, description)
         good = description["workload"]["good_return"]
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)

@@ -159,11 +159,19 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert "Use --device" in done.stderr
 
 
-def test_a_folder_with_a_run_is_kept(tmp_path: Path) -> None:
-    arguments = ("ablate", "--layers", "amp", *FAKE, "--out", "run")
-    assert m2bench(*arguments, cwd=tmp_path).returncode == 0
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds a finished run in ``run``."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = m2bench("ablate", "--layers", "amp", *FAKE, "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_folder_with_a_run_is_kept(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     before = rows(tmp_path / "run")
-    done = m2bench(*arguments, cwd=tmp_path)
+    done = m2bench("ablate", "--layers", "amp", *FAKE, "--out", "run", cwd=tmp_path)
     assert done.returncode == 1
     assert "--resume run" in done.stderr
     assert rows(tmp_path / "run") == before
@@ -228,8 +236,8 @@ def test_ctrl_c_leaves_no_process_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert not workers_of(tmp_path / "run")
 
 
-def test_a_run_is_not_resumed_on_another_machine(tmp_path: Path) -> None:
-    m2bench("ablate", "--layers", "amp", *FAKE, "--out", "run", cwd=tmp_path)
+def test_a_run_is_not_resumed_on_another_machine(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     connection = sqlite3.connect(tmp_path / "run" / "results.sqlite", isolation_level=None)
     (text,) = connection.execute("SELECT description FROM run").fetchone()
     description = json.loads(text)
@@ -272,6 +280,7 @@ def test_train_saves_a_policy_that_loads(tmp_path: Path) -> None:
         (("--with", "turbo"), "unknown layer 'turbo'"),
         (("--episodes", "0"), "--episodes must be at least 1"),
         (("--with", "amp", "--num-envs", "64"), "no effect without the layer batching"),
+        (("--data", "nowhere.csv"), "data file not found"),
     ],
 )
 def test_a_mistake_in_train_is_said(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
