@@ -126,6 +126,7 @@ def ablate(
 ) -> None:
     """Train the system under the combinations of its layers and print what each layer is worth."""
     from . import ablation
+    from .store import FILE_NAME
 
     if resume is not None:
         _refuse_beside_resume(context)
@@ -142,7 +143,9 @@ def ablate(
     try:
         ablation.run(spec, folder, resume is not None, console)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; continue with: m2bench ablate --resume {folder}", err=True)
+        begun = (folder / FILE_NAME).exists()
+        advice = f"continue with: m2bench ablate --resume {folder}" if begun else "no trial had been run"
+        typer.echo(f"interrupted; {advice}", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -22,7 +22,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def removed_if_refused(folder: Path) -> Iterator[None]:
-    """Remove the folder again when the body finds something that the user must put right first.
+    """Remove the folder again when the body finds something that the user must put right first, or is interrupted.
 
     A WorkerError leaves it: its log is in there.
     """
@@ -30,6 +30,6 @@ def removed_if_refused(folder: Path) -> Iterator[None]:
         yield
     except WorkerError:
         raise
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         shutil.rmtree(folder)
         raise

@@ -27,12 +27,8 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         raise UserError(f"{checkpoint} exists already.", "Choose another folder with --out.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
-        ) from error
+    made = not folder.exists()
+    make_folder(folder)
     with tempfile.TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "train.log") as launcher:
         with removed_if_refused(folder) if made else nullcontext():
             description = describe(launcher, spec, folder)

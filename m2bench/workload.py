@@ -116,11 +116,11 @@ class TradingSystem:
         devices.synchronize(self.device)
 
     def timed_window(self) -> AbstractContextManager[object]:
-        """Held around the timed window: the layers' guards, and a fresh count of peak memory."""
+        """Held around the timed window: each layer's own, and a fresh count of peak memory."""
         devices.reset_peak_memory(self.device)
         stack = ExitStack()
         for layer in self.layers:
-            stack.enter_context(layer.guard())
+            stack.enter_context(layer.timed(self.trainer))
         return stack
 
     def peak_memory_mb(self) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -60,6 +61,12 @@ def apply(parts: Parts, options: Options) -> Parts:
     return replace(parts, rollout=BatchedRollout(options.num_envs))
 
 
+def timed(trainer: Trainer) -> AbstractContextManager[None]:
+    assert isinstance(trainer.parts.rollout, BatchedRollout)
+    trainer.parts.rollout.environments_per_forward.clear()
+    return nullcontext()
+
+
 def prove(trainer: Trainer) -> Proof:
     seen = sorted(getattr(trainer.parts.rollout, "environments_per_forward", ()))
     evidence = {"environments_per_forward": seen}
@@ -76,4 +83,5 @@ LAYER = Layer(
     contract=Contract(tolerance=4.0, floor=1e-6),
     apply=apply,
     prove=prove,
+    timed=timed,
 )

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 import torch._inductor.config
 from torch import Tensor, nn
+from torch._dynamo.utils import counters, get_compilation_metrics
 
 from m2bench import devices
 from m2bench.baselines.parts import Parts
@@ -24,6 +25,7 @@ class CompiledForward:
     def __init__(self, policy: nn.Module, device: torch.device, backend: str | None):
         self.backend = backend or devices.compile_backend(device)
         self.calls = 0
+        self.recompiles = 0
         torch._inductor.config.compile_threads = devices.compiler_threads(device)
         self._compiled = torch.compile(policy, backend=self.backend, fullgraph=True, dynamic=False)
 
@@ -38,33 +40,36 @@ def apply(parts: Parts, options: Options) -> Parts:
 
 
 @contextmanager
-def no_recompiles() -> Iterator[None]:
+def timed(trainer: Trainer) -> Iterator[None]:
     """In the timed window every call must be served by a graph that is there: a recompile is an error."""
+    assert isinstance(trainer.forward, CompiledForward)
+    compilations = len(get_compilation_metrics())
+    trainer.forward.calls = 0
     torch.compiler.set_stance("fail_on_recompile")
     try:
         yield
     finally:
         torch.compiler.set_stance("default")
+        trainer.forward.recompiles = len(get_compilation_metrics()) - compilations
 
 
 def prove(trainer: Trainer) -> Proof:
-    from torch._dynamo.utils import counters, get_compilation_metrics
-
-    graphs = int(counters["stats"]["unique_graphs"])
-    metrics = get_compilation_metrics()
-    recompiles = sum(1 for metric in metrics if metric.recompile_reason is not None)
-    calls = getattr(trainer.forward, "calls", 0)
+    forward = trainer.forward
+    if not isinstance(forward, CompiledForward):
+        return Proof(False, {}, "the policy that is called is not a compiled one")
     evidence = {
-        "backend": getattr(trainer.forward, "backend", None),
-        "graphs": graphs,
-        "calls": calls,
-        "recompiles": recompiles,
+        "backend": forward.backend,
+        "graphs": int(counters["stats"]["unique_graphs"]),
+        "calls": forward.calls,
+        "recompiles": forward.recompiles,
         "cache": "cold" if counters["inductor"]["fxgraph_cache_miss"] else "warm",
     }
-    if calls == 0:
+    if not forward.calls:
         return Proof(False, evidence, "the compiled policy was never called")
-    if graphs == 0:
+    if not evidence["graphs"]:
         return Proof(False, evidence, "torch.compile produced no graph and ran the policy as it is")
+    if forward.recompiles:
+        return Proof(False, evidence, f"{forward.recompiles} recompiles in the timed window")
     return Proof(True, evidence)
 
 
@@ -80,5 +85,5 @@ LAYER = Layer(
         device, options.compile_backend or devices.compile_backend(device)
     ),
     compiles=True,
-    guard=no_recompiles,
+    timed=timed,
 )

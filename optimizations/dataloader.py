@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -80,6 +81,12 @@ def apply(parts: Parts, options: Options) -> Parts:
     return replace(parts, feed=partial(WorkerFeed, num_workers=options.num_workers))
 
 
+def timed(trainer: Trainer) -> AbstractContextManager[None]:
+    assert isinstance(trainer.feed, WorkerFeed)
+    trainer.feed.served_by.clear()
+    return nullcontext()
+
+
 def prove(trainer: Trainer) -> Proof:
     served_by: set[int] = getattr(trainer.feed, "served_by", set())
     others = sorted(served_by - {os.getpid()})
@@ -97,4 +104,5 @@ LAYER = Layer(
     contract=Contract(tolerance=4.0, floor=1e-6),
     apply=apply,
     prove=prove,
+    timed=timed,
 )

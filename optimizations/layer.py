@@ -64,8 +64,8 @@ class Layer:
     """A named replacement of one field of ``Parts``.
 
     ``apply`` makes the trainer's parts with the layer in; ``unsupported`` says why it cannot run on a
-    device, or None; ``prove`` reads the evidence off a trainer that has been timed; ``guard`` is
-    held around the timed window.
+    device, or None; ``prove`` reads the evidence off a trainer that has been timed; ``timed`` is
+    held around the timed window: there a layer begins its evidence anew, and forbids what must not happen.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Layer:
     unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
-    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+    timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
 
 
 def compose(parts: Parts, layers: Iterable[Layer], options: Options) -> Parts:

@@ -134,11 +134,26 @@ def test_the_timed_window_forbids_recompiling(source: EpisodeSource) -> None:
     layer: Layer = load_layer("compile")
     t = make(source, ("compile",))
     t.update()
-    with layer.guard():
+    with layer.timed(t):
         t.update()
         with pytest.raises(Exception, match="recompile"):
             t.forward(torch.zeros(5, 122))
+    assert layer.prove(t).evidence["calls"] == SETTINGS.episode_length + 1
+    assert layer.prove(t).evidence["recompiles"] == 0
     torch.compiler.reset()
+
+
+@pytest.mark.parametrize("name", ["batching", "compile", "dataloader"])
+def test_evidence_from_before_the_timed_window_does_not_count(name: str, source: EpisodeSource) -> None:
+    torch.compiler.reset()
+    t = make(source, (name,))
+    try:
+        t.update()
+        with load_layer(name).timed(t):
+            pass
+        assert not load_layer(name).prove(t).engaged
+    finally:
+        t.close()
 
 
 def test_the_scaler_counts_skipped_steps() -> None:
