@@ -133,6 +133,7 @@ class _Watch:
             console=console,
             disable=not console.is_terminal,
             speed_estimate_period=3600.0,
+            auto_refresh=False,  # drawn between trials alone: drawing in a timed window would take its CPU
         )
         self._task = self._progress.add_task("", total=total, completed=done, best="")
 
@@ -144,7 +145,7 @@ class _Watch:
         self._progress.stop()
 
     def begins(self, trial: TrialSpec) -> None:
-        self._progress.update(self._task, description=escape(combination_name(trial.layers)))
+        self._progress.update(self._task, description=escape(combination_name(trial.layers)), refresh=True)
 
     def ended(self, trial: StoredTrial) -> None:
         if trial.status == "ok":
@@ -158,4 +159,4 @@ class _Watch:
             reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
             self._progress.console.print(reason, highlight=False)
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
-        self._progress.update(self._task, advance=1, best=escape(best))
+        self._progress.update(self._task, advance=1, best=escape(best), refresh=True)

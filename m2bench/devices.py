@@ -124,10 +124,23 @@ def why_no_compile(device: torch.device, backend: str) -> str | None:
         if torch_version() < (2, 13):
             return f"compiled LayerNorm is wrong on MPS before torch 2.13, this is {torch.__version__}"
         return None
-    if device.type == "cuda" and shutil.which("cc") is None and shutil.which("gcc") is None:
+    return _why_no_triton() if device.type == "cuda" else _why_no_cpp_compiler()
+
+
+def check_compile_backend(name: str) -> None:
+    """UserError when torch.compile knows no backend of that name."""
+    known = torch.compiler.list_backends(exclude_tags=())
+    if name not in known:
+        raise UserError(f"--compile-backend {name!r} is not known to torch.", f"Use one of: {', '.join(known)}.")
+
+
+def _why_no_triton() -> str | None:
+    from torch.utils._triton import has_triton
+
+    if not has_triton():
+        return "inductor needs Triton, which is not installed or does not know this GPU"
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
         return "inductor needs a C compiler for Triton's launchers, and none is on the PATH"
-    if device.type == "cpu":
-        return _why_no_cpp_compiler()
     return None
 
 

@@ -102,7 +102,7 @@ def remarks(summary: dict[str, Any]) -> list[str]:
 def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:
     """Print the tables and where the report lies."""
     for table in report_tables(summary):
-        console.print(_rich(table))
+        _draw(table, console)
         console.print()
     console.print(headline(summary), style="bold", highlight=False)
     for note in remarks(summary):
@@ -115,7 +115,7 @@ def draw_impact(summary: dict[str, Any], path: Path) -> None:
     console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO())
     console.print(headline(summary), style="bold", highlight=False)
     console.print()
-    console.print(_rich(impact_table(summary)))
+    _draw(impact_table(summary), console)
     for note in remarks(summary)[:-1]:
         console.print(f"- {note}", highlight=False)
     # rich would have the reader's browser fetch a font from the network.
@@ -123,13 +123,15 @@ def draw_impact(summary: dict[str, Any], path: Path) -> None:
     _write(path, console.export_svg(title="m2bench", code_format=template, unique_id="m2bench"))
 
 
-def _rich(table: Table) -> RichTable:
-    drawn = RichTable(title=table.title, title_justify="left", title_style="bold", header_style="bold")
+def _draw(table: Table, console: Console) -> None:
+    # A title of rich's own would be broken to the table's width.
+    console.print(table.title, style="bold", markup=False, highlight=False)
+    drawn = RichTable(header_style="bold")
     for column in table.columns:
         drawn.add_column(column, justify="right" if column in table.numeric else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(escape(cell) for cell in row))
-    return drawn
+    console.print(drawn)
 
 
 def _markdown(summary: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def digits(value: float | None) -> str:
 
 def impact_table(summary: dict[str, Any]) -> Table:
     """One row per layer: what was claimed and what was measured."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             layer["name"],
             layer["difficulty"],
@@ -48,9 +48,12 @@ def impact_table(summary: dict[str, Any]) -> Table:
     everything = [c for c in summary["combinations"] if len(c["layers"]) == len(summary["layers"])]
     total = summary["total_speedup"]
     rows.append(("all together", "", "", times(total), "", "" if total or not everything else everything[0]["reason"]))
+    columns: tuple[str, ...] = ("layer", "difficulty", "claimed", "alone", "added last", "remark")
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(
         title="Impact of each layer on episodes/min, as a ratio (1.00x: no effect)",
-        columns=("layer", "difficulty", "claimed", "alone", "added last", "remark"),
+        columns=columns,
         rows=rows,
         numeric=frozenset({"alone", "added last"}),
     )

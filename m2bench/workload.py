@@ -33,6 +33,8 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     Raises UserError for a device that is not there or data that cannot be used.
     """
     device = devices.resolve_device(spec.device)
+    if spec.compile_backend is not None:
+        devices.check_compile_backend(spec.compile_backend)
     folder = work / "market"
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -123,6 +123,7 @@ BAD = {
     "no time": (("--trial-timeout", "0"), "--trial-timeout must be at least 1"),
     "undefined fraction": (("--layers", "amp,batching", "--design", "quarter"), "quarter is defined for"),
     "resume and more": (("--resume", "run", "--blocks", "2"), "cannot take --blocks"),
+    "unknown backend": (("--compile-backend", "turbo"), "--compile-backend 'turbo' is not known to torch"),
     "missing data": (("--data", "nowhere.csv"), "data file not found: nowhere.csv"),
     "out is a file": (("--out", "file/run"), "--out"),
 }
