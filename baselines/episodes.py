@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,11 +117,10 @@ class EpisodeSource:
             raise MarketError(self._too_short())
 
     def _too_short(self) -> str:
-        needed = len(self.market)
-        while int(needed * TRAIN_SHARE) - self.episode_length - FIRST_DECISION < 1 or (
-            needed - self.episode_length - max(int(needed * TRAIN_SHARE), FIRST_DECISION) < 1
-        ):
-            needed += 1
+        # The training part must hold look-back and episode; the rest must hold an episode.
+        in_training = math.ceil((self.episode_length + FIRST_DECISION + 1) / TRAIN_SHARE)
+        held_out = math.ceil((self.episode_length + 1) / (1 - TRAIN_SHARE))
+        needed = max(in_training, held_out)
         return (
             f"{self.market.facts['name']}: {len(self.market)} candles are too few. An episode of "
             f"{self.episode_length} decisions with its look-back of {FIRST_DECISION} candles, in the training part "

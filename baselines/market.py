@@ -22,8 +22,11 @@ TIME_NAMES = ("time", "date", "datetime", "timestamp", "open_time", "open time")
 KLINE_COLUMNS = 12
 EURUSD_CANDLES = 6225
 
-# Epoch times below each bound are in that unit; the bounds lie in the year 5138 or later.
+# Epoch times below each bound are in that unit (its length in ns); the bounds lie in the year 5138 or later.
 EPOCH_UNITS_NS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (2**63, 1))
+
+EARLIEST_NS = 315_532_800 * 10**9  # 1980: earlier epoch times are dates or indices mistaken for seconds
+TIME_ADVICE = "Use ISO times, dd.mm.yyyy, or epoch seconds, milliseconds or microseconds, the same in every row."
 
 
 class MarketError(ValueError):
@@ -103,7 +106,7 @@ def read_file(path: Path, name: str | None = None) -> Market:
     table = _name_columns(table, path)
     if len(table) == 0:
         raise MarketError(f"{path}: the file holds no candles. Give a file with at least one row per candle.")
-    rows = _Rows(path, first=int(table.attrs["first_row"]))
+    rows = _Rows(path, numbers=table.index.to_numpy())
     columns = {name: _numbers(table[name], name, rows) for name in (*PRICES, "volume")}
     time = _times(table["time"], rows)
     _check_candles(columns, time, rows)
@@ -115,31 +118,33 @@ class _Rows:
     """Names the place of a bad value: the file and the row counted as an editor counts lines."""
 
     path: Path
-    first: int
+    numbers: NDArray[np.int64]  # (n,)
 
     def fail(self, bad: NDArray[np.bool_], message: Callable[[int], str], advice: str) -> None:
         """Raise for the first True in ``bad``, shape (n,); return when there is none."""
         if bad.any():
             index = int(np.argmax(bad))
-            raise MarketError(f"{self.path}, row {self.first + index}: {message(index)}. {advice}")
+            raise MarketError(f"{self.path}, row {self.numbers[index]}: {message(index)}. {advice}")
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    """The table as it stands in the file, indexed by row number as an editor counts lines."""
     import pandas as pd
 
-    if not path.exists():
-        raise MarketError(
-            f"data file not found: {path}. Give an existing CSV or Parquet file, 'synthetic', or 'eurusd-1h'."
-        )
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             table = pd.read_parquet(path)
             if table.index.name is not None:
                 table = table.reset_index()
-            table.attrs["first_row"] = 1
+            table.index = pd.RangeIndex(1, len(table) + 1)
             return table
         # Everything is read as text first: a bad cell must be reported with its row.
-        table = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True, keep_default_na=False)
+        table = pd.read_csv(path, header=None, dtype=str, skipinitialspace=True, keep_default_na=False,
+                           skip_blank_lines=False)  # fmt: skip
+    except FileNotFoundError:
+        raise MarketError(
+            f"data file not found: {path}. Give an existing CSV or Parquet file, 'synthetic', or 'eurusd-1h'."
+        ) from None
     except ImportError:
         raise MarketError(f"{path}: reading Parquet needs pyarrow. Install it with: pip install pyarrow") from None
     except pd.errors.EmptyDataError:
@@ -151,14 +156,16 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _take_header(text: pd.DataFrame) -> pd.DataFrame:
-    first = [str(cell).strip() for cell in text.iloc[0]]
+    text.index = text.index + 1
+    filled = text[(text != "").any(axis=1)]  # blank lines are counted, not read
+    if len(filled) == 0:
+        return filled
+    first = [str(cell).strip() for cell in filled.iloc[0]]
     if _is_number(first[0]) and len(first) == KLINE_COLUMNS:
-        text.columns = [*COLUMNS, *(f"kline_{i}" for i in range(len(COLUMNS), KLINE_COLUMNS))]
-        text.attrs["first_row"] = 1
-        return text
-    body = text.iloc[1:].reset_index(drop=True)
+        filled.columns = [*COLUMNS, *(f"kline_{i}" for i in range(len(COLUMNS), KLINE_COLUMNS))]
+        return filled
+    body = filled.iloc[1:].copy()
     body.columns = first
-    body.attrs["first_row"] = 2
     return body
 
 
@@ -172,7 +179,11 @@ def _is_number(cell: str) -> bool:
 
 def _name_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Keep the six candle columns, under their lower-case names."""
-    by_lower = {str(column).strip().lower(): column for column in reversed(list(table.columns))}
+    lower = [str(column).strip().lower() for column in table.columns]
+    twice = sorted({name for name in lower if name in COLUMNS and lower.count(name) > 1})
+    if twice:
+        raise MarketError(f"{path}: the column {', '.join(twice)} stands there twice. Leave one of each.")
+    by_lower = dict(zip(lower, table.columns, strict=True))
     time = next((by_lower[name] for name in TIME_NAMES if name in by_lower), None)
     wanted = {"time": time, **{name: by_lower.get(name) for name in COLUMNS[1:]}}
     missing = [name for name, column in wanted.items() if column is None]
@@ -184,7 +195,6 @@ def _name_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         )
     named = table[list(wanted.values())].copy()
     named.columns = list(wanted)
-    named.attrs = dict(table.attrs)
     return named
 
 
@@ -206,25 +216,52 @@ def _times(column: pd.Series, rows: _Rows) -> NDArray[np.int64]:
 
     if pd.api.types.is_datetime64_any_dtype(column):
         parsed = pd.to_datetime(column, utc=True)
-    elif (epoch := pd.to_numeric(column, errors="coerce")).notna().all():
-        unit_ns = next(unit_ns for bound, unit_ns in EPOCH_UNITS_NS if float(epoch.abs().max()) < bound)
-        parsed = pd.to_datetime((epoch * unit_ns).astype("int64"), unit="ns", utc=True)
     else:
-        text = column.astype(str).str.strip()
-        day_first = text.str.match(r"^\d{1,2}\.\d{1,2}\.\d{4}").all()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # pandas remarks on formats it has to guess
-            parsed = (
-                pd.to_datetime(text, dayfirst=True, utc=True, errors="coerce")
-                if day_first
-                else pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
-            )
+        epoch = pd.to_numeric(column, errors="coerce")
+        parsed = _epoch_times(column, epoch, rows) if epoch.notna().mean() > 0.5 else _written_times(column)
     rows.fail(
         parsed.isna().to_numpy(),
         lambda i: f"time is {column.iloc[i]!r}, which is no known time",
-        "Use ISO times, dd.mm.yyyy, or epoch seconds, milliseconds or microseconds, the same in every row.",
+        TIME_ADVICE,
     )
-    return parsed.dt.tz_convert(None).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    nanoseconds = parsed.dt.tz_convert(None).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    rows.fail(
+        nanoseconds < EARLIEST_NS,
+        lambda i: f"time {column.iloc[i]!r} reads as {parsed.iloc[i]:%Y-%m-%d}, before any market that is meant here",
+        TIME_ADVICE,
+    )
+    return nanoseconds
+
+
+def _epoch_times(column: pd.Series, epoch: pd.Series, rows: _Rows) -> pd.Series:
+    import pandas as pd
+
+    values = epoch.to_numpy(dtype=np.float64)
+    bounds = np.array([bound for bound, _ in EPOCH_UNITS_NS], dtype=np.float64)
+    rows.fail(
+        ~(np.abs(values) < bounds[-1]),
+        lambda i: f"time is {str(column.iloc[i]).strip() or 'empty'!r}, which is no known time",
+        TIME_ADVICE,
+    )
+    unit = np.searchsorted(bounds, np.abs(values), side="right")
+    rows.fail(
+        unit != unit[0],
+        lambda i: f"time {column.iloc[i]!r} is in another unit than the first row's",
+        "Use one of epoch seconds, milliseconds or microseconds throughout.",
+    )
+    return pd.to_datetime((epoch * EPOCH_UNITS_NS[unit[0]][1]).astype("int64"), unit="ns", utc=True)
+
+
+def _written_times(column: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    text = column.astype(str).str.strip()
+    day_first = text.str.match(r"^\d{1,2}\.\d{1,2}\.\d{4}").mean() > 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pandas remarks on formats it has to guess
+        if day_first:
+            return pd.to_datetime(text, dayfirst=True, utc=True, errors="coerce")
+        return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
 
 
 def _check_candles(columns: dict[str, Floats], time: NDArray[np.int64], rows: _Rows) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ def baseline_parts() -> Parts:
 class Trainer:
     """Trains one policy with the given parts on a source's training episodes, from episode 0 on.
 
-    ``phase`` is entered around each of PHASES, so that whoever profiles can tell them apart.
+    ``phase`` is entered around each of PHASES, so that whoever profiles can tell them apart;
+    ``feed_wait_s`` counts the seconds spent waiting for episodes.
     """
 
     def __init__(self, parts: Parts, source: EpisodeSource, settings: Hyperparameters, seed: int, device: torch.device):
@@ -64,6 +66,7 @@ class Trainer:
         self.micro = _Part(nn.ModuleList([self.policy.micro, self.policy.head]), settings.micro_learning_rate)
         self.updates = 0
         self.backwards = 0
+        self.feed_wait_s = 0.0
         self.phase: Callable[[str], AbstractContextManager[object]] = record_function
 
     @property
@@ -83,7 +86,9 @@ class Trainer:
     def gather_gradient(self) -> Tensor:
         """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
         with self.phase(PHASE_PREFIX + "feed"):
+            start = time.perf_counter()
             batch = next(self._batches)
+            self.feed_wait_s += time.perf_counter() - start
         with self.phase(PHASE_PREFIX + "rollout"), self.precision.autocast():
             trajectory = self.parts.rollout(self.forward, batch, self.device)
         with self.phase(PHASE_PREFIX + "loss"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .errors import UserError
-from .folders import make_folder, removed_if_refused
+from .errors import UserError, quoted
+from .folders import make_folder, refuse_used, removed_if_refused
 from .plan import choose_combinations, estimate_s, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, run_trials, trial_executor
@@ -68,19 +68,23 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
     Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
     """
     if not resuming:
-        _refuse_a_used_folder(folder)
+        refuse_used(
+            folder,
+            f"Continue a run with: m2bench ablate --resume {quoted(folder)}, or choose another folder with --out.",
+        )
     work = folder / "work"
-    for name in (work, folder / "logs"):
-        make_folder(name)
-    with Launcher(work, folder / "logs" / "launcher.log") as launcher:
-        with console.status("examining this machine and preparing the market"):
-            with nullcontext() if resuming else removed_if_refused(folder):
+    with ExitStack() as stack:
+        with nullcontext() if resuming else removed_if_refused(folder):
+            for name in (work, folder / "logs"):
+                make_folder(name)
+            launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
+            with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
-            taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
-            compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
+        taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+        compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
+        with _open_store(spec, folder, resuming, description) as store:
             if description["device"]["fork_after_compiler_import"]:
                 launcher.preload_compiler(probe=compiling)
-        with _open_store(spec, folder, resuming, description) as store:
             done = {trial.spec.key for trial in store.trials()}
             missing = [trial for trial in make_trials(spec) if trial.key not in done]
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
@@ -89,14 +93,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
             summary = write_report(store)
     shutil.rmtree(work, ignore_errors=True)
     show_report(summary, folder, console)
-
-
-def _refuse_a_used_folder(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(
-            f"{folder} is not an empty folder.",
-            f"Continue a run with: m2bench ablate --resume {folder}, or choose another folder with --out.",
-        )
+    if summary["best"] is None:
+        raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
 
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:

@@ -26,12 +26,14 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
     by_layers: dict[Layers, list[StoredTrial]] = defaultdict(list)
     for trial in trials:
         by_layers[trial.spec.layers].append(trial)
-    baselines = _block_baselines(by_layers[BASELINE])
+    speeds = {layers: _block_speeds(trials) for layers, trials in by_layers.items()}
     combinations = [
-        _summarize_combination(layers, by_layers[layers], baselines)
+        _summarize_combination(layers, by_layers[layers], speeds.get(BASELINE, {}))
         for layers in choose_combinations(spec.layers, spec.design)
     ]
-    speedups = {tuple(c["layers"]): c["speedup"] for c in combinations}
+    measured = {tuple(c["layers"]) for c in combinations if c["speedup"] is not None}
+    speeds = {layers: blocks for layers, blocks in speeds.items() if layers in measured}
+    aa_factors = _aa_factors(by_layers[BASELINE])
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok"]
     best = max(rated, key=lambda c: float(c["speedup"]), default=None)
     return {
@@ -43,11 +45,16 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
         "device": description["device"]["device"],
         "machine": {**description["machine"], **description["device"]},
         "workload": {**description["workload"], "spec": spec.to_json()},
-        "noise": {"aa_ratio": _aa_ratio(by_layers[BASELINE]), "aa_ci": None, "min_detectable": None},
+        "noise": {
+            "aa_ratio": _over(median, aa_factors),
+            "aa_worst": _over(max, aa_factors),
+            "aa_ci": None,
+            "min_detectable": None,
+        },
         "combinations": combinations,
-        "layers": [_summarize_layer(layer, spec.layers, speedups) for layer in _taking_part(description, spec.layers)],
+        "layers": [_summarize_layer(layer, spec.layers, speeds) for layer in _taking_part(description, spec.layers)],
         "interactions": None,
-        "total_speedup": speedups.get(spec.layers),
+        "total_speedup": _median_ratio(speeds.get(spec.layers, {}), speeds.get(BASELINE, {})),
         "best": best,
         "recommended": None,
     }
@@ -57,8 +64,8 @@ def _taking_part(description: dict[str, Any], layers: Layers) -> list[dict[str, 
     return [layer for layer in description["layers"] if layer["name"] in layers]
 
 
-def _block_baselines(trials: Iterable[StoredTrial]) -> dict[int, float]:
-    """Episodes per minute of each block's baseline: the geometric mean of its first and last."""
+def _block_speeds(trials: Iterable[StoredTrial]) -> dict[int, float]:
+    """Episodes per minute in each block, over ok trials; the baseline's two are joined by their geometric mean."""
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.status == "ok":
@@ -66,21 +73,25 @@ def _block_baselines(trials: Iterable[StoredTrial]) -> dict[int, float]:
     return {block: geometric_mean(values) for block, values in speeds.items()}
 
 
-def _aa_ratio(trials: Iterable[StoredTrial]) -> float | None:
-    """Last over first baseline of a block, median over blocks: what identical trials differ by."""
-    ends: dict[int, dict[str, float]] = defaultdict(dict)
+def _median_ratio(over: dict[int, float], under: dict[int, float]) -> float | None:
+    """Median over the blocks that have both."""
+    return _over(median, [over[block] / under[block] for block in over if block in under])
+
+
+def _aa_factors(trials: Iterable[StoredTrial]) -> list[float]:
+    """How far a block's first and last baseline lie apart, whichever is faster: a factor >= 1 per block."""
+    ends: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.status == "ok":
-            ends[trial.spec.block][trial.spec.key.split(".")[1]] = trial.result["episodes_per_min"]
-    ratios = [pair["last"] / pair["first"] for pair in ends.values() if len(pair) == 2]
-    return median(ratios) if ratios else None
+            ends[trial.spec.block].append(trial.result["episodes_per_min"])
+    return [max(pair) / min(pair) for pair in ends.values() if len(pair) == 2]
 
 
 def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines: dict[int, float]) -> dict[str, Any]:
     status, reason = _worst(trials)
-    good = [trial for trial in trials if trial.status == "ok"]
+    # A toggle that did nothing even once gets no number; a trial that failed leaves those that did not.
+    good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
     results = [trial.result for trial in good]
-    ratios = [t.result["episodes_per_min"] / baselines[t.spec.block] for t in good if t.spec.block in baselines]
     speed = _over(median, (r["episodes_per_min"] for r in results))
     return {
         "layers": list(layers),
@@ -90,12 +101,12 @@ def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines:
         "trials_ok": len(good),
         "episodes_per_min": speed,
         "episodes_per_min_ci": None,
-        "speedup": _over(median, ratios),
+        "speedup": _median_ratio(_block_speeds(good), baselines),
         "speedup_ci": None,
         "ms_per_episode": None if speed is None else 60_000 / speed,
         "env_steps_per_s": _over(median, (r["env_steps_per_s"] for r in results)),
         "setup_s": _over(median, (r["setup_s"] for r in results)),
-        "compile_s": _over(median, (r["compile_s"] for r in results if _cache(r) == "warm")),
+        "compile_s": _over(median, (r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
         "compile_cold_s": _over(max, (r["compile_s"] for r in results if _cache(r) == "cold")),
         "peak_memory_mb": _over(median, (_peak_memory_mb(r) for r in results)),
         "utilization": None,
@@ -146,10 +157,11 @@ def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> 
     return estimate(listed) if listed else None
 
 
-def _summarize_layer(layer: dict[str, Any], taking_part: Layers, speedups: dict[Layers, Any]) -> dict[str, Any]:
+def _summarize_layer(
+    layer: dict[str, Any], taking_part: Layers, speeds: dict[Layers, dict[int, float]]
+) -> dict[str, Any]:
     name = layer["name"]
     without = tuple(other for other in taking_part if other != name)
-    total, rest = speedups.get(taking_part), speedups.get(without)
     return {
         "name": name,
         "part": layer["part"],
@@ -157,8 +169,8 @@ def _summarize_layer(layer: dict[str, Any], taking_part: Layers, speedups: dict[
         "priority": layer["claim"]["priority"],
         "claim": [layer["claim"]["low"], layer["claim"]["high"]],
         "claim_text": layer["claim"]["text"],
-        "alone": speedups.get((name,)),
-        "last": total / rest if total and rest else None,
+        "alone": _median_ratio(speeds.get((name,), {}), speeds.get(BASELINE, {})),
+        "last": _median_ratio(speeds.get(taking_part, {}), speeds.get(without, {})),
         "main_effect": None,
         "shapley": None,
         "shapley_ci": None,

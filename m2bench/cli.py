@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__
-from .errors import UserError
+from .errors import UserError, quoted
 from .optimizations import LAYERS
 from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 POLICIES = ("default", "deep")
+SOURCES = ("synthetic", "eurusd-1h")
+MAX_SEED = 2**32 - 1
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 
 app = typer.Typer(
@@ -144,7 +146,7 @@ def ablate(
         ablation.run(spec, folder, resume is not None, console)
     except KeyboardInterrupt:
         begun = (folder / FILE_NAME).exists()
-        advice = f"continue with: m2bench ablate --resume {folder}" if begun else "no trial had been run"
+        advice = f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had been run"
         typer.echo(f"interrupted; {advice}", err=True)
         sys.exit(INTERRUPTED)
 
@@ -182,8 +184,8 @@ def _run_spec(
     names: tuple[str, ...] = ("full",) if all_combinations else DEFAULT_DESIGN
     if design is not None:
         names = _names(design, tuple(DESIGNS), "design")
-    _at_least("--seed", seed, 0)
-    _at_least("--trial-timeout", trial_timeout_s, 1)
+    _within("--seed", seed, 0, MAX_SEED)
+    _within("--trial-timeout", trial_timeout_s, 1, 86_400)
     spec = RunSpec(
         layers=layers,
         design=names,
@@ -215,7 +217,7 @@ def _workload_spec(
             raise UserError(f"{option} has no effect without the layer {layer}.", f"Add {layer}, or leave it out.")
     spec = WorkloadSpec(
         device=_one_of("--device", device, DEVICES),
-        data=str(Path(data).resolve()) if Path(data).exists() else data,  # workers run in another folder
+        data=_located(data),
         episode_length=_at_least("--episode-length", episode_length, 2),
         policy=_one_of("--policy", policy, POLICIES),
         compile_backend=compile_backend,
@@ -245,6 +247,21 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
+def _within(option: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise UserError(f"{option} must lie between {least:g} and {most:g}, and {value:g} was given.")
+
+
+def _located(data: str) -> str:
+    """A data file by its absolute path, since workers run in another folder; a source by its name."""
+    if data in SOURCES:
+        return data
+    try:
+        return str(Path(data).resolve()) if Path(data).exists() else data
+    except OSError as error:
+        raise UserError(f"{data} cannot be read: {error.strerror}.", "Give yourself access to it.") from error
+
+
 def _at_least(option: str, value: Any, least: int) -> Any:
     if not value >= least:
         raise UserError(f"{option} must be at least {least}, and {value:g} was given.")
@@ -272,7 +289,7 @@ def train(
     layers = _layers(with_layers) if with_layers is not None else ()
     spec = _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, layers)
     _at_least("--episodes", episodes, 1)
-    _at_least("--seed", seed, 0)
+    _within("--seed", seed, 0, MAX_SEED)
     folder = out or Path("reports") / datetime.now().strftime("train-%Y-%m-%d-%H%M%S")
     try:
         train_command.run(spec, layers, episodes, seed, folder, _console())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 
 class UserError(Exception):
     """Something the user can put right: what is wrong (and where), and what to do next."""
@@ -12,3 +15,8 @@ class UserError(Exception):
 
 class WorkerError(UserError):
     """A worker process failed in a way that only its log explains."""
+
+
+def quoted(path: Path) -> str:
+    """The path as it can be pasted into a shell."""
+    return shlex.quote(str(path))

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from .errors import UserError, WorkerError
 
+# What a run that ended before its first result may have left; it is nothing to lose.
+LEFTOVERS = {"logs", "work"}
+
 
 def make_folder(folder: Path) -> None:
     """Make the folder and those above it; UserError when that cannot be done."""
@@ -20,16 +23,24 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def refuse_used(folder: Path, advice: str) -> None:
+    """UserError with the advice when there is something in the folder that could be lost."""
+    if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - LEFTOVERS):
+        raise UserError(f"{folder} is not an empty folder.", advice)
+
+
 @contextmanager
 def removed_if_refused(folder: Path) -> Iterator[None]:
-    """Remove the folder again when the body finds something that the user must put right first, or is interrupted.
+    """Remove what the body made of the folder when the body finds something that the user must put right first.
 
     A WorkerError leaves it: its log is in there.
     """
+    first_made = next((path for path in reversed((folder, *folder.parents)) if not path.exists()), None)
     try:
         yield
     except WorkerError:
         raise
     except (UserError, KeyboardInterrupt):
-        shutil.rmtree(folder)
+        if first_made is not None:
+            shutil.rmtree(first_made, ignore_errors=True)
         raise

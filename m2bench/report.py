@@ -86,15 +86,19 @@ def remarks(summary: dict[str, Any]) -> list[str]:
         f"{summary['trials_done']} of {summary['trials_planned']} trials done; "
         f"medians over {spec['blocks']} block{'s' if spec['blocks'] > 1 else ''}, without intervals."
     ]
-    ratio = summary["noise"]["aa_ratio"]
-    if ratio is not None:
+    noise = summary["noise"]
+    if noise["aa_ratio"] is not None:
         notes.append(
-            f"Two identical baselines of a block, first and last, differ by {times(ratio)}: "
-            "effects of that size or smaller cannot be told from this machine's noise."
+            f"Two identical baselines of a block, its first and last trial, lay {times(noise['aa_ratio'])} apart "
+            f"(median; worst {times(noise['aa_worst'])}): a layer's effect below that may be this machine's noise."
         )
     notes.append(
-        "The phases and operators come from a separate window under torch.profiler, which slows what it watches; "
-        "they divide the time and never state the speed."
+        "Memory is the peak of the device's allocator; on the CPU that of the trial's main process, torch included, "
+        "without processes that load data."
+    )
+    notes.append(
+        "The phases come from a separate window under torch.profiler, which slows what it watches (waiting for the "
+        "feed is from the timed window); they divide the time and never state the speed."
     )
     return notes
 
@@ -116,7 +120,7 @@ def draw_impact(summary: dict[str, Any], path: Path) -> None:
     console.print(headline(summary), style="bold", highlight=False)
     console.print()
     _draw(impact_table(summary), console)
-    for note in remarks(summary)[:-1]:
+    for note in remarks(summary)[:2]:
         console.print(f"- {note}", highlight=False)
     # rich would have the reader's browser fetch a font from the network.
     template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.S)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -75,7 +76,8 @@ class Launcher:
             return
         process, self._process = self._process, None
         assert process.stdin is not None
-        process.stdin.close()  # the launcher takes this as the order to end what it runs
+        with suppress(BrokenPipeError):  # a launcher that has died has left a line unread
+            process.stdin.close()  # the launcher takes this as the order to end what it runs
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, quoted
 from .spec import RunSpec, TrialSpec
 
 FILE_NAME = "results.sqlite"
@@ -75,7 +75,7 @@ class Store:
         if path.exists():
             raise UserError(
                 f"{folder} already holds a run.",
-                f"Continue it with: m2bench ablate --resume {folder}, or choose another folder with --out.",
+                f"Continue it with: m2bench ablate --resume {quoted(folder)}, or choose another folder with --out.",
             )
         with _explained(path):
             folder.mkdir(parents=True, exist_ok=True)

@@ -62,9 +62,14 @@ def impact_table(summary: dict[str, Any]) -> Table:
 def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
     if layer["reason"]:
         return f"cannot run here: {layer['reason']}"
-    alone = next((c for c in summary["combinations"] if c["layers"] == [layer["name"]]), None)
-    if alone is not None and alone["status"] not in ("ok", None):
-        return f"{alone['status']}: {alone['reason']}"
+    names = [other["name"] for other in summary["layers"]]
+    behind = ([layer["name"]], names, [name for name in names if name != layer["name"]])
+    found = [c for layers in behind for c in summary["combinations"] if c["layers"] == layers]
+    troubled = [f"{'+'.join(c['layers'])}: {_status(c)}" for c in found if c["status"] != "ok"]
+    if troubled:
+        return "; ".join(dict.fromkeys(troubled))
+    if layer["alone"] is None and layer["last"] is None:
+        return "not measured by this design"
     return ""
 
 
@@ -78,7 +83,7 @@ def combinations_table(summary: dict[str, Any]) -> Table:
             times(c["speedup"]),
             digits(c["episodes_per_min"]),
             digits(c["ms_per_episode"]),
-            digits(c["compile_s"] if c["compile_s"] is not None else c["compile_cold_s"]),
+            _compile_s(c),
             digits(c["peak_memory_mb"]),
             digits(c["eval_return"]),
             _status(c),
@@ -94,9 +99,19 @@ def combinations_table(summary: dict[str, Any]) -> Table:
     )
 
 
+def _compile_s(combination: dict[str, Any]) -> str:
+    """Seconds of compiling with a warm cache, or marked as cold where no trial found one."""
+    if combination["compile_s"] is None and combination["compile_cold_s"] is not None:
+        return f"{digits(combination['compile_cold_s'])} cold"
+    return digits(combination["compile_s"])
+
+
 def _status(combination: dict[str, Any]) -> str:
     if combination["status"] == "ok":
         return "ok"
+    if combination["trials_ok"]:
+        counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
+        return f"{combination['status']}: {combination['reason']}; {counts}"
     return ": ".join(str(part) for part in (combination["status"] or "missing", combination["reason"]) if part)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from .errors import UserError
-from .folders import make_folder, removed_if_refused
+from .folders import make_folder, refuse_used, removed_if_refused
 from .runner import Launcher, describe
 from .spec import Layers, WorkloadSpec, combination_name
 
@@ -25,12 +25,12 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
     Raises UserError when a layer cannot run here or training fails.
     """
     checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        raise UserError(f"{checkpoint} exists already.", "Choose another folder with --out.")
-    made = not folder.exists()
-    make_folder(folder)
-    with tempfile.TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "train.log") as launcher:
-        with removed_if_refused(folder) if made else nullcontext():
+    refuse_used(folder, "Choose another folder with --out.")
+    with ExitStack() as stack:
+        with removed_if_refused(folder):
+            make_folder(folder)
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m2bench-")))
+            launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
             _require(layers, description)
         good = description["workload"]["good_return"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +50,9 @@ def train(
         policy = system.trainer.policy.cpu().state_dict()
     finally:
         system.close()
-    torch.save({"layers": layers, "policy": spec.policy, "state": policy}, checkpoint)
+    partial = checkpoint.with_name(f".{checkpoint.name}.partial")
+    torch.save({"layers": layers, "policy": spec.policy, "state": policy}, partial)
+    os.replace(partial, checkpoint)  # a checkpoint is there whole or not at all
     return {"layers": layers, "seed": seed, "curve": curve, "proofs": proofs, "checkpoint": str(checkpoint)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +25,7 @@ class System(Protocol):
     def update(self) -> Tensor: ...
     def synchronize(self) -> None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
+    def waits_s(self) -> dict[str, float]: ...
     def profiled_update(self) -> dict[str, int]: ...
     def peak_memory_mb(self) -> dict[str, float | None]: ...
     def proofs(self) -> dict[str, dict[str, Any]]: ...
@@ -63,14 +65,19 @@ def run_trial(
         with system.timed_window():
             updates, returns = timed_updates(system, window.timed_s, window.timed_updates)
         gc.enable()
+        waits_s = system.waits_s()
         peak_memory_mb = system.peak_memory_mb()
         proofs = system.proofs()
         eval_return = system.evaluate()
         profiled = profile_update(system)
     finally:
         system.close()
+    if not all(map(math.isfinite, [*warmup_returns, *returns, eval_return])):
+        raise RuntimeError("training diverged: a return is not a finite number")
     timed_s = sum(updates)
     episodes = len(updates) * system.episodes_per_update
+    # Waiting for data is taken from the timed window: while a profiler starts, worker processes get ahead.
+    profiled["phase_ms_per_episode"] |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return {
         "setup_s": setup_s,
         "warmup_update_s": warmup,
@@ -115,19 +122,19 @@ def profile_update(system: System) -> dict[str, Any]:
     """
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         episodes = system.profiled_update()
-    spans: dict[str, tuple[int, int]] = {}
+    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in episodes}
     operators = []
     # The raw events: building the profiler's own event tree takes longer than the whole trial.
     for event in profiler.profiler.kineto_results.events():
         name = event.name()
         if name in episodes:
-            spans[name] = (event.start_ns(), event.start_ns() + event.duration_ns())
+            spans[name].append((event.start_ns(), event.start_ns() + event.duration_ns()))
         elif name.startswith("aten::"):
             operators.append(event.start_ns())
-    milliseconds = {name: (end - start) / 1e6 / episodes[name] for name, (start, end) in spans.items()}
+    milliseconds = {name: sum(end - start for start, end in spans[name]) / 1e6 / episodes[name] for name in episodes}
     counts = {
-        name: sum(start <= operator < end for operator in operators) / episodes[name]
-        for name, (start, end) in spans.items()
+        name: sum(start <= operator < end for start, end in spans[name] for operator in operators) / episodes[name]
+        for name in episodes
     }
     return {
         "phase_ms_per_episode": {name.split(".")[-1]: value for name, value in milliseconds.items()},

@@ -120,6 +120,7 @@ class TradingSystem:
     def timed_window(self) -> AbstractContextManager[object]:
         """Held around the timed window: each layer's own, and a fresh count of peak memory."""
         devices.reset_peak_memory(self.device)
+        self.trainer.feed_wait_s = 0.0
         stack = ExitStack()
         for layer in self.layers:
             stack.enter_context(layer.timed(self.trainer))
@@ -129,20 +130,32 @@ class TradingSystem:
         device_mb, host_mb = devices.peak_memory_mb(self.device)
         return {"device": device_mb, "host": host_mb}
 
+    def waits_s(self) -> dict[str, float]:
+        """Seconds of the timed window spent waiting for episodes, by the phase they belong to."""
+        return {"feed": self.trainer.feed_wait_s}
+
     def profiled_update(self) -> dict[str, int]:
-        """One backward pass and one step, and how many episodes each phase's time is for.
+        """One backward pass and the steps of one macro interval; how many episodes each phase's time is for.
 
         Here each phase ends when the device has done its work, so that the phases own their time. One
-        backward pass stands for the several that an update may gather.
+        backward pass stands for the several that an update may gather. Its gradient is applied as often as it takes
+        for the macro part to have its turn once, since a step with it costs more than one without.
         """
-        self.trainer.phase = self._synchronized_phase
+        trainer = self.trainer
+        interval = trainer.settings.macro_interval
+        trainer.phase = self._synchronized_phase
         try:
-            self.trainer.gather_gradient()
-            self.trainer.apply_gradient()
+            trainer.gather_gradient()
+            gradients = [parameter.grad for parameter in trainer.policy.parameters()]
+            for _ in range(interval):
+                for parameter, gradient in zip(trainer.policy.parameters(), gradients, strict=True):
+                    parameter.grad = None if gradient is None else gradient.clone()
+                trainer.apply_gradient()
         finally:
-            self.trainer.phase = record_function
-        num_envs = self.trainer.parts.rollout.num_envs
-        return {PHASE_PREFIX + name: self.episodes_per_update if name == "step" else num_envs for name in PHASES}
+            trainer.phase = record_function
+        num_envs = trainer.parts.rollout.num_envs
+        steps = {"step": self.episodes_per_update * interval}
+        return {PHASE_PREFIX + name: steps.get(name, num_envs) for name in PHASES}
 
     @contextmanager
     def _synchronized_phase(self, name: str) -> Iterator[None]:

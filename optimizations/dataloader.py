@@ -62,19 +62,17 @@ class WorkerFeed:
         )
         self.pinned = self.loader.pin_memory
         self.served_by: set[int] = set()
-        self._batches: Any = None
+        # Its processes start here, in the set-up, and not with the first update.
+        self._batches: Any = iter(self.loader)
 
     def __iter__(self) -> Iterator[EpisodeBatch]:
-        self._batches = iter(self.loader)
         for process, batch in self._batches:
             self.served_by.add(process)
             yield batch
 
     def close(self) -> None:
         # The loader stops its processes when its iterator goes; waiting for the garbage collector could leave them.
-        if self._batches is not None:
-            self._batches._shutdown_workers()
-            self._batches = None
+        self._batches._shutdown_workers()
 
 
 def apply(parts: Parts, options: Options) -> Parts:

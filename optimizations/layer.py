@@ -32,8 +32,9 @@ class Claim:
 class Contract:
     """How far a combination with this layer may lie from the plain trainer's own rounding error.
 
-    The error of loss and gradients against a double-precision referee may be at most
-    ``tolerance`` times the plain float32 trainer's error, plus ``floor``.
+    Stated for a numerics gate: the error of loss and gradients against a double-precision referee
+    may be at most ``tolerance`` times the plain float32 trainer's error, plus ``floor``. Nothing
+    enforces it yet.
     """
 
     tolerance: float
@@ -52,7 +53,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether a layer was at work in the timed window, and by what it is known."""
+    """Whether a layer was at work, and by what it is known: in the timed window, or right after it."""
 
     engaged: bool
     evidence: Evidence

@@ -79,7 +79,7 @@ def _faults(spec: WorkloadSpec) -> dict[str, str]:
 
 
 def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> FakeSystem:
-    faults = [_faults(spec)[layer] for layer in layers if layer in _faults(spec)]
+    faults = [_faults(spec)[layer] for layer in (*layers, "") if layer in _faults(spec)]  # "": every combination
     return FakeSystem(layers, faults)
 
 
@@ -117,6 +117,9 @@ class FakeSystem:
 
     def timed_window(self) -> AbstractContextManager[object]:
         return nullcontext()
+
+    def waits_s(self) -> dict[str, float]:
+        return {}
 
     def profiled_update(self) -> dict[str, int]:
         with record_function("phase.sleep"):

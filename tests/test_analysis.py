@@ -107,6 +107,39 @@ def test_drift_within_a_block_shows_in_the_aa_ratio_and_is_shared_out(tmp_path: 
     assert find(summary, "a")["speedup"] == pytest.approx(10 / 1.2)
 
 
+def test_drifts_in_opposite_directions_do_not_hide_each_other(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        drift = {1: 1.5, 2: 1 / 1.4, 3: 1.2}[trial.block]
+        return {"result": result(true_speed(trial) * (drift if "last." in trial.key else 1.0))}
+
+    noise = run(tmp_path, execute)["noise"]
+    assert (noise["aa_ratio"], noise["aa_worst"]) == (pytest.approx(1.4), pytest.approx(1.5))
+
+
+def test_a_layer_that_did_nothing_once_gets_no_number(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        engaged = trial.block != 2
+        proofs = {"b": {"engaged": engaged, "evidence": {}, "reason": "was off"}} if "b" in trial.layers else {}
+        return {"result": result(true_speed(trial), proofs=proofs)}
+
+    summary = run(tmp_path, execute)
+    assert find(summary, "b")["speedup"] is None
+    assert summary["total_speedup"] is None
+    layer = next(layer for layer in summary["layers"] if layer["name"] == "b")
+    assert (layer["alone"], layer["last"]) == (None, None)
+
+
+def test_added_last_is_paired_within_blocks(tmp_path: Path) -> None:
+    """Each block has its own true ratio; the median of the ratios is not the ratio of the medians."""
+
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        extra = {1: 1.0, 2: 2.0, 3: 9.0}[trial.block] if len(trial.layers) == 3 else 1.0
+        speed = {1: 900.0, 2: 100.0, 3: 300.0}[trial.block]
+        return {"result": result(speed * extra)}
+
+    assert run(tmp_path, execute)["layers"][0]["last"] == pytest.approx(2.0)
+
+
 def test_a_failed_trial_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
         if trial.key == "b2.a+b":

@@ -119,8 +119,10 @@ BAD = {
     "zero blocks": (("--blocks", "0"), "--blocks must be at least 1"),
     "negative environments": (("--num-envs", "-3"), "--num-envs must be at least 2"),
     "short episode": (("--episode-length", "0"), "--episode-length must be at least 2"),
-    "negative seed": (("--seed", "-1"), "--seed must be at least 0"),
-    "no time": (("--trial-timeout", "0"), "--trial-timeout must be at least 1"),
+    "negative seed": (("--seed", "-1"), "--seed must lie between 0 and"),
+    "huge seed": (("--seed", "99999999999999999999"), "--seed must lie between"),
+    "endless trial": (("--trial-timeout", "inf"), "--trial-timeout must lie between"),
+    "no time": (("--trial-timeout", "0"), "--trial-timeout must lie between 1 and"),
     "undefined fraction": (("--layers", "amp,batching", "--design", "quarter"), "quarter is defined for"),
     "resume and more": (("--resume", "run", "--blocks", "2"), "cannot take --blocks"),
     "unknown backend": (("--compile-backend", "turbo"), "--compile-backend 'turbo' is not known to torch"),
@@ -195,6 +197,23 @@ def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) 
     assert found["vectorized-loss"] == ("unsupported", "vectorized-loss: not on this planet", None)
     assert "planted crash" in (tmp_path / "run" / "logs" / "b1.amp.log").read_text()
     assert "not on this planet" in done.stdout
+
+
+def test_a_run_without_any_figure_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    done = m2bench("ablate", "--layers", "amp", *FAKE, "--data", "amp=unsupported,=crash", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no combination could be measured" in done.stderr
+    assert [status for _, _, status in rows(tmp_path / "out")] == ["failed", "unsupported", "failed"]
+
+
+def test_a_refused_run_leaves_the_users_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = m2bench("ablate", "--data", "nowhere.csv", "--out", "mine", cwd=tmp_path)
+    assert (done.returncode, "not found" in done.stderr) == (1, True)
+    assert (tmp_path / "mine").is_dir()
+    again = m2bench("ablate", "--data", "nowhere.csv", "--out", "mine", cwd=tmp_path)
+    assert "not found" in again.stderr
 
 
 def begin(tmp_path: Path) -> subprocess.Popen[str]:
@@ -272,7 +291,7 @@ def test_train_saves_a_policy_that_loads(tmp_path: Path) -> None:
     assert "of good policy" in done.stdout
     again = m2bench("train", "--out", "trained", cwd=tmp_path)
     assert again.returncode == 1
-    assert "exists already" in again.stderr
+    assert "not an empty folder" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
 from m2bench.optimizations import LAYERS, load_layer
+from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, Options, compose
 from m2bench.plan import every_combination
 
@@ -138,7 +139,7 @@ def test_the_timed_window_forbids_recompiling(source: EpisodeSource) -> None:
         t.update()
         with pytest.raises(Exception, match="recompile"):
             t.forward(torch.zeros(5, 122))
-    assert layer.prove(t).evidence["calls"] == SETTINGS.episode_length + 1
+    assert layer.prove(t).evidence["calls"] == source.episode_length + 1
     assert layer.prove(t).evidence["recompiles"] == 0
     torch.compiler.reset()
 
@@ -157,8 +158,19 @@ def test_evidence_from_before_the_timed_window_does_not_count(name: str, source:
 
 
 def test_the_scaler_counts_skipped_steps() -> None:
-    precision = load_layer("amp").apply(baseline_parts(), OPTIONS).precision(torch.device("cpu"))
-    assert precision.skipped_steps() == 0  # type: ignore[attr-defined]
+    precision = MixedPrecision(torch.device("cpu"))
+    assert precision.skipped_steps() == 0  # bfloat16 is not scaled
+    precision.scaler = torch.amp.GradScaler("cpu", init_scale=INITIAL_SCALE, growth_interval=NEVER)
+    parameter = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    for factor in (1.0, float("inf"), 1.0, float("inf")):
+        optimizer.zero_grad()
+        precision.backward((parameter * factor).sum())
+        precision.unscale(optimizer)
+        precision.step(optimizer)
+        precision.finish_update()
+    assert precision.skipped_steps() == 2
+    assert parameter.tolist() == [-1.0, -1.0]  # two of the four steps were made
 
 
 @pytest.mark.parametrize("pair", list(combinations(LAYERS, 2)))

@@ -105,6 +105,16 @@ BAD = {
     "unsorted": ("\n".join([GOOD[0], GOOD[2], GOOD[1], GOOD[3]]), "row 3: earlier than the row before"),
     "duplicate": ("\n".join([GOOD[0], GOOD[1], GOOD[1], GOOD[3]]), "row 3: the same time as the row before"),
     "bad time": (with_cell(3, 0, "yesterday"), "row 3: time is 'yesterday'"),
+    "blank lines before": (with_cell(3, 3, "0").replace("\n", "\n\n", 1), "row 4: low is 0"),
+    "column twice": ("\n".join(f"{line},{line.split(',')[4]}" for line in GOOD), "close stands there twice"),
+    "infinite time": (with_cell(3, 0, "inf"), "row 3: time is 'inf'"),
+    "empty epoch": (FORMS["epoch s"].replace(str(TIMES[1].value // 10**9), ""), "row 3: time is 'empty'"),
+    "huge epoch": (FORMS["epoch s"].replace(str(TIMES[1].value // 10**9), "1e30"), "row 3: time is '1e30'"),
+    "mixed units": (
+        FORMS["epoch ms"].replace(str(TIMES[2].value // 10**6), str(TIMES[2].value // 10**3)),
+        "row 4: time '1483315200000000' is in another unit",
+    ),
+    "dates as numbers": (csv_text(["20170101", "20170102", "20170103"]), "row 2: time '20170101' reads as 1970-08-22"),
     "ragged": ("\n".join([*GOOD, "1,2,3,4,5,6,7,8,9"]), "cannot be read as a table"),
     "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe\x00\x00", "cannot be read as a table"),
 }
@@ -120,6 +130,12 @@ def test_a_bad_file_is_refused_with_its_name_and_row(case: str, tmp_path: Path) 
     assert message in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_blank_lines_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    path.write_text(FORMS["iso"].replace("\n", "\n\n") + "\n\n")
+    assert read_file(path).close.tolist() == [row[3] for row in ROWS]
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

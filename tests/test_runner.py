@@ -27,14 +27,15 @@ def fake_workload(monkeypatch: pytest.MonkeyPatch) -> None:
 def launcher(tmp_path: Path) -> Iterator[Launcher]:
     with Launcher(tmp_path, tmp_path / "launcher.log") as started:
         yield started
-    assert descendants() == []
+    assert still_in(tmp_path) == []
 
 
-def descendants() -> list[psutil.Process]:
-    """Processes of ours that are still alive, a moment after they were told to go."""
+def still_in(folder: Path) -> list[psutil.Process]:
+    """Processes that work in the folder, a moment after they were told to go."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        alive = [p for p in psutil.process_iter(["cmdline"]) if "m2bench.launcher" in (p.info["cmdline"] or [])]
+        alive = [p for p in psutil.process_iter(["cwd", "status"]) if p.info["cwd"] == str(folder)]
+        alive = [p for p in alive if p.info["status"] != psutil.STATUS_ZOMBIE]
         if not alive:
             return []
         time.sleep(0.05)
@@ -90,10 +91,13 @@ def test_what_a_worker_leaves_running_is_ended(launcher: Launcher) -> None:
     assert len(workers) == 1  # the launcher itself
 
 
-def test_a_launcher_that_was_killed_is_replaced(launcher: Launcher) -> None:
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) -> None:
     execute(launcher, "", "amp")
     assert launcher._process is not None
     launcher._process.kill()
+    if wait:
+        launcher._process.wait()
     assert "launcher of the worker died" in execute(launcher, "", "amp")["failure"]
     assert "result" in execute(launcher, "", "amp")
 

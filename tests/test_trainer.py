@@ -98,7 +98,7 @@ def test_four_accumulated_batches_are_one_batch_four_times_as_large(source: Epis
 def test_the_baseline_learns(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """From below 15 % of the known good policy's return to at least 60 %, on held-out data.
 
-    The last of several evaluations in a row must hold it: one lucky evaluation does not count.
+    The mean of four evaluations in a row must reach it: one lucky evaluation does not count.
     """
     market = prepare_market(synthetic_market(), tmp_path_factory.mktemp("market"))
     source = EpisodeSource(market, episode_length=64, seed=seed)

@@ -51,6 +51,9 @@ class KnownSystem:
         self.log.append("window")
         return nullcontext()
 
+    def waits_s(self) -> dict[str, float]:
+        return {"feed": 0.012}
+
     def profiled_update(self) -> dict[str, int]:
         self.log.append("profile")
         with record_function("phase.loss"):
@@ -101,7 +104,9 @@ def test_both_limits_of_a_window_must_be_reached(known: KnownSystem) -> None:
 def test_the_profile_comes_after_the_evaluation_and_feeds_no_speed(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
     assert known.log == ["update", "window", "update", "update", "evaluate", "profile", "close"]
-    assert list(result["profile"]["phase_ms_per_episode"]) == ["loss"]
+    assert list(result["profile"]["phase_ms_per_episode"]) == ["loss", "feed"]
+    # 12 ms of the window's two updates of 3 episodes were spent waiting.
+    assert result["profile"]["phase_ms_per_episode"]["feed"] == pytest.approx(2.0)
     # torch.ones twice (each fills an empty tensor) and one addition, for 4 episodes.
     assert result["profile"]["operators_per_episode"] == 7 / 4
 
@@ -116,3 +121,10 @@ def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.M
     with pytest.raises(ZeroDivisionError):
         run(known, WindowSpec(warmup_s=0, timed_s=0))
     assert known.log[-1] == "close"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_trial_that_diverges_is_no_result(value: float, known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "evaluate", lambda: value)
+    with pytest.raises(RuntimeError, match="diverged"):
+        run(known, WindowSpec(warmup_s=0, timed_s=0))
