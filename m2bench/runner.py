@@ -106,7 +106,7 @@ class Launcher:
             outcome = _collect(process, lines, timeout_s, on_progress)
         except BrokenPipeError:
             outcome = {"failure": "the launcher of the worker died"}
-        if process.poll() is not None:
+        if lines.ended or process.poll() is not None:
             self.stop()  # the next job gets a new launcher
         if "error" in outcome:
             raise UserError(outcome["error"])
