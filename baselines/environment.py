@@ -29,22 +29,29 @@ CAPITAL = 10_000.0
 TRADE_PENALTY = 0.01  # percent of the capital
 MARKET_FEATURES = MACRO_FEATURES + MICRO_FEATURES
 STATE_SIZE = MARKET_FEATURES + 2
-Observation = NDArray[np.float32]
+Observation = NDArray[np.floating[Any]]
 
 
 class TradingEnv(gymnasium.Env[Observation, np.int64]):
     """One episode at a time, one decision per step.
 
     ``reset(options={"episode": batch_of_one})`` starts a prepared episode; without it the
-    environment draws one of its source's training episodes.
+    environment draws one of its source's training episodes. ``dtype`` is that of the observations;
+    the account itself is kept in double precision.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own convention)
 
-    def __init__(self, source: EpisodeSource | None = None, trade_penalty: float = TRADE_PENALTY):
+    def __init__(
+        self,
+        source: EpisodeSource | None = None,
+        trade_penalty: float = TRADE_PENALTY,
+        dtype: type[np.floating[Any]] = np.float32,
+    ):
         self.source = source
+        self.dtype = dtype
         self.trade_penalty = trade_penalty
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (STATE_SIZE,), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (STATE_SIZE,), dtype)
         self.action_space = gymnasium.spaces.Discrete(NUM_ACTIONS)
 
     def reset(
@@ -52,7 +59,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
         episode = (options or {}).get("episode") or self._draw_episode()
-        self._features: Observation = episode.features[:, 0].numpy()
+        self._features: NDArray[np.float32] = episode.features[:, 0].numpy()
         self._price_changes: list[float] = episode.price_changes[:, 0].tolist()
         self.step_index = 0
         self.position = 0
@@ -80,7 +87,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
     def _observe(self) -> Observation:
         # After the last decision there is no next candle to describe: the last one is shown again.
         row = min(self.step_index, len(self._features) - 1)
-        state = np.empty(STATE_SIZE, dtype=np.float32)
+        state = np.empty(STATE_SIZE, dtype=self.dtype)
         state[:MARKET_FEATURES] = self._features[row]
         state[MARKET_FEATURES] = self.position
         state[MARKET_FEATURES + 1] = self.cash / CAPITAL

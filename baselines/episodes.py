@@ -22,6 +22,7 @@ NUM_ACTIONS = 3
 HOLD, BUY, SELL = range(NUM_ACTIONS)
 TRAIN_SHARE = 0.8
 EVALUATION_EPISODES = 64
+NO_NUMBER = -1  # an evaluation episode is no training episode
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class EpisodeBatch:
 
     ``features`` (T, N, 120) float32; ``price_changes`` (T, N) float32, the relative change of
     the close from each decision's candle to the next, computed in double precision before
-    it is rounded; ``noise`` (T, N, 3) float32, Gumbel noise of the action draws.
+    it is rounded; ``noise`` (T, N, 3) float32, Gumbel noise of the action draws; ``numbers`` (N,)
+    int64, which training episodes these are.
     """
 
     features: Tensor
     price_changes: Tensor
     noise: Tensor
+    numbers: Tensor
 
     @property
     def num_episodes(self) -> int:
@@ -43,7 +46,15 @@ class EpisodeBatch:
 
     def pin_memory(self) -> EpisodeBatch:
         """The same in page-locked memory; the hook that torch's DataLoader calls."""
-        return EpisodeBatch(self.features.pin_memory(), self.price_changes.pin_memory(), self.noise.pin_memory())
+        return EpisodeBatch(
+            self.features.pin_memory(), self.price_changes.pin_memory(), self.noise.pin_memory(), self.numbers
+        )
+
+    def take(self, columns: Sequence[int]) -> EpisodeBatch:
+        """The episodes in these columns, in their order; a column may be taken more than once."""
+        return EpisodeBatch(
+            self.features[:, columns], self.price_changes[:, columns], self.noise[:, columns], self.numbers[columns]
+        )
 
 
 class PreparedMarket:
@@ -133,7 +144,7 @@ class EpisodeSource:
         rng = np.random.Generator(np.random.Philox(key=[self.seed, episode]))
         start = FIRST_DECISION + int(rng.integers(self._train_starts))
         noise = rng.gumbel(size=(self.episode_length, NUM_ACTIONS))
-        return self._episode(start, noise)
+        return self._episode(start, noise, episode)
 
     def prepare_many(self, episodes: Sequence[int]) -> EpisodeBatch:
         """Training episodes of these numbers, as one batch in their order."""
@@ -148,7 +159,7 @@ class EpisodeSource:
     def evaluation_batch(self) -> EpisodeBatch:
         """All evaluation episodes; their noise is zero, so that drawing an action is taking the best."""
         silent = np.zeros((self.episode_length, NUM_ACTIONS))
-        return collate([self._episode(int(start), silent) for start in self.evaluation_starts()])
+        return collate([self._episode(int(start), silent, NO_NUMBER) for start in self.evaluation_starts()])
 
     def good_evaluation_positions(self, band: float) -> Floats:
         """Positions of the known good policy in the evaluation episodes, shape (T, N)."""
@@ -167,13 +178,14 @@ class EpisodeSource:
         close = np.asarray(self.market.close[start : start + self.episode_length + 1])
         return close[1:] / close[:-1] - 1.0
 
-    def _episode(self, start: int, noise: Floats) -> EpisodeBatch:
+    def _episode(self, start: int, noise: Floats, number: int) -> EpisodeBatch:
         features = window_features(self.market.features, start, self.episode_length)
         changes = self._price_changes(start).astype(np.float32)
         return EpisodeBatch(
             features=torch.from_numpy(features).unsqueeze(1),
             price_changes=torch.from_numpy(changes).unsqueeze(1),
             noise=torch.from_numpy(noise.astype(np.float32)).unsqueeze(1),
+            numbers=torch.tensor([number]),
         )
 
 
@@ -185,4 +197,5 @@ def collate(batches: Sequence[EpisodeBatch]) -> EpisodeBatch:
         features=torch.cat([b.features for b in batches], dim=1),
         price_changes=torch.cat([b.price_changes for b in batches], dim=1),
         noise=torch.cat([b.noise for b in batches], dim=1),
+        numbers=torch.cat([b.numbers for b in batches]),
     )

@@ -68,6 +68,10 @@ class Precision(Protocol):
 
     def finish_update(self) -> None: ...
 
+    def forgives_overflow(self) -> bool:
+        """Whether a gradient that is not finite only skipped a step, as a gradient scaler means it to."""
+        ...
+
 
 MakePrecision = Callable[[torch.device], Precision]
 
@@ -135,6 +139,9 @@ class Float32:
 
     def finish_update(self) -> None:
         """Nothing to adapt."""
+
+    def forgives_overflow(self) -> bool:
+        return False
 
 
 def policy_as_it_is(policy: nn.Module, device: torch.device) -> Forward:

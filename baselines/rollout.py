@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from .environment import TradingEnv
@@ -14,12 +15,15 @@ class SingleRollout:
 
     An action is ``argmax(logits + Gumbel noise)``, which has the policy's distribution
     (the Gumbel-max trick; Maddison, Tarlow & Minka, "A* Sampling", 2014, section 2).
+
+    ``double`` keeps states, logits and rewards in double precision, for a policy that computes so.
     """
 
     num_envs = 1
 
-    def __init__(self) -> None:
-        self.env = TradingEnv()
+    def __init__(self, double: bool = False) -> None:
+        self.dtype = torch.float64 if double else torch.float32
+        self.env = TradingEnv(dtype=np.float64 if double else np.float32)
 
     def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
         noise = batch.noise.to(device)
@@ -29,7 +33,7 @@ class SingleRollout:
         state, _ = self.env.reset(options={"episode": batch})
         done = False
         while not done:
-            step_logits = forward(torch.from_numpy(state).unsqueeze(0).to(device)).float()
+            step_logits = forward(torch.from_numpy(state).unsqueeze(0).to(device)).to(self.dtype)
             action = int((step_logits.detach() + noise[len(actions)]).argmax())
             state, reward, terminated, truncated, _ = self.env.step(action)
             logits.append(step_logits)
@@ -39,5 +43,5 @@ class SingleRollout:
         return Trajectory(
             logits=logits,
             actions=torch.tensor(actions, device=device).unsqueeze(1),
-            rewards=torch.tensor(rewards, dtype=torch.float32, device=device).unsqueeze(1),
+            rewards=torch.tensor(rewards, dtype=self.dtype, device=device).unsqueeze(1),
         )

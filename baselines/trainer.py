@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from .episodes import EpisodeSource
+from .episodes import EpisodeBatch, EpisodeSource
 from .objective import looped_objective
-from .parts import DirectFeed, Float32, Parts, UpdateRule, policy_as_it_is
+from .parts import DirectFeed, Float32, Parts, Trajectory, UpdateRule, policy_as_it_is
 from .policy import PolicySize, make_policy
 from .rollout import SingleRollout
 
@@ -46,6 +47,10 @@ def baseline_parts() -> Parts:
     )
 
 
+class NotFiniteError(RuntimeError):
+    """A loss or a gradient is not a finite number: from here on nothing that is learned means anything."""
+
+
 class Trainer:
     """Trains one policy with the given parts on a source's training episodes, from episode 0 on.
 
@@ -61,11 +66,17 @@ class Trainer:
         self.forward = parts.forward(self.policy, device)
         self.precision = parts.precision(device)
         self.feed = parts.feed(source, parts.rollout.num_envs, device)
-        self._batches = iter(self.feed)
-        self.macro = _Part(self.policy.macro, settings.macro_learning_rate)
-        self.micro = _Part(nn.ModuleList([self.policy.micro, self.policy.head]), settings.micro_learning_rate)
+        self.batches: Iterator[EpisodeBatch] = iter(self.feed)
+        names = {parameter: name for name, parameter in self.policy.named_parameters()}
+        rest = nn.ModuleList([self.policy.micro, self.policy.head])
+        self.macro = PolicyPart(self.policy.macro, settings.macro_learning_rate, names)
+        self.micro = PolicyPart(rest, settings.micro_learning_rate, names)
         self.updates = 0
         self.backwards = 0
+        self.losses: list[Tensor] = []
+        """Loss of each backward pass since the last step, on the device."""
+        self.stepped: list[PolicyPart] = []
+        """What the last step updated."""
         self.feed_wait_s = 0.0
         self.phase: Callable[[str], AbstractContextManager[object]] = record_function
 
@@ -76,6 +87,7 @@ class Trainer:
 
     def update(self) -> Tensor:
         """One optimizer step on the next episodes; returns their mean reward per episode, on the device."""
+        self.losses = []
         returns = [self.gather_gradient() for _ in range(self.parts.update.backwards)]
         self.apply_gradient()
         return torch.stack(returns).mean()
@@ -87,14 +99,23 @@ class Trainer:
         """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
         with self.phase(PHASE_PREFIX + "feed"):
             start = time.perf_counter()
-            batch = next(self._batches)
+            batch = next(self.batches)
             self.feed_wait_s += time.perf_counter() - start
+        return self.learn_from(batch)
+
+    def play(self, batch: EpisodeBatch) -> Trajectory:
+        """Play these episodes."""
         with self.phase(PHASE_PREFIX + "rollout"), self.precision.autocast():
-            trajectory = self.parts.rollout(self.forward, batch, self.device)
+            return self.parts.rollout(self.forward, batch, self.device)
+
+    def learn_from(self, batch: EpisodeBatch) -> Tensor:
+        """One backward pass on these episodes; their mean reward per episode, on the device."""
+        trajectory = self.play(batch)
         with self.phase(PHASE_PREFIX + "loss"):
             loss = self.parts.objective(trajectory, self.settings.discount)
         with self.phase(PHASE_PREFIX + "backward"):
             self.precision.backward(loss / self.parts.update.backwards)
+        self.losses.append(loss.detach())
         self.backwards += 1
         return trajectory.rewards.sum(dim=0).mean()
 
@@ -105,22 +126,54 @@ class Trainer:
 
     def _step(self) -> None:
         self.updates += 1
-        due = [self.micro]
+        self.stepped = [self.micro]
         if self.updates % self.settings.macro_interval == 0:
-            due.append(self.macro)
-        for part in due:
+            self.stepped.append(self.macro)
+        for part in self.stepped:
             self.precision.unscale(part.optimizer)
-            nn.utils.clip_grad_norm_(part.parameters, self.settings.clip_norm)
+            part.clip_gradient(self.settings.clip_norm)
             self.precision.step(part.optimizer)
         self.precision.finish_update()
         # The macro part's gradient of an update that leaves it alone is discarded with the rest.
         self.policy.zero_grad(set_to_none=True)
 
+    def check_finite(self) -> None:
+        """Raise NotFiniteError when the last update's loss or gradient was not finite. Waits for the device."""
+        norms = [part.gradient_norms for part in self.stepped]
+        if bool(torch.cat([*norms, torch.stack(self.losses)]).isfinite().all()):
+            return
+        losses = [float(loss) for loss in self.losses]
+        if all(map(math.isfinite, losses)) and self.precision.forgives_overflow():
+            return
+        bad = [
+            name
+            for part in reversed(self.stepped)  # macro first, as in the policy
+            for name, norm in zip(part.names, part.gradient_norms.tolist(), strict=True)
+            if not math.isfinite(norm)
+        ]
+        wrong = f"the gradient of {bad[0]}" if bad else "the loss"
+        raise NotFiniteError(f"update {self.updates}: {wrong} is not finite (loss {losses[-1]:g})")
 
-class _Part:
+
+class PolicyPart:
     """The parameters that share a learning rate, and their optimizer."""
 
-    def __init__(self, module: nn.Module, learning_rate: float):
+    def __init__(self, module: nn.Module, learning_rate: float, names: dict[nn.Parameter, str]):
         self.parameters = list(module.parameters())
+        self.names = [names[parameter] for parameter in self.parameters]
+        self.gradient_norms = torch.zeros(len(self.parameters))
         # Fused in every combination: on MPS the default would launch one kernel per tensor and operation.
         self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+
+    def clip_gradient(self, max_norm: float) -> None:
+        """Scale the part's gradient down to norm ``max_norm``; leaves each parameter's norm before that.
+
+        What ``clip_grad_norm_`` does, which keeps the norms to itself. Raises RuntimeError for a parameter that no
+        gradient has reached.
+        """
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        if len(gradients) < len(self.parameters):
+            without = next(n for n, p in zip(self.names, self.parameters, strict=True) if p.grad is None)
+            raise RuntimeError(f"no gradient has reached {without}: the forward pass does not use the policy's weights")
+        self.gradient_norms = torch.stack(torch._foreach_norm(gradients))
+        nn.utils.clip_grads_with_norm_(self.parameters, max_norm, torch.linalg.vector_norm(self.gradient_norms))

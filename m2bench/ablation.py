@@ -16,7 +16,7 @@ from .errors import UserError, quoted
 from .folders import make_folder, refuse_used, removed_if_refused
 from .plan import choose_combinations, estimate_s, make_trials
 from .report import show_report, write_report
-from .runner import Launcher, describe, run_trials, trial_executor
+from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
 
@@ -80,6 +80,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
+            with console.status("asking the plain trainer in double precision, for the numerics gate"):
+                description["prepare_s"] = prepare(launcher, spec.workload, folder / "logs")
         taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
         compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
         with _open_store(spec, folder, resuming, description) as store:

@@ -34,7 +34,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
     measured = {tuple(c["layers"]) for c in combinations if c["speedup"] is not None}
     speeds = {layers: blocks for layers, blocks in speeds.items() if layers in measured}
     aa_factors = _aa_factors(by_layers[BASELINE])
-    rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok"]
+    rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
     best = max(rated, key=lambda c: float(c["speedup"]), default=None)
     return {
         "schema": SUMMARY_SCHEMA,
@@ -57,6 +57,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
         "total_speedup": _median_ratio(speeds.get(spec.layers, {}), speeds.get(BASELINE, {})),
         "best": best,
         "recommended": None,
+        "gates": _gates_cost(record, trials),
     }
 
 
@@ -117,7 +118,7 @@ def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines:
         "phase_ms_per_episode": _phases(results),
         "eval_return": _over(mean, (r["eval_return"] for r in results)),
         "time_to_target_s": None,
-        "numerics": None,
+        **_numerics(results),
         "learning": None,
     }
 
@@ -143,6 +144,29 @@ def _peak_memory_mb(result: dict[str, Any]) -> float:
     device, host = peak["device"], peak["host"]
     assert host is not None
     return host if device is None else device
+
+
+def _numerics(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the gates of a combination's trials found: same only when every gate of every trial said so."""
+    if not results:
+        return {"numerics": None, "numerics_reason": None, "gates": None}
+    names = list(results[0]["gates"])
+    reasons = {
+        name: next((r["gates"][name]["reason"] for r in results if not r["gates"][name]["same"]), None)
+        for name in names
+    }
+    changed = {name: reason for name, reason in reasons.items() if reason is not None}
+    return {
+        "numerics": "changed" if changed else "same",
+        "numerics_reason": "; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
+        "gates": {name: [r["gates"][name]["evidence"] for r in results] for name in names},
+    }
+
+
+def _gates_cost(record: RunRecord, trials: list[StoredTrial]) -> dict[str, float]:
+    """Seconds that preparing and passing the gates took, over all trials so far."""
+    passed = sum(trial.result["gates_s"] for trial in trials if trial.result)
+    return {"prepare_s": record.description["prepare_s"], "trials_s": passed}
 
 
 def _phases(results: list[dict[str, Any]]) -> dict[str, float] | None:

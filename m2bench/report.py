@@ -92,6 +92,7 @@ def remarks(summary: dict[str, Any]) -> list[str]:
             f"Two identical baselines of a block, its first and last trial, lay {times(noise['aa_ratio'])} apart "
             f"(median; worst {times(noise['aa_worst'])}): a layer's effect below that may be this machine's noise."
         )
+    notes.append(_numerics_note(summary))
     notes.append(
         "Memory is the peak of the device's allocator; on the CPU that of the trial's main process, torch included, "
         "without processes that load data."
@@ -101,6 +102,24 @@ def remarks(summary: dict[str, Any]) -> list[str]:
         "feed is from the timed window); they divide the time and never state the speed."
     )
     return notes
+
+
+def _numerics_note(summary: dict[str, Any]) -> str:
+    """What the gates found, and what they cost."""
+    verdicts = [c["numerics"] for c in summary["combinations"] if c["numerics"] is not None]
+    changed = verdicts.count("changed")
+    spent = summary["gates"]["prepare_s"] + summary["gates"]["trials_s"]
+    found = (
+        f"{changed} of {len(verdicts)} combinations compute something else than the plain trainer: see the status "
+        "column. They keep their figures and are never called best"
+        if changed
+        else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the contract "
+        "of their layers"
+    )
+    return (
+        f"{found} (loss and gradients against a float64 referee, drawn actions, updates, and the episodes consumed; "
+        f"{digits(spent)} s of the run)."
+    )
 
 
 def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:

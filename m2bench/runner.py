@@ -201,6 +201,19 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str
     return description
 
 
+def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> float:
+    """Have a worker prepare what the gates of all trials compare with; the seconds it took.
+
+    Raises WorkerError when the worker fails.
+    """
+    log = logs / "prepare.log"
+    outcome = launcher.run("prepare", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
+    if "failure" in outcome:
+        raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
+    seconds: float = outcome["result"]["prepare_s"]
+    return seconds
+
+
 def trial_executor(launcher: Launcher, spec: RunSpec) -> Execute:
     """Runs trials of the run in worker processes."""
     common = {"workload": asdict(spec.workload), "window": asdict(spec.window)}

@@ -16,8 +16,8 @@ from .spec import RunSpec, TrialSpec
 FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
 APPLICATION_ID = 0x6D32626E
-# History of the schema. 1: run and trial tables, documents as JSON.
-SCHEMA = 1
+# History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
+SCHEMA = 2
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);

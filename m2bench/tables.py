@@ -65,7 +65,7 @@ def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
     names = [other["name"] for other in summary["layers"]]
     behind = ([layer["name"]], names, [name for name in names if name != layer["name"]])
     found = [c for layers in behind for c in summary["combinations"] if c["layers"] == layers]
-    troubled = [f"{'+'.join(c['layers'])}: {_status(c)}" for c in found if c["status"] != "ok"]
+    troubled = [f"{'+'.join(c['layers'])}: {_status(c)}" for c in found if _status(c) != "ok"]
     if troubled:
         return "; ".join(dict.fromkeys(troubled))
     if layer["alone"] is None and layer["last"] is None:
@@ -86,6 +86,7 @@ def combinations_table(summary: dict[str, Any]) -> Table:
             _compile_s(c),
             digits(c["peak_memory_mb"]),
             digits(c["eval_return"]),
+            c["numerics"] or NOTHING,
             _status(c),
         )
         for rank, c in enumerate(ranked, 1)
@@ -93,7 +94,7 @@ def combinations_table(summary: dict[str, Any]) -> Table:
     numbers = ("#", "speedup", "episodes/min", "ms/episode", "compile s", "memory MB", "eval return %")
     return Table(
         title=f"All {len(rows)} combinations, fastest first",
-        columns=("#", "layers", *numbers[1:], "status"),
+        columns=("#", "layers", *numbers[1:], "numerics", "status"),
         rows=rows,
         numeric=frozenset(numbers),
     )
@@ -108,7 +109,7 @@ def _compile_s(combination: dict[str, Any]) -> str:
 
 def _status(combination: dict[str, Any]) -> str:
     if combination["status"] == "ok":
-        return "ok"
+        return "ok" if combination["numerics"] == "same" else f"ok, but {combination['numerics_reason']}"
     if combination["trials_ok"]:
         counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
         return f"{combination['status']}: {combination['reason']}; {counts}"

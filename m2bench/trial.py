@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +22,9 @@ class System(Protocol):
     compiles: bool
 
     def update(self) -> Tensor: ...
+    def check_finite(self) -> None: ...
+    def check_numerics(self) -> dict[str, dict[str, Any]]: ...
+    def check_stream(self) -> dict[str, dict[str, Any]]: ...
     def synchronize(self) -> None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
     def waits_s(self) -> dict[str, float]: ...
@@ -57,6 +59,10 @@ def run_trial(
     system.synchronize()
     setup_s = time.perf_counter() - start
     try:
+        first, first_returns = timed_updates(system, 0.0, 1)  # whatever is compiled is compiled here
+        gates_begin = time.perf_counter()
+        gates = system.check_numerics()
+        gates_s = time.perf_counter() - gates_begin
         warmup, warmup_returns = timed_updates(system, window.warmup_s, window.warmup_updates)
         # A collection in the middle of an update would be charged to whichever combination it hits.
         gc.collect()
@@ -68,28 +74,31 @@ def run_trial(
         waits_s = system.waits_s()
         peak_memory_mb = system.peak_memory_mb()
         proofs = system.proofs()
+        gates_begin = time.perf_counter()
+        gates |= system.check_stream()
+        gates_s += time.perf_counter() - gates_begin
         eval_return = system.evaluate()
         profiled = profile_update(system)
     finally:
         system.close()
-    if not all(map(math.isfinite, [*warmup_returns, *returns, eval_return])):
-        raise RuntimeError("training diverged: a return is not a finite number")
     timed_s = sum(updates)
     episodes = len(updates) * system.episodes_per_update
     # Waiting for data is taken from the timed window: while a profiler starts, worker processes get ahead.
     profiled["phase_ms_per_episode"] |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return {
         "setup_s": setup_s,
-        "warmup_update_s": warmup,
+        "warmup_update_s": first + warmup,
         "update_s": updates,
         "episodes_per_update": system.episodes_per_update,
         "episodes_per_min": 60 * episodes / timed_s,
         "env_steps_per_s": episodes * system.steps_per_episode / timed_s,
-        "compile_s": compiler_import_s + warmup[0] - timed_s / len(updates) if system.compiles else None,
+        "compile_s": compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
         "peak_memory_mb": peak_memory_mb,
         "proofs": proofs,
+        "gates": gates,
+        "gates_s": gates_s,
         "profile": profiled,
-        "training_return": warmup_returns + returns,
+        "training_return": first_returns + warmup_returns + returns,
         "eval_return": eval_return,
     }
 
@@ -97,8 +106,9 @@ def run_trial(
 def timed_updates(system: System, seconds: float, at_least: int) -> tuple[list[float], list[float]]:
     """Seconds and mean training return of each update, until both limits are reached.
 
-    The device is waited for at both ends of every update, so each time is that of finished work. The
-    returns stay on the device until the last update is done.
+    The device is waited for at both ends of every update, so each time is that of finished work. Between two
+    updates, outside of either's time, loss and gradient are checked to be finite numbers; the returns stay on the
+    device until the last update is done.
     """
     times: list[float] = []
     returns = []
@@ -107,9 +117,9 @@ def timed_updates(system: System, seconds: float, at_least: int) -> tuple[list[f
     while len(times) < at_least or mark - begin < seconds:
         returns.append(system.update())
         system.synchronize()
-        now = time.perf_counter()
-        times.append(now - mark)
-        mark = now
+        times.append(time.perf_counter() - mark)
+        system.check_finite()
+        mark = time.perf_counter()
     return times, [float(value) for value in returns]
 
 

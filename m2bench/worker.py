@@ -1,6 +1,7 @@
 """The worker process: does one job and reports what came of it.
 
-Jobs: ``describe`` (this machine, the layers, the market), ``trial``, ``train``. It imports torch;
+Jobs: ``describe`` (this machine, the layers, the market), ``prepare`` (what the gates of all trials compare with),
+``trial``, ``train``. It imports torch;
 the parent does not.
 """
 
@@ -10,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +53,13 @@ def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     return {**workload.describe(spec, Path(request["work"])), "machine": machine.describe_machine()}
 
 
+def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    begin = time.perf_counter()
+    importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
+    return {"prepare_s": time.perf_counter() - begin}
+
+
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     return trial.run_trial(
@@ -77,6 +86,7 @@ def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "describe": _describe,
+    "prepare": _prepare,
     "trial": _trial,
     "train": _train,
 }

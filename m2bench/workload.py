@@ -20,11 +20,14 @@ from .baselines import market, synthetic
 from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from .baselines.evaluation import Evaluation
 from .baselines.policy import PolicySize
-from .baselines.trainer import PHASE_PREFIX, PHASES, Hyperparameters, Trainer, baseline_parts
+from .baselines.trainer import PHASE_PREFIX, PHASES, Hyperparameters, NotFiniteError, Trainer, baseline_parts
 from .errors import UserError
+from .gates import check_numerics, check_stream
 from .optimizations import LAYERS, load_layer
-from .optimizations.layer import Options, compose
-from .spec import Layers, WorkloadSpec
+from .optimizations.layer import Options, compose, loosest_contract
+from .referee import Referee, prepare_referee, referee_episodes
+from .spec import Layers, WorkloadSpec, combination_name
+from .stream import WatchedStream
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
@@ -55,6 +58,12 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "good_return": good_return,
         },
     }
+
+
+def prepare(spec: WorkloadSpec, work: Path) -> None:
+    """What trials need beside the market that ``describe`` prepared in ``work``: the referee's answers."""
+    device = devices.resolve_device(spec.device)
+    prepare_referee(PreparedMarket(work / "market"), _settings(spec), device).save(work)
 
 
 def _read_market(data: str) -> market.Market:
@@ -100,11 +109,13 @@ class TradingSystem:
     """One combination of the trainer."""
 
     def __init__(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int):
+        self.work = work
         self.device = devices.resolve_device(spec.device)
         self.layers = [load_layer(name) for name in layers]
         parts = compose(baseline_parts(), self.layers, _options(spec))
         source = EpisodeSource(PreparedMarket(work / "market"), spec.episode_length, seed)
         self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
+        self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
         self.steps_per_episode = spec.episode_length
@@ -113,6 +124,24 @@ class TradingSystem:
     def update(self) -> Tensor:
         """One optimizer step; the mean training return per episode, on the device, not waited for."""
         return self.trainer.update()
+
+    def check_finite(self) -> None:
+        """Raise RuntimeError when the last update's loss or gradient was not a finite number."""
+        try:
+            self.trainer.check_finite()
+        except NotFiniteError as error:
+            names = combination_name(tuple(layer.name for layer in self.layers))
+            raise RuntimeError(f"{error}, with {names}") from error
+
+    def check_numerics(self) -> dict[str, dict[str, Any]]:
+        """Gates that compare this combination with the referee; the trainer is left as it was."""
+        referee = Referee.load(self.work)
+        free, forced = referee_episodes(self.evaluation.source.market, self.steps_per_episode)
+        return check_numerics(self.trainer, referee, loosest_contract(self.layers), free, forced)
+
+    def check_stream(self) -> dict[str, dict[str, Any]]:
+        """The gate on the episodes that were consumed up to now."""
+        return check_stream(self.stream, self.evaluation.source)
 
     def synchronize(self) -> None:
         devices.synchronize(self.device)

@@ -14,7 +14,7 @@ from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.parts import Forward, Parts, Trajectory
 from m2bench.baselines.trainer import Trainer
 
-from .layer import Claim, Contract, Layer, Options, Proof
+from .layer import Claim, Layer, Options, Proof
 
 
 class BatchedRollout:
@@ -80,7 +80,6 @@ LAYER = Layer(
     part="rollout",
     summary="num_envs episodes as tensors, one forward for all",
     claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical"),
-    contract=Contract(tolerance=4.0, floor=1e-6),
     apply=apply,
     prove=prove,
     timed=timed,

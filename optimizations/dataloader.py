@@ -18,7 +18,7 @@ from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 
-from .layer import Claim, Contract, Layer, Options, Proof
+from .layer import Claim, Layer, Options, Proof
 
 PREFETCH = 2
 
@@ -99,7 +99,6 @@ LAYER = Layer(
     part="feed",
     summary="DataLoader with 4 worker processes, prefetch 2, pinned where the device honours it",
     claim=Claim(low=1.3, high=1.8, text="1.3-1.8x", difficulty="medium", priority="medium"),
-    contract=Contract(tolerance=4.0, floor=1e-6),
     apply=apply,
     prove=prove,
     timed=timed,

@@ -32,13 +32,13 @@ class Claim:
 class Contract:
     """How far a combination with this layer may lie from the plain trainer's own rounding error.
 
-    Stated for a numerics gate: the error of loss and gradients against a double-precision referee
-    may be at most ``tolerance`` times the plain float32 trainer's error, plus ``floor``. Nothing
-    enforces it yet.
+    The error of loss, gradients and logits against a double-precision referee may be at most ``tolerance``
+    times the plain float32 trainer's error, plus ``floor``; errors are relative. m2bench/gates.py enforces it. The
+    defaults are for a layer that computes in float32, in another order.
     """
 
-    tolerance: float
-    floor: float
+    tolerance: float = 4.0
+    floor: float = 1e-5
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,19 @@ class Layer:
     part: str
     summary: str
     claim: Claim
-    contract: Contract
     apply: Callable[[Parts, Options], Parts]
     prove: Callable[[Trainer], Proof]
+    contract: Contract = Contract()
     unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
     timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
+
+
+def loosest_contract(layers: Iterable[Layer]) -> Contract:
+    """What a combination of these layers is held to."""
+    contracts = [Contract(), *(layer.contract for layer in layers)]
+    return Contract(max(c.tolerance for c in contracts), max(c.floor for c in contracts))
 
 
 def compose(parts: Parts, layers: Iterable[Layer], options: Options) -> Parts:

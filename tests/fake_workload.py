@@ -31,7 +31,7 @@ FACTORS = {
     "dataloader": 1.0,
     "grad-accumulation": 1.0,
 }
-FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orphan")
+FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orphan", "diverge", "changed")
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
@@ -73,6 +73,10 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     }
 
 
+def prepare(spec: WorkloadSpec, work: Path) -> None:
+    (work / "prepared").touch()
+
+
 def _faults(spec: WorkloadSpec) -> dict[str, str]:
     pairs = (item.split("=") for item in spec.data.split(",") if "=" in item)
     return {layer: fault for layer, fault in pairs}  # noqa: C416 (a malformed pair must raise)
@@ -111,6 +115,18 @@ class FakeSystem:
     def update(self) -> torch.Tensor:
         time.sleep(self.update_s)
         return torch.zeros(())
+
+    def check_finite(self) -> None:
+        if "diverge" in self.faults:
+            raise RuntimeError("update 1: the gradient of weight is not finite")
+
+    def check_numerics(self) -> dict[str, dict[str, Any]]:
+        changed = "changed" in self.faults
+        reason = "weight is off by 0.5 of its size" if changed else None
+        return {"gradient": {"same": not changed, "evidence": {"worst": "weight"}, "reason": reason}}
+
+    def check_stream(self) -> dict[str, dict[str, Any]]:
+        return {"stream": {"same": True, "evidence": {}, "reason": None}}
 
     def synchronize(self) -> None:
         pass

@@ -24,6 +24,7 @@ def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
     return {
         "device": {"device": "cpu", "torch": "0"},
         "machine": {},
+        "prepare_s": 2.0,
         "workload": {},
         "layers": [
             {
@@ -46,6 +47,8 @@ def result(speed: float, **changes: Any) -> dict[str, Any]:
         "compile_s": None,
         "peak_memory_mb": {"device": None, "host": 5.0},
         "proofs": {},
+        "gates": {"gradient": {"same": True, "evidence": {"worst": "w"}, "reason": None}},
+        "gates_s": 0.25,
         "profile": {"phase_ms_per_episode": {"loss": 60_000 / speed}, "operators_per_episode": 1.0},
         "eval_return": 1.0,
         **changes,
@@ -212,3 +215,23 @@ def test_without_any_trial_nothing_is_invented() -> None:
     assert summary["best"] is None
     assert summary["noise"]["aa_ratio"] is None
     assert random.Random(0).choice(summary["layers"])["alone"] is None
+
+
+def test_a_combination_that_computes_something_else_is_marked_and_never_best(tmp_path: Path) -> None:
+    """One trial of three finds it, in the combination that is fastest by far."""
+
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        gates = {"gradient": {"same": True, "evidence": {"worst": "w"}, "reason": None}}
+        if trial.layers == ("a", "c") and trial.block == 2:
+            gates["gradient"] |= {"same": False, "reason": "w is off by 0.5"}
+        factor = 100.0 if trial.layers == ("a", "c") else 1.0
+        return {"result": result(true_speed(trial) * factor, gates=gates)}
+
+    summary = run(tmp_path, execute)
+    changed = find(summary, "a", "c")
+    assert (changed["status"], changed["numerics"]) == ("ok", "changed")
+    assert changed["numerics_reason"] == "gradient: w is off by 0.5"
+    assert changed["speedup"] == pytest.approx(1000.0)
+    assert summary["best"]["layers"] == ["a"]
+    assert find(summary, "a")["numerics"] == "same"
+    assert summary["gates"] == {"prepare_s": 2.0, "trials_s": pytest.approx(27 * 0.25)}

@@ -181,8 +181,10 @@ def test_a_folder_with_a_run_is_kept(finished: Path, tmp_path: Path) -> None:
 
 
 def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) -> None:
-    faults = "amp=crash,compile=kill,dataloader=idle,vectorized-loss=unsupported"
-    layers = "amp,compile,dataloader,vectorized-loss"
+    faults = (
+        "amp=crash,compile=kill,dataloader=idle,vectorized-loss=unsupported,grad-accumulation=diverge,batching=changed"
+    )
+    layers = ",".join(LAYERS)
     done = m2bench("ablate", "--design", "single", "--layers", layers, *FAKE, "--data", faults, "--out", "run",
                    cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -195,6 +197,11 @@ def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) 
     assert "SIGKILL" in found["compile"][1]
     assert found["dataloader"] == ("not-engaged", "dataloader: it did nothing", None)
     assert found["vectorized-loss"] == ("unsupported", "vectorized-loss: not on this planet", None)
+    assert found["grad-accumulation"][0] == "failed"
+    assert "the gradient of weight is not finite" in found["grad-accumulation"][1]
+    assert found["batching"][0] == "ok"
+    assert summary(tmp_path / "run")["best"]["layers"] == []  # what changed the numerics is fast, but never best
+    assert "gradient: weight is off by 0.5 of its size" in done.stdout
     assert "planted crash" in (tmp_path / "run" / "logs" / "b1.amp.log").read_text()
     assert "not on this planet" in done.stdout
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ def episode(changes: list[float]) -> EpisodeBatch:
         features=torch.zeros(steps, 1, 120),
         price_changes=torch.tensor(changes, dtype=torch.float64).unsqueeze(1),
         noise=torch.zeros(steps, 1, 3),
+        numbers=torch.zeros(1, dtype=torch.int64),
     )
 
 
@@ -49,7 +52,7 @@ def test_32_singles_and_one_batch_step_alike(source: EpisodeSource, dtype: torch
     singles = [TradingEnv() for _ in range(32)]
     states = []
     for i, env in enumerate(singles):
-        one = EpisodeBatch(batch.features[:, i : i + 1], changes[:, i : i + 1], batch.noise[:, i : i + 1])
+        one = replace(batch.take([i]), price_changes=changes[:, i : i + 1])
         states.append(env.reset(options={"episode": one})[0])
     batched = BatchedTradingEnv()
     state = batched.reset(batch.features, changes)

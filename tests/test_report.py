@@ -26,6 +26,7 @@ def description() -> dict[str, Any]:
     claim = {"low": 1.5, "high": 2, "text": "1.5-2x", "difficulty": "low", "priority": "low", "source": "test"}
     return {
         "device": {"device": "cpu", "torch": "2.0", "torch_threads": 2, "device_name": "fake"},
+        "prepare_s": 2.0,
         "machine": {
             "chip": "a chip", "physical_cores": 2, "logical_cores": 2, "memory_mb": 8000.0, "system": "Linux 6",
             "power": None, "python": "3.11", "environment": {"OMP_NUM_THREADS": "2"},
@@ -46,7 +47,8 @@ def description() -> dict[str, Any]:
 def result(speed: float) -> dict[str, Any]:
     return {
         "episodes_per_min": speed, "env_steps_per_s": speed, "setup_s": 0.1, "compile_s": None,
-        "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0,
+        "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0, "gates_s": 0.1,
+        "gates": {"gradient": {"same": True, "evidence": {}, "reason": None}},
         "profile": {"phase_ms_per_episode": {"loss": 1.0}, "operators_per_episode": 1.0},
     }  # fmt: skip
 

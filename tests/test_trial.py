@@ -42,6 +42,19 @@ class KnownSystem:
         self.pending = 9.0 if first else 2.0
         return torch.tensor(float(len(self.log)))
 
+    def check_finite(self) -> None:
+        self.clock.now += 0.25  # a check takes time that belongs to no update
+
+    def check_numerics(self) -> dict[str, dict[str, Any]]:
+        self.log.append("numerics")
+        self.clock.now += 3.0
+        return {"gradient": {"same": True}}
+
+    def check_stream(self) -> dict[str, dict[str, Any]]:
+        self.log.append("stream")
+        self.clock.now += 1.0
+        return {"stream": {"same": False}}
+
     def synchronize(self) -> None:
         # An asynchronous device: time passes only when the work is waited for.
         self.clock.now += getattr(self, "pending", 0.0)
@@ -88,7 +101,7 @@ def run(system: KnownSystem, window: WindowSpec) -> dict[str, Any]:
 
 def test_speed_is_episodes_over_the_time_of_finished_work(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=10, warmup_updates=2, timed_s=5, timed_updates=1))
-    assert result["warmup_update_s"] == [9.0, 2.0]
+    assert result["warmup_update_s"] == [9.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     assert result["update_s"] == [2.0, 2.0, 2.0]
     assert result["episodes_per_min"] == pytest.approx(60 * 3 / 2)
     assert result["env_steps_per_s"] == pytest.approx(3 * 10 / 2)
@@ -97,13 +110,15 @@ def test_speed_is_episodes_over_the_time_of_finished_work(known: KnownSystem) ->
 
 def test_both_limits_of_a_window_must_be_reached(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=3, timed_s=0, timed_updates=4))
-    assert len(result["warmup_update_s"]) == 3
+    assert len(result["warmup_update_s"]) == 1 + 3
     assert len(result["update_s"]) == 4
 
 
 def test_the_profile_comes_after_the_evaluation_and_feeds_no_speed(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
-    assert known.log == ["update", "window", "update", "update", "evaluate", "profile", "close"]
+    assert known.log == [
+        "update", "numerics", "update", "window", "update", "update", "stream", "evaluate", "profile", "close",
+    ]  # fmt: skip
     assert list(result["profile"]["phase_ms_per_episode"]) == ["loss", "feed"]
     # 12 ms of the window's two updates of 3 episodes were spent waiting.
     assert result["profile"]["phase_ms_per_episode"]["feed"] == pytest.approx(2.0)
@@ -113,7 +128,7 @@ def test_the_profile_comes_after_the_evaluation_and_feeds_no_speed(known: KnownS
 
 def test_returns_of_all_updates_are_the_learning_curve(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
-    assert result["training_return"] == [1.0, 3.0, 4.0]
+    assert result["training_return"] == [1.0, 3.0, 5.0, 6.0]
 
 
 def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +138,21 @@ def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.M
     assert known.log[-1] == "close"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_trial_that_diverges_is_no_result(value: float, known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "evaluate", lambda: value)
-    with pytest.raises(RuntimeError, match="diverged"):
-        run(known, WindowSpec(warmup_s=0, timed_s=0))
+def test_the_gates_verdicts_are_kept_and_their_time_is_in_no_update(known: KnownSystem) -> None:
+    result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
+    assert result["gates"] == {"gradient": {"same": True}, "stream": {"same": False}}
+    assert result["gates_s"] == pytest.approx(4.0)
+    assert result["update_s"] == [2.0, 2.0]
+
+
+def test_a_number_that_is_not_finite_ends_the_trial_at_once(
+    known: KnownSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> None:
+        if known.log.count("update") == 3:
+            raise RuntimeError("update 3: the loss is not finite")
+
+    monkeypatch.setattr(known, "check_finite", check)
+    with pytest.raises(RuntimeError, match="update 3"):
+        run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=9))
+    assert known.log[-2:] == ["update", "close"]

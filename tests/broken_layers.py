@@ -1,0 +1,205 @@
+"""Layers with a fault that a careful reader could overlook. Each must be caught, by the gate that is named here.
+
+A fault changes a trainer that was composed from working layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from m2bench.baselines.episodes import EpisodeBatch
+from m2bench.baselines.parts import Float32, Forward, Trajectory
+from m2bench.baselines.trainer import Trainer
+from m2bench.optimizations.vectorized_loss import RETURN_EPSILON, discounted_returns, vectorized_objective
+
+
+@dataclass(frozen=True)
+class Fault:
+    layers: tuple[str, ...]
+    gate: str
+    """What must catch it: a gate, ``engaged`` (the layer's proof), ``finite``, or ``reached`` (by the gradient)."""
+    plant: Callable[[Trainer], None]
+
+
+def with_objective(objective: Callable[[Trajectory, float], Tensor]) -> Callable[[Trainer], None]:
+    def plant(trainer: Trainer) -> None:
+        trainer.parts = replace(trainer.parts, objective=objective)
+
+    return plant
+
+
+def weighted(trajectory: Trajectory, weights: Tensor) -> Tensor:
+    log_probs = torch.log_softmax(torch.stack(trajectory.logits), dim=2)
+    return -(log_probs.gather(2, trajectory.actions.unsqueeze(2)).squeeze(2) * weights).sum(dim=0).mean()
+
+
+def late_returns(trajectory: Trajectory, discount: float) -> Tensor:
+    """Each action is credited with the return of the next one."""
+    return vectorized_objective(replace(trajectory, rewards=trajectory.rewards.roll(-1, dims=0)), discount)
+
+
+def normalized_over_the_batch(trajectory: Trajectory, discount: float) -> Tensor:
+    returns = discounted_returns(trajectory.rewards, discount)
+    return weighted(trajectory, (returns - returns.mean()) / (returns.std(correction=0) + RETURN_EPSILON))
+
+
+def sample_deviation(trajectory: Trajectory, discount: float) -> Tensor:
+    """Divides by the standard deviation with Bessel's correction, torch's default."""
+    returns = discounted_returns(trajectory.rewards, discount)
+    return weighted(trajectory, (returns - returns.mean(dim=0)) / (returns.std(dim=0) + RETURN_EPSILON))
+
+
+def half_precision_loss(trajectory: Trajectory, discount: float) -> Tensor:
+    """A scale that float16 cannot hold."""
+    return vectorized_objective(trajectory, discount).half() * 60_000.0 * 60_000.0
+
+
+def half_precision_returns(trajectory: Trajectory, discount: float) -> Tensor:
+    return vectorized_objective(replace(trajectory, rewards=trajectory.rewards.bfloat16()), discount)
+
+
+class UndividedLoss(Float32):
+    def backward(self, loss: Tensor) -> None:
+        super().backward(4 * loss)  # what the trainer divided by
+
+
+class DisabledAutocast:
+    """What torch.cuda.amp.autocast does on a machine without CUDA: nothing, without a word."""
+
+    def __init__(self, precision: object):
+        self.precision = precision
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.precision, name)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
+
+
+class NeverLeftAutocast(DisabledAutocast):
+    """An autocast context that is entered and never left."""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        torch.autocast("cpu", dtype=torch.bfloat16).__enter__()
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+def plant_shared_noise(trainer: Trainer) -> None:
+    rollout = trainer.parts.rollout
+
+    class Shared:
+        num_envs = rollout.num_envs
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(rollout, name)
+
+        def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
+            return rollout(forward, replace(batch, noise=batch.noise[:, :1].expand_as(batch.noise)), device)
+
+    trainer.parts = replace(trainer.parts, rollout=Shared())
+
+
+def plant_stale_policy(trainer: Trainer) -> None:
+    """Actions come from a copy of the policy that is never brought up to date; gradients from the policy."""
+    stale = deepcopy(trainer.policy)
+    policy = trainer.forward
+
+    def forward(states: Tensor) -> Tensor:
+        return policy(states) if torch.is_grad_enabled() else stale(states)
+
+    trainer.forward = forward
+
+
+def plant_frozen_weights(trainer: Trainer) -> None:
+    """The forward pass baked the first weights in, as a compiler does that takes them for constants."""
+    trainer.forward = deepcopy(trainer.policy)
+
+
+def plant_fall_back(trainer: Trainer) -> None:
+    """Compiles at first, then serves the policy as it is."""
+    trainer.forward(torch.zeros(1, 122))
+    trainer.forward._compiled = trainer.policy  # type: ignore[attr-defined]
+
+
+def plant_macro_every_time(trainer: Trainer) -> None:
+    trainer.settings = replace(trainer.settings, macro_interval=1)
+
+
+def plant_kept_gradients(trainer: Trainer) -> None:
+    """The macro part's gradient of an update that leaves it alone goes into the next one."""
+    micro = [*trainer.micro.parameters]
+
+    def zero_grad(set_to_none: bool = True) -> None:
+        for parameter in micro if trainer.updates % 2 else trainer.policy.parameters():
+            parameter.grad = None
+
+    trainer.policy.zero_grad = zero_grad  # type: ignore[method-assign]
+
+
+def plant_wrong_rate(trainer: Trainer) -> None:
+    """One learning rate for all, as a single optimizer would have it."""
+    trainer.macro.optimizer.param_groups[0]["lr"] = trainer.settings.micro_learning_rate
+
+
+def plant_stream(change: Callable[[Iterator[EpisodeBatch]], Iterator[EpisodeBatch]]) -> Callable[[Trainer], None]:
+    def plant(trainer: Trainer) -> None:
+        stream = trainer.batches
+        stream._batches = change(stream._batches)  # type: ignore[attr-defined]
+
+    return plant
+
+
+def repeat_episodes(batches: Iterator[EpisodeBatch]) -> Iterator[EpisodeBatch]:
+    for batch in batches:
+        yield batch
+        yield batch
+
+
+def drop_episodes(batches: Iterator[EpisodeBatch]) -> Iterator[EpisodeBatch]:
+    for position, batch in enumerate(batches):
+        if position % 3 != 2:
+            yield batch
+
+
+def relabel_episodes(batches: Iterator[EpisodeBatch]) -> Iterator[EpisodeBatch]:
+    """The second batch's episodes for ever, under numbers that look right."""
+    kept: EpisodeBatch | None = None
+    for position, batch in enumerate(batches):
+        kept = batch if position == 1 else kept
+        yield replace(kept, numbers=batch.numbers) if kept else batch
+
+
+FAULTS = {
+    "returns off by one step": Fault(("vectorized-loss",), "gradient", with_objective(late_returns)),
+    "normalization over the batch": Fault(
+        ("batching", "vectorized-loss"), "gradient", with_objective(normalized_over_the_batch)
+    ),
+    "sample instead of population deviation": Fault(("vectorized-loss",), "gradient", with_objective(sample_deviation)),
+    "returns in half precision": Fault(("vectorized-loss",), "gradient", with_objective(half_precision_returns)),
+    "loss not divided by k": Fault(
+        ("grad-accumulation",), "gradient", lambda t: setattr(t, "precision", UndividedLoss(t.device))
+    ),
+    "weights taken for constants": Fault((), "reached", plant_frozen_weights),
+    "noise shared across the batch": Fault(("batching",), "draws", plant_shared_noise),
+    "a stale policy in the rollout": Fault(("batching",), "draws", plant_stale_policy),
+    "the macro part updated every time": Fault((), "update", plant_macro_every_time),
+    "discarded gradients kept": Fault((), "update", plant_kept_gradients),
+    "one learning rate for both parts": Fault(("batching",), "update", plant_wrong_rate),
+    "a worker that repeats episodes": Fault(("dataloader",), "stream", plant_stream(repeat_episodes)),
+    "a worker that drops episodes": Fault(("dataloader",), "stream", plant_stream(drop_episodes)),
+    "a worker that relabels episodes": Fault(("batching", "dataloader"), "stream", plant_stream(relabel_episodes)),
+    "a float16 loss that overflows": Fault(("vectorized-loss",), "finite", with_objective(half_precision_loss)),
+    "autocast entered but disabled": Fault(
+        ("amp",), "engaged", lambda t: setattr(t, "precision", DisabledAutocast(t.precision))
+    ),
+    "autocast never left": Fault(
+        ("amp",), "engaged", lambda t: setattr(t, "precision", NeverLeftAutocast(t.precision))
+    ),
+    "a compiled policy that falls back": Fault(("compile",), "engaged", plant_fall_back),
+}

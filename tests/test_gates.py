@@ -1,0 +1,168 @@
+"""The gates pass every working combination and catch every planted fault, each by the gate it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from broken_layers import FAULTS
+from conftest import EPISODE_LENGTH
+
+from m2bench import workload
+from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.market import Market
+from m2bench.baselines.trainer import Hyperparameters, Trainer
+from m2bench.optimizations import LAYERS
+from m2bench.plan import every_combination
+from m2bench.referee import EPISODES, Referee, prepare_referee, referee_episodes
+from m2bench.spec import Layers, WorkloadSpec
+from m2bench.workload import TradingSystem
+
+SPEC = WorkloadSpec(
+    device="cpu", num_envs=12, episode_length=EPISODE_LENGTH, compile_backend="aot_eager", num_workers=2
+)
+NUMERICS = ("gradient", "draws", "update")
+
+
+@pytest.fixture(scope="module")
+def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's work folder: the market and the referee's answers."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "market").mkdir()
+    prepare_market(market, folder / "market")
+    workload.prepare(SPEC, folder)
+    return folder
+
+
+@pytest.fixture
+def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
+    built: list[TradingSystem] = []
+
+    def make(layers: Layers) -> TradingSystem:
+        torch.compiler.reset()
+        built.append(workload.build(SPEC, work, layers, seed=1))
+        return built[-1]
+
+    yield make
+    for system in built:
+        system.close()
+    while torch.is_autocast_enabled("cpu"):  # what a planted fault left on
+        torch.set_autocast_enabled("cpu", False)
+
+
+def verdicts(system: TradingSystem) -> dict[str, dict[str, Any]]:
+    system.update()
+    system.check_finite()
+    gates = system.check_numerics()
+    system.update()
+    return gates | system.check_stream()
+
+
+@pytest.mark.parametrize("layers", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+def test_every_combination_passes_every_gate(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
+    gates = verdicts(build(layers))
+    assert list(gates) == [*NUMERICS, "stream"]
+    assert all(gate["same"] for gate in gates.values()), gates
+
+
+def test_all_combinations_consume_the_same_stream(build: Callable[[Layers], TradingSystem]) -> None:
+    """Whatever the batch size, the workers, and how far each has trained."""
+    hashes = set()
+    for layers in ((), ("batching",), ("dataloader",), ("batching", "dataloader", "grad-accumulation")):
+        system = build(layers)
+        system.update()
+        hashes.add(system.check_stream()["stream"]["evidence"]["sha256"])
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_caught_by_its_gate(name: str, build: Callable[[Layers], TradingSystem]) -> None:
+    fault = FAULTS[name]
+    system = build(fault.layers)
+    fault.plant(system.trainer)
+    if fault.gate == "finite":
+        system.update()
+        with pytest.raises(RuntimeError, match=r"update 1: the gradient of .* is not finite .*vectorized-loss"):
+            system.check_finite()
+    elif fault.gate == "reached":
+        with pytest.raises(RuntimeError, match=r"no gradient has reached micro"):
+            system.update()
+    elif fault.gate == "engaged":
+        system.update()
+        proof = system.proofs()[fault.layers[0]]
+        assert not proof["engaged"]
+        assert proof["reason"]
+    else:
+        gates = verdicts(system)
+        assert not gates[fault.gate]["same"]
+        assert gates[fault.gate]["reason"]
+
+
+def test_the_trainer_is_given_back_as_it_was(build: Callable[[Layers], TradingSystem]) -> None:
+    """A trainer that passes the gates in between learns the same as one that does not."""
+    alone, checked = build(("batching",)), build(("batching",))
+    for system in (alone, checked):
+        for _ in range(3):
+            system.update()
+    checked.check_numerics()
+    for system in (alone, checked):
+        for _ in range(3):
+            system.update()
+    assert checked.trainer.updates == alone.trainer.updates == 6
+    for ours, theirs in zip(checked.trainer.policy.parameters(), alone.trainer.policy.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_referees_gradient_is_the_slope_of_its_loss(work: Path) -> None:
+    """Against finite differences of the loss in double precision, in random directions."""
+    market = PreparedMarket(work / "market")
+    referee = Referee.load(work)
+    _, forced = referee_episodes(market, EPISODE_LENGTH)
+    exact = _double_trainer(market, referee)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in exact.policy.parameters()]
+        slope = (referee.exact.gradients[1] * torch.cat([d.flatten() for d in direction])).sum()
+        losses = []
+        for step in (1e-8, -1e-8):  # too small to cross a kink of a ReLU
+            with torch.no_grad():
+                for p, w, d in zip(exact.policy.parameters(), referee.weights.values(), direction, strict=True):
+                    p.copy_(w.double() + step * d)
+            exact.losses = []
+            exact.learn_from(forced.take([1]))
+            losses.append(float(exact.losses[0]))
+        assert (losses[0] - losses[1]) / 2e-8 == pytest.approx(float(slope), rel=1e-4)
+
+
+def _double_trainer(market: PreparedMarket, referee: Referee) -> Trainer:
+    from m2bench.referee import _double_parts
+
+    source = EpisodeSource(market, EPISODE_LENGTH, seed=0)
+    settings = Hyperparameters(episode_length=EPISODE_LENGTH)
+    trainer = Trainer(_double_parts(), source, settings, 0, torch.device("cpu"))
+    trainer.policy.load_state_dict(referee.weights)
+    assert all(p.dtype is torch.float64 for p in trainer.policy.parameters())
+    return trainer
+
+
+def test_forced_actions_are_taken_whatever_the_policy_says(work: Path) -> None:
+    market = PreparedMarket(work / "market")
+    _, forced = referee_episodes(market, EPISODE_LENGTH)
+    trainer = _double_trainer(market, Referee.load(work))
+    for episode in range(2):
+        actions = trainer.play(forced.take([episode])).actions.squeeze(1)
+        assert torch.equal(actions, forced.noise[:, episode].argmax(dim=1))
+
+
+def test_the_deep_policy_passes_the_gates_too(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "market").symlink_to(work / "market")
+    settings = Hyperparameters(policy_size="deep", episode_length=EPISODE_LENGTH)
+    prepare_referee(PreparedMarket(work / "market"), settings, torch.device("cpu")).save(tmp_path)
+    spec = WorkloadSpec(device="cpu", num_envs=EPISODES, episode_length=EPISODE_LENGTH, policy="deep")
+    for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
+        system = workload.build(spec, tmp_path, layers, seed=1)
+        gates = verdicts(system)
+        assert all(gate["same"] for gate in gates.values()), gates
