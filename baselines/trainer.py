@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,9 @@ from .rollout import SingleRollout
 PHASE_PREFIX = "phase."
 PHASES = ("feed", "rollout", "loss", "backward", "step")
 
+RateScaling = Literal["none", "sqrt", "linear"]
+RATE_SCALINGS: tuple[str, ...] = get_args(RateScaling)
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -33,6 +37,16 @@ class Hyperparameters:
     micro_learning_rate: float = 5e-4
     macro_interval: int = 2  # the macro part is updated once for this many updates of the rest
     clip_norm: float = 1.0
+    lr_scaling: RateScaling = "none"
+
+    def rate_factor(self, episodes_per_update: int) -> float:
+        """What both learning rates are multiplied by for this many episodes per update.
+
+        ``linear``: Goyal et al., "Accurate, large minibatch SGD", 2017, section 2.1; ``sqrt``: Krizhevsky, "One weird
+        trick for parallelizing convolutional neural networks", 2014, section 5.
+        """
+        exponent = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}[self.lr_scaling]
+        return math.pow(episodes_per_update, exponent)
 
 
 def baseline_parts() -> Parts:
@@ -67,10 +81,11 @@ class Trainer:
         self.precision = parts.precision(device)
         self.feed = parts.feed(source, parts.rollout.num_envs, device)
         self.batches: Iterator[EpisodeBatch] = iter(self.feed)
+        self.rate_factor = settings.rate_factor(parts.episodes_per_update)
         names = {parameter: name for name, parameter in self.policy.named_parameters()}
         rest = nn.ModuleList([self.policy.micro, self.policy.head])
-        self.macro = PolicyPart(self.policy.macro, settings.macro_learning_rate, names)
-        self.micro = PolicyPart(rest, settings.micro_learning_rate, names)
+        self.macro = PolicyPart(self.policy.macro, settings.macro_learning_rate * self.rate_factor, names)
+        self.micro = PolicyPart(rest, settings.micro_learning_rate * self.rate_factor, names)
         self.updates = 0
         self.backwards = 0
         self.losses: list[Tensor] = []

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .errors import UserError, quoted
-from .folders import make_folder, refuse_used, removed_if_refused
+from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .plan import choose_combinations, estimate_s, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
@@ -77,6 +77,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
         with nullcontext() if resuming else removed_if_refused(folder):
             for name in (work, folder / "logs"):
                 make_folder(name)
+            stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")

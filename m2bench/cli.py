@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 POLICIES = ("default", "deep")
+LR_SCALINGS = ("none", "sqrt", "linear")
 SOURCES = ("synthetic", "eurusd-1h")
 MAX_SEED = 2**32 - 1
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
@@ -50,6 +51,9 @@ Data = Annotated[str, typer.Option(help="Market: synthetic, eurusd-1h, or a CSV 
 NumEnvs = Annotated[int | None, typer.Option(help="Episodes at once in the layer batching.  [default: 32]")]
 EpisodeLength = Annotated[int, typer.Option(help="Decisions per episode.")]
 Policy = Annotated[str, typer.Option(help=f"Size of the policy network: {', '.join(POLICIES)}.")]
+LrScaling = Annotated[
+    str, typer.Option(help=f"How the learning rates follow the episodes per update: {', '.join(LR_SCALINGS)}.")
+]
 CompileBackend = Annotated[
     str | None, typer.Option(help="Backend of torch.compile.  [default: inductor; aot_eager on mps]")
 ]
@@ -115,6 +119,7 @@ def ablate(
     num_envs: NumEnvs = None,
     episode_length: EpisodeLength = 128,
     policy: Policy = "default",
+    lr_scaling: LrScaling = "none",
     compile_backend: CompileBackend = None,
     seed: Seed = 0,
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
@@ -135,7 +140,9 @@ def ablate(
         spec, folder = ablation.stored_spec(resume), resume
     else:
         taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
-        system = _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, taking_part)
+        system = _workload_spec(
+            device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, taking_part
+        )
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, system)
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = _console()
@@ -205,6 +212,7 @@ def _workload_spec(
     num_envs: int | None,
     episode_length: int,
     policy: str,
+    lr_scaling: str,
     compile_backend: str | None,
     module: str,
     taking_part: Layers,
@@ -220,6 +228,7 @@ def _workload_spec(
         data=_located(data),
         episode_length=_at_least("--episode-length", episode_length, 2),
         policy=_one_of("--policy", policy, POLICIES),
+        lr_scaling=_one_of("--lr-scaling", lr_scaling, LR_SCALINGS),
         compile_backend=compile_backend,
         module=module,
     )
@@ -277,6 +286,7 @@ def train(
     num_envs: NumEnvs = None,
     episode_length: EpisodeLength = 128,
     policy: Policy = "default",
+    lr_scaling: LrScaling = "none",
     compile_backend: CompileBackend = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: reports/train-<time>]")] = None,
@@ -287,7 +297,7 @@ def train(
     from . import train_command
 
     layers = _layers(with_layers) if with_layers is not None else ()
-    spec = _workload_spec(device, data, num_envs, episode_length, policy, compile_backend, workload, layers)
+    spec = _workload_spec(device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, layers)
     _at_least("--episodes", episodes, 1)
     _within("--seed", seed, 0, MAX_SEED)
     folder = out or Path("reports") / datetime.now().strftime("train-%Y-%m-%d-%H%M%S")

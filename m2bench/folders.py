@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,22 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
         ) from error
+
+
+@contextmanager
+def locked(folder: Path, file: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process by a lock on ``file``; UserError when another process holds it.
+
+    The system lets go of the lock when the process ends, however it ends.
+    """
+    with file.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another m2bench is at work in {folder}.", "Wait for it to end, or choose another folder with --out."
+            ) from None
+        yield
 
 
 def refuse_used(folder: Path, advice: str) -> None:

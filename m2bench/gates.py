@@ -176,7 +176,8 @@ def _until_first_difference(actions: Tensor, others: Tensor) -> Tensor:
 
 def _check_update(trainer: Trainer, referee: Referee) -> Verdict:
     """Both updates get the referee's gradients, so the layers' own precision does not matter here."""
-    moved = move_twice(trainer, referee.exact.gradients[:2])
+    # The referee takes one episode per update; Adam's steps are proportional to the learning rate.
+    moved = move_twice(trainer, referee.exact.gradients[:2]) / trainer.rate_factor
     is_macro = torch.cat(
         [torch.full((p.numel(),), name.startswith("macro.")) for name, p in trainer.policy.named_parameters()]
     )

@@ -168,6 +168,7 @@ def _markdown(summary: dict[str, Any]) -> str:
 
 def _facts(summary: dict[str, Any]) -> Table:
     machine, workload = summary["machine"], summary["workload"]
+    spec = workload["spec"]["workload"]
     facts = {
         "started": summary["started"],
         "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
@@ -186,6 +187,7 @@ def _facts(summary: dict[str, Any]) -> Table:
         "environments per batch": workload["options"]["num_envs"],
         "episode": f"{workload['hyperparameters']['episode_length']} decisions",
         "policy": workload["hyperparameters"]["policy_size"],
+        "learning rate follows episodes per update": spec["lr_scaling"],
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
     return Table("Machine and workload", ("what", "value"), rows, frozenset())

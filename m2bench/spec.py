@@ -24,6 +24,7 @@ class WorkloadSpec:
     num_envs: int = 32
     episode_length: int = 128
     policy: str = "default"
+    lr_scaling: str = "none"
     compile_backend: str | None = None
     num_workers: int = 4
     accumulation_steps: int = 4

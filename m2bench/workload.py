@@ -20,7 +20,15 @@ from .baselines import market, synthetic
 from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from .baselines.evaluation import Evaluation
 from .baselines.policy import PolicySize
-from .baselines.trainer import PHASE_PREFIX, PHASES, Hyperparameters, NotFiniteError, Trainer, baseline_parts
+from .baselines.trainer import (
+    PHASE_PREFIX,
+    PHASES,
+    Hyperparameters,
+    NotFiniteError,
+    RateScaling,
+    Trainer,
+    baseline_parts,
+)
 from .errors import UserError
 from .gates import check_numerics, check_stream
 from .optimizations import LAYERS, load_layer
@@ -84,7 +92,11 @@ def _options(spec: WorkloadSpec) -> Options:
 
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
-    return Hyperparameters(policy_size=cast(PolicySize, spec.policy), episode_length=spec.episode_length)
+    return Hyperparameters(
+        policy_size=cast(PolicySize, spec.policy),
+        episode_length=spec.episode_length,
+        lr_scaling=cast(RateScaling, spec.lr_scaling),
+    )
 
 
 def _describe_layer(name: str, device: torch.device, options: Options) -> dict[str, Any]:

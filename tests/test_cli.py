@@ -114,6 +114,7 @@ BAD = {
     "unknown design": (("--design", "everything"), "unknown design 'everything'"),
     "unknown device": (("--device", "tpu"), "--device 'tpu' is not known"),
     "unknown policy": (("--policy", "huge"), "--policy 'huge' is not known"),
+    "unknown scaling": (("--lr-scaling", "cubic"), "--lr-scaling 'cubic' is not known"),
     "contradiction": (("--all", "--design", "half"), "contradict"),
     "no effect": (("--layers", "amp", "--num-envs", "8"), "--num-envs has no effect without the layer batching"),
     "zero blocks": (("--blocks", "0"), "--blocks must be at least 1"),
@@ -251,6 +252,16 @@ def test_a_killed_run_leaves_no_process_and_resumes_without_repeating_a_trial(tm
     assert len(after) == len({key for key, _, _ in after}) == 5
     assert {status for _, _, status in after} == {"ok"}
     assert len(summary(tmp_path / "run")["combinations"]) == 4
+
+
+def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    process = begin(tmp_path)
+    second = m2bench("ablate", "--resume", "run", cwd=tmp_path)
+    assert second.returncode == 1
+    assert "another m2bench is at work in run" in second.stderr
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(rows(tmp_path / "run")) == 5
 
 
 def test_ctrl_c_leaves_no_process_and_says_how_to_go_on(tmp_path: Path) -> None:

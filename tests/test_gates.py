@@ -12,12 +12,12 @@ from broken_layers import FAULTS
 from conftest import EPISODE_LENGTH
 
 from m2bench import workload
-from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters, Trainer
 from m2bench.optimizations import LAYERS
 from m2bench.plan import every_combination
-from m2bench.referee import EPISODES, Referee, prepare_referee, referee_episodes
+from m2bench.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes
 from m2bench.spec import Layers, WorkloadSpec
 from m2bench.workload import TradingSystem
 
@@ -99,6 +99,36 @@ def test_a_planted_fault_is_caught_by_its_gate(name: str, build: Callable[[Layer
         gates = verdicts(system)
         assert not gates[fault.gate]["same"]
         assert gates[fault.gate]["reason"]
+
+
+@pytest.mark.parametrize("episodes_per_update", [1, 4, 12, 48])
+def test_combinations_with_equal_episodes_per_update_end_with_equal_weights(
+    episodes_per_update: int, work: Path, build: Callable[[Layers], TradingSystem]
+) -> None:
+    """After four updates on the same episodes with the same actions: both parts of the policy moved, twice and more."""
+    _, forced = referee_episodes(PreparedMarket(work / "market"), EPISODE_LENGTH)
+    moved: dict[Layers, torch.Tensor] = {}
+    for layers in every_combination(tuple(LAYERS)):
+        system = build(layers)
+        if system.episodes_per_update == episodes_per_update:
+            moved[layers] = _four_updates(system.trainer, forced)
+    assert len(moved) == 16
+    reference = next(iter(moved.values()))
+    for layers, change in moved.items():
+        error = float((change - reference).norm() / reference.norm())
+        # Adam divides a gradient by its size, so that where it is all rounding, the step is too.
+        assert error < (0.6 if "amp" in layers else 5e-3), (layers, error)
+
+
+def _four_updates(trainer: Trainer, forced: EpisodeBatch) -> torch.Tensor:
+    size, backwards = trainer.parts.rollout.num_envs, trainer.parts.update.backwards
+    start = flat_weights(trainer)
+    for update in range(4):
+        for backward in range(backwards):
+            first = (update * backwards + backward) * size
+            trainer.learn_from(forced.take([episode % EPISODES for episode in range(first, first + size)]))
+        trainer.apply_gradient()
+    return flat_weights(trainer) - start
 
 
 def test_the_trainer_is_given_back_as_it_was(build: Callable[[Layers], TradingSystem]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from m2bench import devices
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
@@ -180,6 +183,41 @@ def test_composing_does_not_depend_on_the_order(pair: tuple[str, str]) -> None:
     b = compose(baseline_parts(), [other, one], OPTIONS)
     assert a.episodes_per_update == b.episodes_per_update
     assert [type(getattr(a, f.name)) for f in fields(Parts)] == [type(getattr(b, f.name)) for f in fields(Parts)]
+
+
+class AnyNumber(TorchDispatchMode):
+    """On the meta device a number that is read back is 0: there is nothing else to read."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            return 0
+        if func is torch.ops.aten._to_copy.default and args[0].is_meta and str((kwargs or {}).get("device")) == "cpu":
+            return torch.zeros(args[0].shape, dtype=args[0].dtype)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+def test_every_combination_keeps_its_tensors_on_the_device(
+    names: tuple[str, ...], source: EpisodeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run on a device that is not the host: an operator that mixes the two raises, as it would on a GPU.
+
+    The meta device knows neither autocast nor a fused Adam, and torch.compile does not trace inside a dispatch
+    mode; none of the three moves a tensor.
+    """
+    adam = torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda parameters, lr, fused: adam(parameters, lr=lr))
+    monkeypatch.setattr(torch, "compile", lambda policy, **_: policy)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(devices, "autocast_dtype", lambda _: torch.bfloat16)
+    with AnyNumber():
+        t = make(source, names, device="meta")
+        try:
+            for _ in range(2):
+                assert t.update().is_meta
+            assert all(loss.is_meta for loss in t.losses)
+        finally:
+            t.close()
 
 
 @pytest.mark.cuda

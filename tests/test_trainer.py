@@ -11,7 +11,7 @@ from m2bench.baselines.episodes import EpisodeSource, prepare_market
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.parts import Parts, UpdateRule
 from m2bench.baselines.synthetic import synthetic_market
-from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.baselines.trainer import Hyperparameters, RateScaling, Trainer, baseline_parts
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import Options, compose
 
@@ -45,6 +45,21 @@ def test_the_first_steps_have_the_size_of_the_learning_rates(source: EpisodeSour
     t.update()
     macro = max(float((p - start[name]).abs().max()) for name, p in weights(t).items() if name.startswith("macro"))
     assert macro == pytest.approx(1e-4, rel=1e-2)
+
+
+@pytest.mark.parametrize(("scaling", "factor"), [("none", 1.0), ("sqrt", 4.0), ("linear", 16.0)])
+def test_the_rates_follow_the_episodes_per_update(scaling: RateScaling, factor: float, source: EpisodeSource) -> None:
+    """Eight environments, two backward passes: 16 episodes per update."""
+    parts = compose(
+        baseline_parts(),
+        [load_layer("batching"), load_layer("grad-accumulation")],
+        Options(num_envs=8, accumulation_steps=2),
+    )
+    t = Trainer(parts, source, replace(SETTINGS, lr_scaling=scaling), seed=0, device=torch.device("cpu"))
+    start = weights(t)
+    t.update()
+    largest = max(float((p - start[name]).abs().max()) for name, p in weights(t).items())
+    assert largest == pytest.approx(5e-4 * factor, rel=1e-2)
 
 
 def test_gradients_are_clipped_at_norm_one(source: EpisodeSource, monkeypatch: pytest.MonkeyPatch) -> None:
