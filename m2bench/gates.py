@@ -8,6 +8,7 @@ compiler benchmarks, which judge a result against a float64 run of the same mode
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,10 +127,10 @@ def _judge(errors: dict[str, tuple[float, float]], contract: Contract) -> Verdic
     error, plain = errors[worst]
     evidence = {
         "worst": worst,
-        "error": error,
+        "error": _finite(error),
         "plain_error": plain,
         "allowed": allowed[worst],
-        "largest_error": max(error for error, _ in errors.values()),
+        "largest_error": _finite(max((error for error, _ in errors.values()), key=lambda e: (e != e, e))),
     }
     if not bad:
         return Verdict(True, evidence)
@@ -137,6 +138,11 @@ def _judge(errors: dict[str, tuple[float, float]], contract: Contract) -> Verdic
     return Verdict(
         False, evidence, f"{worst}{others} is off by {error:.2g} of its size, where {allowed[worst]:.2g} is allowed"
     )
+
+
+def _finite(value: float) -> float | None:
+    """None for what JSON cannot hold."""
+    return value if math.isfinite(value) else None
 
 
 def _check_draws(trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch) -> Verdict:

@@ -79,8 +79,8 @@ def make_trials(spec: RunSpec) -> list[TrialSpec]:
     return trials
 
 
-# Rough seconds of a trial beside its windows, and of first compilations, on two cores of a server CPU.
-STARTUP_S = 2.0
+# Rough seconds of a trial beside its windows, with its gates, and of first compilations, on two cores of a server CPU.
+STARTUP_S = 2.8
 COLD_COMPILE_S = 100.0
 
 

@@ -15,7 +15,7 @@ HASHED_EPISODES = 32  # the first so many of every trial are hashed; every combi
 class WatchedStream:
     """Iterates over a feed's batches and remembers what went by: all numbers, the first episodes, the last batch.
 
-    Nothing is computed while it flows.
+    While it flows, only the first episodes are copied; all else waits for the judgement.
     """
 
     def __init__(self, batches: Iterator[EpisodeBatch]):
@@ -37,7 +37,8 @@ class WatchedStream:
 
     def numbers(self) -> list[int]:
         """Numbers of all episodes that went by, in order."""
-        return [int(number) for batch in self._numbers for number in batch]
+        numbers: list[int] = torch.cat(self._numbers).tolist()
+        return numbers
 
     def first_episodes(self) -> list[EpisodeBatch]:
         """The first HASHED_EPISODES, each a batch of one; takes more from the feed when fewer went by."""

@@ -42,6 +42,7 @@ def train(
             returns: list[Tensor] = []
             while system.trainer.episodes < goal or not returns:
                 returns.append(system.update())
+                system.check_finite()
             mean_return = float(torch.stack(returns).mean())
             trained_s += time.perf_counter() - start
             curve.append(_point(system.trainer.episodes, trained_s, mean_return, system.evaluate()))

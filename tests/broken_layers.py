@@ -147,6 +147,11 @@ def plant_wrong_rate(trainer: Trainer) -> None:
     trainer.macro.optimizer.param_groups[0]["lr"] = trainer.settings.micro_learning_rate
 
 
+def plant_no_clipping(trainer: Trainer) -> None:
+    for part in (trainer.macro, trainer.micro):
+        part.clip_gradient = lambda max_norm: None  # type: ignore[method-assign]
+
+
 def plant_stream(change: Callable[[Iterator[EpisodeBatch]], Iterator[EpisodeBatch]]) -> Callable[[Trainer], None]:
     def plant(trainer: Trainer) -> None:
         stream = trainer.batches
@@ -191,6 +196,7 @@ FAULTS = {
     "the macro part updated every time": Fault((), "update", plant_macro_every_time),
     "discarded gradients kept": Fault((), "update", plant_kept_gradients),
     "one learning rate for both parts": Fault(("batching",), "update", plant_wrong_rate),
+    "gradients not clipped": Fault(("batching",), "update", plant_no_clipping),
     "a worker that repeats episodes": Fault(("dataloader",), "stream", plant_stream(repeat_episodes)),
     "a worker that drops episodes": Fault(("dataloader",), "stream", plant_stream(drop_episodes)),
     "a worker that relabels episodes": Fault(("batching", "dataloader"), "stream", plant_stream(relabel_episodes)),
