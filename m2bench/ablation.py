@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
+from .learning_plan import BUDGET_SHARE, learning_trials
 from .plan import choose_combinations, estimate_s, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
@@ -59,7 +61,12 @@ def show_plan(spec: RunSpec, begun: Path | None, console: Console) -> None:
                 console.print(f"  {combination_name(trial.layers)}", highlight=False)
     share = 1 - len(done) / len(trials)
     minutes = estimate_s(spec, compiles="compile" in spec.layers) * share / 60
-    console.print(f"Roughly {minutes:.0f} minutes on two cores; nothing was run.", highlight=False)
+    learning = {
+        "off": "",
+        "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
+        "full": f", and learning trials of {len(combinations)} combinations x {spec.blocks} seeds",
+    }[spec.learning]
+    console.print(f"Roughly {minutes:.0f} minutes on two cores{learning}; nothing was run.", highlight=False)
 
 
 def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
@@ -88,16 +95,29 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
         with _open_store(spec, folder, resuming, description) as store:
             if description["device"]["fork_after_compiler_import"]:
                 launcher.preload_compiler(probe=compiling)
-            done = {trial.spec.key for trial in store.trials()}
-            missing = [trial for trial in make_trials(spec) if trial.key not in done]
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
-            with _Watch(console, len(missing) + len(done), len(done)) as watch:
-                run_trials(missing, unsupported, store, trial_executor(launcher, spec), watch.begins, watch.ended)
+            execute = trial_executor(launcher, spec, _target_return(description))
+            with _Watch(console, make_trials(spec), store.trials()) as watch:
+                run_trials(_missing(spec, description, store), unsupported, store, execute, watch.begins, watch.ended)
             summary = write_report(store)
     shutil.rmtree(work, ignore_errors=True)
     show_report(summary, folder, console)
     if summary["best"] is None:
         raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
+
+
+def _target_return(description: dict[str, Any]) -> float | None:
+    target = description["workload"]["target"]
+    return None if target is None else target["return"]
+
+
+def _missing(spec: RunSpec, description: dict[str, Any], store: Store) -> Iterator[TrialSpec]:
+    """The trials still to run: those of the speed in their order, then those of learning, by what was measured."""
+    done = {trial.spec.key for trial in store.trials()}
+    yield from (trial for trial in make_trials(spec) if trial.key not in done)
+    if _target_return(description) is not None:
+        exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
+        yield from learning_trials(spec, exact, store.trials)
 
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
@@ -120,7 +140,7 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
 class _Watch:
     """Shows how far the run is; silent when nobody watches."""
 
-    def __init__(self, console: Console, total: int, done: int):
+    def __init__(self, console: Console, planned: list[TrialSpec], stored: list[StoredTrial]):
         self._baseline: dict[int, float] = {}
         self._best = (0.0, "")
         self._progress = Progress(
@@ -136,7 +156,14 @@ class _Watch:
             speed_estimate_period=3600.0,
             auto_refresh=False,  # drawn between trials alone: drawing in a timed window would take its CPU
         )
-        self._task = self._progress.add_task("", total=total, completed=done, best="")
+        done = [trial.spec.kind for trial in stored]
+        self._tasks = {
+            "speed": self._progress.add_task("", total=len(planned), completed=done.count("speed"), best=""),
+            # How many there will be depends on how long they take.
+            "learning": self._progress.add_task(
+                "", total=None, completed=done.count("learning"), visible=False, best=""
+            ),
+        }
 
     def __enter__(self) -> _Watch:
         self._progress.start()
@@ -146,18 +173,19 @@ class _Watch:
         self._progress.stop()
 
     def begins(self, trial: TrialSpec) -> None:
-        self._progress.update(self._task, description=escape(combination_name(trial.layers)), refresh=True)
+        description = f"{trial.kind}: {combination_name(trial.layers)}"
+        self._progress.update(self._tasks[trial.kind], description=escape(description), visible=True, refresh=True)
 
     def ended(self, trial: StoredTrial) -> None:
-        if trial.status == "ok":
+        if trial.status == "ok" and trial.spec.kind == "speed":
             speed = trial.result["episodes_per_min"]
             if trial.spec.layers == BASELINE:
                 self._baseline.setdefault(trial.spec.block, speed)
             elif trial.spec.block in self._baseline:
                 ratio = speed / self._baseline[trial.spec.block]
                 self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
-        else:
+        elif trial.status != "ok":
             reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
             self._progress.console.print(reason, highlight=False)
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
-        self._progress.update(self._task, advance=1, best=escape(best), refresh=True)
+        self._progress.update(self._tasks[trial.spec.kind], advance=1, best=escape(best), refresh=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from statistics import geometric_mean, mean, median
 from typing import Any
 
+from .learning import Learning
 from .plan import choose_combinations, make_trials
 from .spec import BASELINE, Layers
 from .store import RunRecord, StoredTrial
@@ -23,12 +24,17 @@ SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
 def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[str, Any]:
     """The summary document of a run, finished or not."""
     spec, description = record.spec, record.description
+    learning = Learning(record, trials)
+    trials = [trial for trial in trials if trial.spec.kind == "speed"]
     by_layers: dict[Layers, list[StoredTrial]] = defaultdict(list)
     for trial in trials:
         by_layers[trial.spec.layers].append(trial)
     speeds = {layers: _block_speeds(trials) for layers, trials in by_layers.items()}
     combinations = [
-        _summarize_combination(layers, by_layers[layers], speeds.get(BASELINE, {}))
+        {
+            **_summarize_combination(layers, by_layers[layers], speeds.get(BASELINE, {})),
+            **learning.of_combination(layers),
+        }
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     measured = {tuple(c["layers"]) for c in combinations if c["speedup"] is not None}
@@ -36,6 +42,8 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
     aa_factors = _aa_factors(by_layers[BASELINE])
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
     best = max(rated, key=lambda c: float(c["speedup"]), default=None)
+    arriving = [c for c in rated if c["time_to_target_s"] is not None]
+    soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
     return {
         "schema": SUMMARY_SCHEMA,
         "run": run,
@@ -52,17 +60,19 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
             "min_detectable": None,
         },
         "combinations": combinations,
-        "layers": [_summarize_layer(layer, spec.layers, speeds) for layer in _taking_part(description, spec.layers)],
+        "layers": [
+            _summarize_layer(layer, spec.layers, speeds, learning)
+            for layer in description["layers"]
+            if layer["name"] in spec.layers
+        ],
         "interactions": None,
         "total_speedup": _median_ratio(speeds.get(spec.layers, {}), speeds.get(BASELINE, {})),
         "best": best,
+        "soonest": soonest,
         "recommended": None,
+        "learning": learning.document(),
         "gates": _gates_cost(record, trials),
     }
-
-
-def _taking_part(description: dict[str, Any], layers: Layers) -> list[dict[str, Any]]:
-    return [layer for layer in description["layers"] if layer["name"] in layers]
 
 
 def _block_speeds(trials: Iterable[StoredTrial]) -> dict[int, float]:
@@ -117,9 +127,7 @@ def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines:
         "operators_per_episode": _over(median, (r["profile"]["operators_per_episode"] for r in results)),
         "phase_ms_per_episode": _phases(results),
         "eval_return": _over(mean, (r["eval_return"] for r in results)),
-        "time_to_target_s": None,
         **_numerics(results),
-        "learning": None,
     }
 
 
@@ -182,10 +190,13 @@ def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> 
 
 
 def _summarize_layer(
-    layer: dict[str, Any], taking_part: Layers, speeds: dict[Layers, dict[int, float]]
+    layer: dict[str, Any], taking_part: Layers, speeds: dict[Layers, dict[int, float]], learning: Learning
 ) -> dict[str, Any]:
     name = layer["name"]
     without = tuple(other for other in taking_part if other != name)
+    alone = _median_ratio(speeds.get((name,), {}), speeds.get(BASELINE, {}))
+    learned = learning.of_layer(name)
+    needed = learned["episodes_needed"]
     return {
         "name": name,
         "part": layer["part"],
@@ -193,7 +204,7 @@ def _summarize_layer(
         "priority": layer["claim"]["priority"],
         "claim": [layer["claim"]["low"], layer["claim"]["high"]],
         "claim_text": layer["claim"]["text"],
-        "alone": _median_ratio(speeds.get((name,), {}), speeds.get(BASELINE, {})),
+        "alone": alone,
         "last": _median_ratio(speeds.get(taking_part, {}), speeds.get(without, {})),
         "main_effect": None,
         "shapley": None,
@@ -201,5 +212,7 @@ def _summarize_layer(
         "share": None,
         "verdict": "unsupported" if layer["unsupported"] else None,
         "reason": layer["unsupported"],
-        "learning": None,
+        **learned,
+        "time_to_target": None if alone is None or needed is None else alone / needed,
+        "gain_surviving": None if needed is None else 1 / needed,
     }

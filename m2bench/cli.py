@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda", "mps")
 POLICIES = ("default", "deep")
 LR_SCALINGS = ("none", "sqrt", "linear")
+LEARNING_MODES = ("off", "quick", "full")
 SOURCES = ("synthetic", "eurusd-1h")
 MAX_SEED = 2**32 - 1
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
@@ -120,6 +121,13 @@ def ablate(
     episode_length: EpisodeLength = 128,
     policy: Policy = "default",
     lr_scaling: LrScaling = "none",
+    learning: Annotated[
+        str,
+        typer.Option(
+            help=f"How much learning is measured: {', '.join(LEARNING_MODES)}. quick: at most 30 % of the run's time; "
+            "full: every combination is trained to the target."
+        ),
+    ] = "quick",
     compile_backend: CompileBackend = None,
     seed: Seed = 0,
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
@@ -143,7 +151,7 @@ def ablate(
         system = _workload_spec(
             device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, taking_part
         )
-        spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, system)
+        spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = _console()
     if dry_run:
@@ -182,6 +190,7 @@ def _run_spec(
     quick: bool,
     trial_timeout_s: float,
     seed: int,
+    learning: str,
     workload: WorkloadSpec,
 ) -> RunSpec:
     from .plan import DEFAULT_DESIGN, DESIGNS, choose_combinations
@@ -198,6 +207,7 @@ def _run_spec(
         design=names,
         blocks=_at_least("--blocks", blocks if blocks is not None else 1 if quick else 3, 1),
         seed=seed,
+        learning=_one_of("--learning", learning, LEARNING_MODES),
         workload=workload,
         window=QUICK if quick else WindowSpec(),
         trial_timeout_s=trial_timeout_s,

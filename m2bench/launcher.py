@@ -13,6 +13,7 @@ preloading does nothing. See docs/decisions/002-forked-workers.md.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -105,6 +106,8 @@ def _preload(probe: bool) -> float:
 def _fork(request: Event, events: int, wake_read: int) -> int:
     """Start a worker as a copy of this process; its process id."""
     launcher = os.getpid()
+    # A worker collects its own garbage before it is timed; what it inherits is none, and long to look through.
+    gc.freeze()
     worker = os.fork()
     if worker:
         return worker

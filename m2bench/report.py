@@ -18,7 +18,17 @@ from rich.table import Table as RichTable
 from .analysis import summarize
 from .errors import UserError
 from .store import Store
-from .tables import Table, combinations_table, digits, impact_table, phases_table, times
+from .tables import (
+    Table,
+    combinations_table,
+    digits,
+    groups_table,
+    impact_table,
+    learning_table,
+    percent,
+    phases_table,
+    times,
+)
 
 PICTURE_WIDTH = 110  # characters
 
@@ -64,19 +74,33 @@ def _impact_csv(summary: dict[str, Any]) -> str:
 
 def report_tables(summary: dict[str, Any]) -> list[Table]:
     """The tables in the order in which they are shown."""
-    phases = phases_table(summary)
-    return [combinations_table(summary), *([phases] if phases else []), impact_table(summary)]
+    tables = (
+        combinations_table(summary),
+        phases_table(summary),
+        groups_table(summary),
+        learning_table(summary),
+        impact_table(summary),
+    )
+    return [table for table in tables if table is not None]
 
 
 def headline(summary: dict[str, Any]) -> str:
-    """One sentence with the main result."""
-    best = summary["best"]
+    """The main result: what trains fastest, and what has learned soonest."""
+    best, soonest = summary["best"], summary["soonest"]
     if best is None:
         return "No combination has a figure yet."
-    return (
+    fastest = (
         f"On this {summary['device']} device the best combination, {'+'.join(best['layers']) or 'the baseline'}, "
         f"trains {times(best['speedup'])} as fast as the baseline ({digits(best['episodes_per_min'])} episodes/min)."
     )
+    baseline = next(c for c in summary["combinations"] if not c["layers"])
+    if soonest is None or baseline["time_to_target_s"] is None:
+        return fastest
+    if not soonest["layers"]:
+        return f"{fastest} But none reaches the learning target sooner than the baseline."
+    sooner = baseline["time_to_target_s"] / soonest["time_to_target_s"]
+    name = "+".join(soonest["layers"])
+    return f"{fastest} The learning target is reached soonest with {name}, {times(sooner)} as soon as by the baseline."
 
 
 def remarks(summary: dict[str, Any]) -> list[str]:
@@ -93,6 +117,7 @@ def remarks(summary: dict[str, Any]) -> list[str]:
             f"(median; worst {times(noise['aa_worst'])}): a layer's effect below that may be this machine's noise."
         )
     notes.append(_numerics_note(summary))
+    notes += _learning_notes(summary)
     notes.append(
         "Memory is the peak of the device's allocator; on the CPU that of the trial's main process, torch included, "
         "without processes that load data."
@@ -120,6 +145,32 @@ def _numerics_note(summary: dict[str, Any]) -> str:
         f"{found} (loss and gradients against a float64 referee, drawn actions, updates, and the episodes consumed; "
         f"{digits(spent)} s of the run)."
     )
+
+
+def _learning_notes(summary: dict[str, Any]) -> list[str]:
+    """How learning was measured, and what went wrong with it."""
+    learning, target = summary["learning"], summary["learning"]["target"]
+    if learning["mode"] == "off":
+        return ["Learning was not measured (--learning off)."]
+    if target is None:
+        return [
+            "Learning was not measured: no policy is known to be good on this market, and its held-out part is too "
+            "short or too volatile to tell from luck whether one has learned to save trading costs."
+        ]
+    policy = "greedy policy" if target["measure"] == "greedy" else "policy, drawing its actions,"
+    start = target["ignorant_return"]
+    come_from = f" on the way there from {digits(start)} %, drawing at random" if start else ""
+    notes = [
+        f"Target: the {policy} makes {digits(target['return'])} % per held-out episode (mean of "
+        f"{learning['evaluations_averaged']} evaluations), {target['share']:.0%} of what {target['good_policy']} makes "
+        f"({digits(target['good_return'])} %){come_from}. Time to target is episodes to target / episodes per minute, "
+        "without compiling.",
+        f"Learning is the same where two learning curves lie within {learning['margin']:.0%} of that on average, over "
+        "the same episodes (two one-sided tests at 5 %; intervals 95 %), or where the gates prove it. "
+        f"{learning['trials']} learning trials (rounds of one seed: {learning['rounds']}) took "
+        f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
+    ]
+    return notes + [f"A learning trial has no result: {failure}." for failure in learning["failed"]]
 
 
 def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -214,18 +214,19 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> float:
     return seconds
 
 
-def trial_executor(launcher: Launcher, spec: RunSpec) -> Execute:
-    """Runs trials of the run in worker processes."""
-    common = {"workload": asdict(spec.workload), "window": asdict(spec.window)}
+def trial_executor(launcher: Launcher, spec: RunSpec, target_return: float | None = None) -> Execute:
+    """Runs trials of the run in worker processes; ``target_return`` is what learning trials are to reach."""
+    common = {"workload": asdict(spec.workload), "window": asdict(spec.window), "target_return": target_return}
+    jobs = {"speed": "trial", "learning": "learn"}
 
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        return launcher.run("trial", {"trial": asdict(trial), **common}, log, spec.trial_timeout_s)
+        return launcher.run(jobs[trial.kind], {"trial": asdict(trial), **common}, log, spec.trial_timeout_s)
 
     return execute
 
 
 def run_trials(
-    trials: list[TrialSpec],
+    trials: Iterable[TrialSpec],
     unsupported: dict[str, str],
     store: Store,
     execute: Execute,
@@ -235,27 +236,28 @@ def run_trials(
     """Run the trials in order and store each as it ends.
 
     ``unsupported`` gives the reason for each layer that cannot run here; a combination with one is stored as
-    unsupported without being run. ``before`` and ``after`` are told of each trial.
+    unsupported without being run. ``before`` and ``after`` are told of each trial. The next trial is asked for when
+    the one before it is stored, so it may depend on what was measured.
     """
     for trial in trials:
         before(trial)
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        started, begin = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
         reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
         if reasons:
-            stored = StoredTrial(trial, started, "unsupported", "; ".join(reasons), None, {})
+            stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, {})
         else:
             log = store.folder / "logs" / f"{trial.key}.log"
-            stored = _judge(trial, started, log, execute(trial, log), store.folder)
+            outcome = execute(trial, log)
+            stored = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
         store.add(stored)
         after(stored)
 
 
-def _judge(trial: TrialSpec, started: str, log: Path, outcome: dict[str, Any], folder: Path) -> StoredTrial:
-    name = str(log.relative_to(folder))
+def _judge(trial: TrialSpec, started: str, elapsed_s: float, log: Path, outcome: dict[str, Any]) -> StoredTrial:
     if "failure" in outcome:
-        return StoredTrial(trial, started, "failed", outcome["failure"], name, {})
+        return StoredTrial(trial, started, elapsed_s, "failed", outcome["failure"], str(log), {})
     result = outcome["result"]
     idle = [f"{layer}: {proof['reason']}" for layer, proof in result["proofs"].items() if not proof["engaged"]]
     if idle:
-        return StoredTrial(trial, started, "not-engaged", "; ".join(idle), name, result)
-    return StoredTrial(trial, started, "ok", None, name, result)
+        return StoredTrial(trial, started, elapsed_s, "not-engaged", "; ".join(idle), str(log), result)
+    return StoredTrial(trial, started, elapsed_s, "ok", None, str(log), result)

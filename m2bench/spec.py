@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Layers = tuple[str, ...]
 
@@ -48,15 +48,20 @@ class WindowSpec:
 
 QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1)
 
+TrialKind = Literal["speed", "learning"]
+
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One process that trains one combination."""
+    """One process that trains one combination: for a timed window, or until it has learned enough."""
 
     key: str
     layers: Layers
     block: int
     seed: int
+    kind: TrialKind = "speed"
+    limit_s: float | None = None
+    """Seconds after which a learning trial gives up."""
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:
@@ -74,6 +79,7 @@ class RunSpec:
     workload: WorkloadSpec = field(default_factory=WorkloadSpec)
     window: WindowSpec = field(default_factory=WindowSpec)
     trial_timeout_s: float = 600.0
+    learning: str = "quick"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

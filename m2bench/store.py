@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,27 @@ FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
 APPLICATION_ID = 0x6D32626E
 # History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
-SCHEMA = 2
+# 3: learning trials, and how long every trial took.
+SCHEMA = 3
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);
-CREATE TABLE trial (key TEXT PRIMARY KEY, block INTEGER NOT NULL, layers TEXT NOT NULL, seed INTEGER NOT NULL,
-                    started TEXT NOT NULL, status TEXT NOT NULL, reason TEXT, log TEXT, result TEXT);
+CREATE TABLE trial (key TEXT PRIMARY KEY, spec TEXT NOT NULL, started TEXT NOT NULL, elapsed_s REAL NOT NULL,
+                    status TEXT NOT NULL, reason TEXT, log TEXT, result TEXT NOT NULL);
 """
 STATUSES = ("ok", "failed", "unsupported", "not-engaged")
 
 
 @dataclass(frozen=True)
 class StoredTrial:
-    """One finished trial. ``result`` is what the worker measured; empty where it measured nothing."""
+    """One finished trial, which took ``elapsed_s`` with everything around it.
+
+    ``result`` is what the worker measured; empty where it measured nothing.
+    """
 
     spec: TrialSpec
     started: str
+    elapsed_s: float
     status: str
     reason: str | None
     log: str | None
@@ -127,31 +132,31 @@ class Store:
         """Store one finished trial; UserError when it cannot be written (the trials before it are safe)."""
         row = (
             trial.spec.key,
-            trial.spec.block,
-            json.dumps(trial.spec.layers),
-            trial.spec.seed,
+            json.dumps(asdict(trial.spec)),
             trial.started,
+            trial.elapsed_s,
             trial.status,
             trial.reason,
             trial.log,
             json.dumps(trial.result),
         )
         with _explained(self.path):
-            self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def trials(self) -> list[StoredTrial]:
         """All stored trials in the order in which they ended."""
         with _explained(self.path), closing(self._connection.execute("SELECT * FROM trial ORDER BY rowid")) as rows:
             return [
                 StoredTrial(
-                    spec=TrialSpec(key, tuple(json.loads(layers)), block, seed),
+                    spec=TrialSpec.from_json(json.loads(spec)),
                     started=started,
+                    elapsed_s=elapsed_s,
                     status=status,
                     reason=reason,
                     log=log,
                     result=json.loads(result),
                 )
-                for key, block, layers, seed, started, status, reason, log, result in rows
+                for _, spec, started, elapsed_s, status, reason, log, result in rows
             ]
 
 

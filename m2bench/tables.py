@@ -32,6 +32,11 @@ def digits(value: float | None) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def percent(value: float | None) -> str:
+    """A share without decimals."""
+    return NOTHING if value is None else f"{value:.0%}"
+
+
 def impact_table(summary: dict[str, Any]) -> Table:
     """One row per layer: what was claimed and what was measured."""
     rows: list[tuple[str, ...]] = [
@@ -85,13 +90,14 @@ def combinations_table(summary: dict[str, Any]) -> Table:
             digits(c["ms_per_episode"]),
             _compile_s(c),
             digits(c["peak_memory_mb"]),
+            digits(c["time_to_target_s"]),
             digits(c["eval_return"]),
             c["numerics"] or NOTHING,
             _status(c),
         )
         for rank, c in enumerate(ranked, 1)
     ]
-    numbers = ("#", "speedup", "episodes/min", "ms/episode", "compile s", "memory MB", "eval return %")
+    numbers = ("#", "speedup", "episodes/min", "ms/episode", "compile s", "memory MB", "to target s", "eval return %")
     return Table(
         title=f"All {len(rows)} combinations, fastest first",
         columns=("#", "layers", *numbers[1:], "numerics", "status"),
@@ -114,6 +120,68 @@ def _status(combination: dict[str, Any]) -> str:
         counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
         return f"{combination['status']}: {combination['reason']}; {counts}"
     return ": ".join(str(part) for part in (combination["status"] or "missing", combination["reason"]) if part)
+
+
+def learning_table(summary: dict[str, Any]) -> Table:
+    """One row per layer: what its speed is worth once the episodes that learning takes are counted."""
+    rows = [
+        (
+            layer["name"],
+            times(layer["alone"]),
+            times(layer["episodes_needed"]),
+            times(layer["time_to_target"]),
+            percent(layer["gain_surviving"]),
+            layer["learning"],
+            _learning_remark(layer),
+        )
+        for layer in summary["layers"]
+    ]
+    columns = ("layer", "episodes/min", "episodes needed", "time to target", "gain surviving", "learning", "because")
+    return Table(
+        title="What each layer alone does to learning, as ratios (time to target: above 1 is sooner)",
+        columns=columns,
+        rows=rows,
+        numeric=frozenset(columns[1:5]),
+    )
+
+
+def _learning_remark(layer: dict[str, Any]) -> str:
+    if layer["learning_effect"] is None:
+        return str(layer["learning_reason"])
+    low, high = layer["learning_ci"]
+    effect = f"{layer['learning_effect']:+.0%} [{low:+.0%}, {high:+.0%}] over {layer['learning_pairs']} pairs"
+    return f"{layer['learning_reason']}: {effect}"
+
+
+def groups_table(summary: dict[str, Any]) -> Table | None:
+    """One row per group of combinations that learn alike: the episodes they need to the target."""
+    cells = summary["learning"]["cells"]
+    if not cells:
+        return None
+    rows = [
+        (
+            str(cell["episodes_per_update"]),
+            "+".join(cell["layers"]) or "baseline",
+            f"{cell['reached']} of {cell['trials']}",
+            _episodes_to_target(cell),
+            "-".join(f"{episodes:,}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
+        )
+        for cell in cells
+    ]
+    columns = ("episodes per update", "trained with", "seeds that arrived", "episodes to target", "range")
+    return Table(
+        title="Episodes until the target is reached (median and range over seeds)",
+        columns=columns,
+        rows=rows,
+        numeric=frozenset({"episodes per update", "episodes to target"}),
+    )
+
+
+def _episodes_to_target(cell: dict[str, Any]) -> str:
+    """The median, or how many episodes were not enough."""
+    if cell["episodes_to_target"] is None:
+        return f"over {cell['curve'][-1][0]:,}" if cell["curve"] else NOTHING
+    return f"{cell['episodes_to_target']:,.0f}"
 
 
 def phases_table(summary: dict[str, Any]) -> Table | None:

@@ -1,8 +1,7 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``describe`` (this machine, the layers, the market), ``prepare`` (what the gates of all trials compare with),
-``trial``, ``train``. It imports torch;
-the parent does not.
+``trial`` (how fast), ``learn`` (how well), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch._dynamo  # noqa: F401 (optimizers import it when first made, which would be charged to a trial)
 
-from . import machine, training, trial
+from . import learning_trial, machine, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -72,6 +71,17 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     )
 
 
+def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    return learning_trial.run_learning_trial(
+        workload=importlib.import_module(spec.module),
+        workload_spec=spec,
+        work=Path(request["work"]),
+        spec=TrialSpec.from_json(request["trial"]),
+        target_return=request["target_return"],
+    )
+
+
 def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
     return training.train(
         WorkloadSpec.from_json(request["workload"]),
@@ -88,6 +98,7 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "describe": _describe,
     "prepare": _prepare,
     "trial": _trial,
+    "learn": _learn,
     "train": _train,
 }
 

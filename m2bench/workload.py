@@ -32,7 +32,7 @@ from .baselines.trainer import (
 from .errors import UserError
 from .gates import check_numerics, check_stream
 from .optimizations import LAYERS, load_layer
-from .optimizations.layer import Options, compose, loosest_contract
+from .optimizations.layer import Contract, Options, compose, loosest_contract
 from .referee import Referee, prepare_referee, referee_episodes
 from .spec import Layers, WorkloadSpec, combination_name
 from .stream import WatchedStream
@@ -51,7 +51,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     try:
         prepared = prepare_market(_read_market(spec.data), folder)
         evaluation = Evaluation(EpisodeSource(prepared, spec.episode_length, seed=0), device)
-        good_return = evaluation.good_return
+        target = evaluation.target
     except market.MarketError as error:
         raise UserError(str(error)) from error
     settings = _settings(spec)
@@ -63,7 +63,8 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "hyperparameters": asdict(settings),
             "options": asdict(_options(spec)),
             "evaluation_episodes": len(evaluation.source.evaluation_starts()),
-            "good_return": good_return,
+            "good_return": evaluation.good_return,
+            "target": None if target is None else {**asdict(target), "return": target.target_return},
         },
     }
 
@@ -107,6 +108,7 @@ def _describe_layer(name: str, device: torch.device, options: Options) -> dict[s
         "summary": layer.summary,
         "claim": asdict(layer.claim),
         "contract": asdict(layer.contract),
+        "exact": layer.contract == Contract(),
         "compiles": layer.compiles,
         "unsupported": layer.unsupported(device, options),
     }
@@ -211,6 +213,10 @@ class TradingSystem:
     def evaluate(self) -> float:
         """Mean return per held-out episode of the greedy policy, in percent of the capital."""
         return self.evaluation.mean_return(self.trainer.policy)
+
+    def learned_return(self) -> float:
+        """The return in which this market's target is stated."""
+        return self.evaluation.learned_return(self.trainer.policy)
 
     def close(self) -> None:
         self.trainer.close()

@@ -1,4 +1,4 @@
-"""A system under test without any learning: its times are known, and it can fail on demand.
+"""A system under test whose times and learning curve are known, and which can fail on demand.
 
 Chosen with ``--workload fake_workload``. ``--data`` says what goes wrong, as ``layer=what`` separated by
 commas: ``amp=crash,compile=hang``; what is one of FAULTS.
@@ -31,7 +31,14 @@ FACTORS = {
     "dataloader": 1.0,
     "grad-accumulation": 1.0,
 }
-FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orphan", "diverge", "changed")
+# Episodes of an update, times the factor of each layer that is on.
+EPISODES = 2
+EPISODE_FACTORS = {"batching": 8, "grad-accumulation": 2}
+# The policy's return after so many updates is GOOD_RETURN * (1 - 2^(-updates / HALF_LIFE)).
+GOOD_RETURN = 2.0
+HALF_LIFE = 10.0
+TARGET_RETURN = 1.0
+FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orphan", "diverge", "changed", "dull")
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
@@ -59,6 +66,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                     "source": "test",
                 },
                 "contract": {"tolerance": 1, "floor": 0},
+                "exact": name != "amp",
                 "compiles": False,
                 "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
             }
@@ -68,7 +76,15 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "market": {"name": spec.data, "candles": 1, "sha256": "0"},
             "hyperparameters": {"episode_length": 2, "policy_size": "default"},
             "options": {"num_envs": spec.num_envs},
-            "good_return": 2.0,
+            "good_return": GOOD_RETURN,
+            "target": {
+                "measure": "greedy",
+                "good_policy": "the known good policy",
+                "good_return": GOOD_RETURN,
+                "ignorant_return": 0.0,
+                "share": 0.5,
+                "return": TARGET_RETURN,
+            },
         },
     }
 
@@ -88,7 +104,6 @@ def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> FakeSyst
 
 
 class FakeSystem:
-    episodes_per_update = 2
     steps_per_episode = 2
     compiles = False
 
@@ -96,8 +111,11 @@ class FakeSystem:
         self.layers = layers
         self.faults = faults
         self.update_s = UPDATE_S
+        self.episodes_per_update = EPISODES
+        self.updates = 0
         for layer in layers:
             self.update_s /= FACTORS[layer]
+            self.episodes_per_update *= EPISODE_FACTORS.get(layer, 1)
         print("a worker's print must not land among its results")
         if "crash" in faults:
             raise RuntimeError("planted crash\nwith a second line")
@@ -114,6 +132,7 @@ class FakeSystem:
 
     def update(self) -> torch.Tensor:
         time.sleep(self.update_s)
+        self.updates += 1
         return torch.zeros(())
 
     def check_finite(self) -> None:
@@ -140,7 +159,7 @@ class FakeSystem:
     def profiled_update(self) -> dict[str, int]:
         with record_function("phase.sleep"):
             self.update()
-        return {"phase.sleep": 2}
+        return {"phase.sleep": self.episodes_per_update}
 
     def peak_memory_mb(self) -> dict[str, float | None]:
         return {"device": None, "host": 10.0}
@@ -151,7 +170,12 @@ class FakeSystem:
         return {layer: {"engaged": engaged, "evidence": {}, "reason": reason} for layer in self.layers}
 
     def evaluate(self) -> float:
-        return 1.0
+        return self.learned_return()
+
+    def learned_return(self) -> float:
+        """A ``dull`` system learns half as fast."""
+        half_life = HALF_LIFE * (2 if "dull" in self.faults else 1)
+        return GOOD_RETURN * (1 - 2 ** (-self.updates / half_life))
 
     def close(self) -> None:
         pass

@@ -25,13 +25,14 @@ def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
         "device": {"device": "cpu", "torch": "0"},
         "machine": {},
         "prepare_s": 2.0,
-        "workload": {},
+        "workload": {"target": None},
         "layers": [
             {
                 "name": name,
                 "part": name,
                 "claim": claim,
                 "compiles": False,
+                "exact": True,
                 "unsupported": (unsupported or {}).get(name),
             }
             for name in LAYERS
@@ -41,6 +42,7 @@ def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
 
 def result(speed: float, **changes: Any) -> dict[str, Any]:
     return {
+        "episodes_per_update": 1,
         "episodes_per_min": speed,
         "env_steps_per_s": speed,
         "setup_s": 0.1,
@@ -201,7 +203,7 @@ def test_cold_and_warm_compilation_are_told_apart(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_shows_what_is_missing() -> None:
     spec = RunSpec(LAYERS, ("full",), 1, seed=0)
-    done = [StoredTrial(t, "", "ok", None, None, result(true_speed(t))) for t in make_trials(spec)[:3]]
+    done = [StoredTrial(t, "", 1.0, "ok", None, None, result(true_speed(t))) for t in make_trials(spec)[:3]]
     summary = summarize("run", RunRecord(spec, "", description()), done)
     assert (summary["trials_done"], summary["trials_planned"]) == (3, 9)
     missing = [c for c in summary["combinations"] if c["status"] is None]

@@ -52,6 +52,10 @@ def rows(folder: Path) -> list[tuple[str, str, str]]:
         connection.close()
 
 
+def speed_trials(trials: list[tuple[str, str, str]]) -> int:
+    return sum(not key.startswith("learn") for key, _, _ in trials)
+
+
 def workers_of(folder: Path) -> list[psutil.Process]:
     """Launchers and workers that belong to the run in ``folder``."""
     return [
@@ -231,7 +235,7 @@ def begin(tmp_path: Path) -> subprocess.Popen[str]:
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     run = tmp_path / "run"
-    wait_until(lambda: (run / "results.sqlite").exists() and len(rows(run)) >= 2)
+    wait_until(lambda: len(list((run / "logs").glob("b1.*.log"))) >= 3)  # two are stored when the third begins
     return process
 
 
@@ -249,7 +253,8 @@ def test_a_killed_run_leaves_no_process_and_resumes_without_repeating_a_trial(tm
     assert done.returncode == 0, done.stderr
     after = rows(tmp_path / "run")
     assert after[: len(before)] == before
-    assert len(after) == len({key for key, _, _ in after}) == 5
+    assert len(after) == len({key for key, _, _ in after})
+    assert speed_trials(after) == 5
     assert {status for _, _, status in after} == {"ok"}
     assert len(summary(tmp_path / "run")["combinations"]) == 4
 
@@ -261,7 +266,7 @@ def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     assert "another m2bench is at work in run" in second.stderr
     process.communicate(timeout=60)
     assert process.returncode == 0
-    assert len(rows(tmp_path / "run")) == 5
+    assert speed_trials(rows(tmp_path / "run")) == 5
 
 
 def test_ctrl_c_leaves_no_process_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -285,6 +290,31 @@ def test_a_run_is_not_resumed_on_another_machine(finished: Path, tmp_path: Path)
     done = m2bench("ablate", "--resume", "run", cwd=tmp_path)
     assert done.returncode == 1
     assert "begun with machine chip another chip" in done.stderr
+
+
+def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
+    options = ("--all", "--layers", "amp,batching", *FAKE, "--data", "amp=dull", "--out", "run")
+    done = m2bench("ablate", *options, "--learning", "full", "--blocks", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = summary(tmp_path / "run")
+    amp, batching = sorted(found["layers"], key=lambda layer: layer["name"] != "amp")
+    assert amp["learning"] == batching["learning"] == "changed"
+    assert "learns less" in amp["learning_reason"]
+    assert 1 < amp["episodes_needed"] < 2.5
+    assert len(found["learning"]["cells"]) == 4
+    for c in found["combinations"]:
+        assert c["time_to_target_s"] == pytest.approx(60 * c["episodes_to_target"] / c["episodes_per_min"])
+    assert found["soonest"]["layers"] == ["batching"]
+    assert "The learning target is reached soonest with batching" in " ".join(done.stdout.split())
+
+
+def test_learning_can_be_left_out(tmp_path: Path) -> None:
+    options = ("--all", "--layers", "amp,batching", *FAKE, "--out", "run", "--learning", "off")
+    done = m2bench("ablate", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert speed_trials(rows(tmp_path / "run")) == len(rows(tmp_path / "run")) == 5
+    assert all(c["time_to_target_s"] is None for c in summary(tmp_path / "run")["combinations"])
+    assert "Learning was not measured" in done.stdout
 
 
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:

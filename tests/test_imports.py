@@ -18,7 +18,7 @@ FOLDERS = {
     "m2bench.baselines": Path(str(m2bench.baselines.__file__)).parent,
     "m2bench.optimizations": Path(str(m2bench.optimizations.__file__)).parent,
 }
-CHILD_SIDE = {"worker", "trial", "workload", "training", "devices", "gates", "referee", "stream"}
+CHILD_SIDE = {"worker", "trial", "workload", "training", "devices", "gates", "referee", "stream", "learning_trial"}
 HEAVY = {"torch", "gymnasium"}
 
 

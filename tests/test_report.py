@@ -18,6 +18,10 @@ from m2bench.spec import RunSpec
 from m2bench.store import RunRecord, Store, StoredTrial
 from m2bench.tables import digits
 
+TARGET = {
+    "measure": "greedy", "good_policy": "the known good policy", "good_return": 5.0, "ignorant_return": 0.0,
+    "share": 0.6, "return": 3.0,
+}  # fmt: skip
 MARKUP = "[red]a|b<script>_x_[/red]"
 SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0)
 
@@ -36,9 +40,10 @@ def description() -> dict[str, Any]:
             "options": {"num_envs": 32},
             "hyperparameters": {"episode_length": 128, "policy_size": "default"},
             "good_return": 5.0,
+            "target": TARGET,
         },
         "layers": [
-            {"name": name, "part": name, "claim": claim, "compiles": False, "unsupported": None}
+            {"name": name, "part": name, "claim": claim, "compiles": False, "unsupported": None, "exact": True}
             for name in ("amp", MARKUP)
         ],
     }  # fmt: skip
@@ -46,8 +51,9 @@ def description() -> dict[str, Any]:
 
 def result(speed: float) -> dict[str, Any]:
     return {
-        "episodes_per_min": speed, "env_steps_per_s": speed, "setup_s": 0.1, "compile_s": None,
-        "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0, "gates_s": 0.1,
+        "episodes_per_update": 1, "episodes_per_min": speed, "env_steps_per_s": speed, "setup_s": 0.1,
+        "compile_s": None, "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0,
+        "gates_s": 0.1,
         "gates": {"gradient": {"same": True, "evidence": {}, "reason": None}},
         "profile": {"phase_ms_per_episode": {"loss": 1.0}, "operators_per_episode": 1.0},
     }  # fmt: skip
@@ -57,7 +63,7 @@ def make_run(folder: Path, trials: int = 5) -> Store:
     store = Store.create(folder, RunRecord(SPEC, "2026-01-01T00:00:00+00:00", description()))
     for trial in make_trials(SPEC)[:trials]:
         speed = 100.0 * (4.0 if "amp" in trial.layers else 1.0)
-        store.add(StoredTrial(trial, "2026-01-01T00:00:01+00:00", "ok", None, None, result(speed)))
+        store.add(StoredTrial(trial, "2026-01-01T00:00:01+00:00", 1.0, "ok", None, None, result(speed)))
     return store
 
 

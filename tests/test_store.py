@@ -13,7 +13,13 @@ from m2bench.store import FILE_NAME, RunRecord, Store, StoredTrial
 
 RECORD = RunRecord(RunSpec(("amp",), ("full",), 1, 0), "2026-01-01T00:00:00+00:00", {"device": {"device": "cpu"}})
 TRIAL = StoredTrial(
-    TrialSpec("b1.amp", ("amp",), 1, 0), "2026-01-01T00:00:01+00:00", "ok", None, "logs/b1.amp.log", {"update_s": [0.5]}
+    spec=TrialSpec("learn1.amp", ("amp",), 1, 0, "learning", 12.5),
+    started="2026-01-01T00:00:01+00:00",
+    elapsed_s=3.25,
+    status="ok",
+    reason=None,
+    log="logs/learn1.amp.log",
+    result={"update_s": [0.5]},
 )
 
 
@@ -97,7 +103,7 @@ def test_a_full_disk_is_said_and_loses_nothing_stored(tmp_path: Path) -> None:
         store.add(TRIAL)
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "disk is full"
-        large = StoredTrial(TrialSpec("b1.x", (), 1, 0), "", "ok", None, None, {"update_s": [0.1] * 50_000})
+        large = StoredTrial(TrialSpec("b1.x", (), 1, 0), "", 1.0, "ok", None, None, {"update_s": [0.1] * 50_000})
         with pytest.raises(UserError, match="full"):
             store.add(large)
         assert store.trials() == [TRIAL]

@@ -1,0 +1,290 @@
+"""Planted learning must come back: verdicts, episodes and seconds to the target, and the plan that measures them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from m2bench.learning import MARGIN, Learning, judge_effects
+from m2bench.learning_curve import evaluation_episodes, has_reached
+from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials
+from m2bench.plan import make_trials
+from m2bench.spec import Layers, RunSpec, TrialSpec
+from m2bench.store import RunRecord, StoredTrial
+
+# "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.
+SIX_TIMES = {"wide": 12.0, "rough": 0.5, "fast": 2.0}
+LAYERS = tuple(SIX_TIMES)
+EXACT = ("wide", "fast")
+GOOD = 10.0
+TARGET = {"good_return": GOOD, "ignorant_return": 0.0, "return": 6.0, "share": 0.6, "measure": "greedy",
+          "good_policy": "the known good policy"}  # fmt: skip
+SPEED_TRIAL_S = 4.0
+
+
+def group(layers: Layers) -> int:
+    return 8 if "wide" in layers else 1
+
+
+def speed(layers: Layers) -> float:
+    return 600.0 * math.prod(SIX_TIMES[layer] for layer in layers)
+
+
+def record(mode: str = "quick", blocks: int = 3, target: dict[str, Any] | None = TARGET) -> RunRecord:
+    spec = RunSpec(LAYERS, ("full",), blocks, seed=5, learning=mode)
+    layers = [{"name": name, "exact": name in EXACT} for name in LAYERS]
+    return RunRecord(spec, "", {"workload": {"target": target}, "layers": layers})
+
+
+def speed_trials(spec: RunSpec, changed: Layers | None = None) -> list[StoredTrial]:
+    return [
+        StoredTrial(trial, "", SPEED_TRIAL_S, "ok", None, None, {
+            "episodes_per_min": speed(trial.layers),
+            "episodes_per_update": group(trial.layers),
+            "gates": {"gradient": {"same": trial.layers != changed}},
+        })
+        for trial in make_trials(spec)
+    ]  # fmt: skip
+
+
+def learn(trial: TrialSpec, half_life: float, noise: np.random.Generator | None = None) -> StoredTrial:
+    """A trial whose return rises to GOOD with this half-life in episodes, until the target or the time limit."""
+    assert trial.limit_s is not None
+    size = group(trial.layers)
+    episode_s = 60 / speed(trial.layers)
+    curve = [{"episodes": 0, "return": 0.0}]
+    for goal in evaluation_episodes():
+        if goal > curve[-1]["episodes"]:
+            episodes = math.ceil(goal / size) * size
+            wobble = 0.0 if noise is None else float(noise.normal(scale=0.5))
+            curve.append({"episodes": episodes, "return": GOOD * (1 - 2 ** (-episodes / half_life)) + wobble})
+        episodes = curve[-1]["episodes"]
+        if has_reached(curve, 6.0) or episodes * episode_s >= trial.limit_s:
+            break
+    result = {
+        "curve": curve,
+        "episodes_to_target": episodes if has_reached(curve, 6.0) else None,
+        "episodes_per_update": size,
+    }
+    return StoredTrial(trial, "", episodes * episode_s, "ok", None, None, result)
+
+
+def run(
+    made: RunRecord, half_lives: dict[Layers, float] | None = None, seed: int | None = None, **changes: Any
+) -> tuple[Learning, list[StoredTrial]]:
+    """A whole run with planted learning: half-life 40 episodes, 160 with ``wide``, unless ``half_lives`` says."""
+    trials = speed_trials(made.spec, **changes)
+    rng = None if seed is None else np.random.default_rng(seed)
+    for trial in learning_trials(made.spec, EXACT, lambda: trials):
+        planted = (half_lives or {}).get(trial.layers, 160.0 if "wide" in trial.layers else 40.0)
+        trials.append(learn(trial, planted, rng))
+    return Learning(made, trials), [trial for trial in trials if trial.spec.kind == "learning"]
+
+
+def arrival(half_life: float, size: int) -> int:
+    """Episodes until the mean of four evaluations of a smooth curve reaches the target, worked out apart."""
+    seen: list[int] = []
+    for goal in evaluation_episodes():
+        episodes = -(-goal // size) * size
+        if not seen or episodes > seen[-1]:
+            seen.append(episodes)
+        if len(seen) >= 4 and np.mean([GOOD * (1 - 0.5 ** (e / half_life)) for e in seen[-4:]]) >= 6.0:
+            return seen[-1]
+    raise AssertionError
+
+
+# --- verdicts
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_verdicts_follow_from_the_intervals_of_an_independent_library(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    effects = list(rng.normal(rng.uniform(-0.3, 0.3), rng.uniform(0.01, 0.2), size=rng.integers(2, 12)))
+    verdict = judge_effects(effects, judged_layers=3)
+    below = stats.ttest_1samp(effects, -MARGIN, alternative="greater").pvalue
+    above = stats.ttest_1samp(effects, MARGIN, alternative="less").pvalue
+    if max(below, above) < 0.05:
+        assert verdict.verdict == "same"
+    elif stats.ttest_1samp(effects, 0).pvalue < 0.05 / 3:
+        assert verdict.verdict == "changed"
+        assert ("more" if np.mean(effects) > 0 else "less") in verdict.reason
+    else:
+        assert verdict.verdict == "undecided"
+    assert verdict.interval == pytest.approx(
+        stats.t.interval(0.95, len(effects) - 1, np.mean(effects), stats.sem(effects))
+    )
+
+
+def test_a_difference_as_large_as_the_margin_is_called_the_same_in_5_percent_at_most() -> None:
+    rng = np.random.default_rng(1)
+    same = [judge_effects(list(rng.normal(MARGIN, 0.05, 6)), 1).verdict == "same" for _ in range(1000)]
+    assert np.mean(same) <= stats.binom.ppf(0.999, 1000, 0.05) / 1000
+
+
+def test_no_difference_is_called_a_change_in_5_percent_at_most_over_all_layers() -> None:
+    rng = np.random.default_rng(2)
+    alarms = [
+        any(judge_effects(list(rng.normal(0, 0.3, 6)), 6).verdict == "changed" for _ in range(6)) for _ in range(400)
+    ]
+    assert np.mean(alarms) <= stats.binom.ppf(0.999, 400, 0.05) / 400
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_pairs_decide_nothing(count: int) -> None:
+    assert judge_effects([0.0] * count, 1).verdict == "undecided"
+
+
+# --- what a run finds
+
+
+def test_time_to_target_is_the_groups_episodes_over_the_combinations_own_speed() -> None:
+    learning, trials = run(record())
+    for layers in learning.speeds:
+        episodes = arrival(160.0 if "wide" in layers else 40.0, group(layers))
+        found = learning.of_combination(layers)
+        assert found["episodes_to_target"] == episodes
+        assert found["time_to_target_s"] == pytest.approx(60 * episodes / speed(layers))
+    needed = arrival(160, 8) / arrival(40, 1)
+    assert learning.of_layer("wide")["episodes_needed"] == pytest.approx(needed)
+    assert learning.of_layer("fast")["episodes_needed"] == 1.0
+    assert len({trial.spec.layers for trial in trials}) == 3, "two groups, and rough beside one of them"
+
+
+@pytest.mark.parametrize("mode", ["quick", "full"])
+def test_planted_effects_get_their_verdicts(mode: str) -> None:
+    learning, _ = run(record(mode), seed=3)
+    verdicts = {layer: learning.of_layer(layer) for layer in LAYERS}
+    assert verdicts["wide"]["learning"] == "changed"
+    assert verdicts["wide"]["learning_effect"] < -MARGIN
+    assert verdicts["rough"]["learning"] == verdicts["fast"]["learning"] == "same"
+    assert "proved" in verdicts["fast"]["learning_reason"]
+    assert learning.of_combination(("fast",))["learning"] == "same"
+    assert learning.of_combination(("wide", "fast"))["learning"] == "changed"
+
+
+def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> None:
+    spoilt = {layers: 1.8 * (160 if "wide" in layers else 40) for layers in (
+        ("rough",), ("wide", "rough"), ("rough", "fast"), LAYERS)}  # fmt: skip
+    learning, _ = run(record(), spoilt, seed=4)
+    found = learning.of_layer("rough")
+    assert (found["learning"], found["learning_effect"] < 0) == ("changed", True)
+    # A changed layer is not spoken for by trials without it.
+    assert learning.of_combination(("rough",))["time_to_target_s"] is None
+    assert "no learning trial" in learning.of_combination(("rough",))["time_to_target_reason"]
+
+
+def test_a_layer_that_learns_better_is_told_as_well() -> None:
+    better = {("wide",): 80.0, ("wide", "fast"): 80.0, ("wide", "rough", "fast"): 20.0}
+    learning, _ = run(record(), better, seed=4)
+    found = learning.of_layer("rough")
+    assert found["learning"] == "changed"
+    assert "learns more" in found["learning_reason"]
+
+
+def test_full_mode_can_refute_the_proof() -> None:
+    spoilt = dict.fromkeys((("fast",), ("rough", "fast")), 200.0)
+    spoilt |= dict.fromkeys((("wide", "fast"), LAYERS), 800.0)
+    learning, _ = run(record("full"), spoilt, seed=4)
+    assert learning.of_layer("fast")["learning"] == "changed"
+
+
+def test_where_the_gates_found_a_change_nothing_is_proved() -> None:
+    learning, _ = run(record(), changed=("rough", "fast"))
+    assert learning.of_layer("fast")["learning"] == "undecided"
+    assert "not proved" in learning.of_layer("fast")["learning_reason"]
+    changed = learning.of_combination(("rough", "fast"))
+    assert (changed["learning"], changed["time_to_target_s"]) == ("undecided", None)
+
+
+def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> None:
+    made = record()
+    trials = speed_trials(made.spec)
+    for trial in learning_trials(made.spec, EXACT, lambda: trials):
+        came = learn(trial, 40.0)
+        late = "wide" in trial.layers
+        trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
+    learning = Learning(made, trials)
+    found = learning.of_combination(("wide",))
+    assert (found["episodes_to_target"], found["time_to_target_s"]) == (None, None)
+    assert "did not reach it within" in found["time_to_target_reason"]
+    assert learning.of_combination(("fast",))["time_to_target_s"] is not None
+
+
+def test_without_learning_trials_only_proofs_stand() -> None:
+    learning, trials = run(record("off"))
+    assert trials == []
+    assert learning.of_layer("fast")["learning"] == "same"
+    assert learning.of_layer("wide")["learning"] == learning.of_layer("rough")["learning"] == "undecided"
+    assert learning.of_combination(())["time_to_target_s"] is None
+
+
+def test_a_market_without_a_target_has_no_times() -> None:
+    learning = Learning(made := record(target=None), speed_trials(made.spec))
+    assert "no target" in learning.of_combination(())["time_to_target_reason"]
+
+
+# --- the plan
+
+
+def test_quick_mode_trains_the_fastest_of_each_group_and_a_rough_one_beside_the_fastest() -> None:
+    _, trials = run(record())
+    rounds = {trial.spec.block for trial in trials}
+    assert rounds == set(range(1, max(rounds) + 1))
+    for number in rounds:
+        trained = {trial.spec.layers for trial in trials if trial.spec.block == number}
+        assert trained == {("fast",), ("wide", "fast"), ("wide", "rough", "fast")}
+        assert {trial.spec.seed for trial in trials if trial.spec.block == number} == {5 + number - 1}
+
+
+def test_quick_mode_keeps_to_its_share_of_the_time_and_stops_at_most_rounds() -> None:
+    _, few = run(record(blocks=1), {("fast",): 400.0})
+    spent_s = sum(trial.elapsed_s for trial in few)
+    assert spent_s <= 1.05 * BUDGET_SHARE / (1 - BUDGET_SHARE) * SPEED_TRIAL_S * 9
+    _, many = run(record(blocks=30))
+    assert max(trial.spec.block for trial in many) == MOST_ROUNDS
+
+
+def test_full_mode_trains_every_combination_once_per_block_in_random_order() -> None:
+    made = record("full")
+    _, trials = run(made)
+    for number in (1, 2, 3):
+        order = [trial.spec.layers for trial in trials if trial.spec.block == number]
+        assert len(order) == len(set(order)) == 8
+    orders = [[t.spec.layers for t in trials if t.spec.block == number] for number in (1, 2, 3)]
+    assert orders[0] != orders[1]
+    assert all(trial.spec.limit_s == made.spec.trial_timeout_s / 2 for trial in trials)
+
+
+@pytest.mark.parametrize("mode", ["quick", "full"])
+def test_an_interrupted_run_goes_on_as_it_would_have(mode: str) -> None:
+    made = record(mode)
+    _, whole = run(made, seed=None)
+    for kept in (0, 1, 4, len(whole)):
+        trials = [*speed_trials(made.spec), *whole[:kept]]
+        for trial in learning_trials(made.spec, EXACT, lambda: trials):  # noqa: B023 (used up at once)
+            trials += [learn(trial, 160.0 if "wide" in trial.layers else 40.0)]
+        assert [t.spec for t in trials if t.spec.kind == "learning"] == [t.spec for t in whole]
+
+
+def test_a_failed_learning_trial_is_not_tried_again() -> None:
+    made = record()
+    trials = speed_trials(made.spec)
+    for trial in learning_trials(made.spec, EXACT, lambda: trials):
+        trials.append(StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", {}))
+    learning = Learning(made, trials)
+    assert len(learning.document()["failed"]) == len(trials) - len(speed_trials(made.spec))
+    assert learning.of_combination(())["time_to_target_s"] is None
+
+
+def test_the_grid_of_the_mean_curve_ends_where_the_first_seed_arrived() -> None:
+    learning, trials = run(record(), seed=8)
+    for cell in learning.document()["cells"]:
+        ends = [t.result["curve"][-1]["episodes"] for t in trials if list(t.spec.layers) == cell["layers"]]
+        grid = list(takewhile(lambda episodes: episodes <= min(ends), evaluation_episodes()))  # noqa: B023
+        assert [point[0] for point in cell["curve"]] == grid

@@ -1,0 +1,142 @@
+"""A learning trial of systems whose curve is known, and of a real one that learns."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import fake_workload
+import numpy as np
+import pytest
+import torch
+
+from m2bench.baselines.environment import TRADE_PENALTY, TradingEnv
+from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.evaluation import TARGET_SHARE, Evaluation
+from m2bench.baselines.market import Market
+from m2bench.baselines.policy import make_policy
+from m2bench.learning_curve import evaluation_episodes
+from m2bench.learning_trial import run_learning_trial
+from m2bench.spec import Layers, TrialSpec, WorkloadSpec
+
+
+def trial(*layers: str, limit_s: float = 60.0) -> TrialSpec:
+    return TrialSpec("learn1.x", layers, 1, 0, "learning", limit_s)
+
+
+def learn(tmp_path: Path, spec: TrialSpec, faults: str = "", target: float = 1.0) -> dict[str, Any]:
+    return run_learning_trial(fake_workload, WorkloadSpec(data=faults), tmp_path, spec, target)
+
+
+@pytest.mark.parametrize("layers", [(), ("batching",), ("grad-accumulation",), ("batching", "grad-accumulation")])
+def test_a_known_curve_arrives_when_it_must(layers: Layers, tmp_path: Path) -> None:
+    result = learn(tmp_path, trial(*layers))
+    size = math.prod((fake_workload.EPISODES, *(fake_workload.EPISODE_FACTORS[layer] for layer in layers)))
+    assert result["episodes_per_update"] == size
+    seen: list[int] = []
+    for goal in evaluation_episodes():
+        updates = -(-goal // size)
+        seen += [updates] if updates not in seen else []
+        values = [2.0 * (1 - 0.5 ** (updates / 10)) for updates in seen[-4:]]
+        if len(values) == 4 and sum(values) / 4 >= 1.0:
+            break
+    assert [point["episodes"] for point in result["curve"]] == [0, *(updates * size for updates in seen)]
+    assert [point["return"] for point in result["curve"][1:][-4:]] == pytest.approx(values)
+    assert result["episodes_to_target"] == seen[-1] * size
+    times = [point["train_s"] for point in result["curve"]]
+    assert times == sorted(times)
+
+
+def test_a_target_out_of_reach_ends_at_the_limit(tmp_path: Path) -> None:
+    result = learn(tmp_path, trial(limit_s=0.2), target=2.1)
+    assert result["episodes_to_target"] is None
+    assert len(result["curve"]) > 1
+
+
+def test_training_that_does_not_stay_finite_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not finite"):
+        learn(tmp_path, trial(), "=diverge")
+
+
+def test_other_episodes_than_the_right_ones_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = {"stream": {"same": False, "evidence": {}, "reason": "episode 3 was consumed where 2 was due"}}
+    monkeypatch.setattr(fake_workload.FakeSystem, "check_stream", lambda self: verdict)
+    with pytest.raises(RuntimeError, match="episode 3 was consumed"):
+        learn(tmp_path, trial())
+
+
+# --- what is measured on which market
+
+
+def unknown_market(market: Market, tmp_path: Path, volatility: float) -> Evaluation:
+    """The same candles, calmer, without the hidden state that the known good policy trades on."""
+    close = 100 * (market.close / 100) ** volatility
+    changes = {"name": "unknown", "deviation": np.zeros(0), "close": close}
+    prepared = prepare_market(Market(**{**vars(market), **changes}), tmp_path)
+    return Evaluation(EpisodeSource(prepared, 16, seed=1), torch.device("cpu"))
+
+
+def test_a_market_with_a_known_good_policy_asks_for_a_share_of_its_return(source: EpisodeSource) -> None:
+    evaluation = Evaluation(source, torch.device("cpu"))
+    target, good = evaluation.target, evaluation.good_return
+    assert target is not None
+    assert good is not None
+    assert (target.measure, target.target_return) == ("greedy", pytest.approx(TARGET_SHARE * good))
+    policy = make_policy("default", 0, torch.device("cpu"))
+    assert evaluation.learned_return(policy) == evaluation.mean_return(policy)
+
+
+def test_elsewhere_the_target_lies_between_drawing_at_random_and_staying_out(market: Market, tmp_path: Path) -> None:
+    evaluation = unknown_market(market, tmp_path, volatility=0.05)
+    target = evaluation.target
+    assert target is not None
+    assert (target.measure, target.good_return) == ("sampled", 0.0)
+    rng = np.random.default_rng(0)
+    steps, draws = 16, 40_000
+    actions = rng.integers(3, size=(steps, draws))
+    position, changes = np.zeros(draws), np.zeros(draws)
+    for action in actions:
+        now = np.where(action == 0, position, np.where(action == 1, 1, -1))
+        changes += now != position
+        position = now
+    expected = -TRADE_PENALTY * changes.mean()
+    assert target.ignorant_return == pytest.approx(expected, abs=4 * TRADE_PENALTY * changes.std() / draws**0.5)
+    assert target.target_return == pytest.approx((1 - TARGET_SHARE) * target.ignorant_return)
+
+
+def test_where_luck_outweighs_what_can_be_learned_there_is_no_target(market: Market, tmp_path: Path) -> None:
+    assert unknown_market(market, tmp_path, volatility=1.0).target is None
+
+
+def test_the_sampled_measure_draws_from_the_policy_step_by_step(market: Market, tmp_path: Path) -> None:
+    unknown = unknown_market(market, tmp_path, volatility=1.0)
+    policy = make_policy("default", 0, torch.device("cpu"))
+    batch = unknown.source.evaluation_batch()
+    noise = unknown._noise
+    total = 0.0
+    for episode in range(batch.num_episodes):
+        env = TradingEnv()
+        state, _ = env.reset(options={"episode": batch.take([episode])})
+        for step in range(len(noise)):
+            with torch.no_grad():
+                logits = policy(torch.from_numpy(state).unsqueeze(0))[0]
+            state, reward, _, _, _ = env.step(int((logits + noise[step, episode]).argmax()))
+            total += reward
+    assert unknown.learned_return(policy) == pytest.approx(total / batch.num_episodes, rel=1e-3)
+    assert unknown.learned_return(policy) != unknown.mean_return(policy)
+
+
+@pytest.mark.slow
+def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
+    from m2bench import workload
+
+    spec = WorkloadSpec(device="cpu", episode_length=64)
+    target = workload.describe(spec, tmp_path)["workload"]["target"]
+    result = run_learning_trial(
+        workload, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), target["return"]
+    )
+    assert result["episodes_to_target"] is not None
+    assert result["curve"][0]["return"] < target["return"] / 2
+    assert all(proof["engaged"] for proof in result["proofs"].values())
+    assert isinstance(PreparedMarket(tmp_path / "market").facts["candles"], int)
