@@ -1,49 +1,54 @@
-"""From trials to figures: a median per combination, ratios to the block's own baseline.
+"""From trials to figures: the document that is written as ``summary.json``.
 
-Pure: takes stored trials, gives the document that is written as ``summary.json``. Figures that need
-more than these simple estimates are None, never invented.
+Pure. Ratios come from least squares on logarithms (effects.py); every figure that rests on several trials has its
+interval beside it, or None where the run cannot give one. Figures that were not measured are None, never invented.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from statistics import geometric_mean, mean, median
+from dataclasses import asdict
+from itertools import combinations as subsets
+from statistics import mean, median
 from typing import Any
 
+from .effects import Effects, Estimate, Observation, holm
 from .learning import Learning
+from .noise import describe_conditions, measure_noise
 from .plan import choose_combinations, make_trials
 from .spec import BASELINE, Layers
+from .steady import steady_from
 from .store import RunRecord, StoredTrial
+from .verdicts import judge_claim, recommend, smallest_effect_seen
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
 SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
 
+Document = dict[str, Any]
+Response = Callable[[StoredTrial], float | None]
 
-def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[str, Any]:
+
+def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Document:
     """The summary document of a run, finished or not."""
     spec, description = record.spec, record.description
     learning = Learning(record, trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
-    by_layers: dict[Layers, list[StoredTrial]] = defaultdict(list)
-    for trial in trials:
-        by_layers[trial.spec.layers].append(trial)
-    speeds = {layers: _block_speeds(trials) for layers, trials in by_layers.items()}
+    by_layers = _by_layers(trials)
+    speeds = _effects(spec.layers, _counted(by_layers), _speed)
     combinations = [
-        {
-            **_summarize_combination(layers, by_layers[layers], speeds.get(BASELINE, {})),
-            **learning.of_combination(layers),
-        }
+        _summarize_combination(by_layers[layers], layers, speeds, learning)
         for layers in choose_combinations(spec.layers, spec.design)
     ]
-    measured = {tuple(c["layers"]) for c in combinations if c["speedup"] is not None}
-    speeds = {layers: blocks for layers, blocks in speeds.items() if layers in measured}
-    aa_factors = _aa_factors(by_layers[BASELINE])
+    _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]])
+    sound = sound_trials(trials)
+    attribution = _effects(spec.layers, sound, _speed)
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
-    best = max(rated, key=lambda c: float(c["speedup"]), default=None)
     arriving = [c for c in rated if c["time_to_target_s"] is not None]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
+    described = [layer for layer in description["layers"] if layer["name"] in spec.layers]
     return {
         "schema": SUMMARY_SCHEMA,
         "run": run,
@@ -54,67 +59,99 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> dict[st
         "machine": {**description["machine"], **description["device"]},
         "workload": {**description["workload"], "spec": spec.to_json()},
         "noise": {
-            "aa_ratio": _over(median, aa_factors),
-            "aa_worst": _over(max, aa_factors),
-            "aa_ci": None,
-            "min_detectable": None,
+            **asdict(measure_noise(by_layers[BASELINE])),
+            "conditions": describe_conditions(trials),
+            "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
+            "min_detectable": smallest_effect_seen(attribution),
+            "outliers": attribution.outliers(),
+            "lack_of_fit_p": attribution.lack_of_fit_p(),
         },
         "combinations": combinations,
-        "layers": [
-            _summarize_layer(layer, spec.layers, speeds, learning)
-            for layer in description["layers"]
-            if layer["name"] in spec.layers
-        ],
-        "interactions": None,
-        "total_speedup": _median_ratio(speeds.get(spec.layers, {}), speeds.get(BASELINE, {})),
-        "best": best,
+        "layers": _summarize_layers(described, sound, attribution, learning),
+        "interactions": _interactions(attribution),
+        **named("total_speedup", attribution.ratio(spec.layers)),
+        "best": max(rated, key=lambda c: float(c["speedup"]), default=None),
         "soonest": soonest,
-        "recommended": None,
+        **named("soonest_gain", _sooner(soonest, attribution, learning)),
+        "recommended": recommend(spec.layers, combinations, attribution),
         "learning": learning.document(),
         "gates": _gates_cost(record, trials),
     }
 
 
-def _block_speeds(trials: Iterable[StoredTrial]) -> dict[int, float]:
-    """Episodes per minute in each block, over ok trials; the baseline's two are joined by their geometric mean."""
-    speeds: dict[int, list[float]] = defaultdict(list)
+def speed_effects(record: RunRecord, trials: list[StoredTrial]) -> Effects:
+    """Fits of the speeds that say what a run's layers are worth."""
+    return _effects(record.spec.layers, sound_trials(trials), _speed)
+
+
+def sound_trials(trials: list[StoredTrial]) -> list[StoredTrial]:
+    """The speed trials of combinations whose layers were all at work, and that compute what the plain trainer does.
+
+    What computes something else keeps its own row, but says nothing about what a layer is worth.
+    """
+    counted = _counted(_by_layers(trial for trial in trials if trial.spec.kind == "speed"))
+    changed = {t.spec.layers for t in counted if not all(gate["same"] for gate in t.result["gates"].values())}
+    return [trial for trial in counted if trial.spec.layers not in changed]
+
+
+def _by_layers(trials: Iterable[StoredTrial]) -> dict[Layers, list[StoredTrial]]:
+    by_layers: dict[Layers, list[StoredTrial]] = defaultdict(list)
     for trial in trials:
-        if trial.status == "ok":
-            speeds[trial.spec.block].append(trial.result["episodes_per_min"])
-    return {block: geometric_mean(values) for block, values in speeds.items()}
+        by_layers[trial.spec.layers].append(trial)
+    return by_layers
 
 
-def _median_ratio(over: dict[int, float], under: dict[int, float]) -> float | None:
-    """Median over the blocks that have both."""
-    return _over(median, [over[block] / under[block] for block in over if block in under])
+def _counted(by_layers: dict[Layers, list[StoredTrial]]) -> list[StoredTrial]:
+    """The trials that figures rest on: a toggle that did nothing even once gets no number."""
+    return [
+        trial
+        for trials in by_layers.values()
+        for trial in trials
+        if trial.status == "ok" and all(other.status != "not-engaged" for other in trials)
+    ]
 
 
-def _aa_factors(trials: Iterable[StoredTrial]) -> list[float]:
-    """How far a block's first and last baseline lie apart, whichever is faster: a factor >= 1 per block."""
-    ends: dict[int, list[float]] = defaultdict(list)
-    for trial in trials:
-        if trial.status == "ok":
-            ends[trial.spec.block].append(trial.result["episodes_per_min"])
-    return [max(pair) / min(pair) for pair in ends.values() if len(pair) == 2]
+def _effects(layers: Layers, trials: Iterable[StoredTrial], response: Response) -> Effects:
+    values = [(trial.spec, response(trial)) for trial in trials]
+    observed = (Observation(t.key, t.layers, t.mini_blocks, value) for t, value in values if value is not None)
+    return Effects(layers, observed)
 
 
-def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines: dict[int, float]) -> dict[str, Any]:
+def _speed(trial: StoredTrial) -> float:
+    """Episodes per minute from the first steady update on; over the whole window where it ends in no steady state."""
+    update_s: list[float] = trial.result["update_s"]
+    steady = update_s[steady_from(update_s) or 0 :]
+    return 60 * len(steady) * float(trial.result["episodes_per_update"]) / sum(steady)
+
+
+def _sooner(soonest: Document | None, speeds: Effects, learning: Learning) -> Estimate | None:
+    """How many times sooner than the baseline this combination reaches the target."""
+    if soonest is None:
+        return None
+    layers = tuple(soonest["layers"])
+    faster, needed = speeds.ratio(layers), learning.episodes_ratio(layers, BASELINE)
+    return None if faster is None or needed is None else faster.over(needed)
+
+
+def named(name: str, estimate: Estimate | None) -> Document:
+    """An estimate as two fields: the ratio, and its interval."""
+    return {name: estimate and estimate.ratio, f"{name}_ci": estimate and estimate.interval}
+
+
+def _summarize_combination(trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning) -> Document:
     status, reason = _worst(trials)
-    # A toggle that did nothing even once gets no number; a trial that failed leaves those that did not.
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
     results = [trial.result for trial in good]
-    speed = _over(median, (r["episodes_per_min"] for r in results))
+    level = speeds.level(layers) if good else None
     return {
         "layers": list(layers),
         "status": status,
         "reason": reason,
         "trials": len(trials),
         "trials_ok": len(good),
-        "episodes_per_min": speed,
-        "episodes_per_min_ci": None,
-        "speedup": _median_ratio(_block_speeds(good), baselines),
-        "speedup_ci": None,
-        "ms_per_episode": None if speed is None else 60_000 / speed,
+        **named("episodes_per_min", level),
+        **named("speedup", speeds.ratio(layers) if good else None),
+        "ms_per_episode": None if level is None else 60_000 / level.ratio,
         "env_steps_per_s": _over(median, (r["env_steps_per_s"] for r in results)),
         "setup_s": _over(median, (r["setup_s"] for r in results)),
         "compile_s": _over(median, (r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
@@ -127,8 +164,22 @@ def _summarize_combination(layers: Layers, trials: list[StoredTrial], baselines:
         "operators_per_episode": _over(median, (r["profile"]["operators_per_episode"] for r in results)),
         "phase_ms_per_episode": _phases(results),
         "eval_return": _over(mean, (r["eval_return"] for r in results)),
+        "steady_trials": sum(steady_from(r["update_s"]) is not None for r in results),
+        "evidence": _evidence(results),
         **_numerics(results),
+        **learning.of_combination(layers, None if level is None else level.ratio),
     }
+
+
+def _add_break_even(combinations: list[Document], compiling: list[str]) -> None:
+    """After how many episodes the seconds of compiling have come back, against the same layers without."""
+    speeds: dict[Layers, float | None] = {tuple(c["layers"]): c["episodes_per_min"] for c in combinations}
+    for c in combinations:
+        compiled = speeds[tuple(c["layers"])]
+        plain = speeds.get(tuple(layer for layer in c["layers"] if layer not in compiling))
+        saved_s = 60 / plain - 60 / compiled if plain and compiled else 0.0
+        for seconds, name in (("compile_s", "break_even_episodes"), ("compile_cold_s", "break_even_cold_episodes")):
+            c[name] = c[seconds] / saved_s if saved_s > 0 and c[seconds] is not None else None
 
 
 def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
@@ -152,6 +203,12 @@ def _peak_memory_mb(result: dict[str, Any]) -> float:
     device, host = peak["device"], peak["host"]
     assert host is not None
     return host if device is None else device
+
+
+def _evidence(results: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """What each layer left as proof that it was at work, trial by trial."""
+    layers = results[0]["proofs"] if results else {}
+    return {layer: [result["proofs"][layer]["evidence"] for result in results] for layer in layers}
 
 
 def _numerics(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -189,30 +246,104 @@ def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> 
     return estimate(listed) if listed else None
 
 
-def _summarize_layer(
-    layer: dict[str, Any], taking_part: Layers, speeds: dict[Layers, dict[int, float]], learning: Learning
-) -> dict[str, Any]:
-    name = layer["name"]
-    without = tuple(other for other in taking_part if other != name)
-    alone = _median_ratio(speeds.get((name,), {}), speeds.get(BASELINE, {}))
-    learned = learning.of_layer(name)
-    needed = learned["episodes_needed"]
-    return {
-        "name": name,
-        "part": layer["part"],
-        "difficulty": layer["claim"]["difficulty"],
-        "priority": layer["claim"]["priority"],
-        "claim": [layer["claim"]["low"], layer["claim"]["high"]],
-        "claim_text": layer["claim"]["text"],
-        "alone": alone,
-        "last": _median_ratio(speeds.get(taking_part, {}), speeds.get(without, {})),
-        "main_effect": None,
-        "shapley": None,
-        "shapley_ci": None,
-        "share": None,
-        "verdict": "unsupported" if layer["unsupported"] else None,
-        "reason": layer["unsupported"],
-        **learned,
-        "time_to_target": None if alone is None or needed is None else alone / needed,
-        "gain_surviving": None if needed is None else 1 / needed,
+def _summarize_layers(
+    described: list[Document], trials: list[StoredTrial], speeds: Effects, learning: Learning
+) -> list[Document]:
+    def seconds_to_target(trial: StoredTrial) -> float | None:
+        episodes = learning.episodes_to_target(trial.spec.layers)[0]
+        return None if episodes is None else 60 * episodes.ratio / _speed(trial)
+
+    responses = {
+        "peak_memory_mb": _effects(speeds.layers, trials, lambda trial: _peak_memory_mb(trial.result)),
+        "time_to_target_s": _effects(speeds.layers, trials, seconds_to_target),
     }
+    attributed = _attribute(speeds)
+    others = {name: _attribute(effects) for name, effects in responses.items()}
+    documents = []
+    for layer in described:
+        name = layer["name"]
+        measured = _claimed_response(layer["claim"]["phase"], speeds, trials).ratio((name,))
+        verdict = judge_claim(layer, measured)
+        learned = learning.of_layer(name)
+        alone, needed = speeds.ratio((name,)), learning.episodes_ratio((name,), BASELINE)
+        gains = alone is not None and alone.ratio > 1
+        documents.append(
+            {
+                "name": name,
+                "part": layer["part"],
+                "difficulty": layer["claim"]["difficulty"],
+                "priority": layer["claim"]["priority"],
+                "claim": [layer["claim"]["low"], layer["claim"]["high"]],
+                "claim_text": layer["claim"]["text"],
+                **attributed[name],
+                **named("claimed_effect", measured),
+                "verdict": verdict and verdict.verdict,
+                "verdict_sentence": verdict and verdict.sentence,
+                "reason": layer["unsupported"],
+                **learned,
+                **named("time_to_target", None if alone is None or needed is None else alone.over(needed)),
+                "gain_surviving": 1 / needed.ratio if gains and needed is not None else None,
+                "responses": {response: effects[name] for response, effects in others.items()},
+            }
+        )
+    return documents
+
+
+def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTrial]) -> Effects:
+    """What a claim is about: episodes per minute, or how fast one phase is."""
+    if not phase:
+        return speeds
+
+    def phase_speed(trial: StoredTrial) -> float | None:
+        milliseconds = trial.result["profile"]["phase_ms_per_episode"].get(phase)
+        return 1 / milliseconds if milliseconds else None
+
+    return _effects(speeds.layers, trials, phase_speed)
+
+
+def _attribute(effects: Effects) -> dict[str, Document]:
+    """What each layer does to a response: alone, added last, on average, and its share of the total."""
+    layers = effects.layers
+    total = effects.ratio(layers)
+    main = {layer: effects.main_effect(layer) for layer in layers}
+    adjusted = _holm({layer: effect.p for layer, effect in main.items() if effect is not None})
+    robust = effects.robust_main_effects() or {}
+    attributed = {}
+    for layer in layers:
+        shapley, model_based = effects.shapley(layer)
+        attributed[layer] = {
+            **named("alone", effects.ratio((layer,))),
+            **named("last", effects.ratio(layers, tuple(other for other in layers if other != layer))),
+            **named("main_effect", main[layer]),
+            "main_effect_p_holm": adjusted.get(layer),
+            "robust_main_effect": robust.get(layer),
+            **named("shapley", shapley),
+            "model_based": model_based and shapley is not None,
+            "share": _share(shapley, total),
+        }
+    return attributed
+
+
+def _share(part: Estimate | None, total: Estimate | None) -> float | None:
+    """Of the logarithm of the total; None where there is next to nothing to share."""
+    if part is None or total is None or total.interval is None or total.interval[0] <= 1 <= total.interval[1]:
+        return None
+    return math.log(part.ratio) / math.log(total.ratio)
+
+
+def _interactions(effects: Effects) -> list[Document] | None:
+    """Every pair of layers: the ratio of one with the other on, over the same with the other off."""
+    found = {pair: effects.interaction(pair) for pair in subsets(effects.layers, 2)}
+    estimates = {pair: estimate for pair, estimate in found.items() if estimate is not None}
+    if not estimates:
+        return None
+    adjusted = _holm({pair: estimate.p for pair, estimate in estimates.items()})
+    return [
+        {"pair": list(pair), "effect": estimate.ratio, "ci": estimate.interval, "p_holm": adjusted.get(pair)}
+        for pair, estimate in estimates.items()
+    ]
+
+
+def _holm(p_values: dict[Any, float | None]) -> dict[Any, float]:
+    known = {key: p for key, p in p_values.items() if p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))

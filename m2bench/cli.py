@@ -125,7 +125,7 @@ def ablate(
         str,
         typer.Option(
             help=f"How much learning is measured: {', '.join(LEARNING_MODES)}. quick: at most 30 % of the run's time; "
-            "full: every combination is trained to the target."
+            "full: every combination is trained to the target, or for half of --trial-timeout."
         ),
     ] = "quick",
     compile_backend: CompileBackend = None,
@@ -360,17 +360,44 @@ def show_layers(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     svg: Annotated[Path | None, typer.Option(help="Save a picture of the impact table, as SVG.")] = None,
+    trace: Annotated[
+        str | None, typer.Option(help="Show the trials behind the figures of this layer or combination (a+b) instead.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Rebuild the report of a run from its results."""
-    from .report import draw_impact, show_report, write_report
+    from .report import draw_impact, draw_table, show_report, write_report
     from .store import Store
+    from .trace import trace as traced
 
     with Store.open(folder) as store:
+        if trace is not None:
+            for table in traced(store.record().spec, store.trials(), trace):
+                draw_table(table, _console())
+            return
         summary = write_report(store)
     if svg is not None:
         draw_impact(summary, svg)
     show_report(summary, folder, _console())
+
+
+@app.command("compare")
+def compare_runs(
+    a: Annotated[Path, typer.Argument(help="Folder of the run to compare with.")],
+    b: Annotated[Path, typer.Argument(help="Folder of the run that is compared.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two runs: what each layer and combination is worth in both, and absolute speeds on equal machines."""
+    from .compare import compare, show_comparison
+    from .store import Store
+
+    with Store.open(a) as first, Store.open(b) as second:
+        document = compare(first, second)
+    if as_json:
+        typer.echo(json.dumps(document, indent=1))
+        return
+    show_comparison(document, _console())
 
 
 def _console() -> Console:

@@ -7,6 +7,7 @@ import platform
 import resource
 import shutil
 import sys
+import time
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from .errors import UserError
 
+CANARY_SIZE = 512
+CANARY_PRODUCTS = 8
 PREFERENCE = ("mps", "cuda", "cpu")
 
 
@@ -55,6 +58,19 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
     elif device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def canary_s(device: torch.device) -> float:
+    """Seconds of a fixed series of matrix products, after one that is not counted."""
+    matrix = torch.full((CANARY_SIZE, CANARY_SIZE), 1 / CANARY_SIZE, device=device)
+    begin = 0.0
+    for product in range(CANARY_PRODUCTS + 1):
+        if product == 1:
+            synchronize(device)
+            begin = time.perf_counter()
+        matrix = matrix @ matrix
+    synchronize(device)
+    return time.perf_counter() - begin
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -1,74 +1,101 @@
 """What the layers do to learning: verdicts, episodes to the target, time to the target.
 
-Pure: takes stored trials, gives figures. A layer's effect is the distance between two learning curves over the same
-episodes, from pairs of trials that differ in that layer alone and share their seed. It is ``same`` when it is shown to
-be small (two one-sided tests, TOST; Schuirmann, "A comparison of the two one-sided tests procedure and the power
-approach for assessing the equivalence of average bioavailability", 1987), not when no difference could be shown.
+Pure: takes stored trials, gives figures. Two responses are compared between trials that differ in one layer alone and
+share their seed: how far their learning curves lie apart over the same episodes, and the ratio of the episodes that
+they take to the target. A seed is one observation. A layer learns the *same* when both are shown to be small (two
+one-sided tests, TOST; Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for
+assessing the equivalence of average bioavailability", 1987), not when no difference could be shown.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import takewhile
-from statistics import mean, median, stdev
+from statistics import fmean, stdev
 from typing import Any
 
-from .learning_curve import EVALUATIONS_TO_AGREE, distance, evaluation_episodes, return_after
+from .effects import Estimate
+from .learning_curve import WINDOW, distance
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
 from .plan import every_combination
-from .spec import Layers, combination_name
+from .spec import BASELINE, Layers, combination_name
 from .store import RunRecord, StoredTrial
 
 MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
+EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
 SIGNIFICANCE = 0.05
 
 Document = dict[str, Any]
+BySeed = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A layer's effects on learning, one value per seed.
+
+    ``distances``: of the learning curves, as a share of what there is to learn (below 0: learns less).
+    ``log_ratios``: of the episodes to the target. ``all_arrived``: whether every trial that was compared did.
+    """
+
+    distances: BySeed
+    log_ratios: BySeed
+    all_arrived: bool
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a layer learns the same from the same episodes.
-
-    ``effect`` and its 95 % ``interval`` are the mean distance of the learning curves, as a share of what there
-    is to learn (below 0: learns less), over ``pairs`` of trials; None where nothing was compared.
-    """
+    """Whether a layer learns the same from the same episodes: ``same``, ``changed`` or ``undecided``."""
 
     verdict: str
     reason: str
     effect: float | None = None
     interval: tuple[float, float] | None = None
-    pairs: int = 0
+    seeds: int = 0
 
 
-def judge_effects(effects: list[float], judged_layers: int) -> Verdict:
-    """Same, changed or undecided, from the effects in pairs of trials.
+def judge(found: Comparison, judged_layers: int) -> Verdict:
+    """Same, changed or undecided.
 
-    Same: the 90 % t interval lies within the margin (TOST at 5 %). Changed: the interval that leaves out 5 %
-    over all ``judged_layers`` leaves out 0 (Bonferroni). Otherwise undecided.
+    Same: the 90 % t intervals of both responses lie within their margins, which is TOST at 5 %. Changed: an interval
+    leaves out no effect, the error of 5 % being shared among both responses of all ``judged_layers`` (Bonferroni).
     """
-    if len(effects) < 2:
-        reason = f"pairs of learning trials to compare: {len(effects)}, and two are the least"
-        return Verdict("undecided", reason, pairs=len(effects))
+    seeds = len(found.distances)
+    if seeds < 2:
+        return Verdict(
+            "undecided", f"compared with {seeds} seed{'s' * (seeds != 1)}, and two are the least", seeds=seeds
+        )
+    responses = ((list(found.distances.values()), MARGIN), (list(found.log_ratios.values()), math.log(EPISODES_MARGIN)))
+    small, changed = [], False
+    for values, margin in responses:
+        if len(values) < 2:
+            small.append(False)
+            continue
+        low, high = t_interval(values, 2 * SIGNIFICANCE)
+        small.append(-margin < low and high < margin)
+        low, high = t_interval(values, SIGNIFICANCE / (2 * max(1, judged_layers)))
+        changed |= low > 0 or high < 0
+    effect, interval = fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE)
+    if all(small) and found.all_arrived:
+        reason = f"learning curves within {MARGIN:.0%}, episodes to the target within {EPISODES_MARGIN}x"
+        return Verdict("same", reason, effect, interval, seeds)
+    if changed:
+        less = effect < 0 or (effect == 0 and fmean(responses[1][0]) > 0)
+        return Verdict(
+            "changed", f"learns {'less' if less else 'more'} from the same episodes", effect, interval, seeds
+        )
+    return Verdict("undecided", "neither a difference nor its absence can be shown", effect, interval, seeds)
+
+
+def t_interval(values: list[float], outside: float) -> tuple[float, float]:
+    """The t interval of the mean that leaves out this share."""
     from scipy.special import stdtrit
 
-    centre, spread = mean(effects), stdev(effects) / math.sqrt(len(effects))
-
-    def interval(outside: float) -> tuple[float, float]:
-        half = float(stdtrit(len(effects) - 1, 1 - outside / 2)) * spread
-        return centre - half, centre + half
-
-    low, high = interval(2 * SIGNIFICANCE)
-    changed_low, changed_high = interval(SIGNIFICANCE / max(1, judged_layers))
-    if low > -MARGIN and high < MARGIN:
-        verdict, reason = "same", f"within {MARGIN:.0%} of what there is to learn"
-    elif changed_low > 0 or changed_high < 0:
-        verdict, reason = "changed", f"learns {'more' if centre > 0 else 'less'} from the same episodes"
-    else:
-        verdict, reason = "undecided", "neither a difference nor its absence can be shown"
-    return Verdict(verdict, reason, centre, interval(SIGNIFICANCE), len(effects))
+    centre, half = fmean(values), 0.0
+    spread = stdev(values)
+    if spread:
+        half = float(stdtrit(len(values) - 1, 1 - outside / 2)) * spread / math.sqrt(len(values))
+    return centre - half, centre + half
 
 
 class Learning:
@@ -78,81 +105,116 @@ class Learning:
         self.spec = record.spec
         self.target: Document | None = record.description["workload"]["target"]
         self.exact: Layers = tuple(layer["name"] for layer in record.description["layers"] if layer["exact"])
-        self.cells: Cells = make_cells(self.spec, self.exact, trials)
         self.speeds = sound_speeds(trials)
         self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
         self.elapsed_s = {
             kind: sum(trial.elapsed_s for trial in trials if trial.spec.kind == kind) for kind in ("speed", "learning")
         }
-        self.by_cell: dict[Cell, list[StoredTrial]] = defaultdict(list)
-        for trial in self.trials:
-            cell = self.cells.of(trial.spec.layers)
-            if trial.status == "ok" and cell is not None:
-                self.by_cell[cell].append(trial)
+        not_exact = tuple(layer for layer in self.spec.layers if layer not in self.exact)
+        full = self.spec.learning == "full"
+        self._compared = make_cells(self.spec.layers if full else not_exact, trials)
         self.verdicts = self._judge_layers()
+        refuted = {layer for layer in self.exact if self._proved(layer) and self.verdicts[layer].verdict == "changed"}
+        # Trials that are proved to learn the same are pooled, unless the proof was refuted.
+        apart = tuple(layer for layer in self.spec.layers if layer in refuted or layer not in self.exact)
+        self.cells = make_cells(apart, trials)
+        self.by_cell = self._in_cells(self.cells)
+
+    def _in_cells(self, cells: Cells) -> dict[Cell, list[StoredTrial]]:
+        """The trials that trained, whether or not they arrived; one that failed counts as one that did not."""
+        by_cell: dict[Cell, list[StoredTrial]] = defaultdict(list)
+        for trial in self.trials:
+            cell = cells.of(trial.spec.layers)
+            if cell is not None and trial.status in ("ok", "failed"):
+                by_cell[cell].append(trial)
+        return dict(by_cell)
+
+    # The layers.
 
     def _judge_layers(self) -> dict[str, Verdict]:
-        effects = {layer: list(self._effects(layer)) for layer in self.spec.layers}
-        judged = sum(len(found) > 1 for found in effects.values())
-        return {layer: self._judge(layer, found, judged) for layer, found in effects.items()}
+        comparisons = {layer: self._compare(layer) for layer in self.spec.layers}
+        judged = sum(len(found.distances) > 1 for found in comparisons.values())
+        return {layer: self._judge(layer, found, judged) for layer, found in comparisons.items()}
 
-    def _effects(self, layer: str) -> Iterable[float]:
-        """The layer's effect in each pair of trials that differ in it alone, as a share of what there is to learn."""
-        if self.target is None:
-            return
-        worth = self.target["good_return"] - self.target["ignorant_return"]
+    def _compare(self, layer: str) -> Comparison:
+        by_cell = self._in_cells(self._compared)
+        distances, log_ratios = defaultdict(list), defaultdict(list)
+        all_arrived = True
         for cell, other in self._neighbours(layer):
-            for without in self.by_cell.get(cell, ()):
-                for with_it in self.by_cell.get(other, ()):
-                    if cell != other and without.spec.seed == with_it.spec.seed:
-                        yield distance(without.result["curve"], with_it.result["curve"]) / worth
+            pairs = [
+                (without, with_it)
+                for without in by_cell.get(cell, ())
+                for with_it in by_cell.get(other, ())
+                if cell != other and without.spec.seed == with_it.spec.seed
+            ]
+            for without, with_it in pairs:
+                if without.status == with_it.status == "ok" and self.target is not None:
+                    worth = self.target["good_return"] - self.target["ignorant_return"]
+                    apart = distance(without.result["curve"], with_it.result["curve"]) / worth
+                    distances[without.spec.seed].append(apart)
+                arrivals = _arrival(without), _arrival(with_it)
+                if arrivals[0] is not None and arrivals[1] is not None:
+                    log_ratios[without.spec.seed].append(math.log(arrivals[1] / arrivals[0]))
+                else:
+                    all_arrived = False
+        return Comparison(
+            {seed: fmean(values) for seed, values in distances.items()},
+            {seed: fmean(values) for seed, values in log_ratios.items()},
+            all_arrived,
+        )
 
     def _neighbours(self, layer: str) -> list[tuple[Cell, Cell]]:
         """The cells of measured combinations without and with the layer, each pair once."""
         pairs: dict[tuple[Cell, Cell], None] = {}
         for layers in every_combination(self.spec.layers):
             added = tuple(name for name in self.spec.layers if name in layers or name == layer)
-            cell, other = self.cells.of(layers), self.cells.of(added)
+            cell, other = self._compared.of(layers), self._compared.of(added)
             if layer not in layers and cell is not None and other is not None:
                 pairs[cell, other] = None
         return list(pairs)
 
-    def _judge(self, layer: str, effects: list[float], judged: int) -> Verdict:
-        measured = judge_effects(effects, judged)
+    def _proved(self, layer: str) -> bool:
+        """Whether the gates speak for the layer: it is held to rounding, and keeps the episodes per update."""
         pairs = self._neighbours(layer)
-        if layer not in self.exact or not pairs or measured.verdict == "changed":
+        same_size = all(cell.episodes_per_update == other.episodes_per_update for cell, other in pairs)
+        return layer in self.exact and bool(pairs) and same_size
+
+    def _judge(self, layer: str, found: Comparison, judged: int) -> Verdict:
+        measured = judge(found, judged)
+        if not self._proved(layer) or measured.verdict == "changed":
             return measured
-        if any(cell.episodes_per_update != other.episodes_per_update for cell, other in pairs):
-            return measured
-        unsound = [c for c in self.cells.episodes_per_update if layer in c and c not in self.speeds]
+        unsound = [c for c in self._compared.episodes_per_update if layer in c and c not in self.speeds]
         if unsound:
             return Verdict("undecided", f"not proved: {len(unsound)} of its combinations failed or compute otherwise")
         proof = "proved by the gates: equal gradients, draws, updates and episodes"
-        return Verdict("same", proof, measured.effect, measured.interval, measured.pairs)
+        return Verdict("same", proof, measured.effect, measured.interval, measured.seeds)
 
     def of_layer(self, layer: str) -> Document:
         """The layer's verdict, and how many times the baseline's episodes it needs to the target when alone."""
-        verdict = self.verdicts[layer]
-        alone, baseline = (self.episodes_to_target(layers)[0] for layers in ((layer,), ()))
+        verdict, needed = self.verdicts[layer], self.episodes_ratio((layer,), BASELINE)
         return {
             "learning": verdict.verdict,
             "learning_reason": verdict.reason,
             "learning_effect": verdict.effect,
             "learning_ci": verdict.interval,
-            "learning_pairs": verdict.pairs,
-            "episodes_needed": None if alone is None or baseline is None else alone / baseline,
+            "learning_seeds": verdict.seeds,
+            "episodes_needed": needed and needed.ratio,
+            "episodes_needed_ci": needed and needed.interval,
         }
 
-    def of_combination(self, layers: Layers) -> Document:
-        """Verdict, episodes and seconds to the target of one combination."""
+    # The combinations.
+
+    def of_combination(self, layers: Layers, episodes_per_min: float | None) -> Document:
+        """Verdict, episodes and seconds to the target of one combination that trains at this speed."""
         episodes, reason = self.episodes_to_target(layers)
         cell = self._trained_cell(layers)
         return {
             "learning": self._verdict_of(layers),
             "episodes_per_update": self.cells.episodes_per_update.get(layers),
-            "episodes_to_target": episodes,
+            "episodes_to_target": episodes and episodes.ratio,
+            "episodes_to_target_ci": episodes and episodes.interval,
             "learning_trials_of": None if cell is None else list(self.by_cell[cell][0].spec.layers),
-            "time_to_target_s": None if episodes is None else 60 * episodes / self.speeds[layers],
+            "time_to_target_s": 60 * episodes.ratio / episodes_per_min if episodes and episodes_per_min else None,
             "time_to_target_reason": reason,
         }
 
@@ -164,8 +226,8 @@ class Learning:
         verdicts = {self.verdicts[layer].verdict for layer in layers}
         return next((verdict for verdict in ("changed", "undecided") if verdict in verdicts), "same")
 
-    def episodes_to_target(self, layers: Layers) -> tuple[float | None, str | None]:
-        """Median over seeds, and why there is none."""
+    def episodes_to_target(self, layers: Layers) -> tuple[Estimate | None, str | None]:
+        """Geometric mean over seeds with its interval, or why there is none."""
         if self.target is None:
             return None, "this market has no target that could be told from luck"
         if layers not in self.speeds:
@@ -173,15 +235,34 @@ class Learning:
         cell = self._trained_cell(layers)
         if cell is None:
             return None, "no learning trial stands for it"
-        reached = [trial.result["episodes_to_target"] for trial in self.by_cell[cell]]
-        middle = median(math.inf if episodes is None else episodes for episodes in reached)
-        if math.isinf(middle):
-            seen = max(trial.result["curve"][-1]["episodes"] for trial in self.by_cell[cell])
-            return None, f"{reached.count(None)} of {len(reached)} trials did not reach it within {seen} episodes"
-        return middle, None
+        missing = [trial for trial in self.by_cell[cell] if _arrival(trial) is None]
+        if missing:
+            return None, f"{len(missing)} of {len(self.by_cell[cell])} learning trials did not arrive"
+        return _estimate(list(self._log_arrivals(cell).values())), None
+
+    def episodes_ratio(self, over: Layers, under: Layers) -> Estimate | None:
+        """Episodes to the target of one combination over those of another, paired by seed."""
+        if self.episodes_to_target(over)[0] is None or self.episodes_to_target(under)[0] is None:
+            return None
+        cells = self._trained_cell(over), self._trained_cell(under)
+        assert cells[0] is not None
+        assert cells[1] is not None
+        if cells[0] == cells[1]:
+            return Estimate(1.0, (1.0, 1.0), 0.0, None, 1)
+        above, below = self._log_arrivals(cells[0]), self._log_arrivals(cells[1])
+        shared = [above[seed] - below[seed] for seed in above if seed in below]
+        return _estimate(shared) if shared else None
+
+    def _log_arrivals(self, cell: Cell) -> BySeed:
+        by_seed = defaultdict(list)
+        for trial in self.by_cell[cell]:
+            arrived = _arrival(trial)
+            if arrived is not None:
+                by_seed[trial.spec.seed].append(math.log(arrived))
+        return {seed: fmean(values) for seed, values in by_seed.items()}
 
     def _trained_cell(self, layers: Layers) -> Cell | None:
-        """The combination's own cell; else the plainest of its group, where no layer in between changes learning."""
+        """The combination's own cell; else the plainest of its group, where all layers in between learn the same."""
         own = self.cells.of(layers)
         if own is None or layers not in self.speeds:
             return None
@@ -191,9 +272,11 @@ class Learning:
             cell
             for cell in self.by_cell
             if cell.episodes_per_update == own.episodes_per_update
-            and all(self.verdicts[layer].verdict != "changed" for layer in {*cell.apart} ^ {*own.apart})
+            and all(self.verdicts[layer].verdict == "same" for layer in {*cell.apart} ^ {*own.apart})
         ]
         return min(standing_in, key=lambda cell: len(cell.apart), default=None)
+
+    # The run.
 
     def document(self) -> Document:
         """What was measured and how, for the summary."""
@@ -201,7 +284,8 @@ class Learning:
             "mode": self.spec.learning,
             "target": self.target,
             "margin": MARGIN,
-            "evaluations_averaged": EVALUATIONS_TO_AGREE,
+            "episodes_margin": EPISODES_MARGIN,
+            "evaluations_averaged": WINDOW,
             "trials": len(self.trials),
             "rounds": max((trial.spec.block for trial in self.trials), default=0),
             "failed": [
@@ -216,22 +300,37 @@ class Learning:
 
     def _describe_cell(self, cell: Cell) -> Document:
         trials = self.by_cell[cell]
-        reached = [trial.result["episodes_to_target"] for trial in trials]
-        came = sorted(episodes for episodes in reached if episodes is not None)
-        end = min(trial.result["curve"][-1]["episodes"] for trial in trials)
-        common = list(takewhile(lambda episodes: episodes <= end, evaluation_episodes()))
+        came = sorted(arrived for trial in trials if (arrived := _arrival(trial)) is not None)
+        curves = [trial.result["curve"] for trial in trials if trial.result]
+        episodes = self.episodes_to_target(trials[0].spec.layers)[0]
         return {
             "episodes_per_update": cell.episodes_per_update,
             "apart": list(cell.apart),
             "layers": list(trials[0].spec.layers),
             "trials": len(trials),
             "reached": len(came),
-            "episodes_to_target": self.episodes_to_target(trials[0].spec.layers)[0],
+            "episodes_to_target": episodes and episodes.ratio,
+            "episodes_to_target_ci": episodes and episodes.interval,
             "episodes_to_target_range": [came[0], came[-1]] if came else None,
+            "not_within": min((curve[-1]["after"] for curve in curves), default=0),
             "curve": [
-                [number, mean(return_after(trial.result["curve"], number) for trial in trials)] for number in common
+                [points[0]["after"], fmean(point["return"] for point in points)]
+                for points in zip(*curves, strict=False)  # as far as the first that ended
             ],
         }
+
+
+def _arrival(trial: StoredTrial) -> int | None:
+    """Episodes to the target; None for a trial that did not get there, or failed."""
+    arrived: int | None = trial.result.get("episodes_to_target")
+    return arrived
+
+
+def _estimate(logs: list[float]) -> Estimate:
+    """The geometric mean, with its interval where there is more than one value."""
+    if len(logs) < 2:
+        return Estimate(math.exp(fmean(logs)))
+    return Estimate.from_log(fmean(logs), stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
 
 
 def _size(cell: Cell) -> tuple[int, int, Layers]:

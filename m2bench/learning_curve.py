@@ -1,51 +1,50 @@
 """A learning curve: when it is evaluated, when it has reached its target, how far two of them lie apart.
 
-A curve is a list of points in the order of training: ``episodes`` learned from, ``return`` of the policy then.
+A curve has one point for each number of ``evaluation_episodes``, from the first on: ``after`` so many episodes; the
+``episodes`` learned from by then, in whole updates; the ``return`` of the policy, which holds until its next update. So
+the points of two curves lie side by side, whatever their episodes per update.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import takewhile
-from statistics import mean
+from statistics import fmean
 from typing import Any
 
 Curve = list[dict[str, Any]]
 
 FIRST_EVALUATION = 8  # episodes
 EVALUATION_SPACING = 1.1  # each evaluation at this many times the episodes of the one before
-EVALUATIONS_TO_AGREE = 4  # a single evaluation goes up and down with every update
+WINDOW = 6  # evaluations that count together: a single one goes up and down with every update
 
 
 def evaluation_episodes() -> Iterator[int]:
-    """The numbers of episodes after which a policy is evaluated, evenly spread on a logarithmic scale.
-
-    A combination that takes more episodes per update is evaluated after the next update that reaches the number.
-    """
+    """The numbers of episodes after which a policy is evaluated, evenly spread on a logarithmic scale."""
     number = FIRST_EVALUATION
     while True:
         yield number
         number = math.ceil(number * EVALUATION_SPACING)
 
 
-def has_reached(curve: Curve, target_return: float) -> bool:
-    """Whether the mean of the last evaluations, all of them after some training, reaches the target."""
-    last = curve[1:][-EVALUATIONS_TO_AGREE:]
-    return len(last) == EVALUATIONS_TO_AGREE and mean(point["return"] for point in last) >= target_return
+def arrival(curve: Curve, target_return: float) -> int | None:
+    """After how many episodes the mean of the last WINDOW evaluations reached the target; None when it never did.
+
+    The window spans the same share of the training, two fifths of it, whatever the episodes per update. The
+    untrained policy does not count.
+    """
+    trained = [point for point in curve if point["episodes"]]
+    for end in range(WINDOW, len(trained) + 1):
+        if fmean(point["return"] for point in trained[end - WINDOW : end]) >= target_return:
+            after: int = trained[end - 1]["after"]
+            return after
+    return None
 
 
 def distance(curve: Curve, other: Curve) -> float:
     """How far ``other`` lies above ``curve``: the mean over the evaluations that both have lived to see.
 
-    Both are compared after the same number of episodes; a policy holds until its next update.
+    From the first at which both have learned anything; 0 where there is none.
     """
-    end = min(curve[-1]["episodes"], other[-1]["episodes"])
-    common = takewhile(lambda episodes: episodes <= end, evaluation_episodes())
-    return mean(return_after(other, episodes) - return_after(curve, episodes) for episodes in common)
-
-
-def return_after(curve: Curve, episodes: int) -> float:
-    """The last evaluation after at most so many episodes."""
-    value: float = [point["return"] for point in curve if point["episodes"] <= episodes][-1]
-    return value
+    common = [(a, b) for a, b in zip(curve, other, strict=False) if a["episodes"] and b["episodes"]]
+    return fmean(b["return"] - a["return"] for a, b in common) if common else 0.0

@@ -7,12 +7,11 @@ layer whose contract allows more than float32's rounding is proved nothing, so i
 
 from __future__ import annotations
 
-import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 from .spec import Layers, RunSpec, TrialSpec, combination_name
@@ -20,6 +19,7 @@ from .store import StoredTrial
 
 BUDGET_SHARE = 0.3  # of the run's time, in quick mode
 MOST_ROUNDS = 10  # of quick mode
+FIRST_ROUND_MAY_USE = 0.8  # of the budget: a trial takes a little longer than its training
 ROUND_MAY_TAKE = 1.5  # times the longest round so far
 
 
@@ -49,22 +49,25 @@ class Cells:
         return Cell(self.episodes_per_update[layers], tuple(layer for layer in layers if layer in self.apart))
 
 
-def make_cells(spec: RunSpec, exact: Layers, trials: list[StoredTrial]) -> Cells:
-    """The cells of a run, from its speed trials; ``exact`` names the layers held to float32's rounding."""
-    apart = spec.layers if spec.learning == "full" else tuple(layer for layer in spec.layers if layer not in exact)
+def make_cells(apart: Layers, trials: list[StoredTrial]) -> Cells:
+    """The cells of a run, from its speed trials, with these layers told apart."""
     sizes = {t.spec.layers: t.result["episodes_per_update"] for t in trials if t.spec.kind == "speed" and t.result}
     return Cells(apart, sizes)
 
 
 def learning_trials(spec: RunSpec, exact: Layers, stored: Callable[[], list[StoredTrial]]) -> Iterator[TrialSpec]:
-    """The learning trials that are still to run; ``stored`` gives all trials of the run that have ended.
+    """The learning trials that are still to run.
+
+    ``exact`` names the layers held to float32's rounding, which are proved to learn the same; ``stored`` gives all
+    trials of the run that have ended.
 
     Each next one is chosen when it is asked for, by what has been stored until then, so that an interrupted run
     continues as it would have gone on.
     """
     if spec.learning == "off":
         return
-    while (trial := _next_trial(spec, make_cells(spec, exact, stored()), stored())) is not None:
+    apart = tuple(layer for layer in spec.layers if layer not in exact)
+    while (trial := _next_trial(spec, make_cells(apart, stored()), stored())) is not None:
         yield trial
 
 
@@ -77,25 +80,17 @@ def _next_trial(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> Trial
         if not _another_round_fits(spec, trials, rounds):
             return None
     waiting = [name for name in chosen if name not in rounds[number]]
-    name, limit_s = (_next_in_full if spec.learning == "full" else _next_in_quick)(spec, trials, waiting, number)
+    if spec.learning == "full":
+        waiting = random.Random(f"{spec.seed}/learning/{number}").sample(waiting, len(waiting))
     # A trial that does not arrive must end by itself before it would be killed.
-    limit_s = min(limit_s, spec.trial_timeout_s / 2)
+    limit_s = spec.trial_timeout_s / 2
+    if spec.learning == "quick" and number == 1:
+        # The first round has to fit; later ones begin only where they do, and are not cut off.
+        limit_s = min(limit_s, FIRST_ROUND_MAY_USE * _budget_left_s(trials) / len(waiting))
+    if limit_s <= 0:
+        return None
+    name = waiting[0]
     return TrialSpec(f"learn{number}.{name}", chosen[name], number, spec.seed + number - 1, "learning", limit_s)
-
-
-def _next_in_full(spec: RunSpec, trials: list[StoredTrial], waiting: list[str], number: int) -> tuple[str, float]:
-    """A random one, without a limit."""
-    return random.Random(f"{spec.seed}/learning/{number}/{len(waiting)}").choice(waiting), math.inf
-
-
-def _next_in_quick(spec: RunSpec, trials: list[StoredTrial], waiting: list[str], number: int) -> tuple[str, float]:
-    """The shortest one, so that what it leaves over serves the next; it may use what the others will not need."""
-    if number == 1:
-        return waiting[0], _budget_left_s(trials) / len(waiting)
-    rounds = _rounds(trials)
-    usual_s = {name: mean(done[name].elapsed_s for done in rounds.values() if name in done) for name in rounds[1]}
-    first, *others = sorted(waiting, key=lambda name: usual_s[name])
-    return first, _budget_left_s(trials) - sum(usual_s[name] for name in others)
 
 
 def choose_learners(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> list[Layers]:

@@ -62,20 +62,49 @@ def choose_combinations(layers: Layers, design: Iterable[str]) -> list[Layers]:
     return [layers_on for layers_on in every_combination(layers) if layers_on in chosen]
 
 
-def make_trials(spec: RunSpec) -> list[TrialSpec]:
-    """All trials of a run in order.
+# Words whose parity splits a full design into mini-blocks of 8: drift between mini-blocks then falls on these words and
+# their products alone, all of them interactions of three layers or more. Box, Hunter & Hunter, "Statistics for
+# Experimenters", 2005, table 5A.1.
+CONFOUNDED = {4: ("abcd",), 5: ("abc", "cde"), 6: ("abef", "abcd", "ace")}
 
-    A block holds every combination once in an order of its own, drawn from the run's seed,
-    with the baseline first and last, so that drift is seen. Trials of a block share their
-    training seed, so that they differ in their layers alone.
+
+def mini_blocks(layers: Layers, chosen: list[Layers], rng: random.Random) -> list[list[Layers]]:
+    """The combinations in mini-blocks, all in random order.
+
+    Which layer is which letter of the words is drawn as well, so that every block confounds other interactions.
+    Anything but a full design of four layers or more is one mini-block.
     """
-    others = [layers for layers in choose_combinations(spec.layers, spec.design) if layers != BASELINE]
-    trials = []
+    words = CONFOUNDED.get(len(layers), ()) if len(chosen) == 2 ** len(layers) else ()
+    letters = dict(zip(rng.sample(layers, len(layers)), "abcdefghijklmnopqrstuvwxyz", strict=False))
+    groups: dict[tuple[int, ...], list[Layers]] = {}
+    for combination in rng.sample(chosen, len(chosen)):
+        parities = tuple(sum(letters[layer] in word for layer in combination) % 2 for word in words)
+        groups.setdefault(parities, []).append(combination)
+    return list(groups.values())
+
+
+def make_trials(spec: RunSpec) -> list[TrialSpec]:
+    """The speed trials of a run in order.
+
+    A block holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
+    is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
+    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone.
+    """
+    chosen = choose_combinations(spec.layers, spec.design)
+    trials: list[TrialSpec] = []
+    number = 0  # of the mini-block, over the whole run
     for block in range(1, spec.blocks + 1):
-        order = others.copy()
-        random.Random(f"{spec.seed}/{block}").shuffle(order)
-        named = [("first.baseline", BASELINE), *((combination_name(c), c) for c in order), ("last.baseline", BASELINE)]
-        trials += [TrialSpec(f"b{block}.{name}", layers, block, spec.seed + block - 1) for name, layers in named]
+        rng = random.Random(f"{spec.seed}/{block}")
+        parts = mini_blocks(spec.layers, chosen, rng)
+
+        def trial(name: str, layers: Layers, numbers: range, block: int = block) -> TrialSpec:
+            return TrialSpec(f"b{block}.{name}", layers, block, spec.seed + block - 1, mini_blocks=tuple(numbers))
+
+        for index, part in enumerate(parts):
+            number += 1
+            trials.append(trial(f"anchor{index}", BASELINE, range(number - (index > 0), number + 1)))
+            trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
+        trials.append(trial(f"anchor{len(parts)}", BASELINE, range(number, number + 1)))
     return trials
 
 

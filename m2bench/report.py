@@ -23,14 +23,17 @@ from .tables import (
     combinations_table,
     digits,
     groups_table,
+    impact_remarks,
     impact_table,
     learning_table,
     percent,
     phases_table,
     times,
+    times_between,
+    times_within,
 )
 
-PICTURE_WIDTH = 110  # characters
+PICTURE_WIDTH = 150  # characters
 
 
 def write_report(store: Store) -> dict[str, Any]:
@@ -59,7 +62,8 @@ def _write(path: Path, text: str) -> None:
 def _impact_csv(summary: dict[str, Any]) -> str:
     columns = [
         "layer", "part", "difficulty", "priority", "claim_low", "claim_high", "alone", "last", "main_effect",
-        "shapley", "shapley_ci_low", "shapley_ci_high", "share", "verdict", "learning",
+        "shapley", "shapley_ci_low", "shapley_ci_high", "share", "verdict", "episodes_needed", "time_to_target",
+        "gain_surviving", "learning",
     ]  # fmt: skip
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -91,31 +95,28 @@ def headline(summary: dict[str, Any]) -> str:
         return "No combination has a figure yet."
     fastest = (
         f"On this {summary['device']} device the best combination, {'+'.join(best['layers']) or 'the baseline'}, "
-        f"trains {times(best['speedup'])} as fast as the baseline ({digits(best['episodes_per_min'])} episodes/min)."
+        f"trains {times_within(best, 'speedup')} as fast as the baseline "
+        f"({digits(best['episodes_per_min'])} episodes/min)."
     )
     baseline = next(c for c in summary["combinations"] if not c["layers"])
     if soonest is None or baseline["time_to_target_s"] is None:
         return fastest
     if not soonest["layers"]:
         return f"{fastest} But none reaches the learning target sooner than the baseline."
-    sooner = baseline["time_to_target_s"] / soonest["time_to_target_s"]
+    sooner = times_within(summary, "soonest_gain")
     name = "+".join(soonest["layers"])
-    return f"{fastest} The learning target is reached soonest with {name}, {times(sooner)} as soon as by the baseline."
+    return f"{fastest} The learning target is reached soonest with {name}, {sooner} as soon as by the baseline."
 
 
 def remarks(summary: dict[str, Any]) -> list[str]:
     """What a reader must know to weigh the figures."""
     spec = summary["workload"]["spec"]
     notes = [
-        f"{summary['trials_done']} of {summary['trials_planned']} trials done; "
-        f"medians over {spec['blocks']} block{'s' if spec['blocks'] > 1 else ''}, without intervals."
+        f"{summary['trials_done']} of {summary['trials_planned']} trials done, in {spec['blocks']} "
+        f"block{'s' if spec['blocks'] > 1 else ''}. One trial is one process and one observation; ratios are from "
+        "least squares on logarithms with a level for every mini-block, with t intervals."
     ]
-    noise = summary["noise"]
-    if noise["aa_ratio"] is not None:
-        notes.append(
-            f"Two identical baselines of a block, its first and last trial, lay {times(noise['aa_ratio'])} apart "
-            f"(median; worst {times(noise['aa_worst'])}): a layer's effect below that may be this machine's noise."
-        )
+    notes += _noise_notes(summary["noise"])
     notes.append(_numerics_note(summary))
     notes += _learning_notes(summary)
     notes.append(
@@ -127,6 +128,53 @@ def remarks(summary: dict[str, Any]) -> list[str]:
         "feed is from the timed window); they divide the time and never state the speed."
     )
     return notes
+
+
+def _noise_notes(noise: dict[str, Any]) -> list[str]:
+    """How noisy the machine was, and what that hides."""
+    notes = [f"Warning: {warning}." for warning in noise["conditions"]["warnings"]]
+    if noise["aa_typical"] is None:
+        return notes
+    within = times_between(noise["aa_ratio"], noise["aa_ci"])
+    notes += [
+        f"A/A test: identical baselines, one half of them against the other, give {within} "
+        f"({noise['aa_pairs']} pairs). Two of them next to each other lay {times(noise['aa_typical'])} apart "
+        f"(median; worst {times(noise['aa_worst'])})."
+    ]
+    if noise["drift"] is not None:
+        notes.append(f"Over the run the baseline drifted to {times_within(noise, 'drift')} of its speed.")
+    if noise["min_detectable"] is not None:
+        notes.append(
+            f"One trial scatters by {noise['trial_sd']:.1%}; the smallest main effect that this run finds in 80 % of "
+            f"cases is {noise['min_detectable'] - 1:.1%}."
+        )
+    if noise["outliers"]:
+        notes.append(
+            f"Outliers, kept in all figures: {', '.join(noise['outliers'])}. Main effects by a robust fit stand in "
+            "summary.json."
+        )
+    if noise["lack_of_fit_p"] is not None and noise["lack_of_fit_p"] < 0.05:
+        notes.append(
+            "Interactions of three or more layers matter here (lack of fit of the second-order model, p = "
+            f"{noise['lack_of_fit_p']:.2g}): a main effect is an average over very different combinations."
+        )
+    return notes
+
+
+def _recommendation(summary: dict[str, Any]) -> list[str]:
+    """What to switch on, why, and what the rest would do."""
+    advice = summary["recommended"]
+    if advice is None:
+        return []
+    names = "+".join(advice["layers"])
+    lines = [f"Recommended: {names or 'the baseline'}. {advice['why'][0].upper()}{advice['why'][1:]}."]
+    if names:
+        lines.append(f"Train it with: m2bench train --with {','.join(advice['layers'])}")
+    known = [left for left in advice["left_out"] if left["ratio"] is not None]
+    if known:
+        effects = ", ".join(f"{left['layer']} {times_within(left, 'ratio')}" for left in known)
+        lines.append(f"Left out, since adding it changes episodes/min by: {effects}.")
+    return lines
 
 
 def _numerics_note(summary: dict[str, Any]) -> str:
@@ -141,9 +189,13 @@ def _numerics_note(summary: dict[str, Any]) -> str:
         else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the contract "
         "of their layers"
     )
+    draws = [found for c in summary["combinations"] if c["gates"] for found in c["gates"].get("draws", ())]
+    ties = (
+        f"{sum(d['rounding_ties'] for d in draws):,} rounding ties in {sum(d['draws'] for d in draws):,} drawn actions"
+    )
     return (
         f"{found} (loss and gradients against a float64 referee, drawn actions, updates, and the episodes consumed; "
-        f"{digits(spent)} s of the run)."
+        f"{ties}; {digits(spent)} s of the run)."
     )
 
 
@@ -165,8 +217,10 @@ def _learning_notes(summary: dict[str, Any]) -> list[str]:
         f"{learning['evaluations_averaged']} evaluations), {target['share']:.0%} of what {target['good_policy']} makes "
         f"({digits(target['good_return'])} %){come_from}. Time to target is episodes to target / episodes per minute, "
         "without compiling.",
-        f"Learning is the same where two learning curves lie within {learning['margin']:.0%} of that on average, over "
-        "the same episodes (two one-sided tests at 5 %; intervals 95 %), or where the gates prove it. "
+        f"Learning is the same where two learning curves lie within {learning['margin']:.0%} of what there is to "
+        f"learn, over the same episodes, and the episodes to the target within {learning['episodes_margin']}x (two "
+        "one-sided tests at 5 %; a seed is one observation; intervals 95 %), or where the gates prove it. Gain "
+        "surviving: of a gain in episodes/min, what is left of it as time to target. "
         f"{learning['trials']} learning trials (rounds of one seed: {learning['rounds']}) took "
         f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
     ]
@@ -176,9 +230,13 @@ def _learning_notes(summary: dict[str, Any]) -> list[str]:
 def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:
     """Print the tables and where the report lies."""
     for table in report_tables(summary):
-        _draw(table, console)
+        draw_table(table, console)
         console.print()
+    for remark in impact_remarks(summary):
+        console.print(remark, markup=False, highlight=False)
     console.print(headline(summary), style="bold", highlight=False)
+    for line in _recommendation(summary):
+        console.print(line, highlight=False)
     for note in remarks(summary):
         console.print(f"- {note}", highlight=False)
     console.print(f"Report: {escape(str(folder / 'report.md'))}", highlight=False, soft_wrap=True)
@@ -189,7 +247,7 @@ def draw_impact(summary: dict[str, Any], path: Path) -> None:
     console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO())
     console.print(headline(summary), style="bold", highlight=False)
     console.print()
-    _draw(impact_table(summary), console)
+    draw_table(impact_table(summary), console)
     for note in remarks(summary)[:2]:
         console.print(f"- {note}", highlight=False)
     # rich would have the reader's browser fetch a font from the network.
@@ -197,7 +255,8 @@ def draw_impact(summary: dict[str, Any], path: Path) -> None:
     _write(path, console.export_svg(title="m2bench", code_format=template, unique_id="m2bench"))
 
 
-def _draw(table: Table, console: Console) -> None:
+def draw_table(table: Table, console: Console) -> None:
+    """Print a table; names are shown, never obeyed as markup."""
     # A title of rich's own would be broken to the table's width.
     console.print(table.title, style="bold", markup=False, highlight=False)
     drawn = RichTable(header_style="bold")
@@ -210,8 +269,15 @@ def _draw(table: Table, console: Console) -> None:
 
 def _markdown(summary: dict[str, Any]) -> str:
     lines = [f"# m2bench: {_plain(summary['run'])}", "", _plain(headline(summary)), ""]
+    for line in _recommendation(summary):
+        lines += [_plain(line), ""]
     for table in reversed(report_tables(summary)):
         lines += [f"## {_plain(table.title)}", "", *_markdown_table(table), ""]
+        if table.title.startswith("Impact"):
+            lines += [f"- {_plain(remark)}" for remark in impact_remarks(summary)] + [""]
+    claims = [f"{layer['name']}: {layer['verdict_sentence']}" for layer in summary["layers"] if layer["verdict"]]
+    if claims:
+        lines += ["## The claims", "", *(f"- {_plain(claim)}" for claim in claims), ""]
     lines += ["## Noise and limits of this run", "", *(f"- {_plain(note)}" for note in remarks(summary)), ""]
     lines += ["## Machine and workload", "", *_markdown_table(_facts(summary)), ""]
     return "\n".join(lines)

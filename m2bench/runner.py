@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from .conditions import Watch
 from .errors import UserError, WorkerError
 from .launcher import SAFE_PATH, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
@@ -242,13 +243,16 @@ def run_trials(
     for trial in trials:
         before(trial)
         started, begin = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
+        watch = Watch()
         reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
         if reasons:
             stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, {})
         else:
             log = store.folder / "logs" / f"{trial.key}.log"
             outcome = execute(trial, log)
-            stored = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
+            conditions = watch.conditions(outcome.get("result", {}).get("own_cpu_s"))
+            judged = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
+            stored = replace(judged, conditions=conditions)
         store.add(stored)
         after(stored)
 

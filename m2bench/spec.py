@@ -62,10 +62,13 @@ class TrialSpec:
     kind: TrialKind = "speed"
     limit_s: float | None = None
     """Seconds after which a learning trial gives up."""
+    mini_blocks: tuple[int, ...] = ()
+    """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:
-        return cls(**{**document, "layers": tuple(document["layers"])})
+        lists = {name: tuple(document[name]) for name in ("layers", "mini_blocks")}
+        return cls(**{**document, **lists})
 
 
 @dataclass(frozen=True)

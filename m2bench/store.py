@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
 APPLICATION_ID = 0x6D32626E
 # History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
-# 3: learning trials, and how long every trial took.
+# 3: learning trials; how long every trial took and under what conditions.
 SCHEMA = 3
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);
 CREATE TABLE trial (key TEXT PRIMARY KEY, spec TEXT NOT NULL, started TEXT NOT NULL, elapsed_s REAL NOT NULL,
-                    status TEXT NOT NULL, reason TEXT, log TEXT, result TEXT NOT NULL);
+                    status TEXT NOT NULL, reason TEXT, log TEXT, result TEXT NOT NULL, conditions TEXT NOT NULL);
 """
 STATUSES = ("ok", "failed", "unsupported", "not-engaged")
 
@@ -32,7 +32,8 @@ STATUSES = ("ok", "failed", "unsupported", "not-engaged")
 class StoredTrial:
     """One finished trial, which took ``elapsed_s`` with everything around it.
 
-    ``result`` is what the worker measured; empty where it measured nothing.
+    ``result`` is what the worker measured; empty where it measured nothing. ``conditions`` is what the machine did
+    meanwhile (conditions.py).
     """
 
     spec: TrialSpec
@@ -42,6 +43,7 @@ class StoredTrial:
     reason: str | None
     log: str | None
     result: dict[str, Any]
+    conditions: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,10 @@ class Store:
             trial.reason,
             trial.log,
             json.dumps(trial.result),
+            json.dumps(trial.conditions),
         )
         with _explained(self.path):
-            self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def trials(self) -> list[StoredTrial]:
         """All stored trials in the order in which they ended."""
@@ -155,8 +158,9 @@ class Store:
                     reason=reason,
                     log=log,
                     result=json.loads(result),
+                    conditions=json.loads(conditions),
                 )
-                for _, spec, started, elapsed_s, status, reason, log, result in rows
+                for _, spec, started, elapsed_s, status, reason, log, result, conditions in rows
             ]
 
 

@@ -24,6 +24,18 @@ def times(value: float | None) -> str:
     return NOTHING if value is None else f"{digits(value)}x"
 
 
+def times_within(document: dict[str, Any], name: str) -> str:
+    """A ratio with its interval, 16.9x [15.1, 18.9]; without one where the run cannot give it."""
+    return times_between(document[name], document[f"{name}_ci"])
+
+
+def times_between(value: float | None, interval: Sequence[float] | None) -> str:
+    """The same from the ratio and the ends of its interval."""
+    if value is None or interval is None:
+        return times(value)
+    return f"{times(value)} [{digits(interval[0])}, {digits(interval[1])}]"
+
+
 def digits(value: float | None) -> str:
     """Three significant digits without an exponent, whole numbers from 100 on."""
     if value is None:
@@ -39,29 +51,34 @@ def percent(value: float | None) -> str:
 
 def impact_table(summary: dict[str, Any]) -> Table:
     """One row per layer: what was claimed and what was measured."""
-    rows: list[tuple[str, ...]] = [
+    rows = [
         (
             layer["name"],
             layer["difficulty"],
             layer["claim_text"],
-            times(layer["alone"]),
-            times(layer["last"]),
-            _remark(layer, summary),
+            times_within(layer, "alone"),
+            times_within(layer, "last"),
+            times_within(layer, "shapley") + ("*" if layer["model_based"] else ""),
+            percent(layer["share"]),
+            layer["verdict"] or NOTHING,
         )
         for layer in summary["layers"]
     ]
-    everything = [c for c in summary["combinations"] if len(c["layers"]) == len(summary["layers"])]
-    total = summary["total_speedup"]
-    rows.append(("all together", "", "", times(total), "", "" if total or not everything else everything[0]["reason"]))
-    columns: tuple[str, ...] = ("layer", "difficulty", "claimed", "alone", "added last", "remark")
-    if not any(row[-1] for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    rows.append(("all together", "", "", times_within(summary, "total_speedup"), "", "", "", ""))
     return Table(
-        title="Impact of each layer on episodes/min, as a ratio (1.00x: no effect)",
-        columns=columns,
+        title="Impact of each layer on episodes/min, as a ratio with its 95 % interval (1.00x: no effect)",
+        columns=("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "verdict"),
         rows=rows,
-        numeric=frozenset({"alone", "added last"}),
+        numeric=frozenset({"alone", "added last", "Shapley", "share"}),
     )
+
+
+def impact_remarks(summary: dict[str, Any]) -> list[str]:
+    """Why a figure of the impact table is missing or to be doubted."""
+    remarks = [f"{layer['name']}: {remark}" for layer in summary["layers"] if (remark := _remark(layer, summary))]
+    if any(layer["model_based"] for layer in summary["layers"]):
+        remarks.append("* by a model of main effects and pairs, since combinations are missing.")
+    return remarks
 
 
 def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
@@ -85,22 +102,22 @@ def combinations_table(summary: dict[str, Any]) -> Table:
         (
             str(rank),
             "+".join(c["layers"]) or "baseline",
-            times(c["speedup"]),
+            times_within(c, "speedup"),
             digits(c["episodes_per_min"]),
-            digits(c["ms_per_episode"]),
+            _whole(c["episodes_to_target"]),
+            digits(c["time_to_target_s"]),
             _compile_s(c),
             digits(c["peak_memory_mb"]),
-            digits(c["time_to_target_s"]),
-            digits(c["eval_return"]),
+            c["learning"] or NOTHING,
             c["numerics"] or NOTHING,
             _status(c),
         )
         for rank, c in enumerate(ranked, 1)
     ]
-    numbers = ("#", "speedup", "episodes/min", "ms/episode", "compile s", "memory MB", "to target s", "eval return %")
+    numbers = ("#", "speedup", "episodes/min", "episodes to target", "to target s", "compile s", "memory MB")
     return Table(
         title=f"All {len(rows)} combinations, fastest first",
-        columns=("#", "layers", *numbers[1:], "numerics", "status"),
+        columns=("#", "layers", *numbers[1:], "learning", "numerics", "status"),
         rows=rows,
         numeric=frozenset(numbers),
     )
@@ -127,9 +144,9 @@ def learning_table(summary: dict[str, Any]) -> Table:
     rows = [
         (
             layer["name"],
-            times(layer["alone"]),
-            times(layer["episodes_needed"]),
-            times(layer["time_to_target"]),
+            times_within(layer, "alone"),
+            times_within(layer, "episodes_needed"),
+            times_within(layer, "time_to_target"),
             percent(layer["gain_surviving"]),
             layer["learning"],
             _learning_remark(layer),
@@ -149,7 +166,7 @@ def _learning_remark(layer: dict[str, Any]) -> str:
     if layer["learning_effect"] is None:
         return str(layer["learning_reason"])
     low, high = layer["learning_ci"]
-    effect = f"{layer['learning_effect']:+.0%} [{low:+.0%}, {high:+.0%}] over {layer['learning_pairs']} pairs"
+    effect = f"return {layer['learning_effect']:+.0%} [{low:+.0%}, {high:+.0%}], {layer['learning_seeds']} seeds"
     return f"{layer['learning_reason']}: {effect}"
 
 
@@ -170,7 +187,7 @@ def groups_table(summary: dict[str, Any]) -> Table | None:
     ]
     columns = ("episodes per update", "trained with", "seeds that arrived", "episodes to target", "range")
     return Table(
-        title="Episodes until the target is reached (median and range over seeds)",
+        title="Episodes until the target is reached (geometric mean over seeds)",
         columns=columns,
         rows=rows,
         numeric=frozenset({"episodes per update", "episodes to target"}),
@@ -178,10 +195,17 @@ def groups_table(summary: dict[str, Any]) -> Table | None:
 
 
 def _episodes_to_target(cell: dict[str, Any]) -> str:
-    """The median, or how many episodes were not enough."""
+    """The mean with its interval, or how many episodes were not enough."""
     if cell["episodes_to_target"] is None:
-        return f"over {cell['curve'][-1][0]:,}" if cell["curve"] else NOTHING
-    return f"{cell['episodes_to_target']:,.0f}"
+        return f"over {cell['not_within']:,}"
+    if cell["episodes_to_target_ci"] is None:
+        return _whole(cell["episodes_to_target"])
+    low, high = cell["episodes_to_target_ci"]
+    return f"{_whole(cell['episodes_to_target'])} [{_whole(low)}, {_whole(high)}]"
+
+
+def _whole(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
 
 
 def phases_table(summary: dict[str, Any]) -> Table | None:

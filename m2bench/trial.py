@@ -26,6 +26,7 @@ class System(Protocol):
     def check_numerics(self) -> dict[str, dict[str, Any]]: ...
     def check_stream(self) -> dict[str, dict[str, Any]]: ...
     def synchronize(self) -> None: ...
+    def canary_s(self) -> float: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
     def waits_s(self) -> dict[str, float]: ...
     def profiled_update(self) -> dict[str, int]: ...
@@ -60,6 +61,7 @@ def run_trial(
     system.synchronize()
     setup_s = time.perf_counter() - start
     try:
+        canary_s = [system.canary_s()]
         first, first_returns = timed_updates(system, 0.0, 1)  # whatever is compiled is compiled here
         gates_begin = time.perf_counter()
         gates = system.check_numerics()
@@ -72,6 +74,7 @@ def run_trial(
         with system.timed_window():
             updates, returns = timed_updates(system, window.timed_s, window.timed_updates)
         gc.enable()
+        canary_s.append(system.canary_s())
         waits_s = system.waits_s()
         peak_memory_mb = system.peak_memory_mb()
         proofs = system.proofs()
@@ -88,6 +91,7 @@ def run_trial(
     profiled["phase_ms_per_episode"] |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return {
         "setup_s": setup_s,
+        "canary_s": canary_s,
         "warmup_update_s": first + warmup,
         "update_s": updates,
         "episodes_per_update": system.episodes_per_update,

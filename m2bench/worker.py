@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 import traceback
@@ -42,7 +43,7 @@ def run(request: dict[str, Any], send: Send) -> int:
         traceback.print_exc()
         send({"event": "result", "failure": f"{type(error).__name__}: {_first_line(error)}"})
         return 1
-    send({"event": "result", "result": result})
+    send({"event": "result", "result": {**result, "own_cpu_s": _own_cpu_s()}})
     return 0
 
 
@@ -101,6 +102,12 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "learn": _learn,
     "train": _train,
 }
+
+
+def _own_cpu_s() -> float:
+    """Seconds of all cores that this process and those it started and waited for have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _first_line(error: Exception) -> str:

@@ -160,6 +160,10 @@ class TradingSystem:
     def synchronize(self) -> None:
         devices.synchronize(self.device)
 
+    def canary_s(self) -> float:
+        """Seconds of a fixed computation that no layer touches: it slows down only with the machine."""
+        return devices.canary_s(self.device)
+
     def timed_window(self) -> AbstractContextManager[object]:
         """Held around the timed window: each layer's own, and a fresh count of peak memory."""
         devices.reset_peak_memory(self.device)

@@ -20,11 +20,13 @@ class Claim:
     """What is said of a layer, by whom; a claim is a hypothesis here."""
 
     low: float
-    """Least gain claimed in episodes per minute, as a ratio; 1.0 is "no extra cost"."""
+    """Least gain claimed, as a ratio; 1.0 is "no extra cost"."""
     high: float
     text: str
     difficulty: str
     priority: str
+    phase: str | None = None
+    """The phase that the gain is claimed for; None: the whole episode."""
     source: str = "design note for a crypto-trading REINFORCE trainer on an Apple M2"
 
 

@@ -87,7 +87,7 @@ LAYER = Layer(
     name="vectorized-loss",
     part="objective",
     summary="returns and loss as tensor operations over steps and episodes",
-    claim=Claim(low=2, high=3, text="2-3x in the loss", difficulty="medium", priority="high"),
+    claim=Claim(low=2, high=3, text="2-3x in the loss", difficulty="medium", priority="high", phase="loss"),
     apply=apply,
     prove=prove,
 )

@@ -64,6 +64,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                     "difficulty": "low",
                     "priority": "low",
                     "source": "test",
+                    "phase": None,
                 },
                 "contract": {"tolerance": 1, "floor": 0},
                 "exact": name != "amp",
@@ -149,6 +150,9 @@ class FakeSystem:
 
     def synchronize(self) -> None:
         pass
+
+    def canary_s(self) -> float:
+        return 0.01
 
     def timed_window(self) -> AbstractContextManager[object]:
         return nullcontext()

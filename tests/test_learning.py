@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.learning import MARGIN, Learning, judge_effects
-from m2bench.learning_curve import evaluation_episodes, has_reached
+from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge
+from m2bench.learning_curve import arrival, distance, evaluation_episodes
 from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials
 from m2bench.plan import make_trials
 from m2bench.spec import Layers, RunSpec, TrialSpec
@@ -53,23 +52,27 @@ def speed_trials(spec: RunSpec, changed: Layers | None = None) -> list[StoredTri
     ]  # fmt: skip
 
 
-def learn(trial: TrialSpec, half_life: float, noise: np.random.Generator | None = None) -> StoredTrial:
+def learn(
+    trial: TrialSpec, half_life: float, noise: np.random.Generator | None = None, size: int | None = None
+) -> StoredTrial:
     """A trial whose return rises to GOOD with this half-life in episodes, until the target or the time limit."""
     assert trial.limit_s is not None
-    size = group(trial.layers)
+    size = size or group(trial.layers)
     episode_s = 60 / speed(trial.layers)
-    curve = [{"episodes": 0, "return": 0.0}]
-    for goal in evaluation_episodes():
-        if goal > curve[-1]["episodes"]:
-            episodes = math.ceil(goal / size) * size
+    curve: list[dict[str, Any]] = []
+    for after in evaluation_episodes():
+        episodes = after // size * size
+        if curve and curve[-1]["episodes"] == episodes:
+            value = curve[-1]["return"]
+        else:
             wobble = 0.0 if noise is None else float(noise.normal(scale=0.5))
-            curve.append({"episodes": episodes, "return": GOOD * (1 - 2 ** (-episodes / half_life)) + wobble})
-        episodes = curve[-1]["episodes"]
-        if has_reached(curve, 6.0) or episodes * episode_s >= trial.limit_s:
+            value = GOOD * (1 - 2 ** (-episodes / half_life)) + wobble
+        curve.append({"after": after, "episodes": episodes, "return": value})
+        if arrival(curve, 6.0) is not None or episodes * episode_s >= trial.limit_s:
             break
     result = {
         "curve": curve,
-        "episodes_to_target": episodes if has_reached(curve, 6.0) else None,
+        "episodes_to_target": arrival(curve, 6.0),
         "episodes_per_update": size,
     }
     return StoredTrial(trial, "", episodes * episode_s, "ok", None, None, result)
@@ -87,57 +90,78 @@ def run(
     return Learning(made, trials), [trial for trial in trials if trial.spec.kind == "learning"]
 
 
-def arrival(half_life: float, size: int) -> int:
-    """Episodes until the mean of four evaluations of a smooth curve reaches the target, worked out apart."""
-    seen: list[int] = []
-    for goal in evaluation_episodes():
-        episodes = -(-goal // size) * size
-        if not seen or episodes > seen[-1]:
-            seen.append(episodes)
-        if len(seen) >= 4 and np.mean([GOOD * (1 - 0.5 ** (e / half_life)) for e in seen[-4:]]) >= 6.0:
-            return seen[-1]
+def smooth_arrival(half_life: float, size: int) -> int:
+    """Episodes until the mean of six evaluations of a smooth curve reaches the target, worked out apart."""
+    seen: list[float] = []
+    for episodes in evaluation_episodes():
+        updates = episodes // size
+        if updates:
+            seen.append(GOOD * (1 - 0.5 ** (updates * size / half_life)))
+        if len(seen) >= 6 and np.mean(seen[-6:]) >= 6.0:
+            return episodes
     raise AssertionError
 
 
 # --- verdicts
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_verdicts_follow_from_the_intervals_of_an_independent_library(seed: int) -> None:
+def comparison(distances: list[float], log_ratios: list[float], all_arrived: bool = True) -> Comparison:
+    return Comparison(dict(enumerate(distances)), dict(enumerate(log_ratios)), all_arrived)
+
+
+def is_equivalent(values: list[float], margin: float) -> bool:
+    """TOST by two one-sided t tests of an independent library."""
+    below = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+    above = stats.ttest_1samp(values, margin, alternative="less").pvalue
+    return max(below, above) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_verdicts_follow_from_the_tests_of_an_independent_library(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    effects = list(rng.normal(rng.uniform(-0.3, 0.3), rng.uniform(0.01, 0.2), size=rng.integers(2, 12)))
-    verdict = judge_effects(effects, judged_layers=3)
-    below = stats.ttest_1samp(effects, -MARGIN, alternative="greater").pvalue
-    above = stats.ttest_1samp(effects, MARGIN, alternative="less").pvalue
-    if max(below, above) < 0.05:
+    count = int(rng.integers(2, 12))
+    distances = list(rng.normal(rng.uniform(-0.2, 0.2), rng.uniform(0.01, 0.1), size=count))
+    log_ratios = list(rng.normal(rng.uniform(-0.4, 0.4), rng.uniform(0.01, 0.2), size=count))
+    verdict = judge(comparison(distances, log_ratios), judged_layers=3)
+    p_values = [stats.ttest_1samp(values, 0).pvalue for values in (distances, log_ratios)]
+    if is_equivalent(distances, MARGIN) and is_equivalent(log_ratios, math.log(EPISODES_MARGIN)):
         assert verdict.verdict == "same"
-    elif stats.ttest_1samp(effects, 0).pvalue < 0.05 / 3:
+    elif min(p_values) < 0.05 / 6:
         assert verdict.verdict == "changed"
-        assert ("more" if np.mean(effects) > 0 else "less") in verdict.reason
+        assert ("more" if np.mean(distances) > 0 else "less") in verdict.reason
     else:
         assert verdict.verdict == "undecided"
     assert verdict.interval == pytest.approx(
-        stats.t.interval(0.95, len(effects) - 1, np.mean(effects), stats.sem(effects))
+        stats.t.interval(0.95, count - 1, np.mean(distances), stats.sem(distances))
     )
 
 
 def test_a_difference_as_large_as_the_margin_is_called_the_same_in_5_percent_at_most() -> None:
     rng = np.random.default_rng(1)
-    same = [judge_effects(list(rng.normal(MARGIN, 0.05, 6)), 1).verdict == "same" for _ in range(1000)]
+    same = [judge(comparison(list(rng.normal(MARGIN, 0.05, 6)), [0.0] * 6), 1).verdict == "same" for _ in range(1000)]
     assert np.mean(same) <= stats.binom.ppf(0.999, 1000, 0.05) / 1000
 
 
 def test_no_difference_is_called_a_change_in_5_percent_at_most_over_all_layers() -> None:
     rng = np.random.default_rng(2)
     alarms = [
-        any(judge_effects(list(rng.normal(0, 0.3, 6)), 6).verdict == "changed" for _ in range(6)) for _ in range(400)
+        any(
+            judge(comparison(list(rng.normal(0, 0.3, 6)), list(rng.normal(0, 0.5, 6))), 6).verdict == "changed"
+            for _ in range(6)
+        )
+        for _ in range(400)
     ]
     assert np.mean(alarms) <= stats.binom.ppf(0.999, 400, 0.05) / 400
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_pairs_decide_nothing(count: int) -> None:
-    assert judge_effects([0.0] * count, 1).verdict == "undecided"
+def test_fewer_than_two_seeds_decide_nothing(count: int) -> None:
+    assert judge(comparison([0.0] * count, [0.0] * count), 1).verdict == "undecided"
+
+
+def test_what_did_not_arrive_is_never_called_the_same() -> None:
+    assert judge(comparison([0.0] * 9, [0.0] * 9), 1).verdict == "same"
+    assert judge(comparison([0.0] * 9, [0.0] * 9, all_arrived=False), 1).verdict == "undecided"
 
 
 # --- what a run finds
@@ -146,11 +170,11 @@ def test_fewer_than_two_pairs_decide_nothing(count: int) -> None:
 def test_time_to_target_is_the_groups_episodes_over_the_combinations_own_speed() -> None:
     learning, trials = run(record())
     for layers in learning.speeds:
-        episodes = arrival(160.0 if "wide" in layers else 40.0, group(layers))
-        found = learning.of_combination(layers)
-        assert found["episodes_to_target"] == episodes
+        episodes = smooth_arrival(160.0 if "wide" in layers else 40.0, group(layers))
+        found = learning.of_combination(layers, speed(layers))
+        assert found["episodes_to_target"] == pytest.approx(episodes)
         assert found["time_to_target_s"] == pytest.approx(60 * episodes / speed(layers))
-    needed = arrival(160, 8) / arrival(40, 1)
+    needed = smooth_arrival(160, 8) / smooth_arrival(40, 1)
     assert learning.of_layer("wide")["episodes_needed"] == pytest.approx(needed)
     assert learning.of_layer("fast")["episodes_needed"] == 1.0
     assert len({trial.spec.layers for trial in trials}) == 3, "two groups, and rough beside one of them"
@@ -164,8 +188,8 @@ def test_planted_effects_get_their_verdicts(mode: str) -> None:
     assert verdicts["wide"]["learning_effect"] < -MARGIN
     assert verdicts["rough"]["learning"] == verdicts["fast"]["learning"] == "same"
     assert "proved" in verdicts["fast"]["learning_reason"]
-    assert learning.of_combination(("fast",))["learning"] == "same"
-    assert learning.of_combination(("wide", "fast"))["learning"] == "changed"
+    assert learning.of_combination(("fast",), 600.0)["learning"] == "same"
+    assert learning.of_combination(("wide", "fast"), 600.0)["learning"] == "changed"
 
 
 def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> None:
@@ -175,8 +199,8 @@ def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> N
     found = learning.of_layer("rough")
     assert (found["learning"], found["learning_effect"] < 0) == ("changed", True)
     # A changed layer is not spoken for by trials without it.
-    assert learning.of_combination(("rough",))["time_to_target_s"] is None
-    assert "no learning trial" in learning.of_combination(("rough",))["time_to_target_reason"]
+    assert learning.of_combination(("rough",), 600.0)["time_to_target_s"] is None
+    assert "no learning trial" in learning.of_combination(("rough",), 600.0)["time_to_target_reason"]
 
 
 def test_a_layer_that_learns_better_is_told_as_well() -> None:
@@ -198,7 +222,7 @@ def test_where_the_gates_found_a_change_nothing_is_proved() -> None:
     learning, _ = run(record(), changed=("rough", "fast"))
     assert learning.of_layer("fast")["learning"] == "undecided"
     assert "not proved" in learning.of_layer("fast")["learning_reason"]
-    changed = learning.of_combination(("rough", "fast"))
+    changed = learning.of_combination(("rough", "fast"), 600.0)
     assert (changed["learning"], changed["time_to_target_s"]) == ("undecided", None)
 
 
@@ -210,10 +234,10 @@ def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> 
         late = "wide" in trial.layers
         trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
     learning = Learning(made, trials)
-    found = learning.of_combination(("wide",))
+    found = learning.of_combination(("wide",), 600.0)
     assert (found["episodes_to_target"], found["time_to_target_s"]) == (None, None)
-    assert "did not reach it within" in found["time_to_target_reason"]
-    assert learning.of_combination(("fast",))["time_to_target_s"] is not None
+    assert "did not arrive" in found["time_to_target_reason"]
+    assert learning.of_combination(("fast",), 600.0)["time_to_target_s"] is not None
 
 
 def test_without_learning_trials_only_proofs_stand() -> None:
@@ -221,12 +245,12 @@ def test_without_learning_trials_only_proofs_stand() -> None:
     assert trials == []
     assert learning.of_layer("fast")["learning"] == "same"
     assert learning.of_layer("wide")["learning"] == learning.of_layer("rough")["learning"] == "undecided"
-    assert learning.of_combination(())["time_to_target_s"] is None
+    assert learning.of_combination((), 600.0)["time_to_target_s"] is None
 
 
 def test_a_market_without_a_target_has_no_times() -> None:
     learning = Learning(made := record(target=None), speed_trials(made.spec))
-    assert "no target" in learning.of_combination(())["time_to_target_reason"]
+    assert "no target" in learning.of_combination((), 600.0)["time_to_target_reason"]
 
 
 # --- the plan
@@ -243,9 +267,10 @@ def test_quick_mode_trains_the_fastest_of_each_group_and_a_rough_one_beside_the_
 
 
 def test_quick_mode_keeps_to_its_share_of_the_time_and_stops_at_most_rounds() -> None:
-    _, few = run(record(blocks=1), {("fast",): 400.0})
-    spent_s = sum(trial.elapsed_s for trial in few)
-    assert spent_s <= 1.05 * BUDGET_SHARE / (1 - BUDGET_SHARE) * SPEED_TRIAL_S * 9
+    for half_life in (40.0, 400.0, 4000.0):
+        _, few = run(record(blocks=1), {("fast",): half_life})
+        spent_s = sum(trial.elapsed_s for trial in few)
+        assert spent_s <= BUDGET_SHARE / (1 - BUDGET_SHARE) * SPEED_TRIAL_S * 9
     _, many = run(record(blocks=30))
     assert max(trial.spec.block for trial in many) == MOST_ROUNDS
 
@@ -272,19 +297,89 @@ def test_an_interrupted_run_goes_on_as_it_would_have(mode: str) -> None:
         assert [t.spec for t in trials if t.spec.kind == "learning"] == [t.spec for t in whole]
 
 
-def test_a_failed_learning_trial_is_not_tried_again() -> None:
+def test_failed_learning_trials_count_as_not_arrived_and_are_not_tried_again() -> None:
     made = record()
     trials = speed_trials(made.spec)
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
-        trials.append(StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", {}))
+        failed = StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", {})
+        trials.append(failed if trial.block == 1 else learn(trial, 40.0))
     learning = Learning(made, trials)
-    assert len(learning.document()["failed"]) == len(trials) - len(speed_trials(made.spec))
-    assert learning.of_combination(())["time_to_target_s"] is None
+    assert len(learning.document()["failed"]) == 3
+    assert max(trial.spec.block for trial in trials if trial.spec.kind == "learning") > 1
+    found = learning.of_combination((), 600.0)
+    assert found["time_to_target_s"] is None
+    assert "1 of " in found["time_to_target_reason"]
 
 
-def test_the_grid_of_the_mean_curve_ends_where_the_first_seed_arrived() -> None:
+def test_a_seed_is_one_observation_however_many_pairs_it_has() -> None:
+    """In full mode a seed has 8 pairs for each layer; their luck is one and the same here."""
+    made = record("full")
+    trials = speed_trials(made.spec)
+    for trial in learning_trials(made.spec, EXACT, lambda: trials):
+        luck = {5: 0.7, 6: 1.0, 7: 1.5}[trial.seed] if "rough" in trial.layers else 1.0
+        trials.append(learn(trial, luck * (160.0 if "wide" in trial.layers else 40.0)))
+    found = Learning(made, trials).of_layer("rough")
+    assert found["learning_seeds"] == 3
+    assert found["learning"] == "undecided"
+
+
+def test_a_layer_that_takes_half_as_many_episodes_more_is_not_the_same_in_the_coarsest_group() -> None:
+    """Most of such a curve lies before its first update, where nothing can differ."""
+    half_lives = {False: 400.0, True: 600.0}
+    verdicts = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        curves: dict[bool, list[list[dict[str, Any]]]] = {False: [], True: []}
+        for spoilt, half_life in half_lives.items():
+            for _ in range(10):
+                trial = TrialSpec("x", (), 1, 0, "learning", math.inf)
+                curve = learn(trial, half_life, rng, size=128).result["curve"]
+                curves[spoilt].append(curve)
+        pairs = list(zip(curves[False], curves[True], strict=True))
+        ratios = [math.log((arrival(b, 6.0) or 0) / (arrival(a, 6.0) or 0)) for a, b in pairs]
+        verdicts.append(judge(comparison([distance(a, b) / GOOD for a, b in pairs], ratios), 2).verdict)
+    assert "same" not in verdicts
+    assert verdicts.count("changed") >= 18
+
+
+def test_trials_that_are_proved_to_learn_the_same_are_pooled_in_full_mode() -> None:
+    learning, trials = run(record("full"), seed=3)
+    plain = [t for t in trials if "wide" not in t.spec.layers and "rough" not in t.spec.layers]
+    by_seed = [
+        np.mean([np.log(t.result["episodes_to_target"]) for t in plain if t.spec.seed == seed]) for seed in (5, 6, 7)
+    ]
+    found = learning.of_combination((), 600.0)
+    assert found["episodes_to_target"] == pytest.approx(np.exp(np.mean(by_seed)))
+    interval = stats.t.interval(0.95, 2, np.mean(by_seed), stats.sem(by_seed))
+    assert np.log(found["episodes_to_target_ci"]) == pytest.approx(interval)
+    assert learning.of_layer("fast")["episodes_needed"] == 1.0
+
+
+def test_the_ratio_of_episodes_is_paired_by_seed() -> None:
+    learning, trials = run(record(), seed=9)
+    logs: dict[bool, dict[int, float]] = {False: {}, True: {}}
+    for trial in trials:
+        if "rough" not in trial.spec.layers:
+            logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.result["episodes_to_target"])
+    differences = [logs[True][seed] - logs[False][seed] for seed in logs[True]]
+    found = learning.of_layer("wide")
+    assert found["episodes_needed"] == pytest.approx(np.exp(np.mean(differences)))
+    interval = stats.t.interval(0.95, len(differences) - 1, np.mean(differences), stats.sem(differences))
+    assert np.log(found["episodes_needed_ci"]) == pytest.approx(interval)
+
+
+def test_an_undecided_layer_is_not_spoken_for_by_trials_without_it() -> None:
+    learning, _ = run(record(blocks=1), {("wide", "rough", "fast"): 230.0}, seed=1)
+    assert learning.of_layer("rough")["learning"] == "undecided"
+    assert learning.of_combination(("rough",), 600.0)["time_to_target_s"] is None
+    assert learning.of_combination(("wide", "rough"), 600.0)["time_to_target_s"] is not None
+
+
+def test_the_mean_curve_ends_where_the_first_seed_arrived() -> None:
     learning, trials = run(record(), seed=8)
     for cell in learning.document()["cells"]:
-        ends = [t.result["curve"][-1]["episodes"] for t in trials if list(t.spec.layers) == cell["layers"]]
-        grid = list(takewhile(lambda episodes: episodes <= min(ends), evaluation_episodes()))  # noqa: B023
-        assert [point[0] for point in cell["curve"]] == grid
+        curves = [t.result["curve"] for t in trials if list(t.spec.layers) == cell["layers"]]
+        assert len(cell["curve"]) == min(len(curve) for curve in curves)
+        for index, (after, value) in enumerate(cell["curve"]):
+            assert after == curves[0][index]["after"]
+            assert value == pytest.approx(np.mean([curve[index]["return"] for curve in curves]))

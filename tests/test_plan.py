@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import random
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
 from m2bench.errors import UserError
-from m2bench.plan import DEFAULT_DESIGN, choose_combinations, every_combination, make_trials
-from m2bench.spec import BASELINE, Layers, RunSpec
+from m2bench.plan import DEFAULT_DESIGN, choose_combinations, every_combination, make_trials, mini_blocks
+from m2bench.spec import BASELINE, Layers, RunSpec, TrialSpec
 
 SIX = ("a", "b", "c", "d", "e", "f")
 
@@ -67,26 +68,73 @@ def spec(blocks: int = 3, seed: int = 0) -> RunSpec:
     return RunSpec(layers=SIX, design=("full",), blocks=blocks, seed=seed)
 
 
-def test_a_block_holds_every_combination_once_between_two_baselines() -> None:
+def test_a_block_holds_every_combination_once_and_an_anchor_around_every_mini_block() -> None:
     trials = make_trials(spec())
-    assert len(trials) == 3 * 65
+    assert len(trials) == 3 * (63 + 9)
     assert len({trial.key for trial in trials}) == len(trials)
     for block in (1, 2, 3):
         inside = [trial for trial in trials if trial.block == block]
-        assert inside[0].layers == inside[-1].layers == BASELINE
-        assert sorted(t.layers for t in inside[1:-1]) == sorted(c for c in every_combination(SIX) if c)
+        assert sorted(t.layers for t in inside if t.layers) == sorted(c for c in every_combination(SIX) if c)
         assert len({trial.seed for trial in inside}) == 1
+        anchors = [index for index, trial in enumerate(inside) if trial.layers == BASELINE]
+        assert (anchors[0], anchors[-1], len(anchors)) == (0, len(inside) - 1, 9)
+        assert all(7 <= after - before - 1 <= 8 for before, after in pairwise(anchors))
+
+
+def members(trials: list[TrialSpec], number: int) -> set[Layers]:
+    return {trial.layers for trial in trials if number in trial.mini_blocks}
+
+
+def test_mini_blocks_are_numbered_and_anchors_lie_in_both_neighbours() -> None:
+    trials = make_trials(spec())
+    numbers = sorted({number for trial in trials for number in trial.mini_blocks})
+    assert numbers == list(range(1, 25))
+    assert all(len(trial.mini_blocks) == 1 for trial in trials if trial.layers)
+    for number in numbers:
+        # Both anchors, and one combination of eight is the baseline itself.
+        assert sum(number in trial.mini_blocks for trial in trials) in (2 + 7, 2 + 8)
+        positions = [index for index, trial in enumerate(trials) if number in trial.mini_blocks]
+        assert positions == list(range(positions[0], positions[-1] + 1))
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_no_main_or_two_way_effect_is_confounded_with_the_mini_blocks(count: int) -> None:
+    layers = SIX[:count]
+    rng = random.Random(count)
+    parts = mini_blocks(layers, every_combination(layers), rng)
+    assert sorted(len(part) for part in parts) == [8] * 2 ** (count - 3)
+    for part in parts:
+        for layer in layers:
+            assert sum(layer in combination for combination in part) == 4
+        for one, other in combinations(layers, 2):
+            assert sum((one in c) == (other in c) for c in part) == 4
+
+
+def test_every_block_confounds_other_interactions() -> None:
+    trials = make_trials(spec())
+    partitions = [{frozenset(members(trials, n) - {BASELINE}) for n in range(first, first + 8)} for first in (1, 9, 17)]
+    assert not partitions[0] & partitions[1]
+    assert not partitions[1] & partitions[2]
+
+
+@pytest.mark.parametrize("design", ["single", "stack", "half", "leave-one-out"])
+def test_other_designs_have_one_mini_block_per_block(design: str) -> None:
+    trials = make_trials(RunSpec(SIX, (design,), 2, 0))
+    for block in (1, 2):
+        inside = [trial for trial in trials if trial.block == block]
+        assert {trial.mini_blocks for trial in inside} == {(block,)}
+        assert [trial.layers for trial in inside].count(BASELINE) == 2
 
 
 def test_the_order_is_random_but_the_seeds() -> None:
     one, same, other = make_trials(spec()), make_trials(spec()), make_trials(spec(seed=1))
     assert one == same
     assert [t.layers for t in one] != [t.layers for t in other]
-    assert [t.layers for t in one[:65]] != [t.layers for t in one[65:130]]
+    assert [t.layers for t in one[:72]] != [t.layers for t in one[72:144]]
 
 
 def test_keys_come_from_contents_so_that_more_blocks_rename_nothing() -> None:
-    assert [t.key for t in make_trials(spec(blocks=2))] == [t.key for t in make_trials(spec(blocks=3))][:130]
+    assert [t.key for t in make_trials(spec(blocks=2))] == [t.key for t in make_trials(spec(blocks=3))][:144]
 
 
 def test_a_run_survives_its_way_through_json() -> None:

@@ -27,7 +27,8 @@ SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0)
 
 
 def description() -> dict[str, Any]:
-    claim = {"low": 1.5, "high": 2, "text": "1.5-2x", "difficulty": "low", "priority": "low", "source": "test"}
+    claim = {"low": 1.5, "high": 2, "text": "1.5-2x", "difficulty": "low", "priority": "low", "source": "test",
+             "phase": None}  # fmt: skip
     return {
         "device": {"device": "cpu", "torch": "2.0", "torch_threads": 2, "device_name": "fake"},
         "prepare_s": 2.0,
@@ -51,7 +52,8 @@ def description() -> dict[str, Any]:
 
 def result(speed: float) -> dict[str, Any]:
     return {
-        "episodes_per_update": 1, "episodes_per_min": speed, "env_steps_per_s": speed, "setup_s": 0.1,
+        "episodes_per_update": 1, "update_s": [60 / speed], "episodes_per_min": speed,
+        "env_steps_per_s": speed, "setup_s": 0.1,
         "compile_s": None, "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0,
         "gates_s": 0.1,
         "gates": {"gradient": {"same": True, "evidence": {}, "reason": None}},
@@ -95,7 +97,8 @@ def test_the_csv_has_one_row_per_layer(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "run" / "impact.csv").read_text().splitlines()))
     assert [row["layer"] for row in rows] == ["amp", MARKUP]
     assert float(rows[0]["alone"]) == pytest.approx(4.0)
-    assert rows[0]["shapley"] == ""
+    assert float(rows[0]["shapley"]) == pytest.approx(4.0)
+    assert rows[0]["time_to_target"] == ""
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:

@@ -55,6 +55,9 @@ class KnownSystem:
         self.clock.now += 1.0
         return {"stream": {"same": False}}
 
+    def canary_s(self) -> float:
+        return 0.01
+
     def synchronize(self) -> None:
         # An asynchronous device: time passes only when the work is waited for.
         self.clock.now += getattr(self, "pending", 0.0)

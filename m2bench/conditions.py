@@ -1,0 +1,75 @@
+"""The conditions a trial ran under: load of other processes, power and heat. The parent reads them, outside a trial."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from typing import Any
+
+import psutil
+
+THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
+
+
+class Watch:
+    """Started before a trial, asked after it."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._busy_s = _busy_s()
+
+    def conditions(self, own_cpu_s: float | None) -> dict[str, Any]:
+        """What the machine did besides the trial, whose processes used ``own_cpu_s``.
+
+        ``other_cores``: how many cores other processes kept busy on average; None for a trial that told nothing.
+        """
+        elapsed_s = time.monotonic() - self._begin
+        other_s = None if own_cpu_s is None else max(0.0, _busy_s() - self._busy_s - own_cpu_s)
+        return {"other_cores": None if other_s is None else other_s / elapsed_s, **power_and_heat()}
+
+
+def _busy_s() -> float:
+    """Seconds that all cores together have been busy since the machine started."""
+    # Linux counts a guest's time in its user's as well.
+    idle = ("idle", "iowait", "guest", "guest_nice")
+    return float(sum(seconds for name, seconds in psutil.cpu_times()._asdict().items() if name not in idle))
+
+
+def power_and_heat() -> dict[str, Any]:
+    """Power source, low-power mode and thermal pressure; None where the machine does not tell."""
+    if sys.platform == "darwin":
+        return {
+            "power": parse_power_source(_output("pmset", "-g", "batt")),
+            "low_power": parse_low_power(_output("pmset", "-g")),
+            "thermal": parse_thermal(_output("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
+        }
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    power = None if battery is None else ("mains" if battery.power_plugged else "battery")
+    return {"power": power, "low_power": None, "thermal": None}
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def parse_power_source(text: str) -> str | None:
+    """From ``pmset -g batt``, whose first line names what the machine draws from."""
+    found = re.search(r"drawing from '(AC|Battery|UPS) Power'", text)
+    return None if found is None else {"AC": "mains", "Battery": "battery", "UPS": "battery"}[found[1]]
+
+
+def parse_low_power(text: str) -> bool | None:
+    """From ``pmset -g``: a line ``lowpowermode 1`` where it is on."""
+    found = re.search(r"^\s*(?:lowpowermode|powermode)\s+(\d)", text, flags=re.MULTILINE)
+    return None if found is None else found[1] == "1"
+
+
+def parse_thermal(text: str) -> str | None:
+    """From ``notifyutil -g com.apple.system.thermalpressurelevel``: the name and a number from 0."""
+    found = re.search(r"thermalpressurelevel\s+(\d+)", text)
+    return None if found is None or int(found[1]) >= len(THERMAL_LEVELS) else THERMAL_LEVELS[int(found[1])]

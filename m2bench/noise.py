@@ -1,0 +1,110 @@
+"""The noise of a run, from its anchors: trials of the baseline that differ in nothing but the moment."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, median, quantiles, stdev
+from typing import Any
+
+from .store import StoredTrial
+
+BUSY_CORES = 0.2  # kept busy by other processes: more than a desktop at rest
+CANARY_DRIFT = 1.05
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Ratios of identical trials, which ought to be 1.
+
+    ``aa_ratio`` with its 95 % ``aa_ci``: half of the anchors against the other half. ``aa_typical``, ``aa_worst``:
+    how far two anchors next to each other lie apart, whichever is faster. ``drift``: the last anchor over the first,
+    by a line through all.
+    """
+
+    aa_ratio: float | None = None
+    aa_ci: tuple[float, float] | None = None
+    aa_pairs: int = 0
+    aa_typical: float | None = None
+    aa_worst: float | None = None
+    drift: float | None = None
+    drift_ci: tuple[float, float] | None = None
+
+
+def measure_noise(anchors: list[StoredTrial]) -> Noise:
+    """From the anchors that are ok, in the order in which they were run."""
+    speeds: dict[int, list[float]] = defaultdict(list)
+    for trial in anchors:
+        if trial.status == "ok":
+            speeds[trial.spec.block].append(math.log(trial.result["episodes_per_min"]))
+    steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
+    if not steps:
+        return Noise()
+    ratio, interval, pairs = _halves(list(speeds.values()))
+    drift, drift_interval = _drift([speed for block in speeds.values() for speed in block])
+    return Noise(ratio, interval, pairs, math.exp(median(steps)), math.exp(max(steps)), drift, drift_interval)
+
+
+def _halves(blocks: list[list[float]]) -> tuple[float, tuple[float, float] | None, int]:
+    """Pairs of neighbours, each anchor in one; which half comes first alternates, so that drift cancels."""
+    pairs = [pair for block in blocks for pair in zip(block[::2], block[1::2], strict=False)]
+    differences = [(b - a) * (-1) ** index for index, (a, b) in enumerate(pairs)]
+    centre = mean(differences)
+    if len(differences) < 2:
+        return math.exp(centre), None, len(pairs)
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(differences) - 1)) * stdev(differences) / math.sqrt(len(differences))
+    return math.exp(centre), (math.exp(centre - half), math.exp(centre + half)), len(pairs)
+
+
+def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | None]:
+    if len(speeds) < 3:
+        return None, None
+    from scipy.stats import linregress, t
+
+    line = linregress(range(len(speeds)), speeds)
+    change, half = (value * (len(speeds) - 1) for value in (line.slope, t.ppf(0.975, len(speeds) - 2) * line.stderr))
+    return math.exp(change), (math.exp(change - half), math.exp(change + half))
+
+
+def describe_conditions(trials: list[StoredTrial]) -> dict[str, Any]:
+    """What else the machine did during the trials, and the warnings that follow, each with what to do next."""
+    conditions = [trial.conditions for trial in trials if trial.conditions]
+    loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
+    canaries = [min(trial.result["canary_s"]) for trial in trials if "canary_s" in trial.result]
+    spread = None
+    if len(canaries) > 1:
+        low, high = quantiles(canaries, n=20)[0], quantiles(canaries, n=20)[-1]
+        spread = high / low
+    found = {
+        "other_cores": median(loads) if loads else None,
+        "other_cores_worst": max(loads, default=None),
+        "canary_spread": spread,
+        "power": sorted({c["power"] for c in conditions if c["power"]}),
+        "low_power": any(c["low_power"] for c in conditions),
+        "thermal": sorted({c["thermal"] for c in conditions if c["thermal"]}),
+    }
+    return {**found, "warnings": list(_warnings(found))}
+
+
+def _warnings(found: dict[str, Any]) -> Iterator[str]:
+    if found["other_cores"] is not None and found["other_cores"] > BUSY_CORES:
+        yield (
+            f"other processes kept {found['other_cores']:.1f} cores busy (median over trials): close them, or read "
+            "small effects with care"
+        )
+    if found["canary_spread"] is not None and found["canary_spread"] > CANARY_DRIFT:
+        yield (
+            f"a fixed computation beside the trials took {found['canary_spread'] - 1:.0%} longer at some times than at "
+            "others (5th to 95th percentile): the machine's own speed varies, and more blocks help"
+        )
+    if "battery" in found["power"]:
+        yield "some trials ran on battery: connect the machine to the mains"
+    if found["low_power"]:
+        yield "low-power mode was on: switch it off"
+    if set(found["thermal"]) - {"nominal"}:
+        yield f"the machine was under thermal pressure ({', '.join(found['thermal'])}): let it cool, or cool it"

@@ -1,0 +1,50 @@
+"""From which update on a timed window is steady."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_UPDATES = 8  # fewer do not show a change
+LEAST_SEGMENT = 3  # updates; a shorter run of slow ones is a spike
+PENALTY = 6.0  # times log n, per change point, in units of the noise's variance
+STEADY_SHARE = 0.5  # of the window's time that the last segment must have
+BELIEVABLE = 5.0  # standard deviations of the noise
+MATTERS = 1.05  # a smaller change between segments is let pass: the noise of a short window is not known better
+MAD_TO_SD = 1.4826
+
+
+def steady_from(update_s: list[float]) -> int | None:
+    """Index of the first steady update: 0 when all are, None when the window ends in no steady state.
+
+    Change points of the mean of log seconds by PELT (Killick, Fearnhead & Eckley, "Optimal detection of changepoints
+    with a linear computational cost", 2012), with noise taken from the differences of neighbours. What comes before
+    the last change point is warm-up, if what comes after it is most of the window.
+    """
+    if len(update_s) < LEAST_UPDATES:
+        return 0
+    logs = np.log(update_s)
+    steps = np.diff(logs)
+    noise = MAD_TO_SD * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
+    if noise == 0:
+        noise = max(1e-9, float(np.std(steps)) / math.sqrt(2))
+    # A spike is no change of the mean: what lies far off counts as the nearest that is still believable.
+    middle = float(np.median(logs))
+    logs = np.clip(logs, middle - BELIEVABLE * noise, middle + BELIEVABLE * noise)
+    from ruptures import Pelt
+
+    found = Pelt(model="l2", min_size=LEAST_SEGMENT, jump=1).fit(logs / noise).predict(PENALTY * math.log(len(logs)))
+    first = _last_that_matters(logs, [0, *found[:-1]])
+    return first if sum(update_s[first:]) >= STEADY_SHARE * sum(update_s) else None
+
+
+def _last_that_matters(logs: NDArray[np.float64], starts: list[int]) -> int:
+    """Start of the last segments that lie within MATTERS of each other."""
+    first, ends = starts[-1], [*starts[1:], len(logs)]
+    for start, end in zip(reversed(starts[:-1]), reversed(ends[:-1]), strict=True):
+        if abs(float(logs[start:end].mean() - logs[first:].mean())) > math.log(MATTERS):
+            break
+        first = start
+    return first

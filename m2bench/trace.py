@@ -1,0 +1,78 @@
+"""From a figure back to the trials behind it. Pure: takes stored trials, gives tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import geometric_mean
+
+from .analysis import sound_trials
+from .effects import shapley_weights
+from .errors import UserError
+from .spec import Layers, RunSpec, combination_name
+from .store import StoredTrial
+from .tables import NOTHING, Table, digits, times
+
+
+def trace(spec: RunSpec, trials: list[StoredTrial], name: str) -> list[Table]:
+    """The trials behind the figures of a layer or of a combination (``a+b``, ``baseline``).
+
+    Raises UserError for a name that is neither.
+    """
+    if name in spec.layers:
+        return [_pairs(spec.layers, name, trials), _trials(trials, (name,)), _trials(trials, ())]
+    layers = () if name == "baseline" else tuple(name.split("+"))
+    chosen = tuple(layer for layer in spec.layers if layer in layers)
+    if set(chosen) != set(layers):
+        raise UserError(
+            f"{name!r} is neither a layer of this run nor a combination of its layers.",
+            f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline.",
+        )
+    return [_trials(trials, chosen)]
+
+
+def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
+    """Every trial of one combination, as stored."""
+    rows = [
+        (
+            trial.spec.key,
+            " ".join(map(str, trial.spec.mini_blocks)) or NOTHING,
+            trial.started,
+            trial.status,
+            digits(trial.result.get("episodes_per_min")),
+            digits(trial.result.get("episodes_to_target")),
+            trial.log or NOTHING,
+        )
+        for trial in trials
+        if trial.spec.layers == layers
+    ]
+    columns = ("trial", "mini-blocks", "started", "status", "episodes/min", "episodes to target", "log")
+    return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6]))
+
+
+def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
+    """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
+
+    The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
+    """
+    speeds: dict[Layers, list[float]] = defaultdict(list)
+    for trial in sound_trials(trials):
+        speeds[trial.spec.layers].append(trial.result["episodes_per_min"])
+    weights = shapley_weights(taking_part, layer)
+    rows = []
+    for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):
+        without = tuple(x for x in with_it if x != layer)
+        pair = [geometric_mean(speeds[c]) if speeds[c] else None for c in (without, with_it)]
+        ratio = None if pair[0] is None or pair[1] is None else pair[1] / pair[0]
+        counts = f"{len(speeds[without])}, {len(speeds[with_it])}"
+        rows.append(
+            (
+                combination_name(without),
+                digits(pair[0]),
+                digits(pair[1]),
+                times(ratio),
+                counts,
+                f"{weights[with_it]:.1%}",
+            )
+        )
+    columns = ("beside", "episodes/min without", "with", "ratio", "trials", "weight in the Shapley value")
+    return Table(f"What {layer} does beside every combination of the others", columns, rows, frozenset(columns[1:]))

@@ -1,0 +1,114 @@
+"""What the figures say about the claims, and which layers to switch on. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from .effects import Effects, Estimate
+from .spec import Layers, combination_name
+
+INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """``confirmed``, ``exceeded``, ``short``, ``refuted``, ``inconclusive`` or ``unsupported``, and one sentence."""
+
+    verdict: str
+    sentence: str
+
+
+def judge_claim(layer: Document, measured: Estimate | None) -> ClaimVerdict | None:
+    """The layer's claimed range against what was measured of it alone; None where nothing was measured.
+
+    The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
+    end; *short* when it lies below the range but above no effect; *refuted* when below the range and no gain is
+    shown; else *inconclusive*. A claim of no extra cost (1.0) may cost what is indifferent.
+    """
+    claim = layer["claim"]
+    what = f"the {claim['phase']}" if claim["phase"] else "episodes/min"
+    claimed = f"claimed {claim['text']}"
+    if layer["unsupported"]:
+        return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer['unsupported']}")
+    if measured is None:
+        return None
+    if measured.interval is None:
+        return ClaimVerdict("inconclusive", f"{claimed}; {measured.ratio:.2f}x on {what}, with no interval to judge by")
+    low, high = measured.interval
+    found = f"{claimed}; {measured.ratio:.2f}x [{low:.2f}, {high:.2f}] on {what} alone"
+    least = claim["low"] * (1 - INDIFFERENT) if claim["low"] == 1 else claim["low"]
+    most = claim["high"] * (1 + INDIFFERENT) if claim["low"] == 1 else claim["high"]
+    if low > most:
+        return ClaimVerdict("exceeded", f"{found}: more than claimed")
+    if low >= least:
+        return ClaimVerdict("confirmed", f"{found}: as claimed")
+    if high >= least:
+        return ClaimVerdict("inconclusive", f"{found}: the interval reaches into the claim and out of it")
+    if low > 1:
+        return ClaimVerdict("short", f"{found}: a gain, but less than claimed")
+    return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
+
+
+def recommend(layers: Layers, combinations: list[Document], speeds: Effects) -> Document | None:
+    """The smallest set of layers that is as good as the best, and what the others would cost; None without figures.
+
+    Where the time to a learning target is known it decides which episodes per update to take: only combinations that
+    learn like the soonest one are compared further. Among these a set is as good as the best when the lower bound of
+    its speed over the best one's lies within what is indifferent. A combination that computes something else is
+    never recommended, nor one with a layer that changes learning without changing the episodes per update.
+    """
+    sound = [c for c in combinations if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None]
+    arriving = [c for c in sound if c["time_to_target_s"] is not None]
+    if not sound:
+        return None
+    if arriving:
+        soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]))
+        alike = [c for c in arriving if c["episodes_per_update"] == soonest["episodes_per_update"]]
+    else:
+        alike = sound
+    best = max(alike, key=lambda c: float(c["speedup"]))
+    good = [c for c in alike if _as_good(speeds, c, best)]
+    chosen = min(good, key=lambda c: (len(c["layers"]), -c["speedup"]))
+    return {
+        "layers": chosen["layers"],
+        "why": _why(chosen, best, bool(arriving)),
+        "left_out": [_left_out(layers, layer, chosen, speeds) for layer in layers if layer not in chosen["layers"]],
+    }
+
+
+def _as_good(speeds: Effects, combination: Document, best: Document) -> bool:
+    if combination is best:
+        return True
+    over = speeds.ratio(tuple(combination["layers"]), tuple(best["layers"]))
+    return over is not None and over.interval is not None and over.interval[0] >= 1 - INDIFFERENT
+
+
+def _why(chosen: Document, best: Document, by_learning: bool) -> str:
+    name = combination_name(tuple(best["layers"]))
+    measure = "reaches the learning target soonest" if by_learning else "trains fastest (learning was not compared)"
+    if chosen is best:
+        return f"it {measure}, and no smaller set is shown to be within {INDIFFERENT:.0%} of it"
+    return f"{name} {measure}; this smaller set is within {INDIFFERENT:.0%} of its episodes/min"
+
+
+def _left_out(layers: Layers, layer: str, chosen: Document, speeds: Effects) -> Document:
+    """What switching the layer on as well would do to episodes/min."""
+    added = tuple(x for x in layers if x in chosen["layers"] or x == layer)
+    effect = speeds.ratio(added, tuple(chosen["layers"]))
+    return {"layer": layer, "ratio": effect and effect.ratio, "ratio_ci": effect and effect.interval}
+
+
+def smallest_effect_seen(effects: Effects) -> float | None:
+    """The smallest main effect, as a ratio above 1, that such a run finds at 5 % in 80 % of cases."""
+    found = [effect for layer in effects.layers if (effect := effects.main_effect(layer)) is not None]
+    errors = [effect.log_se for effect in found if effect.log_se is not None]
+    if not errors or effects.noise is None:
+        return None
+    from scipy.stats import t
+
+    degrees = effects.noise[1]
+    return math.exp(float(t.ppf(0.975, degrees) + t.ppf(0.8, degrees)) * max(errors))

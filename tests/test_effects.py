@@ -1,0 +1,278 @@
+"""Planted effects must come back, with intervals that hold what they promise, on machines that misbehave."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import combinations, permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from scipy import stats
+
+from m2bench.effects import Effects, Observation, holm, shapley_weights
+from m2bench.plan import every_combination, make_trials
+from m2bench.spec import BASELINE, Layers, RunSpec
+
+SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")
+FACTORS = dict(zip(SIX, (2.5, -0.3, 0.2, 0.1, 0.0, 0.02), strict=True))
+PAIRS = {("batching", "compile"): 0.15, ("amp", "loader"): -0.1}
+TRIPLE = {("batching", "amp", "vectorized"): 0.2}
+
+
+def truth(layers: Layers) -> float:
+    """Log response of a combination, above the baseline's."""
+    parts = {(layer,): value for layer, value in FACTORS.items()} | PAIRS | TRIPLE
+    return sum(value for names, value in parts.items() if set(names) <= set(layers))
+
+
+@dataclass
+class Machine:
+    """What a machine does to the logarithm of a speed, over the trials of a run in their order."""
+
+    sigma: float = 0.03
+    drift: float = 0.0
+    block_sd: float = 0.0
+    autocorrelation: float = 0.0
+    spike_share: float = 0.0
+    heavy_tails: bool = False
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def noise(self, blocks: list[int]) -> np.ndarray:
+        n = len(blocks)
+        scale = self.sigma / math.sqrt(3) if self.heavy_tails else self.sigma
+        raw = scale * (self.rng.standard_t(3, n) if self.heavy_tails else self.rng.standard_normal(n))
+        for i in range(1, n):
+            raw[i] = self.autocorrelation * raw[i - 1] + math.sqrt(1 - self.autocorrelation**2) * raw[i]
+        shifts = self.rng.normal(0, self.block_sd, max(blocks) + 1)
+        spikes = -0.3 * (self.rng.random(n) < self.spike_share)
+        return raw + shifts[blocks] + spikes + self.drift * np.linspace(0, 1, n)
+
+
+def observe(machine: Machine, layers: Layers = SIX, blocks: int = 3, seed: int = 0, design: str = "full") -> Effects:
+    trials = make_trials(RunSpec(layers, (design,), blocks, seed))
+    noise = machine.noise([trial.block for trial in trials])
+    return Effects(
+        layers,
+        [
+            Observation(t.key, t.layers, t.mini_blocks, 600 * math.exp(truth(t.layers) + e))
+            for t, e in zip(trials, noise, strict=True)
+        ],
+    )
+
+
+def true_shapley(layer: str) -> float:
+    """The mean over all orders of switching on, one by one."""
+    gains = []
+    for order in permutations(SIX):
+        before = tuple(x for x in SIX if x in order[: order.index(layer)])
+        after = tuple(x for x in SIX if x in before or x == layer)
+        gains.append(truth(after) - truth(before))
+    return float(np.mean(gains))
+
+
+def true_main(layer: str) -> float:
+    others = [c for c in every_combination(SIX) if layer not in c]
+    return float(np.mean([truth(tuple(x for x in SIX if x in c or x == layer)) - truth(c) for c in others]))
+
+
+# --- without noise, everything is exact
+
+
+def test_planted_values_are_recovered_exactly() -> None:
+    effects = observe(Machine(sigma=1e-9, block_sd=0.5))
+    for layer in SIX:
+        shapley, modelled = effects.shapley(layer)
+        assert shapley is not None
+        assert not modelled
+        assert math.log(shapley.ratio) == pytest.approx(true_shapley(layer), abs=1e-6)
+        assert math.log(effects.main_effect(layer).ratio) == pytest.approx(true_main(layer), abs=0.02)
+    for combination in every_combination(SIX):
+        ratio = effects.ratio(combination)
+        assert ratio is not None
+        assert math.log(ratio.ratio) == pytest.approx(truth(combination), abs=1e-6)
+
+
+def test_shapley_values_multiply_to_the_total_speedup() -> None:
+    effects = observe(Machine(sigma=0.2, block_sd=0.3))
+    product = math.prod(effects.shapley(layer)[0].ratio for layer in SIX)
+    assert product == pytest.approx(effects.ratio(SIX).ratio, rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_shapley_weights_are_the_average_over_all_orders(count: int) -> None:
+    layers = SIX[:count]
+    rng = np.random.default_rng(count)
+    value = {c: rng.normal() for c in every_combination(layers)}
+    for layer in layers:
+        slow = []
+        for order in permutations(layers):
+            before = tuple(x for x in layers if x in order[: order.index(layer)])
+            slow.append(value[tuple(x for x in layers if x in before or x == layer)] - value[before])
+        fast = sum(weight * value[c] for c, weight in shapley_weights(layers, layer).items())
+        assert fast == pytest.approx(np.mean(slow))
+
+
+# --- against an independent library
+
+
+def test_estimates_are_those_of_statsmodels() -> None:
+    effects = observe(Machine(sigma=0.1, block_sd=0.2), layers=SIX[:3], blocks=3)
+    frame = pd.DataFrame(
+        [
+            {
+                "y": math.log(o.value),
+                "cell": "+".join(o.layers) or "0",
+                "block": o.mini_blocks[0],
+                **{layer: 0.5 if layer in o.layers else -0.5 for layer in SIX[:3]},
+            }
+            for o in effects.observations
+        ]
+    )
+    second = smf.ols("y ~ (batching + amp + compile)**2 + C(block)", frame).fit()
+    cells = smf.ols("y ~ C(cell, Treatment('0')) + C(block)", frame).fit()
+    sigma_ratio = math.sqrt(cells.mse_resid / second.mse_resid)
+    main = effects.main_effect("amp")
+    assert math.log(main.ratio) == pytest.approx(second.params["amp"])
+    assert main.log_se == pytest.approx(second.bse["amp"] * sigma_ratio)
+    pair = effects.interaction(("batching", "compile"))
+    assert math.log(pair.ratio) == pytest.approx(second.params["batching:compile"])
+    name = "C(cell, Treatment('0'))[T.batching+amp]"
+    cell = effects.ratio(("batching", "amp"))
+    assert math.log(cell.ratio) == pytest.approx(cells.params[name])
+    assert np.log(cell.interval) == pytest.approx(cells.conf_int().loc[name].to_numpy())
+    assert cell.p == pytest.approx(cells.pvalues[name])
+    assert effects.lack_of_fit_p() == pytest.approx(cells.compare_f_test(second)[1])
+
+
+def test_holm_adjusts_as_written_down_by_holm() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+# --- the intervals hold what they promise
+
+MACHINES = {
+    "quiet": Machine(),
+    "drifting": Machine(drift=0.2),
+    "jumpy": Machine(block_sd=0.1, autocorrelation=0.5),
+    "spiky": Machine(spike_share=0.02, heavy_tails=True),
+}
+RUNS = 300
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_95_percent_intervals_cover_the_truth_in_92_to_98_percent(name: str) -> None:
+    machine = Machine(**{**vars(MACHINES[name]), "rng": np.random.default_rng(len(name))})
+    shapley = {layer: true_shapley(layer) for layer in SIX}
+    main = {layer: true_main(layer) for layer in SIX}
+    covered: dict[str, list[bool]] = {"shapley": [], "main": []}
+    for run in range(RUNS):
+        effects = observe(machine, seed=run)
+        for layer in SIX:
+            for kind, estimate, true in (
+                ("shapley", effects.shapley(layer)[0], shapley[layer]),
+                ("main", effects.main_effect(layer), main[layer]),
+            ):
+                low, high = np.log(estimate.interval)
+                covered[kind].append(low <= true <= high)
+    for kind, hits in covered.items():
+        assert 0.92 <= np.mean(hits) <= 0.98, (kind, np.mean(hits))
+
+
+def test_a_linear_drift_moves_no_main_or_two_way_effect_by_its_standard_error() -> None:
+    for seed in range(5):
+        still = observe(Machine(rng=np.random.default_rng(seed)), seed=seed)
+        drifting = observe(Machine(drift=0.2, rng=np.random.default_rng(seed)), seed=seed)
+        for layer in SIX:
+            one, other = still.main_effect(layer), drifting.main_effect(layer)
+            assert abs(math.log(one.ratio / other.ratio)) < one.log_se
+        for pair in combinations(SIX, 2):
+            one, other = still.interaction(pair), drifting.interaction(pair)
+            assert abs(math.log(one.ratio / other.ratio)) < one.log_se
+
+
+def test_identical_code_is_declared_different_in_5_percent_at_most() -> None:
+    rng = np.random.default_rng(7)
+    alarms = []
+    for run in range(RUNS):
+        trials = make_trials(RunSpec(SIX[:3], ("full",), 3, run))
+        noise = 0.1 * rng.standard_normal(len(trials))
+        effects = Effects(
+            SIX[:3],
+            [Observation(t.key, t.layers, t.mini_blocks, math.exp(e)) for t, e in zip(trials, noise, strict=True)],
+        )
+        alarms += [effects.main_effect(layer).p < 0.05 for layer in SIX[:3]]
+    assert np.mean(alarms) <= stats.binom.ppf(0.999, len(alarms), 0.05) / len(alarms)
+
+
+# --- what is missing, and what stands out
+
+
+def test_with_a_combination_missing_shapley_values_rest_on_the_second_order_model() -> None:
+    whole = observe(Machine(sigma=0.01))
+    effects = Effects(SIX, [o for o in whole.observations if o.layers != ("amp", "loader")])
+    assert effects.ratio(("amp", "loader")) is None
+    shapley, modelled = effects.shapley("batching")
+    assert modelled
+    assert math.log(shapley.ratio) == pytest.approx(true_main("batching"), abs=0.03)
+
+
+def test_a_layer_that_never_ran_gets_no_estimate() -> None:
+    whole = observe(Machine())
+    effects = Effects(SIX, [o for o in whole.observations if "compile" not in o.layers])
+    assert effects.shapley("compile") == (None, True)
+    assert effects.main_effect("compile") is None
+    assert effects.ratio(("compile",)) is None
+
+
+def test_a_design_without_all_pairs_gives_ratios_but_no_main_effects() -> None:
+    effects = observe(Machine(), design="single")
+    assert math.log(effects.ratio(("amp",)).ratio) == pytest.approx(FACTORS["amp"], abs=0.1)
+    assert effects.main_effect("amp") is None
+    assert effects.lack_of_fit_p() is None
+
+
+def test_one_block_takes_its_noise_from_the_high_interactions() -> None:
+    effects = observe(Machine(sigma=0.05), blocks=1)
+    sigma, degrees = effects.noise
+    assert degrees > 30
+    assert 0.03 < sigma < 0.12  # the planted triple adds to it
+    assert effects.main_effect("amp").interval is not None
+
+
+def test_next_to_no_trials_give_no_intervals() -> None:
+    effects = Effects(SIX[:1], [Observation("a", BASELINE, (1,), 2.0), Observation("b", SIX[:1], (1,), 6.0)])
+    ratio = effects.ratio(SIX[:1])
+    assert (ratio.ratio, ratio.interval) == (pytest.approx(3.0), None)
+
+
+def test_outliers_are_flagged_and_not_dropped() -> None:
+    whole = observe(Machine(sigma=0.02))
+    wild = whole.observations[40]
+    with_wild = [
+        Observation(o.key, o.layers, o.mini_blocks, o.value * (5 if o is wild else 1)) for o in whole.observations
+    ]
+    effects = Effects(SIX, with_wild)
+    assert effects.outliers() == [wild.key]
+    assert len(effects.observations) == len(whole.observations)
+    robust = effects.robust_main_effects()
+    for layer in SIX:
+        assert math.log(robust[layer]) == pytest.approx(true_main(layer), abs=0.03)
+
+
+def test_lack_of_fit_is_found_where_three_layers_interact() -> None:
+    assert observe(Machine(sigma=0.02)).lack_of_fit_p() < 0.01
+    flat = observe(Machine(sigma=0.02))
+    without = [
+        Observation(
+            o.key,
+            o.layers,
+            o.mini_blocks,
+            o.value * math.exp(-sum(v for names, v in TRIPLE.items() if set(names) <= set(o.layers))),
+        )
+        for o in flat.observations
+    ]
+    assert Effects(SIX, without).lack_of_fit_p() > 0.01

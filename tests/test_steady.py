@@ -1,0 +1,42 @@
+"""Planted warm-ups are cut where they end, noise is not taken for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from m2bench.steady import steady_from
+
+
+def window(parts: list[tuple[int, float]], sigma: float = 0.03, seed: int = 0) -> list[float]:
+    rng = np.random.default_rng(seed)
+    return [float(seconds * np.exp(rng.normal(0, sigma))) for count, seconds in parts for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("slow", "steady"), [(5, 30), (10, 40), (20, 100)])
+def test_a_slow_start_is_cut(slow: int, steady: int, seed: int) -> None:
+    assert steady_from(window([(slow, 0.15), (steady, 0.1)], seed=seed)) == slow
+
+
+def test_what_is_steady_is_kept_whole() -> None:
+    cut = [steady_from(window([(40, 0.1)], seed=seed)) != 0 for seed in range(200)]
+    assert np.mean(cut) < 0.05
+
+
+def test_a_window_that_slows_down_at_its_end_is_not_steady() -> None:
+    assert steady_from(window([(30, 0.1), (8, 0.2)])) is None
+
+
+def test_a_single_spike_is_no_change() -> None:
+    times = window([(30, 0.1)])
+    times[14] *= 3
+    assert steady_from(times) == 0
+
+
+def test_a_few_updates_show_nothing() -> None:
+    assert steady_from([1.0, 0.1, 0.1, 0.1]) == 0
+
+
+def test_equal_times_are_steady() -> None:
+    assert steady_from([0.1] * 20) == 0

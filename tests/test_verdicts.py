@@ -1,0 +1,125 @@
+"""Claims and recommendations against cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from m2bench.effects import Effects, Estimate, Observation
+from m2bench.spec import Layers
+from m2bench.verdicts import judge_claim, recommend
+
+
+def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> dict[str, Any]:
+    return {"claim": {"low": low, "high": high, "text": f"{low}-{high}x", "phase": phase}, "unsupported": unsupported}
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((2.1, 2.4), "exceeded"),
+        ((1.6, 1.9), "confirmed"),
+        ((1.6, 2.4), "confirmed"),
+        ((1.4, 1.6), "inconclusive"),
+        ((0.9, 2.5), "inconclusive"),
+        ((1.1, 1.3), "short"),
+        ((0.95, 1.05), "refuted"),
+        ((0.5, 0.6), "refuted"),
+    ],
+)
+def test_the_interval_decides_about_the_claim(interval: tuple[float, float], verdict: str) -> None:
+    found = judge_claim(layer(1.5, 2.0), Estimate(math.sqrt(interval[0] * interval[1]), interval))
+    assert found is not None
+    assert found.verdict == verdict
+    assert f"[{interval[0]:.2f}, {interval[1]:.2f}]" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [((0.97, 1.03), "confirmed"), ((1.1, 1.2), "exceeded"), ((0.8, 0.9), "refuted"), ((0.9, 1.1), "inconclusive")],
+)
+def test_no_extra_cost_may_cost_what_nobody_notices(interval: tuple[float, float], verdict: str) -> None:
+    found = judge_claim(layer(1.0, 1.0), Estimate(1.0, interval))
+    assert found is not None
+    assert found.verdict == verdict
+
+
+def test_a_layer_that_cannot_run_has_its_reason_and_one_that_did_not_has_no_verdict() -> None:
+    found = judge_claim(layer(1, 2, unsupported="no compiler"), None)
+    assert found is not None
+    assert (found.verdict, "no compiler" in found.sentence) == ("unsupported", True)
+    assert judge_claim(layer(1, 2), None) is None
+    without_interval = judge_claim(layer(1, 2), Estimate(1.5))
+    assert without_interval is not None
+    assert without_interval.verdict == "inconclusive"
+
+
+# --- recommendation
+
+SPEEDS: dict[Layers, float] = {(): 100, ("a",): 1000, ("b",): 101, ("c",): 70, ("a", "b"): 1010, ("a", "c"): 700,
+                               ("b", "c"): 70, ("a", "b", "c"): 710}  # fmt: skip
+
+
+def speeds(sigma: float = 0.001) -> Effects:
+    observations = [
+        Observation(f"{index}.{layers}", layers, (index,), speed * math.exp(sigma * (-1) ** (index + place)))
+        for index in range(4)
+        for place, (layers, speed) in enumerate(SPEEDS.items())
+    ]
+    return Effects(("a", "b", "c"), observations)
+
+
+def combinations(**changes: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "layers": list(layers),
+            "status": "ok",
+            "numerics": "same",
+            "speedup": speed / 100,
+            "episodes_per_update": 32 if "a" in layers else 1,
+            "time_to_target_s": None,
+            **changes.get("+".join(layers), {}),
+        }
+        for layers, speed in SPEEDS.items()
+    ]
+
+
+def test_the_smallest_set_as_good_as_the_best_is_recommended_and_the_rest_is_priced() -> None:
+    advice = recommend(("a", "b", "c"), combinations(), speeds())
+    assert advice is not None
+    assert advice["layers"] == ["a"]
+    prices = {left["layer"]: left["ratio"] for left in advice["left_out"]}
+    assert prices == {"b": pytest.approx(1.01, rel=0.01), "c": pytest.approx(0.7, rel=0.01)}
+    assert "learning was not compared" in advice["why"]
+
+
+def test_what_is_not_shown_to_be_as_good_is_not_taken_for_it() -> None:
+    advice = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2))
+    assert advice is not None
+    assert advice["layers"] == ["a", "b"]
+
+
+def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
+    changed = {"a": {"numerics": "changed"}, "a+b": {"numerics": "changed"}}
+    advice = recommend(("a", "b", "c"), combinations(**changed), speeds())
+    assert advice is not None
+    assert advice["layers"] == ["a", "c"]
+
+
+def test_the_time_to_target_decides_where_it_is_known() -> None:
+    """With ``a``, fast as it is, learning takes fifty times the episodes."""
+    known = {
+        "+".join(layers): {
+            "time_to_target_s": 60 * (5000 if "a" in layers else 100) / speed,
+        }
+        for layers, speed in SPEEDS.items()
+    }
+    advice = recommend(("a", "b", "c"), combinations(**known), speeds())
+    assert advice is not None
+    assert advice["layers"] == []
+
+
+def test_without_figures_nothing_is_recommended() -> None:
+    assert recommend(("a",), [], Effects(("a",), [])) is None
