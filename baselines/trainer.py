@@ -87,7 +87,10 @@ class Trainer:
         self.macro = PolicyPart(self.policy.macro, settings.macro_learning_rate * self.rate_factor, names)
         self.micro = PolicyPart(rest, settings.micro_learning_rate * self.rate_factor, names)
         self.updates = 0
+        """Updates so far, by which the macro part has its turn."""
         self.backwards = 0
+        self.steps = 0
+        """Backward passes, and optimizer steps made of them, since somebody began to count."""
         self.losses: list[Tensor] = []
         """Loss of each backward pass since the last step, on the device."""
         self.stepped: list[PolicyPart] = []
@@ -141,6 +144,7 @@ class Trainer:
 
     def _step(self) -> None:
         self.updates += 1
+        self.steps += 1
         self.stepped = [self.micro]
         if self.updates % self.settings.macro_interval == 0:
             self.stepped.append(self.macro)

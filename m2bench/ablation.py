@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .budget import Cost, fit, rough_cost
 from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .learning_plan import BUDGET_SHARE, learning_trials
-from .plan import choose_combinations, estimate_s, make_trials
+from .plan import choose_combinations, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
+
+COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
 
 # Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
 SAME_ON_RESUME = (
@@ -40,8 +45,12 @@ def stored_spec(folder: Path) -> RunSpec:
         return store.record().spec
 
 
-def show_plan(spec: RunSpec, begun: Path | None, console: Console) -> None:
-    """Print what a run would do, and roughly how long it would take."""
+def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console: Console) -> None:
+    """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess."""
+    cost = rough_cost(spec, compiles="compile" in spec.layers)
+    if budget_s is not None:
+        spec, choice = fit(spec, budget_s, cost)
+        console.print(choice, markup=False, highlight=False)
     combinations = choose_combinations(spec.layers, spec.design)
     done: set[str] = set()
     if begun is not None:
@@ -60,7 +69,7 @@ def show_plan(spec: RunSpec, begun: Path | None, console: Console) -> None:
             if trial.block == block and trial.key not in done:
                 console.print(f"  {combination_name(trial.layers)}", highlight=False)
     share = 1 - len(done) / len(trials)
-    minutes = estimate_s(spec, compiles="compile" in spec.layers) * share / 60
+    minutes = cost.of(replace(spec, learning="off")) * share / 60
     learning = {
         "off": "",
         "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
@@ -69,8 +78,10 @@ def show_plan(spec: RunSpec, begun: Path | None, console: Console) -> None:
     console.print(f"Roughly {minutes:.0f} minutes on two cores{learning}; nothing was run.", highlight=False)
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
+def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, console: Console) -> None:
     """Run what is missing of the run in ``folder``, then write and show its report.
+
+    With a budget the design and the blocks of ``spec`` are chosen anew, by what two trials take on this machine.
 
     Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
     """
@@ -79,7 +90,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
             folder,
             f"Continue a run with: m2bench ablate --resume {quoted(folder)}, or choose another folder with --out.",
         )
-    work = folder / "work"
+    work, begin = folder / "work", time.monotonic()
     with ExitStack() as stack:
         with nullcontext() if resuming else removed_if_refused(folder):
             for name in (work, folder / "logs"):
@@ -90,11 +101,16 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
                 description = describe(launcher, spec.workload, folder / "logs")
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
                 description["prepare_s"] = prepare(launcher, spec.workload, folder / "logs")
-        taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
-        compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
-        with _open_store(spec, folder, resuming, description) as store:
+            taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+            compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
             if description["device"]["fork_after_compiler_import"]:
                 launcher.preload_compiler(probe=compiling)
+            if budget_s is not None:
+                with console.status("measuring what a trial takes"):
+                    cost = _measure_cost(launcher, spec, taking_part, folder / "logs")
+                    spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
+                console.print(choice, markup=False, highlight=False)
+        with _open_store(spec, folder, resuming, description) as store:
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
             execute = trial_executor(launcher, spec, _target_return(description))
             with _Watch(console, make_trials(spec), store.trials()) as watch:
@@ -104,6 +120,27 @@ def run(spec: RunSpec, folder: Path, resuming: bool, console: Console) -> None:
     show_report(summary, folder, console)
     if summary["best"] is None:
         raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
+
+
+def _measure_cost(launcher: Launcher, spec: RunSpec, taking_part: list[dict[str, Any]], logs: Path) -> Cost:
+    """What trials take here, from the baseline's and from that of all layers that can run, each once.
+
+    What the second one takes to compile stands for everything that a run compiles for the first time.
+    """
+    execute = trial_executor(launcher, spec)
+    runnable = tuple(layer["name"] for layer in taking_part if not layer["unsupported"])
+    elapsed_s, compile_s = [], 0.0
+    for layers in (BASELINE, runnable):
+        begin = time.monotonic()
+        outcome = execute(TrialSpec("budget", layers, 1, spec.seed), logs / "budget.log")
+        if "failure" in outcome:
+            raise UserError(
+                f"a trial of {combination_name(layers)} failed, so its time is not known: {outcome['failure']}.",
+                f"The log is {logs / 'budget.log'}.",
+            )
+        compile_s += outcome["result"]["compile_s"] or 0.0
+        elapsed_s.append(time.monotonic() - begin)
+    return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=COMPILED_SHAPES * compile_s)
 
 
 def _target_return(description: dict[str, Any]) -> float | None:

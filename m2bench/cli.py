@@ -112,6 +112,10 @@ def ablate(
     blocks: Annotated[
         int | None, typer.Option(help="Rounds of all combinations.  [default: 3; 1 with --quick]")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Time for the whole run, as 90s, 10m or 1.5h: takes the best design and blocks that fit."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One block of short trials: a first look, not a verdict.")
     ] = False,
@@ -141,6 +145,7 @@ def ablate(
 ) -> None:
     """Train the system under the combinations of its layers and print what each layer is worth."""
     from . import ablation
+    from .budget import parse_duration
     from .store import FILE_NAME
 
     if resume is not None:
@@ -151,19 +156,28 @@ def ablate(
         system = _workload_spec(
             device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, taking_part
         )
+        _refuse_beside_budget(budget, all_combinations, design, blocks)
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = _console()
+    budget_s = parse_duration(budget) if budget is not None else None
     if dry_run:
-        ablation.show_plan(spec, folder if resume else None, console)
+        ablation.show_plan(spec, folder if resume else None, budget_s, console)
         return
     try:
-        ablation.run(spec, folder, resume is not None, console)
+        ablation.run(spec, folder, resume is not None, budget_s, console)
     except KeyboardInterrupt:
         begun = (folder / FILE_NAME).exists()
         advice = f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had been run"
         typer.echo(f"interrupted; {advice}", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _refuse_beside_budget(budget: str | None, all_combinations: bool, design: str | None, blocks: int | None) -> None:
+    given = {"--all": all_combinations, "--design": design is not None, "--blocks": blocks is not None}
+    if budget is not None and any(given.values()):
+        named = ", ".join(option for option, is_given in given.items() if is_given)
+        raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.", "Leave one out.")
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:
@@ -381,6 +395,26 @@ def report(
     show_report(summary, folder, _console())
 
 
+@app.command()
+def doctor(
+    device: Device = "auto",
+    seconds: Annotated[float, typer.Option(help="Length of the noise test.")] = 30.0,
+    workload: Workload = WorkloadSpec.module,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Examine this machine: what disturbs measuring on it, and what a run can tell apart."""
+    from .doctor import examine, show
+
+    _within("--seconds", seconds, 1, 3600)
+    spec = WorkloadSpec(device=_one_of("--device", device, DEVICES), module=workload)
+    found = examine(spec, tuple(LAYERS), seconds, _console(to_stderr=as_json))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    show(found, _console())
+
+
 @app.command("compare")
 def compare_runs(
     a: Annotated[Path, typer.Argument(help="Folder of the run to compare with.")],
@@ -400,11 +434,12 @@ def compare_runs(
     show_comparison(document, _console())
 
 
-def _console() -> Console:
+def _console(to_stderr: bool = False) -> Console:
     from rich.console import Console
 
     # A pipe has no width; wide enough that a row of a table stays a line.
-    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140))
+    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140)
+    return Console(width=width, stderr=to_stderr)
 
 
 if __name__ == "__main__":

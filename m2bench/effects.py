@@ -213,10 +213,11 @@ class _Fit:
     def __init__(self, design: Floats, y: Floats):
         self.design = design
         self.terms = design.shape[1]
-        self.inverse = np.linalg.pinv(design.T @ design)
+        gram = design.T @ design
+        self.inverse = np.linalg.pinv(gram, hermitian=True)
         self.coefficients = self.inverse @ (design.T @ y)
         self.residuals = y - design @ self.coefficients
-        rank = int(np.linalg.matrix_rank(design)) if design.size else 0
+        rank = int(np.linalg.matrix_rank(gram, hermitian=True)) if design.size else 0
         self.full_rank = rank == self.terms
         self.degrees = len(y) - rank
         self.residual_squares = float(self.residuals @ self.residuals)

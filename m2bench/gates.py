@@ -67,7 +67,7 @@ def _lent(trainer: Trainer, weights: dict[str, Tensor]) -> Iterator[None]:
     own = {name: weight.clone() for name, weight in trainer.policy.state_dict().items()}
     optimizers = [trainer.macro.optimizer, trainer.micro.optimizer]
     pasts = [optimizer.state for optimizer in optimizers]
-    counts = trainer.updates, trainer.backwards
+    counts = trainer.updates, trainer.backwards, trainer.steps
     trainer.updates = 0
     for optimizer in optimizers:
         optimizer.state = defaultdict(dict)
@@ -78,7 +78,7 @@ def _lent(trainer: Trainer, weights: dict[str, Tensor]) -> Iterator[None]:
         trainer.policy.load_state_dict(own)
         for optimizer, past in zip(optimizers, pasts, strict=True):
             optimizer.state = past
-        trainer.updates, trainer.backwards = counts
+        trainer.updates, trainer.backwards, trainer.steps = counts
         trainer.policy.zero_grad(set_to_none=True)
 
 

@@ -104,7 +104,8 @@ class Learning:
     def __init__(self, record: RunRecord, trials: list[StoredTrial]):
         self.spec = record.spec
         self.target: Document | None = record.description["workload"]["target"]
-        self.exact: Layers = tuple(layer["name"] for layer in record.description["layers"] if layer["exact"])
+        exact = {layer["name"] for layer in record.description["layers"] if layer["exact"]}
+        self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
         self.speeds = sound_speeds(trials)
         self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
         self.elapsed_s = {

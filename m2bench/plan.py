@@ -106,17 +106,3 @@ def make_trials(spec: RunSpec) -> list[TrialSpec]:
             trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
         trials.append(trial(f"anchor{len(parts)}", BASELINE, range(number, number + 1)))
     return trials
-
-
-# Rough seconds of a trial beside its windows, with its gates, and of first compilations, on two cores of a server CPU.
-STARTUP_S = 2.8
-COLD_COMPILE_S = 100.0
-
-
-def estimate_s(spec: RunSpec, compiles: bool) -> float:
-    """Roughly how many seconds the run will take, before anything was measured on this machine.
-
-    ``compiles`` says whether a layer taking part compiles: its first trials find no compiled code to reuse.
-    """
-    per_trial = STARTUP_S + spec.window.warmup_s + spec.window.timed_s
-    return len(make_trials(spec)) * per_trial + (COLD_COMPILE_S if compiles else 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from m2bench.baselines.parts import Parts, UpdateRule
@@ -14,8 +15,13 @@ def apply(parts: Parts, options: Options) -> Parts:
     return replace(parts, update=UpdateRule(backwards=options.accumulation_steps))
 
 
+def timed(trainer: Trainer) -> AbstractContextManager[None]:
+    trainer.backwards = trainer.steps = 0
+    return nullcontext()
+
+
 def prove(trainer: Trainer) -> Proof:
-    per_step = trainer.backwards / trainer.updates if trainer.updates else 0.0
+    per_step = trainer.backwards / trainer.steps if trainer.steps else 0.0
     evidence = {"backwards_per_step": per_step}
     if per_step > 1:
         return Proof(True, evidence)
@@ -29,4 +35,5 @@ LAYER = Layer(
     claim=Claim(low=1.0, high=1.0, text="stability, no extra cost", difficulty="low", priority="low"),
     apply=apply,
     prove=prove,
+    timed=timed,
 )

@@ -317,6 +317,56 @@ def test_learning_can_be_left_out(tmp_path: Path) -> None:
     assert "Learning was not measured" in done.stdout
 
 
+def test_a_budget_chooses_the_design_by_what_trials_take_here(tmp_path: Path) -> None:
+    options = ("--layers", "amp,batching", *FAKE, "--learning", "off", "--out", "run")
+    done = m2bench("ablate", *options, "--budget", "1h", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "have room for --design full --blocks 3" in done.stdout
+    assert speed_trials(rows(tmp_path / "run")) == 3 * 5
+    tight = m2bench("ablate", *options[:-1], "tight", "--budget", "1s", cwd=tmp_path)
+    assert tight.returncode == 1
+    assert "is too short: the smallest design takes about" in tight.stderr
+    assert not (tmp_path / "tight").exists()
+
+
+def test_a_budget_beside_a_design_is_refused(tmp_path: Path) -> None:
+    done = m2bench("ablate", "--budget", "10m", "--blocks", "2", *FAKE, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cannot take --blocks" in done.stderr
+
+
+def test_figures_are_traced_to_their_trials(finished: Path) -> None:
+    done = m2bench("report", "run", "--trace", "amp", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    assert "b1.amp" in done.stdout
+    assert "b1.anchor0" in done.stdout
+    wrong = m2bench("report", "run", "--trace", "nothing", cwd=finished)
+    assert wrong.returncode == 1
+    assert "neither a layer of this run nor a combination" in wrong.stderr
+
+
+def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
+    done = m2bench("compare", "run", "run", "--json", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["same_machine"]
+    assert document["absolute"]["change"] == pytest.approx(1.0)
+    assert all(c["change"] == pytest.approx(1.0) for c in document["combinations"])
+    assert "Episodes/min of run over run: 1.00x" in m2bench("compare", "run", "run", cwd=finished).stdout
+
+
+def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> None:
+    options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
+    done = m2bench(*options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["trials"] >= 4
+    assert found["smallest_main_effect"] > 1
+    assert set(found["blocks_for"]) == {"2%", "5%", "10%"}
+    shown = m2bench(*options, cwd=tmp_path).stdout
+    assert "Can it tell one layer alone from no effect, if that is 5%?" in shown
+
+
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:
     done = m2bench("layers", "--json", "--device", "cpu", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
