@@ -265,7 +265,7 @@ def _summarize_layers(
         measured = _claimed_response(layer["claim"]["phase"], speeds, trials).ratio((name,))
         verdict = judge_claim(layer, measured)
         learned = learning.of_layer(name)
-        alone, needed = speeds.ratio((name,)), learning.episodes_ratio((name,), BASELINE)
+        alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
         gains = alone is not None and alone.ratio > 1
         documents.append(
             {

@@ -114,6 +114,7 @@ class Learning:
         not_exact = tuple(layer for layer in self.spec.layers if layer not in self.exact)
         full = self.spec.learning == "full"
         self._compared = make_cells(self.spec.layers if full else not_exact, trials)
+        self._comparisons = {layer: self._compare(layer) for layer in self.spec.layers}
         self.verdicts = self._judge_layers()
         refuted = {layer for layer in self.exact if self._proved(layer) and self.verdicts[layer].verdict == "changed"}
         # Trials that are proved to learn the same are pooled, unless the proof was refuted.
@@ -133,9 +134,8 @@ class Learning:
     # The layers.
 
     def _judge_layers(self) -> dict[str, Verdict]:
-        comparisons = {layer: self._compare(layer) for layer in self.spec.layers}
-        judged = sum(len(found.distances) > 1 for found in comparisons.values())
-        return {layer: self._judge(layer, found, judged) for layer, found in comparisons.items()}
+        judged = sum(len(found.distances) > 1 for found in self._comparisons.values())
+        return {layer: self._judge(layer, found, judged) for layer, found in self._comparisons.items()}
 
     def _compare(self, layer: str) -> Comparison:
         by_cell = self._in_cells(self._compared)
@@ -191,8 +191,8 @@ class Learning:
         return Verdict("same", proof, measured.effect, measured.interval, measured.seeds)
 
     def of_layer(self, layer: str) -> Document:
-        """The layer's verdict, and how many times the baseline's episodes it needs to the target when alone."""
-        verdict, needed = self.verdicts[layer], self.episodes_ratio((layer,), BASELINE)
+        """The layer's verdict, and how many times the episodes to the target it needs."""
+        verdict, needed = self.verdicts[layer], self.episodes_needed(layer)
         return {
             "learning": verdict.verdict,
             "learning_reason": verdict.reason,
@@ -202,6 +202,17 @@ class Learning:
             "episodes_needed": needed and needed.ratio,
             "episodes_needed_ci": needed and needed.interval,
         }
+
+    def episodes_needed(self, layer: str) -> Estimate | None:
+        """Episodes to the target with the layer alone over those of the baseline.
+
+        For a layer that others stand in for when it is alone, as it was measured beside them.
+        """
+        alone = self.cells.of((layer,))
+        log_ratios = list(self._comparisons[layer].log_ratios.values())
+        if layer not in self.exact and alone not in self.by_cell and log_ratios:
+            return _estimate(log_ratios) if self._comparisons[layer].all_arrived else None
+        return self.episodes_ratio((layer,), BASELINE)
 
     # The combinations.
 

@@ -369,6 +369,16 @@ def test_the_ratio_of_episodes_is_paired_by_seed() -> None:
     assert np.log(found["episodes_needed_ci"]) == pytest.approx(interval)
 
 
+def test_a_layer_measured_beside_others_alone_needs_what_it_needed_there() -> None:
+    learning, trials = run(record(), seed=11)
+    logs: dict[bool, dict[int, float]] = {False: {}, True: {}}
+    for trial in trials:
+        if "wide" in trial.spec.layers:
+            logs["rough" in trial.spec.layers][trial.spec.seed] = math.log(trial.result["episodes_to_target"])
+    differences = [logs[True][seed] - logs[False][seed] for seed in logs[True]]
+    assert learning.of_layer("rough")["episodes_needed"] == pytest.approx(np.exp(np.mean(differences)))
+
+
 def test_an_undecided_layer_is_not_spoken_for_by_trials_without_it() -> None:
     learning, _ = run(record(blocks=1), {("wide", "rough", "fast"): 230.0}, seed=1)
     assert learning.of_layer("rough")["learning"] == "undecided"
