@@ -231,7 +231,10 @@ def test_a_refused_run_leaves_the_users_folder(tmp_path: Path) -> None:
 def begin(tmp_path: Path) -> subprocess.Popen[str]:
     """A run of 4 combinations, some trials into it and seconds away from its end."""
     process = subprocess.Popen(
-        [COMMAND, "ablate", "--all", "--layers", "amp,batching", *FAKE, "--blocks", "4", "--learning", "off", "--out", "run"],
+        [
+            COMMAND, "ablate", "--all", "--layers", "amp,batching", *FAKE, "--blocks", "4", "--learning", "off",
+            "--out", "run",
+        ],
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     run = tmp_path / "run"
