@@ -73,7 +73,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "best": max(rated, key=lambda c: float(c["speedup"]), default=None),
         "soonest": soonest,
         **named("soonest_gain", _sooner(soonest, attribution, learning)),
-        "recommended": recommend(spec.layers, combinations, attribution),
+        "recommended": recommend(spec.layers, combinations, attribution, learning.spoiling),
         "learning": learning.document(),
         "gates": _gates_cost(record, trials),
     }

@@ -180,6 +180,16 @@ class Learning:
         same_size = all(cell.episodes_per_update == other.episodes_per_update for cell, other in pairs)
         return layer in self.exact and bool(pairs) and same_size
 
+    @property
+    def spoiling(self) -> Layers:
+        """The layers that change learning although they keep the episodes per update."""
+        return tuple(
+            layer
+            for layer in self.spec.layers
+            if self.verdicts[layer].verdict == "changed"
+            and all(a.episodes_per_update == b.episodes_per_update for a, b in self._neighbours(layer))
+        )
+
     def _judge(self, layer: str, found: Comparison, judged: int) -> Verdict:
         measured = judge(found, judged)
         if not self._proved(layer) or measured.verdict == "changed":
@@ -246,7 +256,7 @@ class Learning:
             return None, "not every speed trial is ok and computes the same"
         cell = self._trained_cell(layers)
         if cell is None:
-            return None, "no learning trial stands for it"
+            return None, "no learning trial stands for it: a layer in it was not trained at these episodes per update"
         missing = [trial for trial in self.by_cell[cell] if _arrival(trial) is None]
         if missing:
             return None, f"{len(missing)} of {len(self.by_cell[cell])} learning trials did not arrive"

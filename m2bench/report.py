@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,8 @@ def _learning_notes(summary: dict[str, Any]) -> list[str]:
         f"{learning['trials']} learning trials (rounds of one seed: {learning['rounds']}) took "
         f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
     ]
+    reasons = Counter(c["time_to_target_reason"] for c in summary["combinations"] if c["time_to_target_reason"])
+    notes += [f"No time to target for {count} combinations: {reason}." for reason, count in reasons.items()]
     return notes + [f"A learning trial has no result: {failure}." for failure in learning["failed"]]
 
 

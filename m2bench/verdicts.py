@@ -53,24 +53,29 @@ def judge_claim(layer: Document, measured: Estimate | None) -> ClaimVerdict | No
     return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
 
 
-def recommend(layers: Layers, combinations: list[Document], speeds: Effects) -> Document | None:
+def recommend(layers: Layers, combinations: list[Document], speeds: Effects, spoiling: Layers = ()) -> Document | None:
     """The smallest set of layers that is as good as the best, and what the others would cost; None without figures.
 
     Where the time to a learning target is known it decides which episodes per update to take: only combinations that
     learn like the soonest one are compared further. Among these a set is as good as the best when the lower bound of
     its speed over the best one's lies within what is indifferent. A combination that computes something else is
-    never recommended, nor one with a layer that changes learning without changing the episodes per update.
+    never recommended, nor one with a ``spoiling`` layer, which changes learning at equal episodes per update.
     """
-    sound = [c for c in combinations if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None]
+    sound = [
+        c
+        for c in combinations
+        if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None
+        if not set(c["layers"]) & set(spoiling)
+    ]
     arriving = [c for c in sound if c["time_to_target_s"] is not None]
     if not sound:
         return None
     if arriving:
-        soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]))
-        alike = [c for c in arriving if c["episodes_per_update"] == soonest["episodes_per_update"]]
+        best = min(arriving, key=lambda c: float(c["time_to_target_s"]))
+        alike = [c for c in arriving if c["episodes_per_update"] == best["episodes_per_update"]]
     else:
+        best = max(sound, key=lambda c: float(c["speedup"]))
         alike = sound
-    best = max(alike, key=lambda c: float(c["speedup"]))
     good = [c for c in alike if _as_good(speeds, c, best)]
     chosen = min(good, key=lambda c: (len(c["layers"]), -c["speedup"]))
     return {

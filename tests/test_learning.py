@@ -199,6 +199,7 @@ def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> N
     learning, _ = run(record(), spoilt, seed=4)
     found = learning.of_layer("rough")
     assert (found["learning"], found["learning_effect"] < 0) == ("changed", True)
+    assert learning.spoiling == ("rough",)  # wide changes learning too, but by its episodes per update
     # A changed layer is not spoken for by trials without it.
     assert learning.of_combination(("rough",), 600.0)["time_to_target_s"] is None
     assert "no learning trial" in learning.of_combination(("rough",), 600.0)["time_to_target_reason"]

@@ -108,6 +108,12 @@ def test_a_combination_that_computes_something_else_is_never_recommended() -> No
     assert advice["layers"] == ["a", "c"]
 
 
+def test_a_layer_that_spoils_learning_is_never_recommended() -> None:
+    advice = recommend(("a", "b", "c"), combinations(), speeds(), spoiling=("a",))
+    assert advice is not None
+    assert advice["layers"] == []
+
+
 def test_the_time_to_target_decides_where_it_is_known() -> None:
     """With ``a``, fast as it is, learning takes fifty times the episodes."""
     known = {
