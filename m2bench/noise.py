@@ -83,6 +83,7 @@ def describe_conditions(trials: list[StoredTrial]) -> dict[str, Any]:
     found = {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
+        "busy_trials": sum(load > BUSY_CORES for load in loads),
         "canary_spread": spread,
         "power": sorted({c["power"] for c in conditions if c["power"]}),
         "low_power": any(c["low_power"] for c in conditions),
@@ -92,10 +93,10 @@ def describe_conditions(trials: list[StoredTrial]) -> dict[str, Any]:
 
 
 def _warnings(found: dict[str, Any]) -> Iterator[str]:
-    if found["other_cores"] is not None and found["other_cores"] > BUSY_CORES:
+    if found["busy_trials"]:
         yield (
-            f"other processes kept {found['other_cores']:.1f} cores busy (median over trials): close them, or read "
-            "small effects with care"
+            f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {found['busy_trials']} "
+            "trials, which can distort every figure here: close them and run again"
         )
     if found["canary_spread"] is not None and found["canary_spread"] > CANARY_DRIFT:
         yield (

@@ -87,6 +87,12 @@ def test_every_disturbance_is_told_with_what_to_do(disturbed: dict[str, Any], wo
     assert word in warning
 
 
+def test_a_few_disturbed_trials_are_enough_for_a_warning() -> None:
+    trials = [trial() for _ in range(30)] + [trial(other_cores=1.7)] * 2
+    (warning,) = describe_conditions(trials)["warnings"]
+    assert "up to 1.7 cores busy beside 2 trials" in warning
+
+
 def test_a_machine_whose_own_speed_varies_is_told() -> None:
     trials = [trial(canary_s=0.01 * (1 + 0.3 * (index % 2))) for index in range(40)]
     (warning,) = describe_conditions(trials)["warnings"]
