@@ -14,12 +14,12 @@ from itertools import combinations as subsets
 from statistics import mean, median
 from typing import Any
 
-from .effects import Effects, Estimate, Observation, holm
+from .effects import Effects, Estimate, Observation, holm, shapley_weights
 from .learning import Learning
 from .noise import describe_conditions, measure_noise
 from .plan import choose_combinations, make_trials
 from .spec import BASELINE, Layers
-from .steady import steady_from
+from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .verdicts import judge_claim, recommend, smallest_effect_seen
 
@@ -46,7 +46,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     sound = sound_trials(trials)
     attribution = _effects(spec.layers, sound, _speed)
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
-    arriving = [c for c in rated if c["time_to_target_s"] is not None]
+    arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
     described = [layer for layer in description["layers"] if layer["name"] in spec.layers]
     return {
@@ -61,6 +61,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(measure_noise(by_layers[BASELINE])),
             "conditions": describe_conditions(trials),
+            **_timing(sound),
             "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
             "min_detectable": smallest_effect_seen(attribution),
             "outliers": attribution.outliers(),
@@ -94,6 +95,16 @@ def sound_trials(trials: list[StoredTrial]) -> list[StoredTrial]:
     return [trial for trial in counted if trial.spec.layers not in changed]
 
 
+def _timing(trials: list[StoredTrial]) -> Document:
+    """How well the windows themselves are timed: the mean's relative standard error, and the timer's part in it."""
+    errors = [error for trial in trials if (error := trial.result["window_error"]) is not None]
+    return {
+        "window_error": median(errors) if errors else None,
+        "window_error_worst": max(errors, default=None),
+        "timer_share_worst": max((trial.result["timer_share"] for trial in trials), default=None),
+    }
+
+
 def _by_layers(trials: Iterable[StoredTrial]) -> dict[Layers, list[StoredTrial]]:
     by_layers: dict[Layers, list[StoredTrial]] = defaultdict(list)
     for trial in trials:
@@ -118,10 +129,13 @@ def _effects(layers: Layers, trials: Iterable[StoredTrial], response: Response) 
 
 
 def _speed(trial: StoredTrial) -> float:
-    """Episodes per minute from the first steady update on; over the whole window where it ends in no steady state."""
-    update_s: list[float] = trial.result["update_s"]
-    steady = update_s[steady_from(update_s) or 0 :]
-    return 60 * len(steady) * float(trial.result["episodes_per_update"]) / sum(steady)
+    return steady_speed(trial.result)
+
+
+def _energy_j(trial: StoredTrial) -> float | None:
+    """Joules of an episode; None too where a coarse counter did not move during a short window."""
+    joules: float | None = trial.result["energy_j_per_episode"]
+    return joules or None
 
 
 def _sooner(soonest: Document | None, speeds: Effects, learning: Learning) -> Estimate | None:
@@ -154,9 +168,11 @@ def _summarize_combination(trials: list[StoredTrial], layers: Layers, speeds: Ef
         "ms_per_episode": None if level is None else 60_000 / level.ratio,
         "env_steps_per_s": _over(median, (r["env_steps_per_s"] for r in results)),
         "setup_s": _over(median, (r["setup_s"] for r in results)),
+        "warmup_s": _over(median, (_warmup_s(r) for r in results)),
         "compile_s": _over(median, (r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
         "compile_cold_s": _over(max, (r["compile_s"] for r in results if _cache(r) == "cold")),
         "peak_memory_mb": _over(median, (_peak_memory_mb(r) for r in results)),
+        "energy_j_per_episode": _over(median, (e for r in results if (e := r["energy_j_per_episode"]) is not None)),
         "utilization": None,
         "mfu": None,
         "dispatches_per_episode": None,
@@ -189,6 +205,12 @@ def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
     worst = max(trials, key=lambda trial: SEVERITY.index(trial.status))
     log = f" (log: {worst.log})" if worst.status == "failed" else ""
     return worst.status, None if worst.reason is None else worst.reason + log
+
+
+def _warmup_s(result: dict[str, Any]) -> float:
+    """Seconds of updates after the first, which compiles, that were left out of the speed."""
+    update_s: list[float] = result["update_s"]
+    return sum(result["warmup_update_s"][1:]) + sum(update_s[: steady_from(update_s) or 0])
 
 
 def _cache(result: dict[str, Any]) -> str | None:
@@ -249,13 +271,9 @@ def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> 
 def _summarize_layers(
     described: list[Document], trials: list[StoredTrial], speeds: Effects, learning: Learning
 ) -> list[Document]:
-    def seconds_to_target(trial: StoredTrial) -> float | None:
-        episodes = learning.episodes_to_target(trial.spec.layers)[0]
-        return None if episodes is None else 60 * episodes.ratio / _speed(trial)
-
     responses = {
         "peak_memory_mb": _effects(speeds.layers, trials, lambda trial: _peak_memory_mb(trial.result)),
-        "time_to_target_s": _effects(speeds.layers, trials, seconds_to_target),
+        "energy_j_per_episode": _effects(speeds.layers, trials, _energy_j),
     }
     attributed = _attribute(speeds)
     others = {name: _attribute(effects) for name, effects in responses.items()}
@@ -283,7 +301,10 @@ def _summarize_layers(
                 **learned,
                 **named("time_to_target", None if alone is None or needed is None else alone.over(needed)),
                 "gain_surviving": 1 / needed.ratio if gains and needed is not None else None,
-                "responses": {response: effects[name] for response, effects in others.items()},
+                "responses": {
+                    "time_to_target_s": _attribute_time(name, speeds, learning),
+                    **{response: effects[name] for response, effects in others.items()},
+                },
             }
         )
     return documents
@@ -322,6 +343,24 @@ def _attribute(effects: Effects) -> dict[str, Document]:
             "share": _share(shapley, total),
         }
     return attributed
+
+
+def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> Document:
+    """What a layer does to the seconds to the target: to the episodes that it takes, over what it does to the speed.
+
+    Both are uncertain, and measured in different trials, so their variances add.
+    """
+    without = tuple(other for other in speeds.layers if other != layer)
+    contrasts = {
+        "alone": {(layer,): 1.0, BASELINE: -1.0},
+        "last": {speeds.layers: 1.0, without: -1.0},
+        "shapley": shapley_weights(speeds.layers, layer),
+    }
+    document: Document = {}
+    for name, weights in contrasts.items():
+        episodes, speed = learning.contrast(weights), speeds.contrast(weights)
+        document |= named(name, None if episodes is None or speed is None else episodes.over(speed))
+    return document
 
 
 def _share(part: Estimate | None, total: Estimate | None) -> float | None:

@@ -128,7 +128,7 @@ def ablate(
     learning: Annotated[
         str,
         typer.Option(
-            help=f"How much learning is measured: {', '.join(LEARNING_MODES)}. quick: at most 30 % of the run's time; "
+            help=f"How much learning is measured: {', '.join(LEARNING_MODES)}. quick: a quarter of the run's time; "
             "full: every combination is trained to the target, or for half of --trial-timeout."
         ),
     ] = "quick",

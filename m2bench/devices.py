@@ -8,11 +8,13 @@ import resource
 import shutil
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .energy import Counter, RaplCounter, apple_counter, nvml_counter
 from .errors import UserError
 
 CANARY_SIZE = 512
@@ -200,6 +202,16 @@ def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
     # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
     unit = 1 if sys.platform == "darwin" else 1024
     return device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def energy_counter(device: torch.device) -> Counter | None:
+    """A function that reads the joules used since some fixed moment; None where this machine does not tell."""
+    # Whatever a vendor's library raises where it finds no counter, there is none.
+    with suppress(Exception):
+        if device.type == "cuda":
+            return nvml_counter(str(torch.cuda.get_device_properties(device).uuid))
+        return apple_counter() if sys.platform == "darwin" else RaplCounter()
+    return None
 
 
 def describe_device(device: torch.device) -> dict[str, Any]:

@@ -213,11 +213,13 @@ class _Fit:
     def __init__(self, design: Floats, y: Floats):
         self.design = design
         self.terms = design.shape[1]
-        gram = design.T @ design
-        self.inverse = np.linalg.pinv(gram, hermitian=True)
+        # Inverse and rank from the same eigenvalues; columns may depend on each other.
+        eigenvalues, vectors = np.linalg.eigh(design.T @ design)
+        kept = eigenvalues > ROUNDING * max(eigenvalues.max(initial=0.0), 1.0)
+        self.inverse = (vectors[:, kept] / eigenvalues[kept]) @ vectors[:, kept].T
         self.coefficients = self.inverse @ (design.T @ y)
         self.residuals = y - design @ self.coefficients
-        rank = int(np.linalg.matrix_rank(gram, hermitian=True)) if design.size else 0
+        rank = int(kept.sum())
         self.full_rank = rank == self.terms
         self.degrees = len(y) - rank
         self.residual_squares = float(self.residuals @ self.residuals)

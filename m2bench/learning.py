@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from .effects import Estimate
+from .effects import ROUNDING, Estimate
 from .learning_curve import WINDOW, distance
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
 from .plan import every_combination
@@ -41,6 +42,17 @@ class Comparison:
     distances: BySeed
     log_ratios: BySeed
     all_arrived: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a combination's episodes to target come from: a cell that was trained, and the layers by which it differs.
+
+    The ratio of episodes that was measured for each of these elsewhere is added (1) or taken away (-1).
+    """
+
+    cell: Cell
+    layers: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -229,14 +241,15 @@ class Learning:
     def of_combination(self, layers: Layers, episodes_per_min: float | None) -> Document:
         """Verdict, episodes and seconds to the target of one combination that trains at this speed."""
         episodes, reason = self.episodes_to_target(layers)
-        cell = self._trained_cell(layers)
+        source = self._source(layers)
         return {
             "learning": self._verdict_of(layers),
             "episodes_per_update": self.cells.episodes_per_update.get(layers),
             "episodes_to_target": episodes and episodes.ratio,
             "episodes_to_target_ci": episodes and episodes.interval,
-            "learning_trials_of": None if cell is None else list(self.by_cell[cell][0].spec.layers),
+            "learning_trials_of": None if source is None else list(self.by_cell[source.cell][0].spec.layers),
             "time_to_target_s": 60 * episodes.ratio / episodes_per_min if episodes and episodes_per_min else None,
+            "time_to_target_modelled": episodes is not None and source is not None and bool(source.layers),
             "time_to_target_reason": reason,
         }
 
@@ -254,26 +267,42 @@ class Learning:
             return None, "this market has no target that could be told from luck"
         if layers not in self.speeds:
             return None, "not every speed trial is ok and computes the same"
-        cell = self._trained_cell(layers)
-        if cell is None:
+        source = self._source(layers)
+        if source is None:
             return None, "no learning trial stands for it: a layer in it was not trained at these episodes per update"
-        missing = [trial for trial in self.by_cell[cell] if _arrival(trial) is None]
+        trials = self.by_cell[source.cell]
+        missing = [trial for trial in trials if _arrival(trial) is None]
         if missing:
-            return None, f"{len(missing)} of {len(self.by_cell[cell])} learning trials did not arrive"
-        return _estimate(list(self._log_arrivals(cell).values())), None
+            return None, f"{len(missing)} of {len(trials)} learning trials did not arrive"
+        return self.contrast({layers: 1.0}), None
 
     def episodes_ratio(self, over: Layers, under: Layers) -> Estimate | None:
         """Episodes to the target of one combination over those of another, paired by seed."""
-        if self.episodes_to_target(over)[0] is None or self.episodes_to_target(under)[0] is None:
-            return None
-        cells = self._trained_cell(over), self._trained_cell(under)
-        assert cells[0] is not None
-        assert cells[1] is not None
-        if cells[0] == cells[1]:
+        return self.contrast({over: 1.0, under: -1.0}) if over != under else self.contrast({over: 0.0})
+
+    def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
+        """exp(sum of weight x log episodes to target) over combinations, paired by seed; None when one has none.
+
+        What combinations that learn the same contribute cancels exactly.
+        """
+        terms: dict[Cell | str, float] = defaultdict(float)
+        for layers, weight in weights.items():
+            source = self._source(layers)
+            if source is None or any(_arrival(trial) is None for trial in self.by_cell[source.cell]):
+                return None
+            terms[source.cell] += weight
+            for layer, sign in source.layers.items():
+                terms[layer] += sign * weight
+        logs = {
+            term: self._comparisons[term].log_ratios if isinstance(term, str) else self._log_arrivals(term)
+            for term, weight in terms.items()
+            if abs(weight) > ROUNDING
+        }
+        if not logs:
             return Estimate(1.0, (1.0, 1.0), 0.0, None, 1)
-        above, below = self._log_arrivals(cells[0]), self._log_arrivals(cells[1])
-        shared = [above[seed] - below[seed] for seed in above if seed in below]
-        return _estimate(shared) if shared else None
+        seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
+        sums = [sum(terms[term] * by_seed[seed] for term, by_seed in logs.items()) for seed in seeds]
+        return _estimate(sums) if sums else None
 
     def _log_arrivals(self, cell: Cell) -> BySeed:
         by_seed = defaultdict(list)
@@ -282,6 +311,23 @@ class Learning:
             if arrived is not None:
                 by_seed[trial.spec.seed].append(math.log(arrived))
         return {seed: fmean(values) for seed, values in by_seed.items()}
+
+    def _source(self, layers: Layers) -> Source | None:
+        """Whose trials tell the combination's episodes to target; a model of main effects where none stands for it."""
+        cell, own = self._trained_cell(layers), self.cells.of(layers)
+        if cell is not None:
+            return Source(cell, {})
+        if own is None or layers not in self.speeds:
+            return None
+        known = [layer for layer, found in self._comparisons.items() if found.log_ratios and found.all_arrived]
+        sources = [
+            Source(cell, {layer: 1 if layer in own.apart else -1 for layer in differing})
+            for cell in self.by_cell
+            if cell.episodes_per_update == own.episodes_per_update
+            and (differing := [layer for layer in self.spec.layers if (layer in own.apart) != (layer in cell.apart)])
+            and set(differing) <= set(known)
+        ]
+        return min(sources, key=lambda source: len(source.layers), default=None)
 
     def _trained_cell(self, layers: Layers) -> Cell | None:
         """The combination's own cell; else the plainest of its group, where all layers in between learn the same."""

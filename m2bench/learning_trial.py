@@ -51,7 +51,7 @@ def _train_until(system: System, after: int, last: dict[str, Any]) -> dict[str, 
     updates = (after - last["episodes"]) // system.episodes_per_update
     if not updates:
         return {**last, "after": after}
-    times, _ = timed_updates(system, 0.0, updates)
+    times, _ = timed_updates(system, updates)
     return {
         "after": after,
         "episodes": last["episodes"] + updates * system.episodes_per_update,

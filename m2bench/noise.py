@@ -10,6 +10,7 @@ from itertools import pairwise
 from statistics import mean, median, quantiles, stdev
 from typing import Any
 
+from .steady import steady_speed
 from .store import StoredTrial
 
 BUSY_CORES = 0.2  # kept busy by other processes: more than a desktop at rest
@@ -39,7 +40,7 @@ def measure_noise(anchors: list[StoredTrial]) -> Noise:
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in anchors:
         if trial.status == "ok":
-            speeds[trial.spec.block].append(math.log(trial.result["episodes_per_min"]))
+            speeds[trial.spec.block].append(math.log(steady_speed(trial.result)))
     steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
     if not steps:
         return Noise()

@@ -29,6 +29,7 @@ from .tables import (
     learning_table,
     percent,
     phases_table,
+    responses_table,
     times,
     times_between,
     times_within,
@@ -82,6 +83,7 @@ def report_tables(summary: dict[str, Any]) -> list[Table]:
     tables = (
         combinations_table(summary),
         phases_table(summary),
+        responses_table(summary),
         groups_table(summary),
         learning_table(summary),
         impact_table(summary),
@@ -148,6 +150,12 @@ def _noise_notes(noise: dict[str, Any]) -> list[str]:
         notes.append(
             f"One trial scatters by {noise['trial_sd']:.1%}; the smallest main effect that this run finds in 80 % of "
             f"cases is {noise['min_detectable'] - 1:.1%}."
+        )
+    if noise["window_error"] is not None:
+        notes.append(
+            f"Within its window a trial's mean is known to {noise['window_error']:.1%} (median standard error; worst "
+            f"{noise['window_error_worst']:.1%}); reading the clock takes at most {noise['timer_share_worst']:.2%} of "
+            "an update."
         )
     if noise["outliers"]:
         notes.append(
@@ -226,6 +234,13 @@ def _learning_notes(summary: dict[str, Any]) -> list[str]:
         f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
     ]
     reasons = Counter(c["time_to_target_reason"] for c in summary["combinations"] if c["time_to_target_reason"])
+    modelled = sum(c["time_to_target_modelled"] for c in summary["combinations"])
+    if modelled:
+        notes.append(
+            f"* The time to target of {modelled} combinations is by a model: a layer in them was trained at other "
+            "episodes per update only, and is taken to need as many times the episodes here. They are never called "
+            "soonest."
+        )
     notes += [f"No time to target for {count} combinations: {reason}." for reason, count in reasons.items()]
     return notes + [f"A learning trial has no result: {failure}." for failure in learning["failed"]]
 

@@ -38,15 +38,21 @@ class WorkloadSpec:
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """How long a trial warms up and how long it is timed; both limits must be reached."""
+    """How long a trial warms up and how long it is timed; the least seconds and updates must both be reached.
 
-    warmup_s: float = 1.0
+    The timed window goes on until its mean is known to within a relative standard error of ``timed_error``, but not
+    beyond ``timed_most_s``. More precision would be lost on the scatter between processes, which is several times it.
+    """
+
+    warmup_s: float = 0.5
     warmup_updates: int = 2
-    timed_s: float = 2.0
+    timed_s: float = 1.0
     timed_updates: int = 4
+    timed_most_s: float = 3.0
+    timed_error: float = 0.02
 
 
-QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1)
+QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1, timed_most_s=0.5, timed_error=0.02)
 
 TrialKind = Literal["speed", "learning"]
 

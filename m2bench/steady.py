@@ -1,8 +1,10 @@
-"""From which update on a timed window is steady."""
+"""What a timed window says: from which update on it is steady, how fast it is, and how well that is known."""
 
 from __future__ import annotations
 
 import math
+from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,28 @@ STEADY_SHARE = 0.5  # of the window's time that the last segment must have
 BELIEVABLE = 5.0  # standard deviations of the noise
 MATTERS = 1.05  # a smaller change between segments is let pass: the noise of a short window is not known better
 MAD_TO_SD = 1.4826
+BATCHES = 8
+
+
+def mean_error(update_s: list[float]) -> float:
+    """Relative standard error of the mean time of an update; infinite for a single one.
+
+    By batch means, since neighbours resemble each other: Law & Kelton, "Simulation Modeling and Analysis", 2000, 9.5.
+    """
+    if len(update_s) < 2:
+        return math.inf
+    means = [float(np.mean(batch)) for batch in np.array_split(update_s, min(BATCHES, len(update_s)))]
+    return stdev(means) / math.sqrt(len(means)) / fmean(means)
+
+
+def steady_speed(result: dict[str, Any]) -> float:
+    """A trial's episodes per minute from its first steady update on.
+
+    Over the whole window where it ends in no steady state.
+    """
+    update_s: list[float] = result["update_s"]
+    steady = update_s[steady_from(update_s) or 0 :]
+    return 60 * len(steady) * float(result["episodes_per_update"]) / sum(steady)
 
 
 def steady_from(update_s: list[float]) -> int | None:

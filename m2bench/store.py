@@ -17,8 +17,8 @@ FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
 APPLICATION_ID = 0x6D32626E
 # History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
-# 3: learning trials; how long every trial took and under what conditions.
-SCHEMA = 3
+# 3: learning trials; how long every trial took and under what conditions. 4: how well the window is timed; energy.
+SCHEMA = 4
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);

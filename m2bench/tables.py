@@ -87,7 +87,7 @@ def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
     names = [other["name"] for other in summary["layers"]]
     behind = ([layer["name"]], names, [name for name in names if name != layer["name"]])
     found = [c for layers in behind for c in summary["combinations"] if c["layers"] == layers]
-    troubled = [f"{'+'.join(c['layers'])}: {_status(c)}" for c in found if _status(c) != "ok"]
+    troubled = [f"{'+'.join(c['layers'])}: {_outcome(c)}" for c in found if _outcome(c) != "ok"]
     if troubled:
         return "; ".join(dict.fromkeys(troubled))
     if layer["alone"] is None and layer["last"] is None:
@@ -105,7 +105,7 @@ def combinations_table(summary: dict[str, Any]) -> Table:
             times_within(c, "speedup"),
             digits(c["episodes_per_min"]),
             _whole(c["episodes_to_target"]),
-            digits(c["time_to_target_s"]),
+            digits(c["time_to_target_s"]) + ("*" if c["time_to_target_modelled"] else ""),
             _compile_s(c),
             digits(c["peak_memory_mb"]),
             c["learning"] or NOTHING,
@@ -131,6 +131,13 @@ def _compile_s(combination: dict[str, Any]) -> str:
 
 
 def _status(combination: dict[str, Any]) -> str:
+    """The outcome, and whether its timed windows ended in a steady state."""
+    unsteady = combination["trials_ok"] - combination["steady_trials"]
+    counted = f"{unsteady} of {combination['trials_ok']} trials"
+    return _outcome(combination) + (f", not steady in {counted}" if unsteady else "")
+
+
+def _outcome(combination: dict[str, Any]) -> str:
     if combination["status"] == "ok":
         return "ok" if combination["numerics"] == "same" else f"ok, but {combination['numerics_reason']}"
     if combination["trials_ok"]:
@@ -159,6 +166,38 @@ def learning_table(summary: dict[str, Any]) -> Table:
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[1:5]),
+    )
+
+
+RESPONSES = {
+    "time_to_target_s": "time to target",
+    "peak_memory_mb": "memory",
+    "energy_j_per_episode": "energy",
+}
+OF_RESPONSES = {"alone": "alone", "shapley": "Shapley"}
+
+
+def responses_table(summary: dict[str, Any]) -> Table | None:
+    """One row per layer: what it does to everything that was measured besides the speed."""
+    layers = summary["layers"]
+    measured = [
+        name for name in RESPONSES if any(layer["responses"][name][kind] for layer in layers for kind in OF_RESPONSES)
+    ]
+    if not measured:
+        return None
+    rows = [
+        (
+            layer["name"],
+            *(times_within(layer["responses"][name], kind) for name in measured for kind in OF_RESPONSES),
+        )
+        for layer in layers
+    ]
+    columns = [f"{RESPONSES[name]}, {label}" for name in measured for label in OF_RESPONSES.values()]
+    return Table(
+        title="What each layer does to other costs, as ratios with 95 % intervals (below 1.00x is less)",
+        columns=("layer", *columns),
+        rows=rows,
+        numeric=frozenset(columns),
     )
 
 

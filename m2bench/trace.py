@@ -9,6 +9,7 @@ from .analysis import sound_trials
 from .effects import shapley_weights
 from .errors import UserError
 from .spec import Layers, RunSpec, combination_name
+from .steady import steady_speed
 from .store import StoredTrial
 from .tables import NOTHING, Table, digits, times
 
@@ -38,7 +39,7 @@ def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
             " ".join(map(str, trial.spec.mini_blocks)) or NOTHING,
             trial.started,
             trial.status,
-            digits(trial.result.get("episodes_per_min")),
+            digits(steady_speed(trial.result) if "update_s" in trial.result else None),
             digits(trial.result.get("episodes_to_target")),
             trial.log or NOTHING,
         )
@@ -56,7 +57,7 @@ def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
     """
     speeds: dict[Layers, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
-        speeds[trial.spec.layers].append(trial.result["episodes_per_min"])
+        speeds[trial.spec.layers].append(steady_speed(trial.result))
     weights = shapley_weights(taking_part, layer)
     rows = []
     for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):

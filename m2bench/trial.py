@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gc
 import time
+from bisect import bisect_left
 from contextlib import AbstractContextManager
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
+from .steady import mean_error
+
+TIMER_READINGS = 25
 
 
 class System(Protocol):
@@ -27,6 +32,7 @@ class System(Protocol):
     def check_stream(self) -> dict[str, dict[str, Any]]: ...
     def synchronize(self) -> None: ...
     def canary_s(self) -> float: ...
+    def energy_j(self) -> float | None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
     def waits_s(self) -> dict[str, float]: ...
     def profiled_update(self) -> dict[str, int]: ...
@@ -62,18 +68,23 @@ def run_trial(
     setup_s = time.perf_counter() - start
     try:
         canary_s = [system.canary_s()]
-        first, first_returns = timed_updates(system, 0.0, 1)  # whatever is compiled is compiled here
+        first, first_returns = timed_updates(system, 1)  # whatever is compiled is compiled here
         gates_begin = time.perf_counter()
         gates = system.check_numerics()
         gates_s = time.perf_counter() - gates_begin
-        warmup, warmup_returns = timed_updates(system, window.warmup_s, window.warmup_updates)
+        warmup, warmup_returns = timed_updates(system, window.warmup_updates, window.warmup_s)
         # A collection in the middle of an update would be charged to whichever combination it hits.
         gc.collect()
         gc.freeze()
         gc.disable()
         with system.timed_window():
-            updates, returns = timed_updates(system, window.timed_s, window.timed_updates)
+            energy_before_j = system.energy_j()
+            updates, returns = timed_updates(
+                system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error
+            )
+            energy_after_j = system.energy_j()
         gc.enable()
+        timer_s = time_of_the_timer(system)
         canary_s.append(system.canary_s())
         waits_s = system.waits_s()
         peak_memory_mb = system.peak_memory_mb()
@@ -96,6 +107,11 @@ def run_trial(
         "update_s": updates,
         "episodes_per_update": system.episodes_per_update,
         "episodes_per_min": 60 * episodes / timed_s,
+        "window_error": mean_error(updates) if len(updates) > 1 else None,
+        "timer_share": timer_s * len(updates) / timed_s,
+        "energy_j_per_episode": None
+        if energy_before_j is None or energy_after_j is None
+        else (energy_after_j - energy_before_j) / episodes,
         "env_steps_per_s": episodes * system.steps_per_episode / timed_s,
         "compile_s": compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
         "peak_memory_mb": peak_memory_mb,
@@ -108,8 +124,13 @@ def run_trial(
     }
 
 
-def timed_updates(system: System, seconds: float, at_least: int) -> tuple[list[float], list[float]]:
-    """Seconds and mean training return of each update, until both limits are reached.
+def timed_updates(
+    system: System, at_least: int, seconds: float = 0.0, most_s: float = 0.0, error: float = 0.0
+) -> tuple[list[float], list[float]]:
+    """Seconds and mean training return of each update.
+
+    It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
+    is known to within a relative standard error of ``error``.
 
     The device is waited for at both ends of every update, so each time is that of finished work. Between two
     updates, outside of either's time, loss and gradient are checked to be finite numbers; the returns stay on the
@@ -119,13 +140,29 @@ def timed_updates(system: System, seconds: float, at_least: int) -> tuple[list[f
     returns = []
     system.synchronize()
     begin = mark = time.perf_counter()
-    while len(times) < at_least or mark - begin < seconds:
+    while (
+        len(times) < at_least
+        or mark - begin < seconds
+        or (error > 0 and mark - begin < most_s and mean_error(times) > error)
+    ):
+        # Again, so that what was done since is in no update's time.
+        mark = time.perf_counter()
         returns.append(system.update())
         system.synchronize()
         times.append(time.perf_counter() - mark)
         system.check_finite()
         mark = time.perf_counter()
     return times, [float(value) for value in returns]
+
+
+def time_of_the_timer(system: System) -> float:
+    """Seconds that timing adds to an update: those of an update that does nothing (the median of some)."""
+    readings = []
+    for _ in range(TIMER_READINGS):
+        mark = time.perf_counter()
+        system.synchronize()
+        readings.append(time.perf_counter() - mark)
+    return median(readings)
 
 
 def profile_update(system: System) -> dict[str, Any]:
@@ -147,8 +184,10 @@ def profile_update(system: System) -> dict[str, Any]:
         elif name.startswith("aten::"):
             operators.append(event.start_ns())
     milliseconds = {name: sum(end - start for start, end in spans[name]) / 1e6 / episodes[name] for name in episodes}
+    operators.sort()
     counts = {
-        name: sum(start <= operator < end for start, end in spans[name] for operator in operators) / episodes[name]
+        name: sum(bisect_left(operators, end) - bisect_left(operators, start) for start, end in spans[name])
+        / episodes[name]
         for name in episodes
     }
     return {

@@ -67,7 +67,7 @@ def recommend(layers: Layers, combinations: list[Document], speeds: Effects, spo
         if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None
         if not set(c["layers"]) & set(spoiling)
     ]
-    arriving = [c for c in sound if c["time_to_target_s"] is not None]
+    arriving = [c for c in sound if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     if not sound:
         return None
     if arriving:

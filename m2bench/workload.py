@@ -134,6 +134,7 @@ class TradingSystem:
         self.episodes_per_update = parts.episodes_per_update
         self.steps_per_episode = spec.episode_length
         self.compiles = any(layer.compiles for layer in self.layers)
+        self._energy_counter = devices.energy_counter(self.device)
 
     def update(self) -> Tensor:
         """One optimizer step; the mean training return per episode, on the device, not waited for."""
@@ -163,6 +164,10 @@ class TradingSystem:
     def canary_s(self) -> float:
         """Seconds of a fixed computation that no layer touches: it slows down only with the machine."""
         return devices.canary_s(self.device)
+
+    def energy_j(self) -> float | None:
+        """Joules that the machine has used since some fixed moment; None where it does not tell."""
+        return None if self._energy_counter is None else self._energy_counter()
 
     def timed_window(self) -> AbstractContextManager[object]:
         """Held around the timed window: each layer's own, and a fresh count of peak memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ import torch
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.synthetic import synthetic_market
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests run side by side, one on each core; so do the commands that they start, which inherit this.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 TESTS = Path(__file__).parent
 EPISODE_LENGTH = 16

@@ -154,6 +154,9 @@ class FakeSystem:
     def canary_s(self) -> float:
         return 0.01
 
+    def energy_j(self) -> float | None:
+        return None
+
     def timed_window(self) -> AbstractContextManager[object]:
         return nullcontext()
 

@@ -13,6 +13,7 @@ from m2bench.plan import make_trials
 from m2bench.runner import run_trials
 from m2bench.spec import RunSpec, TrialSpec
 from m2bench.store import RunRecord, Store, StoredTrial
+from m2bench.tables import combinations_table, responses_table
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)
@@ -46,6 +47,10 @@ def result(speed: float, **changes: Any) -> dict[str, Any]:
         "update_s": [60 / speed] * 4,
         "episodes_per_min": speed,
         "env_steps_per_s": speed,
+        "warmup_update_s": [9.0, 0.5],
+        "window_error": 0.01,
+        "timer_share": 1e-5,
+        "energy_j_per_episode": 6000 / speed,
         "setup_s": 0.1,
         "compile_s": None,
         "peak_memory_mb": {"device": None, "host": 5.0},
@@ -93,6 +98,45 @@ def test_planted_factors_are_recovered_whatever_the_blocks_speed(tmp_path: Path)
     # 600 episodes/min doubled in blocks 1, 2, 3: the middle one is 2400.
     assert find(summary)["episodes_per_min"] == pytest.approx(2400)
     assert find(summary)["ms_per_episode"] == pytest.approx(25)
+
+
+def test_a_window_without_a_steady_state_is_said_to_be_none(tmp_path: Path) -> None:
+    rng = random.Random(2)
+
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        slow_end = 2.0 if trial.key == "b2.a" else 1.0
+        update_s = [0.1 * rng.lognormvariate(0, 0.02) * (slow_end if i >= 30 else 1.0) for i in range(38)]
+        return {"result": result(600.0, update_s=update_s)}
+
+    summary = run(tmp_path, execute)
+    assert find(summary, "a")["steady_trials"] == 2
+    assert find(summary, "b")["steady_trials"] == 3
+    status = {row[1]: row[-1] for row in combinations_table(summary).rows}
+    assert status["a"] == "ok, not steady in 1 of 3 trials"
+    assert status["b"] == "ok"
+
+
+def test_warmup_is_what_was_cut_from_the_window_and_what_came_before_it(tmp_path: Path) -> None:
+    update_s = [0.5] * 6 + [0.1] * 40
+    summary = run(tmp_path, lambda trial, log: {"result": result(600.0, update_s=update_s)})
+    # The first update of all, 9 s, is compilation's.
+    assert find(summary)["warmup_s"] == pytest.approx(0.5 + 6 * 0.5)
+
+
+def test_energy_is_attributed_like_the_speed(tmp_path: Path) -> None:
+    summary = run(tmp_path, lambda trial, log: {"result": result(true_speed(trial))})
+    assert find(summary)["energy_j_per_episode"] == pytest.approx(6000 / 2400)
+    for layer in summary["layers"]:
+        energy = layer["responses"]["energy_j_per_episode"]
+        assert energy["alone"] == pytest.approx(1 / FACTORS[layer["name"]])
+        assert energy["shapley"] == pytest.approx(1 / FACTORS[layer["name"]])
+
+
+def test_a_machine_that_tells_no_energy_has_no_figure_of_it(tmp_path: Path) -> None:
+    summary = run(tmp_path, lambda trial, log: {"result": result(true_speed(trial), energy_j_per_episode=None)})
+    assert find(summary)["energy_j_per_episode"] is None
+    assert summary["layers"][0]["responses"]["energy_j_per_episode"]["shapley"] is None
+    assert "energy" not in " ".join(responses_table(summary).columns)
 
 
 def test_one_wild_trial_is_flagged_widens_the_interval_and_is_kept(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from m2bench.budget import Cost, candidates, fit, parse_duration
 from m2bench.errors import UserError
+from m2bench.learning_plan import BUDGET_SHARE
 from m2bench.plan import make_trials
 from m2bench.spec import RunSpec
 
@@ -43,7 +44,7 @@ def test_the_best_design_that_fits_is_taken(budget_s: float, design: str, blocks
 
 def test_learning_and_first_compilations_take_their_share() -> None:
     assert Cost(1.0, 84.0).of(spec()) == 216 + 84
-    assert Cost(1.0, 84.0).of(spec(learning="quick")) == pytest.approx(300 / 0.7)
+    assert Cost(1.0, 84.0).of(spec(learning="quick")) == pytest.approx(300 / (1 - BUDGET_SHARE))
 
 
 def test_a_budget_too_short_for_anything_is_refused_with_what_it_would_take() -> None:

@@ -24,7 +24,7 @@ from m2bench.cli import app
 from m2bench.optimizations import LAYERS
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
-FAKE = ("--workload", "fake_workload", "--quick")
+FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -86,7 +86,8 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) -> None:
-    done = m2bench("ablate", "--all", "--layers", "amp,batching", *FAKE, "--out", "run", cwd=tmp_path)
+    options = ("--all", "--layers", "amp,batching", *FAKE, "--learning", "quick", "--out", "run")
+    done = m2bench("ablate", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     assert [(tuple(c["layers"]), c["status"]) for c in summary(run)["combinations"]] == [
@@ -232,8 +233,7 @@ def begin(tmp_path: Path) -> subprocess.Popen[str]:
     """A run of 4 combinations, some trials into it and seconds away from its end."""
     process = subprocess.Popen(
         [
-            COMMAND, "ablate", "--all", "--layers", "amp,batching", *FAKE, "--blocks", "4", "--learning", "off",
-            "--out", "run",
+            COMMAND, "ablate", "--all", "--layers", "amp,batching", *FAKE, "--blocks", "3", "--out", "run",
         ],
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -249,7 +249,7 @@ def test_a_killed_run_leaves_no_process_and_resumes_without_repeating_a_trial(tm
     process.communicate()
     wait_until(lambda: not workers_of(tmp_path / "run"), 10)
     before = rows(tmp_path / "run")
-    assert 2 <= len(before) < 20
+    assert 2 <= len(before) < 15
     interim = m2bench("report", "run", cwd=tmp_path)
     assert "not run yet" in interim.stdout
     done = m2bench("ablate", "--resume", "run", cwd=tmp_path)
@@ -257,7 +257,7 @@ def test_a_killed_run_leaves_no_process_and_resumes_without_repeating_a_trial(tm
     after = rows(tmp_path / "run")
     assert after[: len(before)] == before
     assert len(after) == len({key for key, _, _ in after})
-    assert speed_trials(after) == 20
+    assert speed_trials(after) == 15
     assert {status for _, _, status in after} == {"ok"}
     assert len(summary(tmp_path / "run")["combinations"]) == 4
 
@@ -269,7 +269,7 @@ def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     assert "another m2bench is at work in run" in second.stderr
     process.communicate(timeout=60)
     assert process.returncode == 0
-    assert speed_trials(rows(tmp_path / "run")) == 20
+    assert speed_trials(rows(tmp_path / "run")) == 15
 
 
 def test_ctrl_c_leaves_no_process_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
 
 
 def test_learning_can_be_left_out(tmp_path: Path) -> None:
-    options = ("--all", "--layers", "amp,batching", *FAKE, "--out", "run", "--learning", "off")
+    options = ("--all", "--layers", "amp,batching", *FAKE, "--out", "run")
     done = m2bench("ablate", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert speed_trials(rows(tmp_path / "run")) == len(rows(tmp_path / "run")) == 5
@@ -321,7 +321,7 @@ def test_learning_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_budget_chooses_the_design_by_what_trials_take_here(tmp_path: Path) -> None:
-    options = ("--layers", "amp,batching", *FAKE, "--learning", "off", "--out", "run")
+    options = ("--layers", "amp,batching", *FAKE, "--out", "run")
     done = m2bench("ablate", *options, "--budget", "1h", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "have room for --design full --blocks 3" in done.stdout

@@ -18,7 +18,18 @@ FOLDERS = {
     "m2bench.baselines": Path(str(m2bench.baselines.__file__)).parent,
     "m2bench.optimizations": Path(str(m2bench.optimizations.__file__)).parent,
 }
-CHILD_SIDE = {"worker", "trial", "workload", "training", "devices", "gates", "referee", "stream", "learning_trial"}
+CHILD_SIDE = {
+    "worker",
+    "trial",
+    "workload",
+    "training",
+    "devices",
+    "gates",
+    "referee",
+    "stream",
+    "learning_trial",
+    "energy",
+}
 HEAVY = {"torch", "gymnasium"}
 
 

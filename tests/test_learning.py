@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from m2bench.effects import shapley_weights
 from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge
 from m2bench.learning_curve import arrival, distance, evaluation_episodes
 from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials
@@ -200,9 +201,10 @@ def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> N
     found = learning.of_layer("rough")
     assert (found["learning"], found["learning_effect"] < 0) == ("changed", True)
     assert learning.spoiling == ("rough",)  # wide changes learning too, but by its episodes per update
-    # A changed layer is not spoken for by trials without it.
-    assert learning.of_combination(("rough",), 600.0)["time_to_target_s"] is None
-    assert "no learning trial" in learning.of_combination(("rough",), 600.0)["time_to_target_reason"]
+    # A changed layer is not spoken for by trials without it, but by what it does where it was trained.
+    alone = learning.of_combination(("rough",), 600.0)
+    assert alone["time_to_target_modelled"]
+    assert alone["episodes_to_target"] == pytest.approx(smooth_arrival(1.8 * 40, 1), rel=0.3)
 
 
 def test_a_layer_that_learns_better_is_told_as_well() -> None:
@@ -383,8 +385,42 @@ def test_a_layer_measured_beside_others_alone_needs_what_it_needed_there() -> No
 def test_an_undecided_layer_is_not_spoken_for_by_trials_without_it() -> None:
     learning, _ = run(record(blocks=1), {("wide", "rough", "fast"): 230.0}, seed=1)
     assert learning.of_layer("rough")["learning"] == "undecided"
-    assert learning.of_combination(("rough",), 600.0)["time_to_target_s"] is None
-    assert learning.of_combination(("wide", "rough"), 600.0)["time_to_target_s"] is not None
+    alone, trained = (learning.of_combination(layers, 600.0) for layers in (("rough",), ("wide", "rough")))
+    plain, without = (learning.of_combination(layers, 600.0) for layers in ((), ("wide",)))
+    assert not trained["time_to_target_modelled"]
+    assert alone["time_to_target_modelled"]
+    needed = trained["episodes_to_target"] / without["episodes_to_target"]
+    assert alone["episodes_to_target"] == pytest.approx(plain["episodes_to_target"] * needed)
+
+
+def test_a_layer_that_did_not_arrive_where_it_was_trained_is_no_model_for_elsewhere() -> None:
+    made = record()
+    trials = speed_trials(made.spec)
+    for trial in learning_trials(made.spec, EXACT, lambda: trials):
+        came = learn(trial, 40.0)
+        late = "rough" in trial.layers
+        trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
+    found = Learning(made, trials).of_combination(("rough",), 600.0)
+    assert (found["time_to_target_s"], found["time_to_target_modelled"]) == (None, False)
+    assert "no learning trial stands for it" in found["time_to_target_reason"]
+
+
+def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> None:
+    learning, trials = run(record(), seed=9)
+    logs: dict[bool, dict[int, float]] = {False: {}, True: {}}
+    for trial in trials:
+        if "rough" not in trial.spec.layers:
+            logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.result["episodes_to_target"])
+    # All of rough's trials stand aside: it learns the same, so both of a pair that differ in it alone cancel.
+    assert learning.of_layer("rough")["learning"] == "same"
+    fast = learning.contrast(shapley_weights(LAYERS, "fast"))
+    assert fast is not None
+    assert (fast.ratio, fast.log_se) == (1.0, 0.0)
+    half = learning.contrast({("wide",): 0.5, ("fast",): -0.5})
+    differences = [(logs[True][seed] - logs[False][seed]) / 2 for seed in logs[True]]
+    assert half is not None
+    assert math.log(half.ratio) == pytest.approx(np.mean(differences))
+    assert half.log_se == pytest.approx(stats.sem(differences))
 
 
 def test_the_mean_curve_ends_where_the_first_seed_arrived() -> None:

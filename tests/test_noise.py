@@ -18,7 +18,7 @@ from m2bench.store import StoredTrial
 
 
 def anchor(block: int, speed: float, status: str = "ok") -> StoredTrial:
-    result = {"episodes_per_min": speed} if status == "ok" else {}
+    result = {"update_s": [60 / speed], "episodes_per_update": 1} if status == "ok" else {}
     return StoredTrial(TrialSpec("k", (), block, 0), "", 1.0, status, None, None, result)
 
 

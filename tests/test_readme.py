@@ -46,8 +46,11 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
         changes = ["--workload", "fake_workload"] + (["--quick"] if "--quick" not in arguments else [])
         if "--layers" not in arguments:
             changes += ["--layers", "amp"]
-        if "--blocks" in arguments:
-            arguments[arguments.index("--blocks") + 1] = "1"
+        if "--learning" not in arguments:
+            changes += ["--learning", "off"]
+        for option, value in (("--blocks", "1"), ("--budget", "20s")):
+            if option in arguments:
+                arguments[arguments.index(option) + 1] = value
     elif arguments[0] == "doctor":
         changes = ["--workload", "fake_workload", "--seconds", "1"]
     elif arguments[0] == "train":
@@ -59,8 +62,9 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
 
 def test_the_benchmarks_command_collects_benchmarks() -> None:
     command = next(command for command in COMMANDS if command.startswith("pytest "))
+    alone = {name: value for name, value in environment().items() if not name.startswith("PYTEST_XDIST")}
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=TESTS.parent, env=environment(),
+        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=TESTS.parent, env=alone,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m2bench.steady import steady_from
+from m2bench.steady import mean_error, steady_from, steady_speed
 
 
 def window(parts: list[tuple[int, float]], sigma: float = 0.03, seed: int = 0) -> list[float]:
@@ -40,3 +40,29 @@ def test_a_few_updates_show_nothing() -> None:
 
 def test_equal_times_are_steady() -> None:
     assert steady_from([0.1] * 20) == 0
+
+
+@pytest.mark.parametrize("resemblance", [0.0, 0.6])
+def test_the_error_of_a_mean_is_its_scatter_over_many_windows(resemblance: float) -> None:
+    rng = np.random.default_rng(3)
+    means, errors, naive = [], [], []
+    for _ in range(400):
+        noise = rng.normal(0, 0.1, 200)
+        for i in range(1, 200):
+            noise[i] = resemblance * noise[i - 1] + np.sqrt(1 - resemblance**2) * noise[i]
+        update_s = [float(value) for value in 1 + noise]
+        means.append(np.mean(update_s))
+        errors.append(mean_error(update_s))
+        naive.append(np.std(update_s) / np.sqrt(200))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(means), rel=0.15)
+    if resemblance:
+        assert np.mean(naive) < 0.6 * np.std(means)
+
+
+def test_the_error_of_a_single_update_is_not_known() -> None:
+    assert mean_error([0.1]) == np.inf
+
+
+def test_speed_leaves_out_what_came_before_the_steady_state() -> None:
+    update_s = [0.5] * 5 + [0.1] * 40
+    assert steady_speed({"update_s": update_s, "episodes_per_update": 2}) == pytest.approx(60 * 2 / 0.1)

@@ -7,8 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.profiler import record_function
 
 from m2bench import trial
@@ -39,8 +41,11 @@ class KnownSystem:
     def update(self) -> torch.Tensor:
         first = "update" not in self.log
         self.log.append("update")
-        self.pending = 9.0 if first else 2.0
+        self.pending = 9.0 if first else self.update_s()
         return torch.tensor(float(len(self.log)))
+
+    def update_s(self) -> float:
+        return 2.0
 
     def check_finite(self) -> None:
         self.clock.now += 0.25  # a check takes time that belongs to no update
@@ -57,6 +62,9 @@ class KnownSystem:
 
     def canary_s(self) -> float:
         return 0.01
+
+    def energy_j(self) -> float | None:
+        return 50 * self.clock.now  # 50 W
 
     def synchronize(self) -> None:
         # An asynchronous device: time passes only when the work is waited for.
@@ -115,6 +123,46 @@ def test_both_limits_of_a_window_must_be_reached(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=3, timed_s=0, timed_updates=4))
     assert len(result["warmup_update_s"]) == 1 + 3
     assert len(result["update_s"]) == 4
+
+
+def test_the_window_goes_on_until_its_mean_is_known(known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [float(value) for value in np.random.default_rng(1).uniform(1, 3, 1000)]
+    monkeypatch.setattr(known, "update_s", lambda: seconds[known.log.count("update")])
+    limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=10_000, timed_error=0.04)
+    update_s = run(known, limits)["update_s"]
+    assert len(update_s) > 20
+    batches = [float(np.mean(batch)) for batch in np.array_split(update_s, 8)]
+    assert stats.sem(batches) / np.mean(batches) <= 0.04
+    batches = [float(np.mean(batch)) for batch in np.array_split(update_s[:-1], 8)]
+    assert stats.sem(batches) / np.mean(batches) > 0.04
+
+
+def test_a_mean_that_stays_unknown_does_not_hold_a_trial_up(
+    known: KnownSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [float(value) for value in np.random.default_rng(1).uniform(2, 4, 1000)]
+    monkeypatch.setattr(known, "update_s", lambda: seconds[known.log.count("update")])
+    limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=60, timed_error=1e-9)
+    result = run(known, limits)
+    assert 60 <= sum(result["update_s"]) + 0.25 * len(result["update_s"]) <= 60 + 4.25
+
+
+def test_energy_is_that_of_the_timed_window(known: KnownSystem) -> None:
+    result = run(known, WindowSpec(warmup_s=3, warmup_updates=1, timed_s=0, timed_updates=4))
+    # Each update of 2 s is followed by a check of 0.25 s, in which the machine draws its 50 W as well.
+    assert result["energy_j_per_episode"] == pytest.approx(50 * 2.25 / 3)
+
+
+def test_the_timers_share_is_that_of_an_update_without_work(
+    known: KnownSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def synchronize() -> None:
+        KnownSystem.synchronize(known)
+        known.clock.now += 0.1
+
+    monkeypatch.setattr(known, "synchronize", synchronize)
+    result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4))
+    assert result["timer_share"] == pytest.approx(0.1 / 2.1)
 
 
 def test_the_profile_comes_after_the_evaluation_and_feeds_no_speed(known: KnownSystem) -> None:

@@ -80,6 +80,7 @@ def combinations(**changes: Any) -> list[dict[str, Any]]:
             "speedup": speed / 100,
             "episodes_per_update": 32 if "a" in layers else 1,
             "time_to_target_s": None,
+            "time_to_target_modelled": False,
             **changes.get("+".join(layers), {}),
         }
         for layers, speed in SPEEDS.items()

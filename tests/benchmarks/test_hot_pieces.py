@@ -1,4 +1,4 @@
-"""Speed of the pieces that a trial repeats most. Run with: pytest tests/benchmarks --benchmark-enable"""
+"""Speed of the pieces that a trial repeats most. Run with: pytest tests/benchmarks --benchmark-enable -n 0"""
 
 from __future__ import annotations
 
