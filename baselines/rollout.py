@@ -8,6 +8,7 @@ import torch
 from .environment import TradingEnv
 from .episodes import EpisodeBatch
 from .parts import Forward, Trajectory
+from .phases import phase
 
 
 class SingleRollout:
@@ -26,22 +27,30 @@ class SingleRollout:
         self.env = TradingEnv(dtype=np.float64 if double else np.float32)
 
     def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
-        noise = batch.noise.to(device)
+        with phase("copy"):
+            noise = batch.noise.to(device)
         logits: list[torch.Tensor] = []
         actions: list[int] = []
         rewards: list[float] = []
-        state, _ = self.env.reset(options={"episode": batch})
+        with phase("environment"):
+            state, _ = self.env.reset(options={"episode": batch})
         done = False
         while not done:
-            step_logits = forward(torch.from_numpy(state).unsqueeze(0).to(device)).to(self.dtype)
-            action = int((step_logits.detach() + noise[len(actions)]).argmax())
-            state, reward, terminated, truncated, _ = self.env.step(action)
+            with phase("copy"):
+                states = torch.from_numpy(state).unsqueeze(0).to(device)
+            with phase("forward"):
+                step_logits = forward(states).to(self.dtype)
+            with phase("draw"):
+                action = int((step_logits.detach() + noise[len(actions)]).argmax())
+            with phase("environment"):
+                state, reward, terminated, truncated, _ = self.env.step(action)
             logits.append(step_logits)
             actions.append(action)
             rewards.append(reward)
             done = terminated or truncated
-        return Trajectory(
-            logits=logits,
-            actions=torch.tensor(actions, device=device).unsqueeze(1),
-            rewards=torch.tensor(rewards, dtype=self.dtype, device=device).unsqueeze(1),
-        )
+        with phase("copy"):
+            return Trajectory(
+                logits=logits,
+                actions=torch.tensor(actions, device=device).unsqueeze(1),
+                rewards=torch.tensor(rewards, dtype=self.dtype, device=device).unsqueeze(1),
+            )

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import record_function
 
 from .episodes import EpisodeBatch, EpisodeSource
 from .objective import looped_objective
 from .parts import DirectFeed, Float32, Parts, Trajectory, UpdateRule, policy_as_it_is
+from .phases import phase
 from .policy import PolicySize, make_policy
 from .rollout import SingleRollout
-
-PHASE_PREFIX = "phase."
-PHASES = ("feed", "rollout", "loss", "backward", "step")
 
 RateScaling = Literal["none", "sqrt", "linear"]
 RATE_SCALINGS: tuple[str, ...] = get_args(RateScaling)
@@ -68,7 +64,6 @@ class NotFiniteError(RuntimeError):
 class Trainer:
     """Trains one policy with the given parts on a source's training episodes, from episode 0 on.
 
-    ``phase`` is entered around each of PHASES, so that whoever profiles can tell them apart;
     ``feed_wait_s`` counts the seconds spent waiting for episodes.
     """
 
@@ -96,7 +91,6 @@ class Trainer:
         self.stepped: list[PolicyPart] = []
         """What the last step updated."""
         self.feed_wait_s = 0.0
-        self.phase: Callable[[str], AbstractContextManager[object]] = record_function
 
     @property
     def episodes(self) -> int:
@@ -115,7 +109,7 @@ class Trainer:
 
     def gather_gradient(self) -> Tensor:
         """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
-        with self.phase(PHASE_PREFIX + "feed"):
+        with phase("feed"):
             start = time.perf_counter()
             batch = next(self.batches)
             self.feed_wait_s += time.perf_counter() - start
@@ -123,15 +117,15 @@ class Trainer:
 
     def play(self, batch: EpisodeBatch) -> Trajectory:
         """Play these episodes."""
-        with self.phase(PHASE_PREFIX + "rollout"), self.precision.autocast():
+        with self.precision.autocast():
             return self.parts.rollout(self.forward, batch, self.device)
 
     def learn_from(self, batch: EpisodeBatch) -> Tensor:
         """One backward pass on these episodes; their mean reward per episode, on the device."""
         trajectory = self.play(batch)
-        with self.phase(PHASE_PREFIX + "loss"):
+        with phase("loss"):
             loss = self.parts.objective(trajectory, self.settings.discount)
-        with self.phase(PHASE_PREFIX + "backward"):
+        with phase("backward"):
             self.precision.backward(loss / self.parts.update.backwards)
         self.losses.append(loss.detach())
         self.backwards += 1
@@ -139,22 +133,22 @@ class Trainer:
 
     def apply_gradient(self) -> None:
         """One optimizer step with what has been gathered."""
-        with self.phase(PHASE_PREFIX + "step"):
-            self._step()
-
-    def _step(self) -> None:
         self.updates += 1
         self.steps += 1
         self.stepped = [self.micro]
         if self.updates % self.settings.macro_interval == 0:
             self.stepped.append(self.macro)
         for part in self.stepped:
-            self.precision.unscale(part.optimizer)
-            part.clip_gradient(self.settings.clip_norm)
-            self.precision.step(part.optimizer)
-        self.precision.finish_update()
-        # The macro part's gradient of an update that leaves it alone is discarded with the rest.
-        self.policy.zero_grad(set_to_none=True)
+            with phase("optimizer"):
+                self.precision.unscale(part.optimizer)
+            with phase("clip"):
+                part.clip_gradient(self.settings.clip_norm)
+            with phase("optimizer"):
+                self.precision.step(part.optimizer)
+        with phase("optimizer"):
+            self.precision.finish_update()
+            # The macro part's gradient of an update that leaves it alone is discarded with the rest.
+            self.policy.zero_grad(set_to_none=True)
 
     def check_finite(self) -> None:
         """Raise NotFiniteError when the last update's loss or gradient was not finite. Waits for the device."""

@@ -100,19 +100,19 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
-                description["prepare_s"] = prepare(launcher, spec.workload, folder / "logs")
+                description |= prepare(launcher, spec.workload, folder / "logs")
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
             compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
             if description["device"]["fork_after_compiler_import"]:
                 launcher.preload_compiler(probe=compiling)
             if budget_s is not None:
                 with console.status("measuring what a trial takes"):
-                    cost = _measure_cost(launcher, spec, taking_part, folder / "logs")
+                    cost = _measure_cost(launcher, spec, description["device"], taking_part, folder / "logs")
                     spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
                 console.print(choice, markup=False, highlight=False)
         with _open_store(spec, folder, resuming, description) as store:
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
-            execute = trial_executor(launcher, spec, _target_return(description))
+            execute = trial_executor(launcher, spec, description["device"], _target_return(description))
             with _Watch(console, make_trials(spec), store.trials()) as watch:
                 run_trials(_missing(spec, description, store), unsupported, store, execute, watch.begins, watch.ended)
             summary = write_report(store)
@@ -122,12 +122,14 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
         raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
 
 
-def _measure_cost(launcher: Launcher, spec: RunSpec, taking_part: list[dict[str, Any]], logs: Path) -> Cost:
+def _measure_cost(
+    launcher: Launcher, spec: RunSpec, device: dict[str, Any], taking_part: list[dict[str, Any]], logs: Path
+) -> Cost:
     """What trials take here, from the baseline's and from that of all layers that can run, each once.
 
     What the second one takes to compile stands for everything that a run compiles for the first time.
     """
-    execute = trial_executor(launcher, spec)
+    execute = trial_executor(launcher, spec, device)
     runnable = tuple(layer["name"] for layer in taking_part if not layer["unsupported"])
     elapsed_s, compile_s = [], 0.0
     for layers in (BASELINE, runnable):

@@ -21,6 +21,7 @@ from .plan import choose_combinations, make_trials
 from .spec import BASELINE, Layers
 from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
+from .usage import summarize_usage
 from .verdicts import judge_claim, recommend, smallest_effect_seen
 
 SUMMARY_SCHEMA = 1
@@ -39,7 +40,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
     combinations = [
-        _summarize_combination(by_layers[layers], layers, speeds, learning)
+        _summarize_combination(by_layers[layers], layers, speeds, learning, description["peak_flops"])
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]])
@@ -57,6 +58,8 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "trials_planned": len(make_trials(spec)),
         "device": description["device"]["device"],
         "machine": {**description["machine"], **description["device"]},
+        "peak_flops": description["peak_flops"],
+        "claimed_together": description.get("claimed_together", {}),
         "workload": {**description["workload"], "spec": spec.to_json()},
         "noise": {
             **asdict(measure_noise(by_layers[BASELINE])),
@@ -152,7 +155,9 @@ def named(name: str, estimate: Estimate | None) -> Document:
     return {name: estimate and estimate.ratio, f"{name}_ci": estimate and estimate.interval}
 
 
-def _summarize_combination(trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning) -> Document:
+def _summarize_combination(
+    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, peak_flops: float
+) -> Document:
     status, reason = _worst(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
     results = [trial.result for trial in good]
@@ -173,12 +178,7 @@ def _summarize_combination(trials: list[StoredTrial], layers: Layers, speeds: Ef
         "compile_cold_s": _over(max, (r["compile_s"] for r in results if _cache(r) == "cold")),
         "peak_memory_mb": _over(median, (_peak_memory_mb(r) for r in results)),
         "energy_j_per_episode": _over(median, (e for r in results if (e := r["energy_j_per_episode"]) is not None)),
-        "utilization": None,
-        "mfu": None,
-        "dispatches_per_episode": None,
-        "syncs_per_episode": None,
-        "operators_per_episode": _over(median, (r["profile"]["operators_per_episode"] for r in results)),
-        "phase_ms_per_episode": _phases(results),
+        **summarize_usage(good, None if level is None else level.ratio, peak_flops),
         "eval_return": _over(mean, (r["eval_return"] for r in results)),
         "steady_trials": sum(steady_from(r["update_s"]) is not None for r in results),
         "evidence": _evidence(results),
@@ -210,7 +210,8 @@ def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
 def _warmup_s(result: dict[str, Any]) -> float:
     """Seconds of updates after the first, which compiles, that were left out of the speed."""
     update_s: list[float] = result["update_s"]
-    return sum(result["warmup_update_s"][1:]) + sum(update_s[: steady_from(update_s) or 0])
+    warmup_update_s: list[float] = result["warmup_update_s"]
+    return sum(warmup_update_s[1:]) + sum(update_s[: steady_from(update_s) or 0])
 
 
 def _cache(result: dict[str, Any]) -> str | None:
@@ -254,13 +255,6 @@ def _gates_cost(record: RunRecord, trials: list[StoredTrial]) -> dict[str, float
     """Seconds that preparing and passing the gates took, over all trials so far."""
     passed = sum(trial.result["gates_s"] for trial in trials if trial.result)
     return {"prepare_s": record.description["prepare_s"], "trials_s": passed}
-
-
-def _phases(results: list[dict[str, Any]]) -> dict[str, float] | None:
-    if not results:
-        return None
-    phases = [result["profile"]["phase_ms_per_episode"] for result in results]
-    return {name: median(phase[name] for phase in phases) for name in phases[0]}
 
 
 def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> float | None:
@@ -316,7 +310,7 @@ def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTri
         return speeds
 
     def phase_speed(trial: StoredTrial) -> float | None:
-        milliseconds = trial.result["profile"]["phase_ms_per_episode"].get(phase)
+        milliseconds = trial.result["phase_ms_per_episode"].get(phase)
         return 1 / milliseconds if milliseconds else None
 
     return _effects(speeds.layers, trials, phase_speed)

@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from .telemetry import busy_cpu_s
+
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 
 
@@ -18,7 +20,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
-        self._busy_s = _busy_s()
+        self._busy_s = busy_cpu_s()
 
     def conditions(self, own_cpu_s: float | None) -> dict[str, Any]:
         """What the machine did besides the trial, whose processes used ``own_cpu_s``.
@@ -26,15 +28,8 @@ class Watch:
         ``other_cores``: how many cores other processes kept busy on average; None for a trial that told nothing.
         """
         elapsed_s = time.monotonic() - self._begin
-        other_s = None if own_cpu_s is None else max(0.0, _busy_s() - self._busy_s - own_cpu_s)
+        other_s = None if own_cpu_s is None else max(0.0, busy_cpu_s() - self._busy_s - own_cpu_s)
         return {"other_cores": None if other_s is None else other_s / elapsed_s, **power_and_heat()}
-
-
-def _busy_s() -> float:
-    """Seconds that all cores together have been busy since the machine started."""
-    # Linux counts a guest's time in its user's as well.
-    idle = ("idle", "iowait", "guest", "guest_nice")
-    return float(sum(seconds for name, seconds in psutil.cpu_times()._asdict().items() if name not in idle))
 
 
 def power_and_heat() -> dict[str, Any]:

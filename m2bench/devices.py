@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import resource
@@ -19,6 +20,8 @@ from .errors import UserError
 
 CANARY_SIZE = 512
 CANARY_PRODUCTS = 8
+PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192), "mps": (1024, 2048, 4096)}
+PEAK_PRODUCTS = 10
 PREFERENCE = ("mps", "cuda", "cpu")
 
 
@@ -73,6 +76,24 @@ def canary_s(device: torch.device) -> float:
         matrix = matrix @ matrix
     synchronize(device)
     return time.perf_counter() - begin
+
+
+def matmul_peak_flops(device: torch.device) -> float:
+    """Floating-point operations per second of the fastest float32 matrix product among some sizes."""
+    return max(_matmul_flops(device, size) for size in PEAK_SIZES[device.type])
+
+
+def _matmul_flops(device: torch.device, size: int) -> float:
+    """Of products of square matrices: 2 n^3 operations each, the best of some."""
+    matrix = torch.full((size, size), 1 / size, device=device)
+    fastest_s = math.inf
+    for _ in range(PEAK_PRODUCTS):
+        synchronize(device)
+        begin = time.perf_counter()
+        matrix @ matrix
+        synchronize(device)
+        fastest_s = min(fastest_s, time.perf_counter() - begin)
+    return 2 * size**3 / fastest_s
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -228,12 +249,18 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         properties = torch.cuda.get_device_properties(device)
         facts |= {
             "device_name": properties.name,
+            "device_telemetry": "nvml",
+            "device_uuid": str(properties.uuid),
             "device_memory_mb": properties.total_memory / 1e6,
             "cuda": torch.version.cuda,
             "compute_capability": f"{properties.major}.{properties.minor}",
         }
     elif device.type == "mps":
-        facts |= {"device_name": torch.backends.mps.get_name(), "device_cores": torch.backends.mps.get_core_count()}
+        facts |= {
+            "device_name": torch.backends.mps.get_name(),
+            "device_telemetry": "ioreg",
+            "device_cores": torch.backends.mps.get_core_count(),
+        }
     else:
         facts |= {"device_name": platform.processor() or platform.machine(), "cpu_capability": _cpu_capability()}
     return facts

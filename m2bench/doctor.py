@@ -72,7 +72,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
                 if description["device"]["fork_after_compiler_import"]:
                     launcher.preload_compiler(probe=False)
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
-                trials = _repeat(launcher, workload, work, seconds)
+                trials = _repeat(launcher, workload, description["device"], work, seconds)
     resolution = Resolution.from_speeds([trial.result["episodes_per_min"] for trial in trials])
     return {
         "machine": {**description["machine"], **description["device"]},
@@ -84,8 +84,10 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
     }
 
 
-def _repeat(launcher: Launcher, workload: WorkloadSpec, work: Path, seconds: float) -> list[StoredTrial]:
-    execute = trial_executor(launcher, RunSpec((), ("full",), 1, 0, workload, QUICK))
+def _repeat(
+    launcher: Launcher, workload: WorkloadSpec, device: Document, work: Path, seconds: float
+) -> list[StoredTrial]:
+    execute = trial_executor(launcher, RunSpec((), ("full",), 1, 0, workload, QUICK), device)
     trials: list[StoredTrial] = []
     begin = time.monotonic()
     while len(trials) < LEAST_TRIALS or time.monotonic() - begin < seconds:

@@ -216,8 +216,8 @@ class _Fit:
         # Inverse and rank from the same eigenvalues; columns may depend on each other.
         eigenvalues, vectors = np.linalg.eigh(design.T @ design)
         kept = eigenvalues > ROUNDING * max(eigenvalues.max(initial=0.0), 1.0)
-        self.inverse = (vectors[:, kept] / eigenvalues[kept]) @ vectors[:, kept].T
-        self.coefficients = self.inverse @ (design.T @ y)
+        self.inverse: Floats = (vectors[:, kept] / eigenvalues[kept]) @ vectors[:, kept].T
+        self.coefficients: Floats = self.inverse @ (design.T @ y)
         self.residuals = y - design @ self.coefficients
         rank = int(kept.sum())
         self.full_rank = rank == self.terms

@@ -21,6 +21,7 @@ from .errors import UserError
 from .store import Store
 from .tables import (
     Table,
+    before_and_after_table,
     combinations_table,
     digits,
     groups_table,
@@ -82,6 +83,7 @@ def report_tables(summary: dict[str, Any]) -> list[Table]:
     """The tables in the order in which they are shown."""
     tables = (
         combinations_table(summary),
+        before_and_after_table(summary),
         phases_table(summary),
         responses_table(summary),
         groups_table(summary),
@@ -127,8 +129,15 @@ def remarks(summary: dict[str, Any]) -> list[str]:
         "without processes that load data."
     )
     notes.append(
-        "The phases come from a separate window under torch.profiler, which slows what it watches (waiting for the "
-        "feed is from the timed window); they divide the time and never state the speed."
+        "The phases come from a stretch after the timed window, in which the device is waited for at the end of each "
+        "(waiting for the feed is from the timed window); they divide the time and never state the speed."
+    )
+    notes.append(
+        "Operators dispatched, values read by the host (on a GPU each is a wait for the device) and matrix-product "
+        "operations are counted apart from the timed window; utilization is "
+        + ("of the GPU." if "device_telemetry" in summary["machine"] else "of all cores together.")
+        + " The matrix-product peak is the most this machine was measured to do in float32: "
+        f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s."
     )
     return notes
 
@@ -139,10 +148,11 @@ def _noise_notes(noise: dict[str, Any]) -> list[str]:
     if noise["aa_typical"] is None:
         return notes
     within = times_between(noise["aa_ratio"], noise["aa_ci"])
+    pairs = f"{noise['aa_pairs']} pair{'s' if noise['aa_pairs'] > 1 else ''}"
     notes += [
         f"A/A test: identical baselines, one half of them against the other, give {within} "
-        f"({noise['aa_pairs']} pairs). Two of them next to each other lay {times(noise['aa_typical'])} apart "
-        f"(median; worst {times(noise['aa_worst'])})."
+        f"({pairs}). Two of them next to each other lay {times(noise['aa_typical'])} apart (median; worst "
+        f"{times(noise['aa_worst'])})."
     ]
     if noise["drift"] is not None:
         notes.append(f"Over the run the baseline drifted to {times_within(noise, 'drift')} of its speed.")

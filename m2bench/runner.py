@@ -21,6 +21,7 @@ from .errors import UserError, WorkerError
 from .launcher import SAFE_PATH, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
+from .telemetry import Telemetry, probes_for
 
 DESCRIBE_TIMEOUT_S = 600.0
 
@@ -202,8 +203,10 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str
     return description
 
 
-def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> float:
-    """Have a worker prepare what the gates of all trials compare with; the seconds it took.
+def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
+    """Have a worker prepare what the gates of all trials compare with, and measure what the device can do at most.
+
+    ``prepare_s``: the seconds that the former took; ``peak_flops``: the latter (devices.matmul_peak_flops).
 
     Raises WorkerError when the worker fails.
     """
@@ -211,17 +214,24 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> float:
     outcome = launcher.run("prepare", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
     if "failure" in outcome:
         raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
-    seconds: float = outcome["result"]["prepare_s"]
-    return seconds
+    return {name: outcome["result"][name] for name in ("prepare_s", "peak_flops")}
 
 
-def trial_executor(launcher: Launcher, spec: RunSpec, target_return: float | None = None) -> Execute:
-    """Runs trials of the run in worker processes; ``target_return`` is what learning trials are to reach."""
+def trial_executor(
+    launcher: Launcher, spec: RunSpec, device: dict[str, Any], target_return: float | None = None
+) -> Execute:
+    """Runs trials of the run in worker processes; ``target_return`` is what learning trials are to reach.
+
+    Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
+    """
     common = {"workload": asdict(spec.workload), "window": asdict(spec.window), "target_return": target_return}
     jobs = {"speed": "trial", "learning": "learn"}
+    probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        return launcher.run(jobs[trial.kind], {"trial": asdict(trial), **common}, log, spec.trial_timeout_s)
+        telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
+        outcome = launcher.run(jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
+        return {**outcome, "telemetry": telemetry.summary()}
 
     return execute
 
@@ -251,6 +261,7 @@ def run_trials(
             log = store.folder / "logs" / f"{trial.key}.log"
             outcome = execute(trial, log)
             conditions = watch.conditions(outcome.get("result", {}).get("own_cpu_s"))
+            conditions["telemetry"] = outcome.get("telemetry")
             judged = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
             stored = replace(judged, conditions=conditions)
         store.add(stored)

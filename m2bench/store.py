@@ -18,7 +18,8 @@ FILE_NAME = "results.sqlite"
 APPLICATION_ID = 0x6D32626E
 # History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
 # 3: learning trials; how long every trial took and under what conditions. 4: how well the window is timed; energy.
-SCHEMA = 4
+# 5: phases by the clock, counts, telemetry.
+SCHEMA = 5
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);

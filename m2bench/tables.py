@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -247,14 +247,57 @@ def _whole(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}"
 
 
+def before_and_after_table(summary: dict[str, Any]) -> Table | None:
+    """What was claimed for the machine before and after, and what the baseline and the best combination do to it."""
+    baseline, best = _baseline_and_best(summary)
+    if baseline is None or best is None:
+        return None
+    claimed = summary["claimed_together"]
+    rows = [
+        (label, *claimed.get(name, (NOTHING, NOTHING)), shown(baseline[name]), shown(best[name]))
+        for name, (label, shown) in BEFORE_AND_AFTER.items()
+    ]
+    columns = ("claimed before", "claimed after", "baseline", "best")
+    return Table(
+        title=f"Before and after (best: {'+'.join(best['layers']) or 'baseline'})",
+        columns=("of an episode or the machine", *columns),
+        rows=rows,
+        numeric=frozenset(columns),
+    )
+
+
+def _count(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _millions(value: float | None) -> str:
+    return NOTHING if value is None else digits(value / 1e6)
+
+
+BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "ms_per_episode": ("ms per episode", digits),
+    "episodes_per_min": ("episodes/min", digits),
+    "utilization": ("utilization", percent),
+    "peak_memory_mb": ("memory MB", digits),
+    "dispatches_per_episode": ("operators dispatched", _count),
+    "syncs_per_episode": ("values read by the host", _count),
+    "flops_per_episode": ("matrix-product MFLOP", _millions),
+    "mfu": ("share of the matrix-product peak", lambda value: NOTHING if value is None else f"{value:.1%}"),
+}
+
+
+def _baseline_and_best(summary: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    baseline = next((c for c in summary["combinations"] if not c["layers"] and c["speedup"] is not None), None)
+    return baseline, summary["best"]
+
+
 def phases_table(summary: dict[str, Any]) -> Table | None:
     """Milliseconds per episode in each phase, of the baseline and of the best combination."""
-    baseline = next((c for c in summary["combinations"] if not c["layers"]), None)
-    best = summary["best"]
-    if baseline is None or best is None or not baseline["phase_ms_per_episode"]:
+    baseline, best = _baseline_and_best(summary)
+    if baseline is None or best is None:
         return None
     before, after = baseline["phase_ms_per_episode"], best["phase_ms_per_episode"]
-    lines = [*((name, before[name], after[name]) for name in before)]
+    lines = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in dict.fromkeys((*before, *after))]
     lines.append(("sum", sum(before.values()), sum(after.values())))
     return Table(
         title=f"Where an episode's time goes, ms (baseline, and best: {'+'.join(best['layers']) or 'baseline'})",

@@ -1,20 +1,21 @@
-"""One trial: build one combination, warm it up, time it, profile it apart, evaluate it."""
+"""One trial: build one combination, warm it up, time it; after that evaluate it, watch its phases, and count."""
 
 from __future__ import annotations
 
 import gc
 import time
-from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
 from .steady import mean_error
+from .stopwatch import OTHER, Stopwatch
 
 TIMER_READINGS = 25
 
@@ -35,7 +36,9 @@ class System(Protocol):
     def energy_j(self) -> float | None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
     def waits_s(self) -> dict[str, float]: ...
-    def profiled_update(self) -> dict[str, int]: ...
+    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]: ...
+    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]: ...
+    def count(self) -> dict[str, Any]: ...
     def peak_memory_mb(self) -> dict[str, float | None]: ...
     def proofs(self) -> dict[str, dict[str, Any]]: ...
     def evaluate(self) -> float: ...
@@ -56,11 +59,13 @@ def run_trial(
     spec: TrialSpec,
     window: WindowSpec,
     compiler_import_s: float = 0.0,
+    on_window: Callable[[str], None] = lambda moment: None,
 ) -> dict[str, Any]:
     """Everything a trial records, as a JSON document; times in seconds unless the name says otherwise.
 
     ``compiler_import_s`` is what importing the compiler took in the process this one was forked
-    from; it belongs to the price of compiling, whoever paid it.
+    from; it belongs to the price of compiling, whoever paid it. ``on_window`` is told when the timed window is
+    about to "begin", and its "end".
     """
     start = time.perf_counter()
     system = workload.build(workload_spec, work, spec.layers, spec.seed)
@@ -78,11 +83,13 @@ def run_trial(
         gc.freeze()
         gc.disable()
         with system.timed_window():
+            on_window("begin")
             energy_before_j = system.energy_j()
             updates, returns = timed_updates(
                 system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error
             )
             energy_after_j = system.energy_j()
+            on_window("end")
         gc.enable()
         timer_s = time_of_the_timer(system)
         canary_s.append(system.canary_s())
@@ -93,13 +100,14 @@ def run_trial(
         gates |= system.check_stream()
         gates_s += time.perf_counter() - gates_begin
         eval_return = system.evaluate()
-        profiled = profile_update(system)
+        phase_ms_per_episode = phases_ms(system)
+        counts = system.count()
     finally:
         system.close()
     timed_s = sum(updates)
     episodes = len(updates) * system.episodes_per_update
-    # Waiting for data is taken from the timed window: while a profiler starts, worker processes get ahead.
-    profiled["phase_ms_per_episode"] |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
+    # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
+    phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return {
         "setup_s": setup_s,
         "canary_s": canary_s,
@@ -118,7 +126,8 @@ def run_trial(
         "proofs": proofs,
         "gates": gates,
         "gates_s": gates_s,
-        "profile": profiled,
+        "phase_ms_per_episode": phase_ms_per_episode,
+        "counts": counts,
         "training_return": first_returns + warmup_returns + returns,
         "eval_return": eval_return,
     }
@@ -165,32 +174,23 @@ def time_of_the_timer(system: System) -> float:
     return median(readings)
 
 
-def profile_update(system: System) -> dict[str, Any]:
-    """Milliseconds per episode in each phase, and operators per episode, from a window under torch.profiler.
+def phases_ms(system: System) -> dict[str, float]:
+    """Milliseconds per episode in each phase, and outside of all of them (``other``).
 
-    ``system.profiled_update`` names the profiler's ranges and how many episodes each is for.
-
-    The profiler slows what it watches, so these figures divide the time; they never state the speed.
+    Each phase ends when the device has done its work. Where the device runs beside the host, that takes time of its
+    own; so these figures divide the time, they never state the speed.
     """
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        episodes = system.profiled_update()
-    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in episodes}
-    operators = []
-    # The raw events: building the profiler's own event tree takes longer than the whole trial.
-    for event in profiler.profiler.kineto_results.events():
-        name = event.name()
-        if name in episodes:
-            spans[name].append((event.start_ns(), event.start_ns() + event.duration_ns()))
-        elif name.startswith("aten::"):
-            operators.append(event.start_ns())
-    milliseconds = {name: sum(end - start for start, end in spans[name]) / 1e6 / episodes[name] for name in episodes}
-    operators.sort()
-    counts = {
-        name: sum(bisect_left(operators, end) - bisect_left(operators, start) for start, end in spans[name])
-        / episodes[name]
-        for name in episodes
-    }
-    return {
-        "phase_ms_per_episode": {name.split(".")[-1]: value for name, value in milliseconds.items()},
-        "operators_per_episode": sum(counts.values()),
-    }
+    milliseconds: dict[str, float] = defaultdict(float)
+    for piece, episodes in system.pieces():
+        if episodes is None:
+            piece()
+            continue
+        stopwatch = Stopwatch(system.synchronize)
+        with system.watch_phases(stopwatch.phase):
+            stopwatch.start()
+            piece()
+            stopwatch.stop()
+        for name, seconds in stopwatch.seconds().items():
+            milliseconds[name] += 1e3 * seconds / episodes
+    milliseconds[OTHER] = milliseconds.pop(OTHER)
+    return dict(milliseconds)

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch._dynamo  # noqa: F401 (optimizers import it when first made, which would be charged to a trial)
 
-from . import learning_trial, machine, training, trial
+from . import devices, learning_trial, machine, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -57,7 +57,8 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     begin = time.perf_counter()
     importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
-    return {"prepare_s": time.perf_counter() - begin}
+    prepare_s = time.perf_counter() - begin
+    return {"prepare_s": prepare_s, "peak_flops": devices.matmul_peak_flops(devices.resolve_device(spec.device))}
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
         spec=TrialSpec.from_json(request["trial"]),
         window=WindowSpec(**request["window"]),
         compiler_import_s=request["compiler_import_s"],
+        on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
     )
 
 

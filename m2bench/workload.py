@@ -5,24 +5,22 @@ Another system can take its place: a module with ``describe`` and ``build`` of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.profiler import record_function
 
-from . import devices
+from . import counters, devices
 from .baselines import market, synthetic
 from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from .baselines.evaluation import Evaluation
+from .baselines.phases import Watch, watched
 from .baselines.policy import PolicySize
 from .baselines.trainer import (
-    PHASE_PREFIX,
-    PHASES,
     Hyperparameters,
     NotFiniteError,
     RateScaling,
@@ -31,7 +29,7 @@ from .baselines.trainer import (
 )
 from .errors import UserError
 from .gates import check_numerics, check_stream
-from .optimizations import LAYERS, load_layer
+from .optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from .optimizations.layer import Contract, Options, compose, loosest_contract
 from .referee import Referee, prepare_referee, referee_episodes
 from .spec import Layers, WorkloadSpec, combination_name
@@ -58,6 +56,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     return {
         "device": devices.describe_device(device),
         "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
+        "claimed_together": CLAIMED_TOGETHER,
         "workload": {
             "market": prepared.facts,
             "hyperparameters": asdict(settings),
@@ -186,34 +185,24 @@ class TradingSystem:
         """Seconds of the timed window spent waiting for episodes, by the phase they belong to."""
         return {"feed": self.trainer.feed_wait_s}
 
-    def profiled_update(self) -> dict[str, int]:
-        """One backward pass and the steps of one macro interval; how many episodes each phase's time is for.
+    def watch_phases(self, watch: Watch) -> AbstractContextManager[None]:
+        """Held around updates whose phases are each entered through ``watch``."""
+        return watched(watch)
 
-        Here each phase ends when the device has done its work, so that the phases own their time. One
-        backward pass stands for the several that an update may gather. Its gradient is applied as often as it takes
-        for the macro part to have its turn once, since a step with it costs more than one without.
+    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]:
+        """Pieces of training to be run one after the other, and how many episodes what each one costs is for.
+
+        One backward pass stands for all; and so many steps that the macro part has its turn once, since a step with it
+        costs more than one without. None: the piece only makes the gradient of the next step.
         """
-        trainer = self.trainer
-        interval = trainer.settings.macro_interval
-        trainer.phase = self._synchronized_phase
-        try:
-            trainer.gather_gradient()
-            gradients = [parameter.grad for parameter in trainer.policy.parameters()]
-            for _ in range(interval):
-                for parameter, gradient in zip(trainer.policy.parameters(), gradients, strict=True):
-                    parameter.grad = None if gradient is None else gradient.clone()
-                trainer.apply_gradient()
-        finally:
-            trainer.phase = record_function
-        num_envs = trainer.parts.rollout.num_envs
-        steps = {"step": self.episodes_per_update * interval}
-        return {PHASE_PREFIX + name: steps.get(name, num_envs) for name in PHASES}
+        trainer, interval = self.trainer, self.trainer.settings.macro_interval
+        for step in range(interval):
+            yield trainer.gather_gradient, None if step else trainer.parts.rollout.num_envs
+            yield trainer.apply_gradient, interval * self.episodes_per_update
 
-    @contextmanager
-    def _synchronized_phase(self, name: str) -> Iterator[None]:
-        with record_function(name):
-            yield
-            self.synchronize()
+    def count(self) -> dict[str, Any]:
+        """What one episode's share of an update asks of the device, and from which lines (counters.py)."""
+        return counters.count_pieces(self.pieces(), self.device)
 
     def proofs(self) -> dict[str, dict[str, Any]]:
         """For each layer: was it at work, by what evidence, and if not, why not."""

@@ -21,6 +21,14 @@ LAYERS = {
     "grad-accumulation": "grad_accumulation",
 }
 
+# Claimed for all layers together, before and after, by the source that the layers' own claims name.
+CLAIMED_TOGETHER = {
+    "ms_per_episode": ("500", "25"),
+    "episodes_per_min": ("120", "2,400"),
+    "utilization": ("15-25 %", "80-95 %"),
+    "peak_memory_mb": ("800", "2,500"),
+}
+
 
 def load_layer(name: str) -> Layer:
     """The layer called ``name``; KeyError when there is none."""

@@ -12,6 +12,7 @@ from m2bench import devices
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.parts import Forward, Parts, Trajectory
+from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 
 from .layer import Claim, Layer, Options, Proof
@@ -34,23 +35,31 @@ class BatchedRollout:
         # Weights that autocast converted without gradients must not serve the pass that needs them
         # (pytorch/pytorch#48049).
         torch.clear_autocast_cache()
-        logits = forward(states.flatten(0, 1)).float()
+        with phase("forward"):
+            logits = forward(states.flatten(0, 1)).float()
         return Trajectory(logits=list(logits.unflatten(0, states.shape[:2]).unbind()), actions=actions, rewards=rewards)
 
     def _play(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """States (T, N, 122) seen, actions (T, N) taken and rewards (T, N) received."""
-        noise = devices.to_device(batch.noise, device)
+        with phase("copy"):
+            noise = devices.to_device(batch.noise, device)
+            features = devices.to_device(batch.features, device)
+            price_changes = devices.to_device(batch.price_changes, device)
         env = BatchedTradingEnv()
-        state = env.reset(devices.to_device(batch.features, device), devices.to_device(batch.price_changes, device))
+        with phase("environment"):
+            state = env.reset(features, price_changes)
         states: list[Tensor] = []
         actions: list[Tensor] = []
         rewards: list[Tensor] = []
         done = False
         while not done:
             states.append(state)
-            logits = forward(state)
-            action = (logits.float() + noise[len(actions)]).argmax(dim=1)
-            state, reward, done = env.step(action)
+            with phase("forward"):
+                logits = forward(state)
+            with phase("draw"):
+                action = (logits.float() + noise[len(actions)]).argmax(dim=1)
+            with phase("environment"):
+                state, reward, done = env.step(action)
             actions.append(action)
             rewards.append(reward)
         self.environments_per_forward.add(logits.shape[0])

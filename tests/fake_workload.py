@@ -10,16 +10,17 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import record_function
 
 from m2bench.errors import UserError
 from m2bench.optimizations import LAYERS
 from m2bench.spec import Layers, WorkloadSpec
+from m2bench.usage import COUNTS
 
 # Seconds of an update, divided by the factor of each layer that is on.
 UPDATE_S = 0.004
@@ -163,10 +164,19 @@ class FakeSystem:
     def waits_s(self) -> dict[str, float]:
         return {}
 
-    def profiled_update(self) -> dict[str, int]:
-        with record_function("phase.sleep"):
-            self.update()
-        return {"phase.sleep": self.episodes_per_update}
+    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]:
+        self.phase = watch
+        return nullcontext()
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]:
+        def piece() -> None:
+            with self.phase("sleep"):
+                self.update()
+
+        yield piece, self.episodes_per_update
+
+    def count(self) -> dict[str, Any]:
+        return {"per_episode": dict.fromkeys(COUNTS, 1.0), "lines": {}}
 
     def peak_memory_mb(self) -> dict[str, float | None]:
         return {"device": None, "host": 10.0}

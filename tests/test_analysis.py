@@ -14,6 +14,7 @@ from m2bench.runner import run_trials
 from m2bench.spec import RunSpec, TrialSpec
 from m2bench.store import RunRecord, Store, StoredTrial
 from m2bench.tables import combinations_table, responses_table
+from m2bench.usage import COUNTS
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)
@@ -26,6 +27,7 @@ def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
         "device": {"device": "cpu", "torch": "0"},
         "machine": {},
         "prepare_s": 2.0,
+        "peak_flops": 1e6,
         "workload": {"target": None},
         "layers": [
             {
@@ -57,7 +59,8 @@ def result(speed: float, **changes: Any) -> dict[str, Any]:
         "proofs": {},
         "gates": {"gradient": {"same": True, "evidence": {"worst": "w"}, "reason": None}},
         "gates_s": 0.25,
-        "profile": {"phase_ms_per_episode": {"loss": 60_000 / speed}, "operators_per_episode": 1.0},
+        "phase_ms_per_episode": {"loss": 60_000 / speed},
+        "counts": {"per_episode": dict.fromkeys(COUNTS, 600.0), "lines": {}},
         "eval_return": 1.0,
         **changes,
     }

@@ -29,6 +29,7 @@ CHILD_SIDE = {
     "stream",
     "learning_trial",
     "energy",
+    "counters",
 }
 HEAVY = {"torch", "gymnasium"}
 

@@ -17,6 +17,7 @@ from m2bench.report import show_report, write_report
 from m2bench.spec import RunSpec
 from m2bench.store import RunRecord, Store, StoredTrial
 from m2bench.tables import digits
+from m2bench.usage import COUNTS
 
 TARGET = {
     "measure": "greedy", "good_policy": "the known good policy", "good_return": 5.0, "ignorant_return": 0.0,
@@ -32,6 +33,7 @@ def description() -> dict[str, Any]:
     return {
         "device": {"device": "cpu", "torch": "2.0", "torch_threads": 2, "device_name": "fake"},
         "prepare_s": 2.0,
+        "peak_flops": 1e6,
         "machine": {
             "chip": "a chip", "physical_cores": 2, "logical_cores": 2, "memory_mb": 8000.0, "system": "Linux 6",
             "power": None, "python": "3.11", "environment": {"OMP_NUM_THREADS": "2"},
@@ -58,7 +60,8 @@ def result(speed: float) -> dict[str, Any]:
         "compile_s": None, "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0,
         "gates_s": 0.1,
         "gates": {"gradient": {"same": True, "evidence": {}, "reason": None}},
-        "profile": {"phase_ms_per_episode": {"loss": 1.0}, "operators_per_episode": 1.0},
+        "phase_ms_per_episode": {"loss": 1.0},
+        "counts": {"per_episode": dict.fromkeys(COUNTS, 600.0), "lines": {}},
     }  # fmt: skip
 
 

@@ -46,7 +46,9 @@ def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60
     spec = RunSpec(
         layers, ("full",), 1, 0, WorkloadSpec(data=faults, module="fake_workload"), WINDOW, trial_timeout_s=timeout_s
     )
-    return trial_executor(launcher, spec)(TrialSpec("key", layers, 1, 0), launcher.work / "trial.log")
+    return trial_executor(launcher, spec, {"device": "cpu"})(
+        TrialSpec("key", layers, 1, 0), launcher.work / "trial.log"
+    )
 
 
 def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch.profiler import record_function
 
-from m2bench import trial
+from m2bench import stopwatch, trial
 from m2bench.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 
@@ -78,11 +78,27 @@ class KnownSystem:
     def waits_s(self) -> dict[str, float]:
         return {"feed": 0.012}
 
-    def profiled_update(self) -> dict[str, int]:
-        self.log.append("profile")
-        with record_function("phase.loss"):
-            torch.ones(2) + torch.ones(2)
-        return {"phase.loss": 4}
+    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]:
+        self.phase = watch
+        return nullcontext()
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]:
+        """The loss takes 3 s within a step of 4 s, before which 1 s belongs to no phase; all for 4 episodes."""
+
+        def step() -> None:
+            self.log.append("pieces")
+            self.pending = 1.0
+            with self.phase("step"):
+                self.pending = 1.0
+                with self.phase("loss"):
+                    self.pending = 3.0
+
+        yield step, 4
+        yield lambda: self.log.append("unmeasured"), None
+
+    def count(self) -> dict[str, Any]:
+        self.log.append("count")
+        return {"per_episode": {"dispatches": 7.0}, "lines": {}}
 
     def peak_memory_mb(self) -> dict[str, float | None]:
         return {"device": None, "host": 1.0}
@@ -101,7 +117,8 @@ class KnownSystem:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
     clock = Clock()
-    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=clock))
+    for module in (trial, stopwatch):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
     return KnownSystem(clock)
 
 
@@ -165,16 +182,16 @@ def test_the_timers_share_is_that_of_an_update_without_work(
     assert result["timer_share"] == pytest.approx(0.1 / 2.1)
 
 
-def test_the_profile_comes_after_the_evaluation_and_feeds_no_speed(known: KnownSystem) -> None:
+def test_phases_and_counts_come_after_the_evaluation_and_feed_no_speed(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
     assert known.log == [
-        "update", "numerics", "update", "window", "update", "update", "stream", "evaluate", "profile", "close",
+        "update", "numerics", "update", "window", "update", "update", "stream", "evaluate",
+        "pieces", "unmeasured", "count", "close",
     ]  # fmt: skip
-    assert list(result["profile"]["phase_ms_per_episode"]) == ["loss", "feed"]
     # 12 ms of the window's two updates of 3 episodes were spent waiting.
-    assert result["profile"]["phase_ms_per_episode"]["feed"] == pytest.approx(2.0)
-    # torch.ones twice (each fills an empty tensor) and one addition, for 4 episodes.
-    assert result["profile"]["operators_per_episode"] == 7 / 4
+    phases = {"other": 1000 / 4, "step": 1000 / 4, "loss": 3000 / 4, "feed": 2.0}
+    assert result["phase_ms_per_episode"] == pytest.approx(phases)
+    assert result["counts"]["per_episode"] == {"dispatches": 7.0}
 
 
 def test_returns_of_all_updates_are_the_learning_curve(known: KnownSystem) -> None:

@@ -1,0 +1,191 @@
+"""What a piece of training asks of its device, counted: integers that depend on the code, not on the machine's noise.
+
+Every operator that PyTorch's dispatcher hands to a device is seen, below autograd and autocast. Kernels that
+torch.compile has fused are called past the dispatcher, and are not among them; the matrix products of compiled code
+are.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+aten = torch.ops.aten
+
+# The host cannot go on without what these compute: the size or the value of something on the device.
+WAITS = {
+    aten._local_scalar_dense,
+    aten.equal,
+    aten.is_nonzero,
+    aten.nonzero,
+    aten.masked_select,
+    aten._unique2,
+    aten.unique_dim,
+    aten.unique_consecutive,
+}
+INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
+ALLOCATIONS = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided}
+TORCH = str(Path(torch.__file__).parent)
+
+
+COUNTED = ("dispatches", "kernels", "flops", "syncs", "copies", "doubles")
+PLACED = ("syncs", "copies", "doubles")
+
+
+@dataclass
+class Counts:
+    """Of one piece of training. What has its place is counted by the line of source code that led to it."""
+
+    dispatches: int = 0
+    """Operators handed to a device."""
+    kernels: int = 0
+    """Those of them that compute: neither views nor allocations. Each is at least one kernel of the device."""
+    flops: int = 0
+    """Floating-point operations of the matrix products, by torch's own formulas (torch.utils.flop_counter)."""
+    syncs: Counter[str] = field(default_factory=Counter)
+    """Where the host waits for a value that the device computes; on the CPU the value is there at once."""
+    copies: Counter[str] = field(default_factory=Counter)
+    """Where tensors move between host and device; none on the CPU."""
+    doubles: Counter[str] = field(default_factory=Counter)
+    """Where the device is asked to compute in float64."""
+
+    def total(self, name: str) -> int:
+        value: int | Counter[str] = getattr(self, name)
+        return value if isinstance(value, int) else value.total()
+
+
+class CountingMode(TorchDispatchMode):
+    """Counts, while it is entered, what is asked of ``device``."""
+
+    def __init__(self, device: torch.device):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.device_type = device.type
+        self.counts = Counts()
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Compiled code runs as it always does, instead of being compiled anew or skipped."""
+        return True
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        kwargs = kwargs or {}
+        result = self.run(func, args, kwargs)
+        self._count(func, args, kwargs, result)
+        return result
+
+    def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Let the device do it."""
+        return func(*args, **kwargs)
+
+    def _count(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
+        counts, operator = self.counts, _operator(func)
+        counts.dispatches += 1
+        counts.kernels += operator.computes
+        if operator.flops is not None:
+            counts.flops += operator.flops(*args, **kwargs, out_val=result)
+        if operator.copies:
+            self._count_copy(*(args[:2] if operator.in_place else (result, args[0])))
+        elif (operator.waits or (operator.indexes and _has_mask(args[1]))) and any(map(self._is_here, _tensors(args))):
+            counts.syncs[calling_line()] += 1
+        for tensor in _tensors((*args, result)):
+            if tensor.dtype is torch.float64 and self._is_here(tensor):
+                counts.doubles[calling_line()] += 1
+                break
+
+    def _count_copy(self, target: Tensor, source: Tensor) -> None:
+        if target.device.type == source.device.type:
+            return
+        self.counts.copies[calling_line()] += 1
+        # A copy to the host is waited for, whoever asked for it.
+        if self._is_here(source):
+            self.counts.syncs[calling_line()] += 1
+
+    def _is_here(self, tensor: Tensor) -> bool:
+        return tensor.device.type == self.device_type
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """What is to be known of an operator to count it."""
+
+    computes: bool
+    waits: bool
+    indexes: bool
+    copies: bool
+    in_place: bool
+    flops: Callable[..., int] | None
+
+
+@cache
+def _operator(func: OpOverload) -> _Operator:
+    packet = func.overloadpacket
+    return _Operator(
+        computes=not func.is_view and packet not in ALLOCATIONS,
+        waits=packet in WAITS,
+        indexes=packet in INDEXED,
+        copies=packet in (aten._to_copy, aten.copy_),
+        in_place=packet is aten.copy_,
+        flops=flop_registry.get(packet),
+    )
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+
+
+def _has_mask(indices: Sequence[Tensor | None]) -> bool:
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
+
+
+def calling_line() -> str:
+    """The innermost line outside of torch and this file that led here: "rollout.py:42 action = int(...)"."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (frame.f_code.co_filename == __file__ or _is_torchs(frame.f_code.co_filename)):
+        frame = frame.f_back
+    if frame is None:
+        return "unknown"
+    path = Path(frame.f_code.co_filename)
+    text = linecache.getline(str(path), frame.f_lineno).strip()
+    return f"{path.parent.name}/{path.name}:{frame.f_lineno} {text}"
+
+
+def _is_torchs(file: str) -> bool:
+    return file.startswith((TORCH, "<"))
+
+
+def count_pieces(pieces: Iterable[tuple[Callable[[], object], int | None]], device: torch.device) -> dict[str, Any]:
+    """Counts per episode of pieces of training, each for so many episodes, and the lines they come from.
+
+    A piece for None episodes is run without being counted.
+    """
+    per_episode: Counter[str] = Counter()
+    lines: dict[str, Counter[str]] = {name: Counter() for name in PLACED}
+    for piece, episodes in pieces:
+        if episodes is None:
+            piece()
+            continue
+        with CountingMode(device) as mode:
+            piece()
+        for name in COUNTED:
+            per_episode[name] += mode.counts.total(name) / episodes
+        for name in PLACED:
+            for line, count in getattr(mode.counts, name).items():
+                lines[name][line] += count / episodes
+    return {"per_episode": dict(per_episode), "lines": {name: dict(found) for name, found in lines.items()}}

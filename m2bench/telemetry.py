@@ -1,0 +1,181 @@
+"""What the machine is busy with during a trial's timed window, read by the parent, outside the trial.
+
+Every probe reads gauges, which are averaged, and counters of busy seconds, whose growth over the window is a share.
+A probe that finds nothing to read, or something new, is "not available" with its reason; the others go on.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from statistics import fmean
+from typing import Any
+
+import psutil
+
+INTERVAL_S = 0.5
+COMMAND_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``busy_s``: seconds since some fixed moment, over all cores or the device; its share is of ``capacity`` units."""
+
+    gauges: dict[str, float] = field(default_factory=dict)
+    busy_s: dict[str, float] = field(default_factory=dict)
+
+
+Probe = Callable[[int], Reading]
+"""Reads what concerns the worker with this process id. May raise anything where the machine does not tell."""
+
+
+def host_probe(pid: int) -> Reading:
+    """All cores together, memory in use and, where there is a sensor, the highest temperature."""
+    used = psutil.virtual_memory()
+    gauges = {"memory_used_mb": (used.total - used.available) / 1e6}
+    sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
+    temperatures = [sensor.current for group in sensors.values() for sensor in group]
+    if temperatures:
+        gauges["temperature_c"] = max(temperatures)
+    return Reading(gauges, {"cpu_share": busy_cpu_s() / (psutil.cpu_count() or 1)})
+
+
+def busy_cpu_s() -> float:
+    """Seconds that all cores together have been busy since the machine started."""
+    # Linux counts a guest's time in its user's as well.
+    idle = ("idle", "iowait", "guest", "guest_nice")
+    return float(sum(seconds for name, seconds in psutil.cpu_times()._asdict().items() if name not in idle))
+
+
+def nvml_probe(uuid: str) -> Probe:
+    """The board with this id, as torch tells it: everything that NVML has."""
+
+    @cache
+    def board() -> tuple[Any, Any]:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+
+    def read(pid: int) -> Reading:
+        nvml, handle = board()
+        return Reading(
+            {
+                "device_share": nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
+                "device_memory_used_mb": nvml.nvmlDeviceGetMemoryInfo(handle).used / 1e6,
+                "power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1e3,
+                "device_temperature_c": float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+            }
+        )
+
+    return read
+
+
+def apple_probe(pid: int) -> Reading:
+    """The GPU as macOS tells it without root: what this process used of it, and how busy it is with everybody."""
+    everybody = parse_accelerators(_output("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"))
+    clients = parse_gpu_clients(_output("ioreg", "-r", "-l", "-w", "0", "-c", "AGXDeviceUserClient"))
+    if pid not in clients:
+        raise LookupError(f"ioreg lists no GPU time of the trial's process ({len(clients)} others)")
+    return Reading(everybody, {"device_share": clients[pid]})
+
+
+def parse_accelerators(text: str) -> dict[str, float]:
+    """From ``ioreg -r -d 1 -w 0 -c IOAccelerator``: the busiest accelerator's share, and memory in use, in MB.
+
+    Raises ValueError when the text has no such figures.
+    """
+    shares = [int(number) for number in re.findall(r'"Device Utilization %"=(\d+)', text)]
+    used = [int(number) for number in re.findall(r'"In use system memory"=(\d+)', text)]
+    if not shares:
+        raise ValueError("ioreg prints no device utilization")
+    found = {"device_share_of_everybody": max(shares) / 100}
+    return found | ({"device_memory_used_mb": max(used) / 1e6} if used else {})
+
+
+def parse_gpu_clients(text: str) -> dict[int, float]:
+    """From ``ioreg -r -l -w 0 -c AGXDeviceUserClient``: seconds of GPU time of each process, all its clients summed.
+
+    A client is one node: its creator stands in ``IOUserClientCreator``, its times, in ns, in ``AppUsage``.
+    """
+    busy_s: dict[int, float] = defaultdict(float)
+    for node in re.split(r"^[\s|]*\+-o ", text, flags=re.MULTILINE):
+        creator = re.search(r'"IOUserClientCreator" = "pid (\d+),', node)
+        if creator:
+            busy_s[int(creator[1])] += sum(int(ns) for ns in re.findall(r'"accumulatedGPUTime"=(\d+)', node)) / 1e9
+    return dict(busy_s)
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=True).stdout
+
+
+def probes_for(device: dict[str, Any]) -> dict[str, Probe]:
+    """What can be read on a machine whose worker described its device so (devices.describe_device)."""
+    probes: dict[str, Probe] = {"host": host_probe}
+    telemetry = device.get("device_telemetry")
+    if telemetry == "nvml":
+        probes["device"] = nvml_probe(device["device_uuid"])
+    elif telemetry == "ioreg":
+        probes["device"] = apple_probe
+    return probes
+
+
+class Telemetry:
+    """Samples the probes from when the worker says that its timed window begins until it says that it ends."""
+
+    def __init__(self, probes: dict[str, Probe]):
+        self._probes = probes
+        self._readings: dict[str, list[tuple[float, Reading]]] = {name: [] for name in probes}
+        self._unavailable: dict[str, str] = {}
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def follow(self, event: dict[str, Any]) -> None:
+        """Take a worker's event: ``window`` is "begin" or "end"."""
+        if event.get("window") == "begin":
+            self._thread = threading.Thread(target=self._sample, args=(event["pid"],), daemon=True)
+            self._thread.start()
+        elif event.get("window") == "end":
+            self._ended.set()
+
+    def _sample(self, pid: int) -> None:
+        last = False
+        while True:
+            for name in self._probes.keys() - self._unavailable.keys():
+                self._read(name, pid)
+            if last:
+                return
+            last = self._ended.wait(INTERVAL_S)
+
+    def _read(self, name: str, pid: int) -> None:
+        try:
+            self._readings[name].append((time.monotonic(), self._probes[name](pid)))
+        except Exception as error:  # noqa: BLE001 (whatever a vendor's tool does, the trial goes on)
+            self._unavailable[name] = f"{type(error).__name__}: {error}"
+
+    def summary(self) -> dict[str, Any]:
+        """Means of the gauges and shares of the counters over the window; and what could not be read, with why."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        found: dict[str, Any] = {}
+        for readings in self._readings.values():
+            found |= _summarize(readings)
+        return {**found, "not_available": self._unavailable}
+
+
+def _summarize(readings: list[tuple[float, Reading]]) -> dict[str, float]:
+    if not readings:
+        return {}
+    (begin, first), (end, last) = readings[0], readings[-1]
+    found = {name: fmean(reading.gauges[name] for _, reading in readings) for name in first.gauges}
+    if end > begin:
+        found |= {name: (last.busy_s[name] - first.busy_s[name]) / (end - begin) for name in first.busy_s}
+    return found

@@ -1,0 +1,121 @@
+"""Counts against closed forms, and planted syncs, copies and doubles found by their line."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from m2bench import workload
+from m2bench.counters import CountingMode, count_pieces
+from m2bench.optimizations import LAYERS
+from m2bench.spec import Layers, WorkloadSpec
+
+CPU = torch.device("cpu")
+STEPS, ENVIRONMENTS = 6, 4
+SPEC = WorkloadSpec(device="cpu", episode_length=STEPS, num_envs=ENVIRONMENTS, num_workers=1, compile_backend="eager")
+ALL = tuple(chain.from_iterable(combinations(LAYERS, n) for n in range(len(LAYERS) + 1)))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    workload.describe(SPEC, folder)
+    return folder
+
+
+def counted(work: Path, layers: Layers, spec: WorkloadSpec = SPEC, seed: int = 0) -> dict[str, float]:
+    system = workload.build(spec, work, layers, seed)
+    try:
+        system.update()
+        per_episode: dict[str, float] = system.count()["per_episode"]
+    finally:
+        system.close()
+    return per_episode
+
+
+def flops_of_one_state(policy: nn.Module) -> tuple[int, int]:
+    """Forward and backward: 2 n m for a product with an (n, m) matrix; twice that backwards, for weights and inputs."""
+    shapes = [(m.in_features, m.out_features) for m in policy.modules() if isinstance(m, nn.Linear)]
+    forward = sum(2 * n * m for n, m in shapes)
+    # The first layer of the macro part reads the market alone, and needs no gradient of its input.
+    market = 2 * shapes[0][0] * shapes[0][1]
+    return forward, 2 * forward - market
+
+
+@pytest.mark.parametrize("layers", [(), ("vectorized-loss",), ("amp",), ("dataloader",), ("grad-accumulation",)])
+def test_flops_of_an_episode_are_those_of_its_forward_and_backward_passes(work: Path, layers: Layers) -> None:
+    policy = workload.build(SPEC, work, (), 0).trainer.policy
+    forward, backward = flops_of_one_state(policy)
+    expected = STEPS * (forward + backward)
+    if "vectorized-loss" in layers:
+        expected += 2 * STEPS * STEPS  # returns as one product with the triangle of discounts
+    assert counted(work, layers)["flops"] == expected
+
+
+def test_batching_plays_without_gradients_and_passes_forward_once_more(work: Path) -> None:
+    policy = workload.build(SPEC, work, (), 0).trainer.policy
+    forward, backward = flops_of_one_state(policy)
+    assert counted(work, ("batching",))["flops"] == STEPS * (2 * forward + backward)
+
+
+def test_compiled_matrix_products_are_counted_and_fused_operators_are_gone(work: Path) -> None:
+    spec = WorkloadSpec(**{**SPEC.__dict__, "compile_backend": "aot_eager"})
+    compiled, plain = counted(work, ("compile",), spec), counted(work, ())
+    assert compiled["flops"] == plain["flops"]
+    assert compiled["dispatches"] != plain["dispatches"]
+
+
+@pytest.mark.parametrize("layers", ALL, ids="+".join)
+def test_counts_are_the_same_twice_and_do_not_depend_on_the_seed(work: Path, layers: Layers) -> None:
+    assert counted(work, layers) == counted(work, layers, seed=1)
+
+
+def test_the_baseline_reads_one_action_a_step_and_batching_none(work: Path) -> None:
+    system = workload.build(SPEC, work, (), 0)
+    assert counted(work, ())["syncs"] == STEPS
+    (line,) = system.count()["lines"]["syncs"]
+    assert line.startswith("baselines/rollout.py:")
+    assert "argmax" in line
+    assert counted(work, ("batching", "vectorized-loss"))["syncs"] == 0
+
+
+def test_operators_are_counted_one_by_one() -> None:
+    with CountingMode(CPU) as mode:
+        a = torch.ones(2, 3)  # an allocation and a fill
+        b = a.t()  # a view
+        c = a @ b  # 2 * 2 * 3 * 2 operations
+        c.add_(1)
+    assert (mode.counts.dispatches, mode.counts.kernels, mode.counts.flops) == (4, 3, 24)
+
+
+def test_a_planted_sync_and_a_planted_double_are_found_by_their_line() -> None:
+    x = torch.ones(3)
+    with CountingMode(CPU) as mode:
+        value = x.sum().item()  # planted sync
+        positive = x[x > value - 3.5]  # planted mask
+        doubled = positive.double()  # planted double
+    assert len(doubled) == 3
+    assert ["planted sync" in line or "planted mask" in line for line in mode.counts.syncs] == [True, True]
+    assert all("tests/test_counters.py:" in line and "planted double" in line for line in mode.counts.doubles)
+    assert mode.counts.doubles.total() == 1
+
+
+def test_a_copy_between_devices_is_found_by_its_line() -> None:
+    meta = torch.device("meta")
+    with CountingMode(meta) as mode:
+        there = torch.ones(3).to(meta)  # planted copy
+        torch.ones(3).to(CPU)
+    assert there.device == meta
+    (line,) = mode.counts.copies
+    assert "planted copy" in line
+    assert mode.counts.syncs.total() == 0
+
+
+def test_counts_of_pieces_are_divided_by_their_episodes() -> None:
+    x = torch.ones(3)
+    pieces = [(lambda: x + 1, 4), (lambda: [x * 2, x * 3], 8), (lambda: x - 1, None)]
+    assert count_pieces(pieces, CPU)["per_episode"]["dispatches"] == 1 / 4 + 2 / 8

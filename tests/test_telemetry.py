@@ -1,0 +1,114 @@
+"""Telemetry from recorded texts and from probes whose figures are known."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+
+import psutil
+import pytest
+
+from m2bench.telemetry import (
+    Reading,
+    Telemetry,
+    busy_cpu_s,
+    host_probe,
+    parse_accelerators,
+    parse_gpu_clients,
+    probes_for,
+)
+
+ACCELERATORS = """
++-o AGXAcceleratorG14G  <class AGXAcceleratorG14G, id 0x100000345, registered, matched, active, busy 0, retain 110>
+    {
+      "model" = "Apple M2"
+      "gpu-core-count" = 8
+      "PerformanceStatistics" = {"In use system memory (driver)"=0,"Alloc system memory"=2236186624,"Tiler Utilization %"=3,"recoveryCount"=0,"Renderer Utilization %"=14,"Device Utilization %"=16,"In use system memory"=493862912}
+    }
++-o Other  <class Other>
+    {
+      "PerformanceStatistics" = {"Device Utilization %"=2,"In use system memory"=1000}
+    }
+"""  # noqa: E501 (as the system prints it)
+CLIENTS = """
++-o AGXDeviceUserClient  <class AGXDeviceUserClient, id 0x1000003a2, !registered, !matched, active, busy 0, retain 7>
+    {
+      "IOUserClientCreator" = "pid 143, WindowServer"
+      "AppUsage" = ({"API"="Metal","lastSubmittedTime"=991,"accumulatedGPUTime"=5000000000})
+    }
+  | +-o AGXDeviceUserClient  <class AGXDeviceUserClient, id 0x1000003a3, !registered, !matched, active, busy 0>
+  |   {
+  |     "AppUsage" = ({"API"="Metal","accumulatedGPUTime"=1000000000},{"API"="Metal","accumulatedGPUTime"=500000000})
+  |     "IOUserClientCreator" = "pid 1430, python3.11"
+  |   }
++-o AGXDeviceUserClient  <class AGXDeviceUserClient, id 0x1000003a4, !registered, !matched, active, busy 0>
+    {
+      "IOUserClientCreator" = "pid 1430, python3.11"
+      "AppUsage" = ({"API"="Metal","accumulatedGPUTime"=250000000})
+    }
+"""
+
+
+def test_the_busiest_accelerator_counts() -> None:
+    found = parse_accelerators(ACCELERATORS)
+    assert found == {"device_share_of_everybody": 0.16, "device_memory_used_mb": pytest.approx(493.862912)}
+
+
+def test_gpu_time_is_summed_over_the_clients_of_a_process() -> None:
+    assert parse_gpu_clients(CLIENTS) == pytest.approx({143: 5.0, 1430: 1.75})
+
+
+@pytest.mark.parametrize("text", ["", "something new", '"PerformanceStatistics" = {}'])
+def test_a_text_without_figures_is_refused(text: str) -> None:
+    assert parse_gpu_clients(text) == {}
+    with pytest.raises(ValueError, match="no device utilization"):
+        parse_accelerators(text)
+
+
+def sampled(telemetry: Telemetry, seconds: float = 0.0) -> dict[str, object]:
+    telemetry.follow({"window": "begin", "pid": 7})
+    time.sleep(seconds)
+    telemetry.follow({"window": "end", "pid": 7})
+    return telemetry.summary()
+
+
+def test_gauges_are_averaged_over_the_window_and_counters_become_shares() -> None:
+    readings = count(1)
+
+    def probe(pid: int) -> Reading:
+        assert pid == 7
+        return Reading({"gauge": float(next(readings))}, {"share": 0.25 * time.monotonic()})
+
+    found = sampled(Telemetry({"known": probe}), 0.05)
+    assert found["gauge"] == 1.5  # one reading at each end
+    assert found["share"] == pytest.approx(0.25, rel=0.05)
+    assert found["not_available"] == {}
+
+
+def test_a_probe_that_fails_says_why_and_the_others_go_on() -> None:
+    def broken(pid: int) -> Reading:
+        raise FileNotFoundError("ioreg")
+
+    found = sampled(Telemetry({"broken": broken, "good": lambda pid: Reading({"gauge": 3.0})}))
+    assert found == {"gauge": 3.0, "not_available": {"broken": "FileNotFoundError: ioreg"}}
+
+
+def test_a_trial_that_never_reached_its_window_has_no_figures() -> None:
+    assert Telemetry({"good": lambda pid: Reading({"gauge": 3.0})}).summary() == {"not_available": {}}
+
+
+def test_the_host_is_read_here() -> None:
+    reading = host_probe(0)
+    assert reading.busy_s["cpu_share"] == pytest.approx(busy_cpu_s() / psutil.cpu_count(), rel=0.01)
+    assert 0 < reading.gauges["memory_used_mb"] < psutil.virtual_memory().total / 1e6
+
+
+def test_only_the_device_that_is_trained_on_is_asked() -> None:
+    assert list(probes_for({})) == ["host"]
+    assert list(probes_for({"device_telemetry": "ioreg"})) == ["host", "device"]
+    assert list(probes_for({"device_telemetry": "nvml", "device_uuid": "x"})) == ["host", "device"]
+
+
+def test_without_the_vendors_library_the_board_is_not_available() -> None:
+    found = sampled(Telemetry({"device": probes_for({"device_telemetry": "nvml", "device_uuid": "x"})["device"]}))
+    assert list(found["not_available"]) == ["device"]  # type: ignore[call-overload]
