@@ -48,11 +48,11 @@ class WindowSpec:
     warmup_updates: int = 2
     timed_s: float = 1.0
     timed_updates: int = 4
-    timed_most_s: float = 3.0
-    timed_error: float = 0.02
+    timed_most_s: float = 2.0
+    timed_error: float = 0.03
 
 
-QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1, timed_most_s=0.5, timed_error=0.02)
+QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1, timed_most_s=0.5, timed_error=0.03)
 
 TrialKind = Literal["speed", "learning"]
 
