@@ -20,9 +20,14 @@ from .optimizations import LAYERS
 from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rich.console import Console
 
+    from .profile_command import Pair
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
+TARGETS = ("mps", "cuda")
 POLICIES = ("default", "deep")
 LR_SCALINGS = ("none", "sqrt", "linear")
 LEARNING_MODES = ("off", "quick", "full")
@@ -261,7 +266,10 @@ def _workload_spec(
 
 def _layers(text: str) -> Layers:
     """Layers in the registry's order, whatever order they are named in."""
-    named = _names(text, tuple(LAYERS), "layer")
+    return _in_order(_names(text, tuple(LAYERS), "layer"))
+
+
+def _in_order(named: Collection[str]) -> Layers:
     return tuple(layer for layer in LAYERS if layer in named)
 
 
@@ -330,6 +338,68 @@ def train(
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was saved", err=True)
         sys.exit(INTERRUPTED)
+
+
+@app.command()
+def profile(
+    layer: Annotated[str | None, typer.Option(help="Layer to look at: with it against without it.")] = None,
+    with_layers: Annotated[
+        str | None, typer.Option("--with", help="Layers that are on in what is looked at, comma-separated.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers of what it is compared with, comma-separated, or baseline.  "
+            "[default: the same without --layer; baseline]"
+        ),
+    ] = None,
+    device: Device = "auto",
+    data: Data = "synthetic",
+    num_envs: NumEnvs = None,
+    episode_length: EpisodeLength = 128,
+    policy: Policy = "default",
+    compile_backend: CompileBackend = None,
+    seed: Seed = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Short looks: a first impression, not a verdict.")] = False,
+    metal_capture: Annotated[
+        Path | None, typer.Option(help="Also write one update as a Metal capture (.gputrace), for Xcode.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: reports/profile-<time>]")] = None,
+    workload: Workload = WorkloadSpec.module,
+    debug: Debug = False,
+) -> None:
+    """Show where the time goes before and after a layer, and why that changes the speed."""
+    from . import profile_command
+
+    pair = _pair(layer, with_layers, against, 0.3 if quick else 3.0)
+    taking_part = _in_order({*pair.before, *pair.after})
+    spec = _workload_spec(
+        device, data, num_envs, episode_length, policy, "none", compile_backend, workload, taking_part
+    )
+    _within("--seed", seed, 0, MAX_SEED)
+    folder = out or Path("reports") / datetime.now().strftime("profile-%Y-%m-%d-%H%M%S")
+    try:
+        profile_command.run(spec, pair, seed, folder, metal_capture, _console())
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was saved", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _pair(layer: str | None, with_layers: str | None, against: str | None, seconds: float) -> Pair:
+    from .profile_command import Pair
+
+    if layer is None and with_layers is None:
+        raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
+    added = _layers(layer) if layer is not None else ()
+    rest = _layers(with_layers) if with_layers is not None else ()
+    if against is None:
+        before = tuple(name for name in rest if name not in added) if added else ()
+    else:
+        before = () if against == "baseline" else _layers(against)
+    after = _in_order({*added, *rest})
+    if before == after:
+        raise UserError(f"both sides are {'+'.join(after)}.", "Compare it with something else by --against.")
+    return Pair(before, after, seconds)
 
 
 @app.command("layers")
@@ -411,8 +481,73 @@ def doctor(
     found = examine(spec, tuple(LAYERS), seconds, _console(to_stderr=as_json))
     if as_json:
         typer.echo(json.dumps(found, indent=1))
-        return
-    show(found, _console())
+    else:
+        show(found, _console())
+    if not found["fit"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def forward(
+    passes: Annotated[int, typer.Option(help="Passes timed at batch size 1; at larger ones at most as many.")] = 1000,
+    batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,4,16,64,256,1024,4096",
+    device: Annotated[str, typer.Option(help=f"Device: {', '.join(DEVICES)}; auto is every device here.")] = "auto",
+    policy: Policy = "default",
+    compile_backend: CompileBackend = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: reports/forward-<time>]")] = None,
+    debug: Debug = False,
+) -> None:
+    """Time forward passes of the policy at growing batch sizes, plain, compiled and in mixed precision."""
+    from . import forward_command
+
+    _within("--passes", passes, 5, 1_000_000)
+    sizes = sorted({_batch_size(text) for text in batches.split(",") if text.strip()})
+    if not sizes:
+        raise UserError("--batches names no batch size.", "Name some, as in 1,64,4096.")
+    spec = WorkloadSpec(
+        device=_one_of("--device", device, DEVICES),
+        policy=_one_of("--policy", policy, POLICIES),
+        compile_backend=compile_backend,
+    )
+    folder = out or Path("reports") / datetime.now().strftime("forward-%Y-%m-%d-%H%M%S")
+    try:
+        forward_command.run(spec, sizes, passes, folder, _console())
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was saved", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _batch_size(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UserError(f"--batches: {text.strip()!r} is not a batch size.", "Name whole numbers, as in 1,64,4096.")
+    return int(text)
+
+
+@app.command()
+def audit(
+    target: Annotated[str, typer.Option(help=f"Device to audit for: {', '.join(TARGETS)}.")] = "mps",
+    layers: Annotated[str | None, typer.Option(help="Layers taking part, comma-separated.  [default: all six]")] = None,
+    episode_length: Annotated[int, typer.Option(help="Decisions per episode; operators repeat with every one.")] = 16,
+    policy: Policy = "default",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Tell, from any machine, which operators of the training loop a device has no kernel for, and where it waits."""
+    from .audit_command import audit as run_audit
+    from .audit_command import show
+
+    taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
+    target = _one_of("--target", target, TARGETS)
+    spec = _workload_spec(
+        "cpu", "synthetic", None, episode_length, policy, "none", None, WorkloadSpec.module, taking_part
+    )
+    found = run_audit(target, spec, taking_part, _console(to_stderr=as_json))
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(found, _console())
+    if found["blockers"]:
+        raise typer.Exit(1)
 
 
 @app.command("compare")

@@ -155,9 +155,12 @@ def _has_mask(indices: Sequence[Tensor | None]) -> bool:
 
 
 def calling_line() -> str:
-    """The innermost line outside of torch and this file that led here: "rollout.py:42 action = int(...)"."""
+    """From within a dispatch mode: the innermost line outside of torch that led here: "rollout.py:42 action = ..."."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (frame.f_code.co_filename == __file__ or _is_torchs(frame.f_code.co_filename)):
+    while frame is not None and frame.f_code.co_name != "__torch_dispatch__":
+        frame = frame.f_back
+    frame = frame and frame.f_back
+    while frame is not None and _is_torchs(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
         return "unknown"

@@ -9,19 +9,24 @@ import resource
 import shutil
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity
 
 from .energy import Counter, RaplCounter, apple_counter, nvml_counter
 from .errors import UserError
+from .mps_gates import describe_gates, is_open
 
 CANARY_SIZE = 512
 CANARY_PRODUCTS = 8
 PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192), "mps": (1024, 2048, 4096)}
 PEAK_PRODUCTS = 10
+# Statistics of operations (16), copies (32) and fallbacks (64) at the end of the process; and one operation per command
+# buffer (4), since the time of a buffer is credited to every operation in it.
+MPS_LOG = {"PYTORCH_MPS_LOG_PROFILE_INFO": "112", "PYTORCH_MPS_TRACE_SIGNPOSTS": "4"}
 PREFERENCE = ("mps", "cuda", "cpu")
 
 
@@ -129,7 +134,7 @@ def why_no_autocast(device: torch.device) -> str | None:
     On MPS, fused Adam ignored the gradient scaler's skipped steps before torch 2.13
     (pytorch/pytorch#186360).
     """
-    if device.type == "mps" and torch_version() < (2, 13):
+    if device.type == "mps" and not is_open("fused_scaler", torch_version()):
         return f"float16 with fused Adam on MPS needs torch 2.13 or newer, this is {torch.__version__}"
     return None
 
@@ -160,7 +165,7 @@ def why_no_compile(device: torch.device, backend: str) -> str | None:
     if backend != "inductor":
         return None
     if device.type == "mps":
-        if torch_version() < (2, 13):
+        if not is_open("inductor", torch_version()):
             return f"compiled LayerNorm is wrong on MPS before torch 2.13, this is {torch.__version__}"
         return None
     return _why_no_triton() if device.type == "cuda" else _why_no_cpp_compiler()
@@ -206,7 +211,7 @@ def torch_version() -> tuple[int, int]:
 def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif device.type == "mps" and torch_version() >= (2, 13):
+    elif device.type == "mps" and is_open("peak_memory", torch_version()):
         torch.accelerator.reset_peak_memory_stats()
 
 
@@ -218,11 +223,31 @@ def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
     device_mb = None
     if device.type == "cuda":
         device_mb = torch.cuda.max_memory_allocated(device) / 1e6
-    elif device.type == "mps" and torch_version() >= (2, 13):
+    elif device.type == "mps" and is_open("peak_memory", torch_version()):
         device_mb = torch.accelerator.max_memory_allocated() / 1e6
     # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
     unit = 1 if sys.platform == "darwin" else 1024
     return device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def profiler_activities(device: torch.device) -> list[ProfilerActivity]:
+    """What torch.profiler can record with this device."""
+    cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
+    return [ProfilerActivity.CPU, *cuda]
+
+
+def why_no_kernel_times(device: torch.device) -> str:
+    """Why torch.profiler shows no kernels of this device."""
+    if device.type == "mps":
+        return "torch.profiler has no MPS activity; the device's own log is read instead"
+    if device.type == "cuda":
+        return "torch.profiler recorded none; another profiler may hold CUPTI"
+    return "on the CPU an operator is its own kernel"
+
+
+def captured(path: str | None) -> AbstractContextManager[object]:
+    """Held around work that is written as a Metal capture to ``path``, to be opened in Xcode; None: nothing is."""
+    return nullcontext() if path is None else torch.mps.profiler.metal_capture(path)
 
 
 def energy_counter(device: torch.device) -> Counter | None:
@@ -239,6 +264,8 @@ def describe_device(device: torch.device) -> dict[str, Any]:
     """What the device is and which torch drives it."""
     facts: dict[str, Any] = {
         "device": device.type,
+        "all_devices": [name for name in PREFERENCE if _is_available(name)],
+        "absent_devices": {name: _why_absent(name) for name in PREFERENCE if not _is_available(name)},
         "torch": torch.__version__,
         "torch_git": torch.version.git_version,
         "torch_threads": torch.get_num_threads(),
@@ -259,6 +286,8 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         facts |= {
             "device_name": torch.backends.mps.get_name(),
             "device_telemetry": "ioreg",
+            "device_log_environment": MPS_LOG,
+            "gates": describe_gates(torch_version()),
             "device_cores": torch.backends.mps.get_core_count(),
         }
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from .checks import check_machine
 from .conditions import Watch
 from .errors import UserError
 from .noise import describe_conditions
@@ -74,13 +75,18 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
                 trials = _repeat(launcher, workload, description["device"], work, seconds)
     resolution = Resolution.from_speeds([trial.result["episodes_per_min"] for trial in trials])
+    machine, conditions = {**description["machine"], **description["device"]}, describe_conditions(trials)
+    taking_part = [layer for layer in description["layers"] if layer["name"] in layers]
+    checks = check_machine(machine, taking_part, conditions, resolution.trial_sd, Path.cwd())
     return {
-        "machine": {**description["machine"], **description["device"]},
+        "checks": [asdict(check) for check in checks],
+        "fit": all(check.state != "bad" for check in checks),
+        "machine": machine,
         "trials": len(trials),
         "trial_sd": resolution.trial_sd,
         "smallest_main_effect": resolution.smallest_main_effect(layers),
         "blocks_for": {f"{effect:.0%}": resolution.blocks_for(effect) for effect in EFFECTS},
-        "conditions": describe_conditions(trials),
+        "conditions": conditions,
     }
 
 
@@ -103,26 +109,33 @@ def _repeat(
 
 
 def show(found: Document, console: Console) -> None:
-    """Print it in plain words."""
+    """Print it in plain words, what is wrong first."""
     machine = found["machine"]
+    marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}
+    for check in found["checks"]:
+        fix = f" {check['fix']}" if check["fix"] else ""
+        console.print(f"{marks[check['state']]:<8} {check['name']:<12} {check['found']}.{fix}", markup=False,
+                      highlight=False)  # fmt: skip
     facts = {
         "machine": f"{machine['chip']}, {machine['physical_cores']} cores, {machine['memory_mb'] / 1e3:.0f} GB",
         "system": machine["system"],
-        "device": f"{machine['device']} {machine.get('device_name') or ''}",
-        "python, torch": f"{machine['python']}, {machine['torch']}, {machine['torch_threads']} threads",
-        "power": machine["power"] or "not told",
+        "python, torch": f"{machine['python']}, {machine['torch']}",
     }
-    lines = [f"{name:<14} {value}" for name, value in facts.items()]
+    lines = ["", *(f"{name:<14} {value}" for name, value in facts.items()), ""]
     lines += [
-        "",
         f"{found['trials']} trials of the baseline scatter by {found['trial_sd']:.1%} (standard deviation).",
         f"m2bench ablate --all, with 3 blocks, finds main effects from {found['smallest_main_effect'] - 1:.1%} on.",
     ]
     for effect, blocks in found["blocks_for"].items():
         verdict = "yes" if blocks <= BLOCKS else f"with --blocks {blocks}"
         lines.append(f"Can it tell one layer alone from no effect, if that is {effect}? {verdict.capitalize()}.")
-    warnings = found["conditions"]["warnings"]
-    lines += ["", *(f"Warning: {warning}." for warning in warnings)]
-    lines += [] if warnings else ["Nothing disturbs measuring."]
+    lines += ["", *(f"Warning: {warning}." for warning in found["conditions"]["warnings"])]
+    problems = sum(check["state"] == "bad" for check in found["checks"])
+    lines.append(
+        f"{problems} problem{'s' if problems > 1 else ''}: do not measure on this machine before "
+        f"{'they are' if problems > 1 else 'it is'} put right."
+        if problems
+        else "This machine can be measured on."
+    )
     for line in lines:
         console.print(line, markup=False, highlight=False)

@@ -50,9 +50,13 @@ Execute = Callable[[TrialSpec, Path], dict[str, Any]]
 
 
 class Launcher:
-    """Starts workers, one at a time. Use as a context manager; on leaving, no process is left."""
+    """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
-    def __init__(self, work: Path, log: Path):
+    ``environment``: variables that the workers get beside those of all workers.
+    """
+
+    def __init__(self, work: Path, log: Path, environment: dict[str, str] | None = None):
+        self._environment = environment or {}
         self.work = work.resolve()
         self._log = log.resolve()
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,7 +127,7 @@ class Launcher:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=worker_environment(self.work),
+                    env=worker_environment(self.work) | self._environment,
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which ends things in order
                 )
             assert self._process.stdout is not None

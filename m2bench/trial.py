@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
@@ -13,14 +12,14 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from .phase_times import InPieces, watch_turn
 from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
 from .steady import mean_error
-from .stopwatch import OTHER, Stopwatch
 
 TIMER_READINGS = 25
 
 
-class System(Protocol):
+class System(InPieces, Protocol):
     """What a trial needs of the system under test."""
 
     episodes_per_update: int
@@ -31,13 +30,10 @@ class System(Protocol):
     def check_finite(self) -> None: ...
     def check_numerics(self) -> dict[str, dict[str, Any]]: ...
     def check_stream(self) -> dict[str, dict[str, Any]]: ...
-    def synchronize(self) -> None: ...
     def canary_s(self) -> float: ...
     def energy_j(self) -> float | None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
     def waits_s(self) -> dict[str, float]: ...
-    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]: ...
-    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]: ...
     def count(self) -> dict[str, Any]: ...
     def peak_memory_mb(self) -> dict[str, float | None]: ...
     def proofs(self) -> dict[str, dict[str, Any]]: ...
@@ -100,7 +96,7 @@ def run_trial(
         gates |= system.check_stream()
         gates_s += time.perf_counter() - gates_begin
         eval_return = system.evaluate()
-        phase_ms_per_episode = phases_ms(system)
+        phase_ms_per_episode = watch_turn(system).phases_ms
         counts = system.count()
     finally:
         system.close()
@@ -172,25 +168,3 @@ def time_of_the_timer(system: System) -> float:
         system.synchronize()
         readings.append(time.perf_counter() - mark)
     return median(readings)
-
-
-def phases_ms(system: System) -> dict[str, float]:
-    """Milliseconds per episode in each phase, and outside of all of them (``other``).
-
-    Each phase ends when the device has done its work. Where the device runs beside the host, that takes time of its
-    own; so these figures divide the time, they never state the speed.
-    """
-    milliseconds: dict[str, float] = defaultdict(float)
-    for piece, episodes in system.pieces():
-        if episodes is None:
-            piece()
-            continue
-        stopwatch = Stopwatch(system.synchronize)
-        with system.watch_phases(stopwatch.phase):
-            stopwatch.start()
-            piece()
-            stopwatch.stop()
-        for name, seconds in stopwatch.seconds().items():
-            milliseconds[name] += 1e3 * seconds / episodes
-    milliseconds[OTHER] = milliseconds.pop(OTHER)
-    return dict(milliseconds)

@@ -1,7 +1,9 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``describe`` (this machine, the layers, the market), ``prepare`` (what the gates of all trials compare with),
-``trial`` (how fast), ``learn`` (how well), ``train`` (to a checkpoint). It imports torch; the parent does not.
+``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes), ``updates`` (some, for a log of the
+device's own), ``audit`` (what another device would lack), ``forward`` (forward passes alone), ``train`` (to a
+checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 import torch._dynamo  # noqa: F401 (optimizers import it when first made, which would be charged to a trial)
 
-from . import devices, learning_trial, machine, training, trial
+from . import devices, learning_trial, machine, profiling, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -85,6 +87,45 @@ def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
     )
 
 
+def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    return profiling.profile_combination(
+        workload=importlib.import_module(spec.module),
+        spec=spec,
+        work=Path(request["work"]),
+        layers=tuple(request["layers"]),
+        seed=request["seed"],
+        seconds=request["seconds"],
+        files=request["files"] and Path(request["files"]),
+    )
+
+
+def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    workload = importlib.import_module(spec.module)
+    system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
+    try:
+        with devices.captured(request.get("capture")):
+            for _ in range(request["updates"]):
+                system.update()
+            system.synchronize()
+    finally:
+        system.close()
+    return {"episodes": request["updates"] * system.episodes_per_update}
+
+
+def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    workload = importlib.import_module(spec.module)
+    findings: dict[str, Any] = workload.audit(spec, Path(request["work"]), request["target"], tuple(request["layers"]))
+    return findings
+
+
+def _forward(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    return {"timed": importlib.import_module(spec.module).forward(spec, request["sizes"], request["passes"])}
+
+
 def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
     return training.train(
         WorkloadSpec.from_json(request["workload"]),
@@ -102,6 +143,10 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "prepare": _prepare,
     "trial": _trial,
     "learn": _learn,
+    "profile": _profile,
+    "updates": _updates,
+    "audit": _audit,
+    "forward": _forward,
     "train": _train,
 }
 

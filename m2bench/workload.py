@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from . import counters, devices
+from .audit import audit as run_audit
 from .baselines import market, synthetic
 from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from .baselines.evaluation import Evaluation
 from .baselines.phases import Watch, watched
-from .baselines.policy import PolicySize
+from .baselines.policy import PolicySize, make_policy
 from .baselines.trainer import (
     Hyperparameters,
     NotFiniteError,
@@ -28,6 +29,7 @@ from .baselines.trainer import (
     baseline_parts,
 )
 from .errors import UserError
+from .forward_passes import time_forward
 from .gates import check_numerics, check_stream
 from .optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from .optimizations.layer import Contract, Options, compose, loosest_contract
@@ -72,6 +74,18 @@ def prepare(spec: WorkloadSpec, work: Path) -> None:
     """What trials need beside the market that ``describe`` prepared in ``work``: the referee's answers."""
     device = devices.resolve_device(spec.device)
     prepare_referee(PreparedMarket(work / "market"), _settings(spec), device).save(work)
+
+
+def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[str, Any]:
+    """What training would meet on the device ``target``, found without it (audit.py)."""
+    return run_audit(target, layers, work, _settings(spec), _options(spec))
+
+
+def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
+    """What forward passes of the policy take at these batch sizes (forward_passes.py)."""
+    device = devices.resolve_device(spec.device)
+    policy = make_policy(cast(PolicySize, spec.policy), 0, device)
+    return time_forward(policy, device, sizes, passes, spec.compile_backend or devices.compile_backend(device))
 
 
 def _read_market(data: str) -> market.Market:

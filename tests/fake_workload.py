@@ -176,7 +176,7 @@ class FakeSystem:
         yield piece, self.episodes_per_update
 
     def count(self) -> dict[str, Any]:
-        return {"per_episode": dict.fromkeys(COUNTS, 1.0), "lines": {}}
+        return {"per_episode": dict.fromkeys(COUNTS, 1.0), "lines": {"syncs": {}, "copies": {}, "doubles": {}}}
 
     def peak_memory_mb(self) -> dict[str, float | None]:
         return {"device": None, "host": 10.0}

@@ -361,13 +361,24 @@ def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
 def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> None:
     options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
     done = m2bench(*options, "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    states = [check["state"] for check in found["checks"]]
+    assert done.returncode == (1 if "bad" in states else 0), done.stderr
+    assert found["fit"] == ("bad" not in states)
     assert found["trials"] >= 4
     assert found["smallest_main_effect"] > 1
     assert set(found["blocks_for"]) == {"2%", "5%", "10%"}
     shown = m2bench(*options, cwd=tmp_path).stdout
     assert "Can it tell one layer alone from no effect, if that is 5%?" in shown
+
+
+def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Path) -> None:
+    options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
+    done = m2bench(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1")
+    assert done.returncode == 1
+    first = done.stdout.splitlines()[:4]
+    assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
+    assert "do not measure on this machine" in done.stdout
 
 
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:

@@ -34,30 +34,35 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+# What makes a command that takes minutes take seconds.
+SMALLER = {
+    "doctor": ("--workload", "fake_workload", "--seconds", "1"),
+    "profile": ("--workload", "fake_workload", "--quick"),
+    "forward": ("--passes", "20", "--batches", "1,8"),
+    "audit": ("--episode-length", "3", "--layers", "amp"),
+    "train": ("--episode-length", "8"),
+}
+
+
 @pytest.mark.parametrize("command", SHORT)
 def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path: Path) -> None:
     """As it stands there, but with a system whose updates take milliseconds, and few of them and few blocks."""
     arguments = shlex.split(command)[1:]
-    changes: list[str] = []
     folders = re.findall(r"reports/([\w-]+)", command)
     for name in folders:
         shutil.copytree(finished_run, tmp_path / "reports" / name)
+    for option, value in (("--blocks", "1"), ("--budget", "20s"), ("--episodes", "64")):
+        if option in arguments:
+            arguments[arguments.index(option) + 1] = value
+    changes = SMALLER.get(arguments[0], ())
     if arguments[0] == "ablate" and not folders and "--dry-run" not in arguments:
-        changes = ["--workload", "fake_workload"] + (["--quick"] if "--quick" not in arguments else [])
-        if "--layers" not in arguments:
-            changes += ["--layers", "amp"]
-        if "--learning" not in arguments:
-            changes += ["--learning", "off"]
-        for option, value in (("--blocks", "1"), ("--budget", "20s")):
-            if option in arguments:
-                arguments[arguments.index(option) + 1] = value
-    elif arguments[0] == "doctor":
-        changes = ["--workload", "fake_workload", "--seconds", "1"]
-    elif arguments[0] == "train":
-        changes = ["--episode-length", "8"]
-        arguments[arguments.index("--episodes") + 1] = "64"
+        wanted = {"--workload": "fake_workload", "--quick": None, "--layers": "amp", "--learning": "off"}
+        missing = {option: value for option, value in wanted.items() if option not in arguments}
+        changes = tuple(text for pair in missing.items() for text in pair if text is not None)
     done = m2bench(*arguments, *changes, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    # The doctor may well find that a machine that runs tests beside is not one to measure on.
+    unfit = arguments[0] == "doctor" and done.returncode == 1 and "PROBLEM" in done.stdout
+    assert done.returncode == 0 or unfit, done.stderr
 
 
 def test_the_benchmarks_command_collects_benchmarks() -> None:

@@ -1,0 +1,79 @@
+"""Training on torch's meta device, which computes nothing, as a stand-in for a device that is not there.
+
+Every operator is dispatched as it would be there, and mixing it with the host raises as it would there. What the meta
+device lacks is put in its place: values that are read back are 0, and fused Adam and gradient scaling leave their
+tensors as they are. Autocast does not know it and is left out; a compiled policy runs as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch.optim import optimizer as torch_optimizer
+
+from .baselines.episodes import EpisodeSource
+from .baselines.parts import Parts, policy_as_it_is
+from .baselines.trainer import Hyperparameters, Trainer
+from .counters import CountingMode, calling_line
+
+aten = torch.ops.aten
+META = torch.device("meta")
+FUSED_LIST = "_get_fused_kernels_supported_devices"  # torch's own, of devices that have a fused Adam
+# Work in place, and have no version for the meta device.
+IN_PLACE = {aten._fused_adam_, aten._amp_foreach_non_finite_check_and_unscale_, aten._amp_update_scale_}
+
+
+class DryRun(CountingMode):
+    """Counts what the meta device is asked, by operator; and the lines of those that ``watched`` picks."""
+
+    def __init__(self, watched: Callable[[str, str], bool]):
+        super().__init__(META)
+        self._watched = watched
+        self.operators: Counter[tuple[str, str]] = Counter()
+        self.lines: dict[tuple[str, str], Counter[str]] = {}
+
+    def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        tensors = torch.utils._pytree.tree_leaves((args, kwargs))
+        if any(isinstance(t, torch.Tensor) and t.is_meta for t in tensors) or kwargs.get("device") == META:
+            self._note(func)
+        packet = func.overloadpacket
+        if packet in IN_PLACE:
+            return args[0] if func._schema.returns else None
+        if packet is aten._local_scalar_dense and args[0].is_meta:
+            return torch.zeros((), dtype=args[0].dtype).item()
+        if packet is aten._to_copy and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
+            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+        if packet is aten.copy_ and args[1].is_meta and not args[0].is_meta:
+            return args[0].zero_()
+        return func(*args, **kwargs)
+
+    def _note(self, func: OpOverload) -> None:
+        name = func._schema.name.removeprefix("aten::"), func._overloadname
+        self.operators[name] += 1
+        if self._watched(*name):
+            self.lines.setdefault(name, Counter())[calling_line()] += 1
+
+
+def dry_trainer(parts: Parts, source: EpisodeSource, settings: Hyperparameters) -> Trainer:
+    """A trainer on the meta device; to be made and used within ``fused_adam_allowed``."""
+    # Only what the policy computes matters here, and compiled it computes the same.
+    trainer = Trainer(replace(parts, forward=policy_as_it_is), source, settings, 0, META)
+    trainer.precision.autocast = lambda: nullcontext()  # type: ignore[method-assign]
+    return trainer
+
+
+@contextmanager
+def fused_adam_allowed() -> Iterator[None]:
+    """Let fused Adam take parameters on the meta device, which torch's own list leaves out."""
+    listed = getattr(torch_optimizer, FUSED_LIST)
+    setattr(torch_optimizer, FUSED_LIST, lambda: [*listed(), META.type])
+    try:
+        yield
+    finally:
+        setattr(torch_optimizer, FUSED_LIST, listed)

@@ -1,0 +1,176 @@
+"""The command ``forward``: what a forward pass takes at each batch size, and where one way overtakes another."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from .errors import UserError
+from .folders import make_folder, refuse_used, removed_if_refused
+from .report import draw_table
+from .runner import Launcher, describe
+from .spec import WorkloadSpec
+from .tables import NOTHING, Table
+
+TIMEOUT_S = 3600.0
+WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
+
+Document = dict[str, Any]
+
+
+def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
+    """Time forward passes on the device that is named, or, for ``auto``, on every device here.
+
+    Prints tables, and writes forward.json and forward.png to ``folder``. Raises UserError when nothing can be timed.
+    """
+    refuse_used(folder, "Choose another folder with --out.")
+    with removed_if_refused(folder):
+        make_folder(folder)
+        found = _time_devices(spec, sizes, passes, folder, console)
+    chart, sentences = _draw(folder / "forward.png", found), crossings(found)
+    document = {"passes": passes, "devices": found, "crossings": sentences, "chart": chart}
+    (folder / "forward.json").write_text(json.dumps(document, indent=1) + "\n")
+    for name, timed in found.items():
+        draw_table(_table(name, timed), console)
+    for sentence in sentences:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+    console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _time_devices(
+    spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console
+) -> dict[str, list[Document]]:
+    """By device, each in a process of its own."""
+    found = {}
+    with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
+        here = describe(launcher, spec, folder)["device"]
+        names = here["all_devices"] if spec.device == "auto" else [here["device"]]
+        for name in names:
+            request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}
+            with console.status(f"forward passes on {name}"):
+                outcome = launcher.run("forward", request, folder / "forward.log", TIMEOUT_S)
+            if "failure" in outcome:
+                raise UserError(
+                    f"forward passes on {name} failed: {outcome['failure']}.", f"The log is {folder / 'forward.log'}."
+                )
+            found[name] = outcome["result"]["timed"]
+    return found
+
+
+def _variant(timed: Document) -> str:
+    return f"{timed['precision']}, {'compiled' if timed['compiled'] else 'eager'}"
+
+
+def _by_variant(timed: list[Document]) -> dict[str, dict[int, Document]]:
+    variants: dict[str, dict[int, Document]] = {}
+    for entry in timed:
+        variants.setdefault(_variant(entry), {})[entry["batch"]] = entry
+    return variants
+
+
+def _table(device: str, timed: list[Document]) -> Table:
+    variants = _by_variant(timed)
+    sizes = list(dict.fromkeys(entry["batch"] for entry in timed))
+    rows = []
+    for size in sizes:
+        cells = [variants[name][size] for name in variants]
+        best = min((cell["ms"] for cell in cells if "ms" in cell), default=None)
+        rows.append((f"{size:,}", *(_cell(cell) for cell in cells),
+                     NOTHING if best is None else f"{1e3 * size / best:,.0f}"))  # fmt: skip
+    columns = (*variants, "states/s at best")
+    first = {name: cells[sizes[0]] for name, cells in variants.items()}
+    reasons = "".join(f"; {name}: {cell['reason']}" for name, cell in first.items() if "reason" in cell)
+    return Table(
+        f"ms per forward pass on {device}, without gradients{reasons}",
+        ("batch", *columns),
+        rows,
+        frozenset({"batch", *columns}),
+    )
+
+
+def _cell(cell: Document) -> str:
+    return "not here" if "reason" in cell else f"{cell['ms']:.3f}"
+
+
+def crossings(found: dict[str, list[Document]]) -> list[str]:
+    """From which batch size on each variant overtakes plain float32, and each device the CPU."""
+    sentences = []
+    for device, timed in found.items():
+        variants = _by_variant(timed)
+        plain = _series(variants["float32, eager"])
+        for name, cells in variants.items():
+            if name != "float32, eager" and _series(cells):
+                where = crossing(plain, _series(cells))
+                sentences.append(f"On {device}, {name} {_overtakes(where)} float32, eager.")
+        if device != "cpu" and "cpu" in found:
+            where = crossing(_series(_by_variant(found["cpu"])["float32, eager"]), plain)
+            sentences.append(f"{device} {_overtakes(where)} the cpu (float32, eager).")
+    return sentences
+
+
+def _series(cells: dict[int, Document]) -> list[tuple[int, float]]:
+    return [(size, cell["ms"]) for size, cell in cells.items() if "ms" in cell]
+
+
+def _overtakes(where: float | None) -> str:
+    if where is None:
+        return "never overtakes"
+    if where == 0:
+        return "is faster at every batch size than"
+    return f"is faster from a batch size of about {where:.0f} on than"
+
+
+def crossing(slower: list[tuple[int, float]], faster: list[tuple[int, float]]) -> float | None:
+    """The batch size from which on ``faster`` takes less time at all larger sizes too.
+
+    Both are (batch size, ms) by size. Between two sizes it is interpolated on logarithms; 0 when it is faster from the
+    first size on, None when it is not at the last.
+    """
+    ahead = [math.log(a[1] / b[1]) for a, b in zip(slower, faster, strict=True)]
+    if ahead[-1] <= 0:
+        return None
+    if min(ahead) > 0:
+        return 0.0
+    for index, (left, right) in reversed(list(enumerate(pairwise(ahead)))):
+        if left <= 0 < right:
+            low, high = math.log(slower[index][0]), math.log(slower[index + 1][0])
+            return math.exp(low + (high - low) * -left / (right - left))
+    raise AssertionError("a series that ends ahead and does not begin ahead has crossed")
+
+
+def _draw(path: Path, found: dict[str, list[Document]]) -> str:
+    """A chart of states per second by batch size, one line per device and variant; its path, or why there is none."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(WIDTH, HEIGHT), constrained_layout=True)
+    for device, timed in found.items():
+        for name, cells in _by_variant(timed).items():
+            series = _series(cells)
+            if series:
+                sizes, milliseconds = zip(*series, strict=True)
+                axis.loglog(sizes, milliseconds, marker="o", label=f"{device}: {name}")
+    axis.set_xlabel("batch size")
+    axis.set_ylabel("ms per forward pass")
+    axis.set_title("Forward passes of the policy: flat where dispatching operators takes the time")
+    axis.grid(visible=True, which="major", alpha=0.3)
+    axis.legend()
+    try:
+        figure.savefig(path, dpi=DPI)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        return f"not written: {error}"
+    finally:
+        pyplot.close(figure)
+    return str(path)

@@ -1,0 +1,304 @@
+"""The command ``profile``: two combinations side by side, and why one is faster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from .device_log import read_device_log
+from .errors import UserError, WorkerError
+from .explanation import explain, predictions
+from .folders import make_folder, refuse_used, removed_if_refused
+from .report import draw_table
+from .runner import Launcher, describe, prepare
+from .spec import Layers, WorkloadSpec, combination_name
+from .tables import NOTHING, Table, digits, times
+from .timeline import draw_timeline
+
+TIMEOUT_S = 1800.0
+PROCESSES = 2  # of each side, in the order before, after, after, before
+OPERATORS_SHOWN = 12
+SIDES = ("before", "after")
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two combinations to compare, and for how many seconds each process looks at them undisturbed."""
+
+    before: Layers
+    after: Layers
+    seconds: float = 3.0
+
+
+def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path | None, console: Console) -> None:
+    """Profile both sides in processes of their own; print what that shows, and write profile.json and the traces.
+
+    ``capture``: where a Metal capture of one update of the second side goes; None: there is none. Raises UserError when
+    a layer cannot run here, WorkerError when a side fails.
+    """
+    refuse_used(folder, "Choose another folder with --out.")
+    with removed_if_refused(folder), TemporaryDirectory(prefix="m2bench-") as work:
+        make_folder(folder / "traces")
+        with Launcher(Path(work), folder / "profile.log") as launcher:
+            with console.status("examining this machine"):
+                description = describe(launcher, spec, folder)
+                _require({*pair.before, *pair.after}, description)
+                if capture is not None:
+                    _require_metal(description["device"])
+                peak_flops = prepare(launcher, spec, folder)["peak_flops"]
+            sides = _profile(launcher, spec, pair, seed, folder, console)
+        device = description["device"]
+        for name, side in sides.items():
+            side["device_log"] = _device_log(device, spec, side["layers"], seed, Path(work), folder / name)
+        if capture is not None:
+            _capture(spec, pair.after, seed, Path(work), folder / "capture.log", capture)
+    document = {
+        **sides,
+        "predictions": predictions(sides["before"], sides["after"]),
+        "sentences": explain(sides["before"], sides["after"], peak_flops),
+        "peak_flops": peak_flops,
+        "machine": {**description["machine"], **device},
+        "workload": asdict(spec),
+        "timeline": draw_timeline(folder / "timeline.png", sides["before"], sides["after"]),
+    }
+    (folder / "profile.json").write_text(json.dumps(document, indent=1) + "\n")
+    show(document, folder, console)
+
+
+def _device_log(
+    device: Document, spec: WorkloadSpec, layers: list[str], seed: int, work: Path, log: Path
+) -> Document | None:
+    """What the device's own log says, where it has one and torch.profiler sees nothing of it."""
+    environment = device.get("device_log_environment")
+    return None if environment is None else read_device_log(environment, spec, tuple(layers), seed, work, log)
+
+
+def _require_metal(device: Document) -> None:
+    if "device_log_environment" not in device:
+        raise UserError(
+            f"--metal-capture needs an Apple GPU, and this profile would run on {device['device']}.", "Leave it out."
+        )
+
+
+def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path, capture: Path) -> None:
+    """Write one update as a Metal capture; WorkerError where Metal refuses."""
+    request = {
+        "workload": asdict(spec),
+        "layers": layers,
+        "seed": seed,
+        "updates": 1,
+        "capture": str(capture.resolve()),
+    }
+    with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
+        outcome = launcher.run("updates", request, log, TIMEOUT_S)
+    if "failure" in outcome:
+        raise WorkerError(f"Metal captured nothing: {outcome['failure']}.", f"The log is {log}; captures need Xcode.")
+
+
+def _require(layers: set[str], description: Document) -> None:
+    for layer in description["layers"]:
+        if layer["name"] in layers and layer["unsupported"]:
+            raise UserError(f"layer {layer['name']} cannot run here: {layer['unsupported']}.", "Leave it out.")
+
+
+def _profile(
+    launcher: Launcher, spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, console: Console
+) -> dict[str, Document]:
+    """Both sides, each the first of its processes with the times of all of them."""
+    layers = {"before": pair.before, "after": pair.after}
+    done: dict[str, list[Document]] = {side: [] for side in SIDES}
+    order = (SIDES + SIDES[::-1]) * (PROCESSES // 2)
+    for number, side in enumerate(order, 1):
+        files = None if done[side] else folder / "traces" / side
+        request = {
+            "workload": asdict(spec),
+            "layers": layers[side],
+            "seed": seed,
+            "seconds": pair.seconds,
+            "files": files and str(files.resolve()),
+        }
+        name = combination_name(layers[side])
+        with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
+            outcome = launcher.run("profile", request, folder / f"{side}.log", TIMEOUT_S)
+        if "failure" in outcome:
+            raise WorkerError(
+                f"{name} cannot be profiled: {outcome['failure']}.", f"The log is {folder / f'{side}.log'}."
+            )
+        _check_engaged(outcome["result"])
+        done[side].append(outcome["result"])
+    return {side: _merge(found) for side, found in done.items()}
+
+
+def _check_engaged(side: Document) -> None:
+    idle = [f"{name}: {proof['reason']}" for name, proof in side["proofs"].items() if not proof["engaged"]]
+    if idle:
+        raise WorkerError(f"a layer was not at work: {'; '.join(idle)}.")
+
+
+def _merge(processes: list[Document]) -> Document:
+    """The first process, with times that are means over all."""
+    first = processes[0]
+    return {
+        **first,
+        "undisturbed_each_ms": [p["undisturbed_ms"] for p in processes],
+        "counts_repeat": all(p["counts"] == first["counts"] for p in processes),
+        **{
+            name: fmean(p[name] for p in processes)
+            for name in ("undisturbed_ms", "watching_overhead", "profiler_overhead", "evaluation_s")
+        },
+        "phases_ms": {name: fmean(p["phases_ms"][name] for p in processes) for name in first["phases_ms"]},
+    }
+
+
+def show(document: Document, folder: Path, console: Console) -> None:
+    """Print tables and sentences, and where the files are."""
+    before, after = document["before"], document["after"]
+    for table in (phases_table(before, after), operators_table(before, after), counts_table(before, after)):
+        draw_table(table, console)
+        console.print()
+    for sentence in document["sentences"]:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+    for side in SIDES:
+        if document[side]["device_log"] is not None:
+            _show_device_log(side, document[side]["device_log"], console)
+    if before["no_kernels_because"]:
+        console.print(
+            f"- Times of the device's kernels are not available: {before['no_kernels_because']}.",
+            markup=False,
+            highlight=False,
+        )
+    files = {f"{side} {kind}": path for side in SIDES for kind, path in document[side]["files"].items()}
+    for name, path in {"timelines": document["timeline"], **files}.items():
+        console.print(f"{name.replace('_', ' ')}: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        "Open traces at https://ui.perfetto.dev, flame graphs at https://www.speedscope.app.", highlight=False
+    )
+    console.print(f"All figures: {folder / 'profile.json'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_device_log(name: str, log: Document, console: Console) -> None:
+    """The device's own operations, copies and fallbacks to the CPU, or why they are not known."""
+    if "reason" in log:
+        console.print(f"- The device's own log of {name} is not available: {log['reason']}.", markup=False)
+        return
+    rows = [
+        (kind, operator, digits(runs), digits(milliseconds))
+        for kind in ("operations", "fallbacks", "copies")
+        for operator, (runs, milliseconds) in sorted(log[kind].items(), key=lambda item: -item[1][1])[:OPERATORS_SHOWN]
+    ]
+    title = f"{name}: what the device's own log says, per episode, one operation at a time"
+    draw_table(Table(title, ("kind", "operator", "runs", "ms"), rows, frozenset({"runs", "ms"})), console)
+
+
+def phases_table(before: Document, after: Document) -> Table:
+    """Milliseconds per episode, share and memory of each phase, and the change."""
+    sums = [sum(side["phases_ms"].values()) for side in (before, after)]
+    rows = [
+        (
+            name,
+            *_milliseconds(before, name, sums[0]),
+            *_milliseconds(after, name, sums[1]),
+            _change(before["phases_ms"].get(name), after["phases_ms"].get(name)),
+            *(_memory(side, name) for side in (before, after)),
+        )
+        for name in dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
+    ]
+    whole = [side["undisturbed_ms"] for side in (before, after)]
+    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", _change(*sums), "", ""))
+    rows.append(("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", _change(*whole), "", ""))
+    evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
+    rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
+    columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")
+    return Table(
+        title=f"Where an episode's time goes: {_name(before)} -> {_name(after)} (MB: most allocated beyond the start)",
+        columns=("phase", *columns),
+        rows=rows,
+        numeric=frozenset(columns),
+    )
+
+
+def _milliseconds(side: Document, name: str, whole: float) -> tuple[str, str]:
+    value = side["phases_ms"].get(name)
+    return (NOTHING, NOTHING) if value is None else (f"{value:.3f}", f"{value / whole:.0%}")
+
+
+def _memory(side: Document, name: str) -> str:
+    return digits(side["peak_memory_mb"].get(name))
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return NOTHING if not before or not after else times(before / after)
+
+
+def operators_table(before: Document, after: Document) -> Table:
+    """The operators with the largest change of their own time, as torch.profiler saw them."""
+    names = {*before["operators"], *after["operators"]}
+    found = {name: (before["operators"].get(name, (0, 0)), after["operators"].get(name, (0, 0))) for name in names}
+    ranked = sorted(found.items(), key=lambda item: (-abs(item[1][0][1] - item[1][1][1]), item[0]))
+    rows = [
+        (name, _calls(b[0]), digits(b[1]), _calls(a[0]), digits(a[1]), f"{a[1] - b[1]:+.2f}")
+        for name, (b, a) in ranked[:OPERATORS_SHOWN]
+    ]
+    columns = ("calls before", "ms before", "calls after", "ms after", "change ms")
+    return Table(
+        title="Operators whose own time per episode changes most, under torch.profiler, which slows them",
+        columns=("operator", *columns),
+        rows=rows,
+        numeric=frozenset(columns),
+    )
+
+
+def _calls(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"
+
+
+def counts_table(before: Document, after: Document) -> Table:
+    """What an episode asks of the device."""
+    labels = {
+        "dispatches": "operators dispatched",
+        "kernels": "of them computing",
+        "syncs": "values read by the host",
+        "copies": "copies between host and device",
+        "doubles": "float64 operators",
+        "flops": "matrix-product operations",
+    }
+    sides = [side["counts"]["per_episode"] for side in (before, after)]
+    rows = [
+        (label, _calls(sides[0][name]), _calls(sides[1][name]), _fewer(sides[0][name], sides[1][name]))
+        for name, label in labels.items()
+    ]
+    for label, name in (("device kernels", "kernels"), ("ms of device kernels", "kernel_busy_ms"),
+                        ("ms between kernels", "launch_gap_ms")):  # fmt: skip
+        values = [_kernel_figure(side, name) for side in (before, after)]
+        if values[0] is not None or values[1] is not None:
+            rows.append((label, digits(values[0]), digits(values[1]), _change(*values)))
+    repeat = all(side["counts_repeat"] for side in (before, after))
+    return Table(
+        title=f"Counts per episode ({'the same in every process' if repeat else 'DIFFERENT from process to process'})",
+        columns=("of an episode", "before", "after", "fewer"),
+        rows=rows,
+        numeric=frozenset({"before", "after", "fewer"}),
+    )
+
+
+def _fewer(before: float, after: float) -> str:
+    return "all" if before and not after else _change(before, after)
+
+
+def _kernel_figure(side: Document, name: str) -> float | None:
+    if name == "kernels":
+        return sum(calls for calls, _ in side["kernels"].values()) or None
+    value: float | None = side[name]
+    return value
+
+
+def _name(side: Document) -> str:
+    return combination_name(tuple(side["layers"]))

@@ -1,0 +1,129 @@
+"""One turn of training under torch.profiler: operators, device kernels, memory, and files to open."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch._C._autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from .event_tree import Event, busy_and_gaps_ns, calls
+from .speedscope import write_speedscope
+from .trial import System
+
+PIECE = "piece"
+PHASE = "phase."
+MEMORY = "[memory]"
+
+Document = dict[str, Any]
+
+
+class Window:
+    """What torch.profiler saw of one turn of a system's pieces."""
+
+    def __init__(self, system: System, activities: list[ProfilerActivity]):
+        self._episodes: list[int | None] = []
+        self.wall_ms = 0.0
+        """Milliseconds per episode while being watched."""
+        with (
+            profile(activities=activities, profile_memory=True) as self.profiler,
+            system.watch_phases(_ranges(system.synchronize)),
+        ):
+            for piece, episodes in system.pieces():
+                self._episodes.append(episodes)
+                with record_function(PIECE):
+                    begin = time.perf_counter()
+                    piece()
+                    system.synchronize()
+                if episodes is not None:
+                    self.wall_ms += 1e3 * (time.perf_counter() - begin) / episodes
+        raw = self.profiler.profiler.kineto_results.events()
+        self._memory = sorted((e.start_ns(), e.nbytes()) for e in raw if e.name() == MEMORY)
+        timed = [e for e in raw if e.name() != MEMORY]
+        self.calls = calls(_event(e) for e in timed if e.device_type() == DeviceType.CPU)
+        self._kernels = [_event(e) for e in timed if e.device_type() != DeviceType.CPU]
+        self._pieces = [call.event for call in self.calls if call.event.name == PIECE]
+        self._phases = [call.event for call in self.calls if call.event.name.startswith(PHASE)]
+
+    def operators(self) -> dict[str, tuple[float, float]]:
+        """Calls and own milliseconds per episode of everything that ran on the host, the piece itself left out."""
+        ours = (PIECE, PHASE)
+        return self._tally((c.event, c.self_ns) for c in self.calls if not c.event.name.startswith(ours))
+
+    def kernels(self) -> dict[str, tuple[float, float]]:
+        """Runs and milliseconds per episode of every kernel and copy on the device; empty where none is recorded."""
+        return self._tally((event, event.end_ns - event.start_ns) for event in self._kernels)
+
+    def busy_and_gap_ms(self) -> tuple[float, float]:
+        """Milliseconds per episode in which the device worked, and in which it waited for the next launch."""
+        busy = gap = 0.0
+        for piece, episodes in zip(self._pieces, self._episodes, strict=True):
+            if episodes is not None:
+                inside = [event for event in self._kernels if piece.start_ns <= event.start_ns < piece.end_ns]
+                busy_ns, gap_ns = busy_and_gaps_ns(inside)
+                busy, gap = busy + busy_ns / 1e6 / episodes, gap + gap_ns / 1e6 / episodes
+        return busy, gap
+
+    def peak_memory_mb(self) -> dict[str, float]:
+        """The most that was allocated in each phase beyond what was at the turn's start, in MB."""
+        allocated = 0
+        peaks = {event.name.removeprefix(PHASE): 0.0 for event in self._phases}
+        to_come, open_phases = deque(self._phases), []
+        for at, size in self._memory:
+            allocated += size
+            while to_come and to_come[0].start_ns <= at:
+                open_phases.append(to_come.popleft())
+            while open_phases and open_phases[-1].end_ns <= at:
+                open_phases.pop()
+            if open_phases:
+                name = open_phases[-1].name.removeprefix(PHASE)
+                peaks[name] = max(peaks[name], allocated / 1e6)
+        return peaks
+
+    def write(self, path: Path) -> dict[str, str]:
+        """Write the trace and the flame graph; for each its path, or why there is none."""
+        trace, flame = path.with_suffix(".trace.json.gz"), path.with_suffix(".speedscope.json")
+        return {
+            "trace": _attempt(trace, lambda: self.profiler.export_chrome_trace(str(trace))),
+            "flame_graph": _attempt(flame, lambda: write_speedscope(flame, path.name, self.calls)),
+        }
+
+    def _tally(self, spent: Iterator[tuple[Event, int]]) -> dict[str, tuple[float, float]]:
+        found: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+        starts = [piece.start_ns for piece in self._pieces]
+        for event, nanoseconds in spent:
+            index = bisect_right(starts, event.start_ns) - 1
+            episodes = self._episodes[index] if index >= 0 else None
+            if episodes is not None and event.start_ns < self._pieces[index].end_ns:
+                count, milliseconds = found[event.name]
+                found[event.name] = count + 1 / episodes, milliseconds + nanoseconds / 1e6 / episodes
+        return dict(found)
+
+
+def _ranges(synchronize: Callable[[], None]) -> Callable[[str], AbstractContextManager[None]]:
+    @contextmanager
+    def watch(name: str) -> Iterator[None]:
+        with record_function(PHASE + name):
+            yield
+            synchronize()
+
+    return watch
+
+
+def _event(raw: Any) -> Event:
+    return Event(raw.name(), raw.start_ns(), raw.start_ns() + raw.duration_ns(), raw.start_thread_id())
+
+
+def _attempt(path: Path, write: Callable[[], None]) -> str:
+    try:
+        write()
+    except (OSError, RuntimeError) as error:
+        path.unlink(missing_ok=True)
+        return f"not written: {error}"
+    return str(path) if path.exists() else "not written: torch.profiler left no file"

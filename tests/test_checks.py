@@ -1,0 +1,83 @@
+"""Each thing that is wrong with a machine is found, and only that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m2bench import checks
+from m2bench.checks import check_machine
+from m2bench.mps_gates import GATES, describe_gates, is_open
+
+MACHINE = {
+    "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2,
+    "physical_cores": 2, "environment": {},
+}  # fmt: skip
+CONDITIONS = {"power": ["mains"], "low_power": False, "thermal": ["nominal"], "other_cores": 0.0}
+LAYERS = [{"name": "amp", "unsupported": None}, {"name": "compile", "unsupported": None}]
+
+
+def bad(tmp_path: Path, machine: dict[str, Any], conditions: dict[str, Any], trial_sd: float = 0.02) -> list[str]:
+    found = check_machine({**MACHINE, **machine}, LAYERS, {**CONDITIONS, **conditions}, trial_sd, tmp_path)
+    states = [check.state for check in found]
+    assert states == sorted(states, key=["bad", "note", "ok"].index)
+    assert all(check.fix for check in found if check.state == "bad")
+    return [check.name for check in found if check.state == "bad"]
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "LEAST_FREE_DISK_MB", 0.0)
+    monkeypatch.setattr(checks, "LEAST_FREE_MEMORY_MB", 0.0)
+
+
+def test_a_sound_machine_has_no_problem(tmp_path: Path) -> None:
+    assert bad(tmp_path, {}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("machine", "conditions", "trial_sd", "problem"),
+    [
+        ({}, {"power": ["battery", "mains"]}, 0.02, "power"),
+        ({}, {"low_power": True}, 0.02, "power"),
+        ({}, {"thermal": ["heavy", "nominal"]}, 0.02, "heat"),
+        ({}, {"other_cores": 0.9}, 0.02, "load"),
+        ({}, {}, 0.4, "noise"),
+        ({"device": "mps", "device_name": "Apple Paravirtual device"}, {}, 0.02, "device"),
+        ({"environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}, {}, 0.02, "environment"),
+    ],
+)
+def test_each_problem_is_named(
+    machine: dict[str, Any], conditions: dict[str, Any], trial_sd: float, problem: str, tmp_path: Path
+) -> None:
+    assert bad(tmp_path, machine, conditions, trial_sd) == [problem]
+
+
+@pytest.mark.parametrize("name", ["LEAST_FREE_DISK_MB", "LEAST_FREE_MEMORY_MB"])
+def test_a_full_machine_is_a_problem(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, name, 1e12)
+    assert bad(tmp_path, {}, {}) == [name.split("_")[2].lower()]
+
+
+def test_a_layer_that_cannot_run_is_noted(tmp_path: Path) -> None:
+    layers = [*LAYERS, {"name": "batching", "unsupported": "no compiler"}]
+    found = check_machine(MACHINE, layers, CONDITIONS, 0.02, tmp_path)
+    (note,) = [check for check in found if check.name == "layer"]
+    assert (note.state, "no compiler" in note.found, bool(note.fix)) == ("note", True, True)
+
+
+def test_the_gates_open_with_their_version() -> None:
+    assert not is_open("fused_scaler", (2, 12))
+    assert is_open("fused_scaler", (2, 13))
+    assert is_open("inductor", (3, 0))
+    assert not any(is_open(name, (2, 14)) for name in ("events", "pinning", "streams"))
+    assert {gate["feature"] for gate in describe_gates((2, 13))} == {
+        GATES[name].feature for name in ("events", "pinning", "streams")
+    }
+    assert len(describe_gates((2, 4))) == len(GATES)
+
+
+def test_every_gate_names_its_source() -> None:
+    assert all(gate.source.startswith("#") for gate in GATES.values())

@@ -1,0 +1,41 @@
+"""Crossing points of lines whose crossing is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from m2bench.forward_command import crossing, crossings
+
+SIZES = (1, 4, 16, 64, 256)
+
+
+def line(power: float, factor: float) -> list[tuple[int, float]]:
+    return [(size, factor * size**power) for size in SIZES]
+
+
+def test_two_power_laws_cross_where_they_are_equal() -> None:
+    # n = 20 at n = 20; and 2 n^0.5 = n at n = 4, which is one of the sizes.
+    assert crossing(line(1, 1.0), line(0, 20.0)) == pytest.approx(20.0)
+    assert crossing(line(1, 1.0), line(0.5, 2.0)) == pytest.approx(4.0)
+
+
+def test_one_that_is_always_ahead_crosses_nowhere() -> None:
+    assert crossing(line(1, 1.0), line(1, 0.5)) == 0
+    assert crossing(line(1, 0.5), line(1, 1.0)) is None
+    assert crossing(line(1, 1.0), line(1, 1.0)) is None
+
+
+def test_only_the_crossing_after_which_it_stays_ahead_counts() -> None:
+    slower = [(1, 1.0), (4, 1.0), (16, 1.0), (64, 1.0)]
+    faster = [(1, 0.5), (4, 2.0), (16, 2.0), (64, 0.5)]
+    assert crossing(slower, faster) == pytest.approx(32.0)  # halfway, on logarithms, between 16 and 64
+
+
+def test_what_cannot_run_is_not_compared() -> None:
+    def entries(compiled: bool, **cell: object) -> list[dict[str, object]]:
+        return [{"batch": size, "precision": "float32", "compiled": compiled, **cell} for size in SIZES]
+
+    found = {"cpu": [*entries(False, ms=1.0), *entries(True, reason="no compiler")]}
+    assert crossings(found) == []
+    found = {"cpu": entries(False, ms=1.0), "gpu": entries(False, ms=0.5)}
+    assert crossings(found) == ["gpu is faster at every batch size than the cpu (float32, eager)."]

@@ -1,0 +1,153 @@
+"""The commands that look at one combination or one machine: profile, audit, forward; as a user runs them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+COMMAND = str(Path(sys.executable).parent / "m2bench")
+TESTS = Path(__file__).parent
+
+
+def m2bench(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], cwd=cwd, env={**os.environ, "PYTHONPATH": str(TESTS), **changes}, capture_output=True,
+        text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("profile")
+    options = ("--layer", "vectorized-loss", "--with", "batching", "--num-envs", "4", "--episode-length", "32")
+    done = m2bench("profile", *options, "--quick", "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run", done.stdout
+
+
+def test_a_profile_explains_one_layer_of_the_real_system(profiled: tuple[Path, str]) -> None:
+    folder, printed = profiled
+    found: dict[str, Any] = json.loads((folder / "profile.json").read_text())
+    assert found["before"]["layers"] == ["batching"]
+    assert found["after"]["layers"] == ["batching", "vectorized-loss"]
+    for side in (found["before"], found["after"]):
+        assert {"feed", "forward", "draw", "environment", "loss", "backward", "clip", "optimizer"} <= set(
+            side["phases_ms"]
+        )
+        assert side["counts_repeat"]
+        assert side["peak_memory_mb"]["forward"] > 0
+        assert "aten::addmm" in side["operators"]
+    # The plain loss multiplies and adds 32 times an episode, forwards and backwards; the vectorized one does not.
+    counts = [side["counts"]["per_episode"]["dispatches"] for side in (found["before"], found["after"])]
+    assert counts[0] - counts[1] > 4 * 32
+    assert all(sentence in " ".join(printed.split()) for sentence in found["sentences"])
+    assert "Where an episode's time goes: batching -> batching+vectorized-loss" in printed
+
+
+def test_the_traces_and_the_picture_can_be_opened(profiled: tuple[Path, str]) -> None:
+    folder, _ = profiled
+    found = json.loads((folder / "profile.json").read_text())
+    for side in ("before", "after"):
+        with gzip.open(found[side]["files"]["trace"]) as trace:
+            names = {event.get("name") for event in json.load(trace)["traceEvents"]}
+        assert {"phase.forward", "phase.loss", "aten::addmm"} <= names
+        flames = json.loads(Path(found[side]["files"]["flame_graph"]).read_text())
+        assert flames["$schema"].startswith("https://www.speedscope.app/")
+    assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "there is nothing to profile. Name a layer with --layer"),
+        (("--layer", "batchin"), "unknown layer 'batchin'"),
+        (("--with", "amp", "--against", "amp"), "both sides are amp"),
+        (("--layer", "amp", "--metal-capture", "x.gputrace"), "--metal-capture needs an Apple GPU"),
+        (("--layer", "amp", "--data", "amp=unsupported", "--workload", "fake_workload"), "layer amp cannot run here"),
+        (("--layer", "amp", "--data", "amp=crash", "--workload", "fake_workload"), "amp cannot be profiled"),
+        (("--layer", "amp", "--data", "amp=idle", "--workload", "fake_workload"), "a layer was not at work: amp"),
+    ],
+)
+def test_a_mistake_in_profile_is_said(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = m2bench("profile", *options, "--quick", cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path) -> None:
+    options = ("audit", "--target", "mps", "--layers", "batching,amp,vectorized-loss", "--episode-length", "4")
+    done = m2bench(*options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["blockers"] == []
+    assert len(found["combinations"]) == 8
+    supports = {o["operator"]: o["support"] for o in found["operators"]}
+    assert (supports["addmm"], supports["_fused_adam_"]) == ("kernel", "kernel")
+    waits = {"+".join(c["layers"]): c["syncs_per_episode"] for c in found["combinations"]}
+    assert waits["batching+vectorized-loss"] == 0
+    assert waits[""] >= 4  # one per step
+    assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
+    shown = m2bench(*options, cwd=tmp_path).stdout
+    assert "Nothing blocks training on mps" in shown
+
+
+def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:
+    options = ("--device", "cpu", "--passes", "20", "--batches", "1,64", "--compile-backend", "aot_eager")
+    done = m2bench("forward", *options, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    timed = json.loads((tmp_path / "run" / "forward.json").read_text())["devices"]["cpu"]
+    assert {(t["batch"], t["precision"], t["compiled"]) for t in timed} == {
+        (batch, precision, compiled)
+        for batch in (1, 64)
+        for precision in ("float32", "amp bfloat16")
+        for compiled in (False, True)
+    }
+    assert all(0 < t["ms_least"] <= t["ms"] <= t["ms_most"] for t in timed)
+    assert (tmp_path / "run" / "forward.png").read_bytes().startswith(b"\x89PNG")
+    assert "ms per forward pass on cpu" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--batches", "1,x"), "'x' is not a batch size"),
+        (("--batches", ","), "--batches names no batch size"),
+        (("--passes", "1"), "--passes must lie between 5 and"),
+        (("--device", "mps"), "device 'mps' is not available"),
+    ],
+)
+def test_a_mistake_in_forward_is_said(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = m2bench("forward", *options, cwd=tmp_path)
+    assert (done.returncode, message in done.stderr) == (1, True)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_an_interrupted_profile_leaves_nothing(tmp_path: Path) -> None:
+    options = ("--layer", "amp", "--workload", "fake_workload", "--data", "amp=hang", "--out", "run")
+    process = subprocess.Popen(
+        [COMMAND, "profile", *options], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "after.log").exists():  # the second side hangs
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; nothing was saved" in printed
+    assert not (tmp_path / "run").exists()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []

@@ -1,0 +1,92 @@
+"""What torch.profiler saw of a system whose operators are known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity
+
+from m2bench.profiler_window import Window
+from m2bench.trial import System
+
+MEGABYTE = 250_000  # float32
+
+
+class KnownSystem:
+    """Per episode: 3 additions, of which a quarter counts for each of 4 episodes; and one product for 2 episodes."""
+
+    def synchronize(self) -> None:
+        pass
+
+    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]:
+        self.phase = watch
+        return nullcontext()
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]:
+        yield self.add, 4
+        yield self.unmeasured, None
+        yield self.multiply, 2
+
+    def add(self) -> None:
+        x = torch.ones(3)
+        with self.phase("loss"):
+            kept = torch.ones(2 * MEGABYTE)  # 2 MB, held until the end of the piece
+            for _ in range(3):
+                torch.add(x, x)
+            with self.phase("clip"):
+                torch.ones(MEGABYTE)  # 1 MB more for a moment
+        assert len(kept)
+
+    def unmeasured(self) -> None:
+        torch.exp(torch.ones(3))
+
+    def multiply(self) -> None:
+        x = torch.ones(2, 2)
+        with self.phase("backward"):
+            torch.mm(x, x)
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def window() -> Window:
+    return Window(cast(System, cast(Any, KnownSystem())), [ProfilerActivity.CPU])
+
+
+def test_calls_are_per_episode_and_unmeasured_pieces_are_left_out(window: Window) -> None:
+    found = window.operators()
+    assert found["aten::add"][0] == 3 / 4
+    assert found["aten::mm"][0] == 1 / 2
+    assert "aten::exp" not in found
+    assert not any(name.startswith(("phase.", "piece")) for name in found)
+
+
+def test_own_times_lie_within_the_watched_time(window: Window) -> None:
+    assert 0 < sum(milliseconds for _, milliseconds in window.operators().values()) < window.wall_ms
+    assert window.wall_ms > 20 / 2  # a sleep of 20 ms for 2 episodes
+
+
+def test_memory_is_the_most_that_each_phase_saw(window: Window) -> None:
+    found = window.peak_memory_mb()
+    assert set(found) == {"loss", "clip", "backward"}
+    assert found["loss"] == pytest.approx(2.0, rel=0.01)
+    assert found["clip"] == pytest.approx(3.0, rel=0.01)
+    assert found["backward"] < 0.1
+
+
+def test_on_the_cpu_there_are_no_kernels(window: Window) -> None:
+    assert window.kernels() == {}
+    assert window.busy_and_gap_ms() == (0, 0)
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_lost(window: Window, tmp_path: Path) -> None:
+    found = window.write(tmp_path / "nowhere" / "before")
+    assert set(found) == {"trace", "flame_graph"}
+    assert all(text.startswith("not written: ") for text in found.values())
+    written = Window(cast(System, cast(Any, KnownSystem())), [ProfilerActivity.CPU]).write(tmp_path / "before")
+    assert all(Path(path).stat().st_size for path in written.values())
