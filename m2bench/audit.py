@@ -84,7 +84,7 @@ def _findings(target: str, tables: KernelTables, combinations: list[Document]) -
             {
                 "layers": combination["layers"],
                 "operators": len(mode.operators),
-                "dispatches_per_episode": counts.dispatches / episodes,
+                "dispatches_per_episode": mode.operators.total() / episodes,
                 **{f"{kind}_per_episode": getattr(counts, kind).total() / episodes for kind in ("syncs", "copies")},
             }
         )

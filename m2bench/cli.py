@@ -527,7 +527,7 @@ def _batch_size(text: str) -> int:
 def audit(
     target: Annotated[str, typer.Option(help=f"Device to audit for: {', '.join(TARGETS)}.")] = "mps",
     layers: Annotated[str | None, typer.Option(help="Layers taking part, comma-separated.  [default: all six]")] = None,
-    episode_length: Annotated[int, typer.Option(help="Decisions per episode; operators repeat with every one.")] = 16,
+    episode_length: Annotated[int, typer.Option(help="Decisions per episode; operators repeat with every one.")] = 8,
     policy: Policy = "default",
     as_json: AsJson = False,
     debug: Debug = False,

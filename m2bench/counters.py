@@ -98,9 +98,11 @@ class CountingMode(TorchDispatchMode):
             counts.flops += operator.flops(*args, **kwargs, out_val=result)
         if operator.copies:
             self._count_copy(*(args[:2] if operator.in_place else (result, args[0])))
-        elif (operator.waits or (operator.indexes and _has_mask(args[1]))) and any(map(self._is_here, _tensors(args))):
+        elif (operator.waits or (operator.indexes and _has_mask(args[1]))) and any(
+            map(self._is_here, tensors_in(args))
+        ):
             counts.syncs[calling_line()] += 1
-        for tensor in _tensors((*args, result)):
+        for tensor in tensors_in((*args, result)):
             if tensor.dtype is torch.float64 and self._is_here(tensor):
                 counts.doubles[calling_line()] += 1
                 break
@@ -142,12 +144,13 @@ def _operator(func: OpOverload) -> _Operator:
     )
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """All tensors among the values and in their lists."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, (list, tuple)):
-            yield from _tensors(value)
+            yield from tensors_in(value)
 
 
 def _has_mask(indices: Sequence[Tensor | None]) -> bool:

@@ -20,7 +20,7 @@ from torch.optim import optimizer as torch_optimizer
 from .baselines.episodes import EpisodeSource
 from .baselines.parts import Parts, policy_as_it_is
 from .baselines.trainer import Hyperparameters, Trainer
-from .counters import CountingMode, calling_line
+from .counters import CountingMode, calling_line, tensors_in
 
 aten = torch.ops.aten
 META = torch.device("meta")
@@ -39,8 +39,7 @@ class DryRun(CountingMode):
         self.lines: dict[tuple[str, str], Counter[str]] = {}
 
     def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        tensors = torch.utils._pytree.tree_leaves((args, kwargs))
-        if any(isinstance(t, torch.Tensor) and t.is_meta for t in tensors) or kwargs.get("device") == META:
+        if kwargs.get("device") == META or any(tensor.is_meta for tensor in tensors_in(args)):
             self._note(func)
         packet = func.overloadpacket
         if packet in IN_PLACE:

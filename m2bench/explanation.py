@@ -10,6 +10,7 @@ from .tables import digits, percent, times
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
+LITTLE, MOST_NAMED = 0.05, 3  # a change of the whole by less than this is next to nothing
 IDLE_ARITHMETIC = 0.1  # of the peak: below, the arithmetic is not what takes the time
 EXPLAINED = 0.15  # how far a prediction may lie from what was measured
 
@@ -64,15 +65,20 @@ def _overall(before: Side, after: Side) -> Iterator[str]:
 
 def _where(before: Side, after: Side) -> Iterator[str]:
     names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
-    changes = {name: after["phases_ms"].get(name, 0.0) - before["phases_ms"].get(name, 0.0) for name in names}
-    whole = sum(changes.values())
+    was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
+    whole = sum(now.values()) - sum(was.values())
+    # Shares of next to nothing say nothing: then the phases are named that change most, up or down.
+    little = abs(whole) < LITTLE * sum(was.values())
+    base = max(abs(whole), LITTLE * sum(was.values()))
     parts = [
-        f"{name} {digits(before['phases_ms'].get(name, 0.0))} -> {digits(after['phases_ms'].get(name, 0.0))} ms "
-        f"({change / whole:.0%})"
-        for name, change in sorted(changes.items(), key=lambda item: -abs(item[1]))
-        if whole and abs(change / whole) >= WORTH_NAMING
+        f"{name} {digits(was[name])} -> {digits(now[name])} ms"
+        + ("" if little else f" ({(now[name] - was[name]) / whole:.0%})")
+        for name in sorted(names, key=lambda name: -abs(now[name] - was[name]))
+        if abs(now[name] - was[name]) >= WORTH_NAMING * base
     ]
-    if parts:
+    if parts and little:
+        yield f"Their phases add up to about the same; those that change most: {', '.join(parts[:MOST_NAMED])}."
+    elif parts:
         yield f"The time {'saved' if whole < 0 else 'lost'} lies in: {', '.join(parts)}."
 
 

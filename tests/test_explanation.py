@@ -53,6 +53,13 @@ def test_lost_time_is_called_lost() -> None:
     assert "forward 6.00 -> 60.0 ms (60%)" in said(AFTER, BEFORE, "The time lost lies in")
 
 
+def test_shares_of_next_to_nothing_are_not_stated() -> None:
+    """Two phases trade 10 ms; the whole changes by 1 %."""
+    phases = {"forward": 50.0, "backward": 39.0, "other": 10.0}
+    sentence = said(BEFORE, side([], 99.0, 2000.0, phases_ms=phases), "add up to about the same")
+    assert "those that change most: forward 60.0 -> 50.0 ms, backward 30.0 -> 39.0 ms." in sentence
+
+
 def test_small_operators_are_those_under_10_us_on_average() -> None:
     """900 additions of 1 us each are 90 % of the operators' time; 10 products of 10 us are not small."""
     assert "90% of the operators' time with baseline goes into 900 calls" in said(BEFORE, AFTER, "less than 10 us")

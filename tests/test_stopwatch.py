@@ -51,7 +51,7 @@ def test_every_moment_belongs_to_the_innermost_phase(device: Device) -> None:
 
 
 def test_the_time_that_cutting_takes_is_left_out(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading this clock takes 10 ms, so 1000 short phases would seem to take 10 s more, and what is around them too."""
+    """Reading this clock takes 10 ms: 1000 short phases would seem to take 10 s more, and what is around them too."""
 
     def slow_clock() -> float:
         device.now += 0.01
