@@ -10,7 +10,8 @@ from __future__ import annotations
 import linecache
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from .phase_times import InPieces
 
 aten = torch.ops.aten
 
@@ -41,6 +44,7 @@ ALLOCATIONS = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, 
 TORCH = str(Path(torch.__file__).parent)
 
 
+UNCOUNTED_PHASE = "feed"
 COUNTED = ("dispatches", "kernels", "flops", "syncs", "copies", "doubles")
 PLACED = ("syncs", "copies", "doubles")
 
@@ -74,6 +78,16 @@ class CountingMode(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.device_type = device.type
         self.counts = Counts()
+        self._counting = True
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Held around a phase of a system: nothing is counted while it prepares episodes."""
+        self._counting = name != UNCOUNTED_PHASE
+        try:
+            yield
+        finally:
+            self._counting = True
 
     @classmethod
     def ignore_compile_internals(cls) -> bool:
@@ -83,7 +97,8 @@ class CountingMode(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = kwargs or {}
         result = self.run(func, args, kwargs)
-        self._count(func, args, kwargs, result)
+        if self._counting:
+            self._count(func, args, kwargs, result)
         return result
 
     def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -176,18 +191,19 @@ def _is_torchs(file: str) -> bool:
     return file.startswith((TORCH, "<"))
 
 
-def count_pieces(pieces: Iterable[tuple[Callable[[], object], int | None]], device: torch.device) -> dict[str, Any]:
-    """Counts per episode of pieces of training, each for so many episodes, and the lines they come from.
+def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:
+    """Counts per episode of one turn of a system's pieces, and the lines they come from.
 
-    A piece for None episodes is run without being counted.
+    A piece for None episodes is run without being counted. So is the phase in which episodes are prepared: that is the
+    host's work, and how much of it falls into a piece depends on when other processes deliver.
     """
     per_episode: Counter[str] = Counter()
     lines: dict[str, Counter[str]] = {name: Counter() for name in PLACED}
-    for piece, episodes in pieces:
+    for piece, episodes in system.pieces():
         if episodes is None:
             piece()
             continue
-        with CountingMode(device) as mode:
+        with CountingMode(device) as mode, system.watch_phases(mode.phase):
             piece()
         for name in COUNTED:
             per_episode[name] += mode.counts.total(name) / episodes

@@ -134,7 +134,7 @@ def remarks(summary: dict[str, Any]) -> list[str]:
     )
     notes.append(
         "Operators dispatched, values read by the host (on a GPU each is a wait for the device) and matrix-product "
-        "operations are counted apart from the timed window; utilization is "
+        "operations are counted apart from the timed window, without preparing the episodes; utilization is "
         + ("of the GPU." if "device_telemetry" in summary["machine"] else "of all cores together.")
         + " The matrix-product peak is the most this machine was measured to do in float32: "
         f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s."

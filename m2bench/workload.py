@@ -216,7 +216,7 @@ class TradingSystem:
 
     def count(self) -> dict[str, Any]:
         """What one episode's share of an update asks of the device, and from which lines (counters.py)."""
-        return counters.count_pieces(self.pieces(), self.device)
+        return counters.count_pieces(self, self.device)
 
     def proofs(self) -> dict[str, dict[str, Any]]:
         """For each layer: was it at work, by what evidence, and if not, why not."""

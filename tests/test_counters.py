@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 from m2bench import workload
+from m2bench.baselines.phases import Watch
 from m2bench.counters import CountingMode, count_pieces
 from m2bench.optimizations import LAYERS
 from m2bench.spec import Layers, WorkloadSpec
@@ -117,5 +120,24 @@ def test_a_copy_between_devices_is_found_by_its_line() -> None:
 
 def test_counts_of_pieces_are_divided_by_their_episodes() -> None:
     x = torch.ones(3)
-    pieces = [(lambda: x + 1, 4), (lambda: [x * 2, x * 3], 8), (lambda: x - 1, None)]
-    assert count_pieces(pieces, CPU)["per_episode"]["dispatches"] == 1 / 4 + 2 / 8
+
+    class System:
+        def synchronize(self) -> None:
+            pass
+
+        def watch_phases(self, watch: Watch) -> AbstractContextManager[None]:
+            self.phase = watch
+            return nullcontext()
+
+        def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]:
+            yield self.fed, 4
+            yield lambda: [x * 2, x * 3], 8
+            yield lambda: x - 1, None
+
+        def fed(self) -> None:
+            with self.phase("feed"):
+                x.exp()  # the host's own work
+            with self.phase("loss"):
+                x.log()
+
+    assert count_pieces(System(), CPU)["per_episode"]["dispatches"] == 1 / 4 + 2 / 8
