@@ -16,12 +16,9 @@ Support = Literal["kernel", "composite", "none", "unknown"]
 
 # Bound to the CPU by hand in aten/src/ATen/mps/MPSFallback.mm, whatever the environment says.
 ALWAYS_ON_THE_CPU = {
-    "mps": {
-        "embedding_renorm_", "linalg_svd", "_linalg_svd", "col2im", "linalg_lstsq", "index_reduce", "linalg_eig",
-        "linalg_eigh", "linalg_eigvals", "_linalg_eigh",
-    },
+    "mps": {"embedding_renorm_", "linalg_svd", "_linalg_svd", "col2im"},
     "cuda": set(),
-}  # fmt: skip
+}
 CAVEATS = {
     "mps": (
         "An operator counted as composite runs through other operators; those that it reached here were audited, those "

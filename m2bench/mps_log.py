@@ -28,7 +28,7 @@ class MpsLog:
     operations: Mapping[str, Row] = field(default_factory=dict)
     fallbacks: Mapping[str, Row] = field(default_factory=dict)
     copies: Mapping[str, Row] = field(default_factory=dict)
-    blocking_copies: int = 0
+    blocking_copies: float = 0.0
 
     def since(self, earlier: MpsLog, episodes: int) -> MpsLog:
         """What a process did more than another that began alike, per episode."""
@@ -36,7 +36,7 @@ class MpsLog:
             _difference(self.operations, earlier.operations, episodes),
             _difference(self.fallbacks, earlier.fallbacks, episodes),
             _difference(self.copies, earlier.copies, episodes),
-            self.blocking_copies - earlier.blocking_copies,
+            (self.blocking_copies - earlier.blocking_copies) / episodes,
         )
 
 

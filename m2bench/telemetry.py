@@ -174,8 +174,13 @@ class Telemetry:
 def _summarize(readings: list[tuple[float, Reading]]) -> dict[str, float]:
     if not readings:
         return {}
+    gauges: dict[str, list[float]] = defaultdict(list)
+    for _, reading in readings:
+        for name, value in reading.gauges.items():
+            gauges[name].append(value)  # a sensor may come and go
+    found = {name: fmean(values) for name, values in gauges.items()}
     (begin, first), (end, last) = readings[0], readings[-1]
-    found = {name: fmean(reading.gauges[name] for _, reading in readings) for name in first.gauges}
     if end > begin:
-        found |= {name: (last.busy_s[name] - first.busy_s[name]) / (end - begin) for name in first.busy_s}
+        both = first.busy_s.keys() & last.busy_s.keys()
+        found |= {name: (last.busy_s[name] - first.busy_s[name]) / (end - begin) for name in sorted(both)}
     return found

@@ -82,6 +82,7 @@ def test_what_two_processes_have_in_common_is_left_out() -> None:
     assert found.operations["aten::argmax"] == (128, pytest.approx(1.516))
     assert "fused_adam" not in found.operations
     assert found.fallbacks["aten::linalg_svd"] == (2, 0.456)
+    assert found.blocking_copies == 4
 
 
 @pytest.mark.parametrize("text", ["", "There are no MPS operations logged for profiling\n", "something new"])

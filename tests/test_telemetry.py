@@ -85,6 +85,12 @@ def test_gauges_are_averaged_over_the_window_and_counters_become_shares() -> Non
     assert found["not_available"] == {}
 
 
+def test_a_sensor_that_comes_and_goes_is_averaged_while_it_is_there() -> None:
+    readings = iter([Reading({"always": 1.0, "sometimes": 5.0}, {"share": 0.0}), Reading({"always": 3.0})])
+    found = sampled(Telemetry({"known": lambda pid: next(readings)}))
+    assert found == {"always": 2.0, "sometimes": 5.0, "not_available": {}}
+
+
 def test_a_probe_that_fails_says_why_and_the_others_go_on() -> None:
     def broken(pid: int) -> Reading:
         raise FileNotFoundError("ioreg")
