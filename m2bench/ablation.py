@@ -24,6 +24,7 @@ from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
+from .sweep import sweep_sizes, sweep_trials
 
 COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
 
@@ -75,6 +76,9 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
         "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
         "full": f", and learning trials of {len(combinations)} combinations x {spec.blocks} seeds",
     }[spec.learning]
+    if spec.sweep:
+        sizes = ", ".join(map(str, sweep_sizes(spec)))
+        console.print(f"At last the fastest combination with {sizes} environments, {spec.blocks} times each.")
     console.print(f"Roughly {minutes:.0f} minutes on two cores{learning}; nothing was run.", highlight=False)
 
 
@@ -151,12 +155,13 @@ def _target_return(description: dict[str, Any]) -> float | None:
 
 
 def _missing(spec: RunSpec, description: dict[str, Any], store: Store) -> Iterator[TrialSpec]:
-    """The trials still to run: those of the speed in their order, then those of learning, by what was measured."""
+    """The trials still to run: those of the speed in their order, then learning and a sweep, by what was measured."""
     done = {trial.spec.key for trial in store.trials()}
     yield from (trial for trial in make_trials(spec) if trial.key not in done)
     if _target_return(description) is not None:
         exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
         yield from learning_trials(spec, exact, store.trials)
+    yield from sweep_trials(spec, store.trials())
 
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
@@ -199,9 +204,10 @@ class _Watch:
         self._tasks = {
             "speed": self._progress.add_task("", total=len(planned), completed=done.count("speed"), best=""),
             # How many there will be depends on how long they take.
-            "learning": self._progress.add_task(
-                "", total=None, completed=done.count("learning"), visible=False, best=""
-            ),
+            **{
+                kind: self._progress.add_task("", total=None, completed=done.count(kind), visible=False, best="")
+                for kind in ("learning", "sweep")
+            },
         }
 
     def __enter__(self) -> _Watch:

@@ -21,6 +21,7 @@ from .plan import choose_combinations, make_trials
 from .spec import BASELINE, Layers
 from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
+from .sweep import summarize_sweep
 from .usage import summarize_usage
 from .verdicts import judge_claim, recommend, smallest_effect_seen
 
@@ -35,7 +36,7 @@ Response = Callable[[StoredTrial], float | None]
 def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Document:
     """The summary document of a run, finished or not."""
     spec, description = record.spec, record.description
-    learning = Learning(record, trials)
+    learning, sweep = Learning(record, trials), summarize_sweep(spec, trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
@@ -80,6 +81,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         **named("soonest_gain", _sooner(soonest, attribution, learning)),
         "recommended": recommend(spec.layers, combinations, attribution, learning.spoiling),
         "learning": learning.document(),
+        "sweep": sweep,
         "gates": _gates_cost(record, trials),
     }
 

@@ -18,6 +18,7 @@ from . import __version__
 from .errors import UserError, quoted
 from .optimizations import LAYERS
 from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec
+from .sweep import SWEPT_LAYER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -137,6 +138,10 @@ def ablate(
             "full: every combination is trained to the target, or for half of --trial-timeout."
         ),
     ] = "quick",
+    sweep: Annotated[
+        str | None,
+        typer.Option(help="Numbers of environments, comma-separated, to try with the fastest combination at the end."),
+    ] = None,
     compile_backend: CompileBackend = None,
     seed: Seed = 0,
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
@@ -163,6 +168,7 @@ def ablate(
         )
         _refuse_beside_budget(budget, all_combinations, design, blocks)
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
+        spec = replace(spec, sweep=_sweep(sweep, taking_part))
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = _console()
     budget_s = parse_duration(budget) if budget is not None else None
@@ -262,6 +268,27 @@ def _workload_spec(
         module=module,
     )
     return spec if num_envs is None else replace(spec, num_envs=_at_least("--num-envs", num_envs, 2))
+
+
+def _sweep(text: str | None, taking_part: Layers) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    if SWEPT_LAYER not in taking_part:
+        raise UserError(
+            f"--sweep has no effect without the layer {SWEPT_LAYER}.", f"Add {SWEPT_LAYER}, or leave it out."
+        )
+    return tuple(_at_least("--sweep", size, 2) for size in _whole_numbers("--sweep", text, "number of environments"))
+
+
+def _whole_numbers(option: str, text: str, what: str) -> list[int]:
+    """Numbers from 1 on, each once, in their order."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if not part.isdecimal() or int(part) < 1:
+            raise UserError(f"{option}: {part!r} is not a {what}.", "Name whole numbers, as in 1,64,4096.")
+    if not parts:
+        raise UserError(f"{option} names no {what}.", "Name some, as in 1,64,4096.")
+    return sorted({int(part) for part in parts})
 
 
 def _layers(text: str) -> Layers:
@@ -499,9 +526,7 @@ def forward(
     from . import forward_command
 
     _within("--passes", passes, 5, 1_000_000)
-    sizes = sorted({_batch_size(text) for text in batches.split(",") if text.strip()})
-    if not sizes:
-        raise UserError("--batches names no batch size.", "Name some, as in 1,64,4096.")
+    sizes = _whole_numbers("--batches", batches, "batch size")
     spec = WorkloadSpec(
         device=_one_of("--device", device, DEVICES),
         policy=_one_of("--policy", policy, POLICIES),
@@ -513,12 +538,6 @@ def forward(
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was saved", err=True)
         sys.exit(INTERRUPTED)
-
-
-def _batch_size(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise UserError(f"--batches: {text.strip()!r} is not a batch size.", "Name whole numbers, as in 1,64,4096.")
-    return int(text)
 
 
 @app.command()

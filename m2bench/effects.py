@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations as subsets
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,13 @@ class _Fit:
 
         coefficients: Floats = RLM(self._y, self.design).fit().params
         return coefficients
+
+
+def mean_ratio(logs: list[float]) -> Estimate | None:
+    """The geometric mean of independent ratios from their logarithms, with an interval where there are two or more."""
+    if len(logs) < 2:
+        return Estimate(math.exp(logs[0])) if logs else None
+    return Estimate.from_log(fmean(logs), stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
 
 
 def shapley_weights(layers: Layers, layer: str) -> dict[Layers, float]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from .effects import ROUNDING, Estimate
+from .effects import ROUNDING, Estimate, mean_ratio
 from .learning_curve import WINDOW, distance, progress
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
 from .plan import every_combination
@@ -233,7 +233,7 @@ class Learning:
         alone = self.cells.of((layer,))
         log_ratios = list(self._comparisons[layer].log_ratios.values())
         if layer not in self.exact and alone not in self.by_cell and log_ratios:
-            return _estimate(log_ratios) if self._comparisons[layer].all_arrived else None
+            return mean_ratio(log_ratios) if self._comparisons[layer].all_arrived else None
         return self.episodes_ratio((layer,), BASELINE)
 
     # The combinations.
@@ -302,7 +302,7 @@ class Learning:
             return Estimate(1.0, (1.0, 1.0), 0.0, None, 1)
         seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
         sums = [sum(terms[term] * by_seed[seed] for term, by_seed in logs.items()) for seed in seeds]
-        return _estimate(sums) if sums else None
+        return mean_ratio(sums)
 
     def _log_arrivals(self, cell: Cell) -> BySeed:
         by_seed = defaultdict(list)
@@ -389,13 +389,6 @@ def _arrival(trial: StoredTrial) -> int | None:
     """Episodes to the target; None for a trial that did not get there, or failed."""
     arrived: int | None = trial.result.get("episodes_to_target")
     return arrived
-
-
-def _estimate(logs: list[float]) -> Estimate:
-    """The geometric mean, with its interval where there is more than one value."""
-    if len(logs) < 2:
-        return Estimate(math.exp(fmean(logs)))
-    return Estimate.from_log(fmean(logs), stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
 
 
 def _size(cell: Cell) -> tuple[int, int, Layers]:

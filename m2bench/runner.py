@@ -228,12 +228,18 @@ def trial_executor(
 
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
-    common = {"workload": asdict(spec.workload), "window": asdict(spec.window), "target_return": target_return}
-    jobs = {"speed": "trial", "learning": "learn"}
+    common: dict[str, Any] = {
+        "workload": asdict(spec.workload),
+        "window": asdict(spec.window),
+        "target_return": target_return,
+    }
+    jobs = {"speed": "trial", "learning": "learn", "sweep": "trial"}
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
         telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
+        if trial.num_envs is not None:
+            request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
         outcome = launcher.run(jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
         return {**outcome, "telemetry": telemetry.summary()}
 

@@ -54,12 +54,15 @@ class WindowSpec:
 
 QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1, timed_most_s=0.5, timed_error=0.03)
 
-TrialKind = Literal["speed", "learning"]
+TrialKind = Literal["speed", "learning", "sweep"]
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One process that trains one combination: for a timed window, or until it has learned enough."""
+    """One process that trains one combination: for a timed window, or until it has learned enough.
+
+    A trial of a sweep is a timed one with a number of environments of its own.
+    """
 
     key: str
     layers: Layers
@@ -70,6 +73,8 @@ class TrialSpec:
     """Seconds after which a learning trial gives up."""
     mini_blocks: tuple[int, ...] = ()
     """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
+    num_envs: int | None = None
+    """Where it is not that of the run."""
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:
@@ -89,6 +94,8 @@ class RunSpec:
     window: WindowSpec = field(default_factory=WindowSpec)
     trial_timeout_s: float = 600.0
     learning: str = "quick"
+    sweep: tuple[int, ...] = ()
+    """Numbers of environments to try with the fastest combination."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -100,6 +107,7 @@ class RunSpec:
                 **document,
                 "layers": tuple(document["layers"]),
                 "design": tuple(document["design"]),
+                "sweep": tuple(document.get("sweep", ())),
                 "workload": WorkloadSpec.from_json(document["workload"]),
                 "window": WindowSpec(**document["window"]),
             }

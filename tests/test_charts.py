@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def summary_of(folder: Path, **how: Any) -> Document:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Document:
-    return summary_of(tmp_path_factory.mktemp("full"), spec=FULL)
+    return summary_of(tmp_path_factory.mktemp("full"), spec=replace(FULL, sweep=(2, 8, 64, 256)))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def charts(full: Document) -> dict[str, Chart]:
 def test_a_full_run_has_all_charts(charts: dict[str, Chart]) -> None:
     assert set(charts) == {
         "contributions", "claims", "combinations", "interactions", "learning", "throughput-and-learning", "phases",
-        "noise",
+        "noise", "environments",
     }  # fmt: skip
 
 

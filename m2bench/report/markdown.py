@@ -19,6 +19,7 @@ from .tables import (
     learning_table,
     phases_table,
     responses_table,
+    sweep_table,
 )
 
 Document = dict[str, Any]
@@ -45,6 +46,8 @@ def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
     lines += [*_section(phases_table(summary)), *_picture(drawn["phases"]), *_section(responses_table(summary))]
     lines += _section(combinations_table(summary))
     lines += [*_picture(drawn["combinations"]), *_picture(drawn["interactions"])]
+    if summary["sweep"] is not None:
+        lines += [*_section(sweep_table(summary)), *_picture(drawn["environments"])]
     lines += ["## Noise and limits of this run", "", *_picture(drawn["noise"]), *_listed(remarks(summary))]
     lines += _section(facts_table(summary))
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from .tables import (
     learning_table,
     phases_table,
     responses_table,
+    sweep_table,
 )
 
 Document = dict[str, Any]
@@ -54,6 +55,8 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
         before_and_after=before_and_after_table(summary),
         phases=phases_table(summary),
         combinations=combinations_table(summary),
+        sweep=sweep_table(summary),
+        swept=summary["sweep"] is not None,
         rows=_rows(summary),
         layers=[layer["name"] for layer in summary["layers"]],
         remarks=remarks(summary),

@@ -18,6 +18,7 @@ def report_tables(summary: dict[str, Any]) -> list[Table]:
         phases_table(summary),
         before_and_after_table(summary),
         combinations_table(summary),
+        sweep_table(summary),
     )
     return [table for table in tables if table is not None]
 
@@ -227,6 +228,30 @@ def _episodes_to_target(cell: dict[str, Any]) -> str:
 
 def _whole(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}"
+
+
+def sweep_table(summary: dict[str, Any]) -> Table | None:
+    """One row per number of environments that was tried with the fastest combination."""
+    sweep = summary["sweep"]
+    if sweep is None or sweep["layers"] is None:
+        return None
+    rows = [
+        (
+            str(size["num_envs"]),
+            times_within(size, "speedup"),
+            digits(size["episodes_per_min"]),
+            digits(size["peak_memory_mb"]),
+            size["reason"] or "ok",
+        )
+        for size in sweep["sizes"]
+    ]
+    columns = ("environments", "speedup", "episodes/min", "memory MB", "status")
+    return Table(
+        title=f"Numbers of environments with {'+'.join(sweep['layers'])}",
+        columns=columns,
+        rows=rows,
+        numeric=frozenset(columns[:4]),
+    )
 
 
 def before_and_after_table(summary: dict[str, Any]) -> Table | None:

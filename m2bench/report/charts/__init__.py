@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from . import claims, interactions, learning, noise, pareto, phases, ranking, waterfall
+from . import claims, interactions, learning, noise, pareto, phases, ranking, sweep, waterfall
 from .style import Chart, Document, NotDrawn
 
 # In the order in which a reader asks: what pays, is it as claimed, does it learn, why, and how sure is all that.
-DRAWN = (waterfall, claims, ranking, interactions, learning, pareto, phases, noise)
+DRAWN = (waterfall, claims, ranking, interactions, learning, pareto, phases, sweep, noise)
 
 
 def draw_charts(summary: Document) -> list[Chart | NotDrawn]:

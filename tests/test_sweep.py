@@ -1,0 +1,100 @@
+"""The sweep of the number of environments: its plan, and a planted effect that must come back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_run import FULL, GROWTH, MARKUP, STARTED, make_run, result, run_swept
+from scipy import stats
+
+from m2bench.report import write_report
+from m2bench.spec import BASELINE, RunSpec, TrialSpec
+from m2bench.store import StoredTrial
+from m2bench.sweep import summarize_sweep, sweep_trials
+
+SPEC = replace(FULL, sweep=(8, 256), learning="off")  # 32 is the run's own number
+FASTEST = ("batching", "amp", "vectorized-loss")
+
+
+def speed_trials() -> list[StoredTrial]:
+    speeds = {BASELINE: 100.0, FASTEST: 8000.0, ("amp",): 9000.0}
+    return [
+        StoredTrial(TrialSpec(str(layers), layers, 1, 0), STARTED, 1.0, "ok", None, None, result(speed))
+        for layers, speed in speeds.items()
+    ]
+
+
+def swept(spec: RunSpec = SPEC, scatter: dict[int, float] | None = None) -> list[StoredTrial]:
+    stored = speed_trials()
+    return stored + [run_swept(trial, (scatter or {}).get(trial.block, 0.0)) for trial in sweep_trials(spec, stored)]
+
+
+def test_every_block_holds_every_size_once_between_two_baselines() -> None:
+    trials = list(sweep_trials(SPEC, speed_trials()))
+    assert len({trial.key for trial in trials}) == len(trials) == 3 * 5
+    for block in (1, 2, 3):
+        own = [trial for trial in trials if trial.block == block]
+        assert (own[0].layers, own[-1].layers) == (BASELINE, BASELINE)
+        assert sorted(trial.num_envs or 0 for trial in own[1:-1]) == [8, 32, 256]
+        assert {trial.layers for trial in own[1:-1]} == {FASTEST}  # not amp alone, which has no environments
+        assert len({trial.seed for trial in own}) == 1
+
+
+def test_a_run_without_a_sweep_has_none() -> None:
+    assert list(sweep_trials(replace(SPEC, sweep=()), speed_trials())) == []
+    assert summarize_sweep(replace(SPEC, sweep=()), speed_trials()) is None
+
+
+def test_what_was_interrupted_goes_on_with_the_same_combination() -> None:
+    stored = speed_trials()
+    whole = list(sweep_trials(SPEC, stored))
+    stored += [run_swept(trial) for trial in whole[:6]]
+    faster = StoredTrial(TrialSpec("late", ("batching",), 1, 0), STARTED, 1.0, "ok", None, None, result(99_000.0))
+    assert list(sweep_trials(SPEC, [*stored, faster])) == whole[6:]
+
+
+def test_a_planted_growth_comes_back_whatever_the_machine_did_between_blocks() -> None:
+    found = summarize_sweep(SPEC, swept())
+    assert found is not None
+    for size in found["sizes"]:
+        assert size["speedup"] == pytest.approx(size["num_envs"] ** GROWTH)
+    assert found["best"]["num_envs"] == 256
+
+
+def test_intervals_are_those_of_a_t_test_on_the_blocks() -> None:
+    scatter = {1: 0.05, 2: -0.02, 3: 0.01}
+    found = summarize_sweep(SPEC, swept(scatter=scatter))
+    assert found is not None
+    logs = np.log([8**GROWTH * (1 + s) for s in scatter.values()])
+    low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
+    assert found["sizes"][0]["speedup_ci"] == pytest.approx((math.exp(low), math.exp(high)))
+
+
+def test_a_size_that_failed_or_computes_something_else_has_no_figure() -> None:
+    stored = swept()
+    for place, trial in enumerate(stored):
+        if trial.spec.num_envs == 8:
+            stored[place] = replace(trial, status="failed", reason="out of memory", result={})
+        if trial.spec.num_envs == 256 and trial.spec.block == 2:
+            gates = {"gradient": {"same": False, "evidence": {}, "reason": "off"}}
+            stored[place] = replace(trial, result={**trial.result, "gates": gates})
+    found = summarize_sweep(SPEC, stored)
+    assert found is not None
+    eight, own, many = found["sizes"]
+    assert (eight["speedup"], eight["reason"]) == (None, "failed: out of memory")
+    assert (many["speedup"], many["reason"]) == (None, "computes something else")
+    assert own["speedup"] is not None
+
+
+def test_the_report_shows_it(tmp_path: Path) -> None:
+    with make_run(tmp_path / "run", spec=replace(FULL, sweep=(8, 256))) as store:
+        summary = write_report(store)
+    assert summary["sweep"]["best"]["num_envs"] == 256
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "charts/environments.svg" in text
+    assert "256 environments are the fastest of those tried: 16.0x" in text
+    assert MARKUP not in (tmp_path / "run" / "report.html").read_text()
