@@ -46,7 +46,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     ]
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]])
     sound = sound_trials(trials)
-    attribution = _effects(spec.layers, sound, _speed)
+    attribution = speed_effects(record, trials)
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
@@ -75,11 +75,19 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "combinations": combinations,
         "layers": _summarize_layers(described, sound, attribution, learning),
         "interactions": _interactions(attribution),
-        **named("total_speedup", attribution.ratio(spec.layers)),
+        **named("total_speedup", attribution.ratio(attribution.layers)),
+        "total_layers": list(attribution.layers),
+        "main_effects_mixed": attribution.mixed,
         "best": max(rated, key=lambda c: float(c["speedup"]), default=None),
         "soonest": soonest,
-        **named("soonest_gain", _sooner(soonest, attribution, learning)),
-        "recommended": recommend(spec.layers, combinations, attribution, learning.spoiling),
+        **named("soonest_gain", soonest and _sooner(soonest, {"layers": BASELINE}, attribution, learning)),
+        "recommended": recommend(
+            spec.layers,
+            combinations,
+            attribution,
+            lambda c, other: _sooner(c, other, attribution, learning),
+            learning.spoiling,
+        ),
         "learning": learning.document(),
         "sweep": sweep,
         "gates": _gates_cost(record, trials),
@@ -88,7 +96,14 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
 
 def speed_effects(record: RunRecord, trials: list[StoredTrial]) -> Effects:
     """Fits of the speeds that say what a run's layers are worth."""
-    return _effects(record.spec.layers, sound_trials(trials), _speed)
+    return _effects(_layers_that_ran(record.spec.layers, trials), sound_trials(trials), _speed)
+
+
+def _layers_that_ran(layers: Layers, trials: list[StoredTrial]) -> Layers:
+    """All but the layers none of whose trials came out sound: what is left is a smaller design of its own."""
+    sound = {layer for trial in sound_trials(trials) for layer in trial.spec.layers}
+    tried = {layer for trial in trials if trial.spec.kind == "speed" for layer in trial.spec.layers}
+    return tuple(layer for layer in layers if layer in sound or layer not in tried)
 
 
 def sound_trials(trials: list[StoredTrial]) -> list[StoredTrial]:
@@ -153,12 +168,10 @@ def _energy_j(trial: StoredTrial) -> float | None:
     return joules or None
 
 
-def _sooner(soonest: Document | None, speeds: Effects, learning: Learning) -> Estimate | None:
-    """How many times sooner than the baseline this combination reaches the target."""
-    if soonest is None:
-        return None
-    layers = tuple(soonest["layers"])
-    faster, needed = speeds.ratio(layers), learning.episodes_ratio(layers, BASELINE)
+def _sooner(c: Document, other: Document, speeds: Effects, learning: Learning) -> Estimate | None:
+    """How many times sooner than another this combination reaches the target."""
+    over, under = tuple(c["layers"]), tuple(other["layers"])
+    faster, needed = speeds.ratio(over, under), learning.episodes_ratio(over, under)
     return None if faster is None or needed is None else faster.over(needed)
 
 
@@ -288,8 +301,9 @@ def _summarize_layers(
         "peak_memory_mb": _effects(speeds.layers, trials, lambda trial: _peak_memory_mb(trial.result)),
         "energy_j_per_episode": _effects(speeds.layers, trials, _energy_j),
     }
-    attributed = _attribute(speeds)
-    others = {name: _attribute(effects) for name, effects in responses.items()}
+    names = [layer["name"] for layer in described]
+    attributed = _attribute(names, speeds)
+    others = {name: _attribute(names, effects) for name, effects in responses.items()}
     documents = []
     for layer in described:
         name = layer["name"]
@@ -336,19 +350,20 @@ def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTri
     return _effects(speeds.layers, trials, phase_speed)
 
 
-def _attribute(effects: Effects) -> dict[str, Document]:
+def _attribute(names: list[str], effects: Effects) -> dict[str, Document]:
     """What each layer does to a response: alone, added last, on average, and its share of the total."""
     layers = effects.layers
     total = effects.ratio(layers)
-    main = {layer: effects.main_effect(layer) for layer in layers}
+    main = {layer: effects.main_effect(layer) for layer in names}
     adjusted = _holm({layer: effect.p for layer, effect in main.items() if effect is not None})
     robust = effects.robust_main_effects() or {}
     attributed = {}
-    for layer in layers:
+    for layer in names:
+        without = tuple(other for other in layers if other != layer)
         shapley, model_based = effects.shapley(layer)
         attributed[layer] = {
             **named("alone", effects.ratio((layer,))),
-            **named("last", effects.ratio(layers, tuple(other for other in layers if other != layer))),
+            **named("last", effects.ratio(layers, without) if layer in layers else None),
             **named("main_effect", main[layer]),
             "main_effect_p_holm": adjusted.get(layer),
             "robust_main_effect": robust.get(layer),
@@ -365,14 +380,16 @@ def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> Document
     Both are uncertain, and measured in different trials, so their variances add.
     """
     without = tuple(other for other in speeds.layers if other != layer)
-    contrasts = {
-        "alone": {(layer,): 1.0, BASELINE: -1.0},
-        "last": {speeds.layers: 1.0, without: -1.0},
-        "shapley": shapley_weights(speeds.layers, layer),
-    }
+    contrasts: dict[str, dict[Layers, float]] = {"alone": {}, "last": {}, "shapley": {}}
+    if layer in speeds.layers:
+        contrasts = {
+            "alone": {(layer,): 1.0, BASELINE: -1.0},
+            "last": {speeds.layers: 1.0, without: -1.0},
+            "shapley": shapley_weights(speeds.layers, layer),
+        }
     document: Document = {}
     for name, weights in contrasts.items():
-        episodes, speed = learning.contrast(weights), speeds.contrast(weights)
+        episodes, speed = (learning.contrast(weights), speeds.contrast(weights)) if weights else (None, None)
         document |= named(name, None if episodes is None or speed is None else episodes.over(speed))
     return document
 

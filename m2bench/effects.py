@@ -5,7 +5,10 @@ observation; its mini-blocks take up what the machine did at that time. Two mode
 
 - ``cells``: a mean for every combination, for single combinations and Shapley values;
 - ``second order``: main effects and two-way interactions (factors coded -1/2, +1/2), for everything that is an
-  average over combinations, and in place of the other where combinations are missing.
+  average over combinations, and to predict combinations that are missing. A fraction that is too small for it has main
+  effects alone, where its layers are balanced against each other; they mix with interactions then.
+
+What the trials do not determine is None: an ill-posed fit has an answer, too, and a small error to go with it.
 
 Box, Hunter & Hunter, "Statistics for Experimenters", 2005, chapters 5 and 9; for Shapley values as contrasts of cell
 means, Shapley, "A value for n-person games", 1953.
@@ -88,8 +91,15 @@ class Effects:
         self.cells: list[Layers] = sorted({o.layers for o in self.observations}, key=lambda c: (len(c), c))
         self._y = np.log([o.value for o in self.observations])
         blocks = self._blocks()
-        self._cell_fit = _Fit(np.hstack((self._cell_indicators(), blocks)), self._y)
-        self._second_fit = _Fit(np.hstack((self._second_order_terms(), blocks)), self._y)
+        self._block_means: Floats = blocks.mean(axis=0) if len(blocks) else np.zeros(blocks.shape[1])
+        self._indicators = self._cell_indicators()
+        observed = [o.layers for o in self.observations]
+        self._cell_fit = _Fit(np.hstack((self._indicators, blocks)), self._y)
+        self._second_fit = _Fit(np.hstack((self._rows(observed, self.terms), blocks)), self._y)
+        self._main_terms, self._main_fit = self.terms, self._second_fit
+        if not self._second_fit.full_rank and self._is_balanced():
+            self._main_terms = self.terms[: 1 + len(layers)]
+            self._main_fit = _Fit(np.hstack((self._rows(observed, self._main_terms), blocks)), self._y)
 
     def _cell_indicators(self) -> Floats:
         indicators = np.zeros((len(self.observations), len(self.cells)))
@@ -110,11 +120,23 @@ class Effects:
         """The terms of the second-order model: the mean, each layer, each pair."""
         return [(), *((layer,) for layer in self.layers), *subsets(self.layers, 2)]
 
-    def _second_order_terms(self) -> Floats:
-        on = [[0.5 if layer in o.layers else -0.5 for layer in self.layers] for o in self.observations]
-        factors = np.array(on).reshape(len(self.observations), len(self.layers))
-        columns = [[self.layers.index(layer) for layer in term] for term in self.terms]
+    def _rows(self, combinations: list[Layers], terms: list[tuple[str, ...]]) -> Floats:
+        """The terms' columns of the second-order model, a row per combination."""
+        on = [[0.5 if layer in c else -0.5 for layer in self.layers] for c in combinations]
+        factors = np.array(on).reshape(len(combinations), len(self.layers))
+        columns = [[self.layers.index(layer) for layer in term] for term in terms]
         return np.stack([factors[:, chosen].prod(axis=1) for chosen in columns], axis=1)
+
+    def _is_balanced(self) -> bool:
+        """Whether every layer is on in half of the measured combinations, and in half of those with any other one."""
+        columns = self._rows(self.cells, self.terms[: 1 + len(self.layers)])
+        products = columns.T @ columns
+        return len(self.cells) > 1 and bool(np.allclose(products, np.diag(np.diag(products))))
+
+    @property
+    def mixed(self) -> bool:
+        """Whether main effects mix with interactions, which this design is too small to tell apart."""
+        return self._main_fit is not self._second_fit
 
     @property
     def noise(self) -> tuple[float, int] | None:
@@ -123,7 +145,7 @@ class Effects:
         From the scatter of repeated combinations; with next to none of them, from what the second-order model leaves
         over. None where neither says anything.
         """
-        for fit in (self._cell_fit, self._second_fit):
+        for fit in (self._cell_fit, self._second_fit, self._main_fit):
             if fit.degrees >= LEAST_DEGREES:
                 return fit.sigma, fit.degrees
         return None
@@ -131,13 +153,16 @@ class Effects:
     def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
         """exp(sum of weight x log response) over cells, at the run's average moment; None when one of them is missing.
 
+        None too when nothing ties them together: mini-blocks whose anchors failed are as good as other machines.
         Weights that sum to 0 give a ratio, weights that sum to 1 a level of the response itself.
         """
         if not set(weights) <= set(self.cells):
             return None
-        c = sum(weights.values()) * np.mean(self._cell_fit.design, axis=0)
-        c[: len(self.cells)] = [weights.get(cell, 0.0) for cell in self.cells]
-        return self._estimate(self._cell_fit, c)
+        return self._estimate(self._cell_fit, self._cell_contrast(weights))
+
+    def _cell_contrast(self, weights: Mapping[Layers, float]) -> Floats:
+        cells = [weights.get(cell, 0.0) for cell in self.cells]
+        return np.concatenate((cells, sum(weights.values()) * self._block_means))
 
     def level(self, layers: Layers) -> Estimate | None:
         """The response of one combination itself."""
@@ -151,26 +176,65 @@ class Effects:
 
     def main_effect(self, layer: str) -> Estimate | None:
         """The layer's ratio on over off, averaged over all combinations of the others."""
-        return self._second_order((layer,))
+        return self._term(self._main_fit, self._main_terms, (layer,))
 
     def interaction(self, pair: tuple[str, str]) -> Estimate | None:
         """The first layer's ratio with the second on, over its ratio with the second off."""
-        return self._second_order(pair)
+        return self._term(self._second_fit, self.terms, pair)
 
-    def _second_order(self, term: tuple[str, ...]) -> Estimate | None:
-        if not self._second_fit.full_rank:
+    def _term(self, fit: _Fit, terms: list[tuple[str, ...]], term: tuple[str, ...]) -> Estimate | None:
+        if not fit.full_rank or not set(term) <= set(self.layers):
             return None
-        c = np.zeros(self._second_fit.terms)
-        c[self.terms.index(term)] = 1.0
-        return self._estimate(self._second_fit, c)
+        c = np.zeros(fit.terms)
+        c[terms.index(term)] = 1.0
+        return self._estimate(fit, c)
 
     def shapley(self, layer: str) -> tuple[Estimate | None, bool]:
-        """The layer's Shapley value, and whether it rests on the second-order model since combinations are missing.
+        """The layer's Shapley value, and whether it rests on a model since combinations are missing.
 
-        The values of all layers multiply to the total speedup. (In a second-order model it is the main effect.)
+        The values of all layers multiply to the total speedup. Missing combinations are predicted by the second-order
+        model; in a main-effects model the value is the main effect.
         """
-        exact = self.contrast(shapley_weights(self.layers, layer))
-        return (exact, False) if exact is not None else (self.main_effect(layer), True)
+        if layer not in self.layers:
+            return None, True
+        weights = shapley_weights(self.layers, layer)
+        if set(weights) <= set(self.cells):
+            return self.contrast(weights), False
+        if self._second_fit.full_rank:
+            return self._partly_predicted(weights), True
+        return self.main_effect(layer), True
+
+    def _partly_predicted(self, weights: Mapping[Layers, float]) -> Estimate | None:
+        """The contrast with the second-order model's predictions in place of missing cells.
+
+        The model is not right to the last: by how much it misses the cells that are there, beyond noise, it may miss
+        the others, and that widens the interval.
+        """
+        missing = {cell: weight for cell, weight in weights.items() if cell not in self.cells}
+        c_seen = self._cell_contrast({cell: weight for cell, weight in weights.items() if cell not in missing})
+        shares = np.array(list(missing.values()))
+        terms = shares @ self._rows(list(missing), self.terms)
+        c_missing = np.concatenate((terms, shares.sum() * self._block_means))
+        if not self._cell_fit.determines(c_seen):
+            return None
+        effect = float(c_seen @ self._cell_fit.coefficients + c_missing @ self._second_fit.coefficients)
+        if self.noise is None:
+            return Estimate(math.exp(effect))
+        sigma, degrees = self.noise
+        predicting = self._second_fit.weights(c_missing)
+        noise = self._cell_fit.weights(c_seen) + predicting
+        by_cell = self._indicators.T @ predicting
+        variance = sigma**2 * noise @ noise + self._misfit_variance(sigma) * (shares @ shares + by_cell @ by_cell)
+        return Estimate.from_log(effect, math.sqrt(float(variance)), degrees)
+
+    def _misfit_variance(self, sigma: float) -> float:
+        """Variance of the cells around the second-order model, beyond noise; all of sigma's where it holds both."""
+        small, large = self._second_fit, self._cell_fit
+        more = small.degrees - large.degrees
+        if large.degrees < LEAST_DEGREES or more < 1:
+            return sigma**2
+        per_cell = len(self.observations) / len(self.cells)
+        return max(0.0, ((small.residual_squares - large.residual_squares) / more - sigma**2) / per_cell)
 
     def lack_of_fit_p(self) -> float | None:
         """P of the F test that three-way and higher interactions are nothing; None without replication."""
@@ -183,10 +247,10 @@ class Effects:
 
     def robust_main_effects(self) -> dict[str, float] | None:
         """Main effects by Huber's M-estimate, which an outlier moves little; to be shown beside, without intervals."""
-        if not self._second_fit.full_rank or self._second_fit.degrees < LEAST_DEGREES:
+        if not self._main_fit.full_rank or self._main_fit.degrees < LEAST_DEGREES:
             return None
-        coefficients = self._second_fit.robust_coefficients()
-        return {layer: math.exp(coefficients[self.terms.index((layer,))]) for layer in self.layers}
+        coefficients = self._main_fit.robust_coefficients()
+        return {layer: math.exp(coefficients[self._main_terms.index((layer,))]) for layer in self.layers}
 
     def outliers(self) -> list[str]:
         """Keys of the trials that lie far from what a robust fit of the others expects of them."""
@@ -200,7 +264,9 @@ class Effects:
         far = np.abs(residuals) > max(OUTLYING * spread, ROUNDING)
         return [o.key for o, outlying in zip(self.observations, far, strict=True) if outlying]
 
-    def _estimate(self, fit: _Fit, contrast: Floats) -> Estimate:
+    def _estimate(self, fit: _Fit, contrast: Floats) -> Estimate | None:
+        if not fit.determines(contrast):
+            return None
         effect = float(contrast @ fit.coefficients)
         if self.noise is None:
             return Estimate(math.exp(effect))
@@ -217,7 +283,8 @@ class _Fit:
         # Inverse and rank from the same eigenvalues; columns may depend on each other.
         eigenvalues, vectors = np.linalg.eigh(design.T @ design)
         kept = eigenvalues > ROUNDING * max(eigenvalues.max(initial=0.0), 1.0)
-        self.inverse: Floats = (vectors[:, kept] / eigenvalues[kept]) @ vectors[:, kept].T
+        self._basis: Floats = vectors[:, kept]
+        self.inverse: Floats = (self._basis / eigenvalues[kept]) @ self._basis.T
         self.coefficients: Floats = self.inverse @ (design.T @ y)
         self.residuals = y - design @ self.coefficients
         rank = int(kept.sum())
@@ -227,13 +294,22 @@ class _Fit:
         self._y = y
         self.sigma = math.sqrt(self.residual_squares / self.degrees) if self.degrees else math.nan
 
+    def determines(self, contrast: Floats) -> bool:
+        """Whether the data say anything of the contrast: it lies in the row space of the design."""
+        return bool(np.allclose(self._basis @ (self._basis.T @ contrast), contrast, atol=1e-6))
+
+    def weights(self, contrast: Floats) -> Floats:
+        """What each observation adds to the estimate of the contrast."""
+        return self.design @ (self.inverse @ contrast)
+
     def robust_coefficients(self) -> Floats:
         """By Huber's M-estimate, which an outlier moves little; the plain ones where there is no noise at all."""
         if self.sigma < ROUNDING:
             return self.coefficients
         from statsmodels.robust.robust_linear_model import RLM
 
-        coefficients: Floats = RLM(self._y, self.design).fit().params
+        # On the basis the design has full rank whatever its columns do.
+        coefficients: Floats = self._basis @ RLM(self._y, self.design @ self._basis).fit().params
         return coefficients
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from .spec import Layers, combination_name
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 
 Document = dict[str, Any]
+Sooner = Callable[[Document, Document], Estimate | None]
+"""How many times sooner the first combination reaches the learning target than the second."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,16 @@ def judge_claim(layer: Document, measured: Estimate | None) -> ClaimVerdict | No
     return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
 
 
-def recommend(layers: Layers, combinations: list[Document], speeds: Effects, spoiling: Layers = ()) -> Document | None:
+def recommend(
+    layers: Layers, combinations: list[Document], speeds: Effects, sooner: Sooner, spoiling: Layers = ()
+) -> Document | None:
     """The smallest set of layers that is as good as the best, and what the others would cost; None without figures.
 
     Where the time to a learning target is known it decides which episodes per update to take: only combinations that
     learn like the soonest one are compared further. Among these a set is as good as the best when the lower bound of
     its speed over the best one's lies within what is indifferent. A combination that computes something else is
-    never recommended, nor one with a ``spoiling`` layer, which changes learning at equal episodes per update.
+    never recommended, nor one with a ``spoiling`` layer, which changes learning at equal episodes per update; nor,
+    where the time to target cannot weigh it, one that is shown to learn otherwise.
     """
     sound = [
         c
@@ -71,16 +77,16 @@ def recommend(layers: Layers, combinations: list[Document], speeds: Effects, spo
     if not sound:
         return None
     if arriving:
-        best = min(arriving, key=lambda c: float(c["time_to_target_s"]))
+        best = min(arriving, key=_seconds)
         alike = [c for c in arriving if c["episodes_per_update"] == best["episodes_per_update"]]
     else:
-        best = max(sound, key=lambda c: float(c["speedup"]))
-        alike = sound
+        alike = [c for c in sound if c["learning"] != "changed"] or sound
+        best = max(alike, key=lambda c: float(c["speedup"]))
     good = [c for c in alike if _as_good(speeds, c, best)]
     chosen = min(good, key=lambda c: (len(c["layers"]), -c["speedup"]))
     return {
         "layers": chosen["layers"],
-        "why": _why(chosen, best, bool(arriving)),
+        "why": _why(chosen, best, combinations, bool(arriving)) + _doubts(best, chosen, combinations, arriving, sooner),
         "left_out": [_left_out(layers, layer, chosen, speeds) for layer in layers if layer not in chosen["layers"]],
     }
 
@@ -92,12 +98,47 @@ def _as_good(speeds: Effects, combination: Document, best: Document) -> bool:
     return over is not None and over.interval is not None and over.interval[0] >= 1 - INDIFFERENT
 
 
-def _why(chosen: Document, best: Document, by_learning: bool) -> str:
+def _why(chosen: Document, best: Document, combinations: list[Document], by_learning: bool) -> str:
     name = combination_name(tuple(best["layers"]))
     measure = "reaches the learning target soonest" if by_learning else "trains fastest (learning was not compared)"
+    baseline = next(c for c in combinations if not c["layers"])
+    if by_learning and best["learning"] == "changed" and baseline["episodes_to_target"]:
+        needed = best["episodes_to_target"] / baseline["episodes_to_target"]
+        measure += f", although it needs {needed:.2g}x the baseline's episodes for it"
+    if best["speedup_ci"] is None:
+        return f"so far {name} {measure}; this is provisional, for without intervals nothing is shown"
     if chosen is best:
         return f"it {measure}, and no smaller set is shown to be within {INDIFFERENT:.0%} of it"
     return f"{name} {measure}; this smaller set is within {INDIFFERENT:.0%} of its episodes/min"
+
+
+def _doubts(
+    best: Document, chosen: Document, combinations: list[Document], arriving: list[Document], sooner: Sooner
+) -> str:
+    """What the recommendation is not shown to be better than, and what was left aside although it is faster."""
+    doubts = []
+    if best in arriving:
+        groups = sorted({c["episodes_per_update"] for c in arriving} - {best["episodes_per_update"]})
+        rivals = {
+            group: min((c for c in arriving if c["episodes_per_update"] == group), key=_seconds) for group in groups
+        }
+        unsure = [str(group) for group, rival in rivals.items() if not _above_one(sooner(best, rival))]
+        if unsure:
+            doubts.append(f"that it is sooner than with {' or '.join(unsure)} episodes per update is not shown")
+    aside = [c for c in combinations if c["speedup"] is not None and c["trials_ok"] < c["trials"]]
+    faster = [c for c in aside if c["speedup"] > chosen["speedup"] or set(c["layers"]) < set(chosen["layers"])]
+    for c in sorted(faster, key=lambda c: -float(c["speedup"]))[:1]:
+        failed = f"{c['trials'] - c['trials_ok']} of {c['trials']} trials"
+        doubts.append(f"{combination_name(tuple(c['layers']))} was left aside, since {failed} did not come out ok")
+    return "".join(f"; {doubt}" for doubt in doubts)
+
+
+def _seconds(combination: Document) -> float:
+    return float(combination["time_to_target_s"])
+
+
+def _above_one(estimate: Estimate | None) -> bool:
+    return estimate is not None and estimate.interval is not None and estimate.interval[0] > 1
 
 
 def _left_out(layers: Layers, layer: str, chosen: Document, speeds: Effects) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -185,9 +186,14 @@ def test_a_layer_that_did_nothing_once_gets_no_number(tmp_path: Path) -> None:
 
     summary = run(tmp_path, execute)
     assert find(summary, "b")["speedup"] is None
-    assert summary["total_speedup"] is None
     layer = next(layer for layer in summary["layers"] if layer["name"] == "b")
-    assert (layer["alone"], layer["last"]) == (None, None)
+    assert (layer["alone"], layer["last"], layer["shapley"], layer["main_effect"]) == (None, None, None, None)
+    # The others are a whole design of their own.
+    assert summary["total_layers"] == ["a", "c"]
+    assert summary["total_speedup"] == pytest.approx(find(summary, "a", "c")["speedup"])
+    others = [layer for layer in summary["layers"] if layer["name"] != "b"]
+    assert math.prod(layer["shapley"] for layer in others) == pytest.approx(summary["total_speedup"])
+    assert not any(layer["model_based"] for layer in others)
 
 
 def test_added_last_is_paired_within_blocks(tmp_path: Path) -> None:

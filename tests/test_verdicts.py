@@ -78,6 +78,11 @@ def combinations(**changes: Any) -> list[dict[str, Any]]:
             "status": "ok",
             "numerics": "same",
             "speedup": speed / 100,
+            "speedup_ci": [speed / 101, speed / 99],
+            "learning": "same",
+            "trials": 4,
+            "trials_ok": 4,
+            "episodes_to_target": None,
             "episodes_per_update": 32 if "a" in layers else 1,
             "time_to_target_s": None,
             "time_to_target_modelled": False,
@@ -87,8 +92,12 @@ def combinations(**changes: Any) -> list[dict[str, Any]]:
     ]
 
 
+def unknown(c: dict[str, Any], other: dict[str, Any]) -> None:
+    return None
+
+
 def test_the_smallest_set_as_good_as_the_best_is_recommended_and_the_rest_is_priced() -> None:
-    advice = recommend(("a", "b", "c"), combinations(), speeds())
+    advice = recommend(("a", "b", "c"), combinations(), speeds(), unknown)
     assert advice is not None
     assert advice["layers"] == ["a"]
     prices = {left["layer"]: left["ratio"] for left in advice["left_out"]}
@@ -97,20 +106,20 @@ def test_the_smallest_set_as_good_as_the_best_is_recommended_and_the_rest_is_pri
 
 
 def test_what_is_not_shown_to_be_as_good_is_not_taken_for_it() -> None:
-    advice = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2))
+    advice = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2), unknown)
     assert advice is not None
     assert advice["layers"] == ["a", "b"]
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
     changed = {"a": {"numerics": "changed"}, "a+b": {"numerics": "changed"}}
-    advice = recommend(("a", "b", "c"), combinations(**changed), speeds())
+    advice = recommend(("a", "b", "c"), combinations(**changed), speeds(), unknown)
     assert advice is not None
     assert advice["layers"] == ["a", "c"]
 
 
 def test_a_layer_that_spoils_learning_is_never_recommended() -> None:
-    advice = recommend(("a", "b", "c"), combinations(), speeds(), spoiling=("a",))
+    advice = recommend(("a", "b", "c"), combinations(), speeds(), unknown, spoiling=("a",))
     assert advice is not None
     assert advice["layers"] == []
 
@@ -123,10 +132,51 @@ def test_the_time_to_target_decides_where_it_is_known() -> None:
         }
         for layers, speed in SPEEDS.items()
     }
-    advice = recommend(("a", "b", "c"), combinations(**known), speeds())
+    advice = recommend(("a", "b", "c"), combinations(**known), speeds(), unknown)
     assert advice is not None
     assert advice["layers"] == []
 
 
+def test_what_is_shown_to_learn_otherwise_is_not_recommended_where_time_to_target_cannot_weigh_it() -> None:
+    changed = {"+".join(layers): {"learning": "changed"} for layers in SPEEDS if "a" in layers}
+    advice = recommend(("a", "b", "c"), combinations(**changed), speeds(), unknown)
+    assert advice is not None
+    assert "a" not in advice["layers"]
+
+
+def test_what_learning_costs_and_what_is_not_shown_is_said() -> None:
+    known = {
+        "+".join(layers): {
+            "time_to_target_s": 60 * (300 if "a" in layers else 100) / speed,
+            "episodes_to_target": 300.0 if "a" in layers else 100.0,
+            "learning": "changed" if "a" in layers else "same",
+        }
+        for layers, speed in SPEEDS.items()
+    }
+    advice = recommend(("a", "b", "c"), combinations(**known), speeds(), unknown)
+    assert advice is not None
+    assert advice["layers"] == ["a"]
+    assert "needs 3x the baseline's episodes" in advice["why"]
+    assert "sooner than with 1 episodes per update is not shown" in advice["why"]
+    clear = recommend(("a", "b", "c"), combinations(**known), speeds(), lambda c, other: Estimate(3.0, (2.0, 4.0)))
+    assert clear is not None
+    assert "not shown" not in clear["why"]
+
+
+def test_a_faster_one_that_failed_once_is_named() -> None:
+    failed = {"a": {"status": "failed", "trials_ok": 3}}
+    advice = recommend(("a", "b", "c"), combinations(**failed), speeds(), unknown)
+    assert advice is not None
+    assert advice["layers"] == ["a", "b"]
+    assert advice["why"].endswith("; a was left aside, since 1 of 4 trials did not come out ok")
+
+
+def test_without_intervals_advice_is_provisional() -> None:
+    bare = {"+".join(layers): {"speedup_ci": None} for layers in SPEEDS}
+    advice = recommend(("a", "b", "c"), combinations(**bare), speeds(), unknown)
+    assert advice is not None
+    assert "provisional" in advice["why"]
+
+
 def test_without_figures_nothing_is_recommended() -> None:
-    assert recommend(("a",), [], Effects(("a",), [])) is None
+    assert recommend(("a",), [], Effects(("a",), []), unknown) is None
