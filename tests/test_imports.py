@@ -11,11 +11,13 @@ import pytest
 
 import m2bench
 import m2bench.baselines
+import m2bench.gate
 import m2bench.optimizations
 
 FOLDERS = {
     "m2bench": Path(str(m2bench.__file__)).parent,
     "m2bench.baselines": Path(str(m2bench.baselines.__file__)).parent,
+    "m2bench.gate": Path(str(m2bench.gate.__file__)).parent,
     "m2bench.optimizations": Path(str(m2bench.optimizations.__file__)).parent,
 }
 CHILD_SIDE = {
@@ -56,13 +58,14 @@ def files(package: str) -> list[Path]:
     return sorted(FOLDERS[package].glob("*.py"))
 
 
-def parents() -> list[Path]:
-    return [path for path in files("m2bench") if path.stem not in CHILD_SIDE]
+def parents() -> list[tuple[str, Path]]:
+    ours = [("m2bench", path) for path in files("m2bench") if path.stem not in CHILD_SIDE]
+    return ours + [("m2bench.gate", path) for path in files("m2bench.gate")]
 
 
-@pytest.mark.parametrize("path", parents(), ids=lambda path: path.stem)
-def test_the_parent_side_imports_neither_torch_nor_the_child_side(path: Path) -> None:
-    names = imports_of(path, "m2bench")
+@pytest.mark.parametrize(("package", "path"), parents(), ids=lambda value: getattr(value, "stem", value))
+def test_the_parent_side_imports_neither_torch_nor_the_child_side(package: str, path: Path) -> None:
+    names = imports_of(path, package)
     allowed = {"m2bench.worker"} if path.stem == "launcher" else set()
     banned = {f"m2bench.{name}" for name in CHILD_SIDE} - allowed
     assert not {name.split(".")[0] for name in names} & HEAVY
@@ -101,7 +104,7 @@ def test_only_the_devices_module_asks_which_device_it_is() -> None:
 
 def test_the_parent_loads_no_torch() -> None:
     code = (
-        "import sys; import m2bench.cli, m2bench.ablation, m2bench.train_command, m2bench.report; "
+        "import sys; import m2bench.cli, m2bench.ablation, m2bench.train_command, m2bench.report, m2bench.gate.job; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
