@@ -25,6 +25,7 @@ from . import devices, learning_trial, machine, profiling, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
+from .turns import Turns
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -73,6 +74,7 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
         window=WindowSpec(**request["window"]),
         compiler_import_s=request["compiler_import_s"],
         on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
+        turns=Turns(**request["turns"]) if request.get("turns") else None,
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -171,9 +172,9 @@ def test_a_block_measures_both_sides_in_turns() -> None:
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=7, trial_timeout_s=1.0)
     order: list[tuple[str, Layers, int]] = []
 
-    def run(side: str, trial: TrialSpec) -> dict[str, Any]:
-        order.append((side, trial.layers, trial.seed))
-        return {}
+    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, Any]:
+        order.extend((side, trial.layers, trial.seed) for side in sides)
+        return {side: {} for side in sides}
 
     for number in (1, 2):
         assert set(run_block(number, ("base", "head"), request, run)) == {

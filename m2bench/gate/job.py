@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from m2bench.errors import UserError
 from m2bench.folders import locked, make_folder
-from m2bench.spec import TrialSpec, combination_name
+from m2bench.spec import Layers, TrialSpec, combination_name
 
-from .measure import Block, Request, Side, run_block
+from .measure import TURN_S, Block, Request, Side, run_block, run_in_turns
 from .references import (
     Reference,
     differing,
@@ -39,6 +40,7 @@ from .sides import (
     find_commit,
     git_folder,
     head_code,
+    origin,
     refuse_foreign_code,
     remove_leftovers,
     repository,
@@ -67,10 +69,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Sides:
-    """The sides under test by their names, the head last, and how each describes itself."""
+    """The sides under test by their names, the head last, and how each describes itself.
+
+    ``work``: a folder for what passes between them. ``take_turns``: whether their code knows how to be timed by turns.
+    """
 
     by_name: dict[str, Side]
     descriptions: dict[str, Document]
+    work: Path
+    take_turns: bool
 
     @property
     def head(self) -> Code:
@@ -82,11 +89,19 @@ class Sides:
 
     def run_block(self, number: int, request: Request) -> Block:
         """Measure block ``number``, from 1."""
+        turns = math.ceil(request.window.timed_most_s / TURN_S)
 
-        def run(side: str, trial: TrialSpec) -> Document:
-            return self.by_name[side].run(trial)
+        def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Document]:
+            if self.take_turns and not self._works_ahead(trial.layers):
+                return run_in_turns([self.by_name[name] for name in names], trial, turns, self.work)
+            return {name: self.by_name[name].run(trial) for name in names}
 
         return run_block(number, tuple(self.by_name), request, run)
+
+    def _works_ahead(self, layers: Layers) -> bool:
+        """Whether processes of the combination prepare episodes while it waits, which would come to it as a gift."""
+        described = self.descriptions["head"]["layers"]
+        return any(layer["part"] == "feed" for layer in described if layer["name"] in layers)
 
 
 def check(asked: Asked, folder: Path, console: Console) -> Document:
@@ -144,7 +159,8 @@ def _prepared(repo: Path, commit: str | None, request: Request, folder: Path, co
             sides[code.side] = stack.enter_context(Side(code, request, run_in, logs[code.side]))
             with console.status(f"preparing the {code.side}"):
                 descriptions[code.side] = sides[code.side].prepare()
-        yield Sides(sides, descriptions)
+        take_turns = len(codes) > 1 and all(origin(code, "m2bench.turns") for code in codes)
+        yield Sides(sides, descriptions, work, take_turns)
 
 
 @contextmanager

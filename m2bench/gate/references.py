@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from m2bench.compare import IDENTITY
 from m2bench.errors import UserError, quoted
 from m2bench.spec import BASELINE, Layers, combination_name
 
@@ -77,6 +76,8 @@ def layers_of(name: str) -> Layers:
 
 def machine_identity(description: Document) -> Document:
     """What must be equal for absolute speeds to be comparable. Memory in whole GB: a new kernel keeps some back."""
+    from m2bench.compare import IDENTITY  # brings the analysis along, which takes half a second
+
     facts = {**description["machine"], **description["device"]}
     identity = {key: facts.get(key) for key in IDENTITY}
     return {**identity, "memory_mb": round(facts["memory_mb"], -3)}

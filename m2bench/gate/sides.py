@@ -123,18 +123,24 @@ def head_code(repo: Path, work: Path, logs: Path) -> Code:
     return Code("head", _asked(repo, "rev-parse", "HEAD"), dirty, path)
 
 
-def refuse_foreign_code(code: Code, module: str) -> None:
-    """UserError unless the side's workers would import ``module`` from this side's own code.
-
-    Both sides would otherwise run the same code, and nothing would ever be found.
-    """
+def origin(code: Code, module: str) -> Path | None:
+    """The file that the side's workers would import ``module`` from; None when they would find none."""
     program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"
     done = subprocess.run(
         [sys.executable, *SAFE_PATH, "-c", program, module], cwd=code.path.parent, env=os.environ | code.environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    origin = Path(done.stdout.strip() or os.devnull).resolve()
-    if code.path.resolve() not in origin.parents:
+    found = done.stdout.strip()
+    return Path(found).resolve() if found else None
+
+
+def refuse_foreign_code(code: Code, module: str) -> None:
+    """UserError unless the side's workers would import ``module`` from this side's own code.
+
+    Both sides would otherwise run the same code, and nothing would ever be found.
+    """
+    found = origin(code, module)
+    if found is None or code.path.resolve() not in found.parents:
         package = module.partition(".")[0]
         raise UserError(
             f"{code.side} {code.name} has no {package}: the module {module} is not among its code.",
