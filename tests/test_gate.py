@@ -427,7 +427,7 @@ def test_github_gets_a_summary_and_at_most_ten_annotations(tmp_path: Path) -> No
 @pytest.mark.parametrize(("strict", "level"), [(False, "warning"), (True, "error")])
 def test_what_is_inconclusive_is_a_warning(strict: bool, level: str) -> None:
     document = full_document(verdict="inconclusive", exit_code=3)
-    assert next(outputs.annotations(document, strict)).startswith(f"::{level} ")
+    assert next(outputs.annotated(document, strict)).startswith(f"::{level} ")
 
 
 def test_histories_of_other_services_get_their_formats() -> None:

@@ -59,7 +59,7 @@ Name = Annotated[str, typer.Argument(help="Name of the reference.")]
 Checked = Annotated[Path, typer.Argument(help="Folder of the check (its --out) whose figures are taken.")]
 Delta = Annotated[str, typer.Option(help="Loss of speed that is allowed.")]
 
-baseline = typer.Typer(
+baseline: typer.Typer = typer.Typer(
     help="Stored references: what the speed was, as small files in the repository.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -110,6 +110,7 @@ def check(
     from . import outputs
     from .job import Asked
     from .job import check as run_check
+    from .references import write_whole
 
     _refuse_contradictions(base, against, floors)
     combinations = _combinations(layers, against)
@@ -137,7 +138,7 @@ def check(
         sys.exit(INTERRUPTED)
     outputs.write_outputs(document, folder)
     if junit is not None:
-        outputs.write_whole(junit, outputs.junit(document, strict))
+        write_whole(junit, outputs.junit(document, strict))
     for line in outputs.tell_github(document, strict):
         typer.echo(line, err=as_json)
     typer.echo(json.dumps(document, indent=1) if as_json else _in_words(document, folder))

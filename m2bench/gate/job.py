@@ -202,7 +202,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         delta=asked.delta,
         alpha=asked.alpha,
         max_blocks=asked.max_blocks,
-        base=sides.base and sides.base.name,
+        base=sides.base.name if sides.base else None,
         floors=asked.floors,
     )
     if reference is None:

@@ -68,10 +68,10 @@ def tell_github(document: Document, strict: bool, environment: Mapping[str, str]
     if "GITHUB_STEP_SUMMARY" in environment:
         with open(environment["GITHUB_STEP_SUMMARY"], "a", encoding="utf-8") as stream:
             stream.write(markdown(document).encode()[:SUMMARY_BYTES].decode(errors="ignore"))
-    return list(annotations(document, strict))
+    return list(annotated(document, strict))
 
 
-def annotations(document: Document, strict: bool) -> Iterator[str]:
+def annotated(document: Document, strict: bool) -> Iterator[str]:
     """The sentence first, then single findings, as many as GitHub shows."""
     fails = document["exit_code"] in failing(strict)
     level = "error" if fails else "notice" if document["verdict"] == "pass" else "warning"

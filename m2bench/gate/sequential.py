@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Literal
 
 FIRST_LOOK = 6  # blocks: with fewer, t bounds are too wide to decide anything
@@ -62,9 +62,10 @@ class Mean:
 
 
 def mean_of(logs: Sequence[float]) -> Mean:
-    """Of one value per block; ValueError for fewer than two."""
-    sd = stdev(logs)
-    return Mean(fmean(logs), sd / math.sqrt(len(logs)), len(logs) - 1, sd, len(logs))
+    """Of one value per block; at least two."""
+    mean, degrees = fmean(logs), len(logs) - 1
+    sd = math.sqrt(sum((log - mean) ** 2 for log in logs) / degrees)
+    return Mean(mean, sd / math.sqrt(len(logs)), degrees, sd, len(logs))
 
 
 def difference(logs: Sequence[float], reference: Sequence[float]) -> Mean:
