@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -13,8 +14,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+from conftest import TESTS
 from test_cli import COMMAND, environment, m2bench, wait_until, workers_of
-from test_readme import GATE
+from test_readme import GATE, README
 
 TOY = '''
 """A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
@@ -283,3 +286,42 @@ def test_the_gate_as_tests(slower: float, outcome: str, repo: Path) -> None:
         check=False,
     )
     assert outcome in done.stdout, done.stdout + done.stderr
+
+
+def action() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((TESTS.parent / "action.yml").read_text())
+    return document
+
+
+def workflows() -> list[dict[str, Any]]:
+    """This repository's own, and the one that the README tells others to save."""
+    (readme,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    assert len(readme.strip().splitlines()) == 10
+    return [yaml.safe_load(text) for text in (readme, (TESTS.parent / ".github/workflows/ci.yml").read_text())]
+
+
+def test_the_workflows_use_the_action_as_it_is() -> None:
+    for workflow in workflows():
+        steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+        (gate,) = [step for step in steps if step.get("uses", "").startswith(("./", "OWNER/m2bench"))]
+        assert set(gate.get("with", {})) <= set(action()["inputs"])
+        assert {"fetch-depth": 0} in [step.get("with") for step in steps]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slower", "strict", "code"), [(3.0, "false", 2), (1.0, "false", 0), (1.0, "true", 3)])
+def test_the_action_passes_and_fails_as_it_says(slower: float, strict: str, code: int, repo: Path) -> None:
+    """Three blocks cannot show that less than a thousandth was lost, so equal code is inconclusive there."""
+    commit(repo, slower=slower)
+    delta = "40%" if slower > 1 else "0.1%"
+    options = shlex.join([*SHORT[:-1], delta])
+    (step,) = action()["runs"]["steps"]
+    variables = {"BASE": "HEAD~1", "OPTIONS": options, "STRICT": strict, "PYTHON": sys.executable, "OUT": "out"}
+    assert set(step["env"]) == set(variables)
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], cwd=repo, env=environment(**variables, GITHUB_OUTPUT=str(repo / "output")),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert (repo / "output").read_text() == f"exit-code={2 if slower > 1 else 3}\n"
+    assert (repo / "out.xml").exists()
