@@ -63,6 +63,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "workload": {**description["workload"], "spec": spec.to_json()},
         "noise": {
             **asdict(measure_noise(by_layers[BASELINE])),
+            "anchors": _anchors(trials),
             "conditions": describe_conditions(trials),
             **_timing(sound),
             "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
@@ -96,6 +97,15 @@ def sound_trials(trials: list[StoredTrial]) -> list[StoredTrial]:
     counted = _counted(_by_layers(trial for trial in trials if trial.spec.kind == "speed"))
     changed = {t.spec.layers for t in counted if not all(gate["same"] for gate in t.result["gates"].values())}
     return [trial for trial in counted if trial.spec.layers not in changed]
+
+
+def _anchors(trials: list[StoredTrial]) -> list[Document]:
+    """The baselines that are ok: as the how-manieth speed trial each was run, and how fast it was."""
+    return [
+        {"key": trial.spec.key, "trial": number, "episodes_per_min": steady_speed(trial.result)}
+        for number, trial in enumerate(trials, 1)
+        if trial.spec.layers == BASELINE and trial.status == "ok"
+    ]
 
 
 def _timing(trials: list[StoredTrial]) -> Document:
@@ -168,6 +178,7 @@ def _summarize_combination(
         "reason": reason,
         "trials": len(trials),
         "trials_ok": len(good),
+        "trials_behind": [_trial_behind(trial) for trial in trials],
         **named("episodes_per_min", level),
         **named("speedup", speeds.ratio(layers) if good else None),
         "ms_per_episode": None if level is None else 60_000 / level.ratio,
@@ -185,6 +196,12 @@ def _summarize_combination(
         **_numerics(results),
         **learning.of_combination(layers, None if level is None else level.ratio),
     }
+
+
+def _trial_behind(trial: StoredTrial) -> Document:
+    """What a reader needs to find a trial again, and to see whether it is one of a kind."""
+    speed = steady_speed(trial.result) if "update_s" in trial.result else None
+    return {"key": trial.spec.key, "status": trial.status, "started": trial.started, "episodes_per_min": speed}
 
 
 def _add_break_even(combinations: list[Document], compiling: list[str]) -> None:
@@ -287,6 +304,7 @@ def _summarize_layers(
                 "priority": layer["claim"]["priority"],
                 "claim": [layer["claim"]["low"], layer["claim"]["high"]],
                 "claim_text": layer["claim"]["text"],
+                "claim_phase": layer["claim"]["phase"],
                 **attributed[name],
                 **named("claimed_effect", measured),
                 "verdict": verdict and verdict.verdict,

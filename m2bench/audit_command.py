@@ -11,10 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from .errors import UserError
-from .report import draw_table
 from .runner import Launcher, describe
 from .spec import Layers, WorkloadSpec
-from .tables import Table, digits
+from .tables import Table, digits, draw_table
 
 TIMEOUT_S = 1800.0
 WORDS = {

@@ -133,7 +133,7 @@ def ablate(
     learning: Annotated[
         str,
         typer.Option(
-            help=f"How much learning is measured: {', '.join(LEARNING_MODES)}. quick: a quarter of the run's time; "
+            help=f"How much learning is measured: {', '.join(LEARNING_MODES)}. quick: a fifth of the run's time; "
             "full: every combination is trained to the target, or for half of --trial-timeout."
         ),
     ] = "quick",
@@ -443,15 +443,15 @@ def show_layers(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
-    svg: Annotated[Path | None, typer.Option(help="Save a picture of the impact table, as SVG.")] = None,
     trace: Annotated[
         str | None, typer.Option(help="Show the trials behind the figures of this layer or combination (a+b) instead.")
     ] = None,
     debug: Debug = False,
 ) -> None:
     """Rebuild the report of a run from its results."""
-    from .report import draw_impact, draw_table, show_report, write_report
+    from .report import show_report, write_report
     from .store import Store
+    from .tables import draw_table
     from .trace import trace as traced
 
     with Store.open(folder) as store:
@@ -460,8 +460,6 @@ def report(
                 draw_table(table, _console())
             return
         summary = write_report(store)
-    if svg is not None:
-        draw_impact(summary, svg)
     show_report(summary, folder, _console())
 
 

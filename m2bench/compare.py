@@ -9,10 +9,9 @@ from rich.console import Console
 from .analysis import named, speed_effects
 from .effects import Effects, Estimate
 from .errors import UserError
-from .report import draw_table
 from .spec import Layers, combination_name
 from .store import Store
-from .tables import Table, times_within
+from .tables import Table, draw_table, times_within
 
 # Facts of the machine without which episodes/min of two runs say nothing about each other.
 IDENTITY = (

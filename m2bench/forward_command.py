@@ -15,10 +15,9 @@ from rich.console import Console
 
 from .errors import UserError
 from .folders import make_folder, refuse_used, removed_if_refused
-from .report import draw_table
 from .runner import Launcher, describe
 from .spec import WorkloadSpec
-from .tables import NOTHING, Table
+from .tables import NOTHING, Table, draw_table
 
 TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110

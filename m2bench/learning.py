@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from .effects import ROUNDING, Estimate
-from .learning_curve import WINDOW, distance
+from .learning_curve import WINDOW, distance, progress
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
 from .plan import every_combination
 from .spec import BASELINE, Layers, combination_name
@@ -381,10 +381,7 @@ class Learning:
             "episodes_to_target_ci": episodes and episodes.interval,
             "episodes_to_target_range": [came[0], came[-1]] if came else None,
             "not_within": min((curve[-1]["after"] for curve in curves), default=0),
-            "curve": [
-                [points[0]["after"], fmean(point["return"] for point in points)]
-                for points in zip(*curves, strict=False)  # as far as the first that ended
-            ],
+            "curve": [] if self.target is None else progress(curves, self.target["return"]),
         }
 
 

@@ -41,6 +41,26 @@ def arrival(curve: Curve, target_return: float) -> int | None:
     return None
 
 
+def progress(curves: list[Curve], target_return: float) -> list[tuple[int, float]]:
+    """How far several seeds have come: after so many episodes, the mean over them of what ``arrival`` looks at.
+
+    A seed that has arrived stays at the target. The list ends with the last seed, or where one gave up before.
+    """
+    arrivals = [arrival(curve, target_return) for curve in curves]
+    come: list[tuple[int, float]] = []
+    for index, after in enumerate(point["after"] for point in max(curves, key=len)):
+        returns = []
+        for curve, arrived in zip(curves, arrivals, strict=True):
+            if arrived is not None and after >= arrived:
+                returns.append(target_return)
+            elif index < len(curve):
+                returns.append(fmean(point["return"] for point in curve[max(0, index - WINDOW + 1) : index + 1]))
+            else:
+                return come
+        come.append((after, fmean(returns)))
+    return come
+
+
 def distance(curve: Curve, other: Curve) -> float:
     """How far ``other`` lies above ``curve``: the mean over the evaluations that both have lived to see.
 

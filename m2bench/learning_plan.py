@@ -17,7 +17,7 @@ from typing import Any
 from .spec import Layers, RunSpec, TrialSpec, combination_name
 from .store import StoredTrial
 
-BUDGET_SHARE = 0.25  # of the run's time, in quick mode; a round is not cut off, so it may become somewhat more
+BUDGET_SHARE = 0.2  # of the run's time, in quick mode; a round is not cut off, so it may become somewhat more
 MOST_ROUNDS = 10  # of quick mode
 FIRST_ROUND_MAY_USE = 0.8  # of the budget: a trial takes a little longer than its training
 ROUND_MAY_TAKE = 1.5  # times the longest round so far

@@ -15,10 +15,9 @@ from .device_log import read_device_log
 from .errors import UserError, WorkerError
 from .explanation import explain, predictions
 from .folders import make_folder, refuse_used, removed_if_refused
-from .report import draw_table
 from .runner import Launcher, describe, prepare
 from .spec import Layers, WorkloadSpec, combination_name
-from .tables import NOTHING, Table, digits, times
+from .tables import NOTHING, Table, digits, draw_table, times
 from .timeline import draw_timeline
 
 TIMEOUT_S = 1800.0

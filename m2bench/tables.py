@@ -1,22 +1,38 @@
-"""The tables of a report, built once as text and drawn by whoever shows them."""
+"""Tables of text, built once and drawn by whoever shows them; and how figures are written in them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table as RichTable
 
 NOTHING = "-"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table of text; ``numeric`` columns are set flush right."""
+    """A titled table of text; ``numeric`` columns are set flush right.
+
+    ``droppable``: the columns that a narrow terminal does without, the first to go first.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     numeric: frozenset[str]
+    droppable: tuple[str, ...] = ()
+
+    def without(self, column: str) -> Table:
+        """The same without a column."""
+        at = self.columns.index(column)
+        rows = [row[:at] + row[at + 1 :] for row in self.rows]
+        return dataclasses.replace(self, columns=self.columns[:at] + self.columns[at + 1 :], rows=rows)
 
 
 def times(value: float | None) -> str:
@@ -49,259 +65,26 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.0%}"
 
 
-def impact_table(summary: dict[str, Any]) -> Table:
-    """One row per layer: what was claimed and what was measured."""
-    rows = [
-        (
-            layer["name"],
-            layer["difficulty"],
-            layer["claim_text"],
-            times_within(layer, "alone"),
-            times_within(layer, "last"),
-            times_within(layer, "shapley") + ("*" if layer["model_based"] else ""),
-            percent(layer["share"]),
-            layer["verdict"] or NOTHING,
-        )
-        for layer in summary["layers"]
-    ]
-    rows.append(("all together", "", "", times_within(summary, "total_speedup"), "", "", "", ""))
-    return Table(
-        title="Impact of each layer on episodes/min, as a ratio with its 95 % interval (1.00x: no effect)",
-        columns=("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "verdict"),
-        rows=rows,
-        numeric=frozenset({"alone", "added last", "Shapley", "share"}),
-    )
+def draw_table(table: Table, console: Console) -> None:
+    """Print a table; names are shown, never obeyed as markup. What does not fit the terminal's width is left out."""
+    # A title of rich's own would be broken to the table's width.
+    console.print(table.title, style="bold", markup=False, highlight=False)
+    dropped = []
+    for column in table.droppable:
+        if Measurement.get(console, console.options, _rich(table)).maximum <= console.width:
+            break
+        table = table.without(column)
+        dropped.append(column)
+    console.print(_rich(table))
+    if dropped:
+        left_out = f"(Left out at this width: {', '.join(dropped)}.)"
+        console.print(left_out, style="dim", markup=False, highlight=False)
 
 
-def impact_remarks(summary: dict[str, Any]) -> list[str]:
-    """Why a figure of the impact table is missing or to be doubted."""
-    remarks = [f"{layer['name']}: {remark}" for layer in summary["layers"] if (remark := _remark(layer, summary))]
-    if any(layer["model_based"] for layer in summary["layers"]):
-        remarks.append("* by a model of main effects and pairs, since combinations are missing.")
-    return remarks
-
-
-def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
-    if layer["reason"]:
-        return f"cannot run here: {layer['reason']}"
-    names = [other["name"] for other in summary["layers"]]
-    behind = ([layer["name"]], names, [name for name in names if name != layer["name"]])
-    found = [c for layers in behind for c in summary["combinations"] if c["layers"] == layers]
-    troubled = [f"{'+'.join(c['layers'])}: {_outcome(c)}" for c in found if _outcome(c) != "ok"]
-    if troubled:
-        return "; ".join(dict.fromkeys(troubled))
-    if layer["alone"] is None and layer["last"] is None:
-        return "not measured by this design"
-    return ""
-
-
-def combinations_table(summary: dict[str, Any]) -> Table:
-    """One row per combination, fastest first; those without a figure last."""
-    ranked = sorted(summary["combinations"], key=lambda c: -(c["speedup"] or 0.0))
-    rows = [
-        (
-            str(rank),
-            "+".join(c["layers"]) or "baseline",
-            times_within(c, "speedup"),
-            digits(c["episodes_per_min"]),
-            _whole(c["episodes_to_target"]),
-            digits(c["time_to_target_s"]) + ("*" if c["time_to_target_modelled"] else ""),
-            _compile_s(c),
-            digits(c["peak_memory_mb"]),
-            c["learning"] or NOTHING,
-            c["numerics"] or NOTHING,
-            _status(c),
-        )
-        for rank, c in enumerate(ranked, 1)
-    ]
-    numbers = ("#", "speedup", "episodes/min", "episodes to target", "to target s", "compile s", "memory MB")
-    return Table(
-        title=f"All {len(rows)} combinations, fastest first",
-        columns=("#", "layers", *numbers[1:], "learning", "numerics", "status"),
-        rows=rows,
-        numeric=frozenset(numbers),
-    )
-
-
-def _compile_s(combination: dict[str, Any]) -> str:
-    """Seconds of compiling with a warm cache, or marked as cold where no trial found one."""
-    if combination["compile_s"] is None and combination["compile_cold_s"] is not None:
-        return f"{digits(combination['compile_cold_s'])} cold"
-    return digits(combination["compile_s"])
-
-
-def _status(combination: dict[str, Any]) -> str:
-    """The outcome, and whether its timed windows ended in a steady state."""
-    unsteady = combination["trials_ok"] - combination["steady_trials"]
-    counted = f"{unsteady} of {combination['trials_ok']} trials"
-    return _outcome(combination) + (f", not steady in {counted}" if unsteady else "")
-
-
-def _outcome(combination: dict[str, Any]) -> str:
-    if combination["status"] == "ok":
-        return "ok" if combination["numerics"] == "same" else f"ok, but {combination['numerics_reason']}"
-    if combination["trials_ok"]:
-        counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
-        return f"{combination['status']}: {combination['reason']}; {counts}"
-    return ": ".join(str(part) for part in (combination["status"] or "missing", combination["reason"]) if part)
-
-
-def learning_table(summary: dict[str, Any]) -> Table:
-    """One row per layer: what its speed is worth once the episodes that learning takes are counted."""
-    rows = [
-        (
-            layer["name"],
-            times_within(layer, "alone"),
-            times_within(layer, "episodes_needed"),
-            times_within(layer, "time_to_target"),
-            percent(layer["gain_surviving"]),
-            layer["learning"],
-            _learning_remark(layer),
-        )
-        for layer in summary["layers"]
-    ]
-    columns = ("layer", "episodes/min", "episodes needed", "time to target", "gain surviving", "learning", "because")
-    return Table(
-        title="What each layer alone does to learning, as ratios (time to target: above 1 is sooner)",
-        columns=columns,
-        rows=rows,
-        numeric=frozenset(columns[1:5]),
-    )
-
-
-RESPONSES = {
-    "time_to_target_s": "time to target",
-    "peak_memory_mb": "memory",
-    "energy_j_per_episode": "energy",
-}
-OF_RESPONSES = {"alone": "alone", "shapley": "Shapley"}
-
-
-def responses_table(summary: dict[str, Any]) -> Table | None:
-    """One row per layer: what it does to everything that was measured besides the speed."""
-    layers = summary["layers"]
-    measured = [
-        name for name in RESPONSES if any(layer["responses"][name][kind] for layer in layers for kind in OF_RESPONSES)
-    ]
-    if not measured:
-        return None
-    rows = [
-        (
-            layer["name"],
-            *(times_within(layer["responses"][name], kind) for name in measured for kind in OF_RESPONSES),
-        )
-        for layer in layers
-    ]
-    columns = [f"{RESPONSES[name]}, {label}" for name in measured for label in OF_RESPONSES.values()]
-    return Table(
-        title="What each layer does to other costs, as ratios with 95 % intervals (below 1.00x is less)",
-        columns=("layer", *columns),
-        rows=rows,
-        numeric=frozenset(columns),
-    )
-
-
-def _learning_remark(layer: dict[str, Any]) -> str:
-    if layer["learning_effect"] is None:
-        return str(layer["learning_reason"])
-    low, high = layer["learning_ci"]
-    effect = f"return {layer['learning_effect']:+.0%} [{low:+.0%}, {high:+.0%}], {layer['learning_seeds']} seeds"
-    return f"{layer['learning_reason']}: {effect}"
-
-
-def groups_table(summary: dict[str, Any]) -> Table | None:
-    """One row per group of combinations that learn alike: the episodes they need to the target."""
-    cells = summary["learning"]["cells"]
-    if not cells:
-        return None
-    rows = [
-        (
-            str(cell["episodes_per_update"]),
-            "+".join(cell["layers"]) or "baseline",
-            f"{cell['reached']} of {cell['trials']}",
-            _episodes_to_target(cell),
-            "-".join(f"{episodes:,}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
-        )
-        for cell in cells
-    ]
-    columns = ("episodes per update", "trained with", "seeds that arrived", "episodes to target", "range")
-    return Table(
-        title="Episodes until the target is reached (geometric mean over seeds)",
-        columns=columns,
-        rows=rows,
-        numeric=frozenset({"episodes per update", "episodes to target"}),
-    )
-
-
-def _episodes_to_target(cell: dict[str, Any]) -> str:
-    """The mean with its interval, or how many episodes were not enough."""
-    if cell["episodes_to_target"] is None:
-        return f"over {cell['not_within']:,}"
-    if cell["episodes_to_target_ci"] is None:
-        return _whole(cell["episodes_to_target"])
-    low, high = cell["episodes_to_target_ci"]
-    return f"{_whole(cell['episodes_to_target'])} [{_whole(low)}, {_whole(high)}]"
-
-
-def _whole(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}"
-
-
-def before_and_after_table(summary: dict[str, Any]) -> Table | None:
-    """What was claimed for the machine before and after, and what the baseline and the best combination do to it."""
-    baseline, best = _baseline_and_best(summary)
-    if baseline is None or best is None:
-        return None
-    claimed = summary["claimed_together"]
-    rows = [
-        (label, *claimed.get(name, (NOTHING, NOTHING)), shown(baseline[name]), shown(best[name]))
-        for name, (label, shown) in BEFORE_AND_AFTER.items()
-    ]
-    columns = ("claimed before", "claimed after", "baseline", "best")
-    return Table(
-        title=f"Before and after (best: {'+'.join(best['layers']) or 'baseline'})",
-        columns=("of an episode or the machine", *columns),
-        rows=rows,
-        numeric=frozenset(columns),
-    )
-
-
-def _count(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def _millions(value: float | None) -> str:
-    return NOTHING if value is None else digits(value / 1e6)
-
-
-BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[float | None], str]]] = {
-    "ms_per_episode": ("ms per episode", digits),
-    "episodes_per_min": ("episodes/min", digits),
-    "utilization": ("utilization", percent),
-    "peak_memory_mb": ("memory MB", digits),
-    "dispatches_per_episode": ("operators dispatched", _count),
-    "syncs_per_episode": ("values read by the host", _count),
-    "flops_per_episode": ("matrix-product MFLOP", _millions),
-    "mfu": ("share of the matrix-product peak", lambda value: NOTHING if value is None else f"{value:.1%}"),
-}
-
-
-def _baseline_and_best(summary: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    baseline = next((c for c in summary["combinations"] if not c["layers"] and c["speedup"] is not None), None)
-    return baseline, summary["best"]
-
-
-def phases_table(summary: dict[str, Any]) -> Table | None:
-    """Milliseconds per episode in each phase, of the baseline and of the best combination."""
-    baseline, best = _baseline_and_best(summary)
-    if baseline is None or best is None:
-        return None
-    before, after = baseline["phase_ms_per_episode"], best["phase_ms_per_episode"]
-    lines = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in dict.fromkeys((*before, *after))]
-    lines.append(("sum", sum(before.values()), sum(after.values())))
-    return Table(
-        title=f"Where an episode's time goes, ms (baseline, and best: {'+'.join(best['layers']) or 'baseline'})",
-        columns=("phase", "baseline", "best", "ratio"),
-        rows=[(name, digits(b), f"{a:.3f}", times(b / a if a else None)) for name, b, a in lines],
-        numeric=frozenset({"baseline", "best", "ratio"}),
-    )
+def _rich(table: Table) -> RichTable:
+    drawn = RichTable(header_style="bold")
+    for column in table.columns:
+        drawn.add_column(column, justify="right" if column in table.numeric else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    return drawn

@@ -10,10 +10,10 @@ import pytest
 
 from m2bench.analysis import summarize
 from m2bench.plan import make_trials
+from m2bench.report.tables import combinations_table, responses_table
 from m2bench.runner import run_trials
 from m2bench.spec import RunSpec, TrialSpec
 from m2bench.store import RunRecord, Store, StoredTrial
-from m2bench.tables import combinations_table, responses_table
 from m2bench.usage import COUNTS
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}

@@ -97,7 +97,7 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
         assert (run / name).stat().st_size > 0
     assert not (run / "work").exists()
     assert "Impact of each layer" in done.stdout
-    assert done.stdout.strip().splitlines()[-1] == "Report: run/report.md"
+    assert done.stdout.strip().splitlines()[-1] == "Report: run/report.html"
     assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
     again = m2bench("report", "run", cwd=tmp_path)
     assert again.returncode == 0

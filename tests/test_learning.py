@@ -25,7 +25,7 @@ EXACT = ("wide", "fast")
 GOOD = 10.0
 TARGET = {"good_return": GOOD, "ignorant_return": 0.0, "return": 6.0, "share": 0.6, "measure": "greedy",
           "good_policy": "the known good policy"}  # fmt: skip
-SPEED_TRIAL_S = 4.0
+SPEED_TRIAL_S = 16 / 3
 
 
 def group(layers: Layers) -> int:
@@ -423,11 +423,9 @@ def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> 
     assert half.log_se == pytest.approx(stats.sem(differences))
 
 
-def test_the_mean_curve_ends_where_the_first_seed_arrived() -> None:
+def test_the_summary_tells_how_far_the_seeds_of_a_cell_have_come() -> None:
     learning, trials = run(record(), seed=8)
     for cell in learning.document()["cells"]:
         curves = [t.result["curve"] for t in trials if list(t.spec.layers) == cell["layers"]]
-        assert len(cell["curve"]) == min(len(curve) for curve in curves)
-        for index, (after, value) in enumerate(cell["curve"]):
-            assert after == curves[0][index]["after"]
-            assert value == pytest.approx(np.mean([curve[index]["return"] for curve in curves]))
+        assert len(cell["curve"]) == max(len(curve) for curve in curves)
+        assert cell["curve"][-1] == (max(curve[-1]["after"] for curve in curves), pytest.approx(6.0))

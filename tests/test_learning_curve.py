@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from m2bench.learning_curve import arrival, distance, evaluation_episodes
+from m2bench.learning_curve import arrival, distance, evaluation_episodes, progress
 
 
 def curve(*returns: float, size: int = 1) -> list[dict[str, Any]]:
@@ -52,3 +52,14 @@ def test_the_distance_is_taken_after_the_same_numbers_of_episodes() -> None:
 
 def test_curves_that_never_meet_have_no_distance() -> None:
     assert distance(curve(1, 2), curve(0, 0, size=100)) == 0
+
+
+def test_progress_is_the_mean_over_seeds_and_an_arrived_seed_stays_at_the_target() -> None:
+    early = curve(0, 0, 0, 0, 0, 6)  # the mean of six is 1 after 15 episodes: arrived
+    late = curve(0, 0, 0, 0, 0, 0, 6, 6)
+    come = progress([early, late], 1.0)
+    assert come == [(8, 0), (9, 0), (10, 0), (11, 0), (13, 0), (15, 0.5), (17, 1.0), (19, pytest.approx(1.0))]
+
+
+def test_progress_ends_where_a_seed_gave_up() -> None:
+    assert len(progress([curve(0, 0, 0), curve(0, 0, 0, 0, 0, 6)], 1.0)) == 3

@@ -6,71 +6,18 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from made_run import MARKUP, make_run
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.plan import make_trials
 from m2bench.report import show_report, write_report
-from m2bench.spec import RunSpec
-from m2bench.store import RunRecord, Store, StoredTrial
 from m2bench.tables import digits
-from m2bench.usage import COUNTS
-
-TARGET = {
-    "measure": "greedy", "good_policy": "the known good policy", "good_return": 5.0, "ignorant_return": 0.0,
-    "share": 0.6, "return": 3.0,
-}  # fmt: skip
-MARKUP = "[red]a|b<script>_x_[/red]"
-SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0)
 
 
-def description() -> dict[str, Any]:
-    claim = {"low": 1.5, "high": 2, "text": "1.5-2x", "difficulty": "low", "priority": "low", "source": "test",
-             "phase": None}  # fmt: skip
-    return {
-        "device": {"device": "cpu", "torch": "2.0", "torch_threads": 2, "device_name": "fake"},
-        "prepare_s": 2.0,
-        "peak_flops": 1e6,
-        "machine": {
-            "chip": "a chip", "physical_cores": 2, "logical_cores": 2, "memory_mb": 8000.0, "system": "Linux 6",
-            "power": None, "python": "3.11", "environment": {"OMP_NUM_THREADS": "2"},
-        },
-        "workload": {
-            "market": {"name": MARKUP, "candles": 5000},
-            "options": {"num_envs": 32},
-            "hyperparameters": {"episode_length": 128, "policy_size": "default"},
-            "good_return": 5.0,
-            "target": TARGET,
-        },
-        "layers": [
-            {"name": name, "part": name, "claim": claim, "compiles": False, "unsupported": None, "exact": True}
-            for name in ("amp", MARKUP)
-        ],
-    }  # fmt: skip
-
-
-def result(speed: float) -> dict[str, Any]:
-    return {
-        "episodes_per_update": 1, "update_s": [60 / speed], "episodes_per_min": speed,
-        "env_steps_per_s": speed, "setup_s": 0.1,
-        "warmup_update_s": [0.1], "window_error": 0.01, "timer_share": 1e-4, "energy_j_per_episode": None,
-        "compile_s": None, "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0,
-        "gates_s": 0.1,
-        "gates": {"gradient": {"same": True, "evidence": {}, "reason": None}},
-        "phase_ms_per_episode": {"loss": 1.0},
-        "counts": {"per_episode": dict.fromkeys(COUNTS, 600.0), "lines": {}},
-    }  # fmt: skip
-
-
-def make_run(folder: Path, trials: int = 5) -> Store:
-    store = Store.create(folder, RunRecord(SPEC, "2026-01-01T00:00:00+00:00", description()))
-    for trial in make_trials(SPEC)[:trials]:
-        speed = 100.0 * (4.0 if "amp" in trial.layers else 1.0)
-        store.add(StoredTrial(trial, "2026-01-01T00:00:01+00:00", 1.0, "ok", None, None, result(speed)))
-    return store
+def written(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".sqlite"]
 
 
 def shown(console: Console) -> str:
@@ -108,10 +55,10 @@ def test_the_csv_has_one_row_per_layer(tmp_path: Path) -> None:
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     with make_run(tmp_path / "run") as store:
         write_report(store)
-        files = ("summary.json", "impact.csv", "report.md")
-        first = {name: (tmp_path / "run" / name).read_bytes() for name in files}
+        first = {path: path.read_bytes() for path in written(tmp_path / "run")}
+        assert {path.suffix for path in first} == {".json", ".csv", ".md", ".html", ".svg", ".png"}
         write_report(store)
-        assert {name: (tmp_path / "run" / name).read_bytes() for name in files} == first
+        assert {path: path.read_bytes() for path in written(tmp_path / "run")} == first
 
 
 def test_markup_in_a_name_is_shown_not_obeyed(tmp_path: Path) -> None:
@@ -127,7 +74,7 @@ def test_markup_in_a_name_is_shown_not_obeyed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trials", [0, 1, 3])
 def test_an_interrupted_run_is_reported_with_what_is_missing(trials: int, tmp_path: Path) -> None:
-    with make_run(tmp_path / "run", trials) as store:
+    with make_run(tmp_path / "run", trials=trials) as store:
         write_report(store)
     text = (tmp_path / "run" / "report.md").read_text()
     assert f"{trials} of 5 trials done" in text

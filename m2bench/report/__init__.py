@@ -1,0 +1,74 @@
+"""Writes and shows what a run found. The files: summary.json, impact.csv, report.md, report.html, charts/."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from m2bench.analysis import summarize
+from m2bench.errors import UserError
+from m2bench.folders import make_folder
+from m2bench.store import Store
+
+from .charts import Chart, draw_charts
+from .markdown import markdown
+from .page import page
+from .terminal import show_report as show_report
+
+CHARTS = "charts"
+
+
+def write_report(store: Store) -> dict[str, Any]:
+    """Write all files of the report from the stored trials alone; returns the summary.
+
+    Raises UserError when a file cannot be written.
+    """
+    folder = store.folder
+    summary = summarize(folder.resolve().name, store.record(), store.trials())
+    _write(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    _write(folder / "impact.csv", _impact_csv(summary))
+    charts = draw_charts(summary)
+    make_folder(folder / CHARTS)
+    for chart in charts:
+        svg, png = (folder / CHARTS / f"{chart.name}.{suffix}" for suffix in ("svg", "png"))
+        if isinstance(chart, Chart):
+            _write(svg, chart.svg)
+            _write(png, chart.png)
+        else:
+            svg.unlink(missing_ok=True)
+            png.unlink(missing_ok=True)
+    _write(folder / "report.md", markdown(summary, charts))
+    _write(folder / "report.html", page(summary, charts))
+    return summary
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error.strerror}.", "Make room or give yourself access.") from error
+
+
+def _impact_csv(summary: dict[str, Any]) -> str:
+    columns = [
+        "layer", "part", "difficulty", "priority", "claim_low", "claim_high", "alone", "last", "main_effect",
+        "shapley", "shapley_ci_low", "shapley_ci_high", "share", "verdict", "episodes_needed", "time_to_target",
+        "gain_surviving", "learning",
+    ]  # fmt: skip
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for layer in summary["layers"]:
+        claim, interval = layer["claim"], layer["shapley_ci"] or (None, None)
+        row = {**layer, "layer": layer["name"], "claim_low": claim[0], "claim_high": claim[1]}
+        row |= {"shapley_ci_low": interval[0], "shapley_ci_high": interval[1]}
+        writer.writerow([row[column] for column in columns])
+    return out.getvalue()

@@ -1,0 +1,69 @@
+"""What was claimed for each layer against what was measured."""
+
+from __future__ import annotations
+
+from matplotlib.patches import Rectangle
+
+from .style import (
+    GAIN,
+    GRID,
+    INK,
+    LOSS,
+    MUTED,
+    Canvas,
+    Chart,
+    Document,
+    NotDrawn,
+    beside,
+    interval,
+    ratio_axis,
+    rows,
+    span,
+)
+
+NAME = "claims"
+COLOURS = {"confirmed": GAIN, "exceeded": GAIN, "refuted": LOSS, "short": LOSS}
+EXACT_CLAIM = 1.02  # how wide a claim of one value is drawn
+
+
+def draw(summary: Document) -> Chart | NotDrawn:
+    """A band per layer for the claim, a point with its interval for the layer alone."""
+    layers = summary["layers"]
+    measured = [layer for layer in layers if layer["claimed_effect"] is not None]
+    if not measured:
+        return NotDrawn(NAME, "no layer was measured alone")
+    with Canvas(1.5 + 0.5 * len(layers)) as canvas:
+        (axis,) = canvas.axes
+        rows(axis, [_label(layer) for layer in layers])
+        seen: list[float] = []
+        for row, layer in enumerate(layers):
+            low, high = layer["claim"]
+            if low == high:
+                low, high = low / EXACT_CLAIM, high * EXACT_CLAIM
+            band = Rectangle((low, row - 0.34), high - low, 0.68, facecolor=GRID, edgecolor=MUTED, linewidth=0.8)
+            axis.add_patch(band)
+            seen += [low, high]
+            if layer["claimed_effect"] is not None:
+                ends = layer["claimed_effect_ci"]
+                interval(axis, row, layer["claimed_effect"], ends, COLOURS.get(layer["verdict"], INK))
+                seen += [layer["claimed_effect"], *(ends or ())]
+            beside(axis, row, layer["verdict"] or "not measured")
+        ratio_axis(axis, *span(seen))
+        axis.set_xlabel("alone, over the baseline (log scale)")
+        return canvas.finish(
+            NAME,
+            _title(measured),
+            "Grey bands are the claims, points what was measured of the layer alone with its 95 % interval: of "
+            "episodes/min, or of what the claim is about.",
+        )
+
+
+def _label(layer: Document) -> str:
+    return f"{layer['name']}\n(its {layer['claim_phase']})" if layer["claim_phase"] else str(layer["name"])
+
+
+def _title(measured: list[Document]) -> str:
+    holds = [layer["name"] for layer in measured if layer["verdict"] in ("confirmed", "exceeded")]
+    fails = [layer["name"] for layer in measured if layer["verdict"] in ("refuted", "short")]
+    first = f"{len(holds)} of {len(measured)} claims hold" + (f" ({', '.join(holds)})" if holds else "")
+    return f"{first}; {len(fails)} do not ({', '.join(fails)})" if fails else first

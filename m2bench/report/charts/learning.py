@@ -1,0 +1,85 @@
+"""Learning curves by episodes and by seconds."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+from m2bench.tables import digits, times_within
+
+from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, Document, NotDrawn, plain_log_ticks
+
+NAME = "learning"
+
+
+def draw(summary: Document) -> Chart | NotDrawn:
+    """Mean return of the seeds, on the left by episodes, on the right by seconds of training."""
+    target = summary["learning"]["target"]
+    speeds = {tuple(c["layers"]): c["episodes_per_min"] for c in summary["combinations"]}
+    cells = [cell for cell in summary["learning"]["cells"] if cell["curve"] and speeds.get(tuple(cell["layers"]))]
+    if target is None or not cells:
+        return NotDrawn(NAME, "no learning was measured in this run")
+    groups = sorted({cell["episodes_per_update"] for cell in cells})
+    with Canvas(4.6, columns=2, sharey=True) as canvas:
+        by_episodes, by_seconds = canvas.axes
+        for cell in cells:
+            episodes = [after for after, _ in cell["curve"]]
+            returns = [value for _, value in cell["curve"]]
+            seconds = [60 * after / speeds[tuple(cell["layers"])] for after in episodes]
+            group = groups.index(cell["episodes_per_update"]) % len(SERIES)
+            look = {
+                "color": SERIES[group],
+                "linestyle": LINE_STYLES[group],
+                "marker": MARKERS[group],
+                "markersize": 3,
+                "alpha": 0.6 if cell["apart"] else 1.0,
+                "markerfacecolor": "none" if cell["apart"] else SERIES[group],
+            }
+            label = str(cell["episodes_per_update"]) + "".join(f", with {name}" for name in cell["apart"])
+            by_episodes.plot(episodes, returns, label=label, **look)
+            by_seconds.plot(seconds, returns, **look)
+            if cell["episodes_to_target"] is not None:
+                per_second = speeds[tuple(cell["layers"])] / 60
+                _draw_arrival(by_episodes, cell, target["return"], 1.0, SERIES[group])
+                _draw_arrival(by_seconds, cell, target["return"], per_second, SERIES[group])
+        for axis, unit in ((by_episodes, "episodes"), (by_seconds, "seconds of training")):
+            axis.axhline(target["return"], color=INK, linewidth=1.0)
+            axis.set_xscale("log")
+            low, high = axis.get_xlim()
+            plain_log_ticks(axis.xaxis, low, high, most=6)
+            axis.set_xlabel(f"{unit} (log scale)")
+            axis.grid(visible=True, linewidth=0.6)
+        by_episodes.set_ylabel("return per held-out episode, %")
+        by_episodes.annotate(
+            "target", (0.01, target["return"]), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            textcoords="offset points", fontsize=9, color=MUTED,
+        )  # fmt: skip
+        canvas.figure.legend(loc="outside lower center", ncols=min(len(cells), 5), title="episodes per update")
+        return canvas.finish(
+            NAME,
+            _title(summary),
+            "Mean over seeds of the return on episodes that training never sees; a seed that has reached the target, "
+            f"{digits(target['return'])} %, stays there. Bars on the target's line: where seeds arrive, with the 95 % "
+            "interval of their mean. Left counts episodes, right divides them by the speed.",
+        )
+
+
+def _draw_arrival(axis: Axes, cell: Document, at: float, per_unit: float, colour: str) -> None:
+    """Where the seeds of a cell reach the target."""
+    ends = [episodes / per_unit for episodes in cell["episodes_to_target_ci"] or ()]
+    if ends:
+        axis.plot(ends, [at, at], color=colour, linewidth=4, alpha=0.5, solid_capstyle="butt", zorder=3)
+    axis.plot(
+        [cell["episodes_to_target"] / per_unit], [at], "|", color=colour, markersize=14, markeredgewidth=2.5, zorder=4
+    )
+
+
+def _title(summary: Document) -> str:
+    soonest = summary["soonest"]
+    if soonest is None:
+        return "No combination has reached the learning target"
+    name = "+".join(soonest["layers"]) or "the baseline"
+    if not soonest["layers"]:
+        return "Nothing reaches the learning target sooner than the baseline"
+    return (
+        f"The target is reached soonest by {name}: {times_within(summary, 'soonest_gain')} as soon as by the baseline"
+    )

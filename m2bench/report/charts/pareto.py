@@ -1,0 +1,95 @@
+"""Throughput against learning: fast is worth little where it needs more episodes."""
+
+from __future__ import annotations
+
+from .style import (
+    GRID,
+    INK,
+    MARKERS,
+    MUTED,
+    SERIES,
+    SURFACE,
+    Canvas,
+    Chart,
+    Document,
+    NotDrawn,
+    plain_log_ticks,
+)
+
+NAME = "throughput-and-learning"
+SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+
+
+def draw(summary: Document) -> Chart | NotDrawn:
+    """A point per combination: its speed, and the episodes it needs to the target (fewer is higher)."""
+    placed = [c for c in summary["combinations"] if c["episodes_per_min"] and c["episodes_to_target"]]
+    if len(placed) < 2:
+        return NotDrawn(NAME, "fewer than two combinations have both a speed and episodes to a target")
+    groups = sorted({c["episodes_per_update"] for c in placed})
+    with Canvas(5.2) as canvas:
+        (axis,) = canvas.axes
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        for index, group in enumerate(groups):
+            members = [c for c in placed if c["episodes_per_update"] == group]
+            for modelled in (False, True):
+                some = [c for c in members if c["time_to_target_modelled"] == modelled]
+                axis.plot(
+                    [c["episodes_per_min"] for c in some],
+                    [c["episodes_to_target"] for c in some],
+                    linestyle="none",
+                    marker=MARKERS[index % len(MARKERS)],
+                    color=SERIES[index % len(SERIES)],
+                    markerfacecolor=SURFACE if modelled else SERIES[index % len(SERIES)],
+                    alpha=0.85,
+                    label=None if modelled else str(group),
+                )
+        front = _front([c for c in placed if not c["time_to_target_modelled"]])
+        axis.step(
+            [c["episodes_per_min"] for c in front], [c["episodes_to_target"] for c in front], where="pre",
+            color=INK, linewidth=1.2, zorder=0.8,
+        )  # fmt: skip
+        xs, ys = ([c[name] for c in placed] for name in ("episodes_per_min", "episodes_to_target"))
+        axis.set_xlim(min(xs) / 1.4, max(xs) * 1.4)
+        axis.set_ylim(max(ys) * 1.5, min(ys) / 1.5)
+        _draw_seconds(axis)
+        plain_log_ticks(axis.xaxis, *axis.get_xlim())
+        plain_log_ticks(axis.yaxis, *sorted(axis.get_ylim()))
+        axis.set_xlabel("episodes/min (log scale)")
+        axis.set_ylabel("episodes to the target (log scale, fewer is higher)")
+        canvas.figure.legend(loc="outside lower center", ncols=len(groups), title="episodes per update")
+        return canvas.finish(
+            NAME,
+            _title(front, summary),
+            "To the right is faster, up needs fewer episodes. Along a grey line the seconds to the target are the "
+            "same. The dark line joins the combinations that none beats in both; hollow points are by a model.",
+        )
+
+
+def _front(placed: list[Document]) -> list[Document]:
+    """From the fastest on, every combination that needs fewer episodes than all faster ones; the slowest first."""
+    front: list[Document] = []
+    for c in sorted(placed, key=lambda c: (-c["episodes_per_min"], c["episodes_to_target"])):
+        if not front or c["episodes_to_target"] < front[-1]["episodes_to_target"]:
+            front.append(c)
+    return front[::-1]
+
+
+def _draw_seconds(axis: object) -> None:
+    """Lines of equal time to target."""
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()  # type: ignore[attr-defined]
+    for seconds in SECONDS:
+        per_episode = seconds / 60
+        axis.plot([left, right], [left * per_episode, right * per_episode], color=GRID, linewidth=0.8, zorder=0.4)  # type: ignore[attr-defined]
+        x = min(right, bottom / per_episode) / 1.02
+        if x > left * 1.5 and top < x * per_episode <= bottom:
+            axis.text(
+                x, x * per_episode, f"{seconds:,g} s", fontsize=8, color=MUTED, ha="right", va="bottom", clip_on=True
+            )  # type: ignore[attr-defined]
+
+
+def _title(front: list[Document], summary: Document) -> str:
+    soonest = summary["soonest"]
+    name = "+".join(soonest["layers"]) or "the baseline" if soonest else None
+    first = f"{len(front)} combination{'s are' if len(front) != 1 else ' is'} beaten by none in both speed and learning"
+    return f"{first}; {name} reaches the target soonest" if name else first

@@ -1,0 +1,107 @@
+"""All combinations, ranked, with the layers that are on in each."""
+
+from __future__ import annotations
+
+from m2bench.tables import times, times_within
+
+from .style import (
+    BEST,
+    GAIN,
+    GRID,
+    INK,
+    LOSS,
+    SURFACE,
+    Canvas,
+    Chart,
+    Document,
+    NotDrawn,
+    beside,
+    interval,
+    ratio_axis,
+    span,
+)
+
+NAME = "combinations"
+ROW_HEIGHT = 0.19  # inches
+NOTE_CHARACTERS = 46
+
+
+def draw(summary: Document) -> Chart | NotDrawn:
+    """Left, a dot for every layer that is on; right, the speedup with its interval."""
+    combinations = sorted(summary["combinations"], key=lambda c: -(c["speedup"] or 0.0))
+    rated = [c for c in combinations if c["speedup"] is not None]
+    if len(rated) < 2:
+        return NotDrawn(NAME, "fewer than two combinations have a figure")
+    names = [layer["name"] for layer in summary["layers"]]
+    width = {"width_ratios": [0.4 * len(names), 6.0]}
+    with Canvas(1.9 + ROW_HEIGHT * len(combinations), columns=2, sharey=True, gridspec_kw=width) as canvas:
+        dots, speeds = canvas.axes
+        _draw_dots(dots, combinations, names)
+        for row, c in enumerate(combinations):
+            if c["speedup"] is not None:
+                same = c["status"] == "ok" and c["numerics"] == "same"
+                colour = BEST if _is(c, summary["recommended"]) else GAIN if c["speedup"] >= 1 else LOSS
+                fill = {} if same else {"markerfacecolor": SURFACE}
+                interval(speeds, row, c["speedup"], c["speedup_ci"], colour, markersize=4.0, **fill)
+            note = _note(c, summary)
+            beside(speeds, row, note, fontweight="bold" if note[:1].isalpha() and c["speedup"] else "normal")
+        ends = [value for c in rated for value in (c["speedup"], *(c["speedup_ci"] or ()))]
+        ratio_axis(speeds, *span(ends))
+        speeds.spines["left"].set_visible(False)
+        speeds.tick_params(axis="y", length=0, labelleft=False)
+        speeds.set_xlabel("episodes/min over the baseline's (log scale)")
+        return canvas.finish(
+            NAME,
+            _title(rated),
+            "A filled dot: the layer is on. The point is the speedup with its 95 % interval; hollow where the "
+            "combination computes something else or was not at work in every trial.",
+        )
+
+
+def _draw_dots(axis: object, combinations: list[Document], names: list[str]) -> None:
+    for row, c in enumerate(combinations):
+        on = [column for column, name in enumerate(names) if name in c["layers"]]
+        axis.plot(range(len(names)), [row] * len(names), "o", color=GRID, markersize=5)  # type: ignore[attr-defined]
+        axis.plot(on, [row] * len(on), "o", color=INK, markersize=5.5)  # type: ignore[attr-defined]
+    axis.set_xticks(range(len(names)), names, rotation=60, ha="left", rotation_mode="anchor")  # type: ignore[attr-defined]
+    axis.set_xlim(-0.6, len(names) - 0.4)  # type: ignore[attr-defined]
+    axis.set_ylim(len(combinations) - 0.4, -0.6)  # type: ignore[attr-defined]
+    axis.set_yticks([])  # type: ignore[attr-defined]
+    axis.xaxis.tick_top()  # type: ignore[attr-defined]
+    axis.tick_params(axis="x", length=0)  # type: ignore[attr-defined]
+    for spine in axis.spines.values():  # type: ignore[attr-defined]
+        spine.set_visible(False)
+
+
+def _is(combination: Document, other: Document | None) -> bool:
+    return other is not None and combination["layers"] == other["layers"]
+
+
+def _note(combination: Document, summary: Document) -> str:
+    """What a row is said about beside it; nothing where its dots say all."""
+    marks = [
+        mark
+        for mark, other in (
+            ("fastest", summary["best"]),
+            ("soonest to learn", summary["soonest"]),
+            ("recommended", summary["recommended"]),
+        )
+        if _is(combination, other)
+    ]
+    if not combination["layers"]:
+        marks.append("baseline")
+    if combination["speedup"] is None:
+        reason = combination["reason"] or combination["status"] or "not run yet"
+        marks.append(reason if len(reason) <= NOTE_CHARACTERS else reason[: NOTE_CHARACTERS - 3] + "...")
+    elif combination["numerics"] == "changed":
+        marks.append("computes something else")
+    return f"{times(combination['speedup'])}  {', '.join(marks)}" if combination["speedup"] else ", ".join(marks)
+
+
+def _title(rated: list[Document]) -> str:
+    best, worst = rated[0], rated[-1]
+    slower = sum(c["speedup_ci"] is not None and c["speedup_ci"][1] < 1 for c in rated)
+    title = (
+        f"The fastest of {len(rated)} combinations trains at {times_within(best, 'speedup')} of the baseline's speed"
+    )
+    return f"{title}, the slowest at {times(worst['speedup'])}; {slower} are slower than the baseline"

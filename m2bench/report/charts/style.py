@@ -1,0 +1,187 @@
+"""The visual language that all charts share, and how a chart becomes SVG and PNG.
+
+Colours are those of Okabe & Ito, "Color Universal Design", 2008, which people with any kind of colour vision tell
+apart; nothing is said by colour alone. In the SVG every colour is a variable with a value for light and one for dark
+surroundings.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+Document = dict[str, Any]
+
+INK, MUTED, GRID, SURFACE = "#1d1c22", "#5f5d68", "#d8d6df", "#fdfdfc"
+GAIN, LOSS, BEST = "#0072b2", "#d55e00", "#007d5c"
+SERIES = (GAIN, "#b8720a", BEST, "#a8548a")
+"""For up to four groups, each with a line style of its own."""
+LINE_STYLES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D")
+
+DARK = {
+    INK: "#eceaf2", MUTED: "#b3b0bd", GRID: "#45434d", SURFACE: "#1b1a1f", GAIN: "#6cb8ec", LOSS: "#f59258",
+    BEST: "#4cc79f", SERIES[1]: "#eab04a", SERIES[3]: "#dd93c0",
+}  # fmt: skip
+NAMES = {colour: f"--c{index}" for index, colour in enumerate(DARK)}
+
+WIDTH = 9.0  # inches
+DPI = 110
+TITLE_CHARACTERS = 92
+# The same bytes for the same figures: no dates, no random identifiers.
+STYLE = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "m2bench",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": SURFACE,
+    "figure.facecolor": SURFACE,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart that was drawn. ``title`` says what is seen, ``reading`` how to read it."""
+
+    name: str
+    title: str
+    reading: str
+    svg: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class NotDrawn:
+    """A chart that this run has no figures for, and why."""
+
+    name: str
+    reason: str
+
+
+class Canvas:
+    """A figure in the shared style; use as a context manager, and take the chart from ``finish``."""
+
+    def __init__(self, height: float, columns: int = 1, **grid: Any):
+        self._style = rc_context(STYLE)  # type: ignore[arg-type]
+        self._style.__enter__()
+        self.figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        self.axes: list[Axes] = list(self.figure.subplots(1, columns, squeeze=False, **grid)[0])
+
+    def __enter__(self) -> Canvas:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._style.__exit__(None, None, None)
+
+    def finish(self, name: str, title: str, reading: str) -> Chart:
+        """Give the figure its title and write it."""
+        wrapped = textwrap.fill(title, TITLE_CHARACTERS)
+        self.figure.suptitle(wrapped, x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
+        png = io.BytesIO()
+        self.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+        svg = io.StringIO()
+        self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        return Chart(name, title, reading, _adapting(svg.getvalue(), name, title), png.getvalue())
+
+
+def _adapting(svg: str, name: str, title: str) -> str:
+    """The SVG with its colours as variables, identifiers of its own, and its title as text for who cannot see it."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'id="', f'id="{name}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
+    for colour, variable in NAMES.items():
+        svg = re.sub(colour, f"var({variable})", svg, flags=re.I)
+    svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    light = "".join(f"{variable}:{colour};" for colour, variable in NAMES.items())
+    dark = "".join(f"{NAMES[colour]}:{value};" for colour, value in DARK.items())
+    css = f"svg{{{light}}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}@media print{{svg{{{light}}}}}"
+    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    head, body = svg.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{label}"><style>{css}</style>{body}'
+
+
+def ratio_axis(axis: Axes, low: float, high: float) -> None:
+    """A log axis of ratios with its numbers as 0.5x, 1x, 20x, and a line at no effect."""
+    axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    plain_log_ticks(axis.xaxis, low, high, "x")
+    axis.axvline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)
+    axis.grid(axis="x", which="major", linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
+TICK_STEPS = ((1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+
+
+def plain_log_ticks(axis: Axis, low: float, high: float, unit: str = "", most: int = 8) -> None:
+    """Numbers without powers of ten on a log axis: as many as there is room for, at round steps."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in TICK_STEPS:
+        ticks = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        if len(ticks) <= most:
+            break
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}{unit}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def rows(axis: Axes, labels: list[str]) -> None:
+    """One row per label, the first on top."""
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+
+
+def beside(axis: Axes, row: float, text: str, **style: Any) -> None:
+    """Text to the right of a row, outside of the axis, where nothing else is."""
+    axis.text(1.015, row, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9, **style)
+
+
+def interval(axis: Axes, row: float, value: float, ends: list[float] | None, colour: str, **style: Any) -> None:
+    """A point with its 95 % interval; hollow where there is none."""
+    if ends is not None:
+        axis.plot(ends, [row, row], color=colour, linewidth=2.0, solid_capstyle="butt")
+    style = {"marker": "o", "markersize": 6.0, "markerfacecolor": SURFACE if ends is None else colour} | style
+    axis.plot([value], [row], color=colour, linestyle="none", **style)
+
+
+def span(values: list[float], margin: float = 1.15) -> tuple[float, float]:
+    """Limits of a log axis that shows all values, and no effect."""
+    return min(*values, 1.0) / margin, max(*values, 1.0) * margin
+
+
+def shade(ratio: float, strongest: float) -> float:
+    """Opacity of a cell: the more, the farther the ratio lies from no effect."""
+    return 0.08 + 0.5 * min(1.0, abs(math.log(ratio)) / max(strongest, 1e-9))
+
+
+def effect_colour(ends: list[float] | None) -> str:
+    """What a ratio's interval shows: a gain, a loss, or neither."""
+    if ends is None or ends[0] <= 1.0 <= ends[1]:
+        return MUTED
+    return GAIN if ends[0] > 1.0 else LOSS

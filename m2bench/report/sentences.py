@@ -1,0 +1,225 @@
+"""What a report says in sentences, from the summary."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from m2bench.tables import digits, percent, times, times_between, times_within
+
+MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
+
+Document = dict[str, Any]
+
+
+def machine_name(summary: Document) -> str:
+    """What a reader calls the machine: its GPU where that has a memory of its own, else its chip."""
+    machine = summary["machine"]
+    name = machine["device_name"] if "device_memory_mb" in machine else machine["chip"]
+    return f"{name} ({summary['device']})"
+
+
+def headlines(summary: Document) -> list[str]:
+    """The main results, the first one first: what trains fastest, which layers make it so, what learns soonest."""
+    best = summary["best"]
+    if best is None:
+        return ["No combination has a figure yet."]
+    return [
+        f"On this {machine_name(summary)} the best combination trains {times_within(best, 'speedup')} as fast as the "
+        f"baseline: {'+'.join(best['layers']) or 'itself'}, {digits(best['episodes_per_min'])} episodes/min.",
+        *_sentence(what_layers_are_worth(summary)),
+        *_sentence(_learning_headline(summary)),
+    ]
+
+
+def _sentence(text: str) -> list[str]:
+    return [f"{text}."] if text else []
+
+
+def what_layers_are_worth(summary: Document) -> str:
+    """Who makes the gains, who does nothing, who costs; by Shapley values and their intervals."""
+    known = [layer for layer in summary["layers"] if layer["shapley_ci"] is not None]
+    gaining = sorted((x for x in known if x["shapley_ci"][0] > 1), key=lambda x: -float(x["shapley"]))
+    costing = sorted((x for x in known if x["shapley_ci"][1] < 1), key=lambda x: float(x["shapley"]))
+    nothing = [layer for layer in known if layer not in gaining and layer not in costing]
+    said = []
+    if gaining:
+        gains = [math.log(layer["shapley"]) for layer in gaining]
+        named = next(n for n in range(1, len(gains) + 1) if sum(gains[:n]) >= MOST_OF_IT * sum(gains))
+        share = percent(sum(gains[:named]) / sum(gains))
+        said.append(f"{_listed([x['name'] for x in gaining[:named]])} make{'s' * (named == 1)} {share} of the gains")
+    if costing:
+        said.append(_listed([f"{layer['name']} costs {percent(1 - layer['shapley'])}" for layer in costing]))
+    if nothing:
+        verb = "shows" if len(nothing) == 1 else "show"
+        said.append(f"{_listed([x['name'] for x in nothing])} {verb} no effect on the speed")
+    return "; ".join(said)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _learning_headline(summary: Document) -> str:
+    """What has learned soonest; nothing where learning was not compared."""
+    soonest = summary["soonest"]
+    baseline = next(c for c in summary["combinations"] if not c["layers"])
+    if soonest is None or baseline["time_to_target_s"] is None:
+        return ""
+    if not soonest["layers"]:
+        return "No combination reaches the learning target sooner than the baseline"
+    sooner = times_within(summary, "soonest_gain")
+    name = "+".join(soonest["layers"])
+    return f"The learning target is reached soonest with {name}: {sooner} as soon as by the baseline"
+
+
+def _at_most(share: float) -> str:
+    return "less than 0.01 %" if share < 1e-4 else f"at most {share:.2%}"
+
+
+def recommendation(summary: Document) -> list[str]:
+    """What to switch on, why, and what the rest would do."""
+    advice = summary["recommended"]
+    if advice is None:
+        return []
+    names = "+".join(advice["layers"])
+    lines = [f"Recommended: {names or 'the baseline'}. {advice['why'][0].upper()}{advice['why'][1:]}."]
+    if names:
+        lines.append(f"Train it with: m2bench train --with {','.join(advice['layers'])}")
+    known = [left for left in advice["left_out"] if left["ratio"] is not None]
+    if known:
+        effects = ", ".join(f"{left['layer']} {times_within(left, 'ratio')}" for left in known)
+        lines.append(f"Left out, since adding it changes episodes/min by: {effects}.")
+    return lines
+
+
+def claims(summary: Document) -> list[str]:
+    """One sentence per layer on what was claimed for it."""
+    return [f"{layer['name']}: {layer['verdict_sentence']}." for layer in summary["layers"] if layer["verdict"]]
+
+
+def remarks(summary: Document) -> list[str]:
+    """What a reader must know to weigh the figures."""
+    spec = summary["workload"]["spec"]
+    notes = [
+        f"{summary['trials_done']} of {summary['trials_planned']} trials done, in {spec['blocks']} "
+        f"block{'s' if spec['blocks'] > 1 else ''}. One trial is one process and one observation; ratios are from "
+        "least squares on logarithms with a level for every mini-block, with t intervals."
+    ]
+    notes += _noise_notes(summary["noise"])
+    notes.append(_numerics_note(summary))
+    notes += _learning_notes(summary)
+    notes.append(
+        "Memory is the peak of the device's allocator; on the CPU that of the trial's main process, torch included, "
+        "without processes that load data."
+    )
+    notes.append(
+        "The phases come from a stretch after the timed window, in which the device is waited for at the end of each "
+        "(waiting for the feed is from the timed window); they divide the time and never state the speed."
+    )
+    notes.append(
+        "Operators dispatched, values read by the host (on a GPU each is a wait for the device) and matrix-product "
+        "operations are counted apart from the timed window, without preparing the episodes; utilization is "
+        + ("of the GPU." if "device_telemetry" in summary["machine"] else "of all cores together.")
+        + " The matrix-product peak is the most this machine was measured to do in float32: "
+        f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s."
+    )
+    return notes
+
+
+def _noise_notes(noise: Document) -> list[str]:
+    """How noisy the machine was, and what that hides."""
+    notes = [f"Warning: {warning}." for warning in noise["conditions"]["warnings"]]
+    if noise["aa_typical"] is None:
+        return notes
+    within = times_between(noise["aa_ratio"], noise["aa_ci"])
+    pairs = f"{noise['aa_pairs']} pair{'s' if noise['aa_pairs'] > 1 else ''}"
+    notes += [
+        f"A/A test: identical baselines, one half of them against the other, give {within} "
+        f"({pairs}). Two of them next to each other lay {times(noise['aa_typical'])} apart (median; worst "
+        f"{times(noise['aa_worst'])})."
+    ]
+    if noise["drift"] is not None:
+        notes.append(f"Over the run the baseline drifted to {times_within(noise, 'drift')} of its speed.")
+    if noise["min_detectable"] is not None:
+        notes.append(
+            f"One trial scatters by {noise['trial_sd']:.1%}; the smallest main effect that this run finds in 80 % of "
+            f"cases is {noise['min_detectable'] - 1:.1%}."
+        )
+    if noise["window_error"] is not None:
+        notes.append(
+            f"Within its window a trial's mean is known to {noise['window_error']:.1%} (median standard error; worst "
+            f"{noise['window_error_worst']:.1%}); reading the clock takes {_at_most(noise['timer_share_worst'])} of an "
+            "update."
+        )
+    if noise["outliers"]:
+        notes.append(
+            f"Outliers, kept in all figures: {', '.join(noise['outliers'])}. Main effects by a robust fit stand in "
+            "summary.json."
+        )
+    if noise["lack_of_fit_p"] is not None and noise["lack_of_fit_p"] < 0.05:
+        notes.append(
+            "Interactions of three or more layers matter here (lack of fit of the second-order model, p = "
+            f"{noise['lack_of_fit_p']:.2g}): a main effect is an average over very different combinations."
+        )
+    return notes
+
+
+def _numerics_note(summary: Document) -> str:
+    """What the gates found, and what they cost."""
+    verdicts = [c["numerics"] for c in summary["combinations"] if c["numerics"] is not None]
+    changed = verdicts.count("changed")
+    spent = summary["gates"]["prepare_s"] + summary["gates"]["trials_s"]
+    found = (
+        f"{changed} of {len(verdicts)} combinations compute something else than the plain trainer: see the status "
+        "column. They keep their figures and are never called best"
+        if changed
+        else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the contract "
+        "of their layers"
+    )
+    draws = [found for c in summary["combinations"] if c["gates"] for found in c["gates"].get("draws", ())]
+    ties = (
+        f"{sum(d['rounding_ties'] for d in draws):,} rounding ties in {sum(d['draws'] for d in draws):,} drawn actions"
+    )
+    return (
+        f"{found} (loss and gradients against a float64 referee, drawn actions, updates, and the episodes consumed; "
+        f"{ties}; {digits(spent)} s of the run)."
+    )
+
+
+def _learning_notes(summary: Document) -> list[str]:
+    """How learning was measured, and what went wrong with it."""
+    learning, target = summary["learning"], summary["learning"]["target"]
+    if learning["mode"] == "off":
+        return ["Learning was not measured (--learning off)."]
+    if target is None:
+        return [
+            "Learning was not measured: no policy is known to be good on this market, and its held-out part is too "
+            "short or too volatile to tell from luck whether one has learned to save trading costs."
+        ]
+    policy = "greedy policy" if target["measure"] == "greedy" else "policy, drawing its actions,"
+    start = target["ignorant_return"]
+    come_from = f" on the way there from {digits(start)} %, drawing at random" if start else ""
+    notes = [
+        f"Target: the {policy} makes {digits(target['return'])} % per held-out episode (mean of "
+        f"{learning['evaluations_averaged']} evaluations), {target['share']:.0%} of what {target['good_policy']} makes "
+        f"({digits(target['good_return'])} %){come_from}. Time to target is episodes to target / episodes per minute, "
+        "without compiling.",
+        f"Learning is the same where two learning curves lie within {learning['margin']:.0%} of what there is to "
+        f"learn, over the same episodes, and the episodes to the target within {learning['episodes_margin']}x (two "
+        "one-sided tests at 5 %; a seed is one observation; intervals 95 %), or where the gates prove it. Gain "
+        "surviving: of a gain in episodes/min, what is left of it as time to target. "
+        f"{learning['trials']} learning trials (rounds of one seed: {learning['rounds']}) took "
+        f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
+    ]
+    reasons = Counter(c["time_to_target_reason"] for c in summary["combinations"] if c["time_to_target_reason"])
+    modelled = sum(c["time_to_target_modelled"] for c in summary["combinations"])
+    if modelled:
+        notes.append(
+            f"* The time to target of {modelled} combinations is by a model: a layer in them was trained at other "
+            "episodes per update only, and is taken to need as many times the episodes here. They are never called "
+            "soonest."
+        )
+    notes += [f"No time to target for {count} combinations: {reason}." for reason, count in reasons.items()]
+    return notes + [f"A learning trial has no result: {failure}." for failure in learning["failed"]]

@@ -1,0 +1,169 @@
+"""The charts of a report: drawn, legible, and saying in their titles what is seen."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from made_run import FULL, SPEC, make_run
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from m2bench.analysis import summarize
+from m2bench.report.charts import draw_charts
+from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
+
+Document = dict[str, Any]
+
+
+def summary_of(folder: Path, **how: Any) -> Document:
+    with make_run(folder / "run", **how) as store:
+        return summarize("run", store.record(), store.trials())
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    return summary_of(tmp_path_factory.mktemp("full"), spec=FULL)
+
+
+@pytest.fixture(scope="module")
+def charts(full: Document) -> dict[str, Chart]:
+    return {chart.name: chart for chart in draw_charts(full) if isinstance(chart, Chart)}
+
+
+def test_a_full_run_has_all_charts(charts: dict[str, Chart]) -> None:
+    assert set(charts) == {
+        "contributions", "claims", "combinations", "interactions", "learning", "throughput-and-learning", "phases",
+        "noise",
+    }  # fmt: skip
+
+
+def test_svg_is_well_formed_and_needs_nothing_from_outside(charts: dict[str, Chart]) -> None:
+    for chart in charts.values():
+        root = ElementTree.fromstring(chart.svg)
+        assert root.get("role") == "img"
+        assert root.get("aria-label") == chart.title
+        outside = [value for e in root.iter() for key, value in e.attrib.items() if key.endswith("href")]
+        assert all(value.startswith("#") for value in outside)
+
+
+def test_charts_on_one_page_share_no_identifiers(charts: dict[str, Chart]) -> None:
+    seen: set[str] = set()
+    for chart in charts.values():
+        own = set(re.findall(r'id="([^"]+)"', chart.svg))
+        assert not own & seen
+        assert set(re.findall(r"url\(#([^)]+)\)", chart.svg)) <= own
+        seen |= own
+
+
+def test_every_colour_follows_the_surroundings(charts: dict[str, Chart]) -> None:
+    """Outside of the style sheet there is no colour of the palette, only the variable that stands for it."""
+    for chart in charts.values():
+        drawn = re.sub(r"<style>.*?</style>", "", chart.svg, flags=re.S)
+        assert not [colour for colour in NAMES if colour in drawn.lower()]
+        assert "var(--c" in drawn
+
+
+def test_colours_can_be_told_from_their_surface_in_light_and_dark() -> None:
+    """Contrast by WCAG 2.2, 1.4.11: 3 to 1 for what is drawn, 4.5 to 1 for text."""
+    from m2bench.report.charts.style import BEST, DARK, GAIN, INK, LOSS, MUTED, SERIES, SURFACE
+
+    for colour, least in [*((text, 4.5) for text in (INK, MUTED)), *((c, 3.0) for c in (GAIN, LOSS, BEST, *SERIES))]:
+        assert contrast(colour, SURFACE) >= least
+        assert contrast(DARK[colour], DARK[SURFACE]) >= least
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_no_text_lies_over_another(full: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: dict[str, Figure] = {}
+    finish = Canvas.finish
+
+    def kept(self: Canvas, name: str, title: str, reading: str) -> Chart:
+        figures[name] = self.figure
+        return finish(self, name, title, reading)
+
+    monkeypatch.setattr(Canvas, "finish", kept)
+    draw_charts(full)
+    assert len(figures["combinations"].axes[1].lines) >= 64
+    for name, figure in figures.items():
+        boxes = text_boxes(figure)
+        over = [(a, b) for (a, box), (b, other) in combinations(boxes, 2) if overlap(box, other)]
+        assert not over, (name, over)
+        width, height = figure.canvas.get_width_height()
+        beyond = [text for text, (left, low, right, high) in boxes
+                  if left < -1 or low < -1 or right > width + 1 or high > height + 1]  # fmt: skip
+        assert not beyond, (name, beyond)
+
+
+Box = tuple[float, float, float, float]
+
+
+def text_boxes(figure: Figure) -> list[tuple[str, Box]]:
+    """Every visible upright text with its box in pixels; slanted ones have boxes that say little."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    labels, drawn = set(), set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        labels |= {label for tick in (*axis.majorTicks, *axis.minorTicks) for label in (tick.label1, tick.label2)}
+        # Labels of ticks beyond the axis exist and are not drawn.
+        drawn |= {label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)}  # type: ignore[attr-defined]
+    found = []
+    for artist in set(figure.findobj(Text)) - (labels - drawn):
+        assert isinstance(artist, Text)
+        if artist.get_visible() and artist.get_text().strip() and artist.get_rotation() in (0.0, 90.0):
+            extent = artist.get_window_extent(canvas.get_renderer())
+            found.append((artist.get_text(), (extent.x0, extent.y0, extent.x1, extent.y1)))
+    return found
+
+
+def overlap(box: Box, other: Box) -> bool:
+    return min(box[2], other[2]) - max(box[0], other[0]) > 1 and min(box[3], other[3]) - max(box[1], other[1]) > 1
+
+
+def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
+    """Planted: batching 16x, amp 4x, vectorized-loss 1.25x, dataloader 0.8x; the claim of all is 1.5-2x."""
+    title = charts["contributions"].title
+    assert title.startswith("batching and amp make 95% of the gains; dataloader costs 20%")
+    assert charts["claims"].title.startswith("2 of 6 claims hold (batching, amp)")
+    assert "trains at 80." in charts["combinations"].title or "trains at 79." in charts["combinations"].title
+    assert "forward and loss take 100% of a baseline episode" in charts["phases"].title
+    assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
+    assert "A/A 1.0" in charts["noise"].title or "A/A 0.9" in charts["noise"].title
+    # 16 x 4 x 1.25 the speed, and 32 times the episodes, are later than 4 x 1.25 and no more episodes.
+    assert charts["learning"].title.startswith("The target is reached soonest by amp+vectorized-loss: 5.0")
+
+
+def test_the_bars_of_the_contributions_multiply_to_the_total(full: Document) -> None:
+    shares = [layer["share"] for layer in full["layers"]]
+    assert sum(shares) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("trials", [0, 1, 3])
+def test_what_a_run_has_no_figures_for_is_said(trials: int, tmp_path: Path) -> None:
+    found = draw_charts(summary_of(tmp_path, spec=SPEC, trials=trials))
+    missing = [chart for chart in found if isinstance(chart, NotDrawn)]
+    assert {"contributions", "learning", "throughput-and-learning"} <= {chart.name for chart in missing}
+    assert all(chart.reason for chart in missing)
+
+
+@pytest.mark.parametrize("status", ["failed", "unsupported", "not-engaged"])
+def test_a_combination_without_a_figure_is_shown_with_its_status(status: str, tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, spec=SPEC, faults={("amp",): (status, "for a reason")})
+    ranking = next(chart for chart in draw_charts(summary) if chart.name == "combinations")
+    assert isinstance(ranking, Chart)
+    assert "for a reason" in ranking.svg

@@ -1,0 +1,161 @@
+"""The report's page in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_run import FULL, MARKUP, SPEC, make_run
+
+from m2bench.report import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.xdist_group("browser"),
+]
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page") / "run"
+    with make_run(folder, spec=FULL) as store:
+        write_report(store)
+    return folder / "report.html"
+
+
+@pytest.fixture
+def page(browser: Any, report: Path) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(report.as_uri())
+    yield page
+    page.close()
+
+
+def column(page: Any, number: int) -> list[str]:
+    """The texts of a column of the combinations that are shown."""
+    cells: list[str] = page.locator(f".sortable tbody tr:not([hidden]) > :nth-child({number})").all_inner_texts()
+    return cells
+
+
+def numbers(texts: list[str]) -> list[float]:
+    return [float(re.sub(r"[^0-9.].*", "", text.replace(",", ""))) for text in texts]
+
+
+def test_the_page_asks_the_network_for_nothing_and_complains_of_nothing(browser: Any, report: Path) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(report.as_uri())
+    page.close()
+    assert asked == [report.as_uri()]
+    assert said == []
+
+
+def test_it_says_the_main_result_first(page: Any) -> None:
+    heading = page.locator("h1").inner_text()
+    assert heading.startswith("On this a chip (cpu) the best combination trains ")
+    assert page.locator(".advice").inner_text().startswith("Recommended: amp+vectorized-loss")
+    assert page.locator("figure svg").count() == 8
+
+
+def test_combinations_can_be_sorted(page: Any) -> None:
+    heading = page.locator(".sortable thead").get_by_text("episodes/min", exact=True)
+    heading.click()
+    ascending = numbers(column(page, 4))
+    assert len(ascending) == 64
+    assert ascending == sorted(ascending)
+    heading.click()
+    assert numbers(column(page, 4)) == ascending[::-1]
+    assert page.locator("th[aria-sort=descending]").inner_text().startswith("episodes/min")
+
+
+def test_combinations_can_be_filtered_by_layer_and_text(page: Any) -> None:
+    page.locator("select[data-layer=batching]").select_option("on")
+    page.locator("select[data-layer=amp]").select_option("off")
+    names = column(page, 2)
+    assert len(names) == 16
+    assert all("batching" in name and "amp" not in name for name in names)
+    assert page.locator("output").inner_text() == "16 of 64 shown"
+    page.get_by_label("Text").fill("dataloader+grad")
+    assert page.locator("output").inner_text() == "4 of 64 shown"
+
+
+def test_hovering_shows_the_trials_behind_a_figure_and_escape_hides_them(page: Any) -> None:
+    cell = page.locator(".sortable tbody tr:not([hidden]) .tip").first
+    tip = cell.locator("[role=tooltip]")
+    assert not tip.is_visible()
+    cell.hover()
+    assert tip.is_visible()
+    assert len(tip.locator("li").all()) == 3  # one a block
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
+def test_everything_is_within_reach_of_the_keyboard(page: Any) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
+    button = page.locator(".sortable tbody .tip button").first
+    button.focus()
+    assert page.locator(".sortable tbody [role=tooltip]").first.is_visible()
+    heading = page.get_by_role("button", name="memory MB")
+    heading.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("memory MB")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_automated_check_finds_no_barrier(page: Any, scheme: str) -> None:
+    """By axe-core, whose rules follow WCAG 2."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=scheme)
+    found = axe.run(page).response["violations"]
+    assert not [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found]
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_the_page_itself_never_scrolls_sideways(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+
+
+def test_it_prints_in_light_without_what_only_a_screen_needs(page: Any) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.locator("nav").is_visible()
+    assert not page.locator("form.filter").is_visible()
+    surface = page.evaluate("getComputedStyle(document.querySelector('figure svg')).getPropertyValue('--c3')")
+    assert surface == "#fdfdfc"
+    assert len(page.pdf()) > 10_000
+
+
+def test_markup_in_a_name_is_shown_not_obeyed(browser: Any, tmp_path: Path) -> None:
+    with make_run(tmp_path / "run", spec=SPEC) as store:
+        write_report(store)
+    page = browser.new_page()
+    page.goto((tmp_path / "run" / "report.html").as_uri())
+    names = page.locator(".sortable tbody th").all_inner_texts()
+    scripts = page.locator("script").count()
+    page.close()
+    assert MARKUP in names
+    assert scripts == 1
