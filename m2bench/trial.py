@@ -135,13 +135,15 @@ def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[
 
 
 def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float]]:
-    """The updates of all turns, as of ``timed_updates``; between them the device is left to somebody else."""
+    """The updates of all turns, as of ``timed_updates``; between them the other trial works."""
     times: list[float] = []
     returns: list[float] = []
-    for _ in turns:
+    for _ in range(turns.count):
+        turns.pass_on()
         more_times, more_returns = timed_updates(system, 1, turns.seconds)
         times += more_times
         returns += more_returns
+    turns.pass_on()
     return times, returns
 
 

@@ -127,9 +127,9 @@ def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Pa
     """
     names = [side.code.side for side in sides]
     with ThreadPoolExecutor(len(sides)) as pool, Leader(folder) as leader:
+        common = {"address": leader.address, "count": turns, "seconds": TURN_S}
         running = {
-            name: pool.submit(side.run, trial, {"address": leader.address, "name": name, "seconds": TURN_S})
-            for name, side in zip(names, sides, strict=True)
+            name: pool.submit(side.run, trial, common | {"name": name}) for name, side in zip(names, sides, strict=True)
         }
         try:
             leader.lead(names, turns, lambda: any(future.done() for future in running.values()))
