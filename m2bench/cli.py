@@ -594,5 +594,11 @@ def _console(to_stderr: bool = False) -> Console:
     return Console(width=width, stderr=to_stderr)
 
 
+from .gate import commands as gate  # noqa: E402 (it takes the kinds of options from above)
+
+app.command()(gate.check)
+app.add_typer(gate.baseline, name="baseline")
+
+
 if __name__ == "__main__":
     main()

@@ -76,6 +76,12 @@ class Launcher:
         outcome = self.run("preload", {"probe": probe}, self._log, DESCRIBE_TIMEOUT_S)
         self._compiler_import_s = float(outcome.get("result", 0.0))
 
+    def end_worker(self) -> None:
+        """End the worker under way, from another thread than the one that runs it."""
+        if self._process is not None:
+            with suppress(BrokenPipeError):
+                _write_line(self._process, {"kill": True})
+
     def stop(self) -> None:
         """End the launcher and the worker under way."""
         if self._process is None:

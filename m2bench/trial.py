@@ -15,6 +15,7 @@ from torch import Tensor
 from .phase_times import InPieces, watch_turn
 from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
 from .steady import mean_error
+from .turns import Turns
 
 TIMER_READINGS = 25
 
@@ -56,12 +57,13 @@ def run_trial(
     window: WindowSpec,
     compiler_import_s: float = 0.0,
     on_window: Callable[[str], None] = lambda moment: None,
+    turns: Turns | None = None,
 ) -> dict[str, Any]:
     """Everything a trial records, as a JSON document; times in seconds unless the name says otherwise.
 
     ``compiler_import_s`` is what importing the compiler took in the process this one was forked
     from; it belongs to the price of compiling, whoever paid it. ``on_window`` is told when the timed window is
-    about to "begin", and its "end".
+    about to "begin", and its "end". With ``turns`` the timed window consists of them (turns.py).
     """
     start = time.perf_counter()
     system = workload.build(workload_spec, work, spec.layers, spec.seed)
@@ -81,9 +83,7 @@ def run_trial(
         with system.timed_window():
             on_window("begin")
             energy_before_j = system.energy_j()
-            updates, returns = timed_updates(
-                system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error
-            )
+            updates, returns = timed_window(system, window) if turns is None else timed_turns(system, turns)
             energy_after_j = system.energy_j()
             on_window("end")
         gc.enable()
@@ -127,6 +127,24 @@ def run_trial(
         "training_return": first_returns + warmup_returns + returns,
         "eval_return": eval_return,
     }
+
+
+def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[float]]:
+    """The updates of one timed window, as of ``timed_updates``."""
+    return timed_updates(system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error)
+
+
+def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float]]:
+    """The updates of all turns, as of ``timed_updates``; between them the other trial works."""
+    times: list[float] = []
+    returns: list[float] = []
+    for _ in range(turns.count):
+        turns.pass_on()
+        more_times, more_returns = timed_updates(system, 1, turns.seconds)
+        times += more_times
+        returns += more_returns
+    turns.pass_on()
+    return times, returns
 
 
 def timed_updates(

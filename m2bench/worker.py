@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from . import devices, learning_trial, machine, profiling, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
+from .turns import Turns
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -65,15 +67,17 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return trial.run_trial(
-        workload=importlib.import_module(spec.module),
-        workload_spec=spec,
-        work=Path(request["work"]),
-        spec=TrialSpec.from_json(request["trial"]),
-        window=WindowSpec(**request["window"]),
-        compiler_import_s=request["compiler_import_s"],
-        on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
-    )
+    with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
+        return trial.run_trial(
+            workload=importlib.import_module(spec.module),
+            workload_spec=spec,
+            work=Path(request["work"]),
+            spec=TrialSpec.from_json(request["trial"]),
+            window=WindowSpec(**request["window"]),
+            compiler_import_s=request["compiler_import_s"],
+            on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
+            turns=turns,
+        )
 
 
 def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def test_only_the_devices_module_asks_which_device_it_is() -> None:
 
 def test_the_parent_loads_no_torch() -> None:
     code = (
-        "import sys; import m2bench.cli, m2bench.ablation, m2bench.train_command, m2bench.report; "
+        "import sys; import m2bench.cli, m2bench.ablation, m2bench.train_command, m2bench.report, m2bench.gate.job; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

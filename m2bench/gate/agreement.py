@@ -1,0 +1,58 @@
+"""Do two sides compute and learn the same? From trials that were run anyway. Pure.
+
+Each trial's own gates compare it with the plain trainer of the same code, so a fault in what both share is not seen by
+them. The other side sees it: with the same seed both play the same episodes from the same weights, so the returns of
+their first updates must be equal. Rounding alone may flip a draw now and then and part two runs for good; a fault parts
+them in nearly every pair. So a combination has changed when most of its pairs part within the first updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from m2bench.spec import Layers, combination_name
+
+FIRST_UPDATES = 6  # later ones have had more chances to part by rounding
+TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding
+
+Document = dict[str, Any]
+
+
+def broken_gates(combination: Layers, results: Sequence[Document]) -> list[str]:
+    """What the numerics gates of one side's trials of a combination found: the first finding of each gate."""
+    found: dict[str, str] = {}
+    for result in results:
+        for name, gate in result.get("gates", {}).items():
+            if not gate["same"]:
+                found.setdefault(name, gate["reason"])
+    return [f"{combination_name(combination)}: the numerics gate {name} finds: {why}" for name, why in found.items()]
+
+
+def first_difference(before: Sequence[float], after: Sequence[float]) -> int | None:
+    """The first of these updates, from 1, whose training returns differ by more than rounding; None if none does."""
+    pairs = list(zip(before, after, strict=False))[:FIRST_UPDATES]
+    size = fmean(abs(value) for pair in pairs for value in pair) if pairs else 0.0
+    for number, (old, new) in enumerate(pairs, 1):
+        if not abs(old - new) <= TOLERANCE * size:  # also catches what is not a number
+            return number
+    return None
+
+
+def learning_change(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> str | None:
+    """What is said of a combination that learns something else than it did; None for one that learns the same.
+
+    ``pairs``: both sides' trials, each pair with one seed.
+    """
+    returns = [
+        (a["training_return"], b["training_return"]) for a, b in pairs if "training_return" in a.keys() & b.keys()
+    ]
+    parted = [(update, pair) for pair in returns if (update := first_difference(*pair)) is not None]
+    if 2 * len(parted) <= len(returns):
+        return None
+    update, (old, new) = min(parted, key=lambda found: found[0])
+    return (
+        f"{combination_name(combination)}: with equal seeds, the training return differs from update {update} on "
+        f"({old[update - 1]:.6g} -> {new[update - 1]:.6g}), in {len(parted)} of {len(returns)} pairs"
+    )

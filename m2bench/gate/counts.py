@@ -1,0 +1,96 @@
+"""The noise-free channel: what an episode asks of its device, compared exactly. Pure.
+
+Counts depend on the code, the version of torch and the device, not on the machine's noise: one more than before is a
+regression, one less an improvement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from m2bench.spec import Layers, combination_name
+
+# Evidence of a layer that compiles: more graphs, and more regions in a call, are graph breaks.
+FROM_EVIDENCE = {"graphs": "compiled graphs", "compiled_regions_per_call": "compiled regions per call",
+                 "recompiles": "recompiles"}  # fmt: skip
+DIGITS = 6  # of a count per episode that mean something: the rest is division
+LINES_NAMED = 3
+
+Counted = dict[str, float]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CountChange:
+    """A count per episode that is not what it was; ``lines``: source lines that it came from or went from."""
+
+    combination: Layers
+    name: str
+    before: float
+    after: float
+    lines: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        change = self.after - self.before
+        where = f": {'; '.join(self.lines)}" if self.lines else ""
+        return (
+            f"{combination_name(self.combination)}: {abs(change):,.6g} {'more' if change > 0 else 'fewer'} {self.name} "
+            f"per episode ({self.before:,.6g} -> {self.after:,.6g}){where}"
+        )
+
+
+def counted(results: Sequence[Document]) -> Counted:
+    """Counts that are the same in all of one side's trials of a combination; one that varies is none."""
+    found: dict[str, set[float]] = {}
+    for result in results:
+        for name, value in _counts_of(result).items():
+            found.setdefault(name, set()).add(round(value, DIGITS))
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
+
+
+def _counts_of(result: Document) -> Counted:
+    counts: Counted = {**result.get("counts", {}).get("per_episode", {})}
+    for proof in result.get("proofs", {}).values():
+        counts |= {name: proof["evidence"][key] for key, name in FROM_EVIDENCE.items() if key in proof["evidence"]}
+    return counts
+
+
+def compare_counts(
+    combination: Layers, before: Counted, after: Counted, lines: tuple[Document, Document] = ({}, {})
+) -> list[CountChange]:
+    """What differs among the counts that both have; ``lines``: of both sides, by count, as a trial stores them."""
+    return [
+        CountChange(combination, name, before[name], value, _changed_lines(lines[0].get(name), lines[1].get(name)))
+        for name, value in after.items()
+        if name in before and before[name] != value
+    ]
+
+
+def lines_of(results: Sequence[Document]) -> Document:
+    """Source lines behind the counts of one side's trials of a combination."""
+    return dict(results[0].get("counts", {}).get("lines", {})) if results else {}
+
+
+def _changed_lines(before: Mapping[str, float] | None, after: Mapping[str, float] | None) -> tuple[str, ...]:
+    """Lines whose count differs, the largest difference first. A line that has only moved is the same line."""
+    if before is None or after is None:
+        return ()
+    old, new = _by_text(before), _by_text(after)
+    changes = {text: new.get(text, (0.0, ""))[0] - old.get(text, (0.0, ""))[0] for text in {*old, *new}}
+    texts = sorted(
+        (text for text, change in changes.items() if round(change, DIGITS)), key=lambda t: (-abs(changes[t]), t)
+    )
+    return tuple(new[text][1] if text in new else f"{old[text][1]} (gone)" for text in texts[:LINES_NAMED])
+
+
+def _by_text(lines: Mapping[str, float]) -> dict[str, tuple[float, str]]:
+    """By file and text without the line's number: its count, and the line as it was."""
+    found: dict[str, tuple[float, str]] = {}
+    for line, count in lines.items():
+        text = re.sub(r":\d+ ", " ", line, count=1)
+        found[text] = (found.get(text, (0.0, ""))[0] + count, line)
+    return found

@@ -1,0 +1,323 @@
+"""The gate's job: get the sides ready, measure block by block until the verdict is clear, and put it in a document."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from m2bench.errors import UserError
+from m2bench.folders import locked, make_folder
+from m2bench.spec import Layers, TrialSpec, combination_name
+
+from .measure import TURN_S, Block, Request, Side, run_block, run_in_turns
+from .references import (
+    Reference,
+    differing,
+    find,
+    history_entry,
+    machine_identity,
+    now,
+    record,
+    workload_identity,
+)
+from .sequential import looks_until
+from .sides import (
+    WORK_PREFIX,
+    Code,
+    base_code,
+    find_commit,
+    git_folder,
+    head_code,
+    origin,
+    refuse_foreign_code,
+    remove_leftovers,
+    repository,
+)
+from .verdict import Judged, Question, Verdict, decide, metrics_of, sentence
+
+FORMAT = "m2bench check"
+SCHEMA = 1
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asks of a check. ``command``: the words that ask for it again, without the base."""
+
+    request: Request
+    delta: float
+    alpha: float
+    max_blocks: int
+    base: str | None = None
+    against: str | None = None
+    floors: dict[str, float] = field(default_factory=dict)
+    command: tuple[str, ...] = ("m2bench", "check")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The sides under test by their names, the head last, and how each describes itself.
+
+    ``work``: a folder for what passes between them. ``take_turns``: whether their code knows how to be timed by turns.
+    """
+
+    by_name: dict[str, Side]
+    descriptions: dict[str, Document]
+    work: Path
+    take_turns: bool
+
+    @property
+    def head(self) -> Code:
+        return self.by_name["head"].code
+
+    @property
+    def base(self) -> Code | None:
+        return self.by_name["base"].code if "base" in self.by_name else None
+
+    def run_block(self, number: int, request: Request) -> Block:
+        """Measure block ``number``, from 1."""
+        turns = math.ceil(request.window.timed_most_s / TURN_S)
+
+        def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Document]:
+            if self.take_turns and not self._works_ahead(trial.layers):
+                return run_in_turns([self.by_name[name] for name in names], trial, turns, self.work)
+            return {name: self.by_name[name].run(trial) for name in names}
+
+        return run_block(number, tuple(self.by_name), request, run)
+
+    def _works_ahead(self, layers: Layers) -> bool:
+        """Whether processes of the combination prepare episodes while it waits, which would come to it as a gift."""
+        described = self.descriptions["head"]["layers"]
+        return any(layer["part"] == "feed" for layer in described if layer["name"] in layers)
+
+
+def check(asked: Asked, folder: Path, console: Console) -> Document:
+    """Run the gate and return its document. Raises UserError for what cannot be measured."""
+    began = time.monotonic()
+    repo = repository(Path.cwd())
+    reference = find(repo, asked.against) if asked.against is not None else None
+    commit = find_commit(repo, asked.base) if asked.base is not None else None
+    with _prepared(repo, commit, asked.request, folder, console) as sides:
+        question = _question(asked, sides, reference)
+        blocks, verdict = _measure(question, asked.request, sides, console)
+    return _document(asked, question, verdict, sides, blocks, time.monotonic() - began)
+
+
+def save(name: str, request: Request, blocks: int, folder: Path, console: Console) -> Reference:
+    """Measure the working tree alone over so many blocks, as a reference that is not written yet."""
+    repo = repository(Path.cwd())
+    with _prepared(repo, None, request, folder, console) as sides, _progress(blocks, console) as step:
+        measured = [step(sides.run_block(number, request)) for number in range(1, blocks + 1)]
+    description = sides.descriptions["head"]
+    reference = Reference(
+        name=name,
+        created=now(),
+        commit=sides.head.name,
+        machine=machine_identity(description),
+        workload=workload_identity(asdict(request.workload), description),
+        combinations=record(measured, request.combinations),
+    )
+    return replace(reference, history=[history_entry("saved", reference)])
+
+
+@contextmanager
+def _prepared(repo: Path, commit: str | None, request: Request, folder: Path, console: Console) -> Iterator[Sides]:
+    """Both sides, or the head alone, ready for trials; in the end nothing is left but the logs in ``folder``."""
+    logs = {side: folder / "logs" / side for side in (["base"] if commit else []) + ["head"]}
+    for path in logs.values():
+        make_folder(path)
+    (folder / ".gitignore").write_text("*\n")  # what a check writes is no part of the code that it checks
+    with ExitStack() as stack:
+        stack.enter_context(_ended_in_order())
+        stack.enter_context(_alone(repo))
+        remove_leftovers(repo)
+        work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX))
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        codes = []
+        with console.status("installing both sides"):
+            if commit is not None:
+                codes.append(stack.enter_context(base_code(repo, commit, _made(work / "base"), folder / "logs")))
+            codes.append(head_code(repo, _made(work / "head"), folder / "logs"))
+            for code in codes:
+                refuse_foreign_code(code, request.workload.module)
+        sides, descriptions = {}, {}
+        for code in codes:
+            run_in = _made(work / code.side / "work")
+            sides[code.side] = stack.enter_context(Side(code, request, run_in, logs[code.side]))
+            with console.status(f"preparing the {code.side}"):
+                descriptions[code.side] = sides[code.side].prepare()
+        take_turns = len(codes) > 1 and all(origin(code, "m2bench.turns") for code in codes)
+        yield Sides(sides, descriptions, work, take_turns)
+
+
+@contextmanager
+def _alone(repo: Path) -> Iterator[None]:
+    """One gate at a time in a repository: two would disturb each other's figures."""
+    lock = git_folder(repo) / "m2bench-check.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(repo, lock))
+        except UserError as error:
+            raise UserError(f"another m2bench check is at work in {repo}.", "Wait for it to end.") from error
+        yield
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A request to end is answered as Ctrl-C is: by tidying up first."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Question:
+    question = Question(
+        combinations=asked.request.combinations,
+        delta=asked.delta,
+        alpha=asked.alpha,
+        max_blocks=asked.max_blocks,
+        base=sides.base.name if sides.base else None,
+        floors=asked.floors,
+    )
+    if reference is None:
+        return question
+    description = sides.descriptions["head"]
+    other_work = differing(reference.workload, workload_identity(asdict(asked.request.workload), description))
+    if other_work:
+        reason = f"the reference {reference.name} is of another workload ({'; '.join(other_work)})"
+        return replace(question, not_comparable=(reason,))
+    machine = machine_identity(description)
+    others = differing(reference.machine, machine)
+    known = [combination_name(c) for c in reference.layers]
+    reasons = [
+        f"{combination_name(c)}: the reference {reference.name} has {', '.join(known)} alone"
+        for c in asked.request.combinations
+        if combination_name(c) not in known
+    ]
+    if others:
+        reasons.append(f"episodes/min: the reference is of another machine ({'; '.join(others)})")
+    return replace(
+        question,
+        reference=reference,
+        not_comparable=tuple(reasons),
+        same_machine=not others,
+        same_torch=all(reference.machine[key] == machine[key] for key in ("torch", "device")),
+    )
+
+
+def _measure(question: Question, request: Request, sides: Sides, console: Console) -> tuple[list[Block], Verdict]:
+    """Blocks until a look decides; none where nothing can be compared."""
+    blocks: list[Block] = []
+    if not metrics_of(question, blocks):
+        return blocks, decide(question, blocks, final=True)
+    looks = looks_until(question.max_blocks)
+    with _progress(question.max_blocks, console) as step:
+        for look in looks:
+            while len(blocks) < look:
+                blocks.append(step(sides.run_block(len(blocks) + 1, request)))
+            verdict = decide(question, blocks, final=look == looks[-1])
+            if verdict.decided:
+                break
+    return blocks, verdict
+
+
+@contextmanager
+def _progress(blocks: int, console: Console) -> Iterator[Callable[[Block], Block]]:
+    """Shows how many of at most ``blocks`` are done; drawn between them alone, since drawing takes the trials' CPU."""
+    columns = (TextColumn("blocks, at most"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, auto_refresh=False) as progress:
+        task = progress.add_task("", total=blocks)
+
+        def step(block: Block) -> Block:
+            progress.update(task, advance=1, refresh=True)
+            return block
+
+        yield step
+
+
+def _document(
+    asked: Asked, question: Question, verdict: Verdict, sides: Sides, blocks: list[Block], seconds: float
+) -> Document:
+    description = sides.descriptions["head"]
+    measured = record(blocks, question.combinations)
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "verdict": verdict.kind,
+        "exit_code": verdict.exit_code,
+        "sentence": sentence(verdict, question),
+        "reproduce": _reproduce(asked, sides),
+        "date": now(),
+        "seconds": round(seconds, 1),
+        "blocks": len(blocks),
+        "delta": question.delta,
+        "alpha": question.alpha,
+        "max_blocks": question.max_blocks,
+        "head": _code(sides.head),
+        "base": sides.base and _code(sides.base),
+        "reference": asked.against,
+        "machine": machine_identity(description),
+        "workload": workload_identity(asdict(asked.request.workload), description),
+        "metrics": [_metric(found) for found in verdict.judged],
+        "counts": [
+            {**asdict(change), "combination": combination_name(change.combination), "sentence": change.sentence}
+            for change in verdict.counts
+        ],
+        "changes": verdict.changes,
+        "phases": {combination_name(c): asdict(change) for c, change in verdict.phases.items()},
+        "not_comparable": verdict.not_comparable,
+        "notes": verdict.notes,
+        "measured": {name: asdict(recorded) for name, recorded in measured.items()},
+    }
+
+
+def _metric(found: Judged) -> Document:
+    metric = found.metric
+    return {
+        "name": metric.name,
+        "combination": combination_name(metric.combination),
+        "against": metric.against,
+        "state": found.state,
+        "value": found.value,
+        "bounds": [found.lower, found.upper],
+        "sd": found.sd,
+        "logs": metric.samples[0].logs,
+        "text": found.text,
+    }
+
+
+def _code(code: Code) -> Document:
+    return {"commit": code.commit, "dirty": code.dirty, "name": code.name}
+
+
+def _reproduce(asked: Asked, sides: Sides) -> str:
+    """The commands that ask the same again, whatever the branches have become since."""
+    base = ["--base", sides.base.commit] if sides.base else []
+    checkout = "" if sides.head.dirty else f"git checkout {sides.head.commit} && "
+    return checkout + " ".join([*asked.command, *base])

@@ -1,0 +1,142 @@
+"""Measuring blocks: in each, every gated combination of every side once, a fresh process each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from m2bench.errors import UserError, WorkerError
+from m2bench.runner import DESCRIBE_TIMEOUT_S, Launcher, describe
+from m2bench.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec, combination_name
+from m2bench.turns import Leader
+
+from .sides import Code
+
+TURN_S = 0.1  # of each of two trials that are timed by turns
+
+Document = dict[str, Any]
+Block = dict[tuple[str, Layers], Document]
+"""What the trials of one block measured, by side and combination."""
+RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, Document]]
+"""Runs one trial on each of the named sides, in this order; what they measured."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is measured of every side alike."""
+
+    workload: WorkloadSpec
+    window: WindowSpec
+    combinations: tuple[Layers, ...]
+    seed: int
+    trial_timeout_s: float
+
+
+class Side:
+    """One side's workers. Use as a context manager; on leaving, no process is left."""
+
+    def __init__(self, code: Code, request: Request, work: Path, logs: Path):
+        self.code = code
+        self._request = request
+        self._logs = logs
+        self._launcher = Launcher(work, logs / "launcher.log", code.environment)
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._launcher.stop()
+
+    def prepare(self) -> Document:
+        """Machine, device, layers and workload as this side's code describes them; what its trials need is prepared.
+
+        Raises UserError for a combination that cannot run here, WorkerError where the code fails.
+        """
+        with self._named():
+            description = describe(self._launcher, self._request.workload, self._logs)
+            self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
+        layers = {layer["name"]: layer for layer in description["layers"]}
+        used = {name for combination in self._request.combinations for name in combination}
+        for name in sorted(used):
+            reason = layers[name]["unsupported"] if name in layers else f"the {self.code.side} has no such layer"
+            if reason:
+                raise UserError(
+                    f"the layer {name} cannot run here: {reason}.", "Gate other combinations with --layers."
+                )
+        if any(layers[name]["compiles"] for name in used) and description["device"].get("fork_after_compiler_import"):
+            self._launcher.preload_compiler(probe=True)
+        return description
+
+    def run(self, trial: TrialSpec, turns: Document | None = None) -> Document:
+        """What the trial measured; WorkerError when it failed or a layer was not at work.
+
+        ``turns``: where it gets its turns from, when it is timed by turns with another.
+        """
+        log = self._logs / f"{trial.key}.log"
+        request = {"window": asdict(self._request.window), "trial": asdict(trial), "turns": turns}
+        what = f"the trial of {combination_name(trial.layers)}"
+        with self._named():
+            result = self._ask("trial", what, log, self._request.trial_timeout_s, request)
+            for layer, proof in result.get("proofs", {}).items():
+                if not proof["engaged"]:
+                    raise WorkerError(f"{what}: {layer} was not at work: {proof['reason']}.", f"The log is {log}.")
+        return result
+
+    def end_trial(self) -> None:
+        """End the trial under way, from another thread than the one that runs it."""
+        self._launcher.end_worker()
+
+    def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: Document) -> Document:
+        outcome = self._launcher.run(job, {"workload": asdict(self._request.workload), **request}, log, timeout_s)
+        if "failure" in outcome:
+            raise WorkerError(f"{what} failed: {outcome['failure']}.", f"The log is {log}.")
+        result: Document = outcome["result"]
+        return result
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Put before the message of a UserError on which side it happened."""
+        try:
+            yield
+        except UserError as error:
+            raise type(error)(f"{self.code.side} {self.code.name}: {error}") from error
+
+
+def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrials) -> Block:
+    """Block ``number``, from 1: one combination after the other, each on all sides; in the other order every time.
+
+    Trials of a block share their seed, so that the sides play the same episodes.
+    """
+    step = -1 if number % 2 == 0 else 1
+    block: Block = {}
+    for combination in request.combinations[::step]:
+        key = f"block{number}.{combination_name(combination)}"
+        trial = TrialSpec(key, combination, number, request.seed + number - 1, mini_blocks=(number,))
+        block |= {(side, combination): result for side, result in run(sides[::step], trial).items()}
+    return block
+
+
+def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, Document]:
+    """Run the trial on all sides at once, timed by so many ``turns`` of each; what ``Side.run`` says, by side.
+
+    ``folder`` holds the socket that the turns go over.
+    """
+    names = [side.code.side for side in sides]
+    with ThreadPoolExecutor(len(sides)) as pool, Leader(folder) as leader:
+        common = {"address": leader.address, "count": turns, "seconds": TURN_S}
+        running = {
+            name: pool.submit(side.run, trial, common | {"name": name}) for name, side in zip(names, sides, strict=True)
+        }
+        try:
+            leader.lead(names, turns, lambda: any(future.done() for future in running.values()))
+            # When one of them failed, the first to end tells why: the other only says that its partner has gone.
+            next(as_completed(running.values())).result()
+            return {name: future.result() for name, future in running.items()}
+        except BaseException:
+            for side in sides:
+                side.end_trial()
+            raise

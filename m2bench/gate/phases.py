@@ -1,0 +1,43 @@
+"""In which phase of an episode a slower side spends its time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PhaseChange:
+    """Milliseconds per episode in one phase, before and after."""
+
+    name: str
+    before_ms: float
+    after_ms: float
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"the phase {self.name} takes {self.after_ms - self.before_ms:+.3g} ms per episode "
+            f"({self.before_ms:.3g} -> {self.after_ms:.3g})"
+        )
+
+
+def median_phases(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Milliseconds per episode in each phase that all of these trials know."""
+    found = [result["phase_ms_per_episode"] for result in results if result.get("phase_ms_per_episode")]
+    names = [name for name in found[0] if all(name in phases for phases in found)] if found else []
+    return {name: median(phases[name] for phases in found) for name in names}
+
+
+def grown_most(before: Mapping[str, float], after: Mapping[str, float]) -> PhaseChange | None:
+    """The phase that takes the most additional time; None where none takes more, or one side tells of no phases.
+
+    A phase that one side does not know takes no time there.
+    """
+    if not before or not after:
+        return None
+    changes = [PhaseChange(name, before.get(name, 0.0), after.get(name, 0.0)) for name in {**before, **after}]
+    most = max(changes, key=lambda change: change.after_ms - change.before_ms)
+    return most if most.after_ms > most.before_ms else None

@@ -1,0 +1,105 @@
+"""``pytest --m2bench``: the gate as tests, one for each thing it judges. pytest loads it where m2bench is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEFAULT = "--base HEAD~1"
+ASPECTS = ("speed", "counts", "learning and numerics")
+
+Document = dict[str, Any]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that switches the gate on."""
+    parser.addoption(
+        "--m2bench",
+        nargs="?",
+        const=DEFAULT,
+        metavar="OPTIONS",
+        help=f"Run the gate `m2bench check` as tests, with these options in one word.  [default: {DEFAULT!r}]",
+    )
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the gate's tests after all others."""
+    options = config.getoption("--m2bench")
+    if options is not None:
+        gate = Gate(shlex.split(options))
+        items += [GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate) for aspect in ASPECTS]
+
+
+class Gate:
+    """One check, run when the first of its tests asks for it."""
+
+    def __init__(self, options: list[str]):
+        self.options = options
+        self._document: Document | None = None
+
+    @property
+    def strict(self) -> bool:
+        return "--strict" in self.options
+
+    def document(self, folder: Path) -> Document:
+        """What the check found; pytest's failure, with its message, when there is no verdict."""
+        if self._document is None:
+            program = Path(sysconfig.get_path("scripts")) / "m2bench"
+            command = [str(program), "check", *self.options, "--json"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if not done.stdout:
+                pytest.fail(done.stderr.strip(), pytrace=False)
+            self._document = json.loads(done.stdout)
+        return self._document
+
+
+class GateItem(pytest.Item):
+    """The test of one aspect of the gate's verdict."""
+
+    def __init__(self, *, gate: Gate, **arguments: Any):
+        super().__init__(**arguments)
+        self.gate = gate
+        self.add_marker(pytest.mark.timeout(0))  # a gate takes minutes
+
+    def runtest(self) -> None:
+        """Fail for what is wrong in this aspect, skip for what is undecided."""
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            pytest.skip("the gate does not measure beside other tests: run pytest --m2bench with -n 0")
+        document = self.gate.document(self.config.rootpath)
+        wrong, undecided = list(_wrong(document, self.aspect)), list(_undecided(document, self.aspect))
+        if wrong or (undecided and self.gate.strict):
+            pytest.fail("\n".join([*wrong, *undecided, f"Again: {document['reproduce']}"]), pytrace=False)
+        if undecided:
+            pytest.skip("; ".join(undecided))
+
+    @property
+    def aspect(self) -> str:
+        return self.name.partition(": ")[2]
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where pytest says that the test stands."""
+        return self.config.rootpath, None, self.name
+
+
+def _wrong(document: Document, aspect: str) -> Iterator[str]:
+    if aspect == "speed":
+        yield from (metric["text"] for metric in document["metrics"] if metric["state"] == "slower")
+    elif aspect == "counts":
+        against_base = document["base"] is not None
+        yield from (c["sentence"] for c in document["counts"] if c["after"] > c["before"] or not against_base)
+    else:
+        yield from document["changes"]
+
+
+def _undecided(document: Document, aspect: str) -> Iterator[str]:
+    if aspect == "speed":
+        yield from (metric["text"] for metric in document["metrics"] if metric["state"] == "undecided")
+        yield from document["not_comparable"]

@@ -1,0 +1,121 @@
+"""A sequential test of speeds on the logarithmic scale, whose total rate of false alarms is bounded. Pure.
+
+The data are looked at a few times, and alpha is divided among the looks. A metric is *slower* when the one-sided upper
+t bound of its mean lies below the threshold, *passed* when the lower bound lies above it, else *undecided*. Several
+metrics are gated together: one that is slower turns the gate red, so their bounds share alpha (Bonferroni); only all of
+them passed make it green, so these bounds need not (Berger, "Multiparameter hypothesis testing and acceptance
+sampling", 1982).
+By the union bound over looks and metrics, code that is not slower than the threshold turns the gate red with a
+probability of at most alpha; and code that is slower than it in any metric turns it green with at most alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import fmean
+from typing import Literal
+
+FIRST_LOOK = 6  # blocks: with fewer, t bounds are too wide to decide anything
+LEAST_BLOCKS = 3
+POWER = 0.8  # of the smallest regression that is said to be found
+MOST_BLOCKS = 1000  # that anybody would wait for
+
+State = Literal["slower", "passed", "undecided"]
+
+
+def looks_until(max_blocks: int) -> tuple[int, ...]:
+    """After how many blocks the data are looked at: 6, 10 and 14 for 14.
+
+    Even numbers but for the last, so that each side went first equally often.
+    """
+    if max_blocks <= FIRST_LOOK:
+        return (max_blocks,)
+    return tuple(sorted({FIRST_LOOK, 2 * ((FIRST_LOOK + max_blocks) // 4), max_blocks}))
+
+
+@lru_cache(maxsize=1024)
+def t_quantile(alpha: float, degrees: float) -> float:
+    """What a t variable exceeds with probability ``alpha``."""
+    from scipy.stats import t
+
+    return float(t.isf(alpha, degrees))
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean of logarithms with its standard error; ``sd``: of one block; ``blocks``: how many were measured."""
+
+    value: float
+    se: float
+    degrees: float
+    sd: float
+    blocks: int
+
+    def lower(self, alpha: float) -> float:
+        return self.value - t_quantile(alpha, self.degrees) * self.se
+
+    def upper(self, alpha: float) -> float:
+        return self.value + t_quantile(alpha, self.degrees) * self.se
+
+
+def mean_of(logs: Sequence[float]) -> Mean:
+    """Of one value per block; at least two."""
+    mean, degrees = fmean(logs), len(logs) - 1
+    sd = math.sqrt(sum((log - mean) ** 2 for log in logs) / degrees)
+    return Mean(mean, sd / math.sqrt(len(logs)), degrees, sd, len(logs))
+
+
+def difference(logs: Sequence[float], reference: Sequence[float]) -> Mean:
+    """Of the means of two independent samples, by Welch ("The generalization of Student's problem", 1947)."""
+    new, old = mean_of(logs), mean_of(reference)
+    variance = new.se**2 + old.se**2
+    parts = new.se**4 / new.degrees + old.se**4 / old.degrees
+    degrees = variance**2 / parts if parts else new.degrees + old.degrees
+    return Mean(new.value - old.value, math.sqrt(variance), degrees, new.sd, new.blocks)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``metrics`` are gated together, over at most ``max_blocks``, with a total rate of false alarms of ``alpha``."""
+
+    alpha: float
+    max_blocks: int
+    metrics: int
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        return looks_until(self.max_blocks)
+
+    @property
+    def alpha_to_pass(self) -> float:
+        return self.alpha / len(self.looks)
+
+    @property
+    def alpha_to_fail(self) -> float:
+        return self.alpha_to_pass / self.metrics
+
+    def judge(self, mean: Mean, threshold: float) -> State:
+        """What one look says of a metric; ``threshold``: the least log value that is allowed."""
+        if mean.upper(self.alpha_to_fail) < threshold:
+            return "slower"
+        return "passed" if mean.lower(self.alpha_to_pass) > threshold else "undecided"
+
+    def smallest_found(self, sd: float, threshold: float) -> float:
+        """The log value of the smallest regression that the last look finds with a probability of POWER."""
+        degrees = self.max_blocks - 1
+        reach = t_quantile(self.alpha_to_fail, degrees) + t_quantile(1 - POWER, degrees)
+        return threshold - reach * sd / math.sqrt(self.max_blocks)
+
+    def can_gate(self, sd: float, threshold: float) -> bool:
+        """Whether unchanged code is more likely to pass than to stay undecided."""
+        return self.blocks_needed(sd, threshold) <= self.max_blocks
+
+    def blocks_needed(self, sd: float, threshold: float) -> int:
+        """So many that unchanged code passes more often than not; MOST_BLOCKS where even they are too few."""
+        blocks = LEAST_BLOCKS
+        while t_quantile(self.alpha_to_pass, blocks - 1) * sd / math.sqrt(blocks) > -threshold and blocks < MOST_BLOCKS:
+            blocks += 1
+        return blocks

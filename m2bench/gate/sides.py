@@ -1,0 +1,196 @@
+"""The two sides of a comparison: the code of a commit and that of the working tree, each ready to be run.
+
+Each side is a copy of its tree in a folder of its own. A tree that can be installed is installed into a folder beside
+it; any other is used as it lies. That folder comes first on the import path of the side's workers, and nothing else
+differs: interpreter, dependencies, environment and options are the same.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from m2bench.errors import UserError, WorkerError, quoted
+from m2bench.launcher import SAFE_PATH
+
+INSTALL_TIMEOUT_S = 600
+WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
+SHORT = 10  # characters of a commit's name
+
+
+@dataclass(frozen=True)
+class Code:
+    """One side's code, to be imported from ``path``. ``dirty``: it is not what was committed."""
+
+    side: str
+    commit: str
+    dirty: bool
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The commit, or the working tree on top of it."""
+        return f"{self.commit[:SHORT]} with uncommitted changes" if self.dirty else self.commit[:SHORT]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which a Python imports this side's code before anything else."""
+        others = os.environ.get("PYTHONPATH")
+        return {"PYTHONPATH": os.pathsep.join([str(self.path), *([others] if others else [])])}
+
+
+def repository(folder: Path) -> Path:
+    """The git repository that ``folder`` lies in; UserError when there is none."""
+    try:
+        done = _git(folder, "rev-parse", "--show-toplevel")
+    except FileNotFoundError:
+        raise UserError("git is not installed, and the gate takes the code from it.", "Install git.") from None
+    if done.returncode:
+        raise UserError(
+            f"{folder} is not in a git repository, and the gate takes the code from there.", "Run it in a clone."
+        )
+    return Path(done.stdout.strip())
+
+
+def git_folder(repo: Path) -> Path:
+    """Where git keeps what all worktrees of the repository share."""
+    return (repo / _asked(repo, "rev-parse", "--git-common-dir")).resolve()
+
+
+def find_commit(repo: Path, ref: str) -> str:
+    """The full name of the commit ``ref``; UserError, with what to fetch, when it is not there."""
+    done = _git(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    if not done.returncode:
+        return done.stdout.strip()
+    if _git(repo, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        raise UserError(
+            f"the base {ref!r} is not in this clone, which is a shallow one.",
+            f"Fetch it: git fetch --depth=1 origin {ref} and use FETCH_HEAD, or git fetch --unshallow; with "
+            "actions/checkout, set fetch-depth: 0.",
+        )
+    remote = _git(repo, "rev-parse", "--verify", "--quiet", f"origin/{ref}^{{commit}}").returncode == 0
+    advice = (
+        f"Did you mean origin/{ref}?" if remote else "Name a branch, tag or commit; git fetch brings those of others."
+    )
+    raise UserError(f"the base {ref!r} is no commit of {repo}.", advice)
+
+
+@contextmanager
+def base_code(repo: Path, commit: str, work: Path, logs: Path) -> Iterator[Code]:
+    """The code of a commit in a git worktree below ``work``, which is removed in the end."""
+    folder = work / "tree"
+    done = _git(repo, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(folder), commit)
+    if done.returncode:
+        raise UserError(
+            f"git cannot check out {commit[:SHORT]} into {folder}: {_last_line(done.stderr)}.",
+            "Put that right, and run the gate again.",
+        )
+    try:
+        path = _installed(folder, work / "site", logs / "install-base.log", f"the base {commit[:SHORT]}")
+        yield Code("base", commit, False, path)
+    finally:
+        _remove_worktree(repo, folder)
+
+
+def remove_leftovers(repo: Path) -> None:
+    """Remove the worktrees of gates that were killed; to be called by the only gate at work in the repository."""
+    for line in _asked(repo, "worktree", "list", "--porcelain").splitlines():
+        kind, _, name = line.partition(" ")
+        above = [path for path in Path(name).parents if path.name.startswith(WORK_PREFIX)]
+        if kind == "worktree" and above:
+            _remove_worktree(repo, Path(name))
+            shutil.rmtree(above[0], ignore_errors=True)
+
+
+def head_code(repo: Path, work: Path, logs: Path) -> Code:
+    """The code of the working tree as it is now: tracked files and new ones that git does not ignore."""
+    folder = work / "tree"
+    names = _asked(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
+    for name in filter(None, names):
+        source, target = repo / name, folder / name
+        if source.is_file():  # neither deleted nor a submodule
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    dirty = bool(_asked(repo, "status", "--porcelain"))
+    path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
+    return Code("head", _asked(repo, "rev-parse", "HEAD"), dirty, path)
+
+
+def origin(code: Code, module: str) -> Path | None:
+    """The file that the side's workers would import ``module`` from; None when they would find none."""
+    program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"
+    done = subprocess.run(
+        [sys.executable, *SAFE_PATH, "-c", program, module], cwd=code.path.parent, env=os.environ | code.environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = done.stdout.strip()
+    return Path(found).resolve() if found else None
+
+
+def refuse_foreign_code(code: Code, module: str) -> None:
+    """UserError unless the side's workers would import ``module`` from this side's own code.
+
+    Both sides would otherwise run the same code, and nothing would ever be found.
+    """
+    found = origin(code, module)
+    if found is None or code.path.resolve() not in found.parents:
+        package = module.partition(".")[0]
+        raise UserError(
+            f"{code.side} {code.name} has no {package}: the module {module} is not among its code.",
+            "Name a base that has it." if code.side == "base" else "Run the gate in the repository that holds it.",
+        )
+
+
+def _installed(folder: Path, target: Path, log: Path, what: str) -> Path:
+    """What to import the tree's code from: a folder that it is installed to, or the tree itself."""
+    if not any((folder / name).exists() for name in ("pyproject.toml", "setup.py")):
+        return folder
+    # Building in the environment as it is needs no network; without setuptools there, pip fetches what it needs.
+    here = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", *here,
+               "--target", str(target), str(folder)]  # fmt: skip
+    with log.open("wb") as stream:
+        code = subprocess.run(
+            command, stdout=stream, stderr=stream, timeout=INSTALL_TIMEOUT_S, check=False, env=_without_python_path()
+        ).returncode
+    if code:
+        raise WorkerError(
+            f"{what} does not install: {_last_line(log.read_text(errors='replace'))}.",
+            f"The log is {quoted(log)}; the command was: {' '.join(command)}",
+        )
+    return target
+
+
+def _without_python_path() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _remove_worktree(repo: Path, folder: Path) -> None:
+    _git(repo, "worktree", "remove", "--force", str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    _git(repo, "worktree", "prune")
+
+
+def _asked(repo: Path, *arguments: str) -> str:
+    done = _git(repo, *arguments)
+    if done.returncode:
+        raise UserError(f"git {' '.join(arguments)} failed: {_last_line(done.stderr)}.", f"Look at {repo}.")
+    return done.stdout.strip()
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False, errors="surrogateescape"
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].strip().rstrip(".") if lines else "no reason was given"

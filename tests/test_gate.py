@@ -1,0 +1,444 @@
+"""The gate's verdicts, references, history and outputs, from measurements with planted answers."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from m2bench.errors import UserError
+from m2bench.gate import outputs, references
+from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
+from m2bench.gate.counts import compare_counts, counted
+from m2bench.gate.history import make_series
+from m2bench.gate.measure import Block, Request, run_block
+from m2bench.gate.phases import grown_most
+from m2bench.gate.promotion import taken_over
+from m2bench.gate.references import Recorded, Reference, history_entry, record
+from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
+from m2bench.spec import BASELINE, Layers, TrialSpec, WindowSpec, WorkloadSpec
+
+FAST: Layers = ("batching", "vectorized-loss")
+COMBINATIONS = (BASELINE, FAST)
+SPEEDS = {BASELINE: 600.0, FAST: 18000.0}
+BASED = Question(COMBINATIONS, delta=0.05, alpha=0.01, max_blocks=14, base="abc")
+PHASES = {"forward": 30.0, "environment": 1.0}
+LINES = {"syncs": {"a/b.py:7 x.item()": 2.0}}
+COUNTS = {"per_episode": {"dispatches": 100.0, "syncs": 2.0}, "lines": LINES}
+GOOD_GATE = {"gradient": {"same": True, "evidence": {}, "reason": None}}
+
+
+def result(speed: float, canary_s: float = 0.01, **changes: Any) -> dict[str, Any]:
+    """What a trial measures at this many episodes per minute."""
+    return {
+        "update_s": [60 / speed] * 4,
+        "episodes_per_update": 1,
+        "canary_s": [canary_s],
+        "counts": COUNTS,
+        "gates": GOOD_GATE,
+        "proofs": {},
+        "training_return": [0.5, 0.7, 0.1, 0.9, 1.1, 1.2, 1.3, 1.4],
+        "phase_ms_per_episode": PHASES,
+        **changes,
+    }  # fmt: skip
+
+
+def blocks_of(
+    number: int, ratio: float = 1.0, noise: float = 0.005, machine: float = 1.0, seed: int = 0, **changes: Any
+) -> list[Block]:
+    """Blocks whose heads make ``ratio`` times the base's episodes/min, on a machine ``machine`` times as fast."""
+    rng = np.random.default_rng(seed)
+    found: list[Block] = []
+    for _ in range(number):
+        block: Block = {}
+        for combination, speed in SPEEDS.items():
+            for side, factor in (("base", 1.0), ("head", ratio)):
+                changed = changes if side == "head" else {}
+                value = speed * factor * machine * math.exp(rng.normal(0, noise))
+                block[side, combination] = result(value, 0.01 / machine, **changed)
+        found.append(block)
+    return found
+
+
+# --- verdicts against a base
+
+
+def test_equal_code_passes() -> None:
+    verdict = decide(BASED, blocks_of(6), final=False)
+    assert (verdict.kind, verdict.exit_code, verdict.decided) == ("pass", 0, True)
+    assert sentence(verdict, BASED).startswith("Passed after 6 blocks against base abc: baseline: episodes/min 1.0")
+
+
+def test_slower_code_is_a_regression_that_names_the_phase() -> None:
+    slower = {"environment": 6.0, "forward": 30.1}
+    verdict = decide(BASED, blocks_of(6, 0.85, phase_ms_per_episode=slower), final=False)
+    assert (verdict.kind, verdict.exit_code) == ("regression", 2)
+    said = sentence(verdict, BASED)
+    assert "the phase environment takes +5 ms per episode (1 -> 6)" in said
+    assert "0.85" in said
+
+
+def test_a_noisy_machine_is_told_that_it_cannot_gate() -> None:
+    blocks = blocks_of(14, noise=0.15)
+    assert not decide(BASED, blocks[:6], final=False).decided
+    verdict = decide(BASED, blocks, final=True)
+    assert (verdict.kind, verdict.exit_code) == ("inconclusive", 3)
+    assert any("This machine cannot gate 5 %" in note for note in verdict.notes)
+
+
+def test_a_quiet_machine_is_told_what_it_would_have_found() -> None:
+    (note,) = decide(BASED, blocks_of(6), final=False).notes
+    assert "80% of regressions of 5." in note  # next to no noise: hardly more than the 5 % that are allowed
+
+
+@pytest.mark.parametrize(("change", "kind"), [(+1.0, "regression"), (-1.0, "pass")])
+def test_counts_are_compared_exactly(change: float, kind: str) -> None:
+    counts = {"per_episode": {"dispatches": 100.0, "syncs": 2.0 + change},
+              "lines": {"syncs": {"a/b.py:9 x.item()": 2.0, "a/c.py:3 y.item()": 1.0}}}  # fmt: skip
+    verdict = decide(BASED, blocks_of(6, counts=counts), final=False)
+    assert verdict.kind == kind
+    first = verdict.counts[0]
+    assert (first.name, first.after - first.before) == ("syncs", change)
+    assert first.lines == ("a/c.py:3 y.item()",)  # the other line has only moved
+    assert len(verdict.counts) == 2  # in both combinations
+
+
+def test_a_count_that_varies_is_no_count() -> None:
+    varying = [{"counts": {"per_episode": {"syncs": syncs, "kernels": 5.0}}} for syncs in (1.0, 2.0)]
+    assert counted(varying) == {"kernels": 5.0}
+
+
+def test_more_graphs_are_more_counts() -> None:
+    def evidence(graphs: int) -> list[dict[str, Any]]:
+        return [{"proofs": {"compile": {"engaged": True, "evidence": {"graphs": graphs, "recompiles": 0}}}}]
+
+    (change,) = compare_counts(("compile",), counted(evidence(2)), counted(evidence(3)))
+    assert change.sentence == "compile: 1 more compiled graphs per episode (2 -> 3)"
+
+
+def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None:
+    blocks = blocks_of(6, 0.85)
+    for block in blocks:
+        for combination in COMBINATIONS:
+            for field in ("counts", "phase_ms_per_episode", "training_return", "gates"):
+                del block["base", combination][field]
+    verdict = decide(BASED, blocks, final=False)
+    assert (verdict.kind, verdict.counts, verdict.changes, verdict.phases) == ("regression", [], [], {})
+
+
+def test_a_numerics_gate_of_the_head_counts() -> None:
+    gates = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
+    verdict = decide(BASED, blocks_of(6, gates=gates), final=False)
+    assert (verdict.kind, verdict.exit_code) == ("changed", 4)
+    assert "the numerics gate gradient finds: weight is off" in sentence(verdict, BASED)
+
+
+def test_other_returns_from_the_same_episodes_are_another_learning() -> None:
+    verdict = decide(BASED, blocks_of(6, training_return=[0.5, 0.7, 0.11, 0.9, 1.1, 1.2]), final=False)
+    assert verdict.exit_code == 4
+    assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in sentence(verdict, BASED)
+
+
+def test_rounding_is_no_other_learning() -> None:
+    returns = result(600)["training_return"]
+    rounded = [value * (1 + 1e-6) for value in returns]
+    assert first_difference(returns, rounded) is None
+    late = returns[:FIRST_UPDATES] + [value + 1 for value in returns[FIRST_UPDATES:]]
+    assert first_difference(returns, late) is None
+    assert first_difference(returns, [math.nan, *returns[1:]]) == 1
+    same, flipped = result(600), result(600, training_return=[value + 1 for value in returns])
+    assert learning_change(BASELINE, [(same, same)] * 3 + [(same, flipped)] * 3) is None  # half of them: luck
+    assert learning_change(BASELINE, [(same, same)] * 2 + [(same, flipped)] * 4) is not None
+
+
+def test_the_phase_that_grew_most() -> None:
+    found = grown_most({"a": 1.0, "b": 2.0}, {"a": 1.5, "b": 2.1, "new": 0.4})
+    assert found is not None
+    assert (found.name, found.before_ms, found.after_ms) == ("a", 1.0, 1.5)
+    assert grown_most({"a": 1.0}, {"a": 0.9}) is None
+    assert grown_most({}, {"a": 1.0}) is None
+
+
+def test_a_block_measures_both_sides_in_turns() -> None:
+    request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=7, trial_timeout_s=1.0)
+    order: list[tuple[str, Layers, int]] = []
+
+    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, Any]:
+        order.extend((side, trial.layers, trial.seed) for side in sides)
+        return {side: {} for side in sides}
+
+    for number in (1, 2):
+        assert set(run_block(number, ("base", "head"), request, run)) == {
+            (side, combination) for side in ("base", "head") for combination in COMBINATIONS
+        }
+    assert order == [
+        ("base", BASELINE, 7), ("head", BASELINE, 7), ("base", FAST, 7), ("head", FAST, 7),
+        ("head", FAST, 8), ("base", FAST, 8), ("head", BASELINE, 8), ("base", BASELINE, 8),
+    ]  # fmt: skip
+
+
+# --- references
+
+MACHINE = {"chip": "one", "device": "cpu", "torch": "2"}
+
+
+def reference_of(blocks: list[Block], name: str = "release") -> Reference:
+    found = Reference(name, "2026-01-01T00:00:00+00:00", "abc", MACHINE, {"data": "m"}, record(blocks, COMBINATIONS))
+    return replace(found, history=[history_entry("saved", found)])
+
+
+def against(reference: Reference, **changes: Any) -> Question:
+    return replace(BASED, base=None, reference=reference, **changes)
+
+
+def test_a_reference_gates_speedup_and_speed() -> None:
+    question = against(reference_of(blocks_of(6)))
+    assert [(m.name, m.combination) for m in metrics_of(question, [])] == [
+        ("episodes/min", BASELINE), ("speedup", FAST), ("episodes/min", FAST),
+    ]  # fmt: skip
+    assert decide(question, blocks_of(6, seed=1), final=False).exit_code == 0
+    assert decide(question, blocks_of(6, 0.85, seed=1), final=False).exit_code == 2
+
+
+@pytest.mark.parametrize("machine", [0.74, 1.26])
+@pytest.mark.parametrize("noise", [0.005, 0.02])
+def test_a_machine_that_runs_slower_today_is_no_regression(machine: float, noise: float) -> None:
+    """What slows down everything slows down the fixed computation beside the trials as well."""
+    question = against(reference_of(blocks_of(6, noise=noise)))
+    for seed in range(1, 21):
+        assert decide(question, blocks_of(14, noise=noise, machine=machine, seed=seed), final=True).exit_code in (0, 3)
+
+
+def test_on_another_machine_only_the_speedup_is_gated() -> None:
+    question = against(
+        reference_of(blocks_of(6)), same_machine=False, not_comparable=("episodes/min: another machine",)
+    )
+    verdict = decide(question, blocks_of(6, machine=5.0), final=False)
+    assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
+    assert [found.metric.name for found in verdict.judged] == ["speedup"]
+    slower = blocks_of(6)
+    for block in slower:
+        block["head", FAST] = result(0.8 * SPEEDS[FAST])
+    assert decide(question, slower, final=False).exit_code == 2
+
+
+def test_counts_of_a_reference_are_gated_both_ways() -> None:
+    question = against(reference_of(blocks_of(6)))
+    fewer = {"per_episode": {"dispatches": 90.0, "syncs": 2.0}, "lines": {}}
+    verdict = decide(question, blocks_of(6, seed=1, counts=fewer), final=False)
+    assert verdict.exit_code == 2
+    assert sentence(verdict, question).startswith("The reference is outdated, since less is asked of the device now")
+    other_torch = replace(question, same_torch=False)
+    assert decide(other_torch, blocks_of(6, seed=1, counts=fewer), final=False).kind == "not comparable"
+
+
+def test_floors_are_gated() -> None:
+    def kind(**floors: float) -> Verdict:
+        return decide(replace(BASED, base=None, floors=floors), blocks_of(6), final=False)
+
+    assert kind(speedup=20.0, episodes_per_min=2000.0).exit_code == 0
+    assert kind(speedup=40.0).exit_code == 2
+    assert kind(speedup=20.0, episodes_per_min=50_000.0).exit_code == 2
+    assert not kind(speedup=30.0).decided
+
+
+def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    saved = reference_of(blocks_of(6))
+    references.save(tmp_path, saved)
+    assert references.find(tmp_path, "release") == saved
+    assert references.list_references(tmp_path) == [saved]
+    assert (tmp_path / references.FOLDER / "release.json").stat().st_size < 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a reference of m2bench"),
+        ('{"format": "m2bench reference", "schema": 99}', "schema 99"),
+        ('{"format": "m2bench reference", "schema": 1, "combinations": {"a": {"x": 1}}}', "is damaged"),
+        ('{"format": "m2bench reference", "schema": 1}', "is damaged"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / references.FOLDER / "release.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        references.find(tmp_path, "release")
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    for name in ("../evil", "", ".hidden", "a/b"):
+        with pytest.raises(UserError, match="cannot be the name"):
+            references.find(tmp_path, name)
+
+
+def test_a_full_disk_leaves_the_old_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = reference_of(blocks_of(6))
+    references.save(tmp_path, old)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"No space left on device; the one that was there is kept"):
+        references.save(tmp_path, reference_of(blocks_of(6, seed=9)))
+    assert references.find(tmp_path, "release") == old
+    assert [path.name for path in (tmp_path / references.FOLDER).iterdir()] == ["release.json"]
+
+
+# --- promotion and history
+
+
+def document_of(blocks: list[Block], date: str = "2026-02-01T00:00:00+00:00", commit: str = "def") -> dict[str, Any]:
+    return {
+        "format": "m2bench check", "schema": 1, "date": date, "head": {"name": commit}, "machine": MACHINE,
+        "workload": {"data": "m"}, "changes": [],
+        "measured": {name: asdict(recorded) for name, recorded in record(blocks, COMBINATIONS).items()},
+    }  # fmt: skip
+
+
+def write_check(folder: Path, document: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "check.json").write_text(json.dumps(document))
+    return folder
+
+
+def sd_of(recorded: Recorded) -> float:
+    return float(np.std(np.log(recorded.episodes_per_min)))
+
+
+def test_promoting_takes_level_and_spread_annotating_the_level_alone(tmp_path: Path) -> None:
+    reference = reference_of(blocks_of(6, noise=0.02))
+    folder = write_check(tmp_path / "check", document_of(blocks_of(6, 0.8, noise=0.001, seed=1)))
+    promoted = taken_over(reference, folder, "promoted", None)
+    annotated = taken_over(reference, folder, "annotated", "a larger network")
+    for found in (promoted, annotated):
+        assert found.levels()["baseline"]["episodes_per_min"] == pytest.approx(480, rel=0.01)
+        assert len(found.history) == 2
+    before, kept, taken = (sd_of(found.combinations["baseline"]) for found in (reference, annotated, promoted))
+    assert kept == pytest.approx(before, rel=0.01)
+    assert taken < before / 4
+    assert annotated.history[-1]["reason"] == "a larger network"
+
+
+def test_a_check_that_cannot_be_promoted_is_refused(tmp_path: Path) -> None:
+    reference = reference_of(blocks_of(6))
+    good = document_of(blocks_of(6))
+    cases = {
+        "trained something else": {**good, "workload": {"data": "other"}},
+        "is not what this m2bench check writes": {"hello": 1},
+        "learning or numerics changed": {**good, "changes": ["baseline: other returns"]},
+        "measured nothing": {**good, "measured": {}},
+    }
+    for number, (message, document) in enumerate(cases.items()):
+        with pytest.raises(UserError, match=message):
+            taken_over(reference, write_check(tmp_path / str(number), document), "promoted", None)
+    with pytest.raises(UserError, match="cannot be read"):
+        taken_over(reference, tmp_path / "nowhere", "promoted", None)
+
+
+def checks_with(ratios: list[float]) -> list[dict[str, Any]]:
+    return [
+        document_of(blocks_of(6, ratio, noise=0.003, seed=day), f"2026-03-{day + 1:02}T00:00:00+00:00", f"c{day}")
+        for day, ratio in enumerate(ratios)
+    ]
+
+
+def test_slow_creep_is_found_that_no_single_step_shows() -> None:
+    reference = reference_of(blocks_of(6, noise=0.003))
+    creeping = make_series(reference, checks_with([0.995**day for day in range(24)]), delta=0.05)
+    speed = next(one for one in creeping if (one.combination, one.metric) == ("baseline", "episodes_per_min"))
+    assert speed.creep
+    assert speed.since_first == pytest.approx(0.995**21, abs=0.01)
+    assert all(step.ratio > 0.93 for step in speed.steps)
+    assert not any(one.creep for one in make_series(reference, checks_with([1.0] * 24), delta=0.05))
+
+
+def test_a_step_is_dated() -> None:
+    reference = reference_of(blocks_of(6, noise=0.003))
+    found = make_series(reference, checks_with([1.0] * 10 + [0.9] * 10), delta=0.05)
+    (step,) = next(one for one in found if one.metric == "episodes_per_min").steps
+    assert step.commit == "c10"
+    assert step.ratio == pytest.approx(0.9, abs=0.01)
+
+
+def test_an_intended_change_begins_anew() -> None:
+    reference = reference_of(blocks_of(6))
+    lower = reference_of(blocks_of(6, 0.7))
+    entry = {**history_entry("annotated", lower, "a larger network"), "date": "2026-02-15T00:00:00+00:00"}
+    reference = replace(reference, history=[*reference.history, entry])
+    assert not any(one.creep for one in make_series(reference, checks_with([0.7] * 10), delta=0.05))
+
+
+def test_checks_of_other_machines_are_no_history() -> None:
+    reference = reference_of(blocks_of(6))
+    foreign = [{**document, "machine": {**MACHINE, "chip": "two"}} for document in checks_with([0.5] * 5)]
+    assert all(len(one.points) == 1 for one in make_series(reference, foreign, delta=0.05))
+
+
+# --- outputs
+
+
+def full_document(**changes: Any) -> dict[str, Any]:
+    metric = {"name": "episodes/min", "combination": "baseline", "against": "base", "state": "passed", "value": 1.0,
+              "bounds": [0.98, 1.02], "sd": 0.01, "text": "baseline: episodes/min 1.000x"}  # fmt: skip
+    return document_of(blocks_of(6)) | {
+        "verdict": "pass", "exit_code": 0, "sentence": "Passed.", "reproduce": "m2bench check --base abc",
+        "seconds": 9.0, "metrics": [metric], "counts": [], "not_comparable": [], "notes": [], "base": {"name": "abc"},
+        "reference": None,
+        **changes,
+    }  # fmt: skip
+
+
+def test_junit_skips_what_is_undecided_unless_one_is_strict() -> None:
+    document = full_document()
+    document["metrics"][0]["state"] = "undecided"
+    for strict, tag in ((False, "skipped"), (True, "failure")):
+        suite = ElementTree.fromstring(outputs.junit(document, strict))[0]
+        assert suite.get("tests") == "3"
+        assert len(suite.findall(f"testcase/{tag}")) == 1
+    document["changes"] = ["baseline: other returns"]
+    suite = ElementTree.fromstring(outputs.junit(document, False))[0]
+    assert suite.get("failures") == "1"
+
+
+def test_github_gets_a_summary_and_at_most_ten_annotations(tmp_path: Path) -> None:
+    document = full_document(verdict="regression", exit_code=2, sentence="Regression: 5% off.",
+                             changes=[f"change {number}" for number in range(30)])  # fmt: skip
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    lines = outputs.tell_github(document, False, environment)
+    assert len(lines) == 10
+    assert lines[0] == "::error title=m2bench check::Regression: 5%25 off."
+    assert "| baseline | episodes/min | base | 1.000x |" in (tmp_path / "summary").read_text()
+    assert outputs.tell_github(document, False, {}) == []
+
+
+@pytest.mark.parametrize(("strict", "level"), [(False, "warning"), (True, "error")])
+def test_what_is_inconclusive_is_a_warning(strict: bool, level: str) -> None:
+    document = full_document(verdict="inconclusive", exit_code=3)
+    assert next(outputs.annotated(document, strict)).startswith(f"::{level} ")
+
+
+def test_histories_of_other_services_get_their_formats() -> None:
+    document = full_document()
+    entries = outputs.bigger_is_better(document)
+    assert {(e["name"], e["unit"]) for e in entries} == {
+        ("baseline episodes_per_min", "episodes/min"),
+        ("batching+vectorized-loss episodes_per_min", "episodes/min"),
+        ("batching+vectorized-loss speedup", "x"),
+    }
+    measures = outputs.bencher(document)
+    speed = measures["baseline"]["episodes-per-min"]
+    assert speed["lower_value"] < speed["value"] < speed["upper_value"]
+    assert measures["batching+vectorized-loss"]["speedup"]["value"] == pytest.approx(30, rel=0.01)

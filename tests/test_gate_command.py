@@ -1,0 +1,327 @@
+"""The commands check and baseline, as a user would type them, on a repository of a few lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from conftest import TESTS
+from test_cli import COMMAND, environment, m2bench, wait_until, workers_of
+from test_readme import GATE, README
+
+TOY = '''
+"""A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
+import fake_workload
+from fake_workload import describe, prepare
+
+
+class Toy(fake_workload.FakeSystem):
+    def update(self):
+        return super().update() + {learned}
+
+    def count(self):
+        counted = super().count()
+        counted["per_episode"]["syncs"] += {syncs}
+        counted["lines"]["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
+        return counted
+
+
+def build(spec, work, layers, seed):
+    system = Toy(layers, [])
+    system.update_s *= {slower}
+    return system
+'''
+SHORT = ("--workload", "toy", "--window", "0.05", "--layers", "baseline", "--max-blocks", "3", "--delta", "40%")
+
+
+def git(repo: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", *identity, *arguments], cwd=repo, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(repo: Path, slower: float = 1.0, learned: float = 0.0, syncs: int = 0, text: str = "") -> str:
+    (repo / "toy.py").write_text(TOY.format(slower=slower, learned=learned, syncs=syncs) + text)
+    git(repo, "add", "toy.py")
+    git(repo, "commit", "--quiet", "--allow-empty", "-m", "a change")
+    return git(repo, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    commit(folder)
+    return folder
+
+
+def check_json(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "check.json").read_text())
+    return document
+
+
+def worktrees(repo: Path) -> list[str]:
+    return git(repo, "worktree", "list").splitlines()
+
+
+def test_a_comment_is_no_change_and_the_outputs_are_written(repo: Path, tmp_path: Path) -> None:
+    commit(repo, text="# a comment\n")
+    asked = (*SHORT[:-4], "--max-blocks", "6", "--delta", "50%")  # enough for a machine that runs tests beside
+    done = m2bench("check", "--base", "HEAD~1", *asked, "--junit", "junit.xml", "--out", "out", cwd=repo,
+                   GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Passed after 6 blocks against base" in done.stdout
+    assert "::notice title=m2bench check::Passed" in done.stdout
+    assert "### m2bench check: pass" in (tmp_path / "summary").read_text()
+    assert ElementTree.parse(repo / "junit.xml").getroot()[0].get("failures") == "0"
+    document = check_json(repo / "out")
+    base, head = git(repo, "rev-parse", "HEAD~1"), git(repo, "rev-parse", "HEAD")
+    assert (document["base"]["commit"], document["head"]["commit"]) == (base, head)
+    assert document["reproduce"].startswith(f"git checkout {head} && m2bench check ")
+    assert document["reproduce"].endswith(f" --base {base}")
+    assert set(asked) <= set(document["reproduce"].split())
+    for name in ("check.md", "bencher.json", "github-action-benchmark.json", "logs/base", "logs/head"):
+        assert (repo / "out" / name).exists()
+    assert len(worktrees(repo)) == 1
+    assert git(repo, "status", "--porcelain") == "?? junit.xml"  # the results hide themselves
+
+
+def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> None:
+    """All at once: learning is the exit code, and the others are named beside it."""
+    commit(repo, slower=3.0, learned=0.5, syncs=2)
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--json", "--out", "out", cwd=repo)
+    assert done.returncode == 4, done.stderr
+    document = json.loads(done.stdout)
+    assert document["verdict"] == "changed"
+    assert "the training return differs from update 1 on (0 -> 0.5), in 3 of 3 pairs" in document["sentence"]
+    (metric,) = document["metrics"]
+    assert (metric["state"], metric["value"]) == ("slower", pytest.approx(1 / 3, rel=0.3))
+    assert document["phases"]["baseline"]["name"] == "sleep"
+    (count,) = document["counts"]
+    assert (count["name"], count["before"], count["after"]) == ("syncs", 1, 3)
+    assert "toy/toy.py:9 value.item()" in count["sentence"]
+
+
+@pytest.mark.slow
+def test_uncommitted_changes_are_what_is_checked(repo: Path) -> None:
+    (repo / "toy.py").write_text(TOY.format(slower=3.0, learned=0.0, syncs=0))
+    done = m2bench("check", "--base", "HEAD", *SHORT, "--out", "out", cwd=repo)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout.startswith("Regression against base")
+    assert "the phase sleep takes" in done.stdout
+    assert "Again: m2bench check" in done.stdout
+    assert check_json(repo / "out")["head"]["dirty"]
+
+
+def test_a_reference_is_saved_checked_promoted_and_looked_back_on(repo: Path) -> None:
+    options = ("--workload", "toy", "--window", "0.05", "--layers", "baseline,batching")
+    saved = m2bench("baseline", "save", "release", "--blocks", "3", *options, cwd=repo)
+    assert saved.returncode == 0, saved.stderr
+    assert (repo / ".m2bench" / "references" / "release.json").exists()
+    again = m2bench("baseline", "save", "release", *options, cwd=repo)
+    assert (again.returncode, "there is a reference 'release' already" in again.stderr) == (1, True)
+    assert "release: 2" in m2bench("baseline", "list", cwd=repo).stdout
+    done = m2bench("check", "--against", "release", "--min", "speedup=1.5", "--max-blocks", "3", "--delta", "40%",
+                   *options, "--out", "reports/check-1", cwd=repo)  # fmt: skip
+    document = check_json(repo / "reports" / "check-1")
+    assert [(m["name"], m["combination"], m["against"]) for m in document["metrics"]] == [
+        ("episodes/min", "baseline", "reference"), ("speedup", "batching", "reference"),
+        ("episodes/min", "batching", "reference"), ("speedup", "batching", "floor"),
+    ]  # fmt: skip
+    assert done.returncode in (0, 3), done.stdout + done.stderr  # a busy machine may leave it undecided
+    promoted = m2bench("baseline", "promote", "release", "reports/check-1", cwd=repo)
+    assert promoted.returncode == 0, promoted.stderr
+    shown = m2bench("baseline", "show", "release", cwd=repo).stdout
+    assert "promoted at" in shown
+    history = m2bench("baseline", "history", "release", "--out", "history", "--json", cwd=repo)
+    assert {(s["combination"], s["metric"]) for s in json.loads(history.stdout)} == {
+        ("baseline", "episodes_per_min"), ("batching", "episodes_per_min"), ("batching", "speedup"),
+    }  # fmt: skip
+    assert (repo / "history" / "history.svg").stat().st_size > 1000
+    other = m2bench("check", "--against", "release", *options, "--episode-length", "64", "--out", "other", cwd=repo)
+    assert (other.returncode, "of another workload (episode_length: 128 and 64)" in other.stdout) == (3, True)
+
+
+BAD = {
+    "unknown base": (("--base", "nowhere"), "the base 'nowhere' is no commit"),
+    "nothing asked": ((), "there is nothing to check against"),
+    "two ways": (("--base", "HEAD", "--against", "x"), "exclude each other"),
+    "no reference": (("--against", "release"), "there is no reference 'release'"),
+    "no share": (("--base", "HEAD", "--delta", "much"), "--delta 'much' is not a share"),
+    "whole share": (("--base", "HEAD", "--delta", "100%"), "--delta must be more than 0"),
+    "no blocks": (("--base", "HEAD", "--max-blocks", "2"), "--max-blocks must be at least 3"),
+    "unknown layer": (("--base", "HEAD", "--layers", "baseline,turbo"), "unknown layer 'turbo'"),
+    "twice": (("--base", "HEAD", "--layers", "amp,amp"), "or one twice"),
+    "no floor": (("--min", "beauty=1"), "--min 'beauty=1' is not a floor"),
+    "no baseline": (("--min", "speedup=2", "--layers", "amp"), "--min speedup needs the baseline"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_one_message(case: str, repo: Path) -> None:
+    arguments, message = BAD[case]
+    done = m2bench("check", *arguments, cwd=repo)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert git(repo, "status", "--porcelain") == ""
+
+
+def test_outside_of_a_repository_it_is_said(tmp_path: Path) -> None:
+    done = m2bench("check", "--base", "HEAD", cwd=tmp_path)
+    assert (done.returncode, "is not in a git repository" in done.stderr) == (1, True)
+
+
+def test_a_base_without_the_code_under_test_is_said(repo: Path) -> None:
+    git(repo, "rm", "--quiet", "toy.py")
+    (repo / "other.txt").write_text("hello")
+    git(repo, "add", "other.txt")
+    git(repo, "commit", "--quiet", "-m", "nothing here")
+    commit(repo)
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, cwd=repo)
+    assert done.returncode == 1
+    assert "has no toy: the module toy is not among its code. Name a base that has it." in done.stderr
+    assert len(worktrees(repo)) == 1
+
+
+def test_a_base_that_does_not_install_is_said(repo: Path) -> None:
+    (repo / "pyproject.toml").write_text("[project\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "broken")
+    git(repo, "rm", "--quiet", "pyproject.toml")
+    git(repo, "commit", "--quiet", "-m", "mended")
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
+    assert done.returncode == 1
+    assert "does not install" in done.stderr
+    assert (repo / "out" / "logs" / "install-base.log").stat().st_size > 0
+    assert len(worktrees(repo)) == 1
+
+
+def test_a_shallow_clone_is_told_what_to_fetch(repo: Path, tmp_path: Path) -> None:
+    commit(repo, text="# second\n")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", repo.as_uri(), "shallow")
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, cwd=tmp_path / "shallow")
+    assert done.returncode == 1
+    assert "git fetch --unshallow" in done.stderr
+    assert "fetch-depth: 0" in done.stderr
+
+
+def begin(repo: Path) -> subprocess.Popen[str]:
+    """A gate that is at work with its trials, and would be for long."""
+    process = subprocess.Popen(
+        [COMMAND, "check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out"],
+        cwd=repo, env=environment(TMPDIR=str(repo.parent)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")), 60)
+    return process
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Path) -> None:
+    process = begin(repo)
+    second = m2bench("check", "--base", "HEAD", *SHORT, cwd=repo)
+    assert second.returncode == 1
+    assert "another m2bench check is at work in" in second.stderr
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, "interrupted" in stderr, "Traceback" in stderr) == (130, True, False)
+    assert len(worktrees(repo)) == 1
+    assert not workers_of(repo.parent)
+    assert [path.name for path in repo.parent.iterdir()] == ["repo"]
+    assert git(repo, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_what_a_killed_gate_left_is_removed_by_the_next_one(repo: Path) -> None:
+    process = begin(repo)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: not workers_of(repo.parent), 20)
+    assert len(worktrees(repo)) == 2
+    done = m2bench("check", "--base", "HEAD", *SHORT, "--out", "next", cwd=repo)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(worktrees(repo)) == 1
+    assert not list(repo.parent.glob("m2bench-gate-*"))
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme(repo: Path) -> None:
+    """In their order, with a system whose updates take milliseconds."""
+    commit(repo)
+    assert len(GATE) == 6
+    for command in GATE:
+        arguments = shlex.split(command)[1:]
+        short = () if "history" in arguments else ("--workload", "toy", "--window", "0.05")
+        few = {"check": ("--max-blocks", "3"), "baseline": () if "history" in arguments else ("--blocks", "3")}
+        floors = ["speedup=1.5" if argument == "speedup=10" else argument for argument in arguments]
+        done = m2bench(*floors, *short, *few[arguments[0]], cwd=repo)
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        time.sleep(1)  # results are named by the second
+    assert (repo / "gate.xml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slower", "outcome"), [(1.0, "3 passed"), (3.0, "1 failed, 2 passed")])
+def test_the_gate_as_tests(slower: float, outcome: str, repo: Path) -> None:
+    commit(repo, slower=slower)
+    alone = {name: value for name, value in environment().items() if not name.startswith("PYTEST_")}
+    options = f"--m2bench=--base HEAD~1 {shlex.join(SHORT)}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", options],
+        cwd=repo,
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome in done.stdout, done.stdout + done.stderr
+
+
+def action() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((TESTS.parent / "action.yml").read_text())
+    return document
+
+
+def workflows() -> list[dict[str, Any]]:
+    """This repository's own, and the one that the README tells others to save."""
+    (readme,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    assert len(readme.strip().splitlines()) == 10
+    return [yaml.safe_load(text) for text in (readme, (TESTS.parent / ".github/workflows/ci.yml").read_text())]
+
+
+def test_the_workflows_use_the_action_as_it_is() -> None:
+    for workflow in workflows():
+        steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+        (gate,) = [step for step in steps if step.get("uses", "").startswith(("./", "OWNER/m2bench"))]
+        assert set(gate.get("with", {})) <= set(action()["inputs"])
+        assert {"fetch-depth": 0} in [step.get("with") for step in steps]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slower", "strict", "code"), [(3.0, "false", 2), (1.0, "false", 0), (1.0, "true", 3)])
+def test_the_action_passes_and_fails_as_it_says(slower: float, strict: str, code: int, repo: Path) -> None:
+    """Three blocks cannot show that less than a thousandth was lost, so equal code is inconclusive there."""
+    commit(repo, slower=slower)
+    delta = "40%" if slower > 1 else "0.1%"
+    options = shlex.join([*SHORT[:-1], delta])
+    (step,) = action()["runs"]["steps"]
+    variables = {"BASE": "HEAD~1", "OPTIONS": options, "STRICT": strict, "PYTHON": sys.executable, "OUT": "out"}
+    assert set(step["env"]) == set(variables)
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], cwd=repo, env=environment(**variables, GITHUB_OUTPUT=str(repo / "output")),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert (repo / "output").read_text() == f"exit-code={2 if slower > 1 else 3}\n"
+    assert (repo / "out.xml").exists()

@@ -1,0 +1,63 @@
+"""The gate on this project itself: what is planted in a copy of it must be found, and named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import TESTS
+from test_cli import m2bench
+from test_gate_command import git
+
+PARTS = ("m2bench", "baselines", "optimizations", "pyproject.toml", "README.md")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository with this project as its only commit."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in PARTS:
+        source = TESTS.parent / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder)
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "the project")
+    return folder
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, path
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.slow
+def test_a_slower_step_a_wait_and_a_wrong_sign_are_found(project: Path) -> None:
+    """The wrong sign stands in what the referee shares, so that only the base can tell."""
+    environment = project / "baselines" / "environment.py"
+    single = "        reward = profit / CAPITAL * 100 - penalty\n"
+    replace_in(environment, single, single + "        __import__('time').sleep(0.002)\n")
+    batched = "        reward = profit / CAPITAL * 100 - changed * self.trade_penalty\n"
+    replace_in(environment, batched, batched + "        reward[0].item()\n")
+    replace_in(
+        project / "baselines" / "trainer.py",
+        "self.precision.backward(loss / self.parts.update.backwards)",
+        "self.precision.backward(-loss / self.parts.update.backwards)",
+    )
+    short = ("--layers", "baseline,batching", "--episode-length", "16", "--window", "0.3", "--max-blocks", "3")
+    done = m2bench("check", "--base", "HEAD", *short, "--device", "cpu", "--json", cwd=project, timeout=280)
+    assert done.returncode == 4, done.stderr
+    document = json.loads(done.stdout)
+    assert all("the training return differs from update" in change for change in document["changes"])
+    assert {change.partition(":")[0] for change in document["changes"]} == {"baseline", "batching"}
+    assert document["phases"]["baseline"]["name"] == "environment"
+    (wait,) = [change for change in document["counts"] if change["name"] == "syncs"]
+    assert (wait["combination"], wait["after"] - wait["before"]) == ("batching", 0.5)  # 16 waits, shared by 32 episodes
+    assert "environment.py" in wait["sentence"]
+    assert "reward[0].item()" in wait["sentence"]
