@@ -80,7 +80,9 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "main_effects_mixed": attribution.mixed,
         "best": max(rated, key=lambda c: float(c["speedup"]), default=None),
         "soonest": soonest,
-        **named("soonest_gain", soonest and _sooner(soonest, {"layers": BASELINE}, attribution, learning)),
+        **named(
+            "soonest_gain", None if soonest is None else _sooner(soonest, {"layers": BASELINE}, attribution, learning)
+        ),
         "recommended": recommend(
             spec.layers,
             combinations,

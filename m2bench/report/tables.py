@@ -25,7 +25,7 @@ def report_tables(summary: dict[str, Any]) -> list[Table]:
 
 def impact_table(summary: dict[str, Any]) -> Table:
     """One row per layer: what was claimed and what was measured."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             layer["name"],
             layer["difficulty"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from m2bench.tables import times
@@ -51,13 +52,13 @@ def draw(summary: Document) -> Chart | NotDrawn:
         )
 
 
-def _cell(axis: object, row: int, column: int, text: str, colour: str, opacity: float, weight: str, ink: str) -> None:
+def _cell(axis: Axes, row: int, column: int, text: str, colour: str, opacity: float, weight: str, ink: str) -> None:
     box = Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, facecolor=colour, alpha=opacity, linewidth=0)
-    axis.add_patch(box)  # type: ignore[attr-defined]
+    axis.add_patch(box)
     if row == column:
         frame = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor=MUTED, linewidth=0.8)
-        axis.add_patch(frame)  # type: ignore[attr-defined]
-    axis.text(column, row, text, ha="center", va="center", fontweight=weight, color=ink, fontsize=9)  # type: ignore[attr-defined]
+        axis.add_patch(frame)
+    axis.text(column, row, text, ha="center", va="center", fontweight=weight, color=ink, fontsize=9)
 
 
 def _title(pairs: list[Document]) -> str:

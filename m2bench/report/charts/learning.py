@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 
 from m2bench.tables import digits, times_within
@@ -26,7 +28,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
             returns = [value for _, value in cell["curve"]]
             seconds = [60 * after / speeds[tuple(cell["layers"])] for after in episodes]
             group = groups.index(cell["episodes_per_update"]) % len(SERIES)
-            look = {
+            look: dict[str, Any] = {
                 "color": SERIES[group],
                 "linestyle": LINE_STYLES[group],
                 "marker": MARKERS[group],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
+
 from .style import (
     GRID,
     INK,
@@ -54,7 +56,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
         axis.set_ylim(max(ys) * 1.5, min(ys) / 1.5)
         _draw_seconds(axis)
         plain_log_ticks(axis.xaxis, *axis.get_xlim())
-        plain_log_ticks(axis.yaxis, *sorted(axis.get_ylim()))
+        plain_log_ticks(axis.yaxis, *axis.get_ylim()[::-1])
         axis.set_xlabel("episodes/min (log scale)")
         axis.set_ylabel("episodes to the target (log scale, fewer is higher)")
         canvas.figure.legend(loc="outside lower center", ncols=len(groups), title="episodes per update")
@@ -75,17 +77,17 @@ def _front(placed: list[Document]) -> list[Document]:
     return front[::-1]
 
 
-def _draw_seconds(axis: object) -> None:
+def _draw_seconds(axis: Axes) -> None:
     """Lines of equal time to target."""
-    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()  # type: ignore[attr-defined]
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     for seconds in SECONDS:
         per_episode = seconds / 60
-        axis.plot([left, right], [left * per_episode, right * per_episode], color=GRID, linewidth=0.8, zorder=0.4)  # type: ignore[attr-defined]
+        axis.plot([left, right], [left * per_episode, right * per_episode], color=GRID, linewidth=0.8, zorder=0.4)
         x = min(right, bottom / per_episode) / 1.02
         if x > left * 1.5 and top < x * per_episode <= bottom:
             axis.text(
                 x, x * per_episode, f"{seconds:,g} s", fontsize=8, color=MUTED, ha="right", va="bottom", clip_on=True
-            )  # type: ignore[attr-defined]
+            )
 
 
 def _title(front: list[Document], summary: Document) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
+
 from m2bench.tables import times, times_within
 
 from .style import (
@@ -58,18 +60,18 @@ def draw(summary: Document) -> Chart | NotDrawn:
         )
 
 
-def _draw_dots(axis: object, combinations: list[Document], names: list[str]) -> None:
+def _draw_dots(axis: Axes, combinations: list[Document], names: list[str]) -> None:
     for row, c in enumerate(combinations):
         on = [column for column, name in enumerate(names) if name in c["layers"]]
-        axis.plot(range(len(names)), [row] * len(names), "o", color=GRID, markersize=5)  # type: ignore[attr-defined]
-        axis.plot(on, [row] * len(on), "o", color=INK, markersize=5.5)  # type: ignore[attr-defined]
-    axis.set_xticks(range(len(names)), names, rotation=60, ha="left", rotation_mode="anchor")  # type: ignore[attr-defined]
-    axis.set_xlim(-0.6, len(names) - 0.4)  # type: ignore[attr-defined]
-    axis.set_ylim(len(combinations) - 0.4, -0.6)  # type: ignore[attr-defined]
-    axis.set_yticks([])  # type: ignore[attr-defined]
-    axis.xaxis.tick_top()  # type: ignore[attr-defined]
-    axis.tick_params(axis="x", length=0)  # type: ignore[attr-defined]
-    for spine in axis.spines.values():  # type: ignore[attr-defined]
+        axis.plot(range(len(names)), [row] * len(names), "o", color=GRID, markersize=5)
+        axis.plot(on, [row] * len(on), "o", color=INK, markersize=5.5)
+    axis.set_xticks(range(len(names)), names, rotation=60, ha="left", rotation_mode="anchor")
+    axis.set_xlim(-0.6, len(names) - 0.4)
+    axis.set_ylim(len(combinations) - 0.4, -0.6)
+    axis.set_yticks([])
+    axis.xaxis.tick_top()
+    axis.tick_params(axis="x", length=0)
+    for spine in axis.spines.values():
         spine.set_visible(False)
 
 

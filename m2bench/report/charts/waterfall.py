@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
+
 from m2bench.report.sentences import what_layers_are_worth
 from m2bench.tables import percent, times, times_within
 
@@ -44,11 +46,9 @@ def draw(summary: Document) -> Chart | NotDrawn:
         )
 
 
-def _bar(axis: object, row: int, begin: float, end: float, colour: str) -> None:
+def _bar(axis: Axes, row: int, begin: float, end: float, colour: str) -> None:
     hatch = "////" if colour == LOSS else None
-    axis.barh(  # type: ignore[attr-defined]
-        row, end - begin, left=begin, height=0.62, facecolor=colour, hatch=hatch, edgecolor=SURFACE, linewidth=0
-    )
+    axis.barh(row, end - begin, left=begin, height=0.62, facecolor=colour, hatch=hatch, edgecolor=SURFACE, linewidth=0)
 
 
 def _title(summary: Document) -> str:
