@@ -171,7 +171,7 @@ def interval(axis: Axes, row: float, value: float, ends: list[float] | None, col
         "markersize": 6.0,
         "markerfacecolor": SURFACE if ends is None else colour,
     } | style
-    axis.plot([value], [row], color=colour, linestyle="none", **style)
+    axis.plot([value], [row], color=colour, linestyle="none", **look)
 
 
 def span(values: list[float], margin: float = 1.15) -> tuple[float, float]:
