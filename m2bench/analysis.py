@@ -41,7 +41,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
     combinations = [
-        _summarize_combination(by_layers[layers], layers, speeds, learning, description["peak_flops"])
+        _summarize_combination(by_layers[layers], layers, speeds, learning, description)
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]])
@@ -183,7 +183,7 @@ def named(name: str, estimate: Estimate | None) -> Document:
 
 
 def _summarize_combination(
-    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, peak_flops: float
+    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, description: Document
 ) -> Document:
     status, reason = _worst(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
@@ -206,7 +206,12 @@ def _summarize_combination(
         "compile_cold_s": _over(max, (r["compile_s"] for r in results if _cache(r) == "cold")),
         "peak_memory_mb": _over(median, (_peak_memory_mb(r) for r in results)),
         "energy_j_per_episode": _over(median, (e for r in results if (e := r["energy_j_per_episode"]) is not None)),
-        **summarize_usage(good, None if level is None else level.ratio, peak_flops),
+        **summarize_usage(
+            good,
+            None if level is None else level.ratio,
+            description["peak_flops"],
+            "device_telemetry" in description["device"],
+        ),
         "eval_return": _over(mean, (r["eval_return"] for r in results)),
         "steady_trials": sum(steady_from(r["update_s"]) is not None for r in results),
         "evidence": _evidence(results),

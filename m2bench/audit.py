@@ -51,7 +51,7 @@ def _audit_combination(
 
 def watch(trainer: Trainer, tables: KernelTables, updates: int = UPDATES) -> DryRun:
     """Everything that some updates of a trainer on the meta device ask for."""
-    mode = DryRun(watched=lambda name, overload: is_missing(tables, name, overload))
+    mode = DryRun(watched=lambda name, overload: _is_noted(tables, name, overload))
     with mode:
         for _ in range(updates):
             trainer.update()
@@ -60,7 +60,13 @@ def watch(trainer: Trainer, tables: KernelTables, updates: int = UPDATES) -> Dry
 
 def is_missing(tables: KernelTables, name: str, overload: str) -> bool:
     """Whether the target has neither a kernel nor a way around."""
-    return tables.support(name, overload) in ("none", "unknown") or tables.expected_to_fail(name)
+    support = tables.support(name, overload)
+    return support in ("none", "unknown") or (support != "falls back" and tables.expected_to_fail(name))
+
+
+def _is_noted(tables: KernelTables, name: str, overload: str) -> bool:
+    """Whether the lines that use the operator are told."""
+    return tables.support(name, overload) == "falls back" or is_missing(tables, name, overload)
 
 
 def _findings(target: str, tables: KernelTables, combinations: list[Document]) -> Document:

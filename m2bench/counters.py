@@ -38,9 +38,31 @@ WAITS = {
     aten._unique2,
     aten.unique_dim,
     aten.unique_consecutive,
+    aten.allclose,
+    aten.bincount,
+    aten.repeat_interleave,
 }
 INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
 ALLOCATIONS = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided}
+MULTIPLY_ADD = 2  # operations
+
+
+def _linear_flops(x: Tensor, weight: Tensor, *rest: object, out_val: object = None) -> int:
+    """Of x @ weight.T: what torch's formulas have as mm and addmm is an operator of its own on MPS."""
+    return MULTIPLY_ADD * x.numel() * weight.shape[0]
+
+
+def _linear_backward_flops(
+    x: Tensor, gradient: Tensor, weight: Tensor, wanted: Sequence[bool], out_val: object = None
+) -> int:
+    """Of the gradients of input and weight, as far as they are wanted."""
+    return MULTIPLY_ADD * x.numel() * weight.shape[0] * (bool(wanted[0]) + bool(wanted[1]))
+
+
+OWN_FORMULAS: dict[Any, Callable[..., int]] = {
+    aten.linear: _linear_flops,
+    aten.linear_backward: _linear_backward_flops,
+}
 TORCH = str(Path(torch.__file__).parent)
 
 
@@ -113,9 +135,7 @@ class CountingMode(TorchDispatchMode):
             counts.flops += operator.flops(*args, **kwargs, out_val=result)
         if operator.copies:
             self._count_copy(*(args[:2] if operator.in_place else (result, args[0])))
-        elif (operator.waits or (operator.indexes and _has_mask(args[1]))) and any(
-            map(self._is_here, tensors_in(args))
-        ):
+        elif (operator.waits or (operator.indexes and has_mask(args[1]))) and any(map(self._is_here, tensors_in(args))):
             counts.syncs[calling_line()] += 1
         for tensor in tensors_in((*args, result)):
             if tensor.dtype is torch.float64 and self._is_here(tensor):
@@ -155,7 +175,7 @@ def _operator(func: OpOverload) -> _Operator:
         indexes=packet in INDEXED,
         copies=packet in (aten._to_copy, aten.copy_),
         in_place=packet is aten.copy_,
-        flops=flop_registry.get(packet),
+        flops=flop_registry.get(packet) or OWN_FORMULAS.get(packet),
     )
 
 
@@ -168,7 +188,7 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
-def _has_mask(indices: Sequence[Tensor | None]) -> bool:
+def has_mask(indices: Sequence[Tensor | None]) -> bool:
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 

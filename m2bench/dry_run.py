@@ -14,19 +14,45 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._ops import OpOverload
 from torch.optim import optimizer as torch_optimizer
 
 from .baselines.episodes import EpisodeSource
 from .baselines.parts import Parts, policy_as_it_is
 from .baselines.trainer import Hyperparameters, Trainer
-from .counters import CountingMode, calling_line, tensors_in
+from .counters import CountingMode, calling_line, has_mask, tensors_in
 
 aten = torch.ops.aten
 META = torch.device("meta")
 FUSED_LIST = "_get_fused_kernels_supported_devices"  # torch's own, of devices that have a fused Adam
 # Work in place, and have no version for the meta device.
 IN_PLACE = {aten._fused_adam_, aten._amp_foreach_non_finite_check_and_unscale_, aten._amp_update_scale_}
+
+
+def _places(count: int) -> Tensor:
+    return torch.empty(count, dtype=torch.int64, device=META)
+
+
+# Operators whose result has a size, or a value, that only the data tell; here as if all elements were taken.
+SIZED_BY_VALUES: dict[Any, Callable[..., Any]] = {
+    aten.nonzero: lambda x: torch.empty((x.numel(), x.dim()), dtype=torch.int64, device=META),
+    aten.masked_select: lambda x, mask: x.new_empty(max(x.numel(), mask.numel())),
+    aten._unique2: lambda x, *rest, **options: (x.new_empty(x.numel()), _places(x.numel()), _places(x.numel())),
+    aten.unique_dim: lambda x, *rest, **options: (x.clone(), _places(x.shape[0]), _places(x.shape[0])),
+    aten.unique_consecutive: lambda x, *rest, **o: (x.new_empty(x.numel()), _places(x.numel()), _places(x.numel())),
+    aten.bincount: lambda x, *rest, **options: _places(max(1, x.numel())),
+    aten.repeat_interleave: lambda repeats, **options: _places(repeats.numel()),
+    aten.equal: lambda x, other: True,
+    aten.allclose: lambda x, other, *rest, **options: True,
+}
+
+
+def _as_places(index: Tensor | None) -> Tensor | None:
+    """A mask as the places of all its elements along the first of its dimensions."""
+    if index is None or index.dtype not in (torch.bool, torch.uint8):
+        return index
+    return _places(index.numel())
 
 
 class DryRun(CountingMode):
@@ -44,6 +70,10 @@ class DryRun(CountingMode):
         packet = func.overloadpacket
         if packet in IN_PLACE:
             return args[0] if func._schema.returns else None
+        if packet in SIZED_BY_VALUES and any(tensor.is_meta for tensor in tensors_in(args)):
+            return SIZED_BY_VALUES[packet](*args, **kwargs)
+        if packet is aten.index and args[0].is_meta and has_mask(args[1]):
+            return func(args[0], [_as_places(index) for index in args[1]], **kwargs)
         if packet is aten._local_scalar_dense and args[0].is_meta:
             return torch.zeros((), dtype=args[0].dtype).item()
         if packet is aten._to_copy and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):

@@ -67,8 +67,9 @@ def _where(before: Side, after: Side) -> Iterator[str]:
     names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
     was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
     whole = sum(now.values()) - sum(was.values())
-    # Shares of next to nothing say nothing: then the phases are named that change most, up or down.
-    little = abs(whole) < LITTLE * sum(was.values())
+    # Shares of next to nothing, or of a change that was not measured, say nothing: then the phases are named that
+    # change most, up or down.
+    little = abs(whole) < LITTLE * sum(was.values()) or not _agree(before, after)
     base = max(abs(whole), LITTLE * sum(was.values()))
     parts = [
         f"{name} {digits(was[name])} -> {digits(now[name])} ms"
@@ -77,9 +78,21 @@ def _where(before: Side, after: Side) -> Iterator[str]:
         if abs(now[name] - was[name]) >= WORTH_NAMING * base
     ]
     if parts and little:
-        yield f"Their phases add up to about the same; those that change most: {', '.join(parts[:MOST_NAMED])}."
+        yield f"No phase stands for the change; those that differ most: {', '.join(parts[:MOST_NAMED])}."
     elif parts:
         yield f"The time {'saved' if whole < 0 else 'lost'} lies in: {', '.join(parts)}."
+
+
+def _agree(before: Side, after: Side) -> bool:
+    """Whether the watched phases and the undisturbed episodes changed in the same direction."""
+    found = predictions(before, after)
+    return (found["phases"] - 1) * (found["measured"] - 1) > 0
+
+
+def scatter(before: Side, after: Side) -> float:
+    """How far apart identical looks lie, as a ratio above 0: a change that is smaller was not seen."""
+    spreads = [max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after)]
+    return max(*spreads, *(abs(side["watching_overhead"]) for side in (before, after)))
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
@@ -132,13 +145,23 @@ def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
 
 
 def _prediction(before: Side, after: Side) -> Iterator[str]:
-    found = predictions(before, after)
+    found, noise = predictions(before, after), scatter(before, after)
     remainder = found["measured"] / found["phases"] - 1
-    verdict = "explained" if abs(remainder) <= EXPLAINED else "NOT explained by them"
+    counted = found["measured"] / found["dispatches"] - 1
     yield (
-        f"The phases add up to {times(found['phases'])} and {times(found['measured'])} was measured: {verdict}, with a "
-        f"remainder of {remainder:+.1%}. The number of operators alone would give {times(found['dispatches'])}."
+        f"The phases add up to {times(found['phases'])} and {times(found['measured'])} was measured: "
+        f"{_verdict(found['measured'], found['phases'], noise)}, with a remainder of {remainder:+.1%}. The number of "
+        f"operators alone would give {times(found['dispatches'])}: "
+        f"{_verdict(found['measured'], found['dispatches'], noise)}, {counted:+.1%}."
     )
+
+
+def _verdict(measured: float, predicted: float, noise: float) -> str:
+    """Whether a prediction explains the change: it must come near it, and not lie on the other side of none."""
+    if abs(measured - 1) <= noise:
+        return f"the change is within the scatter of these looks ({noise:.0%}), so there is nothing to explain"
+    near = abs(measured / predicted - 1) <= EXPLAINED and (predicted - 1) * (measured - 1) > 0
+    return "explained" if near else "NOT explained by them"
 
 
 def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:

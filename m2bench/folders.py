@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,17 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
         ) from error
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; UserError when it cannot be written."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error.strerror}.", "Make room or give yourself access.") from error
 
 
 @contextmanager

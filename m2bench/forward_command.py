@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from .errors import UserError
-from .folders import make_folder, refuse_used, removed_if_refused
+from .folders import make_folder, refuse_used, removed_if_refused, write_file
 from .runner import Launcher, describe
 from .spec import WorkloadSpec
 from .tables import NOTHING, Table, draw_table
@@ -36,11 +36,11 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
         found = _time_devices(spec, sizes, passes, folder, console)
     chart, sentences = _draw(folder / "forward.png", found), crossings(found)
     document = {"passes": passes, "devices": found, "crossings": sentences, "chart": chart}
-    (folder / "forward.json").write_text(json.dumps(document, indent=1) + "\n")
     for name, timed in found.items():
         draw_table(_table(name, timed), console)
     for sentence in sentences:
         console.print(f"- {sentence}", markup=False, highlight=False)
+    write_file(folder / "forward.json", json.dumps(document, indent=1) + "\n")
     console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
 

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-Support = Literal["kernel", "composite", "none", "unknown"]
+Support = Literal["kernel", "composite", "falls back", "none", "unknown"]
 
 # Bound to the CPU by hand in aten/src/ATen/mps/MPSFallback.mm, whatever the environment says.
 ALWAYS_ON_THE_CPU = {
-    "mps": {"embedding_renorm_", "linalg_svd", "_linalg_svd", "col2im"},
+    "mps": {"embedding_renorm_", "linalg_svd", "_linalg_svd", "col2im", "upsample_nearest3d.vec"},
     "cuda": set(),
 }
 CAVEATS = {
@@ -53,10 +53,11 @@ class KernelTables:
     def support(self, name: str, overload: str) -> Support:
         """How the operator ``aten::name.overload`` would run: by a kernel of its own, through others, or not at all.
 
+        "falls back": on the CPU, with copies there and back, whatever the environment says.
         "unknown": the tables do not have it, as it is with operators of other libraries.
         """
-        if name in ALWAYS_ON_THE_CPU[self.target]:
-            return "none"
+        if {name, f"{name}.{overload}"} & ALWAYS_ON_THE_CPU[self.target]:
+            return "falls back"
         return self._functions.get((name, "" if overload == "default" else overload), "unknown")
 
     def expected_to_fail(self, name: str) -> bool:

@@ -24,6 +24,8 @@ class Gate:
 
 
 GATES = {
+    "mps": Gate("MPS without known wrong results in LayerNorm and compiled code", (2, 13), "an upgrade is advised",
+                "#183893, #191976"),
     "autocast": Gate("autocast to float16", (2, 5), "amp cannot run", "#99272"),
     "scaler": Gate("gradient scaling", (2, 8), "amp cannot run", "#150255"),
     "fused_scaler": Gate(
@@ -36,6 +38,7 @@ GATES = {
         "LayerNorm on inputs without gradient", (2, 13), "its weights' gradients are wrong, which the gates find",
         "#183893",
     ),
+    "sampling": Gate("torch.multinomial", None, "actions are drawn by argmax over Gumbel noise", "#192577"),
     "peak_memory": Gate("peak memory", (2, 13), "memory of the device is not reported", "#186748"),
     "events": Gate("device events for timing", None, "the clock is read when the device is done", "#196395"),
     "pinning": Gate("page-locked memory and copies without waiting", None, "neither is used", "#189690"),

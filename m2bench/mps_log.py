@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NUMBER = r"\d+(?:\.\d+)?"
-SIZE = rf"({NUMBER})\s*(B|KB|MB|GB|TB)"
+SIZE = rf"({NUMBER})\s*(bytes|[KMGT]?i?B)"  # torch 2.13 writes KiB where older versions wrote KB
 OPERATION = re.compile(rf"^\s*([GK])\d+\s+(\d+)\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})\s+(\S.*)$")
 FALLBACK = re.compile(rf"^\s*\d+\s+(\d+)\s+({NUMBER})\s+({NUMBER})\s+{SIZE}\s+(\S.*)$")
 COPY = re.compile(rf"^\s*(\S.*?)\s+(\d+)\s+{SIZE}\s+({NUMBER})\s+({NUMBER})\s+(\d+)\s+{NUMBER} %\s+(\d+)\s+(\d+)\s*$")
-UNITS = {"B": 1.0, "KB": 2.0**10, "MB": 2.0**20, "GB": 2.0**30, "TB": 2.0**40}
+# What a table begins with, and what its rows are read by.
+TABLES = {"CPU Fallback Profiling": FALLBACK, "MPS Copy Profiling": COPY}
 
 Row = tuple[float, float]
 """How often, and milliseconds in all."""
@@ -41,7 +42,7 @@ class MpsLog:
 
 
 def parse_mps_log(text: str) -> MpsLog:
-    """The tables in a log; ValueError when it holds none of operations."""
+    """The tables in a log; ValueError when it holds none of operations, or one whose rows look new."""
     operations: dict[str, Row] = {}
     fallbacks: dict[str, Row] = {}
     copies: dict[str, Row] = {}
@@ -59,12 +60,19 @@ def parse_mps_log(text: str) -> MpsLog:
             blocking += int(blocked)
     if not operations:
         raise ValueError("the log holds no table of MPS operations")
+    for title, row in TABLES.items():
+        if title in text and not any(map(row.match, text.splitlines())):
+            raise ValueError(f"the log's table {title!r} has no row of a known form")
     return MpsLog(operations, fallbacks, copies, blocking)
 
 
 def _short(name: str) -> str:
-    """An operation without the shapes it ran with: "aten::add:f32[1,2]" becomes "aten::add"."""
-    return re.split(r"[:\s](?=[a-z]+\d*\[)|\s", name.strip(), maxsplit=1)[0].rstrip(":")
+    """An operation without the tensors it ran with.
+
+    "aten::add:f32[1,2]" of a graph becomes "aten::add", "argmax:MPS:Float[1, 3]" of a kernel "argmax".
+    """
+    name = name.strip().split(":MPS:", maxsplit=1)[0]
+    return re.split(r"[:\s](?=[a-z]+\d*\[)|\s", name, maxsplit=1)[0].rstrip(":")
 
 
 def _add(rows: dict[str, Row], name: str, count: int, milliseconds: float) -> None:

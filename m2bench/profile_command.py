@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +15,7 @@ from rich.console import Console
 from .device_log import read_device_log
 from .errors import UserError, WorkerError
 from .explanation import explain, predictions
-from .folders import make_folder, refuse_used, removed_if_refused
+from .folders import make_folder, refuse_used, removed_if_refused, write_file
 from .runner import Launcher, describe, prepare
 from .spec import Layers, WorkloadSpec, combination_name
 from .tables import NOTHING, Table, digits, draw_table, times
@@ -24,6 +25,7 @@ TIMEOUT_S = 1800.0
 PROCESSES = 2  # of each side, in the order before, after, after, before
 OPERATORS_SHOWN = 12
 SIDES = ("before", "after")
+CAPTURE = "update"
 
 Document = dict[str, Any]
 
@@ -57,8 +59,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         device = description["device"]
         for name, side in sides.items():
             side["device_log"] = _device_log(device, spec, side["layers"], seed, Path(work), folder / name)
-        if capture is not None:
-            _capture(spec, pair.after, seed, Path(work), folder / "capture.log", capture)
+        captured = None if capture is None else _capture(spec, pair.after, seed, Path(work), folder, capture)
     document = {
         **sides,
         "predictions": predictions(sides["before"], sides["after"]),
@@ -66,10 +67,11 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         "peak_flops": peak_flops,
         "machine": {**description["machine"], **device},
         "workload": asdict(spec),
+        "metal_capture": captured,
         "timeline": draw_timeline(folder / "timeline.png", sides["before"], sides["after"]),
     }
-    (folder / "profile.json").write_text(json.dumps(document, indent=1) + "\n")
     show(document, folder, console)
+    write_file(folder / "profile.json", json.dumps(document, indent=1) + "\n")
 
 
 def _device_log(
@@ -87,19 +89,23 @@ def _require_metal(device: Document) -> None:
         )
 
 
-def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path, capture: Path) -> None:
-    """Write one update as a Metal capture; WorkerError where Metal refuses."""
-    request = {
-        "workload": asdict(spec),
-        "layers": layers,
-        "seed": seed,
-        "updates": 1,
-        "capture": str(capture.resolve()),
-    }
+def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: Path, capture: Path) -> str:
+    """Write one update as a Metal capture; its path, or why there is none.
+
+    torch names the file itself, "0000-<name>.gputrace" in the worker's own folder (MPSProfiler.mm).
+    """
+    request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
+    log = folder / "capture.log"
     with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
         outcome = launcher.run("updates", request, log, TIMEOUT_S)
-    if "failure" in outcome:
-        raise WorkerError(f"Metal captured nothing: {outcome['failure']}.", f"The log is {log}; captures need Xcode.")
+    found = sorted(work.glob(f"*{CAPTURE}.gputrace"))
+    if "failure" in outcome or not found:
+        return f"not available: {outcome.get('failure', 'torch left no file')} (log: {log}; captures need Xcode)"
+    try:
+        shutil.move(found[0], capture)
+    except OSError as error:
+        return f"not available: {capture} cannot be written: {error}"
+    return str(capture)
 
 
 def _require(layers: set[str], description: Document) -> None:
@@ -175,6 +181,8 @@ def show(document: Document, folder: Path, console: Console) -> None:
             highlight=False,
         )
     files = {f"{side} {kind}": path for side in SIDES for kind, path in document[side]["files"].items()}
+    if document["metal_capture"] is not None:
+        files["metal capture"] = document["metal_capture"]
     for name, path in {"timelines": document["timeline"], **files}.items():
         console.print(f"{name.replace('_', ' ')}: {path}", markup=False, highlight=False, soft_wrap=True)
     console.print(

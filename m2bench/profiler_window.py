@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -44,10 +44,14 @@ class Window:
                 if episodes is not None:
                     self.wall_ms += 1e3 * (time.perf_counter() - begin) / episodes
         raw = self.profiler.profiler.kineto_results.events()
-        self._memory = sorted((e.start_ns(), e.nbytes()) for e in raw if e.name() == MEMORY)
+        here = DeviceType.CUDA if ProfilerActivity.CUDA in activities else DeviceType.CPU
+        self._memory = sorted((e.start_ns(), e.nbytes()) for e in raw if e.name() == MEMORY and e.device_type() == here)
         timed = [e for e in raw if e.name() != MEMORY]
         self.calls = calls(_event(e) for e in timed if e.device_type() == DeviceType.CPU)
-        self._kernels = [_event(e) for e in timed if e.device_type() != DeviceType.CPU]
+        # On a GPU our own ranges are mirrored as events of the device; they are no kernels, and leave no gaps.
+        self._kernels = [
+            _event(e) for e in timed if e.device_type() != DeviceType.CPU and not e.name().startswith((PIECE, PHASE))
+        ]
         self._pieces = [call.event for call in self.calls if call.event.name == PIECE]
         self._phases = [call.event for call in self.calls if call.event.name.startswith(PHASE)]
 
@@ -72,19 +76,8 @@ class Window:
 
     def peak_memory_mb(self) -> dict[str, float]:
         """The most that was allocated in each phase beyond what was at the turn's start, in MB."""
-        allocated = 0
-        peaks = {event.name.removeprefix(PHASE): 0.0 for event in self._phases}
-        to_come, open_phases = deque(self._phases), []
-        for at, size in self._memory:
-            allocated += size
-            while to_come and to_come[0].start_ns <= at:
-                open_phases.append(to_come.popleft())
-            while open_phases and open_phases[-1].end_ns <= at:
-                open_phases.pop()
-            if open_phases:
-                name = open_phases[-1].name.removeprefix(PHASE)
-                peaks[name] = max(peaks[name], allocated / 1e6)
-        return peaks
+        return peaks_mb([(event.name.removeprefix(PHASE), event.start_ns, event.end_ns) for event in self._phases],
+                        self._memory)  # fmt: skip
 
     def write(self, path: Path) -> dict[str, str]:
         """Write the trace and the flame graph; for each its path, or why there is none."""
@@ -104,6 +97,28 @@ class Window:
                 count, milliseconds = found[event.name]
                 found[event.name] = count + 1 / episodes, milliseconds + nanoseconds / 1e6 / episodes
         return dict(found)
+
+
+def peaks_mb(phases: list[tuple[str, int, int]], changes: list[tuple[int, int]]) -> dict[str, float]:
+    """The most that was allocated in each phase, whether or not it allocated anything itself.
+
+    ``phases``: name, start and end of each time it was entered, by their starts; a phase within another counts for
+    itself. ``changes``: when how many bytes were taken, or given back, by their times.
+    """
+    peaks = {name: 0.0 for name, _, _ in phases}
+    moments = sorted([*((start, 1, name) for name, start, _ in phases), *((end, 0, name) for name, _, end in phases),
+                      *((at, 2, size) for at, size in changes)], key=lambda moment: moment[:2])  # fmt: skip
+    allocated, entered = 0, []
+    for _, kind, what in moments:
+        if kind == 2:
+            allocated += int(what)
+        elif kind == 1:
+            entered.append(str(what))
+        else:
+            entered.remove(str(what))
+        if entered:
+            peaks[entered[-1]] = max(peaks[entered[-1]], allocated / 1e6)
+    return peaks
 
 
 def _ranges(synchronize: Callable[[], None]) -> Callable[[str], AbstractContextManager[None]]:

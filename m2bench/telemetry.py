@@ -25,10 +25,14 @@ COMMAND_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Reading:
-    """``busy_s``: seconds since some fixed moment, over all cores or the device; its share is of ``capacity`` units."""
+    """``busy_s``: seconds since some fixed moment, as a share of all cores or of the device.
+
+    ``missing``: the figures that could not be read, and why.
+    """
 
     gauges: dict[str, float] = field(default_factory=dict)
     busy_s: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 Probe = Callable[[int], Reading]
@@ -65,14 +69,16 @@ def nvml_probe(uuid: str) -> Probe:
 
     def read(pid: int) -> Reading:
         nvml, handle = board()
-        return Reading(
-            {
-                "device_share": nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
-                "device_memory_used_mb": nvml.nvmlDeviceGetMemoryInfo(handle).used / 1e6,
-                "power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1e3,
-                "device_temperature_c": float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-            }
-        )
+        figures: dict[str, Callable[[], float]] = {
+            "device_share": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
+            "device_memory_used_mb": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used / 1e6,
+            "power_w": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1e3,
+            "device_temperature_c": lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        }
+        read_out = {name: _attempt(figure) for name, figure in figures.items()}
+        gauges = {name: value for name, value in read_out.items() if isinstance(value, float)}
+        missing = {name: why for name, why in read_out.items() if isinstance(why, str)}
+        return Reading(gauges, {}, missing)
 
     return read
 
@@ -82,8 +88,21 @@ def apple_probe(pid: int) -> Reading:
     everybody = parse_accelerators(_output("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"))
     clients = parse_gpu_clients(_output("ioreg", "-r", "-l", "-w", "0", "-c", "AGXDeviceUserClient"))
     if pid not in clients:
-        raise LookupError(f"ioreg lists no GPU time of the trial's process ({len(clients)} others)")
+        why = f"ioreg lists no GPU time of the trial's process ({len(clients)} others)"
+        return Reading(everybody, {}, {"device_share": why})
     return Reading(everybody, {"device_share": clients[pid]})
+
+
+def _attempt(figure: Callable[[], float]) -> float | str:
+    """The figure, or why it cannot be read: boards lack one thing or another."""
+    try:
+        return figure()
+    except Exception as error:  # noqa: BLE001 (a vendor's library has errors of its own)
+        return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def parse_accelerators(text: str) -> dict[str, float]:
@@ -148,7 +167,7 @@ class Telemetry:
     def _sample(self, pid: int) -> None:
         last = False
         while True:
-            for name in self._probes.keys() - self._unavailable.keys():
+            for name in self._probes:
                 self._read(name, pid)
             if last:
                 return
@@ -158,7 +177,7 @@ class Telemetry:
         try:
             self._readings[name].append((time.monotonic(), self._probes[name](pid)))
         except Exception as error:  # noqa: BLE001 (whatever a vendor's tool does, the trial goes on)
-            self._unavailable[name] = f"{type(error).__name__}: {error}"
+            self._unavailable[name] = _reason(error)
 
     def summary(self) -> dict[str, Any]:
         """Means of the gauges and shares of the counters over the window; and what could not be read, with why."""
@@ -168,7 +187,11 @@ class Telemetry:
         found: dict[str, Any] = {}
         for readings in self._readings.values():
             found |= _summarize(readings)
-        return {**found, "not_available": self._unavailable}
+        # What failed now and then was read at other times.
+        unavailable = {name: why for name, why in self._unavailable.items() if not self._readings[name]}
+        for _, reading in (entry for readings in self._readings.values() for entry in readings):
+            unavailable |= {name: why for name, why in reading.missing.items() if name not in found}
+        return {**found, "not_available": unavailable}
 
 
 def _summarize(readings: list[tuple[float, Reading]]) -> dict[str, float]:

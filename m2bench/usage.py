@@ -14,10 +14,13 @@ TELEMETRY = ("cpu_share", "device_share", "device_share_of_everybody", "memory_u
 Document = dict[str, Any]
 
 
-def summarize_usage(trials: list[StoredTrial], episodes_per_min: float | None, peak_flops: float) -> Document:
+def summarize_usage(
+    trials: list[StoredTrial], episodes_per_min: float | None, peak_flops: float, has_device_telemetry: bool
+) -> Document:
     """Medians over the trials; None for what none of them could tell.
 
-    ``utilization``: the share of the timed window in which the device computes; on the CPU, of all cores together.
+    ``utilization``: the share of the timed window in which the device computes, None where its telemetry
+    (``has_device_telemetry``) could not be read; on the CPU, of all cores together.
     ``mfu``: matrix-product operations per second as a share of ``peak_flops``, the most that was measured in float32.
     """
     per_episode = [trial.result["counts"]["per_episode"] for trial in trials]
@@ -28,7 +31,7 @@ def summarize_usage(trials: list[StoredTrial], episodes_per_min: float | None, p
     return {
         **counts,
         "mfu": None if flops is None or episodes_per_min is None else flops * episodes_per_min / 60 / peak_flops,
-        "utilization": telemetry["cpu_share"] if device_share is None else device_share,
+        "utilization": device_share if has_device_telemetry else telemetry["cpu_share"],
         "telemetry": telemetry,
         "telemetry_not_available": {k: v for t in told for k, v in t.get("not_available", {}).items()},
         "phase_ms_per_episode": _phases(trials),

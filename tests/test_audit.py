@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from m2bench.audit import watch
+from m2bench.audit import is_missing, watch
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
@@ -38,7 +38,7 @@ def mps() -> KernelTables:
         ("heaviside", "default", "none"),
         ("poisson", "default", "none"),
         ("take", "default", "none"),
-        ("linalg_svd", "default", "none"),  # bound to the CPU by hand
+        ("linalg_svd", "default", "falls back"),  # bound to the CPU by hand
         ("no_such_operator", "default", "unknown"),
     ],
 )
@@ -100,6 +100,39 @@ def test_a_planted_operator_without_a_kernel_is_found_by_its_line(source: Episod
     (lines,) = found.lines.values()
     assert list(found.lines) == [("heaviside", "default")]
     assert "planted operator" in next(iter(lines))
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda r: r[r > 0].sum(),
+        lambda r: r.nonzero().sum(),
+        lambda r: torch.unique(r).sum(),
+        lambda r: torch.masked_select(r, r > 0).sum(),
+        lambda r: torch.bincount(r.long().flatten()).sum(),
+        lambda r: torch.repeat_interleave(r.long().flatten()).sum(),
+        lambda r: float(torch.equal(r, r)),
+        lambda r: float(torch.allclose(r, r)),
+        lambda r: float(r.tolist()[0][0]),
+        lambda r: r.cpu().sum(),
+        lambda r: 1.0 if r.sum() > 0 else 0.0,
+    ],
+)
+def test_every_kind_of_wait_is_found(
+    source: EpisodeSource, mps: KernelTables, wait: Callable[[Tensor], Tensor | float]
+) -> None:
+    """Each of them makes the host wait for the device (the size of a result, or its value)."""
+    plain = audited(source, mps, lambda trajectory: 0.0).counts.syncs.total()
+    found = audited(source, mps, lambda t: wait(t.rewards) * 1.0)
+    assert found.counts.syncs.total() > plain
+    assert any("wait(t.rewards)" in line or "lambda r:" in line for line in found.counts.syncs)
+
+
+def test_an_operator_that_falls_back_is_told_and_blocks_nothing(source: EpisodeSource, mps: KernelTables) -> None:
+    found = audited(source, mps, lambda t: torch.linalg.svdvals(t.rewards).sum())  # planted fallback
+    names = [name for name, _ in found.lines]
+    assert "_linalg_svd" in names
+    assert not is_missing(mps, "_linalg_svd", "default")
 
 
 def test_fused_adam_is_allowed_only_meanwhile() -> None:

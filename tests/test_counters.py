@@ -13,7 +13,7 @@ from torch import nn
 
 from m2bench import workload
 from m2bench.baselines.phases import Watch
-from m2bench.counters import CountingMode, count_pieces
+from m2bench.counters import OWN_FORMULAS, CountingMode, count_pieces
 from m2bench.optimizations import LAYERS
 from m2bench.spec import Layers, WorkloadSpec
 
@@ -141,3 +141,13 @@ def test_counts_of_pieces_are_divided_by_their_episodes() -> None:
                 x.log()
 
     assert count_pieces(System(), CPU)["per_episode"]["dispatches"] == 1 / 4 + 2 / 8
+
+
+def test_linear_has_the_products_of_the_operators_it_stands_for() -> None:
+    """On MPS it is one operator, whose formula torch does not have; here inference mode makes it one."""
+    x, weight = torch.ones(5, 4), torch.ones(3, 4)
+    with torch.inference_mode(), CountingMode(torch.device("cpu")) as mode:
+        torch.nn.functional.linear(x, weight)
+    assert mode.counts.flops == 2 * 5 * 4 * 3
+    assert OWN_FORMULAS[torch.ops.aten.linear_backward](x, torch.ones(5, 3), weight, [True, True, True]) == 2 * (2 * 60)
+    assert OWN_FORMULAS[torch.ops.aten.linear_backward](x, torch.ones(5, 3), weight, [False, True, True]) == 2 * 60

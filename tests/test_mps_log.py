@@ -85,6 +85,33 @@ def test_what_two_processes_have_in_common_is_left_out() -> None:
     assert found.blocking_copies == 4
 
 
+def test_sizes_are_read_as_every_version_of_torch_writes_them() -> None:
+    """2.13 writes KiB (c10/core/Allocator.h) where older versions wrote KB; below that all write bytes."""
+    for small, large in (("512 bytes", "2.00 KiB"), ("28 bytes", "3.00 MB")):
+        log = operations(("K3", 1, 0.1, 0.1, 0.1, "argmax:MPS:Float[1, 3]")) + fallbacks(
+            (1, 4, 0.228, 0.912, large, "aten::linalg_svd")
+        ) + copies(("MPS to CPU", 7, small, 0.5, 0.7, 7, 100.0, 7, 0))  # fmt: skip
+        found = parse_mps_log(log)
+        assert found.fallbacks == {"aten::linalg_svd": (4, 0.912)}
+        assert found.copies == {"MPS to CPU": (7, 0.7)}
+
+
+def test_kernels_are_summed_over_the_tensors_they_ran_with() -> None:
+    log = operations(
+        ("K3", 512, 0.004, 0.011, 5.0, "argmax:MPS:Float[1, 3]"),
+        ("K4", 128, 0.004, 0.011, 1.0, "argmax:MPS:Float[32, 3]"),
+    )
+    assert parse_mps_log(log).operations == {"argmax": (640, 6.0)}
+
+
+def test_a_table_whose_rows_look_new_is_not_taken_for_an_empty_one() -> None:
+    log = operations(("K3", 1, 0.1, 0.1, 0.1, "argmax:MPS:Float[1, 3]")) + fallbacks(
+        (1, 4, 0.228, 0.912, "2.00 kibibytes", "aten::linalg_svd")
+    )
+    with pytest.raises(ValueError, match="CPU Fallback Profiling"):
+        parse_mps_log(log)
+
+
 @pytest.mark.parametrize("text", ["", "There are no MPS operations logged for profiling\n", "something new"])
 def test_a_log_without_operations_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no table"):

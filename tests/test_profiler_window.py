@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity
 
-from m2bench.profiler_window import Window
+from m2bench.profiler_window import Window, peaks_mb
 from m2bench.trial import System
 
 MEGABYTE = 250_000  # float32
@@ -77,6 +77,12 @@ def test_memory_is_the_most_that_each_phase_saw(window: Window) -> None:
     assert found["loss"] == pytest.approx(2.0, rel=0.01)
     assert found["clip"] == pytest.approx(3.0, rel=0.01)
     assert found["backward"] < 0.1
+
+
+def test_a_phase_that_allocates_nothing_still_has_what_lives_in_it() -> None:
+    phases = [("feed", 0, 10), ("environment", 20, 30), ("forward", 40, 90), ("draw", 50, 60)]
+    changes = [(5, 4_000_000), (45, 1_000_000), (55, 2_000_000), (58, -2_000_000), (70, -4_000_000)]
+    assert peaks_mb(phases, changes) == {"feed": 4.0, "environment": 4.0, "forward": 5.0, "draw": 7.0}
 
 
 def test_on_the_cpu_there_are_no_kernels(window: Window) -> None:

@@ -99,6 +99,24 @@ def test_a_probe_that_fails_says_why_and_the_others_go_on() -> None:
     assert found == {"gauge": 3.0, "not_available": {"broken": "FileNotFoundError: ioreg"}}
 
 
+def test_one_figure_that_cannot_be_read_takes_no_other_with_it() -> None:
+    partly = Reading({"share": 0.5}, {}, {"power": "NVMLError: Not Supported"})
+    found = sampled(Telemetry({"board": lambda pid: partly}))
+    assert found == {"share": 0.5, "not_available": {"power": "NVMLError: Not Supported"}}
+
+
+def test_a_probe_that_failed_once_is_asked_again() -> None:
+    readings = iter([TimeoutError("slow"), Reading({"gauge": 3.0})])
+
+    def probe(pid: int) -> Reading:
+        reading = next(readings)
+        if isinstance(reading, Exception):
+            raise reading
+        return reading
+
+    assert sampled(Telemetry({"now and then": probe})) == {"gauge": 3.0, "not_available": {}}
+
+
 def test_a_trial_that_never_reached_its_window_has_no_figures() -> None:
     assert Telemetry({"good": lambda pid: Reading({"gauge": 3.0})}).summary() == {"not_available": {}}
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from m2bench.analysis import summarize
-from m2bench.errors import UserError
-from m2bench.folders import make_folder
+from m2bench.folders import make_folder, write_file
 from m2bench.store import Store
 
 from .charts import Chart, draw_charts
@@ -29,32 +26,21 @@ def write_report(store: Store) -> dict[str, Any]:
     """
     folder = store.folder
     summary = summarize(folder.resolve().name, store.record(), store.trials())
-    _write(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    _write(folder / "impact.csv", _impact_csv(summary))
+    write_file(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_file(folder / "impact.csv", _impact_csv(summary))
     charts = draw_charts(summary)
     make_folder(folder / CHARTS)
     for chart in charts:
         svg, png = (folder / CHARTS / f"{chart.name}.{suffix}" for suffix in ("svg", "png"))
         if isinstance(chart, Chart):
-            _write(svg, chart.svg)
-            _write(png, chart.png)
+            write_file(svg, chart.svg)
+            write_file(png, chart.png)
         else:
             svg.unlink(missing_ok=True)
             png.unlink(missing_ok=True)
-    _write(folder / "report.md", markdown(summary, charts))
-    _write(folder / "report.html", page(summary, charts))
+    write_file(folder / "report.md", markdown(summary, charts))
+    write_file(folder / "report.html", page(summary, charts))
     return summary
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written: {error.strerror}.", "Make room or give yourself access.") from error
 
 
 def _impact_csv(summary: dict[str, Any]) -> str:

@@ -125,6 +125,8 @@ def remarks(summary: Document) -> list[str]:
         + " The matrix-product peak is the most this machine was measured to do in float32: "
         f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s."
     )
+    missing = {f"{name}: {why}" for c in summary["combinations"] for name, why in c["telemetry_not_available"].items()}
+    notes += [f"Not available of the machine ({found})." for found in sorted(missing)]
     return notes
 
 

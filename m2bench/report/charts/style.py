@@ -166,11 +166,8 @@ def interval(axis: Axes, row: float, value: float, ends: list[float] | None, col
     """A point with its 95 % interval; hollow where there is none."""
     if ends is not None:
         axis.plot(ends, [row, row], color=colour, linewidth=2.0, solid_capstyle="butt")
-    style: dict[str, Any] = {
-        "marker": "o",
-        "markersize": 6.0,
-        "markerfacecolor": SURFACE if ends is None else colour,
-    } | style
+    face = SURFACE if ends is None else colour
+    look: dict[str, Any] = {"marker": "o", "markersize": 6.0, "markerfacecolor": face} | style
     axis.plot([value], [row], color=colour, linestyle="none", **look)
 
 
