@@ -19,6 +19,7 @@ from .budget import Cost, fit, rough_cost
 from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .learning_plan import BUDGET_SHARE, learning_trials
+from .noise import busy_cores
 from .plan import choose_combinations, make_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
@@ -187,6 +188,7 @@ class _Watch:
     def __init__(self, console: Console, planned: list[TrialSpec], stored: list[StoredTrial]):
         self._baseline: dict[int, float] = {}
         self._best = (0.0, "")
+        self._warned = False
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -229,7 +231,14 @@ class _Watch:
             elif trial.spec.block in self._baseline:
                 ratio = speed / self._baseline[trial.spec.block]
                 self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
-        elif trial.status != "ok":
+        load = busy_cores(trial)
+        if load is not None and not self._warned:
+            self._warned = True
+            self._progress.console.print(
+                f"Warning: other processes keep {load:.1f} cores busy: close them, or the figures mean little.",
+                highlight=False,
+            )
+        if trial.status != "ok":
             reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
             self._progress.console.print(reason, highlight=False)
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""

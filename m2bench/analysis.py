@@ -16,14 +16,14 @@ from typing import Any
 
 from .effects import Effects, Estimate, Observation, holm, shapley_weights
 from .learning import Learning
-from .noise import describe_conditions, measure_noise
+from .noise import describe_conditions, is_disturbed, measure_noise
 from .plan import choose_combinations, make_trials
 from .spec import BASELINE, Layers
 from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
 from .usage import summarize_usage
-from .verdicts import judge_claim, recommend, smallest_effect_seen
+from .verdicts import also_claimed, judge_claim, recommend, smallest_effect_seen
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
@@ -44,8 +44,8 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         _summarize_combination(by_layers[layers], layers, speeds, learning, description)
         for layers in choose_combinations(spec.layers, spec.design)
     ]
-    _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]])
-    sound = sound_trials(trials)
+    _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]], speeds)
+    sound, noise = sound_trials(trials), measure_noise(by_layers[BASELINE])
     attribution = speed_effects(record, trials)
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
@@ -63,9 +63,9 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "claimed_together": description.get("claimed_together", {}),
         "workload": {**description["workload"], "spec": spec.to_json()},
         "noise": {
-            **asdict(measure_noise(by_layers[BASELINE])),
+            **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": describe_conditions(trials),
+            "conditions": describe_conditions(trials, noise.aa_typical),
             **_timing(sound),
             "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
             "min_detectable": smallest_effect_seen(attribution),
@@ -226,13 +226,18 @@ def _trial_behind(trial: StoredTrial) -> Document:
     return {"key": trial.spec.key, "status": trial.status, "started": trial.started, "episodes_per_min": speed}
 
 
-def _add_break_even(combinations: list[Document], compiling: list[str]) -> None:
-    """After how many episodes the seconds of compiling have come back, against the same layers without."""
-    speeds: dict[Layers, float | None] = {tuple(c["layers"]): c["episodes_per_min"] for c in combinations}
+def _add_break_even(combinations: list[Document], compiling: list[str], speeds: Effects) -> None:
+    """After how many episodes the seconds of compiling have come back, against the same layers without.
+
+    None where it is not shown that compiling gains anything.
+    """
+    by_layers = {tuple(c["layers"]): c["episodes_per_min"] for c in combinations}
     for c in combinations:
-        compiled = speeds[tuple(c["layers"])]
-        plain = speeds.get(tuple(layer for layer in c["layers"] if layer not in compiling))
-        saved_s = 60 / plain - 60 / compiled if plain and compiled else 0.0
+        layers = tuple(c["layers"])
+        plain = tuple(layer for layer in layers if layer not in compiling)
+        gain = speeds.ratio(layers, plain) if plain != layers else None
+        shown = gain is not None and (gain.interval is None or gain.interval[0] > 1) and gain.ratio > 1
+        saved_s = 60 / by_layers[plain] - 60 / by_layers[layers] if shown else 0.0
         for seconds, name in (("compile_s", "break_even_episodes"), ("compile_cold_s", "break_even_cold_episodes")):
             c[name] = c[seconds] / saved_s if saved_s > 0 and c[seconds] is not None else None
 
@@ -304,6 +309,7 @@ def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> 
 def _summarize_layers(
     described: list[Document], trials: list[StoredTrial], speeds: Effects, learning: Learning
 ) -> list[Document]:
+    disturbed = is_disturbed(trials)
     responses = {
         "peak_memory_mb": _effects(speeds.layers, trials, lambda trial: _peak_memory_mb(trial.result)),
         "energy_j_per_episode": _effects(speeds.layers, trials, _energy_j),
@@ -315,7 +321,7 @@ def _summarize_layers(
     for layer in described:
         name = layer["name"]
         measured = _claimed_response(layer["claim"]["phase"], speeds, trials).ratio((name,))
-        verdict = judge_claim(layer, measured)
+        verdict = judge_claim(layer, measured, disturbed)
         learned = learning.of_layer(name)
         alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
         gains = alone is not None and alone.ratio > 1
@@ -331,7 +337,8 @@ def _summarize_layers(
                 **attributed[name],
                 **named("claimed_effect", measured),
                 "verdict": verdict and verdict.verdict,
-                "verdict_sentence": verdict and verdict.sentence,
+                "verdict_sentence": verdict
+                and verdict.sentence + also_claimed(layer, others["peak_memory_mb"][name], learned["learning"]),
                 "reason": layer["unsupported"],
                 **learned,
                 **named("time_to_target", None if alone is None or needed is None else alone.over(needed)),

@@ -57,8 +57,10 @@ def candidates(layers: Layers) -> list[tuple[tuple[str, ...], int]]:
 # What a design with fewer trials no longer tells.
 GIVEN_UP = {
     "full": "repetition: intervals rest on fewer blocks and are wider",
-    "half": "Shapley values of single combinations: they rest on a model of main effects and pairs",
-    "quarter": "the interactions of layers: effects are averages that may mix with them",
+    "half": "every layer alone and added last, and with it the verdicts on the claims; Shapley values rest on a model "
+    "of main effects and pairs",
+    "quarter": "every layer alone and added last, the verdicts on the claims, and interactions: main effects may mix "
+    "with them",
     "single,leave-one-out,stack": "main effects and interactions: each layer is measured alone and added last only",
     "single": "everything but each layer alone",
 }

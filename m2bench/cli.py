@@ -471,7 +471,10 @@ def show_layers(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     trace: Annotated[
-        str | None, typer.Option(help="Show the trials behind the figures of this layer or combination (a+b) instead.")
+        str | None,
+        typer.Option(
+            help="Show the trials behind a layer, combination (a+b), interaction (a*b), noise or learning instead."
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
 
-from .analysis import named, speed_effects
+from .analysis import named, sound_trials, speed_effects
 from .effects import Effects, Estimate
 from .errors import UserError
-from .spec import Layers, combination_name
-from .store import Store
+from .spec import BASELINE, Layers, combination_name
+from .steady import steady_speed
+from .store import Store, StoredTrial
 from .tables import Table, draw_table, times_within
 
 # Facts of the machine without which episodes/min of two runs say nothing about each other.
@@ -32,8 +36,8 @@ Document = dict[str, Any]
 def compare(a: Store, b: Store) -> Document:
     """What run ``b`` is to run ``a``: layers' ratios over each other, and absolute speeds of one machine.
 
-    Every combination is compared with itself and every layer with itself, so that a different choice of layers or
-    combinations does not matter. Raises UserError when the runs trained different things.
+    Every combination is compared with itself, and layers over the combinations that both runs have: an average over
+    others would be of something else. Raises UserError when the runs trained different things.
     """
     records = a.record(), b.record()
     specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
@@ -45,7 +49,8 @@ def compare(a: Store, b: Store) -> Document:
             "cannot be compared.",
             "Compare runs of the same options.",
         )
-    effects = speed_effects(records[0], a.trials()), speed_effects(records[1], b.trials())
+    trials = a.trials(), b.trials()
+    effects = _over_common(speed_effects(records[0], trials[0]), speed_effects(records[1], trials[1]))
     machines = [{**record.description["machine"], **record.description["device"]} for record in records]
     other = [f"{key}: {machines[0].get(key)} and {machines[1].get(key)}" for key in IDENTITY
              if machines[0].get(key) != machines[1].get(key)]  # fmt: skip
@@ -55,7 +60,7 @@ def compare(a: Store, b: Store) -> Document:
         "b": b.folder.resolve().name,
         "same_machine": not other,
         "machines_differ_in": other,
-        "absolute": None if other else _absolute(*effects),
+        "absolute": None if other else named("change", _absolute(*map(_anchors, trials))),
         "layers": [_compare_layer(layer, *effects) for layer in layers],
         "combinations": [_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells],
     }
@@ -79,22 +84,50 @@ def show_comparison(document: Document, console: Console) -> None:
             "own.",
             markup=False, highlight=False,
         )  # fmt: skip
-    elif document["absolute"] is not None:
+    elif document["absolute"]["change"] is not None:
+        known = (
+            "" if document["absolute"]["change_ci"] else " One block each does not tell how far that is from chance."
+        )
         console.print(
-            f"Episodes/min of {document['b']} over {document['a']}: {times_within(document['absolute'], 'change')}, on "
-            "average over the combinations of both. The interval knows the noise within the runs, not what else the "
-            "machine did between them.",
+            f"The baseline's episodes/min in {document['b']} over {document['a']}: "
+            f"{times_within(document['absolute'], 'change')}. A block is one observation here, since the machine is "
+            f"another at another time.{known}",
             markup=False, highlight=False,
         )  # fmt: skip
 
 
-def _absolute(a: Effects, b: Effects) -> Document | None:
-    """Episodes/min of ``b`` over ``a``, averaged over the combinations that both have."""
-    common = [cell for cell in a.cells if cell in b.cells]
-    if not common:
+def _over_common(a: Effects, b: Effects) -> tuple[Effects, Effects]:
+    """Both fits over the combinations that both have, and the layers that vary among these."""
+    if a.cells == b.cells and a.layers == b.layers:
+        return a, b
+    cells = [cell for cell in a.cells if cell in b.cells]
+    layers = tuple(layer for layer in a.layers if any(layer in cell for cell in cells))
+    return (
+        Effects(layers, [o for o in a.observations if o.layers in cells]),
+        Effects(layers, [o for o in b.observations if o.layers in cells]),
+    )
+
+
+def _anchors(trials: list[StoredTrial]) -> list[float]:
+    """The mean log episodes/min of the baselines of each block."""
+    blocks: dict[int, list[float]] = defaultdict(list)
+    for trial in sound_trials(trials):
+        if trial.spec.layers == BASELINE:
+            blocks[trial.spec.block].append(math.log(steady_speed(trial.result)))
+    return [fmean(logs) for logs in blocks.values()]
+
+
+def _absolute(a: list[float], b: list[float]) -> Estimate | None:
+    """The ratio of the baselines' speeds, by Welch's interval over blocks."""
+    if not a or not b:
         return None
-    average = {cell: 1 / len(common) for cell in common}
-    return named("change", _over(b.contrast(average), a.contrast(average)))
+    effect = fmean(b) - fmean(a)
+    if min(len(a), len(b)) < 2:
+        return Estimate(math.exp(effect))
+    variances = [stdev(logs) ** 2 / len(logs) for logs in (a, b)]
+    parts = sum(v**2 / (len(logs) - 1) for v, logs in zip(variances, (a, b), strict=True))
+    degrees = sum(variances) ** 2 / parts if parts else len(a) + len(b) - 2
+    return Estimate.from_log(effect, math.sqrt(sum(variances)), max(1, int(degrees)))
 
 
 def _compare_layer(layer: str, a: Effects, b: Effects) -> Document:

@@ -14,6 +14,7 @@ from .steady import steady_speed
 from .store import StoredTrial
 
 BUSY_CORES = 0.2  # kept busy by other processes: more than a desktop at rest
+DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
 
 
@@ -72,8 +73,22 @@ def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | Non
     return math.exp(change), (math.exp(change - half), math.exp(change + half))
 
 
-def describe_conditions(trials: list[StoredTrial]) -> dict[str, Any]:
-    """What else the machine did during the trials, and the warnings that follow, each with what to do next."""
+def busy_cores(trial: StoredTrial) -> float | None:
+    """How many cores other processes kept busy beside the trial, where that is more than a desktop at rest does."""
+    load: float | None = trial.conditions.get("other_cores") if trial.conditions else None
+    return load if load is not None and load > BUSY_CORES else None
+
+
+def is_disturbed(trials: list[StoredTrial]) -> bool:
+    """Whether so many trials ran beside other load that no claim can be judged by them."""
+    return sum(busy_cores(trial) is not None for trial in trials) > DISTURBED_SHARE * len(trials)
+
+
+def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> dict[str, Any]:
+    """What else the machine did during the trials, and the warnings that follow, each with what to do next.
+
+    ``scatter``: how far identical trials lie apart, as a ratio; where they agree, a canary that varies says little.
+    """
     conditions = [trial.conditions for trial in trials if trial.conditions]
     loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
     canaries = [min(trial.result["canary_s"]) for trial in trials if "canary_s" in trial.result]
@@ -84,22 +99,22 @@ def describe_conditions(trials: list[StoredTrial]) -> dict[str, Any]:
     found = {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
-        "busy_trials": sum(load > BUSY_CORES for load in loads),
+        "busy_trials": sum(busy_cores(trial) is not None for trial in trials),
         "canary_spread": spread,
         "power": sorted({c["power"] for c in conditions if c["power"]}),
         "low_power": any(c["low_power"] for c in conditions),
         "thermal": sorted({c["thermal"] for c in conditions if c["thermal"]}),
     }
-    return {**found, "warnings": list(_warnings(found))}
+    return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT))}
 
 
-def _warnings(found: dict[str, Any]) -> Iterator[str]:
+def _warnings(found: dict[str, Any], scatters: bool) -> Iterator[str]:
     if found["busy_trials"]:
         yield (
             f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {found['busy_trials']} "
             "trials, which can distort every figure here: close them and run again"
         )
-    if found["canary_spread"] is not None and found["canary_spread"] > CANARY_DRIFT:
+    if scatters and found["canary_spread"] is not None and found["canary_spread"] > CANARY_DRIFT:
         yield (
             f"a fixed computation beside the trials took {found['canary_spread'] - 1:.0%} longer at some times than at "
             "others (5th to 95th percentile): the machine's own speed varies, and more blocks help"

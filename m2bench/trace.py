@@ -15,18 +15,25 @@ from .tables import NOTHING, Table, digits, times
 
 
 def trace(spec: RunSpec, trials: list[StoredTrial], name: str) -> list[Table]:
-    """The trials behind the figures of a layer or of a combination (``a+b``, ``baseline``).
+    """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``), of
+    the noise and the drift (``noise``), or of what was learned (``learning``).
 
     Raises UserError for a name that is neither.
     """
     if name in spec.layers:
         return [_pairs(spec.layers, name, trials), _trials(trials, (name,)), _trials(trials, ())]
-    layers = () if name == "baseline" else tuple(name.split("+"))
+    if name == "learning":
+        return [_learned(trials)]
+    pair = tuple(name.split("*"))
+    if len(pair) == 2 and set(pair) <= set(spec.layers):
+        return [_interaction(trials, pair)]
+    layers = () if name in ("baseline", "noise") else tuple(name.split("+"))
     chosen = tuple(layer for layer in spec.layers if layer in layers)
     if set(chosen) != set(layers):
         raise UserError(
             f"{name!r} is neither a layer of this run nor a combination of its layers.",
-            f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline.",
+            f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline, an interaction a*b; "
+            "there are noise and learning as well.",
         )
     return [_trials(trials, chosen)]
 
@@ -48,6 +55,42 @@ def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
     ]
     columns = ("trial", "mini-blocks", "started", "status", "episodes/min", "episodes to target", "log")
     return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6]))
+
+
+def _learned(trials: list[StoredTrial]) -> Table:
+    """Every learning trial: episodes to target of the same seed are compared with each other."""
+    rows = [
+        (
+            trial.spec.key,
+            combination_name(trial.spec.layers),
+            str(trial.spec.seed),
+            trial.status,
+            digits(trial.result.get("episodes_to_target")),
+            trial.log or NOTHING,
+        )
+        for trial in trials
+        if trial.spec.kind == "learning"
+    ]
+    columns = ("trial", "layers", "seed", "status", "episodes to target", "log")
+    return Table("Learning trials", columns, rows, frozenset(columns[4:5]))
+
+
+def _interaction(trials: list[StoredTrial], pair: tuple[str, ...]) -> Table:
+    """The means of which the interaction of two layers is made: with both off, one on, the other on, both on."""
+    speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
+    for trial in sound_trials(trials):
+        speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.result))
+    rows = [
+        (
+            *("yes" if on else "no" for on in state),
+            digits(geometric_mean(found) if found else None),
+            str(len(found)),
+        )
+        for state in ((False, False), (False, True), (True, False), (True, True))
+        for found in [speeds[state]]
+    ]
+    columns = (*pair, "episodes/min (geometric mean)", "trials")
+    return Table(f"Trials with and without {pair[0]} and {pair[1]}", columns, rows, frozenset(columns[2:]))
 
 
 def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:

@@ -25,12 +25,13 @@ class ClaimVerdict:
     sentence: str
 
 
-def judge_claim(layer: Document, measured: Estimate | None) -> ClaimVerdict | None:
+def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
     """The layer's claimed range against what was measured of it alone; None where nothing was measured.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
     end; *short* when it lies below the range but above no effect; *refuted* when below the range and no gain is
-    shown; else *inconclusive*. A claim of no extra cost (1.0) may cost what is indifferent.
+    shown; else *inconclusive*, as everything is that was measured beside other load (``disturbed``). A claim of no
+    extra cost (1.0) may cost what is indifferent.
     """
     claim = layer["claim"]
     what = f"the {claim['phase']}" if claim["phase"] else "episodes/min"
@@ -43,6 +44,8 @@ def judge_claim(layer: Document, measured: Estimate | None) -> ClaimVerdict | No
         return ClaimVerdict("inconclusive", f"{claimed}; {measured.ratio:.2f}x on {what}, with no interval to judge by")
     low, high = measured.interval
     found = f"{claimed}; {measured.ratio:.2f}x [{low:.2f}, {high:.2f}] on {what} alone"
+    if disturbed:
+        return ClaimVerdict("inconclusive", f"{found}: but other processes kept cores busy beside too many trials")
     least = claim["low"] * (1 - INDIFFERENT) if claim["low"] == 1 else claim["low"]
     most = claim["high"] * (1 + INDIFFERENT) if claim["low"] == 1 else claim["high"]
     if low > most:
@@ -54,6 +57,17 @@ def judge_claim(layer: Document, measured: Estimate | None) -> ClaimVerdict | No
     if low > 1:
         return ClaimVerdict("short", f"{found}: a gain, but less than claimed")
     return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
+
+
+def also_claimed(layer: Document, memory: Document, learning: str) -> str:
+    """What is to be added to the sentence on a claim: memory, where it is claimed too, and learning."""
+    claimed = layer["claim"].get("memory")
+    found = ""
+    if claimed is not None and memory["alone_ci"] is not None:
+        low, high = memory["alone_ci"]
+        verdict = "as claimed" if high <= claimed else "inconclusive" if low <= claimed else "refuted"
+        found = f"; memory, claimed {claimed}x: {memory['alone']:.2f}x [{low:.2f}, {high:.2f}], {verdict}"
+    return f"{found}; learning from the same episodes: {learning}"
 
 
 def recommend(

@@ -27,6 +27,8 @@ class Claim:
     priority: str
     phase: str | None = None
     """The phase that the gain is claimed for; None: the whole episode."""
+    memory: float | None = None
+    """What memory is claimed to become, as a ratio."""
     source: str = "design note for a crypto-trading REINFORCE trainer on an Apple M2"
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 from test_analysis import result
 
-from m2bench.compare import compare, show_comparison
+from m2bench.compare import _absolute, compare, show_comparison
 from m2bench.errors import UserError
 from m2bench.plan import make_trials
 from m2bench.spec import RunSpec, WorkloadSpec
@@ -25,7 +26,7 @@ SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)
 
 
 def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", spec: RunSpec = SPEC,
-         market: str = "m") -> Store:  # fmt: skip
+         market: str = "m", levels: dict[int, float] | None = None, together: float = 1.0) -> Store:  # fmt: skip
     machine = {"chip": chip, "physical_cores": 2, "logical_cores": 2, "memory_mb": 1.0, "python": "3"}
     description = {
         "machine": machine,
@@ -37,7 +38,8 @@ def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", 
     rng = np.random.default_rng(seed)
     for trial in make_trials(spec):
         speed = 600 * factors.get("", 1.0) * math.prod(factors[layer] for layer in trial.layers)
-        speed *= math.exp(rng.normal(0, 0.01))
+        speed *= math.exp(rng.normal(0, 0.01)) * (levels or {}).get(trial.block, 1.0)
+        speed *= together if len(trial.layers) == 2 else 1.0
         store.add(StoredTrial(trial, "2026-01-01", 1.0, "ok", None, f"logs/{trial.key}.log", result(speed)))
     return store
 
@@ -58,9 +60,47 @@ def test_what_changed_is_found_and_the_rest_is_the_same(tmp_path: Path) -> None:
         a, b = document["layers"]
         assert a["change"] == pytest.approx(1.1, rel=0.05)
         hits += [within(a, 1.1), within(b, 1.0)]
-        # Half of the combinations hold the layer that gained.
-        assert document["absolute"]["change"] == pytest.approx(1.2 * math.sqrt(1.1), rel=0.02)
+        assert document["absolute"]["change"] == pytest.approx(1.2, rel=0.03)
     assert np.mean(hits) >= 0.85
+
+
+def test_absolute_speeds_are_compared_over_blocks_whose_levels_differ(tmp_path: Path) -> None:
+    """Nothing changed but the machine's moments: at most a twentieth of the intervals may miss that."""
+    misses = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        levels = [{block: math.exp(rng.normal(0, 0.1)) for block in range(1, 5)} for _ in range(2)]
+        with (
+            make(tmp_path / f"a{seed}", {"a": 2.0, "b": 1.0}, 2 * seed, levels=levels[0]) as first,
+            make(tmp_path / f"b{seed}", {"a": 2.0, "b": 1.0}, 2 * seed + 1, levels=levels[1]) as second,
+        ):
+            misses.append(not within(compare(first, second)["absolute"], 1.0))
+    assert np.mean(misses) <= stats.binom.ppf(0.999, 60, 0.05) / 60
+
+
+def test_the_interval_of_absolute_speeds_is_welchs() -> None:
+    a, b = [0.1, 0.3, 0.2, 0.25], [0.5, 0.4, 0.62]
+    found = _absolute(a, b)
+    assert found is not None
+    assert found.interval is not None
+    exact = stats.ttest_ind(b, a, equal_var=False)
+    low, high = exact.confidence_interval(0.95)
+    assert math.log(found.ratio) == pytest.approx(np.mean(b) - np.mean(a))
+    # Degrees of freedom are rounded down, which widens it a little.
+    assert math.log(found.interval[0]) <= low
+    assert math.log(found.interval[1]) >= high
+    assert found.degrees == int(exact.df)
+
+
+def test_layers_are_compared_over_what_both_runs_have(tmp_path: Path) -> None:
+    """Beside ``a`` the layer ``b`` gains 3 times more; a run without ``a`` cannot know."""
+    spec = RunSpec(("b",), ("full",), 4, seed=0)
+    with (
+        make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0, together=3.0) as first,
+        make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec) as second,
+    ):
+        (b,) = compare(first, second)["layers"]
+    assert b["change"] == pytest.approx(1.0, rel=0.03)
 
 
 def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Path) -> None:
@@ -108,6 +148,20 @@ def test_the_trace_of_a_combination_and_of_the_baseline(tmp_path: Path) -> None:
         (both,) = trace(SPEC, store.trials(), "b+a")
         (baseline,) = trace(SPEC, store.trials(), "baseline")
     assert (len(both.rows), len(baseline.rows)) == (4, 8)
+
+
+def test_the_trace_of_the_noise_is_that_of_all_anchors(tmp_path: Path) -> None:
+    with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store:
+        (anchors,) = trace(SPEC, store.trials(), "noise")
+        (baseline,) = trace(SPEC, store.trials(), "baseline")
+    assert anchors.rows == baseline.rows
+
+
+def test_the_trace_of_a_pair_shows_the_four_kinds_of_trials(tmp_path: Path) -> None:
+    with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store:
+        (pair,) = trace(SPEC, store.trials(), "a*b")
+    assert [row[:2] for row in pair.rows] == [("no", "no"), ("no", "yes"), ("yes", "no"), ("yes", "yes")]
+    assert [float(row[2].replace(",", "")) for row in pair.rows] == pytest.approx([600, 300, 6000, 3000], rel=0.02)
 
 
 def test_a_name_that_is_nothing_of_the_run_is_refused() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from m2bench.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
-from m2bench.noise import describe_conditions, measure_noise
+from m2bench.noise import describe_conditions, is_disturbed, measure_noise
 from m2bench.spec import TrialSpec
 from m2bench.store import StoredTrial
 
@@ -97,6 +97,18 @@ def test_a_machine_whose_own_speed_varies_is_told() -> None:
     trials = [trial(canary_s=0.01 * (1 + 0.3 * (index % 2))) for index in range(40)]
     (warning,) = describe_conditions(trials)["warnings"]
     assert "30% longer" in warning
+
+
+def test_a_canary_that_varies_beside_identical_trials_that_do_not_is_no_warning() -> None:
+    trials = [trial(canary_s=0.01 * (1 + 0.3 * (index % 2))) for index in range(40)]
+    assert describe_conditions(trials, scatter=1.01)["warnings"] == []
+    assert len(describe_conditions(trials, scatter=1.2)["warnings"]) == 1
+
+
+def test_a_run_is_disturbed_when_more_than_a_quarter_of_its_trials_were() -> None:
+    quiet, busy = trial(), trial(other_cores=0.9)
+    assert not is_disturbed([quiet] * 9 + [busy] * 3)
+    assert is_disturbed([quiet] * 8 + [busy] * 4)
 
 
 def test_the_load_of_others_is_what_is_not_the_trials_own() -> None:

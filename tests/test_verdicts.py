@@ -9,7 +9,7 @@ import pytest
 
 from m2bench.effects import Effects, Estimate, Observation
 from m2bench.spec import Layers
-from m2bench.verdicts import judge_claim, recommend
+from m2bench.verdicts import also_claimed, judge_claim, recommend
 
 
 def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> dict[str, Any]:
@@ -90,6 +90,15 @@ def combinations(**changes: Any) -> list[dict[str, Any]]:
         }
         for layers, speed in SPEEDS.items()
     ]
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"), [((0.4, 0.45), "as claimed"), ((0.45, 0.6), "inconclusive"), ((1.0, 1.1), "refuted")]
+)
+def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, float], verdict: str) -> None:
+    said = also_claimed({"claim": {"memory": 0.5}}, {"alone": 0.5, "alone_ci": interval}, "same")
+    assert said.endswith(f"{verdict}; learning from the same episodes: same")
+    assert "memory" not in also_claimed({"claim": {}}, {"alone": 0.5, "alone_ci": interval}, "changed")
 
 
 def unknown(c: dict[str, Any], other: dict[str, Any]) -> None:

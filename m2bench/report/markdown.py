@@ -19,6 +19,7 @@ from .tables import (
     learning_table,
     phases_table,
     responses_table,
+    starting_table,
     sweep_table,
 )
 
@@ -44,7 +45,7 @@ def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
     ]
     lines += _section(before_and_after_table(summary))
     lines += [*_section(phases_table(summary)), *_picture(drawn["phases"]), *_section(responses_table(summary))]
-    lines += _section(combinations_table(summary))
+    lines += [*_section(starting_table(summary)), *_section(combinations_table(summary))]
     lines += [*_picture(drawn["combinations"]), *_picture(drawn["interactions"])]
     if summary["sweep"] is not None:
         lines += [*_section(sweep_table(summary)), *_picture(drawn["environments"])]

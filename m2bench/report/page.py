@@ -23,6 +23,7 @@ from .tables import (
     learning_table,
     phases_table,
     responses_table,
+    starting_table,
     sweep_table,
 )
 
@@ -54,6 +55,7 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
         responses=responses_table(summary),
         before_and_after=before_and_after_table(summary),
         phases=phases_table(summary),
+        starting=starting_table(summary),
         combinations=combinations_table(summary),
         sweep=sweep_table(summary),
         swept=summary["sweep"] is not None,

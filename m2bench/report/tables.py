@@ -8,6 +8,40 @@ from typing import Any
 from m2bench.tables import NOTHING, Table, digits, percent, times, times_within
 
 
+def starting_table(summary: dict[str, Any]) -> Table | None:
+    """What training costs before it runs at its speed, of the plainest combinations and of the best."""
+    names = [layer["name"] for layer in summary["layers"]]
+    chosen = [[], *([name] for name in names), names]
+    if summary["best"] is not None and summary["best"]["layers"] not in chosen:
+        chosen.append(summary["best"]["layers"])
+    found = {tuple(c["layers"]): c for c in summary["combinations"] if c["trials_ok"]}
+    rows = [
+        (
+            "+".join(layers) or "baseline",
+            *(digits(c[name]) for name in ("setup_s", "compile_cold_s", "compile_s", "warmup_s")),
+            _pays_back(c),
+        )
+        for layers in chosen
+        if (c := found.get(tuple(layers))) is not None
+    ]
+    columns = ("set-up", "first compilation", "with code in the cache", "warm-up", "pays back after")
+    if not rows:
+        return None
+    return Table(
+        title="What starting costs, in seconds, and after how many episodes compiling has paid",
+        columns=("layers", *columns),
+        rows=rows,
+        numeric=frozenset(columns),
+        droppable=("set-up", "warm-up"),
+    )
+
+
+def _pays_back(combination: dict[str, Any]) -> str:
+    if combination["compile_s"] is None and combination["compile_cold_s"] is None:
+        return NOTHING
+    return _whole(combination["break_even_episodes"]) if combination["break_even_episodes"] else "not shown to"
+
+
 def report_tables(summary: dict[str, Any]) -> list[Table]:
     """The tables in the order in which a reader asks."""
     tables = (
@@ -19,6 +53,7 @@ def report_tables(summary: dict[str, Any]) -> list[Table]:
         before_and_after_table(summary),
         combinations_table(summary),
         sweep_table(summary),
+        starting_table(summary),
     )
     return [table for table in tables if table is not None]
 
@@ -42,7 +77,9 @@ def impact_table(summary: dict[str, Any]) -> Table:
         for layer in summary["layers"]
     ]
     total = times_within(summary, "total_speedup")
-    rows.append(("all together", "", "", total, *[""] * 7))
+    absent = [layer["name"] for layer in summary["layers"] if layer["name"] not in summary["total_layers"]]
+    together = "all together" + (f" without {', '.join(absent)}" if absent else "")
+    rows.append((together, "", "", total, *[""] * 7))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "verdict")  # fmt: skip
     return Table(
@@ -58,7 +95,18 @@ def impact_remarks(summary: dict[str, Any]) -> list[str]:
     """Why a figure of the impact table is missing or to be doubted."""
     remarks = [f"{layer['name']}: {remark}" for layer in summary["layers"] if (remark := _remark(layer, summary))]
     if any(layer["model_based"] for layer in summary["layers"]):
-        remarks.append("* by a model of main effects and pairs, since combinations are missing.")
+        remarks.append(
+            "* by a model of main effects alone, which may mix with interactions of layers: the design is too small to "
+            "tell them apart."
+            if summary["main_effects_mixed"]
+            else "* with missing combinations predicted by a model of main effects and pairs; by how much that model "
+            "misses the others widens the interval."
+        )
+    untied = [c for c in summary["combinations"] if c["trials_ok"] and c["speedup"] is None and c["status"] == "ok"]
+    if untied:
+        remarks.append(
+            f"{len(untied)} combinations have trials but no figure: too many baselines failed to tie them together."
+        )
     return remarks
 
 
