@@ -15,8 +15,8 @@ from .tables import NOTHING, Table, digits, times
 
 
 def trace(spec: RunSpec, trials: list[StoredTrial], name: str) -> list[Table]:
-    """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``), of
-    the noise and the drift (``noise``), or of what was learned (``learning``).
+    """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``),
+    of the noise and the drift (``noise``), or of what was learned (``learning``).
 
     Raises UserError for a name that is neither.
     """
