@@ -83,7 +83,11 @@ def run_trial(
         with system.timed_window():
             on_window("begin")
             energy_before_j = system.energy_j()
-            updates, returns = timed_window(system, window) if turns is None else timed_turns(system, turns)
+            if turns is None:
+                updates, returns = timed_window(system, window)
+                turn_updates = [len(updates)]
+            else:
+                updates, returns, turn_updates = timed_turns(system, turns)
             energy_after_j = system.energy_j()
             on_window("end")
         gc.enable()
@@ -109,6 +113,7 @@ def run_trial(
         "canary_s": canary_s,
         "warmup_update_s": first + warmup,
         "update_s": updates,
+        "turn_updates": turn_updates,
         "episodes_per_update": system.episodes_per_update,
         "episodes_per_min": 60 * episodes / timed_s,
         "window_error": mean_error(updates) if len(updates) > 1 else None,
@@ -134,17 +139,19 @@ def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[
     return timed_updates(system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error)
 
 
-def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float]]:
-    """The updates of all turns, as of ``timed_updates``; between them the other trial works."""
+def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float], list[int]]:
+    """The updates of all turns, as of ``timed_updates``, and how many each turn had; between them the other works."""
     times: list[float] = []
     returns: list[float] = []
+    updates: list[int] = []
     for _ in range(turns.count):
         turns.pass_on()
         more_times, more_returns = timed_updates(system, 1, turns.seconds)
         times += more_times
         returns += more_returns
+        updates.append(len(more_times))
     turns.pass_on()
-    return times, returns
+    return times, returns, updates
 
 
 def timed_updates(

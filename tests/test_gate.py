@@ -21,6 +21,7 @@ from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_cha
 from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.history import make_series
 from m2bench.gate.measure import Block, Request, run_block
+from m2bench.gate.pairs import log_ratio
 from m2bench.gate.phases import grown_most
 from m2bench.gate.promotion import taken_over
 from m2bench.gate.references import Recorded, Reference, history_entry, record
@@ -67,6 +68,27 @@ def blocks_of(
                 block[side, combination] = result(value, 0.01 / machine, **changed)
         found.append(block)
     return found
+
+
+# --- pairs
+
+
+def in_turns(speeds: list[float], updates: int = 3) -> dict[str, Any]:
+    update_s = [60 / speed for speed in speeds for _ in range(updates)]
+    return result(1.0, update_s=update_s, turn_updates=[updates] * len(speeds))
+
+
+def test_turns_are_compared_one_by_one() -> None:
+    """The machine slows down to a half on the way, and another process disturbs each side once."""
+    base = [600.0, 600.0, 600.0, 600.0, 300.0, 300.0, 300.0, 300.0]
+    head = [0.9 * speed for speed in base]
+    base[2], head[5] = 30.0, 20.0
+    assert log_ratio(in_turns(head), in_turns(base)) == pytest.approx(math.log(0.9))
+
+
+def test_whole_windows_are_compared_where_there_are_no_turns() -> None:
+    assert log_ratio(result(540), result(600)) == pytest.approx(math.log(0.9))
+    assert log_ratio(in_turns([540.0, 540.0]), result(600)) == pytest.approx(math.log(0.9))
 
 
 # --- verdicts against a base

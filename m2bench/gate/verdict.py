@@ -13,6 +13,7 @@ from m2bench.steady import steady_speed
 from .agreement import broken_gates, learning_change
 from .counts import CountChange, compare_counts, counted, lines_of
 from .measure import Block
+from .pairs import log_ratio
 from .phases import PhaseChange, grown_most, median_phases
 from .references import Recorded, Reference, record
 from .sequential import MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
@@ -181,7 +182,7 @@ def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[Metri
     if question.base is None:
         return
     for combination in question.combinations:
-        ratios = _logs(_speeds(blocks, "head", combination), _speeds(blocks, "base", combination))
+        ratios = [log_ratio(block["head", combination], block["base", combination]) for block in blocks]
         yield Metric("episodes/min", combination, "base", question.threshold, (Sample(ratios),))
 
 

@@ -1,0 +1,36 @@
+"""How much faster one of two trials is that were timed as a pair. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from typing import Any
+
+from m2bench.steady import steady_speed
+
+TRIMMED = 0.25  # of the turns at either end: somebody else had the machine for a moment
+
+Document = dict[str, Any]
+
+
+def log_ratio(over: Document, under: Document) -> float:
+    """Log of one trial's episodes per minute over the other's.
+
+    Where both were timed by as many turns it is the trimmed mean of the turns' ratios, each turn against the other
+    trial's next to it; else that of the whole windows.
+    """
+    turns = list(turn_speeds(over)), list(turn_speeds(under))
+    if len(turns[0]) == 1 or len(turns[0]) != len(turns[1]):
+        return math.log(steady_speed(over) / steady_speed(under))
+    from scipy.stats import trim_mean
+
+    return float(trim_mean([math.log(a / b) for a, b in zip(*turns, strict=True)], TRIMMED))
+
+
+def turn_speeds(result: Document) -> Iterator[float]:
+    """Episodes per minute of each turn; one for a trial that was timed at once."""
+    update_s: list[float] = result["update_s"]
+    ends = accumulate(result.get("turn_updates", [len(update_s)]))
+    for begin, end in pairwise([0, *ends]):
+        yield 60 * (end - begin) * result["episodes_per_update"] / sum(update_s[begin:end])
