@@ -232,7 +232,7 @@ class _Watch:
                 ratio = speed / self._baseline[trial.spec.block]
                 self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
         load = busy_cores(trial)
-        if load is not None and not self._warned:
+        if load is not None and not self._warned and self._progress.console.is_terminal:
             self._warned = True
             self._progress.console.print(
                 f"Warning: other processes keep {load:.1f} cores busy: close them, or the figures mean little.",

@@ -24,8 +24,9 @@ class Gate:
 
 
 GATES = {
-    "mps": Gate("MPS without known wrong results in LayerNorm and compiled code", (2, 13), "an upgrade is advised",
-                "#183893, #191976"),
+    "everything": Gate(
+        "LayerNorm and compiled code without known wrong results", (2, 13), "an upgrade is advised", "#183893, #191976"
+    ),
     "autocast": Gate("autocast to float16", (2, 5), "amp cannot run", "#99272"),
     "scaler": Gate("gradient scaling", (2, 8), "amp cannot run", "#150255"),
     "fused_scaler": Gate(

@@ -62,7 +62,7 @@ def digits(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     """A share without decimals."""
-    return NOTHING if value is None else f"{value:.0%}"
+    return NOTHING if value is None else "0%" if abs(value) < 0.005 else f"{value:.0%}"
 
 
 def draw_table(table: Table, console: Console) -> None:

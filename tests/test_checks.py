@@ -72,9 +72,9 @@ def test_the_gates_open_with_their_version() -> None:
     assert not is_open("fused_scaler", (2, 12))
     assert is_open("fused_scaler", (2, 13))
     assert is_open("inductor", (3, 0))
-    assert not any(is_open(name, (2, 14)) for name in ("events", "pinning", "streams"))
+    assert not any(is_open(name, (2, 14)) for name in ("events", "pinning", "streams", "sampling"))
     assert {gate["feature"] for gate in describe_gates((2, 13))} == {
-        GATES[name].feature for name in ("events", "pinning", "streams")
+        GATES[name].feature for name in ("events", "pinning", "streams", "sampling")
     }
     assert len(describe_gates((2, 4))) == len(GATES)
 

@@ -8,7 +8,7 @@ from typing import Any
 from m2bench.tables import Table
 
 from .charts import Chart, NotDrawn
-from .sentences import claims, headlines, recommendation, remarks
+from .sentences import GLOSSARY, claims, headlines, recommendation, remarks
 from .tables import (
     before_and_after_table,
     combinations_table,
@@ -34,7 +34,7 @@ def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
     for line in (*more, *recommendation(summary)):
         lines += [plain(line), ""]
     lines += _section(impact_table(summary))
-    lines += _listed(impact_remarks(summary))
+    lines += [plain(GLOSSARY), "", *_listed(impact_remarks(summary))]
     lines += [*_picture(drawn["contributions"]), *_picture(drawn["claims"])]
     lines += ["## The claims, one by one", "", *_listed(claims(summary))]
     lines += _section(learning_table(summary))

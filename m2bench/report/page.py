@@ -12,7 +12,7 @@ from markupsafe import Markup
 from m2bench.tables import digits, percent, times
 
 from .charts import Chart, NotDrawn
-from .sentences import claims, headlines, recommendation, remarks
+from .sentences import GLOSSARY, claims, headlines, recommendation, remarks
 from .tables import (
     before_and_after_table,
     combinations_table,
@@ -48,6 +48,7 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
         advice=recommendation(summary),
         figures=_figures(summary),
         impact=impact_table(summary),
+        glossary=GLOSSARY,
         impact_remarks=impact_remarks(summary),
         claims=claims(summary),
         learned=learning_table(summary),
@@ -77,7 +78,11 @@ def _figures(summary: Document) -> list[tuple[str, str, str]]:
     figures = []
     if best is not None:
         figures.append(
-            ("fastest over the baseline", times(best["speedup"]), _within(best["speedup_ci"]) or "no interval")
+            (
+                "fastest over the baseline",
+                times(best["speedup"]),
+                _within(best["speedup_ci"]) or "no interval",
+            )
         )
         figures.append(
             (

@@ -12,6 +12,12 @@ MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 
 Document = dict[str, Any]
 
+GLOSSARY = (
+    "alone: the layer against the baseline. added last: all layers against all but this one. Shapley: the layer's part "
+    "in the total, averaged over all orders of switching layers on; the parts multiply to the total. share: of the "
+    "total's logarithm, so that gains exceed 100 % where other layers cost. Brackets: 95 % intervals."
+)
+
 
 def machine_name(summary: Document) -> str:
     """What a reader calls the machine: its GPU where that has a memory of its own, else its chip."""
@@ -26,8 +32,8 @@ def headlines(summary: Document) -> list[str]:
     if best is None:
         return ["No combination has a figure yet."]
     return [
-        f"On this {machine_name(summary)} the best combination trains {times_within(best, 'speedup')} as fast as the "
-        f"baseline: {'+'.join(best['layers']) or 'itself'}, {digits(best['episodes_per_min'])} episodes/min.",
+        f"On this {machine_name(summary)} the fastest combination trains {times_within(best, 'speedup')} as fast as "
+        f"the baseline: {'+'.join(best['layers']) or 'itself'}, {digits(best['episodes_per_min'])} episodes/min.",
         *_sentence(what_layers_are_worth(summary)),
         *_sentence(_learning_headline(summary)),
     ]
@@ -53,7 +59,7 @@ def what_layers_are_worth(summary: Document) -> str:
         said.append(_listed([f"{layer['name']} costs {percent(1 - layer['shapley'])}" for layer in costing]))
     if nothing:
         verb = "shows" if len(nothing) == 1 else "show"
-        said.append(f"{_listed([x['name'] for x in nothing])} {verb} no effect on the speed")
+        said.append(f"{_listed([x['name'] for x in nothing])} {verb} no effect on average over all combinations")
     return "; ".join(said)
 
 
@@ -84,13 +90,17 @@ def recommendation(summary: Document) -> list[str]:
     if advice is None:
         return []
     names = "+".join(advice["layers"])
-    lines = [f"Recommended: {names or 'the baseline'}. {advice['why'][0].upper()}{advice['why'][1:]}."]
+    chosen = next(c for c in summary["combinations"] if c["layers"] == advice["layers"])
+    lines = [
+        f"Recommended: {names or 'the baseline'}, {times_within(chosen, 'speedup')} the baseline's speed. "
+        f"{advice['why'][0].upper()}{advice['why'][1:]}."
+    ]
     if names:
         lines.append(f"Train it with: m2bench train --with {','.join(advice['layers'])}")
     known = [left for left in advice["left_out"] if left["ratio"] is not None]
     if known:
         effects = ", ".join(f"{left['layer']} {times_within(left, 'ratio')}" for left in known)
-        lines.append(f"Left out, since adding it changes episodes/min by: {effects}.")
+        lines.append(f"Left out; adding it would change episodes/min by: {effects}.")
     return lines
 
 

@@ -201,7 +201,7 @@ def learning_table(summary: dict[str, Any]) -> Table:
 
 
 RESPONSES = {
-    "time_to_target_s": "time to target",
+    "time_to_target_s": "seconds to target",
     "peak_memory_mb": "memory",
     "energy_j_per_episode": "energy",
 }
@@ -211,19 +211,23 @@ OF_RESPONSES = {"alone": "alone", "shapley": "Shapley"}
 def responses_table(summary: dict[str, Any]) -> Table | None:
     """One row per layer: what it does to everything that was measured besides the speed."""
     layers = summary["layers"]
-    measured = [
-        name for name in RESPONSES if any(layer["responses"][name][kind] for layer in layers for kind in OF_RESPONSES)
+    shown = [
+        (name, kind)
+        for name in RESPONSES
+        for kind in OF_RESPONSES
+        # Alone, it stands in the impact table.
+        if (name, kind) != ("time_to_target_s", "alone") and any(layer["responses"][name][kind] for layer in layers)
     ]
-    if not measured:
+    if not shown:
         return None
     rows = [
         (
             layer["name"],
-            *(times_within(layer["responses"][name], kind) for name in measured for kind in OF_RESPONSES),
+            *(times_within(layer["responses"][name], kind) for name, kind in shown),
         )
         for layer in layers
     ]
-    columns = [f"{RESPONSES[name]}, {label}" for name in measured for label in OF_RESPONSES.values()]
+    columns = [f"{RESPONSES[name]}, {OF_RESPONSES[kind]}" for name, kind in shown]
     return Table(
         title="What each layer does to other costs, as ratios with 95 % intervals (below 1.00x is less)",
         columns=("layer", *columns),

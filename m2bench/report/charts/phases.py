@@ -40,11 +40,13 @@ def draw(summary: Document) -> Chart | NotDrawn:
             NAME,
             _title(before, after),
             "Open circles are the baseline, filled ones the fastest combination. Phases are cut by the clock after the "
-            "timed window; beside each, by how much it has shrunk.",
+            f"timed window, so they are longer than unwatched ones; below {LEAST_MS:g} ms they are drawn at that.",
         )
 
 
 def _change(before: float | None, after: float | None) -> str:
+    if before and after is not None and after < LEAST_MS:
+        return "to next to nothing"
     if not before or not after:
         return "only before" if before else "only after"
     return f"{times(before / after)} less" if before >= after else f"{times(after / before)} more"

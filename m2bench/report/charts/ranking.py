@@ -8,16 +8,15 @@ from m2bench.tables import times, times_within
 
 from .style import (
     BEST,
-    GAIN,
     GRID,
     INK,
-    LOSS,
     SURFACE,
     Canvas,
     Chart,
     Document,
     NotDrawn,
     beside,
+    effect_colour,
     interval,
     ratio_axis,
     span,
@@ -42,7 +41,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
         for row, c in enumerate(combinations):
             if c["speedup"] is not None:
                 same = c["status"] == "ok" and c["numerics"] == "same"
-                colour = BEST if _is(c, summary["recommended"]) else GAIN if c["speedup"] >= 1 else LOSS
+                colour = BEST if _is(c, summary["recommended"]) else effect_colour(c["speedup_ci"])
                 fill = {} if same else {"markerfacecolor": SURFACE}
                 interval(speeds, row, c["speedup"], c["speedup_ci"], colour, markersize=4.0, **fill)
             note = _note(c, summary)
@@ -55,8 +54,9 @@ def draw(summary: Document) -> Chart | NotDrawn:
         return canvas.finish(
             NAME,
             _title(rated),
-            "A filled dot: the layer is on. The point is the speedup with its 95 % interval; hollow where the "
-            "combination computes something else or was not at work in every trial.",
+            "A filled dot: the layer is on. The point is the speedup with its 95 % interval; grey where no difference "
+            "from the baseline is shown, hollow where the combination computes something else or was not at work in "
+            "every trial.",
         )
 
 
@@ -106,4 +106,4 @@ def _title(rated: list[Document]) -> str:
     title = (
         f"The fastest of {len(rated)} combinations trains at {times_within(best, 'speedup')} of the baseline's speed"
     )
-    return f"{title}, the slowest at {times(worst['speedup'])}; {slower} are slower than the baseline"
+    return f"{title}, the slowest at {times(worst['speedup'])}; {slower} are shown to be slower than the baseline"

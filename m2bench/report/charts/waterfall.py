@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from m2bench.report.sentences import what_layers_are_worth
-from m2bench.tables import percent, times, times_within
+from m2bench.tables import times, times_within
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, ratio_axis, rows, span
 
@@ -30,8 +30,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
             if ends:
                 axis.plot(ends, [row, row], color=INK, linewidth=1.2)
             axis.plot([after, after], [row + 0.32, row + 0.68], color=MUTED, linewidth=0.8)
-            share = "" if layer["share"] is None else f", {percent(layer['share'])}"
-            beside(axis, row, f"{times_within(layer, 'shapley')}{'*' * layer['model_based']}{share}")
+            beside(axis, row, f"{times_within(layer, 'shapley')}{'*' * layer['model_based']}")
             reached = after
             seen += [after, *ends]
         _bar(axis, len(ordered) + 1, 1.0, summary["total_speedup"], MUTED)
