@@ -92,7 +92,7 @@ def _agree(before: Side, after: Side) -> bool:
 def scatter(before: Side, after: Side) -> float:
     """How far apart identical looks lie, as a ratio above 0: a change that is smaller was not seen."""
     spreads = [max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after)]
-    return max(*spreads, *(abs(side["watching_overhead"]) for side in (before, after)))
+    return float(max(*spreads, *(abs(side["watching_overhead"]) for side in (before, after))))
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:

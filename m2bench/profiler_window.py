@@ -106,16 +106,17 @@ def peaks_mb(phases: list[tuple[str, int, int]], changes: list[tuple[int, int]])
     itself. ``changes``: when how many bytes were taken, or given back, by their times.
     """
     peaks = {name: 0.0 for name, _, _ in phases}
-    moments = sorted([*((start, 1, name) for name, start, _ in phases), *((end, 0, name) for name, _, end in phases),
+    entered: list[str] = []
+    moments: list[tuple[int, int, Any]] = sorted([*((start, 1, name) for name, start, _ in phases), *((end, 0, name) for name, _, end in phases),
                       *((at, 2, size) for at, size in changes)], key=lambda moment: moment[:2])  # fmt: skip
-    allocated, entered = 0, []
+    allocated = 0
     for _, kind, what in moments:
         if kind == 2:
-            allocated += int(what)
+            allocated += what
         elif kind == 1:
-            entered.append(str(what))
+            entered.append(what)
         else:
-            entered.remove(str(what))
+            entered.remove(what)
         if entered:
             peaks[entered[-1]] = max(peaks[entered[-1]], allocated / 1e6)
     return peaks
