@@ -90,6 +90,8 @@ class Sides:
     def run_block(self, number: int, request: Request) -> Block:
         """Measure block ``number``, from 1."""
         turns = math.ceil(request.window.timed_most_s / TURN_S)
+        for side in self.by_name.values():
+            side.renew()
 
         def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Document]:
             if self.take_turns and not self._works_ahead(trial.layers):

@@ -44,6 +44,7 @@ class Side:
         self._request = request
         self._logs = logs
         self._launcher = Launcher(work, logs / "launcher.log", code.environment)
+        self._compiles = False
 
     def __enter__(self) -> Side:
         return self
@@ -67,9 +68,19 @@ class Side:
                 raise UserError(
                     f"the layer {name} cannot run here: {reason}.", "Gate other combinations with --layers."
                 )
-        if any(layers[name]["compiles"] for name in used) and description["device"].get("fork_after_compiler_import"):
-            self._launcher.preload_compiler(probe=True)
+        may_preload = description["device"].get("fork_after_compiler_import", False)
+        self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
         return description
+
+    def renew(self) -> None:
+        """Start trials from a new process from here on.
+
+        Those forked from one process share where its libraries lie in memory, which can make all of them faster or
+        slower by some percent: that would look like a difference between the sides.
+        """
+        self._launcher.stop()
+        if self._compiles:
+            self._launcher.preload_compiler(probe=True)
 
     def run(self, trial: TrialSpec, turns: Document | None = None) -> Document:
         """What the trial measured; WorkerError when it failed or a layer was not at work.
