@@ -107,8 +107,10 @@ def peaks_mb(phases: list[tuple[str, int, int]], changes: list[tuple[int, int]])
     """
     peaks = {name: 0.0 for name, _, _ in phases}
     entered: list[str] = []
-    moments: list[tuple[int, int, Any]] = sorted([*((start, 1, name) for name, start, _ in phases), *((end, 0, name) for name, _, end in phases),
-                      *((at, 2, size) for at, size in changes)], key=lambda moment: moment[:2])  # fmt: skip
+    moments: list[tuple[int, int, Any]] = [(start, 1, name) for name, start, _ in phases]
+    moments += [(end, 0, name) for name, _, end in phases]
+    moments += [(at, 2, size) for at, size in changes]
+    moments.sort(key=lambda moment: moment[:2])
     allocated = 0
     for _, kind, what in moments:
         if kind == 2:
