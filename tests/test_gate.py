@@ -20,7 +20,7 @@ from m2bench.gate import outputs, references
 from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
 from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.history import make_series
-from m2bench.gate.measure import Block, Request, run_block
+from m2bench.gate.measure import Block, Request, known_part, run_block
 from m2bench.gate.pairs import log_ratio
 from m2bench.gate.phases import grown_most
 from m2bench.gate.promotion import taken_over
@@ -206,6 +206,13 @@ def test_a_block_measures_both_sides_in_turns() -> None:
         ("base", BASELINE, 7), ("head", BASELINE, 7), ("base", FAST, 7), ("head", FAST, 7),
         ("head", FAST, 8), ("base", FAST, 8), ("head", BASELINE, 8), ("base", BASELINE, 8),
     ]  # fmt: skip
+
+
+def test_code_that_does_not_know_a_field_yet_is_asked_without_it() -> None:
+    known = ["warmup_s", "timed_s"]
+    assert known_part(WindowSpec(timed_s=3.0), known) == {"warmup_s": WindowSpec.warmup_s, "timed_s": 3.0}
+    with pytest.raises(UserError, match="it does not know timed_updates yet, which is to be 9"):
+        known_part(WindowSpec(timed_updates=9), known)
 
 
 # --- references

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from m2bench.errors import UserError, WorkerError
-from m2bench.runner import DESCRIBE_TIMEOUT_S, Launcher, describe
+from m2bench.runner import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec, combination_name
 from m2bench.turns import Leader
 
-from .sides import Code
+from .sides import Code, spec_fields
 
 TURN_S = 0.1  # of each of two trials that are timed by turns
 
@@ -45,6 +45,7 @@ class Side:
         self._logs = logs
         self._launcher = Launcher(work, logs / "launcher.log", code.environment)
         self._compiles = False
+        self._fields = spec_fields(code)
 
     def __enter__(self) -> Side:
         return self
@@ -58,7 +59,7 @@ class Side:
         Raises UserError for a combination that cannot run here, WorkerError where the code fails.
         """
         with self._named():
-            description = describe(self._launcher, self._request.workload, self._logs)
+            description = self._ask("describe", "describing it", self._logs / "describe.log", DESCRIBE_TIMEOUT_S, {})
             self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
         layers = {layer["name"]: layer for layer in description["layers"]}
         used = {name for combination in self._request.combinations for name in combination}
@@ -88,9 +89,9 @@ class Side:
         ``turns``: where it gets its turns from, when it is timed by turns with another.
         """
         log = self._logs / f"{trial.key}.log"
-        request = {"window": asdict(self._request.window), "trial": asdict(trial), "turns": turns}
         what = f"the trial of {combination_name(trial.layers)}"
         with self._named():
+            request = {"window": self._known(self._request.window), "trial": self._known(trial), "turns": turns}
             result = self._ask("trial", what, log, self._request.trial_timeout_s, request)
             for layer, proof in result.get("proofs", {}).items():
                 if not proof["engaged"]:
@@ -102,11 +103,14 @@ class Side:
         self._launcher.end_worker()
 
     def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: Document) -> Document:
-        outcome = self._launcher.run(job, {"workload": asdict(self._request.workload), **request}, log, timeout_s)
+        outcome = self._launcher.run(job, {"workload": self._known(self._request.workload), **request}, log, timeout_s)
         if "failure" in outcome:
             raise WorkerError(f"{what} failed: {outcome['failure']}.", f"The log is {log}.")
         result: Document = outcome["result"]
         return result
+
+    def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> Document:
+        return known_part(spec, self._fields[type(spec).__name__])
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -115,6 +119,18 @@ class Side:
             yield
         except UserError as error:
             raise type(error)(f"{self.code.side} {self.code.name}: {error}") from error
+
+
+def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[str]) -> Document:
+    """The document of a specification for code that knows these fields of it.
+
+    A field that is not known yet is left out; UserError when it asks for something else than it does by default.
+    """
+    for unknown in (field for field in fields(spec) if field.name not in known):
+        value = getattr(spec, unknown.name)
+        if value != unknown.default:
+            raise UserError(f"it does not know {unknown.name} yet, which is to be {value}.", "Name a later base.")
+    return {name: value for name, value in asdict(spec).items() if name in known}
 
 
 def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrials) -> Block:

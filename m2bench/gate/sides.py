@@ -8,6 +8,7 @@ differs: interpreter, dependencies, environment and options are the same.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -126,12 +127,31 @@ def head_code(repo: Path, work: Path, logs: Path) -> Code:
 def origin(code: Code, module: str) -> Path | None:
     """The file that the side's workers would import ``module`` from; None when they would find none."""
     program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"
-    done = subprocess.run(
-        [sys.executable, *SAFE_PATH, "-c", program, module], cwd=code.path.parent, env=os.environ | code.environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    found = done.stdout.strip()
+    found = _told(code, program, module)
     return Path(found).resolve() if found else None
+
+
+def spec_fields(code: Code) -> dict[str, list[str]]:
+    """The fields of what the side's workers are asked in, by the name of the specification."""
+    program = (
+        "import dataclasses, json, m2bench.spec as s; names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; "
+        "print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
+    )
+    answer = _told(code, program)
+    if not answer:
+        raise UserError(
+            f"{code.side} {code.name} has an m2bench that cannot be asked for trials.", "Name a later base."
+        )
+    found: dict[str, list[str]] = json.loads(answer)
+    return found
+
+
+def _told(code: Code, program: str, *arguments: str) -> str:
+    """What a program prints with this side's code on its path; nothing when it fails."""
+    return subprocess.run(
+        [sys.executable, *SAFE_PATH, "-c", program, *arguments], cwd=code.path.parent,
+        env=os.environ | code.environment, capture_output=True, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
 
 
 def refuse_foreign_code(code: Code, module: str) -> None:
