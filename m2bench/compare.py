@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.console import Console
 from .analysis import named, sound_trials, speed_effects
 from .effects import Effects, Estimate
 from .errors import UserError
+from .gate.sequential import difference
 from .spec import BASELINE, Layers, combination_name
 from .steady import steady_speed
 from .store import Store, StoredTrial
@@ -121,13 +122,10 @@ def _absolute(a: list[float], b: list[float]) -> Estimate | None:
     """The ratio of the baselines' speeds, by Welch's interval over blocks."""
     if not a or not b:
         return None
-    effect = fmean(b) - fmean(a)
     if min(len(a), len(b)) < 2:
-        return Estimate(math.exp(effect))
-    variances = [stdev(logs) ** 2 / len(logs) for logs in (a, b)]
-    parts = sum(v**2 / (len(logs) - 1) for v, logs in zip(variances, (a, b), strict=True))
-    degrees = sum(variances) ** 2 / parts if parts else len(a) + len(b) - 2
-    return Estimate.from_log(effect, math.sqrt(sum(variances)), max(1, int(degrees)))
+        return Estimate(math.exp(fmean(b) - fmean(a)))
+    found = difference(b, a)
+    return Estimate.from_log(found.value, found.se, int(found.degrees))
 
 
 def _compare_layer(layer: str, a: Effects, b: Effects) -> Document:

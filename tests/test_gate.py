@@ -25,6 +25,7 @@ from m2bench.gate.pairs import log_ratio
 from m2bench.gate.phases import grown_most
 from m2bench.gate.promotion import taken_over
 from m2bench.gate.references import Recorded, Reference, history_entry, record
+from m2bench.gate.sides import Code, has_module
 from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
 from m2bench.spec import BASELINE, Layers, TrialSpec, WindowSpec, WorkloadSpec
 
@@ -206,6 +207,17 @@ def test_a_block_measures_both_sides_in_turns() -> None:
         ("base", BASELINE, 7), ("head", BASELINE, 7), ("base", FAST, 7), ("head", FAST, 7),
         ("head", FAST, 8), ("base", FAST, 8), ("head", BASELINE, 8), ("base", BASELINE, 8),
     ]  # fmt: skip
+
+
+def test_a_module_lent_by_an_installation_is_not_the_sides_own(tmp_path: Path) -> None:
+    """This project's own editable installation would lend a package of the same name what it lacks."""
+    package = tmp_path / "m2bench"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    code = Code("base", "0" * 40, dirty=False, path=tmp_path)
+    assert not has_module(code, "m2bench", "turns")
+    (package / "turns.py").touch()
+    assert has_module(code, "m2bench", "turns")
 
 
 def test_code_that_does_not_know_a_field_yet_is_asked_without_it() -> None:

@@ -39,8 +39,8 @@ from .sides import (
     base_code,
     find_commit,
     git_folder,
+    has_module,
     head_code,
-    origin,
     refuse_foreign_code,
     remove_leftovers,
     repository,
@@ -161,7 +161,7 @@ def _prepared(repo: Path, commit: str | None, request: Request, folder: Path, co
             sides[code.side] = stack.enter_context(Side(code, request, run_in, logs[code.side]))
             with console.status(f"preparing the {code.side}"):
                 descriptions[code.side] = sides[code.side].prepare()
-        take_turns = len(codes) > 1 and all(origin(code, "m2bench.turns") for code in codes)
+        take_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
         yield Sides(sides, descriptions, work, take_turns)
 
 

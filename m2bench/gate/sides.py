@@ -131,6 +131,15 @@ def origin(code: Code, module: str) -> Path | None:
     return Path(found).resolve() if found else None
 
 
+def has_module(code: Code, package: str, name: str) -> bool:
+    """Whether the package that the side's workers would import has this module itself.
+
+    An editable installation of another version lends a package the modules that it lacks.
+    """
+    own, found = origin(code, package), origin(code, f"{package}.{name}")
+    return own is not None and found is not None and found.parent == own.parent
+
+
 def spec_fields(code: Code) -> dict[str, list[str]]:
     """The fields of what the side's workers are asked in, by the name of the specification."""
     program = (
