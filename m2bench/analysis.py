@@ -18,7 +18,7 @@ from .effects import Effects, Estimate, Observation, holm, shapley_weights
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .plan import choose_combinations, make_trials
-from .spec import BASELINE, Layers
+from .spec import BASELINE, Layers, RunSpec
 from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
@@ -46,7 +46,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     ]
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]], speeds)
     sound, noise = sound_trials(trials), measure_noise(by_layers[BASELINE])
-    attribution = speed_effects(record, trials)
+    attribution = speed_effects(spec, trials)
     rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
@@ -65,7 +65,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": describe_conditions(trials, noise.aa_typical),
+            "conditions": describe_conditions(trials, math.exp(attribution.noise[0]) if attribution.noise else None),
             **_timing(sound),
             "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
             "min_detectable": smallest_effect_seen(attribution),
@@ -96,9 +96,9 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     }
 
 
-def speed_effects(record: RunRecord, trials: list[StoredTrial]) -> Effects:
+def speed_effects(spec: RunSpec, trials: list[StoredTrial]) -> Effects:
     """Fits of the speeds that say what a run's layers are worth."""
-    return _effects(_layers_that_ran(record.spec.layers, trials), sound_trials(trials), _speed)
+    return _effects(_layers_that_ran(spec.layers, trials), sound_trials(trials), _speed)
 
 
 def _layers_that_ran(layers: Layers, trials: list[StoredTrial]) -> Layers:

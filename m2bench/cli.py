@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 import traceback
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import __version__
 from .errors import UserError, quoted
+from .gate import commands as gate
 from .optimizations import LAYERS
+from .options import (
+    DEVICES,
+    INTERRUPTED,
+    MAX_SEED,
+    POLICIES,
+    AsJson,
+    CompileBackend,
+    Data,
+    Debug,
+    Device,
+    EpisodeLength,
+    LrScaling,
+    NumEnvs,
+    Policy,
+    Seed,
+    Workload,
+    at_least,
+    debugging,
+    in_order,
+    make_console,
+    one_of,
+    parse_layers,
+    parse_names,
+    whole_numbers,
+    within,
+    workload_spec,
+)
 from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec
 from .sweep import SWEPT_LAYER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from rich.console import Console
-
     from .profile_command import Pair
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 TARGETS = ("mps", "cuda")
-POLICIES = ("default", "deep")
-LR_SCALINGS = ("none", "sqrt", "linear")
 LEARNING_MODES = ("off", "quick", "full")
-SOURCES = ("synthetic", "eurusd-1h")
-MAX_SEED = 2**32 - 1
-INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 
 app = typer.Typer(
     help="Which optimizations of a PyTorch reinforcement-learning trainer pay, on the machine in front of you.",
@@ -44,43 +61,32 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_debug = False
 
-
-def _set_debug(value: bool) -> None:
-    global _debug
-    _debug = _debug or value
-
-
-Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]
-Device = Annotated[str, typer.Option(help=f"Device to train on: {', '.join(DEVICES)}.")]
-Data = Annotated[str, typer.Option(help="Market: synthetic, eurusd-1h, or a CSV or Parquet file of candles.")]
-NumEnvs = Annotated[int | None, typer.Option(help="Episodes at once in the layer batching.  [default: 32]")]
-EpisodeLength = Annotated[int, typer.Option(help="Decisions per episode.")]
-Policy = Annotated[str, typer.Option(help=f"Size of the policy network: {', '.join(POLICIES)}.")]
-LrScaling = Annotated[
-    str, typer.Option(help=f"How the learning rates follow the episodes per update: {', '.join(LR_SCALINGS)}.")
-]
-CompileBackend = Annotated[
-    str | None, typer.Option(help="Backend of torch.compile.  [default: inductor; aot_eager on mps]")
-]
-Seed = Annotated[int, typer.Option(help="Seed of weights, episodes and order.")]
-Workload = Annotated[str, typer.Option(hidden=True, help="Python module that builds the system under test.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+UsageError = typer.BadParameter.__base__  # of the command line; typer names only some of its kinds
+assert UsageError is not None
 
 
 def main() -> None:
-    """Entry point: runs the command line and turns errors into one message and an exit code."""
+    """Entry point: runs the command line and turns errors into one message and an exit code.
+
+    A mistake on the command line ends with 1, and not with typer's 2, which is a regression here.
+    """
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
         _fail(str(error))
+    except UsageError as error:
+        error.show()
+        sys.exit(1)
+    except typer.Abort:
+        typer.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 (the outermost edge: nothing may reach the user as a traceback)
         _fail(f"{type(error).__name__}: {error}. This is a fault of m2bench; run again with --debug to see where.")
 
 
 def _fail(message: str) -> None:
-    if _debug:
+    if debugging():
         traceback.print_exc()
     typer.echo(f"error: {message}", err=True)
     sys.exit(1)
@@ -162,15 +168,15 @@ def ablate(
         _refuse_beside_resume(context)
         spec, folder = ablation.stored_spec(resume), resume
     else:
-        taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
-        system = _workload_spec(
+        taking_part = parse_layers(layers) if layers is not None else tuple(LAYERS)
+        system = workload_spec(
             device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, taking_part
         )
         _refuse_beside_budget(budget, all_combinations, design, blocks)
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
         spec = replace(spec, sweep=_sweep(sweep, taking_part))
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    console = _console()
+    console = make_console()
     budget_s = parse_duration(budget) if budget is not None else None
     if dry_run:
         ablation.show_plan(spec, folder if resume else None, budget_s, console)
@@ -224,50 +230,21 @@ def _run_spec(
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
     names: tuple[str, ...] = ("full",) if all_combinations else DEFAULT_DESIGN
     if design is not None:
-        names = _names(design, tuple(DESIGNS), "design")
-    _within("--seed", seed, 0, MAX_SEED)
-    _within("--trial-timeout", trial_timeout_s, 1, 86_400)
+        names = parse_names(design, tuple(DESIGNS), "design")
+    within("--seed", seed, 0, MAX_SEED)
+    within("--trial-timeout", trial_timeout_s, 1, 86_400)
     spec = RunSpec(
         layers=layers,
         design=names,
-        blocks=_at_least("--blocks", blocks if blocks is not None else 1 if quick else 3, 1),
+        blocks=at_least("--blocks", blocks if blocks is not None else 1 if quick else 3, 1),
         seed=seed,
-        learning=_one_of("--learning", learning, LEARNING_MODES),
+        learning=one_of("--learning", learning, LEARNING_MODES),
         workload=workload,
         window=QUICK if quick else WindowSpec(),
         trial_timeout_s=trial_timeout_s,
     )
     choose_combinations(spec.layers, spec.design)  # refuses a design that these layers do not have
     return spec
-
-
-def _workload_spec(
-    device: str,
-    data: str,
-    num_envs: int | None,
-    episode_length: int,
-    policy: str,
-    lr_scaling: str,
-    compile_backend: str | None,
-    module: str,
-    taking_part: Layers,
-) -> WorkloadSpec:
-    for option, value, layer in (
-        ("--num-envs", num_envs, "batching"),
-        ("--compile-backend", compile_backend, "compile"),
-    ):
-        if value is not None and layer not in taking_part:
-            raise UserError(f"{option} has no effect without the layer {layer}.", f"Add {layer}, or leave it out.")
-    spec = WorkloadSpec(
-        device=_one_of("--device", device, DEVICES),
-        data=_located(data),
-        episode_length=_at_least("--episode-length", episode_length, 2),
-        policy=_one_of("--policy", policy, POLICIES),
-        lr_scaling=_one_of("--lr-scaling", lr_scaling, LR_SCALINGS),
-        compile_backend=compile_backend,
-        module=module,
-    )
-    return spec if num_envs is None else replace(spec, num_envs=_at_least("--num-envs", num_envs, 2))
 
 
 def _sweep(text: str | None, taking_part: Layers) -> tuple[int, ...]:
@@ -277,63 +254,7 @@ def _sweep(text: str | None, taking_part: Layers) -> tuple[int, ...]:
         raise UserError(
             f"--sweep has no effect without the layer {SWEPT_LAYER}.", f"Add {SWEPT_LAYER}, or leave it out."
         )
-    return tuple(_at_least("--sweep", size, 2) for size in _whole_numbers("--sweep", text, "number of environments"))
-
-
-def _whole_numbers(option: str, text: str, what: str) -> list[int]:
-    """Numbers from 1 on, each once, in their order."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    for part in parts:
-        if not part.isdecimal() or int(part) < 1:
-            raise UserError(f"{option}: {part!r} is not a {what}.", "Name whole numbers, as in 1,64,4096.")
-    if not parts:
-        raise UserError(f"{option} names no {what}.", "Name some, as in 1,64,4096.")
-    return sorted({int(part) for part in parts})
-
-
-def _layers(text: str) -> Layers:
-    """Layers in the registry's order, whatever order they are named in."""
-    return _in_order(_names(text, tuple(LAYERS), "layer"))
-
-
-def _in_order(named: Collection[str]) -> Layers:
-    return tuple(layer for layer in LAYERS if layer in named)
-
-
-def _names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        wrong = f"unknown {kind} {', '.join(map(repr, unknown))}." if unknown else f"no {kind} was named."
-        raise UserError(wrong, f"There are: {', '.join(known)}.")
-    return names
-
-
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise UserError(f"{option} {value!r} is not known.", f"Use one of: {', '.join(known)}.")
-    return value
-
-
-def _within(option: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise UserError(f"{option} must lie between {least:g} and {most:g}, and {value:g} was given.")
-
-
-def _located(data: str) -> str:
-    """A data file by its absolute path, since workers run in another folder; a source by its name."""
-    if data in SOURCES:
-        return data
-    try:
-        return str(Path(data).resolve()) if Path(data).exists() else data
-    except OSError as error:
-        raise UserError(f"{data} cannot be read: {error.strerror}.", "Give yourself access to it.") from error
-
-
-def _at_least(option: str, value: Any, least: int) -> Any:
-    if not value >= least:
-        raise UserError(f"{option} must be at least {least}, and {value:g} was given.")
-    return value
+    return tuple(at_least("--sweep", size, 2) for size in whole_numbers("--sweep", text, "number of environments"))
 
 
 @app.command()
@@ -355,13 +276,13 @@ def train(
     """Train one combination, show its learning curve, and save a checkpoint."""
     from . import train_command
 
-    layers = _layers(with_layers) if with_layers is not None else ()
-    spec = _workload_spec(device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, layers)
-    _at_least("--episodes", episodes, 1)
-    _within("--seed", seed, 0, MAX_SEED)
+    layers = parse_layers(with_layers) if with_layers is not None else ()
+    spec = workload_spec(device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, layers)
+    at_least("--episodes", episodes, 1)
+    within("--seed", seed, 0, MAX_SEED)
     folder = out or Path("reports") / datetime.now().strftime("train-%Y-%m-%d-%H%M%S")
     try:
-        train_command.run(spec, layers, episodes, seed, folder, _console())
+        train_command.run(spec, layers, episodes, seed, folder, make_console())
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was saved", err=True)
         sys.exit(INTERRUPTED)
@@ -399,14 +320,12 @@ def profile(
     from . import profile_command
 
     pair = _pair(layer, with_layers, against, 0.3 if quick else 3.0)
-    taking_part = _in_order({*pair.before, *pair.after})
-    spec = _workload_spec(
-        device, data, num_envs, episode_length, policy, "none", compile_backend, workload, taking_part
-    )
-    _within("--seed", seed, 0, MAX_SEED)
+    taking_part = in_order({*pair.before, *pair.after})
+    spec = workload_spec(device, data, num_envs, episode_length, policy, "none", compile_backend, workload, taking_part)
+    within("--seed", seed, 0, MAX_SEED)
     folder = out or Path("reports") / datetime.now().strftime("profile-%Y-%m-%d-%H%M%S")
     try:
-        profile_command.run(spec, pair, seed, folder, metal_capture, _console())
+        profile_command.run(spec, pair, seed, folder, metal_capture, make_console())
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was saved", err=True)
         sys.exit(INTERRUPTED)
@@ -417,13 +336,13 @@ def _pair(layer: str | None, with_layers: str | None, against: str | None, secon
 
     if layer is None and with_layers is None:
         raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
-    added = _layers(layer) if layer is not None else ()
-    rest = _layers(with_layers) if with_layers is not None else ()
+    added = parse_layers(layer) if layer is not None else ()
+    rest = parse_layers(with_layers) if with_layers is not None else ()
     if against is None:
         before = tuple(name for name in rest if name not in added) if added else ()
     else:
-        before = () if against == "baseline" else _layers(against)
-    after = _in_order({*added, *rest})
+        before = () if against == "baseline" else parse_layers(against)
+    after = in_order({*added, *rest})
     if before == after:
         raise UserError(f"both sides are {'+'.join(after)}.", "Compare it with something else by --against.")
     return Pair(before, after, seconds)
@@ -439,7 +358,7 @@ def show_layers(
 
     from .runner import Launcher, describe
 
-    spec = WorkloadSpec(device=_one_of("--device", device, DEVICES), compile_backend=compile_backend)
+    spec = WorkloadSpec(device=one_of("--device", device, DEVICES), compile_backend=compile_backend)
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
         with Launcher(work, work / "launcher.log") as launcher:
@@ -464,7 +383,7 @@ def show_layers(
             here,
         )
         table.add_row(*map(escape, cells))
-    _console().print(table)
+    make_console().print(table)
 
 
 @app.command()
@@ -486,11 +405,11 @@ def report(
 
     with Store.open(folder) as store:
         if trace is not None:
-            for table in traced(store.record().spec, store.trials(), trace):
-                draw_table(table, _console())
+            for table in traced(store.record(), store.trials(), trace):
+                draw_table(table, make_console())
             return
         summary = write_report(store)
-    show_report(summary, folder, _console())
+    show_report(summary, folder, make_console())
 
 
 @app.command()
@@ -504,13 +423,13 @@ def doctor(
     """Examine this machine: what disturbs measuring on it, and what a run can tell apart."""
     from .doctor import examine, show
 
-    _within("--seconds", seconds, 1, 3600)
-    spec = WorkloadSpec(device=_one_of("--device", device, DEVICES), module=workload)
-    found = examine(spec, tuple(LAYERS), seconds, _console(to_stderr=as_json))
+    within("--seconds", seconds, 1, 3600)
+    spec = WorkloadSpec(device=one_of("--device", device, DEVICES), module=workload)
+    found = examine(spec, tuple(LAYERS), seconds, make_console(to_stderr=as_json))
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
-        show(found, _console())
+        show(found, make_console())
     if not found["fit"]:
         raise typer.Exit(1)
 
@@ -528,16 +447,16 @@ def forward(
     """Time forward passes of the policy at growing batch sizes, plain, compiled and in mixed precision."""
     from . import forward_command
 
-    _within("--passes", passes, 5, 1_000_000)
-    sizes = _whole_numbers("--batches", batches, "batch size")
+    within("--passes", passes, 5, 1_000_000)
+    sizes = whole_numbers("--batches", batches, "batch size")
     spec = WorkloadSpec(
-        device=_one_of("--device", device, DEVICES),
-        policy=_one_of("--policy", policy, POLICIES),
+        device=one_of("--device", device, DEVICES),
+        policy=one_of("--policy", policy, POLICIES),
         compile_backend=compile_backend,
     )
     folder = out or Path("reports") / datetime.now().strftime("forward-%Y-%m-%d-%H%M%S")
     try:
-        forward_command.run(spec, sizes, passes, folder, _console())
+        forward_command.run(spec, sizes, passes, folder, make_console())
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was saved", err=True)
         sys.exit(INTERRUPTED)
@@ -556,16 +475,16 @@ def audit(
     from .audit_command import audit as run_audit
     from .audit_command import show
 
-    taking_part = _layers(layers) if layers is not None else tuple(LAYERS)
-    target = _one_of("--target", target, TARGETS)
-    spec = _workload_spec(
+    taking_part = parse_layers(layers) if layers is not None else tuple(LAYERS)
+    target = one_of("--target", target, TARGETS)
+    spec = workload_spec(
         "cpu", "synthetic", None, episode_length, policy, "none", None, WorkloadSpec.module, taking_part
     )
-    found = run_audit(target, spec, taking_part, _console(to_stderr=as_json))
+    found = run_audit(target, spec, taking_part, make_console(to_stderr=as_json))
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
-        show(found, _console())
+        show(found, make_console())
     if found["blockers"]:
         raise typer.Exit(1)
 
@@ -586,18 +505,8 @@ def compare_runs(
     if as_json:
         typer.echo(json.dumps(document, indent=1))
         return
-    show_comparison(document, _console())
+    show_comparison(document, make_console())
 
-
-def _console(to_stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    # A pipe has no width; wide enough that a row of a table stays a line.
-    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140)
-    return Console(width=width, stderr=to_stderr)
-
-
-from .gate import commands as gate  # noqa: E402 (it takes the kinds of options from above)
 
 app.command()(gate.check)
 app.add_typer(gate.baseline, name="baseline")

@@ -51,7 +51,7 @@ def compare(a: Store, b: Store) -> Document:
             "Compare runs of the same options.",
         )
     trials = a.trials(), b.trials()
-    effects = _over_common(speed_effects(records[0], trials[0]), speed_effects(records[1], trials[1]))
+    effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
     machines = [{**record.description["machine"], **record.description["device"]} for record in records]
     other = [f"{key}: {machines[0].get(key)} and {machines[1].get(key)}" for key in IDENTITY
              if machines[0].get(key) != machines[1].get(key)]  # fmt: skip
@@ -62,7 +62,7 @@ def compare(a: Store, b: Store) -> Document:
         "same_machine": not other,
         "machines_differ_in": other,
         "absolute": None if other else named("change", _absolute(*map(_anchors, trials))),
-        "layers": [_compare_layer(layer, *effects) for layer in layers],
+        "layers": [found for layer in layers for found in _compare_layer(layer, *effects)],
         "combinations": [_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells],
     }
 
@@ -128,15 +128,24 @@ def _absolute(a: list[float], b: list[float]) -> Estimate | None:
     return Estimate.from_log(found.value, found.se, int(found.degrees))
 
 
-def _compare_layer(layer: str, a: Effects, b: Effects) -> Document:
-    """The layer's main effect in both, or its effect alone where a design gives no main effect."""
-    kind = "main effect"
-    pair = a.main_effect(layer), b.main_effect(layer)
-    if None in pair:
-        kind = "alone"
-        pair = a.ratio((layer,)), b.ratio((layer,))
-    return {"layer": layer, "effect": kind, **named("a", pair[0]), **named("b", pair[1]),
-            **named("change", _over(pair[1], pair[0]))}  # fmt: skip
+def _compare_layer(layer: str, a: Effects, b: Effects) -> list[Document]:
+    """The layer's Shapley value and main effect in both, or its effect alone where a design gives neither."""
+    figures = {
+        "Shapley value": (a.shapley(layer)[0], b.shapley(layer)[0]),
+        "main effect": (a.main_effect(layer), b.main_effect(layer)),
+        "alone": (a.ratio((layer,)), b.ratio((layer,))),
+    }
+    averages = [name for name in ("Shapley value", "main effect") if None not in figures[name]]
+    return [
+        {
+            "layer": layer,
+            "effect": name,
+            **named("a", figures[name][0]),
+            **named("b", figures[name][1]),
+            **named("change", _over(figures[name][1], figures[name][0])),
+        }
+        for name in averages or ["alone"]
+    ]
 
 
 def _compare_combination(layers: Layers, a: Effects, b: Effects) -> Document:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import UserError, WorkerError
@@ -60,16 +60,33 @@ def refuse_used(folder: Path, advice: str) -> None:
 
 @contextmanager
 def removed_if_refused(folder: Path) -> Iterator[None]:
-    """Remove what the body made of the folder when the body finds something that the user must put right first.
+    """Make the folder, and remove it again when the body finds something that the user must put right first.
 
-    A WorkerError leaves it: its log is in there.
+    Only what was made here goes: others may have put their own beside it meanwhile. A WorkerError leaves it: its log is
+    in there.
     """
-    first_made = next((path for path in reversed((folder, *folder.parents)) if not path.exists()), None)
+    made = [path for path in reversed((folder, *folder.parents)) if _makes(path)]
     try:
         yield
     except WorkerError:
         raise
     except (UserError, KeyboardInterrupt):
-        if first_made is not None:
-            shutil.rmtree(first_made, ignore_errors=True)
+        if folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in reversed(made):
+            with suppress(OSError):  # somebody else's things are in there
+                path.rmdir()
         raise
+
+
+def _makes(folder: Path) -> bool:
+    """Make one folder; False when it was there. UserError when that cannot be done."""
+    try:
+        folder.mkdir()
+    except OSError as error:
+        if folder.is_dir():
+            return False
+        raise UserError(
+            f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
+        ) from error
+    return True

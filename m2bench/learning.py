@@ -176,6 +176,10 @@ class Learning:
             all_arrived,
         )
 
+    def comparison(self, layer: str) -> Comparison:
+        """The layer's effects on learning, seed by seed."""
+        return self._comparisons[layer]
+
     def _neighbours(self, layer: str) -> list[tuple[Cell, Cell]]:
         """The cells of measured combinations without and with the layer, each pair once."""
         pairs: dict[tuple[Cell, Cell], None] = {}

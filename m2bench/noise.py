@@ -87,7 +87,8 @@ def is_disturbed(trials: list[StoredTrial]) -> bool:
 def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> dict[str, Any]:
     """What else the machine did during the trials, and the warnings that follow, each with what to do next.
 
-    ``scatter``: how far identical trials lie apart, as a ratio; where they agree, a canary that varies says little.
+    ``scatter``: the standard deviation of one trial, as a ratio; where trials repeat well, a canary that varies says
+    little.
     """
     conditions = [trial.conditions for trial in trials if trial.conditions]
     loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from statistics import geometric_mean
 
-from .analysis import sound_trials
-from .effects import shapley_weights
+from .analysis import sound_trials, speed_effects
+from .effects import Effects, Estimate, shapley_weights
 from .errors import UserError
-from .spec import Layers, RunSpec, combination_name
+from .learning import Learning
+from .spec import Layers, combination_name
 from .steady import steady_speed
-from .store import StoredTrial
-from .tables import NOTHING, Table, digits, times
+from .store import RunRecord, StoredTrial
+from .tables import NOTHING, Table, digits, times, times_between
 
 
-def trace(spec: RunSpec, trials: list[StoredTrial], name: str) -> list[Table]:
+def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table]:
     """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``),
     of the noise and the drift (``noise``), or of what was learned (``learning``).
 
     Raises UserError for a name that is neither.
     """
+    spec = record.spec
     if name in spec.layers:
-        return [_pairs(spec.layers, name, trials), _trials(trials, (name,)), _trials(trials, ())]
+        return [
+            _layer_figures(name, speed_effects(spec, trials)),
+            _pairs(spec.layers, name, trials),
+            _seeds(name, Learning(record, trials)),
+            _trials(trials, (name,)),
+            _trials(trials, ()),
+        ]
     if name == "learning":
         return [_learned(trials)]
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
-        return [_interaction(trials, pair)]
+        effects = speed_effects(spec, trials)
+        return [
+            _figures(name, {"interaction": effects.interaction((pair[0], pair[1]))}, effects),
+            _interaction(trials, pair),
+        ]
     layers = () if name in ("baseline", "noise") else tuple(name.split("+"))
     chosen = tuple(layer for layer in spec.layers if layer in layers)
     if set(chosen) != set(layers):
@@ -36,6 +49,53 @@ def trace(spec: RunSpec, trials: list[StoredTrial], name: str) -> list[Table]:
             "there are noise and learning as well.",
         )
     return [_trials(trials, chosen)]
+
+
+def _layer_figures(layer: str, effects: Effects) -> Table:
+    layers = effects.layers
+    without = tuple(other for other in layers if other != layer)
+    shapley, modelled = effects.shapley(layer)
+    figures = {
+        "alone": effects.ratio((layer,)),
+        "added last": effects.ratio(layers, without) if layer in layers else None,
+        "main effect": effects.main_effect(layer),
+        "Shapley value" + " (model-based)" * modelled: shapley,
+    }
+    return _figures(layer, figures, effects)
+
+
+def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -> Table:
+    """What the fit makes of the trials below, in the order in which the reports name them."""
+    rows = [
+        (
+            figure,
+            times_between(estimate and estimate.ratio, estimate and estimate.interval),
+            NOTHING if estimate is None or estimate.p is None else f"{estimate.p:.2g}",
+        )
+        for figure, estimate in figures.items()
+    ]
+    noise = effects.noise
+    scatter = (
+        "" if noise is None else f"; one trial scatters by {noise[0]:.1%}, known from {noise[1]} degrees of freedom"
+    )
+    columns = ("figure", "ratio [95 % interval]", "p of no effect")
+    title = f"What the fit makes of {name}: {len(effects.observations)} trials{scatter}"
+    return Table(title, columns, rows, frozenset(columns[1:]))
+
+
+def _seeds(layer: str, learning: Learning) -> Table:
+    """What the layer did to learning, seed by seed: its verdict and its episodes needed are made of these."""
+    found = learning.comparison(layer)
+    rows = [
+        (
+            str(seed),
+            NOTHING if seed not in found.distances else f"{found.distances[seed]:+.1%}",
+            times(math.exp(found.log_ratios[seed]) if seed in found.log_ratios else None),
+        )
+        for seed in sorted({*found.distances, *found.log_ratios})
+    ]
+    columns = ("seed", "learning curve above that without it", "episodes to target over those without it")
+    return Table(f"What {layer} does to learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
 def _trials(trials: list[StoredTrial], layers: Layers) -> Table:

@@ -57,7 +57,12 @@ class Turns:
 
 
 class Leader:
-    """The parent's end. Use as a context manager; leaving it early ends the trials that wait."""
+    """The parent's end. Use as a context manager; leaving it early ends the trials that wait.
+
+    ``holder``: the trial that got the last turn; when the turns ended early, it is the one that did not give it back.
+    """
+
+    holder: str | None = None
 
     def __init__(self, folder: Path):
         self.address = str(folder / "turns")
@@ -93,6 +98,7 @@ class Leader:
             trials[_read_line(connection)] = connection
         for turn in range(count + AROUND_WINDOW):
             for name in names[:: -1 if turn % 2 else 1]:
+                self.holder = name
                 trials[name].sendall(TURN)
                 if trials[name].recv(1) != DONE:
                     return

@@ -154,12 +154,12 @@ class TradingSystem:
         return self.trainer.update()
 
     def check_finite(self) -> None:
-        """Raise RuntimeError when the last update's loss or gradient was not a finite number."""
+        """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""
         try:
             self.trainer.check_finite()
         except NotFiniteError as error:
             names = combination_name(tuple(layer.name for layer in self.layers))
-            raise RuntimeError(f"{error}, with {names}") from error
+            raise FloatingPointError(f"{error}, with {names}") from error
 
     def check_numerics(self) -> dict[str, dict[str, Any]]:
         """Gates that compare this combination with the referee; the trainer is left as it was."""

@@ -178,6 +178,23 @@ def test_drifts_in_opposite_directions_do_not_hide_each_other(tmp_path: Path) ->
     assert (noise["aa_typical"], noise["aa_worst"]) == (pytest.approx(1.4), pytest.approx(1.5))
 
 
+@pytest.mark.parametrize(("spread", "warned"), [(0.001, False), (0.2, True)])
+def test_a_machine_of_varying_speed_is_told_by_its_trials_even_where_the_baselines_agree(
+    spread: float, warned: bool, tmp_path: Path
+) -> None:
+    rng = random.Random(4)
+    conditions = {"other_cores": 0.0, "power": None, "low_power": None, "thermal": None}
+
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        canary_s = [0.01 * rng.choice((1, 1.4))]
+        noise = math.exp(rng.gauss(0, spread)) if trial.layers else 1.0
+        return {"result": result(true_speed(trial) * noise, canary_s=canary_s), "conditions": conditions}
+
+    noise = run(tmp_path, execute)["noise"]
+    assert noise["aa_typical"] == pytest.approx(1.0)
+    assert any("the machine's own speed varies" in warning for warning in noise["conditions"]["warnings"]) is warned
+
+
 def test_a_layer_that_did_nothing_once_gets_no_number(tmp_path: Path) -> None:
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
         engaged = trial.block != 2

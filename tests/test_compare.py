@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,13 @@ def test_what_changed_is_found_and_the_rest_is_the_same(tmp_path: Path) -> None:
             make(tmp_path / f"b{seed}", {"a": 11.0, "b": 0.5, "": 1.2}, 2 * seed + 1) as second,
         ):
             document = compare(first, second)
-        a, b = document["layers"]
-        assert a["change"] == pytest.approx(1.1, rel=0.05)
-        hits += [within(a, 1.1), within(b, 1.0)]
+        assert [(found["layer"], found["effect"]) for found in document["layers"]] == [
+            (layer, effect) for layer in LAYERS for effect in ("Shapley value", "main effect")
+        ]
+        for found in document["layers"]:
+            truth = {"a": 1.1, "b": 1.0}[found["layer"]]
+            assert found["change"] == pytest.approx(truth, rel=0.05)
+            hits.append(within(found, truth))
         assert document["absolute"]["change"] == pytest.approx(1.2, rel=0.03)
     assert np.mean(hits) >= 0.85
 
@@ -99,8 +104,9 @@ def test_layers_are_compared_over_what_both_runs_have(tmp_path: Path) -> None:
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0, together=3.0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec) as second,
     ):
-        (b,) = compare(first, second)["layers"]
-    assert b["change"] == pytest.approx(1.0, rel=0.03)
+        found = compare(first, second)["layers"]
+    assert {b["layer"] for b in found} == {"b"}
+    assert [b["change"] for b in found] == pytest.approx([1.0, 1.0], rel=0.03)
 
 
 def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Path) -> None:
@@ -135,7 +141,14 @@ def test_runs_that_trained_different_things_are_refused(market: str, tmp_path: P
 
 def test_the_trace_of_a_layer_shows_every_pair_and_its_trials(tmp_path: Path) -> None:
     with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store:
-        pairs, alone, anchors = trace(SPEC, store.trials(), "a")
+        figures, pairs, seeds, alone, anchors = trace(store.record(), store.trials(), "a")
+    assert [row[0] for row in figures.rows] == ["alone", "added last", "main effect", "Shapley value"]
+    for row in figures.rows:
+        ratio, low, high = (float(figure) for figure in re.findall(r"[0-9.]+", row[1]))
+        assert low < 10 < high
+        assert ratio == pytest.approx(10, rel=0.02)
+        assert float(row[2]) < 0.001
+    assert seeds.rows == []
     assert [row[0] for row in pairs.rows] == ["baseline", "b"]
     assert [row[5] for row in pairs.rows] == ["50.0%", "50.0%"]
     assert len(alone.rows) == 4
@@ -145,25 +158,29 @@ def test_the_trace_of_a_layer_shows_every_pair_and_its_trials(tmp_path: Path) ->
 
 def test_the_trace_of_a_combination_and_of_the_baseline(tmp_path: Path) -> None:
     with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store:
-        (both,) = trace(SPEC, store.trials(), "b+a")
-        (baseline,) = trace(SPEC, store.trials(), "baseline")
+        (both,) = trace(store.record(), store.trials(), "b+a")
+        (baseline,) = trace(store.record(), store.trials(), "baseline")
     assert (len(both.rows), len(baseline.rows)) == (4, 8)
 
 
 def test_the_trace_of_the_noise_is_that_of_all_anchors(tmp_path: Path) -> None:
     with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store:
-        (anchors,) = trace(SPEC, store.trials(), "noise")
-        (baseline,) = trace(SPEC, store.trials(), "baseline")
+        (anchors,) = trace(store.record(), store.trials(), "noise")
+        (baseline,) = trace(store.record(), store.trials(), "baseline")
     assert anchors.rows == baseline.rows
 
 
 def test_the_trace_of_a_pair_shows_the_four_kinds_of_trials(tmp_path: Path) -> None:
     with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store:
-        (pair,) = trace(SPEC, store.trials(), "a*b")
+        figures, pair = trace(store.record(), store.trials(), "a*b")
+    (fitted,) = figures.rows
+    ratio, low, high = (float(figure) for figure in re.findall(r"[0-9.]+", fitted[1]))
+    assert low < 1 < high
+    assert ratio == pytest.approx(1.0, abs=0.03)
     assert [row[:2] for row in pair.rows] == [("no", "no"), ("no", "yes"), ("yes", "no"), ("yes", "yes")]
     assert [float(row[2].replace(",", "")) for row in pair.rows] == pytest.approx([600, 300, 6000, 3000], rel=0.02)
 
 
 def test_a_name_that_is_nothing_of_the_run_is_refused() -> None:
     with pytest.raises(UserError, match="neither a layer of this run nor a combination"):
-        trace(SPEC, [], "a+c")
+        trace(RunRecord(SPEC, "", {}), [], "a+c")

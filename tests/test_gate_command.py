@@ -19,10 +19,19 @@ from conftest import TESTS
 from test_cli import COMMAND, environment, m2bench, wait_until, workers_of
 from test_readme import GATE, README
 
+from m2bench.gate.sides import _build_requirements
+
 TOY = '''
 """A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
 import fake_workload
-from fake_workload import describe, prepare
+from fake_workload import prepare
+{imports}
+
+
+def describe(spec, work):
+    """Beside others it has a layer of its own."""
+    document = fake_workload.describe(spec, work)
+    return document | {{"layers": [document["layers"][0] | {{"name": "fused"}}] + document["layers"]}}
 
 
 class Toy(fake_workload.FakeSystem):
@@ -50,8 +59,12 @@ def git(repo: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def commit(repo: Path, slower: float = 1.0, learned: float = 0.0, syncs: int = 0, text: str = "") -> str:
-    (repo / "toy.py").write_text(TOY.format(slower=slower, learned=learned, syncs=syncs) + text)
+def toy(slower: float = 1.0, learned: float = 0.0, syncs: int = 0, imports: str = "") -> str:
+    return TOY.format(slower=slower, learned=learned, syncs=syncs, imports=imports)
+
+
+def commit(repo: Path, text: str = "", **changes: Any) -> str:
+    (repo / "toy.py").write_text(toy(**changes) + text)
     git(repo, "add", "toy.py")
     git(repo, "commit", "--quiet", "--allow-empty", "-m", "a change")
     return git(repo, "rev-parse", "HEAD")
@@ -105,8 +118,9 @@ def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> N
     document = json.loads(done.stdout)
     assert document["verdict"] == "changed"
     assert "the training return differs from update 1 on (0 -> 0.5), in 3 of 3 pairs" in document["sentence"]
-    (metric,) = document["metrics"]
-    assert (metric["state"], metric["value"]) == ("slower", pytest.approx(1 / 3, rel=0.3))
+    assert [metric["name"] for metric in document["metrics"]] == ["episodes/min", "episodes/min of whole windows"]
+    for metric in document["metrics"]:
+        assert (metric["state"], metric["value"]) == ("slower", pytest.approx(1 / 3, rel=0.3))
     assert document["phases"]["baseline"]["name"] == "sleep"
     (count,) = document["counts"]
     assert (count["name"], count["before"], count["after"]) == ("syncs", 1, 3)
@@ -115,7 +129,7 @@ def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> N
 
 @pytest.mark.slow
 def test_uncommitted_changes_are_what_is_checked(repo: Path) -> None:
-    (repo / "toy.py").write_text(TOY.format(slower=3.0, learned=0.0, syncs=0))
+    (repo / "toy.py").write_text(toy(slower=3.0))
     done = m2bench("check", "--base", "HEAD", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.startswith("Regression against base")
@@ -151,6 +165,65 @@ def test_a_reference_is_saved_checked_promoted_and_looked_back_on(repo: Path) ->
     assert (repo / "history" / "history.svg").stat().st_size > 1000
     other = m2bench("check", "--against", "release", *options, "--episode-length", "64", "--out", "other", cwd=repo)
     assert (other.returncode, "of another workload (episode_length: 128 and 64)" in other.stdout) == (3, True)
+
+
+def test_layers_of_ones_own_can_be_gated(repo: Path) -> None:
+    """The README's ten lines name no layers; the system may have none of m2bench's."""
+    commit(repo, text="# a comment\n")
+    alone = m2bench("check", "--base", "HEAD~1", *SHORT[:4], *SHORT[6:], "--out", "alone", cwd=repo)
+    own = m2bench("check", "--base", "HEAD~1", *SHORT[:4], *SHORT[6:], "--layers", "fused", "--out", "own", cwd=repo)
+    wrong = m2bench("check", "--base", "HEAD~1", *SHORT[:4], "--layers", "turbo", cwd=repo)
+    assert (alone.returncode, own.returncode) == (0, 0), alone.stderr + own.stderr
+    assert list(check_json(repo / "alone")["measured"]) == ["baseline"]
+    assert list(check_json(repo / "own")["measured"]) == ["fused"]
+    assert (wrong.returncode, "the layer turbo cannot run here" in wrong.stderr) == (1, True)
+
+
+DIVERGES = """
+
+def check_finite(self):
+    raise FloatingPointError("update 2: the loss is not finite")
+
+
+Toy.check_finite = check_finite
+"""
+
+
+def test_a_head_that_learns_nothing_but_nan_has_changed(repo: Path) -> None:
+    commit(repo, text=DIVERGES)
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "Learning or numerics changed against base" in done.stdout
+    assert "update 2: the loss is not finite" in done.stdout
+    back = m2bench("check", "--base", "HEAD", *SHORT, "--out", "back", cwd=repo)
+    assert (back.returncode, "update 2: the loss is not finite" in back.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("way", ["PYTHONPATH", "editable"])
+def test_what_the_code_under_test_imports_is_each_sides_own(way: str, repo: Path, tmp_path: Path) -> None:
+    """Slower is only what it imports, from a folder that is no part of an installation."""
+    (repo / "src").mkdir()
+    for factor in (1.0, 3.0):
+        (repo / "src" / "mylib.py").write_text(f"FACTOR = {factor}\n")
+        git(repo, "add", ".")
+        commit(repo, imports="import mylib", slower="mylib.FACTOR")
+    path = str(repo / "src")
+    if way == "editable":  # which is a line in a file that is read at the start of every Python
+        path = str(tmp_path / "site")
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "sitecustomize.py").write_text(f"import sys\nsys.path.append({str(repo / 'src')!r})\n")
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{TESTS}:{path}")
+    if way == "PYTHONPATH":
+        assert done.returncode == 2, done.stdout + done.stderr
+    else:
+        assert done.returncode == 1
+        assert "src/mylib.py from the working tree itself, so that both sides run the same code" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--bogus",), ("--max-blocks", "abc")])
+def test_a_mistyped_option_is_no_regression(arguments: tuple[str, ...], repo: Path) -> None:
+    done = m2bench("check", "--base", "HEAD", *arguments, cwd=repo)
+    assert (done.returncode, "Usage: m2bench check" in done.stderr) == (1, True)
 
 
 BAD = {
@@ -206,6 +279,25 @@ def test_a_base_that_does_not_install_is_said(repo: Path) -> None:
     assert "does not install" in done.stderr
     assert (repo / "out" / "logs" / "install-base.log").stat().st_size > 0
     assert len(worktrees(repo)) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ("[tool.ruff]\n", None),
+        ("[project]\nname = 'x'\n", ["setuptools"]),
+        (
+            "[build-system]\nrequires = ['hatchling>=1; python_version > \"3\"', 'hatch-vcs']\n",
+            ["hatchling", "hatch-vcs"],
+        ),
+        ("[project\n", []),
+    ],
+)
+def test_only_what_is_to_be_installed_is_installed(settings: str, needed: list[str] | None, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(settings)
+    assert _build_requirements(tmp_path) == needed
+    (tmp_path / "setup.py").touch()
+    assert _build_requirements(tmp_path) == (["setuptools"] if needed is None else needed)
 
 
 def test_a_shallow_clone_is_told_what_to_fetch(repo: Path, tmp_path: Path) -> None:

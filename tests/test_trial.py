@@ -218,7 +218,7 @@ def test_a_number_that_is_not_finite_ends_the_trial_at_once(
 ) -> None:
     def check() -> None:
         if known.log.count("update") == 3:
-            raise RuntimeError("update 3: the loss is not finite")
+            raise FloatingPointError("update 3: the loss is not finite")
 
     monkeypatch.setattr(known, "check_finite", check)
     with pytest.raises(RuntimeError, match="update 3"):

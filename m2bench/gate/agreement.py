@@ -3,7 +3,8 @@
 Each trial's own gates compare it with the plain trainer of the same code, so a fault in what both share is not seen by
 them. The other side sees it: with the same seed both play the same episodes from the same weights, so the returns of
 their first updates must be equal. Rounding alone may flip a draw now and then and part two runs for good; a fault parts
-them in nearly every pair. So a combination has changed when most of its pairs part within the first updates.
+them in nearly every pair. So a combination has changed when most of its pairs part within the first updates. Where
+these are equal to the last bit, both sides round alike, and all later updates must be equal as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from m2bench.spec import Layers, combination_name
 
-FIRST_UPDATES = 6  # later ones have had more chances to part by rounding
+FIRST_UPDATES = 6  # later ones have had more chances to part by rounding, where there is any
 TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding
 
 Document = dict[str, Any]
@@ -31,10 +32,14 @@ def broken_gates(combination: Layers, results: Sequence[Document]) -> list[str]:
 
 
 def first_difference(before: Sequence[float], after: Sequence[float]) -> int | None:
-    """The first of these updates, from 1, whose training returns differ by more than rounding; None if none does."""
-    pairs = list(zip(before, after, strict=False))[:FIRST_UPDATES]
-    size = fmean(abs(value) for pair in pairs for value in pair) if pairs else 0.0
-    for number, (old, new) in enumerate(pairs, 1):
+    """The first update, from 1, whose training returns differ by more than rounding; None if none does.
+
+    Later ones than FIRST_UPDATES count where these do not differ at all.
+    """
+    pairs = list(zip(before, after, strict=False))
+    size = fmean(abs(value) for pair in pairs[:FIRST_UPDATES] for value in pair) if pairs else 0.0
+    rounds_alike = all(old == new for old, new in pairs[:FIRST_UPDATES])
+    for number, (old, new) in enumerate(pairs if rounds_alike else pairs[:FIRST_UPDATES], 1):
         if not abs(old - new) <= TOLERANCE * size:  # also catches what is not a number
             return number
     return None

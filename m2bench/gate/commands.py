@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from m2bench.cli import (
+from m2bench.errors import UserError
+from m2bench.options import (
     INTERRUPTED,
     MAX_SEED,
     AsJson,
@@ -25,14 +26,15 @@ from m2bench.cli import (
     Policy,
     Seed,
     Workload,
+    at_least,
+    make_console,
+    parse_layers,
+    within,
+    workload_spec,
 )
-from m2bench.cli import _at_least as at_least
-from m2bench.cli import _console as make_console
-from m2bench.cli import _layers as parse_layers
-from m2bench.cli import _within as within
-from m2bench.cli import _workload_spec as workload_spec
-from m2bench.errors import UserError
 from m2bench.spec import BASELINE, Layers, WindowSpec, WorkloadSpec, combination_name
+
+from .references import layers_of
 
 if TYPE_CHECKING:
     from .measure import Request
@@ -47,8 +49,8 @@ Combinations = Annotated[
     str | None,
     typer.Option(
         "--layers",
-        help="Gated combinations, as baseline,a+b.  [default: those of the reference, or of the newest one; else "
-        f"baseline,{combination_name(RECOMMENDED)}]",
+        help="Gated combinations, as baseline,a+b.  [default: those of the reference; without one "
+        f"baseline,{combination_name(RECOMMENDED)}, or baseline alone for a system of your own]",
     ),
 ]
 Window = Annotated[
@@ -113,7 +115,7 @@ def check(
     from .references import write_whole
 
     _refuse_contradictions(base, against, floors)
-    combinations = _combinations(layers, against)
+    combinations = _combinations(layers, against, workload)
     layers_used = _taking_part(combinations)
     spec = workload_spec(device, data, num_envs, episode_length, policy, "none", compile_backend, workload, layers_used)
     request = _request(spec, combinations, window, seed, trial_timeout)
@@ -178,15 +180,20 @@ def _given(context: typer.Context) -> list[str]:
     return words
 
 
-def _combinations(text: str | None, against: str | None) -> tuple[Layers, ...]:
-    """What is gated: as asked for, else that of the reference or the newest one, else what is recommended."""
+def _combinations(text: str | None, against: str | None, workload: str) -> tuple[Layers, ...]:
+    """What is gated: as asked for, else that of the reference, else what is recommended.
+
+    A system of one's own (``workload``) has layers of its own, whose names its description will be asked for.
+    """
+    is_ours = workload == WorkloadSpec.module
     if text is None:
-        reference = _reference(against)
-        return (BASELINE, RECOMMENDED) if reference is None else reference.layers
+        if against is not None:
+            return _reference(against).layers
+        return (BASELINE, RECOMMENDED) if is_ours else (BASELINE,)
     names = [name.strip() for name in text.split(",") if name.strip()]
-    found = tuple(
-        BASELINE if name == combination_name(BASELINE) else parse_layers(name.replace("+", ",")) for name in names
-    )
+    found = tuple(layers_of(name) for name in names)
+    if is_ours:
+        found = tuple(parse_layers(",".join(layers)) if layers else BASELINE for layers in found)
     if not found or len(set(found)) < len(found):
         raise UserError(
             f"--layers {text!r} names no combination, or one twice.", "Give some, as in baseline,batching+amp."
@@ -194,14 +201,11 @@ def _combinations(text: str | None, against: str | None) -> tuple[Layers, ...]:
     return found
 
 
-def _reference(against: str | None) -> Reference | None:
-    from .references import find, list_references
+def _reference(name: str) -> Reference:
+    from .references import find
     from .sides import repository
 
-    repo = repository(Path.cwd())
-    if against is not None:
-        return find(repo, against)
-    return next(iter(list_references(repo)), None)
+    return find(repository(Path.cwd()), name)
 
 
 def _taking_part(combinations: tuple[Layers, ...]) -> Layers:
@@ -292,7 +296,7 @@ def save_reference(
             f"there is a reference {name!r} already: {path}.",
             f"Take over a check with: m2bench baseline promote {name} DIR, choose another name, or add --replace.",
         )
-    combinations = _combinations(layers, None)
+    combinations = _combinations(layers, None, workload)
     spec = workload_spec(
         device, data, num_envs, episode_length, policy, "none", compile_backend, workload, _taking_part(combinations)
     )

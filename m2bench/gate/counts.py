@@ -47,27 +47,40 @@ def counted(results: Sequence[Document]) -> Counted:
     """Counts that are the same in all of one side's trials of a combination; one that varies is none."""
     found: dict[str, set[float]] = {}
     for result in results:
-        for name, value in _counts_of(result).items():
-            found.setdefault(name, set()).add(round(value, DIGITS))
+        for name, value in counts_of(result).items():
+            found.setdefault(name, set()).add(value)
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
-def _counts_of(result: Document) -> Counted:
+def counts_of(result: Document) -> Counted:
+    """All that was counted in one trial."""
     counts: Counted = {**result.get("counts", {}).get("per_episode", {})}
     for proof in result.get("proofs", {}).values():
         counts |= {name: proof["evidence"][key] for key, name in FROM_EVIDENCE.items() if key in proof["evidence"]}
-    return counts
+    return {name: round(value, DIGITS) for name, value in counts.items()}
 
 
 def compare_counts(
-    combination: Layers, before: Counted, after: Counted, lines: tuple[Document, Document] = ({}, {})
-) -> list[CountChange]:
-    """What differs among the counts that both have; ``lines``: of both sides, by count, as a trial stores them."""
-    return [
-        CountChange(combination, name, before[name], value, _changed_lines(lines[0].get(name), lines[1].get(name)))
-        for name, value in after.items()
-        if name in before and before[name] != value
-    ]
+    combination: Layers, pairs: Sequence[tuple[Counted, Counted]], lines: tuple[Document, Document] = ({}, {})
+) -> tuple[list[CountChange], list[str]]:
+    """What differs among the counts of both sides, and why one cannot be compared.
+
+    ``pairs``: counts before and after, of trials that share their seed, since it may change what is done. ``lines``: of
+    both sides, by count, as a trial stores them.
+    """
+    changes, unclear = [], []
+    names = {name: None for before, _ in pairs for name in before}
+    for name in names:
+        found = [(before.get(name), after.get(name)) for before, after in pairs]
+        known = [(old, new) for old, new in found if old is not None and new is not None]
+        if len(known) < len(found):
+            unclear.append(f"counts: {combination_name(combination)}: {name} is not counted on both sides any more")
+        elif all(new > old for old, new in known) or all(new < old for old, new in known):
+            where = _changed_lines(lines[0].get(name), lines[1].get(name))
+            changes.append(CountChange(combination, name, *known[0], where))
+        elif any(new != old for old, new in known):
+            unclear.append(f"counts: {combination_name(combination)}: {name} differs in some trials and not in others")
+    return changes, unclear
 
 
 def lines_of(results: Sequence[Document]) -> Document:

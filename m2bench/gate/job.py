@@ -21,7 +21,7 @@ from m2bench.errors import UserError
 from m2bench.folders import locked, make_folder
 from m2bench.spec import Layers, TrialSpec, combination_name
 
-from .measure import TURN_S, Block, Request, Side, run_block, run_in_turns
+from .measure import TURN_S, Block, NotFiniteError, Request, Side, run_block, run_in_turns
 from .references import (
     Reference,
     differing,
@@ -32,7 +32,7 @@ from .references import (
     record,
     workload_identity,
 )
-from .sequential import looks_until
+from .sequential import LEAST_BLOCKS, looks_until
 from .sides import (
     WORK_PREFIX,
     Code,
@@ -71,13 +71,13 @@ class Asked:
 class Sides:
     """The sides under test by their names, the head last, and how each describes itself.
 
-    ``work``: a folder for what passes between them. ``take_turns``: whether their code knows how to be timed by turns.
+    ``work``: a folder for what passes between them. ``know_turns``: whether their code knows how to be timed by turns.
     """
 
     by_name: dict[str, Side]
     descriptions: dict[str, Document]
     work: Path
-    take_turns: bool
+    know_turns: bool
 
     @property
     def head(self) -> Code:
@@ -94,16 +94,20 @@ class Sides:
             side.renew()
 
         def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Document]:
-            if self.take_turns and not self._works_ahead(trial.layers):
+            if self.takes_turns(trial.layers):
                 return run_in_turns([self.by_name[name] for name in names], trial, turns, self.work)
             return {name: self.by_name[name].run(trial) for name in names}
 
         return run_block(number, tuple(self.by_name), request, run)
 
-    def _works_ahead(self, layers: Layers) -> bool:
-        """Whether processes of the combination prepare episodes while it waits, which would come to it as a gift."""
+    def takes_turns(self, layers: Layers) -> bool:
+        """Whether the combination is timed by turns.
+
+        Not where processes of its own prepare episodes while it waits, which would come to it as a gift.
+        """
         described = self.descriptions["head"]["layers"]
-        return any(layer["part"] == "feed" for layer in described if layer["name"] in layers)
+        works_ahead = any(layer["part"] == "feed" for layer in described if layer["name"] in layers)
+        return self.know_turns and not works_ahead
 
 
 def check(asked: Asked, folder: Path, console: Console) -> Document:
@@ -154,15 +158,15 @@ def _prepared(repo: Path, commit: str | None, request: Request, folder: Path, co
                 codes.append(stack.enter_context(base_code(repo, commit, _made(work / "base"), folder / "logs")))
             codes.append(head_code(repo, _made(work / "head"), folder / "logs"))
             for code in codes:
-                refuse_foreign_code(code, request.workload.module)
+                refuse_foreign_code(code, request.workload.module, repo)
         sides, descriptions = {}, {}
         for code in codes:
             run_in = _made(work / code.side / "work")
             sides[code.side] = stack.enter_context(Side(code, request, run_in, logs[code.side]))
             with console.status(f"preparing the {code.side}"):
                 descriptions[code.side] = sides[code.side].prepare()
-        take_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
-        yield Sides(sides, descriptions, work, take_turns)
+        know_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
+        yield Sides(sides, descriptions, work, know_turns)
 
 
 @contextmanager
@@ -201,6 +205,7 @@ def _ended_in_order() -> Iterator[None]:
 def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Question:
     question = Question(
         combinations=asked.request.combinations,
+        in_turns=tuple(c for c in asked.request.combinations if sides.takes_turns(c)),
         delta=asked.delta,
         alpha=asked.alpha,
         max_blocks=asked.max_blocks,
@@ -223,7 +228,10 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         if combination_name(c) not in known
     ]
     if others:
-        reasons.append(f"episodes/min: the reference is of another machine ({'; '.join(others)})")
+        reasons.append(
+            f"speeds: the reference {reference.name} is of another machine ({'; '.join(others)}); save one here, or "
+            "state floors with --min speedup=..."
+        )
     return replace(
         question,
         reference=reference,
@@ -234,15 +242,19 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
 
 
 def _measure(question: Question, request: Request, sides: Sides, console: Console) -> tuple[list[Block], Verdict]:
-    """Blocks until a look decides; none where nothing can be compared."""
+    """Blocks until a look decides; a few where counts alone can be compared, none where nothing can."""
     blocks: list[Block] = []
-    if not metrics_of(question, blocks):
+    gates_speed = bool(metrics_of(question, blocks))
+    if not gates_speed and question.reference is None:
         return blocks, decide(question, blocks, final=True)
-    looks = looks_until(question.max_blocks)
+    looks = looks_until(question.max_blocks) if gates_speed else (LEAST_BLOCKS,)
     with _progress(question.max_blocks, console) as step:
         for look in looks:
-            while len(blocks) < look:
-                blocks.append(step(sides.run_block(len(blocks) + 1, request)))
+            try:
+                while len(blocks) < look:
+                    blocks.append(step(sides.run_block(len(blocks) + 1, request)))
+            except NotFiniteError as error:
+                return blocks, replace(decide(question, blocks, final=True), kind="changed", changes=[str(error)])
             verdict = decide(question, blocks, final=look == looks[-1])
             if verdict.decided:
                 break

@@ -36,6 +36,10 @@ class Request:
     trial_timeout_s: float
 
 
+class NotFiniteError(WorkerError):
+    """The head's loss or gradient was not a finite number: it learns nothing."""
+
+
 class Side:
     """One side's workers. Use as a context manager; on leaving, no process is left."""
 
@@ -105,7 +109,10 @@ class Side:
     def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: Document) -> Document:
         outcome = self._launcher.run(job, {"workload": self._known(self._request.workload), **request}, log, timeout_s)
         if "failure" in outcome:
-            raise WorkerError(f"{what} failed: {outcome['failure']}.", f"The log is {log}.")
+            diverged = self.code.side == "head" and outcome["failure"].startswith(FloatingPointError.__name__)
+            raise (NotFiniteError if diverged else WorkerError)(
+                f"{what} failed: {outcome['failure']}.", f"The log is {log}."
+            )
         result: Document = outcome["result"]
         return result
 
@@ -160,8 +167,8 @@ def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Pa
         }
         try:
             leader.lead(names, turns, lambda: any(future.done() for future in running.values()))
-            # When one of them failed, the first to end tells why: the other only says that its partner has gone.
-            next(as_completed(running.values())).result()
+            # When one of them failed, it tells why: the other only says that its partner has gone.
+            (running[leader.holder] if leader.holder else next(as_completed(running.values()))).result()
             return {name: future.result() for name, future in running.items()}
         except BaseException:
             for side in sides:

@@ -28,6 +28,12 @@ def log_ratio(over: Document, under: Document) -> float:
     return float(trim_mean([math.log(a / b) for a, b in zip(*turns, strict=True)], TRIMMED))
 
 
+def whole_log_ratio(over: Document, under: Document) -> float:
+    """The same with nothing trimmed: all episodes over all seconds, with what happens seldom and takes long."""
+    speeds = [len(trial["update_s"]) * trial["episodes_per_update"] / sum(trial["update_s"]) for trial in (over, under)]
+    return math.log(speeds[0] / speeds[1])
+
+
 def turn_speeds(result: Document) -> Iterator[float]:
     """Episodes per minute of each turn; one for a trial that was timed at once."""
     update_s: list[float] = result["update_s"]

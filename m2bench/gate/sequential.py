@@ -46,13 +46,16 @@ def t_quantile(alpha: float, degrees: float) -> float:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of logarithms with its standard error; ``sd``: of one block; ``blocks``: how many were measured."""
+    """A mean of logarithms with its standard error; ``sd``: of one block; ``blocks``: how many were measured;
+    ``fixed_se``: the part of the error that more blocks do not lessen.
+    """
 
     value: float
     se: float
     degrees: float
     sd: float
     blocks: int
+    fixed_se: float = 0.0
 
     def lower(self, alpha: float) -> float:
         return self.value - t_quantile(alpha, self.degrees) * self.se
@@ -68,13 +71,17 @@ def mean_of(logs: Sequence[float]) -> Mean:
     return Mean(mean, sd / math.sqrt(len(logs)), degrees, sd, len(logs))
 
 
-def difference(logs: Sequence[float], reference: Sequence[float]) -> Mean:
-    """Of the means of two independent samples, by Welch ("The generalization of Student's problem", 1947)."""
+def difference(logs: Sequence[float], reference: Sequence[float], job_sd: float = 0.0) -> Mean:
+    """Of the means of two independent samples, by Welch ("The generalization of Student's problem", 1947).
+
+    ``job_sd``: the known standard deviation of what is common to all of one sample, which its scatter does not show.
+    """
     new, old = mean_of(logs), mean_of(reference)
-    variance = new.se**2 + old.se**2
+    variance = new.se**2 + old.se**2 + 2 * job_sd**2
     parts = new.se**4 / new.degrees + old.se**4 / old.degrees
     degrees = variance**2 / parts if parts else new.degrees + old.degrees
-    return Mean(new.value - old.value, math.sqrt(variance), degrees, new.sd, new.blocks)
+    fixed_se = math.sqrt(old.se**2 + 2 * job_sd**2)
+    return Mean(new.value - old.value, math.sqrt(variance), degrees, new.sd, new.blocks, fixed_se)
 
 
 @dataclass(frozen=True)
@@ -103,19 +110,27 @@ class Rule:
             return "slower"
         return "passed" if mean.lower(self.alpha_to_pass) > threshold else "undecided"
 
-    def smallest_found(self, sd: float, threshold: float) -> float:
+    def smallest_found(self, mean: Mean, threshold: float) -> float:
         """The log value of the smallest regression that the last look finds with a probability of POWER."""
         degrees = self.max_blocks - 1
         reach = t_quantile(self.alpha_to_fail, degrees) + t_quantile(1 - POWER, degrees)
-        return threshold - reach * sd / math.sqrt(self.max_blocks)
+        return threshold - reach * _error_after(self.max_blocks, mean)
 
-    def can_gate(self, sd: float, threshold: float) -> bool:
+    def can_gate(self, mean: Mean, threshold: float) -> bool:
         """Whether unchanged code is more likely to pass than to stay undecided."""
-        return self.blocks_needed(sd, threshold) <= self.max_blocks
+        return self.blocks_needed(mean, threshold) <= self.max_blocks
 
-    def blocks_needed(self, sd: float, threshold: float) -> int:
+    def blocks_needed(self, mean: Mean, threshold: float) -> int:
         """So many that unchanged code passes more often than not; MOST_BLOCKS where even they are too few."""
         blocks = LEAST_BLOCKS
-        while t_quantile(self.alpha_to_pass, blocks - 1) * sd / math.sqrt(blocks) > -threshold and blocks < MOST_BLOCKS:
+        while (
+            t_quantile(self.alpha_to_pass, blocks - 1) * _error_after(blocks, mean) > -threshold
+            and blocks < MOST_BLOCKS
+        ):
             blocks += 1
         return blocks
+
+
+def _error_after(blocks: int, mean: Mean) -> float:
+    """The standard error that the mean would have after so many blocks."""
+    return math.hypot(mean.sd / math.sqrt(blocks), mean.fixed_se)

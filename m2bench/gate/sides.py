@@ -7,9 +7,10 @@ differs: interpreter, dependencies, environment and options are the same.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,11 @@ from pathlib import Path
 from m2bench.errors import UserError, WorkerError, quoted
 from m2bench.launcher import SAFE_PATH
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
 SHORT = 10  # characters of a commit's name
@@ -28,12 +34,16 @@ SHORT = 10  # characters of a commit's name
 
 @dataclass(frozen=True)
 class Code:
-    """One side's code, to be imported from ``path``. ``dirty``: it is not what was committed."""
+    """One side's code, to be imported from ``path``. ``dirty``: it is not what was committed.
+
+    ``also``: folders of the side that come after it, in place of those of the repository that PYTHONPATH names.
+    """
 
     side: str
     commit: str
     dirty: bool
     path: Path
+    also: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -43,8 +53,7 @@ class Code:
     @property
     def environment(self) -> dict[str, str]:
         """Variables with which a Python imports this side's code before anything else."""
-        others = os.environ.get("PYTHONPATH")
-        return {"PYTHONPATH": os.pathsep.join([str(self.path), *([others] if others else [])])}
+        return {"PYTHONPATH": os.pathsep.join(map(str, (self.path, *self.also)))}
 
 
 def repository(folder: Path) -> Path:
@@ -95,7 +104,7 @@ def base_code(repo: Path, commit: str, work: Path, logs: Path) -> Iterator[Code]
         )
     try:
         path = _installed(folder, work / "site", logs / "install-base.log", f"the base {commit[:SHORT]}")
-        yield Code("base", commit, False, path)
+        yield Code("base", commit, False, path, _python_path(repo, folder))
     finally:
         _remove_worktree(repo, folder)
 
@@ -113,15 +122,27 @@ def remove_leftovers(repo: Path) -> None:
 def head_code(repo: Path, work: Path, logs: Path) -> Code:
     """The code of the working tree as it is now: tracked files and new ones that git does not ignore."""
     folder = work / "tree"
-    names = _asked(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
-    for name in filter(None, names):
+    for name in _own_files(repo):
         source, target = repo / name, folder / name
         if source.is_file():  # neither deleted nor a submodule
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     dirty = bool(_asked(repo, "status", "--porcelain"))
     path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
-    return Code("head", _asked(repo, "rev-parse", "HEAD"), dirty, path)
+    return Code("head", _asked(repo, "rev-parse", "HEAD"), dirty, path, _python_path(repo, folder))
+
+
+def _own_files(repo: Path) -> list[str]:
+    """What belongs to the working tree: tracked files and new ones that git does not ignore, relative to it."""
+    names = _asked(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    return [name for name in names.split("\0") if name]
+
+
+def _python_path(repo: Path, tree: Path) -> tuple[Path, ...]:
+    """The entries of PYTHONPATH; those that lie in the repository as they lie in a side's tree."""
+    entries = [Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    root = repo.resolve()
+    return tuple(tree / entry.relative_to(root) if entry.is_relative_to(root) else entry for entry in entries)
 
 
 def origin(code: Code, module: str) -> Path | None:
@@ -163,8 +184,8 @@ def _told(code: Code, program: str, *arguments: str) -> str:
     ).stdout.strip()  # fmt: skip
 
 
-def refuse_foreign_code(code: Code, module: str) -> None:
-    """UserError unless the side's workers would import ``module`` from this side's own code.
+def refuse_foreign_code(code: Code, module: str, repo: Path) -> None:
+    """UserError unless the side's workers would import ``module``, and what it imports, from this side's own code.
 
     Both sides would otherwise run the same code, and nothing would ever be found.
     """
@@ -175,14 +196,34 @@ def refuse_foreign_code(code: Code, module: str) -> None:
             f"{code.side} {code.name} has no {package}: the module {module} is not among its code.",
             "Name a base that has it." if code.side == "base" else "Run the gate in the repository that holds it.",
         )
+    shared = {str(repo.resolve() / name) for name in _own_files(repo)}.intersection(_imported(code, module))
+    if shared:
+        raise UserError(
+            f"{code.side} {code.name} would import {min(shared)} from the working tree itself, so that both sides run "
+            "the same code.",
+            "Let the repository's pyproject.toml install it, name its folder in PYTHONPATH, or take it off the import "
+            "path (an editable installation puts it there).",
+        )
+
+
+def _imported(code: Code, module: str) -> list[str]:
+    """The files that the side's workers have imported after ``module``; none when it does not import."""
+    program = (
+        "import importlib, json, os, sys; importlib.import_module(sys.argv[1]); files = [getattr(m, '__file__', None) "
+        "for m in list(sys.modules.values())]; print(json.dumps([os.path.realpath(f) for f in files if f]))"
+    )
+    answer = _told(code, program, module)
+    files: list[str] = json.loads(answer.splitlines()[-1]) if answer else []
+    return files
 
 
 def _installed(folder: Path, target: Path, log: Path, what: str) -> Path:
     """What to import the tree's code from: a folder that it is installed to, or the tree itself."""
-    if not any((folder / name).exists() for name in ("pyproject.toml", "setup.py")):
+    needed = _build_requirements(folder)
+    if needed is None:
         return folder
-    # Building in the environment as it is needs no network; without setuptools there, pip fetches what it needs.
-    here = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
+    # Building in the environment as it is needs no network; where something is missing there, pip fetches all of it.
+    here = ["--no-build-isolation"] if all(map(_is_installed, needed)) else []
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", *here,
                "--target", str(target), str(folder)]  # fmt: skip
     with log.open("wb") as stream:
@@ -195,6 +236,27 @@ def _installed(folder: Path, target: Path, log: Path, what: str) -> Path:
             f"The log is {quoted(log)}; the command was: {' '.join(command)}",
         )
     return target
+
+
+def _build_requirements(folder: Path) -> list[str] | None:
+    """The packages that build the tree, by their names; None for a tree that is not there to be installed.
+
+    A pyproject.toml may hold nothing but the settings of other tools. One that cannot be read is pip's to complain of.
+    """
+    try:
+        project = tomllib.loads((folder / "pyproject.toml").read_text())
+    except FileNotFoundError:
+        project = {}
+    except (ValueError, OSError):
+        return []
+    if not project.keys() & {"project", "build-system"} and not (folder / "setup.py").exists():
+        return None
+    requirements = project.get("build-system", {}).get("requires", ["setuptools"])
+    return [re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0] for requirement in requirements]
+
+
+def _is_installed(package: str) -> bool:
+    return any(True for _ in importlib.metadata.distributions(name=package))
 
 
 def _without_python_path() -> dict[str, str]:

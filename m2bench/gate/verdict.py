@@ -11,9 +11,9 @@ from m2bench.spec import BASELINE, Layers, combination_name
 from m2bench.steady import steady_speed
 
 from .agreement import broken_gates, learning_change
-from .counts import CountChange, compare_counts, counted, lines_of
+from .counts import CountChange, compare_counts, counts_of, lines_of
 from .measure import Block
-from .pairs import log_ratio
+from .pairs import log_ratio, whole_log_ratio
 from .phases import PhaseChange, grown_most, median_phases
 from .references import Recorded, Reference, record
 from .sequential import MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
@@ -21,6 +21,7 @@ from .sequential import MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_
 Kind = Literal["pass", "regression", "inconclusive", "not comparable", "changed"]
 EXIT_CODES: dict[Kind, int] = {"pass": 0, "regression": 2, "inconclusive": 3, "not comparable": 3, "changed": 4}
 FLOORS = ("episodes_per_min", "speedup")
+JOB_SD = 0.01  # of a speed relative to others of its job, on the logarithmic scale; see docs/decisions/011
 
 Document = dict[str, Any]
 
@@ -30,8 +31,8 @@ class Question:
     """What is asked of the head. ``delta``: the share of its speed that it may lose against ``base`` (the code's name)
     or ``reference``; ``floors``: least values of the last combination's metrics, by name.
 
-    ``not_comparable``: why figures of the reference say nothing here; ``same_machine`` and ``same_torch``: whether its
-    absolute speeds and its counts do.
+    ``in_turns``: the combinations that are timed by turns with the base. ``not_comparable``: why figures of the
+    reference say nothing here; ``same_machine`` and ``same_torch``: whether its speeds and its counts do.
     """
 
     combinations: tuple[Layers, ...]
@@ -39,6 +40,7 @@ class Question:
     alpha: float
     max_blocks: int
     base: str | None = None
+    in_turns: tuple[Layers, ...] = ()
     reference: Reference | None = None
     floors: dict[str, float] = field(default_factory=dict)
     not_comparable: tuple[str, ...] = ()
@@ -60,7 +62,7 @@ class Sample:
 
     @property
     def mean(self) -> Mean:
-        return mean_of(self.logs) if self.reference is None else difference(self.logs, self.reference)
+        return mean_of(self.logs) if self.reference is None else difference(self.logs, self.reference, JOB_SD)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,12 @@ class Judged:
     value: float
     lower: float
     upper: float
-    sd: float
+    mean: Mean
+
+    @property
+    def sd(self) -> float:
+        """Of one block, on the logarithmic scale."""
+        return self.mean.sd
 
     @property
     def text(self) -> str:
@@ -182,13 +189,18 @@ def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[Metri
     if question.base is None:
         return
     for combination in question.combinations:
-        ratios = [log_ratio(block["head", combination], block["base", combination]) for block in blocks]
-        yield Metric("episodes/min", combination, "base", question.threshold, (Sample(ratios),))
+        pairs = [(block["head", combination], block["base", combination]) for block in blocks]
+        found = {"episodes/min": log_ratio}
+        if combination in question.in_turns:
+            found["episodes/min of whole windows"] = whole_log_ratio  # the other one leaves out what happens seldom
+        for name, ratio in found.items():
+            logs = [ratio(head, base) for head, base in pairs]
+            yield Metric(name, combination, "base", question.threshold, (Sample(logs),))
 
 
 def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
     reference = question.reference
-    if reference is None:
+    if reference is None or not question.same_machine:
         return
     measured = record(blocks, question.combinations) if blocks else {}
     for combination in question.combinations:
@@ -200,12 +212,11 @@ def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[
         if old.speedup and BASELINE in question.combinations:
             sample = Sample(_logs(new.speedup), _logs(old.speedup))
             yield Metric("speedup", combination, "reference", question.threshold, (sample,))
-        if question.same_machine:
-            samples = (
-                Sample(_logs(new.episodes_per_min), _logs(old.episodes_per_min)),
-                Sample(_at_canary(new), _at_canary(old)),
-            )
-            yield Metric("episodes/min", combination, "reference", question.threshold, samples)
+        samples = (
+            Sample(_logs(new.episodes_per_min), _logs(old.episodes_per_min)),
+            Sample(_at_canary(new), _at_canary(old)),
+        )
+        yield Metric("episodes/min", combination, "reference", question.threshold, samples)
 
 
 def _at_canary(recorded: Recorded) -> list[float]:
@@ -232,7 +243,7 @@ def _judge(metric: Metric, rule: Rule) -> Judged:
         value=math.exp(mean.value),
         lower=math.exp(mean.lower(rule.alpha_to_pass)),
         upper=math.exp(mean.upper(rule.alpha_to_fail)),
-        sd=mean.sd,
+        mean=mean,
     )
 
 
@@ -257,20 +268,25 @@ def _changes(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
 def _counts(question: Question, blocks: Sequence[Block]) -> tuple[list[CountChange], list[str]]:
     """The counts that differ, and why counts cannot be compared."""
     changes: list[CountChange] = []
+    unclear: list[str] = []
+    if question.reference is not None and not question.same_torch:
+        unclear.append("counts: the reference was counted with another version of torch, or on another device")
     for combination in question.combinations:
         heads = _results(blocks, "head", combination)
         if question.base is not None:
             bases = _results(blocks, "base", combination)
-            before, lines = counted(bases), lines_of(bases)
+            before, lines = [counts_of(base) for base in bases], lines_of(bases)
         elif question.reference is not None and question.same_torch:
             recorded = question.reference.combinations.get(combination_name(combination))
-            before, lines = (recorded.counts, recorded.lines) if recorded else ({}, {})
+            counts, lines = (recorded.counts, recorded.lines) if recorded else ({}, {})
+            before = [counts] * len(heads)
         else:
             continue
-        changes += compare_counts(combination, before, counted(heads), (lines, lines_of(heads)))
-    if question.reference is not None and not question.same_torch:
-        return changes, ["counts: the reference was counted with another version of torch, or on another device"]
-    return changes, []
+        pairs = list(zip(before, map(counts_of, heads), strict=True))
+        found, not_found = compare_counts(combination, pairs, (lines, lines_of(heads)))
+        changes += found
+        unclear += not_found
+    return changes, unclear
 
 
 def _phases(
@@ -296,14 +312,15 @@ def _notes(question: Question, rule: Rule, judged: Sequence[Judged]) -> Iterator
     """What this machine could have seen, and gains."""
     compared = [found for found in judged if found.metric.against != "floor"]
     if compared:
-        sd = max(found.sd for found in compared)
-        smallest = -math.expm1(rule.smallest_found(sd, question.threshold))
+        noisiest = min((found.mean for found in compared), key=lambda m: rule.smallest_found(m, question.threshold))
+        smallest = -math.expm1(rule.smallest_found(noisiest, question.threshold))
+        between = f", and {JOB_SD:.0%} between jobs" if question.reference is not None else ""
         yield (
-            f"Noise: a block's ratio scatters by {sd:.1%} (standard deviation). With {question.max_blocks} blocks, "
-            f"{POWER:.0%} of regressions of {smallest:.1%} or more are found."
+            f"Noise: a block's ratio scatters by {noisiest.sd:.1%} (standard deviation){between}. With "
+            f"{question.max_blocks} blocks, {POWER:.0%} of regressions of {smallest:.1%} or more are found."
         )
-        if not rule.can_gate(sd, question.threshold):
-            needed = rule.blocks_needed(sd, question.threshold)
+        if not rule.can_gate(noisiest, question.threshold):
+            needed = rule.blocks_needed(noisiest, question.threshold)
             more = f"--max-blocks {needed}, or a" if needed < MOST_BLOCKS else "a"
             yield f"This machine cannot gate {percent(question.delta)}: that takes {more} quieter machine."
     for found in compared:
