@@ -14,7 +14,7 @@ from itertools import combinations as subsets
 from statistics import mean, median
 from typing import Any
 
-from .effects import Effects, Estimate, Observation, holm, shapley_weights
+from .effects import Effects, Estimate, Observation, holm, named, shapley_weights, typical
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .plan import choose_combinations, make_trials
@@ -177,11 +177,6 @@ def _sooner(c: Document, other: Document, speeds: Effects, learning: Learning) -
     return None if faster is None or needed is None else faster.over(needed)
 
 
-def named(name: str, estimate: Estimate | None) -> Document:
-    """An estimate as two fields: the ratio, and its interval."""
-    return {name: estimate and estimate.ratio, f"{name}_ci": estimate and estimate.interval}
-
-
 def _summarize_combination(
     trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, description: Document
 ) -> Document:
@@ -198,25 +193,20 @@ def _summarize_combination(
         "trials_behind": [_trial_behind(trial) for trial in trials],
         **named("episodes_per_min", level),
         **named("speedup", speeds.ratio(layers) if good else None),
-        "ms_per_episode": None if level is None else 60_000 / level.ratio,
-        "env_steps_per_s": _over(median, (r["env_steps_per_s"] for r in results)),
-        "setup_s": _over(median, (r["setup_s"] for r in results)),
-        "warmup_s": _over(median, (_warmup_s(r) for r in results)),
-        "compile_s": _over(median, (r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
-        "compile_cold_s": _over(max, (r["compile_s"] for r in results if _cache(r) == "cold")),
-        "peak_memory_mb": _over(median, (_peak_memory_mb(r) for r in results)),
-        "energy_j_per_episode": _over(median, (e for r in results if (e := r["energy_j_per_episode"]) is not None)),
-        **summarize_usage(
-            good,
-            None if level is None else level.ratio,
-            description["peak_flops"],
-            "device_telemetry" in description["device"],
-        ),
-        "eval_return": _over(mean, (r["eval_return"] for r in results)),
+        **named("ms_per_episode", level and level.inverse().scaled(60_000)),
+        **named("env_steps_per_s", typical(r["env_steps_per_s"] for r in results)),
+        **named("setup_s", typical(r["setup_s"] for r in results)),
+        **named("warmup_s", typical(_warmup_s(r) for r in results)),
+        **named("compile_s", typical(r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
+        "compile_cold_s": max((r["compile_s"] for r in results if _cache(r) == "cold"), default=None),
+        **named("peak_memory_mb", typical(_peak_memory_mb(r) for r in results)),
+        **named("energy_j_per_episode", typical(e for r in results if (e := r["energy_j_per_episode"]) is not None)),
+        **summarize_usage(good, level, description["peak_flops"], "device_telemetry" in description["device"]),
+        "eval_return": mean(r["eval_return"] for r in results) if results else None,
         "steady_trials": sum(steady_from(r["update_s"]) is not None for r in results),
         "evidence": _evidence(results),
         **_numerics(results),
-        **learning.of_combination(layers, None if level is None else level.ratio),
+        **learning.of_combination(layers, level),
     }
 
 
@@ -236,10 +226,27 @@ def _add_break_even(combinations: list[Document], compiling: list[str], speeds: 
         layers = tuple(c["layers"])
         plain = tuple(layer for layer in layers if layer not in compiling)
         gain = speeds.ratio(layers, plain) if plain != layers else None
-        shown = gain is not None and (gain.interval is None or gain.interval[0] > 1) and gain.ratio > 1
-        saved_s = 60 / by_layers[plain] - 60 / by_layers[layers] if shown else 0.0
         for seconds, name in (("compile_s", "break_even_episodes"), ("compile_cold_s", "break_even_cold_episodes")):
-            c[name] = c[seconds] / saved_s if saved_s > 0 and c[seconds] is not None else None
+            c.update(
+                named(
+                    name,
+                    None
+                    if gain is None or c[seconds] is None
+                    else _break_even(c[seconds] * by_layers[plain] / 60, gain),
+                )
+            )
+
+
+def _break_even(plain_episodes: float, gain: Estimate) -> Estimate | None:
+    """Episodes until a gain in speed has brought back the time in which so many could be had without it.
+
+    The interval is the gain's: what is uncertain of the time is little beside it.
+    """
+    ends = gain.interval or (gain.ratio, gain.ratio)
+    if ends[0] <= 1:
+        return None
+    soonest, latest = (plain_episodes / (1 - 1 / end) for end in reversed(ends))
+    return Estimate(plain_episodes / (1 - 1 / gain.ratio), gain.interval and (soonest, latest))
 
 
 def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
@@ -301,11 +308,6 @@ def _gates_cost(record: RunRecord, trials: list[StoredTrial]) -> dict[str, float
     return {"prepare_s": record.description["prepare_s"], "trials_s": passed}
 
 
-def _over(estimate: Callable[[list[float]], float], values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return estimate(listed) if listed else None
-
-
 def _summarize_layers(
     described: list[Document], trials: list[StoredTrial], speeds: Effects, learning: Learning
 ) -> list[Document]:
@@ -338,11 +340,12 @@ def _summarize_layers(
                 **named("claimed_effect", measured),
                 "verdict": verdict and verdict.verdict,
                 "verdict_sentence": verdict
-                and verdict.sentence + also_claimed(layer, others["peak_memory_mb"][name], learned["learning"]),
+                and verdict.sentence
+                + also_claimed(layer, others["peak_memory_mb"][name], learning.setbacks(name), learned["learning"]),
                 "reason": layer["unsupported"],
                 **learned,
                 **named("time_to_target", None if alone is None or needed is None else alone.over(needed)),
-                "gain_surviving": 1 / needed.ratio if gains and needed is not None else None,
+                **named("gain_surviving", needed.inverse() if gains and needed is not None else None),
                 "responses": {
                     "time_to_target_s": _attribute_time(name, speeds, learning),
                     **{response: effects[name] for response, effects in others.items()},
@@ -367,7 +370,6 @@ def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTri
 def _attribute(names: list[str], effects: Effects) -> dict[str, Document]:
     """What each layer does to a response: alone, added last, on average, and its share of the total."""
     layers = effects.layers
-    total = effects.ratio(layers)
     main = {layer: effects.main_effect(layer) for layer in names}
     adjusted = _holm({layer: effect.p for layer, effect in main.items() if effect is not None})
     robust = effects.robust_main_effects() or {}
@@ -383,7 +385,7 @@ def _attribute(names: list[str], effects: Effects) -> dict[str, Document]:
             "robust_main_effect": robust.get(layer),
             **named("shapley", shapley),
             "model_based": model_based and shapley is not None,
-            "share": _share(shapley, total),
+            **named("share", effects.share(layer)),
         }
     return attributed
 
@@ -406,13 +408,6 @@ def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> Document
         episodes, speed = (learning.contrast(weights), speeds.contrast(weights)) if weights else (None, None)
         document |= named(name, None if episodes is None or speed is None else episodes.over(speed))
     return document
-
-
-def _share(part: Estimate | None, total: Estimate | None) -> float | None:
-    """Of the logarithm of the total; None where there is next to nothing to share."""
-    if part is None or total is None or total.interval is None or total.interval[0] <= 1 <= total.interval[1]:
-        return None
-    return math.log(part.ratio) / math.log(total.ratio)
 
 
 def _interactions(effects: Effects) -> list[Document] | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from .analysis import named, sound_trials, speed_effects
-from .effects import Effects, Estimate
+from .analysis import sound_trials, speed_effects
+from .effects import Effects, Estimate, named
 from .errors import UserError
 from .gate.sequential import difference
 from .spec import BASELINE, Layers, combination_name

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations as subsets
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,22 @@ class Estimate:
         degrees = [estimate.degrees for estimate in (self, other) if estimate not in exact] or [self.degrees]
         se = math.hypot(self.log_se, other.log_se)
         return Estimate.from_log(effect, se, min(d for d in degrees if d is not None))
+
+    def inverse(self) -> Estimate:
+        """One over it."""
+        return replace(
+            self, ratio=1 / self.ratio, interval=self.interval and (1 / self.interval[1], 1 / self.interval[0])
+        )
+
+    def scaled(self, factor: float) -> Estimate:
+        """The same in another unit."""
+        interval = self.interval and (factor * self.interval[0], factor * self.interval[1])
+        return replace(self, ratio=factor * self.ratio, interval=interval)
+
+
+def named(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    """An estimate as two fields: the ratio, and its interval."""
+    return {name: estimate and estimate.ratio, f"{name}_ci": estimate and estimate.interval}
 
 
 class Effects:
@@ -204,6 +220,31 @@ class Effects:
             return self._partly_predicted(weights), True
         return self.main_effect(layer), True
 
+    def share(self, layer: str) -> Estimate | None:
+        """The layer's part of the logarithm of the total; None where there is next to nothing to share.
+
+        Of two figures of one fit, with the interval of Fieller, "Some problems in interval estimation", 1954; without
+        one where the layer's part rests on a model.
+        """
+        (part, modelled), total = self.shapley(layer), self.ratio(self.layers)
+        if part is None or total is None or total.interval is None or total.interval[0] <= 1 <= total.interval[1]:
+            return None
+        share = math.log(part.ratio) / math.log(total.ratio)
+        if modelled:
+            return Estimate(share)
+        return Estimate(share, self._fieller(shapley_weights(self.layers, layer), {self.layers: 1.0, BASELINE: -1.0}))
+
+    def _fieller(self, over: Mapping[Layers, float], under: Mapping[Layers, float]) -> tuple[float, float]:
+        """The values of s for which over - s * under is not shown to differ from 0; under must be."""
+        assert self.noise is not None
+        sigma, degrees = self.noise
+        contrasts = np.stack([self._cell_contrast(weights) for weights in (over, under)])
+        a, b = contrasts @ self._cell_fit.coefficients
+        margin = (sigma * float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))) ** 2
+        (aa, ab), (_, bb) = margin * contrasts @ self._cell_fit.inverse @ contrasts.T
+        low, high = np.sort(np.roots([b * b - bb, -2 * (a * b - ab), a * a - aa]).real)
+        return float(low), float(high)
+
     def _partly_predicted(self, weights: Mapping[Layers, float]) -> Estimate | None:
         """The contrast with the second-order model's predictions in place of missing cells.
 
@@ -318,6 +359,14 @@ def mean_ratio(logs: list[float]) -> Estimate | None:
     if len(logs) < 2:
         return Estimate(math.exp(logs[0])) if logs else None
     return Estimate.from_log(fmean(logs), stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
+
+
+def typical(values: Iterable[float]) -> Estimate | None:
+    """The geometric mean of several trials' values with its t interval; the median alone where one of them is 0."""
+    listed = list(values)
+    if not listed or min(listed) > 0:
+        return mean_ratio([math.log(value) for value in listed])
+    return Estimate(median(listed))
 
 
 def shapley_weights(layers: Layers, layer: str) -> dict[Layers, float]:

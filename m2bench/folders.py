@@ -33,7 +33,10 @@ def write_file(path: Path, content: str | bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written: {error.strerror}.", "Make room or give yourself access.") from error
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Make room, give yourself access, or copy the folder to a place of your own.",
+        ) from error
 
 
 @contextmanager

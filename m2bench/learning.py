@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from .effects import ROUNDING, Estimate, mean_ratio
-from .learning_curve import WINDOW, distance, progress
+from .effects import ROUNDING, Estimate, mean_ratio, named
+from .learning_curve import WINDOW, distance, progress, setbacks
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
 from .plan import every_combination
 from .spec import BASELINE, Layers, combination_name
@@ -42,6 +42,19 @@ class Comparison:
     distances: BySeed
     log_ratios: BySeed
     all_arrived: bool
+
+
+@dataclass(frozen=True)
+class Setbacks:
+    """How steady learning is: the share of the return's movement that goes down, as a mean over seeds.
+
+    ``without`` and ``with_it``: the layer alone. ``interval``: of their difference, seed by seed.
+    """
+
+    without: float
+    with_it: float
+    interval: tuple[float, float]
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -240,19 +253,32 @@ class Learning:
             return mean_ratio(log_ratios) if self._comparisons[layer].all_arrived else None
         return self.episodes_ratio((layer,), BASELINE)
 
+    def setbacks(self, layer: str) -> Setbacks | None:
+        """How steadily the layer alone learns, against the baseline; None where fewer than two seeds trained both."""
+        by_cell = self._in_cells(self._compared)
+        cells = self._compared.of(BASELINE), self._compared.of((layer,))
+        without, with_it = ({} if cell is None else _setbacks(by_cell.get(cell, [])) for cell in cells)
+        seeds = sorted(set(without) & set(with_it))
+        if len(seeds) < 2 or cells[0] == cells[1]:
+            return None
+        interval = t_interval([with_it[seed] - without[seed] for seed in seeds], SIGNIFICANCE)
+        plain, layered = (fmean(found[seed] for seed in seeds) for found in (without, with_it))
+        return Setbacks(plain, layered, interval, len(seeds))
+
     # The combinations.
 
-    def of_combination(self, layers: Layers, episodes_per_min: float | None) -> Document:
+    def of_combination(self, layers: Layers, episodes_per_min: Estimate | None) -> Document:
         """Verdict, episodes and seconds to the target of one combination that trains at this speed."""
         episodes, reason = self.episodes_to_target(layers)
+        seconds = episodes.over(episodes_per_min).scaled(60) if episodes and episodes_per_min else None
         source = self._source(layers)
         return {
             "learning": self._verdict_of(layers),
             "episodes_per_update": self.cells.episodes_per_update.get(layers),
-            "episodes_to_target": episodes and episodes.ratio,
-            "episodes_to_target_ci": episodes and episodes.interval,
+            **named("episodes_to_target", episodes),
             "learning_trials_of": None if source is None else list(self.by_cell[source.cell][0].spec.layers),
-            "time_to_target_s": 60 * episodes.ratio / episodes_per_min if episodes and episodes_per_min else None,
+            **named("episodes_needed", self.episodes_ratio(layers, BASELINE) if episodes else None),
+            **named("time_to_target_s", seconds),
             "time_to_target_modelled": episodes is not None and source is not None and bool(source.layers),
             "time_to_target_reason": reason,
         }
@@ -393,6 +419,12 @@ def _arrival(trial: StoredTrial) -> int | None:
     """Episodes to the target; None for a trial that did not get there, or failed."""
     arrived: int | None = trial.result.get("episodes_to_target")
     return arrived
+
+
+def _setbacks(trials: list[StoredTrial]) -> BySeed:
+    """By seed, for the trials that ended well."""
+    found = {trial.spec.seed: setbacks(trial.result["curve"]) for trial in trials if trial.status == "ok"}
+    return {seed: share for seed, share in found.items() if share is not None}
 
 
 def _size(cell: Cell) -> tuple[int, int, Layers]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -68,3 +69,15 @@ def distance(curve: Curve, other: Curve) -> float:
     """
     common = [(a, b) for a, b in zip(curve, other, strict=False) if a["episodes"] and b["episodes"]]
     return fmean(b["return"] - a["return"] for a, b in common) if common else 0.0
+
+
+def setbacks(curve: Curve) -> float | None:
+    """Which share of the return's movement, from evaluation to evaluation, goes down; None where nothing moves.
+
+    0 is steady progress, 1/2 up and down without any. A policy that is evaluated again before its next update does not
+    move.
+    """
+    returns = [point["return"] for point in curve if point["episodes"]]
+    steps = [after - before for before, after in pairwise(returns)]
+    moved = sum(map(abs, steps))
+    return -sum(step for step in steps if step < 0) / moved if moved else None

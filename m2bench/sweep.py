@@ -10,10 +10,10 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
-from .effects import mean_ratio
+from .effects import mean_ratio, named, typical
 from .learning_plan import sound_speeds
 from .spec import BASELINE, Layers, RunSpec, TrialSpec
 from .steady import steady_speed
@@ -82,8 +82,7 @@ def _summarize_size(size: int, trials: list[StoredTrial], baselines: dict[int, l
     return {
         "num_envs": size,
         "reason": reason if trials else "not run yet",
-        "episodes_per_min": math.exp(fmean(math.log(steady_speed(t.result)) for t in good)) if good else None,
-        "speedup": ratio and ratio.ratio,
-        "speedup_ci": ratio and ratio.interval,
-        "peak_memory_mb": median(m["host"] if m["device"] is None else m["device"] for m in memory) if memory else None,
+        **named("episodes_per_min", typical(steady_speed(t.result) for t in good)),
+        **named("speedup", ratio),
+        **named("peak_memory_mb", typical(m["host"] if m["device"] is None else m["device"] for m in memory)),
     }

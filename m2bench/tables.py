@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,15 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 NOTHING = "-"
+UNBOUNDED = 10_000  # columns: wider than any table
 
 
 @dataclass(frozen=True)
 class Table:
     """A titled table of text; ``numeric`` columns are set flush right.
 
-    ``droppable``: the columns that a narrow terminal does without, the first to go first.
+    ``droppable``: the columns that a narrow terminal or page does without, the first to go first. ``notes``: what a
+    reader must know to read it, sentences that stand under it.
     """
 
     title: str
@@ -27,6 +30,7 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     numeric: frozenset[str]
     droppable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def without(self, column: str) -> Table:
         """The same without a column."""
@@ -47,17 +51,38 @@ def times_within(document: dict[str, Any], name: str) -> str:
 
 def times_between(value: float | None, interval: Sequence[float] | None) -> str:
     """The same from the ratio and the ends of its interval."""
-    if value is None or interval is None:
-        return times(value)
-    return f"{times(value)} [{digits(interval[0])}, {digits(interval[1])}]"
+    return within(value, interval, "x")
 
 
 def digits(value: float | None) -> str:
-    """Three significant digits without an exponent, whole numbers from 100 on."""
+    """Three significant digits without an exponent, whole numbers from 100 on, two digits below 0.1."""
+    return NOTHING if value is None else _rounded(value, _decimals(value))
+
+
+def within(value: float | None, interval: Sequence[float] | None, unit: str = "") -> str:
+    """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most."""
     if value is None:
         return NOTHING
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{decimals}f}"
+    if interval is None:
+        return digits(value) + unit
+    low, high = interval
+    decimals = _decimals(value)
+    if high > low:
+        decimals = min(decimals, 1 - math.floor(math.log10((high - low) / 2)))
+    return f"{_rounded(value, decimals)}{unit} [{_rounded(low, decimals)}, {_rounded(high, decimals)}]"
+
+
+def _decimals(value: float) -> int:
+    size = abs(value)
+    if size >= 100:
+        return 0
+    if size >= 0.1 or not size:
+        return 1 if size >= 10 else 2
+    return 1 - math.floor(math.log10(size))
+
+
+def _rounded(value: float, decimals: int) -> str:
+    return f"{round(value, decimals):,.{max(0, decimals)}f}"
 
 
 def percent(value: float | None) -> str:
@@ -65,17 +90,28 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else "0%" if abs(value) < 0.005 else f"{value:.0%}"
 
 
+def percent_within(document: dict[str, Any], name: str) -> str:
+    """A share with its interval, 97.3% [96.9, 97.8]; without one where the run cannot give it."""
+    value, interval = document[name], document[f"{name}_ci"]
+    if value is None or interval is None:
+        return percent(value)
+    return within(100 * value, [100 * end for end in interval], "%")
+
+
 def draw_table(table: Table, console: Console) -> None:
     """Print a table; names are shown, never obeyed as markup. What does not fit the terminal's width is left out."""
     # A title of rich's own would be broken to the table's width.
     console.print(table.title, style="bold", markup=False, highlight=False)
     dropped = []
+    unbounded = console.options.update(max_width=UNBOUNDED)
     for column in table.droppable:
-        if Measurement.get(console, console.options, _rich(table)).maximum <= console.width:
+        if Measurement.get(console, unbounded, _rich(table)).maximum <= console.width:
             break
         table = table.without(column)
         dropped.append(column)
     console.print(_rich(table))
+    for note in table.notes:
+        console.print(note, style="dim", markup=False, highlight=False)
     if dropped:
         left_out = f"(Left out at this width: {', '.join(dropped)}.)"
         console.print(left_out, style="dim", markup=False, highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from .effects import Estimate, named, typical
 from .store import StoredTrial
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")
@@ -15,9 +16,9 @@ Document = dict[str, Any]
 
 
 def summarize_usage(
-    trials: list[StoredTrial], episodes_per_min: float | None, peak_flops: float, has_device_telemetry: bool
+    trials: list[StoredTrial], episodes_per_min: Estimate | None, peak_flops: float, has_device_telemetry: bool
 ) -> Document:
-    """Medians over the trials; None for what none of them could tell.
+    """What is typical of the trials, counts as medians; None for what none of them could tell.
 
     ``utilization``: the share of the timed window in which the device computes, None where its telemetry
     (``has_device_telemetry``) could not be read; on the CPU, of all cores together.
@@ -27,22 +28,28 @@ def summarize_usage(
     told = [trial.conditions.get("telemetry") or {} for trial in trials]
     telemetry = {name: _median([t[name] for t in told if name in t]) for name in TELEMETRY}
     counts = {f"{name}_per_episode": _median([counts[name] for counts in per_episode]) for name in COUNTS}
-    flops, device_share = counts["flops_per_episode"], telemetry["device_share"]
+    flops = counts["flops_per_episode"]
+    used = None if flops is None or episodes_per_min is None else episodes_per_min.scaled(flops / 60 / peak_flops)
+    busy = "device_share" if has_device_telemetry else "cpu_share"
     return {
         **counts,
-        "mfu": None if flops is None or episodes_per_min is None else flops * episodes_per_min / 60 / peak_flops,
-        "utilization": device_share if has_device_telemetry else telemetry["cpu_share"],
+        **named("mfu", used),
+        **named("utilization", typical(t[busy] for t in told if busy in t)),
         "telemetry": telemetry,
         "telemetry_not_available": {k: v for t in told for k, v in t.get("not_available", {}).items()},
-        "phase_ms_per_episode": _phases(trials),
+        **_phases(trials),
     }
 
 
-def _phases(trials: list[StoredTrial]) -> dict[str, float] | None:
-    if not trials:
-        return None
+def _phases(trials: list[StoredTrial]) -> Document:
+    """Milliseconds per episode of each phase, and of all of them together."""
     phases = [trial.result["phase_ms_per_episode"] for trial in trials]
-    return {name: median(phase[name] for phase in phases) for name in phases[0]}
+    found = {name: typical(phase[name] for phase in phases) for name in (phases[0] if phases else ())}
+    return {
+        "phase_ms_per_episode": {name: phase.ratio for name, phase in found.items() if phase} or None,
+        "phase_ms_per_episode_ci": {name: phase.interval for name, phase in found.items() if phase} or None,
+        **named("phases_sum_ms", typical(sum(phase.values()) for phase in phases)),
+    }
 
 
 def _median(values: list[float]) -> float | None:

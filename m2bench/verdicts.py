@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .effects import Effects, Estimate
+from .learning import Setbacks
 from .spec import Layers, combination_name
+from .tables import percent, times, times_between, times_within, within
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 
@@ -41,9 +43,11 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     if measured is None:
         return None
     if measured.interval is None:
-        return ClaimVerdict("inconclusive", f"{claimed}; {measured.ratio:.2f}x on {what}, with no interval to judge by")
+        return ClaimVerdict(
+            "inconclusive", f"{claimed}; {times(measured.ratio)} on {what}, with no interval to judge by"
+        )
     low, high = measured.interval
-    found = f"{claimed}; {measured.ratio:.2f}x [{low:.2f}, {high:.2f}] on {what} alone"
+    found = f"{claimed}; {times_between(measured.ratio, measured.interval)} on {what} alone"
     if disturbed:
         return ClaimVerdict("inconclusive", f"{found}: but other processes kept cores busy beside too many trials")
     least = claim["low"] * (1 - INDIFFERENT) if claim["low"] == 1 else claim["low"]
@@ -59,15 +63,31 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
 
 
-def also_claimed(layer: Document, memory: Document, learning: str) -> str:
-    """What is to be added to the sentence on a claim: memory, where it is claimed too, and learning."""
+def also_claimed(layer: Document, memory: Document, setbacks: Setbacks | None, learning: str) -> str:
+    """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
     claimed = layer["claim"].get("memory")
     found = ""
     if claimed is not None and memory["alone_ci"] is not None:
         low, high = memory["alone_ci"]
         verdict = "as claimed" if high <= claimed else "inconclusive" if low <= claimed else "refuted"
-        found = f"; memory, claimed {claimed}x: {memory['alone']:.2f}x [{low:.2f}, {high:.2f}], {verdict}"
+        found = f"; memory, claimed {claimed}x: {times_between(memory['alone'], memory['alone_ci'])}, {verdict}"
+    if "stability" in layer["claim"]["text"]:
+        found += f"; stability: {_judge_stability(setbacks)}"
     return f"{found}; learning from the same episodes: {learning}"
+
+
+def _judge_stability(found: Setbacks | None) -> str:
+    """Steadier is what falls back less on its way to the learning target."""
+    if found is None:
+        return "not measured, for fewer than two seeds learned both with the layer alone and without any"
+    low, high = found.interval
+    verdict = "as claimed" if high < 0 else "refuted" if low > 0 else "inconclusive"
+    with_it, without = (percent(share) for share in (found.with_it, found.without))
+    difference = within(100 * (found.with_it - found.without), [100 * low, 100 * high], " points")
+    return (
+        f"{with_it} of the return's movement on the way to the target goes down, {without} without the layer "
+        f"({difference}, {found.seeds} seeds), {verdict}"
+    )
 
 
 def recommend(
@@ -100,7 +120,7 @@ def recommend(
     chosen = min(good, key=lambda c: (len(c["layers"]), -c["speedup"]))
     return {
         "layers": chosen["layers"],
-        "why": _why(chosen, best, combinations, bool(arriving)) + _doubts(best, chosen, combinations, arriving, sooner),
+        "why": _why(chosen, best, bool(arriving)) + _doubts(best, chosen, combinations, arriving, sooner),
         "left_out": [_left_out(layers, layer, chosen, speeds) for layer in layers if layer not in chosen["layers"]],
     }
 
@@ -112,13 +132,11 @@ def _as_good(speeds: Effects, combination: Document, best: Document) -> bool:
     return over is not None and over.interval is not None and over.interval[0] >= 1 - INDIFFERENT
 
 
-def _why(chosen: Document, best: Document, combinations: list[Document], by_learning: bool) -> str:
+def _why(chosen: Document, best: Document, by_learning: bool) -> str:
     name = combination_name(tuple(best["layers"]))
     measure = "reaches the learning target soonest" if by_learning else "trains fastest (learning was not compared)"
-    baseline = next(c for c in combinations if not c["layers"])
-    if by_learning and best["learning"] == "changed" and baseline["episodes_to_target"]:
-        needed = best["episodes_to_target"] / baseline["episodes_to_target"]
-        measure += f", although it needs {needed:.2g}x the baseline's episodes for it"
+    if by_learning and best["learning"] == "changed" and best["episodes_needed"] is not None:
+        measure += f", although it needs {times_within(best, 'episodes_needed')} the baseline's episodes for it"
     if best["speedup_ci"] is None:
         return f"so far {name} {measure}; this is provisional, for without intervals nothing is shown"
     if chosen is best:

@@ -13,7 +13,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from m2bench.effects import Effects, Observation, holm, shapley_weights
+from m2bench.effects import Effects, Observation, holm, shapley_weights, typical
 from m2bench.plan import every_combination, make_trials
 from m2bench.spec import BASELINE, Layers, RunSpec
 
@@ -146,6 +146,39 @@ def test_estimates_are_those_of_statsmodels() -> None:
     assert np.log(cell.interval) == pytest.approx(cells.conf_int().loc[name].to_numpy())
     assert cell.p == pytest.approx(cells.pvalues[name])
     assert effects.lack_of_fit_p() == pytest.approx(cells.compare_f_test(second)[1])
+
+
+def test_the_ends_of_a_share_are_where_it_is_just_not_refuted() -> None:
+    """By the definition: log part - s * log total is at its 5 % limit there, and 0 at the share itself."""
+    effects = observe(Machine(), blocks=2)
+    total = effects.ratio(SIX)
+    assert total is not None
+    shares = {layer: effects.share(layer) for layer in SIX}
+    assert sum(share.ratio for share in shares.values() if share) == pytest.approx(1.0)
+    for layer, share in shares.items():
+        assert share is not None
+        assert share.interval is not None
+        for s, p in ((share.ratio, 1.0), *((end, 0.05) for end in share.interval)):
+            weights = dict(shapley_weights(SIX, layer))
+            weights[SIX] -= s
+            weights[BASELINE] += s
+            rest = effects.contrast(weights)
+            assert rest is not None
+            assert rest.p == pytest.approx(p, abs=1e-6)
+
+
+def test_what_is_typical_of_trials_is_their_geometric_mean_with_its_t_interval() -> None:
+    values = [3.0, 4.0, 6.0]
+    found = typical(values)
+    assert found is not None
+    assert found.ratio == pytest.approx(72 ** (1 / 3))
+    logs = np.log(values)
+    assert found.interval == pytest.approx(np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs))))
+    assert typical([]) is None
+    for few in ([5.0], [0.0, 0.0, 1.0]):
+        alone = typical(few)
+        assert alone is not None
+        assert (alone.ratio, alone.interval) == (pytest.approx(few[0]), None)
 
 
 def test_holm_adjusts_as_written_down_by_holm() -> None:

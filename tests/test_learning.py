@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.effects import shapley_weights
+from m2bench.effects import Estimate, shapley_weights
 from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge
 from m2bench.learning_curve import arrival, distance, evaluation_episodes
 from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials
@@ -173,13 +173,43 @@ def test_time_to_target_is_the_groups_episodes_over_the_combinations_own_speed()
     learning, trials = run(record())
     for layers in learning.speeds:
         episodes = smooth_arrival(160.0 if "wide" in layers else 40.0, group(layers))
-        found = learning.of_combination(layers, speed(layers))
+        found = learning.of_combination(layers, Estimate(speed(layers)))
         assert found["episodes_to_target"] == pytest.approx(episodes)
         assert found["time_to_target_s"] == pytest.approx(60 * episodes / speed(layers))
     needed = smooth_arrival(160, 8) / smooth_arrival(40, 1)
     assert learning.of_layer("wide")["episodes_needed"] == pytest.approx(needed)
     assert learning.of_layer("fast")["episodes_needed"] == 1.0
     assert len({trial.spec.layers for trial in trials}) == 3, "two groups, and rough beside one of them"
+
+
+def test_seconds_to_the_target_are_as_uncertain_as_episodes_and_speed_together() -> None:
+    learning, trials = run(record(), seed=2)
+    came = [math.log(t.result["episodes_to_target"]) for t in trials if "wide" not in t.spec.layers
+            and "rough" not in t.spec.layers]  # fmt: skip
+    found = learning.of_combination((), Estimate.from_log(math.log(600.0), 0.05, 100))
+    se = math.hypot(float(stats.sem(came)), 0.05)
+    ends = stats.t.interval(0.95, len(came) - 1, np.mean(came) - math.log(10.0), se)
+    assert found["time_to_target_s_ci"] == pytest.approx(np.exp(ends))
+
+
+def test_a_layer_that_falls_back_less_on_its_way_is_found_to_be_steadier() -> None:
+    """Planted: without the layer the return goes up 3 and down 1, with it up 3 and down 0.1, 0.2, ..., by seed."""
+    made = record()
+    trials = speed_trials(made.spec)
+    for trial in learning_trials(made.spec, EXACT, lambda: trials):
+        down = 0.1 * (trial.seed - made.spec.seed + 1) if "wide" in trial.layers else 1.0
+        curve = [{"after": n, "episodes": n, "return": value} for n, value in ((8, 0.0), (9, 3.0), (10, 3.0 - down))]
+        found = {"curve": curve, "episodes_per_update": group(trial.layers), "episodes_to_target": 10}
+        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, found))
+    found = Learning(made, trials).setbacks("wide")
+    assert found is not None
+    seeds = range(1, found.seeds + 1)
+    with_it = [0.1 * seed / (3 + 0.1 * seed) for seed in seeds]
+    assert (found.without, found.with_it) == (pytest.approx(1 / 4), pytest.approx(np.mean(with_it)))
+    expected = stats.ttest_rel(with_it, [1 / 4] * found.seeds).confidence_interval(0.95)
+    assert found.interval == pytest.approx(tuple(expected))
+    assert Learning(made, trials).setbacks("fast") is None, "learns the same by proof: nothing is compared"
+    assert Learning(made, speed_trials(made.spec)).setbacks("wide") is None
 
 
 @pytest.mark.parametrize("mode", ["quick", "full"])
@@ -190,8 +220,8 @@ def test_planted_effects_get_their_verdicts(mode: str) -> None:
     assert verdicts["wide"]["learning_effect"] < -MARGIN
     assert verdicts["rough"]["learning"] == verdicts["fast"]["learning"] == "same"
     assert "proved" in verdicts["fast"]["learning_reason"]
-    assert learning.of_combination(("fast",), 600.0)["learning"] == "same"
-    assert learning.of_combination(("wide", "fast"), 600.0)["learning"] == "changed"
+    assert learning.of_combination(("fast",), Estimate(600.0))["learning"] == "same"
+    assert learning.of_combination(("wide", "fast"), Estimate(600.0))["learning"] == "changed"
 
 
 def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> None:
@@ -202,7 +232,7 @@ def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> N
     assert (found["learning"], found["learning_effect"] < 0) == ("changed", True)
     assert learning.spoiling == ("rough",)  # wide changes learning too, but by its episodes per update
     # A changed layer is not spoken for by trials without it, but by what it does where it was trained.
-    alone = learning.of_combination(("rough",), 600.0)
+    alone = learning.of_combination(("rough",), Estimate(600.0))
     assert alone["time_to_target_modelled"]
     assert alone["episodes_to_target"] == pytest.approx(smooth_arrival(1.8 * 40, 1), rel=0.3)
 
@@ -226,7 +256,7 @@ def test_where_the_gates_found_a_change_nothing_is_proved() -> None:
     learning, _ = run(record(), changed=("rough", "fast"))
     assert learning.of_layer("fast")["learning"] == "undecided"
     assert "not proved" in learning.of_layer("fast")["learning_reason"]
-    changed = learning.of_combination(("rough", "fast"), 600.0)
+    changed = learning.of_combination(("rough", "fast"), Estimate(600.0))
     assert (changed["learning"], changed["time_to_target_s"]) == ("undecided", None)
 
 
@@ -238,10 +268,10 @@ def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> 
         late = "wide" in trial.layers
         trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
     learning = Learning(made, trials)
-    found = learning.of_combination(("wide",), 600.0)
+    found = learning.of_combination(("wide",), Estimate(600.0))
     assert (found["episodes_to_target"], found["time_to_target_s"]) == (None, None)
     assert "did not arrive" in found["time_to_target_reason"]
-    assert learning.of_combination(("fast",), 600.0)["time_to_target_s"] is not None
+    assert learning.of_combination(("fast",), Estimate(600.0))["time_to_target_s"] is not None
 
 
 def test_without_learning_trials_only_proofs_stand() -> None:
@@ -249,12 +279,12 @@ def test_without_learning_trials_only_proofs_stand() -> None:
     assert trials == []
     assert learning.of_layer("fast")["learning"] == "same"
     assert learning.of_layer("wide")["learning"] == learning.of_layer("rough")["learning"] == "undecided"
-    assert learning.of_combination((), 600.0)["time_to_target_s"] is None
+    assert learning.of_combination((), Estimate(600.0))["time_to_target_s"] is None
 
 
 def test_a_market_without_a_target_has_no_times() -> None:
     learning = Learning(made := record(target=None), speed_trials(made.spec))
-    assert "no target" in learning.of_combination((), 600.0)["time_to_target_reason"]
+    assert "no target" in learning.of_combination((), Estimate(600.0))["time_to_target_reason"]
 
 
 # --- the plan
@@ -310,7 +340,7 @@ def test_failed_learning_trials_count_as_not_arrived_and_are_not_tried_again() -
     learning = Learning(made, trials)
     assert len(learning.document()["failed"]) == 3
     assert max(trial.spec.block for trial in trials if trial.spec.kind == "learning") > 1
-    found = learning.of_combination((), 600.0)
+    found = learning.of_combination((), Estimate(600.0))
     assert found["time_to_target_s"] is None
     assert "1 of " in found["time_to_target_reason"]
 
@@ -352,7 +382,7 @@ def test_trials_that_are_proved_to_learn_the_same_are_pooled_in_full_mode() -> N
     by_seed = [
         np.mean([np.log(t.result["episodes_to_target"]) for t in plain if t.spec.seed == seed]) for seed in (5, 6, 7)
     ]
-    found = learning.of_combination((), 600.0)
+    found = learning.of_combination((), Estimate(600.0))
     assert found["episodes_to_target"] == pytest.approx(np.exp(np.mean(by_seed)))
     interval = stats.t.interval(0.95, 2, np.mean(by_seed), stats.sem(by_seed))
     assert np.log(found["episodes_to_target_ci"]) == pytest.approx(interval)
@@ -385,8 +415,8 @@ def test_a_layer_measured_beside_others_alone_needs_what_it_needed_there() -> No
 def test_an_undecided_layer_is_not_spoken_for_by_trials_without_it() -> None:
     learning, _ = run(record(blocks=1), {("wide", "rough", "fast"): 230.0}, seed=1)
     assert learning.of_layer("rough")["learning"] == "undecided"
-    alone, trained = (learning.of_combination(layers, 600.0) for layers in (("rough",), ("wide", "rough")))
-    plain, without = (learning.of_combination(layers, 600.0) for layers in ((), ("wide",)))
+    alone, trained = (learning.of_combination(layers, Estimate(600.0)) for layers in (("rough",), ("wide", "rough")))
+    plain, without = (learning.of_combination(layers, Estimate(600.0)) for layers in ((), ("wide",)))
     assert not trained["time_to_target_modelled"]
     assert alone["time_to_target_modelled"]
     needed = trained["episodes_to_target"] / without["episodes_to_target"]
@@ -400,7 +430,7 @@ def test_a_layer_that_did_not_arrive_where_it_was_trained_is_no_model_for_elsewh
         came = learn(trial, 40.0)
         late = "rough" in trial.layers
         trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
-    found = Learning(made, trials).of_combination(("rough",), 600.0)
+    found = Learning(made, trials).of_combination(("rough",), Estimate(600.0))
     assert (found["time_to_target_s"], found["time_to_target_modelled"]) == (None, False)
     assert "no learning trial stands for it" in found["time_to_target_reason"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from m2bench.learning_curve import arrival, distance, evaluation_episodes, progress
+from m2bench.learning_curve import arrival, distance, evaluation_episodes, progress, setbacks
 
 
 def curve(*returns: float, size: int = 1) -> list[dict[str, Any]]:
@@ -63,3 +63,13 @@ def test_progress_is_the_mean_over_seeds_and_an_arrived_seed_stays_at_the_target
 
 def test_progress_ends_where_a_seed_gave_up() -> None:
     assert len(progress([curve(0, 0, 0), curve(0, 0, 0, 0, 0, 6)], 1.0)) == 3
+
+
+def test_setbacks_are_what_goes_down_of_all_that_moves() -> None:
+    assert setbacks(curve(0, 1, 2, 5)) == 0.0
+    assert setbacks(curve(0, 3, 2, 4)) == pytest.approx(1 / 6)
+    assert setbacks(curve(0, 3, 3, 3, 2, 4)) == pytest.approx(1 / 6), "a policy that was not updated does not move"
+    assert setbacks(curve(99, 99, 0, 2, 2, 2, 2, 1, size=10)) == pytest.approx(1 / 3), (
+        "the untrained one does not count"
+    )
+    assert setbacks(curve(2, 2, 2)) is None

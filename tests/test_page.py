@@ -140,6 +140,35 @@ def test_the_page_itself_never_scrolls_sideways(page: Any, width: int) -> None:
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
 
 
+def test_the_table_of_combinations_fits_a_laptop(page: Any) -> None:
+    box = page.locator(".scroll:has(.sortable)")
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+
+
+def test_on_a_phone_tables_keep_the_name_the_figure_and_the_verdict(page: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    for table, kept in (
+        (".sortable", ["layers", "speedup", "status"]),
+        ("#pays table", ["layer", "Shapley", "verdict"]),
+    ):
+        columns = page.locator(f"{table} thead th:visible").all_inner_texts()
+        assert columns == kept
+        box = page.locator(f".scroll:has({table.split()[-1]})").first
+        assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    assert page.locator("#pays .on-phone").inner_text().startswith("Not shown at this width: difficulty, ")
+
+
+def test_a_very_long_name_of_a_run_scrolls_nothing_sideways(browser: Any, tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 200)
+    with make_run(folder) as store:
+        write_report(store)
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((folder / "report.html").as_uri())
+    width = page.evaluate("document.scrollingElement.scrollWidth")
+    page.close()
+    assert width <= 390
+
+
 def test_it_prints_in_light_without_what_only_a_screen_needs(page: Any) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     assert not page.locator("nav").is_visible()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from m2bench.effects import Effects, Estimate, Observation
+from m2bench.learning import Setbacks
 from m2bench.spec import Layers
 from m2bench.verdicts import also_claimed, judge_claim, recommend
 
@@ -82,7 +83,7 @@ def combinations(**changes: Any) -> list[dict[str, Any]]:
             "learning": "same",
             "trials": 4,
             "trials_ok": 4,
-            "episodes_to_target": None,
+            "episodes_needed": None,
             "episodes_per_update": 32 if "a" in layers else 1,
             "time_to_target_s": None,
             "time_to_target_modelled": False,
@@ -96,9 +97,22 @@ def combinations(**changes: Any) -> list[dict[str, Any]]:
     ("interval", "verdict"), [((0.4, 0.45), "as claimed"), ((0.45, 0.6), "inconclusive"), ((1.0, 1.1), "refuted")]
 )
 def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, float], verdict: str) -> None:
-    said = also_claimed({"claim": {"memory": 0.5}}, {"alone": 0.5, "alone_ci": interval}, "same")
+    layer = {"claim": {"memory": 0.5, "text": "half the memory"}}
+    said = also_claimed(layer, {"alone": 0.5, "alone_ci": interval}, None, "same")
     assert said.endswith(f"{verdict}; learning from the same episodes: same")
-    assert "memory" not in also_claimed({"claim": {}}, {"alone": 0.5, "alone_ci": interval}, "changed")
+    other = {"claim": {"text": "1.5-2x"}}
+    assert "memory" not in also_claimed(other, {"alone": 0.5, "alone_ci": interval}, None, "changed")
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"), [((-0.3, -0.1), "as claimed"), ((-0.2, 0.1), "inconclusive"), ((0.05, 0.1), "refuted")]
+)
+def test_a_claim_of_stability_is_judged_by_what_falls_back(interval: tuple[float, float], verdict: str) -> None:
+    layer = {"claim": {"text": "stability, no extra cost"}}
+    found = Setbacks(without=0.3, with_it=0.3 + sum(interval) / 2, interval=interval, seeds=6)
+    said = also_claimed(layer, {"alone_ci": None}, found, "changed")
+    assert said.endswith(f"6 seeds), {verdict}; learning from the same episodes: changed")
+    assert "stability: not measured" in also_claimed(layer, {"alone_ci": None}, None, "changed")
 
 
 def unknown(c: dict[str, Any], other: dict[str, Any]) -> None:
@@ -157,7 +171,8 @@ def test_what_learning_costs_and_what_is_not_shown_is_said() -> None:
     known = {
         "+".join(layers): {
             "time_to_target_s": 60 * (300 if "a" in layers else 100) / speed,
-            "episodes_to_target": 300.0 if "a" in layers else 100.0,
+            "episodes_needed": 3.0 if "a" in layers else 1.0,
+            "episodes_needed_ci": (2.0, 4.5) if "a" in layers else (1.0, 1.0),
             "learning": "changed" if "a" in layers else "same",
         }
         for layers, speed in SPEEDS.items()
@@ -165,7 +180,7 @@ def test_what_learning_costs_and_what_is_not_shown_is_said() -> None:
     advice = recommend(("a", "b", "c"), combinations(**known), speeds(), unknown)
     assert advice is not None
     assert advice["layers"] == ["a"]
-    assert "needs 3x the baseline's episodes" in advice["why"]
+    assert "needs 3.0x [2.0, 4.5] the baseline's episodes" in advice["why"]
     assert "sooner than with 1 episodes per update is not shown" in advice["why"]
     clear = recommend(("a", "b", "c"), combinations(**known), speeds(), lambda c, other: Estimate(3.0, (2.0, 4.0)))
     assert clear is not None

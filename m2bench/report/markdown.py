@@ -8,69 +8,45 @@ from typing import Any
 from m2bench.tables import Table
 
 from .charts import Chart, NotDrawn
-from .sentences import GLOSSARY, claims, headlines, recommendation, remarks
-from .tables import (
-    before_and_after_table,
-    combinations_table,
-    facts_table,
-    groups_table,
-    impact_remarks,
-    impact_table,
-    learning_table,
-    phases_table,
-    responses_table,
-    starting_table,
-    sweep_table,
-)
+from .sections import Part, Sentences, sections
+from .sentences import headlines, recommendation, train_command
 
 Document = dict[str, Any]
 
 
 def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
     """All of the report; its charts are the files beside it."""
-    drawn = {chart.name: chart for chart in charts}
     first, *more = headlines(summary)
     lines = [f"# m2bench: {plain(summary['run'])}", "", f"**{plain(first)}**", ""]
     for line in (*more, *recommendation(summary)):
         lines += [plain(line), ""]
-    lines += _section(impact_table(summary))
-    lines += [plain(GLOSSARY), "", *_listed(impact_remarks(summary))]
-    lines += [*_picture(drawn["contributions"]), *_picture(drawn["claims"])]
-    lines += ["## The claims, one by one", "", *_listed(claims(summary))]
-    lines += _section(learning_table(summary))
-    lines += [
-        *_picture(drawn["learning"]),
-        *_section(groups_table(summary)),
-        *_picture(drawn["throughput-and-learning"]),
-    ]
-    lines += _section(before_and_after_table(summary))
-    lines += [*_section(phases_table(summary)), *_picture(drawn["phases"]), *_section(responses_table(summary))]
-    lines += [*_section(starting_table(summary)), *_section(combinations_table(summary))]
-    lines += [*_picture(drawn["combinations"]), *_picture(drawn["interactions"])]
-    if summary["sweep"] is not None:
-        lines += [*_section(sweep_table(summary)), *_picture(drawn["environments"])]
-    lines += ["## Noise and limits of this run", "", *_picture(drawn["noise"]), *_listed(remarks(summary))]
-    lines += _section(facts_table(summary))
+    command = train_command(summary)
+    if command is not None:
+        lines += ["```sh", command, "```", ""]
+    for section in sections(summary, charts):
+        lines += [f"## {plain(section.title)}", ""]
+        for part in section.parts:
+            lines += _part(part)
     return "\n".join(lines)
 
 
-def _section(table: Table | None) -> list[str]:
-    if table is None:
-        return []
+def _part(part: Part) -> list[str]:
+    if isinstance(part, Table):
+        return _table(part)
+    if isinstance(part, Sentences):
+        title = [f"### {plain(part.title)}", ""] if part.title else []
+        return [*title, *(f"- {plain(sentence)}" for sentence in part.sentences), ""]
+    if isinstance(part, NotDrawn):
+        return [f"(No chart of {part.name}: {plain(part.reason)}.)", ""]
+    return [f"![{plain(part.title)}](charts/{part.name}.svg)", "", f"*{plain(part.reading)}*", ""]
+
+
+def _table(table: Table) -> list[str]:
     rule = ["---:" if column in table.numeric else "---" for column in table.columns]
-    rows = [table.columns, rule, *table.rows]
-    drawn = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in rows]
-    return [f"## {plain(table.title)}", "", *drawn, ""]
-
-
-def _picture(chart: Chart | NotDrawn) -> list[str]:
-    if isinstance(chart, NotDrawn):
-        return [f"(No chart of {chart.name}: {plain(chart.reason)}.)", ""]
-    return [f"![{plain(chart.title)}](charts/{chart.name}.svg)", "", f"*{plain(chart.reading)}*", ""]
-
-
-def _listed(sentences: list[str]) -> list[str]:
-    return [f"- {plain(sentence)}" for sentence in sentences] + [""] if sentences else []
+    rows = [[plain(cell) for cell in row] for row in (table.columns, *table.rows)]
+    drawn = [f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:])]
+    notes = [line for note in table.notes for line in (plain(note), "")]
+    return [f"### {plain(table.title)}", "", *drawn, "", *notes]
 
 
 def plain(text: str) -> str:

@@ -9,23 +9,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2bench.tables import digits, percent, times
+from m2bench.tables import Table, digits, within
 
 from .charts import Chart, NotDrawn
-from .sentences import GLOSSARY, claims, headlines, recommendation, remarks
-from .tables import (
-    before_and_after_table,
-    combinations_table,
-    facts_table,
-    groups_table,
-    impact_remarks,
-    impact_table,
-    learning_table,
-    phases_table,
-    responses_table,
-    starting_table,
-    sweep_table,
-)
+from .sections import Part, Sentences, sections
+from .sentences import headlines, recommendation, train_command
+from .tables import CombinationsTable
 
 Document = dict[str, Any]
 
@@ -40,36 +29,28 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
         lstrip_blocks=True,
     )
     style, script = ((files(__package__) / f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("css", "js"))
+    environment.filters |= {"kind": _kind}
+    environment.globals |= {"first": lambda table: table.droppable[: (len(table.droppable) + 1) // 2]}
     return environment.get_template("page.html.jinja").render(
         style=Markup(style),
         script=Markup(script),
         run=summary["run"],
         headlines=headlines(summary),
         advice=recommendation(summary),
+        command=train_command(summary),
         figures=_figures(summary),
-        impact=impact_table(summary),
-        glossary=GLOSSARY,
-        impact_remarks=impact_remarks(summary),
-        claims=claims(summary),
-        learned=learning_table(summary),
-        groups=groups_table(summary),
-        responses=responses_table(summary),
-        before_and_after=before_and_after_table(summary),
-        phases=phases_table(summary),
-        starting=starting_table(summary),
-        combinations=combinations_table(summary),
-        sweep=sweep_table(summary),
-        swept=summary["sweep"] is not None,
+        sections=sections(summary, charts),
         rows=_rows(summary),
         layers=[layer["name"] for layer in summary["layers"]],
-        remarks=remarks(summary),
-        facts=facts_table(summary),
-        charts={chart.name: chart if isinstance(chart, NotDrawn) else _inline(chart) for chart in charts},
     )
 
 
-def _inline(chart: Chart) -> Document:
-    return {"title": chart.title, "reading": chart.reading, "svg": Markup(chart.svg)}
+def _kind(part: Part) -> str:
+    """Which macro of the template shows it."""
+    if isinstance(part, CombinationsTable):
+        return "sortable"
+    kinds: dict[type[Part], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
+    return kinds[type(part)]
 
 
 def _figures(summary: Document) -> list[tuple[str, str, str]]:
@@ -77,41 +58,25 @@ def _figures(summary: Document) -> list[tuple[str, str, str]]:
     best, noise = summary["best"], summary["noise"]
     figures = []
     if best is not None:
-        figures.append(
-            (
-                "fastest over the baseline",
-                times(best["speedup"]),
-                _within(best["speedup_ci"]) or "no interval",
-            )
-        )
-        figures.append(
-            (
-                "episodes per minute",
-                digits(best["episodes_per_min"]),
-                _within(best["episodes_per_min_ci"]) or "no interval",
-            )
-        )
+        figures += [
+            ("fastest over the baseline", *_apart(best, "speedup", "x")),
+            ("episodes per minute", *_apart(best, "episodes_per_min")),
+        ]
     if summary["soonest_gain"] is not None:
-        figures.append(
-            ("sooner at the learning target", times(summary["soonest_gain"]), _within(summary["soonest_gain_ci"]) or "")
-        )
+        figures.append(("sooner at the learning target", *_apart(summary, "soonest_gain", "x")))
     if noise["aa_ratio"] is not None:
-        figures.append(("A/A test of identical trials", times(noise["aa_ratio"]), _within(noise["aa_ci"]) or ""))
-    if noise["min_detectable"] is not None:
         figures.append(
-            ("smallest main effect seen", percent_with_digit(noise["min_detectable"] - 1), "in 80 % of such runs")
+            ("A/A test of identical trials", *_apart({**noise, "aa_ratio_ci": noise["aa_ci"]}, "aa_ratio", "x"))
         )
-    figures.append(("trials done", str(summary["trials_done"]), f"of {summary['trials_planned']}"))
-    return figures
+    if noise["min_detectable"] is not None:
+        figures.append(("smallest main effect seen", f"{noise['min_detectable'] - 1:.1%}", "in 80 % of such runs"))
+    return [*figures, ("trials done", str(summary["trials_done"]), f"of {summary['trials_planned']}")]
 
 
-def percent_with_digit(value: float) -> str:
-    """A small share with one decimal."""
-    return f"{value:.1%}" if value < 0.1 else percent(value)
-
-
-def _within(interval: Sequence[float] | None) -> str | None:
-    return None if interval is None else f"95 % interval {digits(interval[0])} to {digits(interval[1])}"
+def _apart(document: Document, name: str, unit: str = "") -> tuple[str, str]:
+    """A figure, and its interval in words."""
+    figure, *interval = within(document[name], document[f"{name}_ci"], unit).split(" [")
+    return figure, f"95 % interval {interval[0][:-1].replace(', ', ' to ')}" if interval else "no interval"
 
 
 def _rows(summary: Document) -> list[Document]:

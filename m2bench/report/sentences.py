@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
-from m2bench.tables import digits, percent, times, times_between, times_within
+from m2bench.spec import BASELINE, Layers, WorkloadSpec, combination_name
+from m2bench.tables import digits, percent, times, times_between, times_within, within
 
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 
 Document = dict[str, Any]
-
-GLOSSARY = (
-    "alone: the layer against the baseline. added last: all layers against all but this one. Shapley: the layer's part "
-    "in the total, averaged over all orders of switching layers on; the parts multiply to the total. share: of the "
-    "total's logarithm, so that gains exceed 100 % where other layers cost. Brackets: 95 % intervals."
-)
 
 
 def machine_name(summary: Document) -> str:
@@ -26,6 +23,21 @@ def machine_name(summary: Document) -> str:
     return f"{name} ({summary['device']})"
 
 
+def compared(summary: Document) -> dict[str, Document]:
+    """The combinations that are looked at closely, by what they are; none where the baseline has no figure.
+
+    The baseline, the recommended one and the fastest one, under both names where these are the same.
+    """
+    measured = {tuple(c["layers"]): c for c in summary["combinations"] if c["speedup"] is not None}
+    if BASELINE not in measured:
+        return {}
+    roles: dict[Layers, list[str]] = {BASELINE: ["baseline"]}
+    for role, chosen in (("recommended", summary["recommended"]), ("fastest", summary["best"])):
+        if chosen is not None:
+            roles.setdefault(tuple(chosen["layers"]), []).append(role)
+    return {", ".join(names): measured[layers] for layers, names in roles.items()}
+
+
 def headlines(summary: Document) -> list[str]:
     """The main results, the first one first: what trains fastest, which layers make it so, what learns soonest."""
     best = summary["best"]
@@ -33,7 +45,8 @@ def headlines(summary: Document) -> list[str]:
         return ["No combination has a figure yet."]
     return [
         f"On this {machine_name(summary)} the fastest combination trains {times_within(best, 'speedup')} as fast as "
-        f"the baseline: {'+'.join(best['layers']) or 'itself'}, {digits(best['episodes_per_min'])} episodes/min.",
+        f"the baseline: {'+'.join(best['layers']) or 'itself'}, "
+        f"{within(best['episodes_per_min'], best['episodes_per_min_ci'])} episodes/min.",
         *_sentence(what_layers_are_worth(summary)),
         *_sentence(_learning_headline(summary)),
     ]
@@ -56,11 +69,18 @@ def what_layers_are_worth(summary: Document) -> str:
         share = percent(sum(gains[:named]) / sum(gains))
         said.append(f"{_listed([x['name'] for x in gaining[:named]])} make{'s' * (named == 1)} {share} of the gains")
     if costing:
-        said.append(_listed([f"{layer['name']} costs {percent(1 - layer['shapley'])}" for layer in costing]))
+        said.append(
+            _listed([f"{layer['name']} costs {_loss(layer['shapley'], layer['shapley_ci'])}" for layer in costing])
+        )
     if nothing:
         verb = "shows" if len(nothing) == 1 else "show"
         said.append(f"{_listed([x['name'] for x in nothing])} {verb} no effect on average over all combinations")
     return "; ".join(said)
+
+
+def _loss(ratio: float, interval: list[float]) -> str:
+    """What a ratio below 1 takes away."""
+    return within(100 * (1 - ratio), [100 * (1 - end) for end in reversed(interval)], "%")
 
 
 def _listed(names: list[str]) -> str:
@@ -89,19 +109,43 @@ def recommendation(summary: Document) -> list[str]:
     advice = summary["recommended"]
     if advice is None:
         return []
-    names = "+".join(advice["layers"])
     chosen = next(c for c in summary["combinations"] if c["layers"] == advice["layers"])
     lines = [
-        f"Recommended: {names or 'the baseline'}, {times_within(chosen, 'speedup')} the baseline's speed. "
+        f"Recommended: {combination_name(advice['layers'])}, {times_within(chosen, 'speedup')} the baseline's speed. "
         f"{advice['why'][0].upper()}{advice['why'][1:]}."
     ]
-    if names:
-        lines.append(f"Train it with: m2bench train --with {','.join(advice['layers'])}")
     known = [left for left in advice["left_out"] if left["ratio"] is not None]
     if known:
         effects = ", ".join(f"{left['layer']} {times_within(left, 'ratio')}" for left in known)
         lines.append(f"Left out; adding it would change episodes/min by: {effects}.")
     return lines
+
+
+TRAIN_OPTIONS = {
+    "device": "--device",
+    "data": "--data",
+    "num_envs": "--num-envs",
+    "episode_length": "--episode-length",
+    "policy": "--policy",
+    "lr_scaling": "--lr-scaling",
+    "compile_backend": "--compile-backend",
+    "module": "--workload",
+}
+NEEDS = {"num_envs": "batching", "compile_backend": "compile"}
+"""Options that mean nothing without a layer."""
+
+
+def train_command(summary: Document) -> str | None:
+    """The command that trains the recommended set as it was measured."""
+    if summary["recommended"] is None:
+        return None
+    layers = summary["recommended"]["layers"]
+    words = ["m2bench", "train", *(["--with", ",".join(layers)] if layers else [])]
+    usual = asdict(WorkloadSpec())
+    for name, value in summary["workload"]["spec"]["workload"].items():
+        if name in TRAIN_OPTIONS and value != usual[name] and NEEDS.get(name) in (None, *layers):
+            words += [TRAIN_OPTIONS[name], str(value)]
+    return shlex.join(words)
 
 
 def claims(summary: Document) -> list[str]:

@@ -5,60 +5,68 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from m2bench.tables import NOTHING, Table, digits, percent, times, times_within
+from m2bench.spec import combination_name
+from m2bench.tables import NOTHING, Table, digits, percent_within, times_between, times_within, within
+
+from .charts.interactions import SIGNIFICANT
+from .sentences import compared
+
+Document = dict[str, Any]
 
 
-def starting_table(summary: dict[str, Any]) -> Table | None:
-    """What training costs before it runs at its speed, of the plainest combinations and of the best."""
+def starting_table(summary: Document) -> Table | None:
+    """What training costs before it runs at its speed, of the plainest combinations and of those looked at closely."""
     names = [layer["name"] for layer in summary["layers"]]
     chosen = [[], *([name] for name in names), names]
-    if summary["best"] is not None and summary["best"]["layers"] not in chosen:
-        chosen.append(summary["best"]["layers"])
+    chosen += [c["layers"] for c in compared(summary).values() if c["layers"] not in chosen]
     found = {tuple(c["layers"]): c for c in summary["combinations"] if c["trials_ok"]}
-    rows = [
-        (
-            "+".join(layers) or "baseline",
-            *(digits(c[name]) for name in ("setup_s", "compile_cold_s", "compile_s", "warmup_s")),
-            _pays_back(c),
-        )
-        for layers in chosen
-        if (c := found.get(tuple(layers))) is not None
-    ]
-    columns = ("set-up", "first compilation", "with code in the cache", "warm-up", "pays back after")
-    if not rows:
+    shown = [c for layers in chosen if (c := found.get(tuple(layers))) is not None]
+    if not shown:
         return None
+    columns: dict[str, Callable[[Document], str]] = {
+        "set-up": lambda c: _within(c, "setup_s"),
+        "warm-up": lambda c: _within(c, "warmup_s"),
+    }
+    notes = [OVER_TRIALS]
+    if any(c["compile_cold_s"] is not None for c in shown):
+        columns["first compilation"] = lambda c: digits(c["compile_cold_s"])
+        notes.append("First compilation: with an empty cache, which a machine has but once, so without an interval.")
+    if any(c["compile_s"] is not None for c in shown):
+        columns["compiling from the cache"] = lambda c: _within(c, "compile_s")
+    if len(columns) > 2:
+        columns["pays back after"] = _pays_back
+        notes.append(
+            "Pays back after: episodes until compiling (from the cache, where that is known) has saved the time that "
+            "it took; by the interval of the gain. A dash: nothing to compile."
+        )
     return Table(
-        title="What starting costs, in seconds, and after how many episodes compiling has paid",
+        title="What starting costs, in seconds",
         columns=("layers", *columns),
-        rows=rows,
+        rows=[(combination_name(c["layers"]), *(cell(c) for cell in columns.values())) for c in shown],
         numeric=frozenset(columns),
-        droppable=("set-up", "warm-up"),
+        droppable=tuple(columns)[:-1],
+        notes=tuple(notes),
     )
 
 
-def _pays_back(combination: dict[str, Any]) -> str:
+OVER_TRIALS = (
+    "Brackets: 95 % t intervals over the trials of a combination; a figure without them is of one trial, or was 0 in "
+    "some."
+)
+
+
+def _within(document: Document, name: str) -> str:
+    return within(document[name], document[f"{name}_ci"])
+
+
+def _pays_back(combination: Document) -> str:
     if combination["compile_s"] is None and combination["compile_cold_s"] is None:
         return NOTHING
-    return _whole(combination["break_even_episodes"]) if combination["break_even_episodes"] else "not shown to"
+    known = "break_even_cold_episodes" if combination["compile_s"] is None else "break_even_episodes"
+    return "not shown to" if combination[known] is None else _within(combination, known)
 
 
-def report_tables(summary: dict[str, Any]) -> list[Table]:
-    """The tables in the order in which a reader asks."""
-    tables = (
-        impact_table(summary),
-        learning_table(summary),
-        groups_table(summary),
-        responses_table(summary),
-        phases_table(summary),
-        before_and_after_table(summary),
-        combinations_table(summary),
-        sweep_table(summary),
-        starting_table(summary),
-    )
-    return [table for table in tables if table is not None]
-
-
-def impact_table(summary: dict[str, Any]) -> Table:
+def impact_table(summary: Document) -> Table:
     """One row per layer: what was claimed and what was measured."""
     rows: list[tuple[str, ...]] = [
         (
@@ -68,7 +76,7 @@ def impact_table(summary: dict[str, Any]) -> Table:
             times_within(layer, "alone"),
             times_within(layer, "last"),
             times_within(layer, "shapley") + ("*" if layer["model_based"] else ""),
-            percent(layer["share"]),
+            percent_within(layer, "share"),
             times_within(layer, "time_to_target"),
             times_within(layer["responses"]["peak_memory_mb"], "alone"),
             layer["learning"],
@@ -79,7 +87,7 @@ def impact_table(summary: dict[str, Any]) -> Table:
     total = times_within(summary, "total_speedup")
     absent = [layer["name"] for layer in summary["layers"] if layer["name"] not in summary["total_layers"]]
     together = "all together" + (f" without {', '.join(absent)}" if absent else "")
-    rows.append((together, "", "", total, *[""] * 7))
+    rows.append((together, *[""] * 4, total, *[""] * 5))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "verdict")  # fmt: skip
     return Table(
@@ -88,10 +96,19 @@ def impact_table(summary: dict[str, Any]) -> Table:
         rows=rows,
         numeric=frozenset(columns[3:9]),
         droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "alone"),
+        notes=(*GLOSSARY, *_impact_remarks(summary)),
     )
 
 
-def impact_remarks(summary: dict[str, Any]) -> list[str]:
+GLOSSARY = (
+    "alone: the layer against the baseline. added last: all layers against all but this one. Shapley: the layer's part "
+    "in the total, averaged over all orders of switching layers on; the parts multiply to the total. share: of the "
+    "total's logarithm, so that gains exceed 100 % where other layers cost. Brackets: 95 % intervals.",
+    "verdict: of what is claimed for the speed; what is claimed for memory or stability is judged among the claims.",
+)
+
+
+def _impact_remarks(summary: Document) -> list[str]:
     """Why a figure of the impact table is missing or to be doubted."""
     remarks = [f"{layer['name']}: {remark}" for layer in summary["layers"] if (remark := _remark(layer, summary))]
     if any(layer["model_based"] for layer in summary["layers"]):
@@ -110,7 +127,7 @@ def impact_remarks(summary: dict[str, Any]) -> list[str]:
     return remarks
 
 
-def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
+def _remark(layer: Document, summary: Document) -> str:
     if layer["reason"]:
         return f"cannot run here: {layer['reason']}"
     names = [other["name"] for other in summary["layers"]]
@@ -124,19 +141,19 @@ def _remark(layer: dict[str, Any], summary: dict[str, Any]) -> str:
     return ""
 
 
-def combinations_table(summary: dict[str, Any]) -> Table:
+def combinations_table(summary: Document) -> Table:
     """One row per combination, fastest first; those without a figure last."""
     ranked = sorted(summary["combinations"], key=lambda c: -(c["speedup"] or 0.0))
     rows = [
         (
             str(rank),
-            "+".join(c["layers"]) or "baseline",
+            combination_name(c["layers"]),
             times_within(c, "speedup"),
-            digits(c["episodes_per_min"]),
-            _whole(c["episodes_to_target"]),
-            digits(c["time_to_target_s"]) + ("*" if c["time_to_target_modelled"] else ""),
+            _within(c, "episodes_per_min"),
+            _within(c, "episodes_to_target"),
+            _within(c, "time_to_target_s") + ("*" if c["time_to_target_modelled"] else ""),
             _compile_s(c),
-            digits(c["peak_memory_mb"]),
+            _within(c, "peak_memory_mb"),
             c["learning"] or NOTHING,
             c["numerics"] or NOTHING,
             _status(c),
@@ -144,30 +161,40 @@ def combinations_table(summary: dict[str, Any]) -> Table:
         for rank, c in enumerate(ranked, 1)
     ]
     numbers = ("#", "speedup", "episodes/min", "episodes to target", "to target s", "compile s", "memory MB")
-    return Table(
+    return CombinationsTable(
         title=f"All {len(rows)} combinations, fastest first",
         columns=("#", "layers", *numbers[1:], "learning", "numerics", "status"),
         rows=rows,
         numeric=frozenset(numbers),
-        droppable=("memory MB", "compile s", "episodes to target", "#", "episodes/min", "to target s", "learning"),
-    )
+        droppable=("memory MB", "compile s", "episodes to target", "#", "episodes/min", "to target s", "learning",
+                   "numerics"),
+        notes=(
+            "Brackets: 95 % intervals; of speedup and episodes/min with the noise of all trials together, of memory "
+            "and compiling over the trials of the combination, of episodes to the target over seeds. Compiling with an "
+            "empty cache (cold) happens once and has none.",
+        ),
+    )  # fmt: skip
 
 
-def _compile_s(combination: dict[str, Any]) -> str:
+class CombinationsTable(Table):
+    """The one table that is long enough to be sorted and filtered."""
+
+
+def _compile_s(combination: Document) -> str:
     """Seconds of compiling with a warm cache, or marked as cold where no trial found one."""
     if combination["compile_s"] is None and combination["compile_cold_s"] is not None:
         return f"{digits(combination['compile_cold_s'])} cold"
-    return digits(combination["compile_s"])
+    return _within(combination, "compile_s")
 
 
-def _status(combination: dict[str, Any]) -> str:
+def _status(combination: Document) -> str:
     """The outcome, and whether its timed windows ended in a steady state."""
     unsteady = combination["trials_ok"] - combination["steady_trials"]
     counted = f"{unsteady} of {combination['trials_ok']} trials"
     return _outcome(combination) + (f", not steady in {counted}" if unsteady else "")
 
 
-def _outcome(combination: dict[str, Any]) -> str:
+def _outcome(combination: Document) -> str:
     if combination["status"] == "ok":
         return "ok" if combination["numerics"] == "same" else f"ok, but {combination['numerics_reason']}"
     if combination["trials_ok"]:
@@ -176,7 +203,7 @@ def _outcome(combination: dict[str, Any]) -> str:
     return ": ".join(str(part) for part in (combination["status"] or "missing", combination["reason"]) if part)
 
 
-def learning_table(summary: dict[str, Any]) -> Table:
+def learning_table(summary: Document) -> Table:
     """One row per layer: what its speed is worth once the episodes that learning takes are counted."""
     rows = [
         (
@@ -184,7 +211,7 @@ def learning_table(summary: dict[str, Any]) -> Table:
             times_within(layer, "alone"),
             times_within(layer, "episodes_needed"),
             times_within(layer, "time_to_target"),
-            percent(layer["gain_surviving"]),
+            percent_within(layer, "gain_surviving"),
             layer["learning"],
             _learning_remark(layer),
         )
@@ -208,7 +235,7 @@ RESPONSES = {
 OF_RESPONSES = {"alone": "alone", "shapley": "Shapley"}
 
 
-def responses_table(summary: dict[str, Any]) -> Table | None:
+def responses_table(summary: Document) -> Table | None:
     """One row per layer: what it does to everything that was measured besides the speed."""
     layers = summary["layers"]
     shown = [
@@ -227,16 +254,17 @@ def responses_table(summary: dict[str, Any]) -> Table | None:
         )
         for layer in layers
     ]
-    columns = [f"{RESPONSES[name]}, {OF_RESPONSES[kind]}" for name, kind in shown]
+    columns = [f"{RESPONSES[name]} ({OF_RESPONSES[kind]})" for name, kind in shown]
     return Table(
         title="What each layer does to other costs, as ratios with 95 % intervals (below 1.00x is less)",
         columns=("layer", *columns),
         rows=rows,
         numeric=frozenset(columns),
+        droppable=tuple(columns[1:]),
     )
 
 
-def _learning_remark(layer: dict[str, Any]) -> str:
+def _learning_remark(layer: Document) -> str:
     if layer["learning_effect"] is None:
         return str(layer["learning_reason"])
     low, high = layer["learning_ci"]
@@ -244,7 +272,7 @@ def _learning_remark(layer: dict[str, Any]) -> str:
     return f"{layer['learning_reason']}: {effect}"
 
 
-def groups_table(summary: dict[str, Any]) -> Table | None:
+def groups_table(summary: Document) -> Table | None:
     """One row per group of combinations that learn alike: the episodes they need to the target."""
     cells = summary["learning"]["cells"]
     if not cells:
@@ -252,7 +280,7 @@ def groups_table(summary: dict[str, Any]) -> Table | None:
     rows = [
         (
             str(cell["episodes_per_update"]),
-            "+".join(cell["layers"]) or "baseline",
+            combination_name(cell["layers"]),
             f"{cell['reached']} of {cell['trials']}",
             _episodes_to_target(cell),
             "-".join(f"{episodes:,}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
@@ -265,24 +293,53 @@ def groups_table(summary: dict[str, Any]) -> Table | None:
         columns=columns,
         rows=rows,
         numeric=frozenset({"episodes per update", "episodes to target"}),
+        droppable=("range", "seeds that arrived"),
     )
 
 
-def _episodes_to_target(cell: dict[str, Any]) -> str:
+def _episodes_to_target(cell: Document) -> str:
     """The mean with its interval, or how many episodes were not enough."""
     if cell["episodes_to_target"] is None:
         return f"over {cell['not_within']:,}"
-    if cell["episodes_to_target_ci"] is None:
-        return _whole(cell["episodes_to_target"])
-    low, high = cell["episodes_to_target_ci"]
-    return f"{_whole(cell['episodes_to_target'])} [{_whole(low)}, {_whole(high)}]"
+    return _within(cell, "episodes_to_target")
 
 
-def _whole(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}"
+def interactions_table(summary: Document) -> Table | None:
+    """What layers do on average, and how much more or less beside each other."""
+    if not summary["interactions"]:
+        return None
+    rows = [
+        (layer["name"], "main effect", times_within(layer, "main_effect"), _shown(layer["main_effect_p_holm"]))
+        for layer in summary["layers"]
+        if layer["main_effect"] is not None
+    ]
+    rows += [
+        (
+            " and ".join(found["pair"]),
+            "interaction",
+            times_between(found["effect"], found["ci"]),
+            _shown(found["p_holm"]),
+        )
+        for found in summary["interactions"]
+    ]
+    return Table(
+        title="Main effects, and how many times more a layer gains with another one on than with it off",
+        columns=("layer or pair", "kind", "effect", "shown"),
+        rows=rows,
+        numeric=frozenset({"effect"}),
+        droppable=("kind",),
+        notes=(
+            f"shown: significant at {SIGNIFICANT:.0%} among all main effects, or all pairs (Holm). Brackets: "
+            "95 % intervals, each for itself.",
+        ),
+    )
 
 
-def sweep_table(summary: dict[str, Any]) -> Table | None:
+def _shown(p: float | None) -> str:
+    return NOTHING if p is None else "yes" if p < SIGNIFICANT else "no"
+
+
+def sweep_table(summary: Document) -> Table | None:
     """One row per number of environments that was tried with the fastest combination."""
     sweep = summary["sweep"]
     if sweep is None or sweep["layers"] is None:
@@ -291,8 +348,8 @@ def sweep_table(summary: dict[str, Any]) -> Table | None:
         (
             str(size["num_envs"]),
             times_within(size, "speedup"),
-            digits(size["episodes_per_min"]),
-            digits(size["peak_memory_mb"]),
+            _within(size, "episodes_per_min"),
+            _within(size, "peak_memory_mb"),
             size["reason"] or "ok",
         )
         for size in sweep["sizes"]
@@ -303,70 +360,86 @@ def sweep_table(summary: dict[str, Any]) -> Table | None:
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[:4]),
+        droppable=("memory MB", "episodes/min"),
+        notes=(OVER_TRIALS,),
     )
 
 
-def before_and_after_table(summary: dict[str, Any]) -> Table | None:
-    """What was claimed for the machine before and after, and what the baseline and the best combination do to it."""
-    baseline, best = _baseline_and_best(summary)
-    if baseline is None or best is None:
+def before_and_after_table(summary: Document) -> Table | None:
+    """What was claimed for the machine before and after, and what combinations do to it."""
+    shown = compared(summary)
+    if not shown:
         return None
     claimed = summary["claimed_together"]
     rows = [
-        (label, *claimed.get(name, (NOTHING, NOTHING)), shown(baseline[name]), shown(best[name]))
-        for name, (label, shown) in BEFORE_AND_AFTER.items()
+        (label, *claimed.get(name, (NOTHING, NOTHING)), *(cell(c, name) for c in shown.values()))
+        for name, (label, cell) in BEFORE_AND_AFTER.items()
     ]
-    columns = ("claimed before", "claimed after", "baseline", "best")
+    columns = ("claimed before", "claimed after", *shown)
     return Table(
-        title=f"Before and after (best: {'+'.join(best['layers']) or 'baseline'})",
+        title=f"Before and after ({_names(shown)})",
         columns=("of an episode or the machine", *columns),
         rows=rows,
         numeric=frozenset(columns),
+        droppable=(*columns[:2], *list(shown)[2:]),
+        notes=(
+            OVER_TRIALS,
+            "Operators, values read and matrix products are counted in one watched window of each trial; they follow "
+            "from the code, not from the moment, and have no interval.",
+        ),
     )
 
 
-def _count(value: float | None) -> str:
+def _names(shown: dict[str, Document]) -> str:
+    """Which layers the columns stand for, where the column does not say it."""
+    return "; ".join(f"{role}: {combination_name(c['layers'])}" for role, c in shown.items() if c["layers"]) or "alone"
+
+
+def _count(combination: Document, name: str) -> str:
+    value = combination[name]
     return NOTHING if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _millions(value: float | None) -> str:
+def _millions(combination: Document, name: str) -> str:
+    value = combination[name]
     return NOTHING if value is None else digits(value / 1e6)
 
 
-BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[float | None], str]]] = {
-    "ms_per_episode": ("ms per episode", digits),
-    "episodes_per_min": ("episodes/min", digits),
-    "utilization": ("utilization", percent),
-    "peak_memory_mb": ("memory MB", digits),
+BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[Document, str], str]]] = {
+    "ms_per_episode": ("ms per episode", _within),
+    "episodes_per_min": ("episodes/min", _within),
+    "utilization": ("utilization", percent_within),
+    "peak_memory_mb": ("memory MB", _within),
     "dispatches_per_episode": ("operators dispatched", _count),
     "syncs_per_episode": ("values read by the host", _count),
     "flops_per_episode": ("matrix-product MFLOP", _millions),
-    "mfu": ("share of the matrix-product peak", lambda value: NOTHING if value is None else f"{value:.1%}"),
+    "mfu": ("share of the matrix-product peak", percent_within),
 }
 
 
-def _baseline_and_best(summary: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    baseline = next((c for c in summary["combinations"] if not c["layers"] and c["speedup"] is not None), None)
-    return baseline, summary["best"]
-
-
-def phases_table(summary: dict[str, Any]) -> Table | None:
-    """Milliseconds per episode in each phase, of the baseline and of the best combination."""
-    baseline, best = _baseline_and_best(summary)
-    if baseline is None or best is None:
+def phases_table(summary: Document) -> Table | None:
+    """Milliseconds per episode in each phase."""
+    shown = compared(summary)
+    if not shown:
         return None
-    before, after = baseline["phase_ms_per_episode"], best["phase_ms_per_episode"]
-    lines = [(name, before.get(name, 0.0), after.get(name, 0.0)) for name in dict.fromkeys((*before, *after))]
-    lines.append(("sum", sum(before.values()), sum(after.values())))
+    phases = dict.fromkeys(name for c in shown.values() for name in c["phase_ms_per_episode"])
+    rows = [(name, *(_phase(c, name) for c in shown.values())) for name in phases]
     return Table(
-        title=f"Where an episode's time goes, ms (baseline, and best: {'+'.join(best['layers']) or 'baseline'})",
-        columns=("phase", "baseline", "best", "ratio"),
-        rows=[(name, digits(b), f"{a:.3f}", times(b / a if a else None)) for name, b, a in lines],
-        numeric=frozenset({"baseline", "best", "ratio"}),
+        title=f"Where an episode's time goes, ms ({_names(shown)})",
+        columns=("phase", *shown),
+        rows=[*rows, ("sum", *(_within(c, "phases_sum_ms") for c in shown.values()))],
+        numeric=frozenset(shown),
+        droppable=tuple(shown)[2:],
+        notes=(OVER_TRIALS,),
     )
 
 
-def facts_table(summary: dict[str, Any]) -> Table:
+def _phase(combination: Document, name: str) -> str:
+    value = combination["phase_ms_per_episode"].get(name, 0.0)
+    return within(value, combination["phase_ms_per_episode_ci"].get(name))
+
+
+def facts_table(summary: Document) -> Table:
     """What was measured on, and what was trained."""
     machine, workload = summary["machine"], summary["workload"]
     spec = workload["spec"]["workload"]
@@ -391,4 +464,4 @@ def facts_table(summary: dict[str, Any]) -> Table:
         "learning rate follows episodes per update": spec["lr_scaling"],
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
-    return Table("Machine and workload", ("what", "value"), rows, frozenset())
+    return Table("What was measured on, and what was trained", ("what", "value"), rows, frozenset())

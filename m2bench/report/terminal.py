@@ -6,23 +6,34 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
-from m2bench.tables import draw_table
+from m2bench.tables import Table, draw_table
 
-from .sentences import headlines, recommendation, remarks
-from .tables import impact_remarks, report_tables
+from .sections import Sentences, sections
+from .sentences import headlines, recommendation, train_command
 
 
 def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:
-    """Print the tables, the most important last, and where the report lies."""
-    for table in reversed(report_tables(summary)):
-        draw_table(table, console)
+    """Print the report, the most important last: above the prompt stand the main result, the command, the page."""
+
+    def say(line: str, style: str | None = None) -> None:
+        console.print(line, style=style, markup=False, highlight=False)
+
+    for part in [part for section in sections(summary) for part in section.parts][::-1]:
+        if isinstance(part, Table):
+            draw_table(part, console)
+        elif isinstance(part, Sentences):
+            say(part.title or "What to know of these figures", "bold")
+            for sentence in part.sentences:
+                say(f"- {sentence}")
         console.print()
-    for remark in impact_remarks(summary):
-        console.print(remark, markup=False, highlight=False)
-    for number, line in enumerate((*headlines(summary), *recommendation(summary))):
-        console.print(line, style=None if number else "bold", markup=False, highlight=False)
-    for note in remarks(summary):
-        console.print(f"- {note}", markup=False, highlight=False)
-    console.print(f"Report: {escape(str(folder / 'report.html'))}", highlight=False, soft_wrap=True)
+    for warning in summary["noise"]["conditions"]["warnings"]:
+        say(f"Warning: {warning}.")
+    first, *more = headlines(summary)
+    for line in (*more, *recommendation(summary)):
+        say(line)
+    say(first, "bold")
+    command = train_command(summary)
+    # Lines to copy: broken by nothing.
+    for line in ([f"Train it: {command}"] if command else []) + [f"Report: {folder / 'report.html'}"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

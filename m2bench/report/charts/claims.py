@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from matplotlib.patches import Rectangle
 
+from m2bench.tables import times_within
+
 from .style import (
     GAIN,
     GRID,
@@ -47,7 +49,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
                 ends = layer["claimed_effect_ci"]
                 interval(axis, row, layer["claimed_effect"], ends, COLOURS.get(layer["verdict"], INK))
                 seen += [layer["claimed_effect"], *(ends or ())]
-            beside(axis, row, layer["verdict"] or "not measured")
+            beside(axis, row, _beside(layer))
         ratio_axis(axis, *span(seen))
         axis.set_xlabel("alone, over the baseline (log scale)")
         return canvas.finish(
@@ -62,8 +64,14 @@ def _label(layer: Document) -> str:
     return f"{layer['name']}\n(its {layer['claim_phase']})" if layer["claim_phase"] else str(layer["name"])
 
 
+def _beside(layer: Document) -> str:
+    if layer["claimed_effect"] is None:
+        return layer["verdict"] or "not measured"
+    return f"{times_within(layer, 'claimed_effect')}\n{layer['verdict']}"
+
+
 def _title(measured: list[Document]) -> str:
     holds = [layer["name"] for layer in measured if layer["verdict"] in ("confirmed", "exceeded")]
     fails = [layer["name"] for layer in measured if layer["verdict"] in ("refuted", "short")]
-    first = f"{len(holds)} of {len(measured)} claims hold" + (f" ({', '.join(holds)})" if holds else "")
+    first = f"{len(holds)} of {len(measured)} claims on speed hold" + (f" ({', '.join(holds)})" if holds else "")
     return f"{first}; {len(fails)} do not ({', '.join(fails)})" if fails else first

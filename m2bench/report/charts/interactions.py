@@ -48,7 +48,8 @@ def draw(summary: Document) -> Chart | NotDrawn:
             _title(list(pairs.values())),
             "Off the diagonal: how many times more one layer gains with the other on than with it off (above 1 they "
             "help each other, below 1 they do the same work twice or get in each other's way). Bold: shown, after "
-            "correction for the number of pairs. Framed on the diagonal: each layer's main effect.",
+            "correction for the number of pairs. Framed on the diagonal: each layer's main effect. Intervals: see the "
+            "table.",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from m2bench.spec import combination_name
 from m2bench.tables import digits, times_within
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, Document, NotDrawn, plain_log_ticks
@@ -21,7 +22,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
     if target is None or not cells:
         return NotDrawn(NAME, "no learning was measured in this run")
     groups = sorted({cell["episodes_per_update"] for cell in cells})
-    with Canvas(4.6, columns=2, sharey=True) as canvas:
+    with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
         for cell in cells:
             episodes = [after for after, _ in cell["curve"]]
@@ -36,7 +37,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
                 "alpha": 0.6 if cell["apart"] else 1.0,
                 "markerfacecolor": "none" if cell["apart"] else SERIES[group],
             }
-            label = str(cell["episodes_per_update"]) + "".join(f", with {name}" for name in cell["apart"])
+            label = f"{cell['episodes_per_update']}: {combination_name(cell['layers'])}"
             by_episodes.plot(episodes, returns, label=label, **look)
             by_seconds.plot(seconds, returns, **look)
             if cell["episodes_to_target"] is not None:
@@ -55,7 +56,10 @@ def draw(summary: Document) -> Chart | NotDrawn:
             "target", (0.01, target["return"]), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", fontsize=9, color=MUTED,
         )  # fmt: skip
-        canvas.figure.legend(loc="outside lower center", ncols=min(len(cells), 5), title="episodes per update")
+        canvas.figure.legend(
+            loc="outside lower left", alignment="left", fontsize=9,
+            title="episodes per update, and the layers that it was measured with",
+        )  # fmt: skip
         return canvas.finish(
             NAME,
             _title(summary),

@@ -44,7 +44,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
                     color=SERIES[index % len(SERIES)],
                     markerfacecolor=SURFACE if modelled else SERIES[index % len(SERIES)],
                     alpha=0.85,
-                    label=None if modelled else str(group),
+                    label=None if modelled else _label(group, members),
                 )
         front = _front([c for c in placed if not c["time_to_target_modelled"]])
         axis.step(
@@ -59,13 +59,21 @@ def draw(summary: Document) -> Chart | NotDrawn:
         plain_log_ticks(axis.yaxis, *axis.get_ylim()[::-1])
         axis.set_xlabel("episodes/min (log scale)")
         axis.set_ylabel("episodes to the target (log scale, fewer is higher)")
-        canvas.figure.legend(loc="outside lower center", ncols=len(groups), title="episodes per update")
+        canvas.figure.legend(
+            loc="outside lower center", ncols=len(groups), title="episodes per update, and the layers that make them so"
+        )
         return canvas.finish(
             NAME,
             _title(front, summary),
             "To the right is faster, up needs fewer episodes. Along a grey line the seconds to the target are the "
             "same. The dark line joins the combinations that none beats in both; hollow points are by a model.",
         )
+
+
+def _label(episodes_per_update: int, members: list[Document]) -> str:
+    """The group, and the layers that all its combinations have."""
+    shared = [layer for layer in members[0]["layers"] if all(layer in c["layers"] for c in members)]
+    return f"{episodes_per_update}: {'+'.join(shared)}" if shared else str(episodes_per_update)
 
 
 def _front(placed: list[Document]) -> list[Document]:

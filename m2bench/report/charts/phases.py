@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from m2bench.report.sentences import compared
+from m2bench.spec import combination_name
 from m2bench.tables import percent, times
 
-from .style import GAIN, INK, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, plain_log_ticks, rows
+from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, plain_log_ticks, rows
 
 NAME = "phases"
 LEAST_MS = 1e-3  # a shorter phase is drawn at the edge
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"marker": "o", "color": INK, "markerfacecolor": SURFACE, "markersize": 7},
+    {"marker": "D", "color": BEST, "markersize": 6},
+    {"marker": "o", "color": GAIN, "markersize": 7},
+)
+"""Of the baseline and what is compared with it, in the order of ``compared``."""
 
 
 def draw(summary: Document) -> Chart | NotDrawn:
-    """A line per phase from the baseline's milliseconds per episode to the best combination's."""
-    best = summary["best"]
-    baseline = next((c for c in summary["combinations"] if not c["layers"]), None)
-    if best is None or baseline is None or not baseline["phase_ms_per_episode"]:
-        return NotDrawn(NAME, "the baseline or the best combination has no phases")
-    before, after = baseline["phase_ms_per_episode"], best["phase_ms_per_episode"]
-    names = sorted({*before, *after}, key=lambda name: (-before.get(name, 0.0), name))
-    with Canvas(1.7 + 0.34 * len(names)) as canvas:
+    """A line per phase from the baseline's milliseconds per episode to those of the recommended and fastest sets."""
+    shown = compared(summary)
+    if len(shown) < 2 or not all(c["phase_ms_per_episode"] for c in shown.values()):
+        return NotDrawn(NAME, "the baseline and a faster combination are not both measured")
+    phases = {role: c["phase_ms_per_episode"] for role, c in shown.items()}
+    before, after = (list(phases.values())[place] for place in (0, -1))
+    names = sorted(set().union(*phases.values()), key=lambda name: (-before.get(name, 0.0), name))
+    with Canvas(1.8 + 0.34 * len(names) + 0.2 * len(phases)) as canvas:
         (axis,) = canvas.axes
         rows(axis, names)
         axis.set_xscale("log")
         for row, name in enumerate(names):
-            spent = [max(LEAST_MS, phases.get(name, 0.0)) for phases in (before, after)]
-            axis.plot(spent, [row, row], color=MUTED, linewidth=1.4, zorder=1)
-            axis.plot(spent[:1], [row], "o", color=INK, markerfacecolor=SURFACE, markersize=7,
-                      label=None if row else "baseline")  # fmt: skip
-            axis.plot(spent[1:], [row], "o", color=GAIN, markersize=7,
-                      label=None if row else "+".join(best["layers"]) or "baseline")  # fmt: skip
+            spent = [max(LEAST_MS, found.get(name, 0.0)) for found in phases.values()]
+            axis.plot([min(spent), max(spent)], [row, row], color=MUTED, linewidth=1.4, zorder=1)
             beside(axis, row, _change(before.get(name), after.get(name)))
+        for (role, found), look in zip(phases.items(), LOOKS, strict=False):
+            spent = [max(LEAST_MS, found.get(name, 0.0)) for name in names]
+            label = f"{role}: {combination_name(shown[role]['layers'])}" if shown[role]["layers"] else role
+            axis.plot(spent, range(len(names)), linestyle="none", label=label, **look)
         low, high = axis.get_xlim()
         plain_log_ticks(axis.xaxis, low, high)
         axis.grid(axis="x", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.set_xlabel("ms per episode (log scale)")
-        canvas.figure.legend(loc="outside lower center", ncols=2)
+        canvas.figure.legend(loc="outside lower left", fontsize=9)
         return canvas.finish(
             NAME,
             _title(before, after),
-            "Open circles are the baseline, filled ones the fastest combination. Phases are cut by the clock after the "
-            f"timed window, so they are longer than unwatched ones; below {LEAST_MS:g} ms they are drawn at that.",
+            f"Beside the rows: from the baseline to the {list(phases)[-1]} set; intervals stand in the table. Phases "
+            "are cut by the clock after the timed window, so they are longer than unwatched ones; below "
+            f"{LEAST_MS:g} ms they are drawn at that.",
         )
 
 

@@ -26,14 +26,15 @@ def draw(summary: Document) -> Chart | NotDrawn:
         for row, layer in enumerate(ordered, 1):
             ends = [reached * end for end in layer["shapley_ci"] or ()]
             after = reached * layer["shapley"]
-            _bar(axis, row, reached, after, GAIN if after >= reached else LOSS)
+            unsure = bool(ends) and min(ends) <= reached <= max(ends)
+            _bar(axis, row, reached, after, MUTED if unsure else GAIN if after >= reached else LOSS)
             if ends:
                 axis.plot(ends, [row, row], color=INK, linewidth=1.2)
             axis.plot([after, after], [row + 0.32, row + 0.68], color=MUTED, linewidth=0.8)
             beside(axis, row, f"{times_within(layer, 'shapley')}{'*' * layer['model_based']}")
             reached = after
             seen += [after, *ends]
-        _bar(axis, len(ordered) + 1, 1.0, summary["total_speedup"], MUTED)
+        _bar(axis, len(ordered) + 1, 1.0, summary["total_speedup"], INK)
         beside(axis, len(ordered) + 1, times_within(summary, "total_speedup"), fontweight="bold")
         ratio_axis(axis, *span([*seen, summary["total_speedup"]]))
         axis.set_xlabel("episodes/min over the baseline's (log scale)")
@@ -41,7 +42,8 @@ def draw(summary: Document) -> Chart | NotDrawn:
             NAME,
             _title(summary),
             "Each bar is a layer's Shapley value: its part of the total, averaged over all orders of switching the "
-            "layers on. Bars multiply. The thin line is the 95 % interval; blue gains, striped orange costs.",
+            "layers on. Bars multiply. The thin line is the 95 % interval; blue gains, striped orange costs, grey "
+            "shows neither.",
         )
 
 

@@ -1,0 +1,76 @@
+"""What a report holds, in the order in which a reader asks; whoever shows it says how each kind of part looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from m2bench.tables import Table
+
+from .charts import Chart, NotDrawn
+from .sentences import claims, remarks
+from .tables import (
+    before_and_after_table,
+    combinations_table,
+    facts_table,
+    groups_table,
+    impact_table,
+    interactions_table,
+    learning_table,
+    phases_table,
+    responses_table,
+    starting_table,
+    sweep_table,
+)
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A list of sentences under a title of its own, or under the section's."""
+
+    sentences: list[str]
+    title: str | None = None
+
+
+Part = Table | Chart | NotDrawn | Sentences
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question of the reader and its answers. ``name`` is its anchor."""
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+
+
+def sections(summary: Document, charts: Sequence[Chart | NotDrawn] = ()) -> list[Section]:
+    """All that stands below a report's head, without what this run has nothing of, and without charts unless given."""
+    drawn = {chart.name: chart for chart in charts}.get
+    judged = claims(summary)
+    parts: dict[tuple[str, str], tuple[Part | None, ...]] = {
+        ("pays", "What pays"): (
+            impact_table(summary), drawn("contributions"), drawn("claims"),
+            Sentences(judged, "The claims, one by one") if judged else None,
+        ),
+        ("learning", "Does it still learn"): (
+            learning_table(summary), drawn("learning"), groups_table(summary), drawn("throughput-and-learning"),
+        ),
+        ("time", "Where the time goes"): (
+            before_and_after_table(summary), drawn("phases"), phases_table(summary), responses_table(summary),
+            starting_table(summary),
+        ),
+        ("combinations", "All combinations"): (
+            combinations_table(summary), drawn("combinations"), drawn("interactions"), interactions_table(summary),
+            sweep_table(summary), drawn("environments") if summary["sweep"] else None,
+        ),
+        ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
+        ("machine", "Machine and workload"): (facts_table(summary),),
+    }  # fmt: skip
+    return [
+        Section(name, title, tuple(part for part in found if part is not None))
+        for (name, title), found in parts.items()
+    ]
