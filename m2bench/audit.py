@@ -33,7 +33,7 @@ def audit(target: str, layers: Layers, work: Path, settings: Hyperparameters, op
     combinations = [
         _audit_combination(names, tables, source, settings, options) for names in choose_combinations(layers, ("full",))
     ]
-    return _findings(target, tables, combinations)
+    return _findings(target, tables, combinations, settings.episode_length)
 
 
 def _audit_combination(
@@ -69,7 +69,7 @@ def _is_noted(tables: KernelTables, name: str, overload: str) -> bool:
     return tables.support(name, overload) == "falls back" or is_missing(tables, name, overload)
 
 
-def _findings(target: str, tables: KernelTables, combinations: list[Document]) -> Document:
+def _findings(target: str, tables: KernelTables, combinations: list[Document], decisions: int) -> Document:
     operators: dict[tuple[str, str], Document] = {}
     found: dict[str, dict[str, list[str]]] = {name: {} for name in ("syncs", "copies", "doubles")}
     rows = []
@@ -97,6 +97,7 @@ def _findings(target: str, tables: KernelTables, combinations: list[Document]) -
     listed = [_operator(name, entry, tables) for name, entry in sorted(operators.items())]
     return {
         "target": target,
+        "decisions_per_episode": decisions,
         "operators": listed,
         "combinations": rows,
         "lines": found,

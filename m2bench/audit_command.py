@@ -60,7 +60,7 @@ def show(found: Document, console: Console) -> None:
         ("doubles", "Where float64 is computed in"),
     ):
         draw_table(_lines_table(title, found["lines"][kind], len(found["combinations"])), console)
-    draw_table(_combinations_table(found["combinations"]), console)
+    draw_table(_combinations_table(found["combinations"], found["decisions_per_episode"]), console)
     for caveat in found["caveats"]:
         console.print(f"- {caveat}", highlight=False)
     verdict = f"{len(found['blockers'])} blockers" if found["blockers"] else "Nothing blocks training"
@@ -82,7 +82,7 @@ def _lines_table(title: str, lines: dict[str, list[str]], combinations: int) -> 
     return Table(title, columns, rows or [("nowhere", "", "")], frozenset({"in combinations"}))
 
 
-def _combinations_table(combinations: list[Document]) -> Table:
+def _combinations_table(combinations: list[Document], decisions: int) -> Table:
     numbers = ("operators", "dispatches per episode", "syncs per episode", "copies per episode")
     rows = [
         (
@@ -94,4 +94,5 @@ def _combinations_table(combinations: list[Document]) -> Table:
         )
         for c in combinations
     ]
-    return Table("Combinations", ("layers", *numbers), rows, frozenset(numbers))
+    title = f"Combinations, counted on episodes of {decisions} decisions (--episode-length)"
+    return Table(title, ("layers", *numbers), rows, frozenset(numbers))

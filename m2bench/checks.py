@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import psutil
 
+from .mps_gates import LEAST_MACOS
 from .noise import BUSY_CORES
 
 LEAST_FREE_DISK_MB = 1000.0
@@ -36,7 +37,9 @@ def check_machine(
     """All checks, the worst first. ``folder``: where runs would be written."""
     checks = [
         *_device(machine),
+        *_macos(machine),
         *_layers(layers),
+        *_compiler(machine),
         *_power_and_heat(conditions),
         *_load(conditions, trial_sd),
         *_threads(machine),
@@ -62,6 +65,28 @@ def _device(machine: Document) -> Iterator[Check]:
         yield Check(
             "torch", "note", f"{gate['feature']} needs {gate['needs']}: {gate['otherwise']} ({gate['source']})",
             f"Install {gate['needs']} or newer." if gate["needs"].startswith("torch") else ""
+        )  # fmt: skip
+
+
+def _macos(machine: Document) -> Iterator[Check]:
+    version = machine.get("macos")
+    if version is None:
+        return
+    if int(version.split(".")[0]) >= LEAST_MACOS:
+        yield Check("macos", "ok", f"macOS {version}")
+    else:
+        state: State = "bad" if "gates" in machine else "note"  # only a machine that runs on MPS has gates
+        yield Check("macos", state, f"macOS {version}, and MPS needs {LEAST_MACOS}", "Update macOS.")
+
+
+def _compiler(machine: Document) -> Iterator[Check]:
+    compiler, why_none = machine.get("cpp_compiler"), machine.get("no_cpp_compiler_because")
+    if compiler:
+        yield Check("compiler", "ok", f"torch.compile by inductor uses {compiler}")
+    elif why_none:
+        yield Check(
+            "compiler", "note", f"{why_none}: without one no code is compiled for the CPU",
+            "Install g++ or clang++ (on a Mac: xcode-select --install), or name one with CXX."
         )  # fmt: skip
 
 

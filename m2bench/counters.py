@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -217,8 +217,8 @@ def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:
     A piece for None episodes is run without being counted. So is the phase in which episodes are prepared: that is the
     host's work, and how much of it falls into a piece depends on when other processes deliver.
     """
-    per_episode: Counter[str] = Counter()
-    lines: dict[str, Counter[str]] = {name: Counter() for name in PLACED}
+    per_episode: dict[str, float] = defaultdict(float)
+    lines: dict[str, dict[str, float]] = {name: defaultdict(float) for name in PLACED}
     for piece, episodes in system.pieces():
         if episodes is None:
             piece()
@@ -226,8 +226,8 @@ def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:
         with CountingMode(device) as mode, system.watch_phases(mode.phase):
             piece()
         for name in COUNTED:
-            per_episode[name] += mode.counts.total(name) / episodes
+            per_episode[name] += float(mode.counts.total(name) / episodes)
         for name in PLACED:
             for line, count in getattr(mode.counts, name).items():
-                lines[name][line] += count / episodes
+                lines[name][line] += float(count / episodes)
     return {"per_episode": dict(per_episode), "lines": {name: dict(found) for name, found in lines.items()}}

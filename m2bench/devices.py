@@ -7,8 +7,10 @@ import os
 import platform
 import resource
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
@@ -202,6 +204,19 @@ def _why_no_cpp_compiler() -> str | None:
     return None
 
 
+def describe_compiler() -> dict[str, str | None]:
+    """The C++ compiler that inductor would use, with its version; or why there is none."""
+    missing = _why_no_cpp_compiler()
+    if missing is not None:
+        return {"cpp_compiler": None, "no_cpp_compiler_because": missing}
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    compiler = get_cpp_compiler()
+    answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    version = next(iter(answer.stdout.splitlines()), "which does not tell its version")
+    return {"cpp_compiler": f"{compiler}: {version}", "no_cpp_compiler_because": None}
+
+
 def torch_version() -> tuple[int, int]:
     """Major and minor version of torch."""
     major, minor = torch.__version__.split(".")[:2]
@@ -228,6 +243,11 @@ def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
     # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
     unit = 1 if sys.platform == "darwin" else 1024
     return device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def allocated_mb(device: torch.device) -> Callable[[], float] | None:
+    """Reads how many MB the device's allocator has handed out; None where torch.profiler records that itself."""
+    return (lambda: torch.mps.current_allocated_memory() / 1e6) if device.type == "mps" else None
 
 
 def profiler_activities(device: torch.device) -> list[ProfilerActivity]:
@@ -271,6 +291,7 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         # Importing the compiler initializes CUDA where there is a GPU, and a process that has done so must not fork.
         "fork_after_compiler_import": device.type == "cpu" and not torch.cuda.is_available(),
+        **describe_compiler(),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from .checks import check_machine
 from .conditions import Watch
+from .effects import Effects, Estimate, Observation
 from .errors import UserError
 from .noise import describe_conditions
 from .plan import make_trials
@@ -25,10 +27,47 @@ from .store import StoredTrial
 EFFECTS = (0.02, 0.05, 0.10)
 LEAST_TRIALS = 4
 BLOCKS = 3  # of the default run
-ANCHORS = 9  # of a block of the full design
-POWER = 1.96 + 0.84  # standard errors that an effect must have to be found at 5 % in 80 % of cases
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DesignErrors:
+    """Standard errors of effects, on the log scale, in standard deviations of one trial; those of the worst layer.
+
+    ``standard_errors``: how many of them an effect must have to be found at 5 % in 80 % of runs.
+    """
+
+    main_effect: float
+    shapley: float
+    alone: float
+    standard_errors: float
+
+    @classmethod
+    def of_full_design(cls, layers: tuple[str, ...]) -> DesignErrors:
+        """Of every combination of the layers in BLOCKS blocks, fitted as a run's report fits them.
+
+        They depend on the design alone, so any responses serve to ask for them.
+        """
+        from scipy.stats import t
+
+        trials = make_trials(RunSpec(layers, ("full",), BLOCKS, 0))
+        any_response = random.Random(0)
+        effects = Effects(
+            layers, (Observation(x.key, x.layers, x.mini_blocks, any_response.uniform(1, 2)) for x in trials)
+        )
+        assert effects.noise is not None
+        sigma, degrees = effects.noise
+
+        def worst(estimates: list[Estimate | None]) -> float:
+            return max(found.log_se or 0.0 for found in estimates if found is not None) / sigma
+
+        return cls(
+            worst([effects.main_effect(layer) for layer in layers]),
+            worst([effects.shapley(layer)[0] for layer in layers]),
+            worst([effects.ratio((layer,)) for layer in layers]),
+            float(t.ppf(0.975, degrees) + t.ppf(0.8, degrees)),
+        )
 
 
 @dataclass(frozen=True)
@@ -48,15 +87,21 @@ class Resolution:
         logs = [math.log(speed) for speed in speeds]
         return cls(math.sqrt(fmean((b - a) ** 2 for a, b in pairwise(logs)) / 2), len(speeds))
 
-    def smallest_main_effect(self, layers: tuple[str, ...]) -> float:
-        """As a ratio above 1: what a full design of these layers with 3 blocks finds in 80 % of cases."""
-        trials = len(make_trials(RunSpec(layers, ("full",), BLOCKS, 0)))
-        return math.exp(POWER * 2 * self.trial_sd / math.sqrt(trials))
+    def smallest_main_effect(self, design: DesignErrors) -> float:
+        """As a ratio above 1: what such a design finds in 80 % of runs."""
+        return math.exp(design.standard_errors * design.main_effect * self.trial_sd)
 
-    def blocks_for(self, effect: float) -> int:
-        """Blocks after which one layer alone is told from the baseline, if it changes the speed by this share."""
-        per_block = self.trial_sd**2 * (1 + 1 / ANCHORS)
-        return max(2, math.ceil(POWER**2 * per_block / math.log1p(effect) ** 2))
+    def smallest_shapley(self, design: DesignErrors) -> float:
+        """The same of a Shapley value."""
+        return math.exp(design.standard_errors * design.shapley * self.trial_sd)
+
+    def blocks_for(self, effect: float, design: DesignErrors) -> int:
+        """Blocks after which one layer alone is told from the baseline, if it changes the speed by this share.
+
+        Errors shrink with the square root of the number of blocks.
+        """
+        needed = design.standard_errors * design.alone * self.trial_sd / math.log1p(effect)
+        return max(2, math.ceil(BLOCKS * needed**2))
 
 
 def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, console: Console) -> Document:
@@ -75,6 +120,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
                 trials = _repeat(launcher, workload, description["device"], work, seconds)
     resolution = Resolution.from_speeds([trial.result["episodes_per_min"] for trial in trials])
+    design = DesignErrors.of_full_design(layers)
     machine, conditions = {**description["machine"], **description["device"]}, describe_conditions(trials)
     taking_part = [layer for layer in description["layers"] if layer["name"] in layers]
     checks = check_machine(machine, taking_part, conditions, resolution.trial_sd, Path.cwd())
@@ -84,8 +130,9 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         "machine": machine,
         "trials": len(trials),
         "trial_sd": resolution.trial_sd,
-        "smallest_main_effect": resolution.smallest_main_effect(layers),
-        "blocks_for": {f"{effect:.0%}": resolution.blocks_for(effect) for effect in EFFECTS},
+        "smallest_main_effect": resolution.smallest_main_effect(design),
+        "smallest_shapley": resolution.smallest_shapley(design),
+        "blocks_for": {f"{effect:.0%}": resolution.blocks_for(effect, design) for effect in EFFECTS},
         "conditions": conditions,
     }
 
@@ -124,7 +171,8 @@ def show(found: Document, console: Console) -> None:
     lines = ["", *(f"{name:<14} {value}" for name, value in facts.items()), ""]
     lines += [
         f"{found['trials']} trials of the baseline scatter by {found['trial_sd']:.1%} (standard deviation).",
-        f"m2bench ablate --all, with 3 blocks, finds main effects from {found['smallest_main_effect'] - 1:.1%} on.",
+        f"m2bench ablate --all, with {BLOCKS} blocks, finds main effects from {found['smallest_main_effect'] - 1:.1%} "
+        f"on and Shapley values from {found['smallest_shapley'] - 1:.1%} on, in 80 % of runs.",
     ]
     for effect, blocks in found["blocks_for"].items():
         verdict = "yes" if blocks <= BLOCKS else f"with --blocks {blocks}"

@@ -35,6 +35,7 @@ def explain(before: Side, after: Side, peak_flops: float) -> list[str]:
         *_where(before, after),
         *_small_operators(before, after),
         *_dispatches(before, after),
+        *_kernels(before, after),
         *_syncs(before, after),
         *_arithmetic(before, after, peak_flops),
         *_prediction(before, after),
@@ -102,22 +103,35 @@ def _small_operators(before: Side, after: Side) -> Iterator[str]:
         return
     calls, share = sum(calls for calls, _ in small), sum(ms for _, ms in small) / total
     yield (
-        f"{percent(share)} of the operators' time with {_name(before)} goes into {calls:,.0f} calls of operators that "
-        "take less than 10 us on average, next to which what they compute hardly matters."
+        f"{percent(share)} of the operators' time with {_name(before)}, under torch.profiler, goes into {calls:,.0f} "
+        "events of less than 10 us on average, next to which what they compute hardly matters (an operator that calls "
+        "others is an event beside theirs: there are more events than dispatches)."
     )
 
 
 def _dispatches(before: Side, after: Side) -> Iterator[str]:
     was, now = _count(before, "dispatches"), _count(after, "dispatches")
     each = [1e3 * side["undisturbed_ms"] / _count(side, "dispatches") for side in (before, after)]
+    compiled = before["compiles"] or after["compiles"]
+    uncounted = " What the compiler has fused is not among them." if compiled else ""
     if abs(now / was - 1) < WORTH_NAMING:
-        yield f"Both dispatch about the same number of operators per episode ({was:,.0f} and {now:,.0f})."
+        yield f"Both dispatch about the same number of operators per episode ({was:,.0f} and {now:,.0f}).{uncounted}"
         return
     relation = f"divides that by {digits(was / now)}" if now < was else f"multiplies that by {digits(now / was)}"
     yield (
         f"An episode with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} ({now:,.0f}). "
         f"Divided among them, an episode's time is {digits(each[0])} us each before and {digits(each[1])} us after."
+        f"{uncounted}"
     )
+
+
+def _kernels(before: Side, after: Side) -> Iterator[str]:
+    busy, gaps = ([side[name] for side in (before, after)] for name in ("kernel_busy_ms", "launch_gap_ms"))
+    if None not in busy:
+        yield (
+            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of an episode, and waits "
+            f"{digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under torch.profiler."
+        )
 
 
 def _syncs(before: Side, after: Side) -> Iterator[str]:
@@ -140,7 +154,8 @@ def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
     )
     yield (
         f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per episode, at {used[0]:.1%} -> "
-        f"{used[1]:.1%} of the most that this machine was measured to do ({peak_flops / 1e9:,.0f} GFLOP/s): {verdict}."
+        f"{used[1]:.1%} of the most that this machine was measured to do in float32 ({peak_flops / 1e9:,.0f} GFLOP/s; "
+        f"products of a lower precision are held against it as well): {verdict}."
     )
 
 

@@ -27,6 +27,7 @@ CAVEATS = {
         "5 us) or an MPSGraph (about 20 us).",
         "Operators that autocast inserts are not among the audited ones: it casts to float16 by _to_copy, which has a "
         "kernel.",
+        "A compiled policy is audited uncompiled: kernels that a compiler makes are not in the tables.",
         "Fused and foreach operators are taken as they stand; on MPS the foreach ones without a kernel run tensor by "
         "tensor.",
         "A kernel may be there and wrong: numerics are checked by the gates of every trial, on the device.",
@@ -35,6 +36,7 @@ CAVEATS = {
         "An operator counted as composite runs through other operators; those that it reached here were audited.",
         "The tables say that a kernel is registered, not for which dtypes.",
         "Operators that autocast inserts are not among the audited ones.",
+        "A compiled policy is audited uncompiled: kernels that a compiler makes are not in the tables.",
     ),
 }
 

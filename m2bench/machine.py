@@ -28,18 +28,21 @@ def describe_machine() -> dict[str, Any]:
         "memory_mb": psutil.virtual_memory().total / 1e6,
         "system": f"{platform.system()} {platform.release()}",
         "macos": platform.mac_ver()[0] or None,
+        "macos_build": _answer("sw_vers", "-buildVersion") if sys.platform == "darwin" else None,
         "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
         "python": platform.python_version(),
         "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(RELEVANT) and k not in OWN},
     }
 
 
+def _answer(*command: str) -> str | None:
+    """What a command of the system prints; None where it says nothing."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+
+
 def _chip() -> str:
     if sys.platform == "darwin":
-        answer = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
-        )
-        return answer.stdout.strip() or platform.machine()
+        return _answer("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
-from .stopwatch import OTHER, Cut, Stopwatch
+from .stopwatch import OTHER, Stopwatch
+
+Episodes = int | Fraction
+"""So many episodes the cost of a piece is for; a fraction where one piece stands for several others."""
 
 
 class InPieces(Protocol):
@@ -16,41 +19,31 @@ class InPieces(Protocol):
 
     def synchronize(self) -> None: ...
     def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]: ...
-    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]: ...
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]: ...
 
 
-@dataclass(frozen=True)
-class Turn:
-    """Milliseconds per episode in each phase and, last, outside of all of them (OTHER).
-
-    ``cuts``: those of the first piece, which was for so many ``episodes``.
-    """
-
-    phases_ms: dict[str, float]
-    cuts: list[Cut]
-    episodes: int
-
-
-def watch_turn(system: InPieces) -> Turn:
-    """Run one turn of the pieces and cut it into phases.
+def cut_into_phases(system: InPieces, work: Callable[[], object]) -> Stopwatch:
+    """Do the work, cut into the system's phases.
 
     Each phase ends when the device has done its work. Where the device runs beside the host, that takes time of its
     own; so these figures divide the time, they never state the speed.
     """
+    stopwatch = Stopwatch(system.synchronize)
+    with system.watch_phases(stopwatch.phase):
+        stopwatch.start()
+        work()
+        stopwatch.stop()
+    return stopwatch
+
+
+def watch_turn(system: InPieces) -> dict[str, float]:
+    """Milliseconds per episode of one turn of the pieces in each phase and, last, outside of all of them (OTHER)."""
     milliseconds: dict[str, float] = defaultdict(float)
-    first: tuple[list[Cut], int] | None = None
     for piece, episodes in system.pieces():
         if episodes is None:
             piece()
             continue
-        stopwatch = Stopwatch(system.synchronize)
-        with system.watch_phases(stopwatch.phase):
-            stopwatch.start()
-            piece()
-            stopwatch.stop()
-        first = first or (stopwatch.cuts, episodes)
-        for name, seconds in stopwatch.seconds().items():
+        for name, seconds in cut_into_phases(system, piece).seconds().items():
             milliseconds[name] += 1e3 * seconds / episodes
     milliseconds[OTHER] = milliseconds.pop(OTHER)
-    assert first is not None
-    return Turn(dict(milliseconds), *first)
+    return dict(milliseconds)

@@ -23,11 +23,14 @@ from .timeline import draw_timeline
 
 TIMEOUT_S = 1800.0
 PROCESSES = 2  # of each side, in the order before, after, after, before
-OPERATORS_SHOWN = 12
+OPERATORS_SHOWN = 8  # of each side, and of the change
+NAME_SHOWN = 80  # characters
 SIDES = ("before", "after")
 CAPTURE = "update"
 
 Document = dict[str, Any]
+Spent = tuple[float, float]
+"""How often, and milliseconds, per episode."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,8 @@ def _merge(processes: list[Document]) -> Document:
 def show(document: Document, folder: Path, console: Console) -> None:
     """Print tables and sentences, and where the files are."""
     before, after = document["before"], document["after"]
-    for table in (phases_table(before, after), operators_table(before, after), counts_table(before, after)):
+    tables = (phases_table, operators_table, kernels_table, counts_table)
+    for table in filter(None, (make_table(before, after) for make_table in tables)):
         draw_table(table, console)
         console.print()
     for sentence in document["sentences"]:
@@ -224,8 +228,10 @@ def phases_table(before: Document, after: Document) -> Table:
     evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
     rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")
+    sampled = ", sampled at the ends of phases" if before["memory_is_sampled"] else ""
+    megabytes = f"MB: most allocated beyond the start{sampled}"
     return Table(
-        title=f"Where an episode's time goes: {_name(before)} -> {_name(after)} (MB: most allocated beyond the start)",
+        title=f"Where an episode's time goes: {_name(before)} -> {_name(after)} ({megabytes})",
         columns=("phase", *columns),
         rows=rows,
         numeric=frozenset(columns),
@@ -246,21 +252,48 @@ def _change(before: float | None, after: float | None) -> str:
 
 
 def operators_table(before: Document, after: Document) -> Table:
-    """The operators with the largest change of their own time, as torch.profiler saw them."""
-    names = {*before["operators"], *after["operators"]}
-    found = {name: (before["operators"].get(name, (0, 0)), after["operators"].get(name, (0, 0))) for name in names}
-    ranked = sorted(found.items(), key=lambda item: (-abs(item[1][0][1] - item[1][1][1]), item[0]))
-    rows = [
-        (name, _calls(b[0]), digits(b[1]), _calls(a[0]), digits(a[1]), f"{a[1] - b[1]:+.2f}")
-        for name, (b, a) in ranked[:OPERATORS_SHOWN]
-    ]
-    columns = ("calls before", "ms before", "calls after", "ms after", "change ms")
+    """The operators that take most of either side, and those that change most, as torch.profiler saw them."""
+    columns = ("events before", "ms before", "events after", "ms after", "change ms")
     return Table(
-        title="Operators whose own time per episode changes most, under torch.profiler, which slows them",
+        title="Operators by their own time per episode, under torch.profiler, which slows them; nested ones count too",
         columns=("operator", *columns),
-        rows=rows,
+        rows=_own_times(before["operators"], after["operators"]),
         numeric=frozenset(columns),
     )
+
+
+def kernels_table(before: Document, after: Document) -> Table | None:
+    """The same of the device's kernels and copies; None where none was recorded."""
+    if not before["kernels"] and not after["kernels"]:
+        return None
+    columns = ("runs before", "ms before", "runs after", "ms after", "change ms")
+    return Table(
+        title="Kernels and copies of the device by their time per episode",
+        columns=("kernel", *columns),
+        rows=_own_times(before["kernels"], after["kernels"]),
+        numeric=frozenset(columns),
+    )
+
+
+def _own_times(before: dict[str, Spent], after: dict[str, Spent]) -> list[tuple[str, ...]]:
+    """Rows of those that take most time before, after, or in the change; the longest first."""
+    found = {name: (before.get(name, (0.0, 0.0)), after.get(name, (0.0, 0.0))) for name in {*before, *after}}
+    was, now = ({name: spent[side][1] for name, spent in found.items()} for side in (0, 1))
+    ranks = (was, now, {name: abs(now[name] - was[name]) for name in found})
+    chosen = {name for ms in ranks for name in sorted(ms, key=lambda name: (-ms[name], name))[:OPERATORS_SHOWN]}
+    return [
+        (
+            shorten(name),
+            *(figure for calls, ms in found[name] for figure in (_calls(calls), digits(ms))),
+            f"{now[name] - was[name]:+.2f}",
+        )
+        for name in sorted(chosen, key=lambda name: (-max(was[name], now[name]), name))
+    ]
+
+
+def shorten(name: str) -> str:
+    """The name of a kernel can be a page of template arguments; its two ends tell it from others."""
+    return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN // 2]}...{name[-NAME_SHOWN // 2 :]}"
 
 
 def _calls(value: float) -> str:
@@ -270,7 +303,7 @@ def _calls(value: float) -> str:
 def counts_table(before: Document, after: Document) -> Table:
     """What an episode asks of the device."""
     labels = {
-        "dispatches": "operators dispatched",
+        "dispatches": "operators dispatched" + (", not fused" if before["compiles"] or after["compiles"] else ""),
         "kernels": "of them computing",
         "syncs": "values read by the host",
         "copies": "copies between host and device",
@@ -283,7 +316,7 @@ def counts_table(before: Document, after: Document) -> Table:
         for name, label in labels.items()
     ]
     for label, name in (("device kernels", "kernels"), ("ms of device kernels", "kernel_busy_ms"),
-                        ("ms between kernels", "launch_gap_ms")):  # fmt: skip
+                        ("ms between kernels (launch gaps)", "launch_gap_ms")):  # fmt: skip
         values = [_kernel_figure(side, name) for side in (before, after)]
         if values[0] is not None or values[1] is not None:
             rows.append((label, digits(values[0]), digits(values[1]), _change(*values)))

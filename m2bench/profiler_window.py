@@ -14,6 +14,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from .event_tree import Event, busy_and_gaps_ns, calls
+from .phase_times import Episodes
 from .speedscope import write_speedscope
 from .trial import System
 
@@ -27,13 +28,20 @@ Document = dict[str, Any]
 class Window:
     """What torch.profiler saw of one turn of a system's pieces."""
 
-    def __init__(self, system: System, activities: list[ProfilerActivity]):
-        self._episodes: list[int | None] = []
+    def __init__(
+        self, system: System, activities: list[ProfilerActivity], allocated_mb: Callable[[], float] | None = None
+    ):
+        """``allocated_mb`` is asked at the end of every phase, on a device whose allocations torch.profiler misses."""
+        self.memory_is_sampled = allocated_mb is not None
+        self._sampled_mb: dict[str, float] = {}
+        self._allocated_mb = allocated_mb or (lambda: 0.0)
+        self._start_mb = self._allocated_mb()
+        self._episodes: list[Episodes | None] = []
         self.wall_ms = 0.0
         """Milliseconds per episode while being watched."""
         with (
             profile(activities=activities, profile_memory=True) as self.profiler,
-            system.watch_phases(_ranges(system.synchronize)),
+            system.watch_phases(self._ranges(system.synchronize)),
         ):
             for piece, episodes in system.pieces():
                 self._episodes.append(episodes)
@@ -76,6 +84,8 @@ class Window:
 
     def peak_memory_mb(self) -> dict[str, float]:
         """The most that was allocated in each phase beyond what was at the turn's start, in MB."""
+        if self.memory_is_sampled:
+            return self._sampled_mb
         return peaks_mb([(event.name.removeprefix(PHASE), event.start_ns, event.end_ns) for event in self._phases],
                         self._memory)  # fmt: skip
 
@@ -87,6 +97,17 @@ class Window:
             "flame_graph": _attempt(flame, lambda: write_speedscope(flame, path.name, self.calls)),
         }
 
+    def _ranges(self, synchronize: Callable[[], None]) -> Callable[[str], AbstractContextManager[None]]:
+        @contextmanager
+        def watch(name: str) -> Iterator[None]:
+            with record_function(PHASE + name):
+                yield
+                synchronize()
+            grown_mb = self._allocated_mb() - self._start_mb
+            self._sampled_mb[name] = max(grown_mb, self._sampled_mb.get(name, 0.0))
+
+        return watch
+
     def _tally(self, spent: Iterator[tuple[Event, int]]) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
         starts = [piece.start_ns for piece in self._pieces]
@@ -95,7 +116,7 @@ class Window:
             episodes = self._episodes[index] if index >= 0 else None
             if episodes is not None and event.start_ns < self._pieces[index].end_ns:
                 count, milliseconds = found[event.name]
-                found[event.name] = count + 1 / episodes, milliseconds + nanoseconds / 1e6 / episodes
+                found[event.name] = count + float(1 / episodes), milliseconds + nanoseconds / 1e6 / episodes
         return dict(found)
 
 
@@ -122,16 +143,6 @@ def peaks_mb(phases: list[tuple[str, int, int]], changes: list[tuple[int, int]])
         if entered:
             peaks[entered[-1]] = max(peaks[entered[-1]], allocated / 1e6)
     return peaks
-
-
-def _ranges(synchronize: Callable[[], None]) -> Callable[[str], AbstractContextManager[None]]:
-    @contextmanager
-    def watch(name: str) -> Iterator[None]:
-        with record_function(PHASE + name):
-            yield
-            synchronize()
-
-    return watch
 
 
 def _event(raw: Any) -> Event:

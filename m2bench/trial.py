@@ -100,7 +100,7 @@ def run_trial(
         gates |= system.check_stream()
         gates_s += time.perf_counter() - gates_begin
         eval_return = system.evaluate()
-        phase_ms_per_episode = watch_turn(system).phases_ms
+        phase_ms_per_episode = watch_turn(system)
         counts = system.count()
     finally:
         system.close()

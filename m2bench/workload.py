@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from .forward_passes import time_forward
 from .gates import check_numerics, check_stream
 from .optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from .optimizations.layer import Contract, Options, compose, loosest_contract
+from .phase_times import Episodes
 from .referee import Referee, prepare_referee, referee_episodes
 from .spec import Layers, WorkloadSpec, combination_name
 from .stream import WatchedStream
@@ -203,15 +205,19 @@ class TradingSystem:
         """Held around updates whose phases are each entered through ``watch``."""
         return watched(watch)
 
-    def pieces(self) -> Iterator[tuple[Callable[[], object], int | None]]:
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]:
         """Pieces of training to be run one after the other, and how many episodes what each one costs is for.
 
-        One backward pass stands for all; and so many steps that the macro part has its turn once, since a step with it
-        costs more than one without. None: the piece only makes the gradient of the next step.
+        The first backward pass of an update is like that of any other; the second, which adds to a gradient that is
+        there, stands for all later ones. There are so many steps that the macro part has its turn once, since a step
+        with it costs more than one without. None: the piece only makes the gradient of the next step.
         """
         trainer, interval = self.trainer, self.trainer.settings.macro_interval
+        later = trainer.parts.update.backwards - 1
         for step in range(interval):
-            yield trainer.gather_gradient, None if step else trainer.parts.rollout.num_envs
+            yield trainer.gather_gradient, None if step else self.episodes_per_update
+            if later and not step:
+                yield trainer.gather_gradient, Fraction(self.episodes_per_update, later)
             yield trainer.apply_gradient, interval * self.episodes_per_update
 
     def count(self) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def test_a_sound_machine_has_no_problem(tmp_path: Path) -> None:
         ({}, {"other_cores": 0.9}, 0.02, "load"),
         ({}, {}, 0.4, "noise"),
         ({"device": "mps", "device_name": "Apple Paravirtual device"}, {}, 0.02, "device"),
+        ({"gates": [], "macos": "13.6.1"}, {}, 0.02, "macos"),
         ({"environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}, {}, 0.02, "environment"),
     ],
 )
@@ -68,14 +69,35 @@ def test_a_layer_that_cannot_run_is_noted(tmp_path: Path) -> None:
     assert (note.state, "no compiler" in note.found, bool(note.fix)) == ("note", True, True)
 
 
+@pytest.mark.parametrize(
+    ("facts", "state", "words"),
+    [
+        ({"cpp_compiler": "g++: g++ (Debian) 12.2.0"}, "ok", "g++: g++ (Debian) 12.2.0"),
+        ({"no_cpp_compiler_because": "'g++' is not on the PATH"}, "note", "'g++' is not on the PATH: without one"),
+    ],
+)
+def test_the_compiler_is_named_or_what_its_lack_costs(
+    facts: dict[str, str], state: str, words: str, tmp_path: Path
+) -> None:
+    found = check_machine({**MACHINE, **facts}, LAYERS, CONDITIONS, 0.02, tmp_path)
+    (compiler,) = [check for check in found if check.name == "compiler"]
+    assert (compiler.state, words in compiler.found, bool(compiler.fix)) == (state, True, state == "note")
+
+
+@pytest.mark.parametrize(("version", "state"), [("13.6", "note"), ("14.0", "ok"), ("26.1", "ok")])
+def test_an_old_macos_has_no_mps(version: str, state: str, tmp_path: Path) -> None:
+    found = check_machine({**MACHINE, "macos": version}, LAYERS, CONDITIONS, 0.02, tmp_path)
+    assert [check.state for check in found if check.name == "macos"] == [state]
+
+
 def test_the_gates_open_with_their_version() -> None:
     assert not is_open("fused_scaler", (2, 12))
     assert is_open("fused_scaler", (2, 13))
     assert is_open("inductor", (3, 0))
-    assert not any(is_open(name, (2, 14)) for name in ("events", "pinning", "streams", "sampling"))
-    assert {gate["feature"] for gate in describe_gates((2, 13))} == {
-        GATES[name].feature for name in ("events", "pinning", "streams", "sampling")
-    }
+    never = ("events", "layout", "pinning", "sampling", "streams")
+    assert not any(is_open(name, (2, 14)) for name in never)
+    assert {gate["feature"] for gate in describe_gates((2, 13))} == {GATES[name].feature for name in never}
+    assert [is_open("bfloat16", version) for version in ((2, 5), (2, 6))] == [False, True]
     assert len(describe_gates((2, 4))) == len(GATES)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from m2bench import workload
 from m2bench.baselines.phases import Watch
-from m2bench.counters import OWN_FORMULAS, CountingMode, count_pieces
+from m2bench.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
 from m2bench.optimizations import LAYERS
 from m2bench.spec import Layers, WorkloadSpec
 
@@ -75,6 +75,41 @@ def test_compiled_matrix_products_are_counted_and_fused_operators_are_gone(work:
 @pytest.mark.parametrize("layers", ALL, ids="+".join)
 def test_counts_are_the_same_twice_and_do_not_depend_on_the_seed(work: Path, layers: Layers) -> None:
     assert counted(work, layers) == counted(work, layers, seed=1)
+
+
+@pytest.mark.parametrize("layers", [(), *((layer,) for layer in LAYERS), LAYERS], ids="+".join)
+def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
+    """Two updates, one of which is the macro part's, counted from one end to the other."""
+    system = workload.build(SPEC, work, layers, 0)
+    try:
+        system.update()
+        system.update()
+        trainer, mode = system.trainer, CountingMode(CPU)
+        with mode, system.watch_phases(mode.phase):
+            for _ in range(2):
+                for _ in range(trainer.parts.update.backwards):
+                    trainer.gather_gradient()
+                trainer.apply_gradient()
+        per_episode = system.count()["per_episode"]
+    finally:
+        system.close()
+    episodes = 2 * system.episodes_per_update
+    assert per_episode == pytest.approx({name: mode.counts.total(name) / episodes for name in COUNTED}, rel=1e-12)
+
+
+def test_later_backward_passes_add_to_the_gradient(work: Path) -> None:
+    """One addition per parameter; the first of an update takes the gradients over as they are."""
+    system = workload.build(SPEC, work, ("grad-accumulation",), 0)
+    system.update()
+    mode = CountingMode(CPU)
+    kernels = []
+    with mode:
+        for _ in range(3):
+            mode.counts = Counts()
+            system.trainer.gather_gradient()
+            kernels.append(mode.counts.kernels)
+    additions = len(list(system.trainer.policy.parameters()))
+    assert [later - kernels[0] for later in kernels[1:]] == [additions, additions]
 
 
 def test_the_baseline_reads_one_action_a_step_and_batching_none(work: Path) -> None:

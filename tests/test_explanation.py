@@ -12,6 +12,7 @@ from m2bench.explanation import explain, predictions
 def side(layers: list[str], ms: float, dispatches: float, **changes: Any) -> dict[str, Any]:
     return {
         "layers": layers,
+        "compiles": False,
         "undisturbed_ms": ms,
         "undisturbed_each_ms": [0.9 * ms, 1.1 * ms],
         "phases_ms": {"forward": 0.6 * ms, "backward": 0.3 * ms, "other": 0.1 * ms},
@@ -20,6 +21,8 @@ def side(layers: list[str], ms: float, dispatches: float, **changes: Any) -> dic
             "per_episode": {"dispatches": dispatches, "flops": 5e6, "syncs": 0.0, "copies": 0.0, "doubles": 0.0},
             "lines": {"syncs": {}, "copies": {}, "doubles": {}},
         },
+        "kernel_busy_ms": None,
+        "launch_gap_ms": None,
         "watching_overhead": 0.02,
         "profiler_overhead": 1.5,
         **changes,
@@ -78,7 +81,9 @@ def test_a_change_within_the_scatter_is_not_called_explained() -> None:
 
 def test_small_operators_are_those_under_10_us_on_average() -> None:
     """900 additions of 1 us each are 90 % of the operators' time; 10 products of 10 us are not small."""
-    assert "90% of the operators' time with baseline goes into 900 calls" in said(BEFORE, AFTER, "less than 10 us")
+    assert "90% of the operators' time with baseline, under torch.profiler, goes into 900 events" in said(
+        BEFORE, AFTER, "less than 10 us"
+    )
 
 
 def test_dispatches_are_divided_and_each_takes_its_time() -> None:
@@ -86,6 +91,21 @@ def test_dispatches_are_divided_and_each_takes_its_time() -> None:
     assert "batching divides that by 20.0 (100)" in sentence
     assert "50.0 us each before and 100 us after" in sentence
     assert "multiplies that by 20.0" in said(AFTER, BEFORE, "dispatches 100 operators")
+
+
+def test_what_the_compiler_has_fused_is_said_to_be_missing() -> None:
+    compiled = side(["compile"], 10.0, 100.0, compiles=True)
+    assert "the compiler has fused is not among them" in said(BEFORE, compiled, "dispatches 2,000 operators")
+    assert "compiler" not in " ".join(explain(BEFORE, AFTER, 1e9))
+
+
+def test_launch_gaps_are_told_where_the_device_has_kernels() -> None:
+    before = side([], 100.0, 2000.0, kernel_busy_ms=12.5, launch_gap_ms=80.0)
+    after = side(["batching"], 10.0, 100.0, kernel_busy_ms=2.0, launch_gap_ms=7.0)
+    sentence = said(before, after, "The device computes")
+    assert "12.5 -> 2.00 ms" in sentence
+    assert "80.0 -> 7.00 ms between kernels" in sentence
+    assert "The device computes" not in " ".join(explain(BEFORE, AFTER, 1e9))
 
 
 def test_arithmetic_is_a_share_of_the_peak() -> None:

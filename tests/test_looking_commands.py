@@ -47,6 +47,11 @@ def test_a_profile_explains_one_layer_of_the_real_system(profiled: tuple[Path, s
         assert side["counts_repeat"]
         assert side["peak_memory_mb"]["forward"] > 0
         assert "aten::addmm" in side["operators"]
+        # The picture is of one whole update, up to the optimizer's step.
+        drawn = [name for name, _, _ in side["timeline"]]
+        assert set(drawn) == set(side["phases_ms"])
+        assert drawn.count("optimizer") >= 2
+        assert side["episodes_per_update"] == 4
     # The plain loss multiplies and adds 32 times an episode, forwards and backwards; the vectorized one does not.
     counts = [side["counts"]["per_episode"]["dispatches"] for side in (found["before"], found["after"])]
     assert counts[0] - counts[1] > 4 * 32
@@ -100,6 +105,7 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
     shown = m2bench(*options, cwd=tmp_path).stdout
     assert "Nothing blocks training on mps" in shown
+    assert "counted on episodes of 4 decisions (--episode-length)" in " ".join(shown.split())
 
 
 def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:

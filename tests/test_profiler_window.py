@@ -85,6 +85,14 @@ def test_a_phase_that_allocates_nothing_still_has_what_lives_in_it() -> None:
     assert peaks_mb(phases, changes) == {"feed": 4.0, "environment": 4.0, "forward": 5.0, "draw": 7.0}
 
 
+def test_memory_that_the_profiler_misses_is_sampled_at_the_ends_of_phases() -> None:
+    """Read at the start, and after clip, loss (within which clip is) and backward."""
+    readings = iter([10.0, 13.0, 12.0, 9.0])
+    sampled = Window(cast(System, cast(Any, KnownSystem())), [ProfilerActivity.CPU], lambda: next(readings))
+    assert sampled.memory_is_sampled
+    assert sampled.peak_memory_mb() == {"clip": 3.0, "loss": 2.0, "backward": 0.0}
+
+
 def test_on_the_cpu_there_are_no_kernels(window: Window) -> None:
     assert window.kernels() == {}
     assert window.busy_and_gap_ms() == (0, 0)

@@ -174,10 +174,11 @@ def remarks(summary: Document) -> list[str]:
     )
     notes.append(
         "Operators dispatched, values read by the host (on a GPU each is a wait for the device) and matrix-product "
-        "operations are counted apart from the timed window, without preparing the episodes; utilization is "
+        "operations are counted apart from the timed window, without preparing the episodes; what a compiler has fused "
+        "is not among the operators. Utilization is "
         + ("of the GPU." if "device_telemetry" in summary["machine"] else "of all cores together.")
         + " The matrix-product peak is the most this machine was measured to do in float32: "
-        f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s."
+        f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s; products of a lower precision are held against it as well."
     )
     missing = {f"{name}: {why}" for c in summary["combinations"] for name, why in c["telemetry_not_available"].items()}
     notes += [f"Not available of the machine ({found})." for found in sorted(missing)]

@@ -1,0 +1,44 @@
+"""Tables of a profile: who is in them, by planted times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from m2bench.profile_command import OPERATORS_SHOWN, kernels_table, operators_table, shorten
+
+
+def side(**changes: Any) -> dict[str, Any]:
+    return {"operators": {}, "kernels": {}, **changes}
+
+
+def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
+    """Big ones that stay as they are, some that are there on one side only, and many small ones."""
+    steady = {f"steady{i}": (1.0, 50.0 + i) for i in range(OPERATORS_SHOWN)}
+    small = {f"small{i}": (1.0, 0.01) for i in range(100)}
+    only_before = {f"gone{i}": (10.0, 20.0 + i) for i in range(OPERATORS_SHOWN)}
+    table = operators_table(side(operators={**steady, **small, **only_before}), side(operators={**steady, **small}))
+    names = [row[0] for row in table.rows]
+    assert set(names[: 2 * OPERATORS_SHOWN]) == {*steady, *only_before}
+    assert names[0] == f"steady{OPERATORS_SHOWN - 1}"
+    rows = dict(zip(names, table.rows, strict=True))
+    assert rows["gone0"] == ("gone0", "10", "20.0", "0", "0.00", "-20.00")
+    assert rows["steady0"][-1] == "+0.00"
+    assert len(names) <= 3 * OPERATORS_SHOWN
+
+
+def test_kernels_are_listed_where_a_device_has_them() -> None:
+    assert kernels_table(side(), side()) is None
+    table = kernels_table(side(kernels={"sgemm": (3.0, 1.5)}), side(kernels={"hgemm": (3.0, 0.5)}))
+    assert table is not None
+    assert list(table.rows) == [
+        ("sgemm", "3", "1.50", "0", "0.00", "-1.50"),
+        ("hgemm", "0", "0.00", "3", "0.50", "+0.50"),
+    ]
+
+
+def test_a_kernel_with_a_page_of_arguments_keeps_both_ends() -> None:
+    assert shorten("void kernel") == "void kernel"
+    name = shorten("void at::elementwise<" + 500 * "x" + ">(float)")
+    assert len(name) < 100
+    assert name.startswith("void at::elementwise<")
+    assert name.endswith(">(float)")
