@@ -7,14 +7,17 @@ parent, hands the turns out over a socket.
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 TURN, DONE = b"t", b"d"
 AROUND_WINDOW = 2  # turns: what comes before the timed window, and what comes after it
+LONGEST_ADDRESS = 103  # bytes of a socket's path: macOS takes no more, Linux 107
 WATCH_S = 0.2  # between looks at whether a trial has ended before its time
 
 
@@ -65,15 +68,16 @@ class Leader:
     holder: str | None = None
 
     def __init__(self, folder: Path):
-        self.address = str(folder / "turns")
+        self._folder = folder
 
     def __enter__(self) -> Leader:
-        self._stack = ExitStack()
-        Path(self.address).unlink(missing_ok=True)
-        self._listener = self._stack.enter_context(socket.socket(socket.AF_UNIX))
-        self._listener.bind(self.address)
-        self._listener.listen()
-        self._listener.settimeout(WATCH_S)
+        with ExitStack() as stack:
+            self.address = stack.enter_context(_address(self._folder))
+            self._listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            self._listener.bind(self.address)
+            self._listener.listen()
+            self._listener.settimeout(WATCH_S)
+            self._stack = stack.pop_all()  # it stays open
         return self
 
     def __exit__(
@@ -102,6 +106,18 @@ class Leader:
                 trials[name].sendall(TURN)
                 if trials[name].recv(1) != DONE:
                     return
+
+
+@contextmanager
+def _address(folder: Path) -> Iterator[str]:
+    """A path for a socket: in ``folder``, or in a folder of its own with a short name where that would be too long."""
+    path = folder / "turns"
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+        path.unlink(missing_ok=True)
+        yield str(path)
+    else:
+        with tempfile.TemporaryDirectory(prefix="m2bench-", dir="/tmp") as short:
+            yield str(Path(short) / path.name)
 
 
 def _read_line(connection: socket.socket) -> str:

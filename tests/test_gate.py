@@ -14,12 +14,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from m2bench.cli import app
 from m2bench.errors import UserError
-from m2bench.gate import outputs, references
+from m2bench.gate import job, outputs, references
 from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
 from m2bench.gate.counts import compare_counts, counted
-from m2bench.gate.history import make_series
+from m2bench.gate.history import make_series, read_checks
 from m2bench.gate.measure import Block, Request, known_part, run_block
 from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.phases import grown_most
@@ -196,7 +198,13 @@ def test_more_graphs_are_more_counts() -> None:
 
     ((change,), unclear) = compare_counts(("compile",), [(counted(evidence(2)), counted(evidence(3)))])
     assert unclear == []
-    assert change.sentence == "compile: 1 more compiled graphs per episode (2 -> 3)"
+    assert change.sentence == "compile: 1 more compiled graphs (2 -> 3)"
+
+
+def test_only_what_is_counted_per_episode_is_called_so() -> None:
+    before = {"syncs": 1.0, "compiled graphs": 1.0, "compiled regions per call": 1.0, "recompiles": 0.0}
+    changes, _ = compare_counts(BASELINE, [(before, {name: value + 1 for name, value in before.items()})])
+    assert [change.name for change in changes if "per episode" in change.sentence] == ["syncs"]
 
 
 def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None:
@@ -373,6 +381,65 @@ def test_a_reference_that_is_none_is_refused(text: str, message: str, tmp_path: 
         references.find(tmp_path, "release")
 
 
+NAN, INF = math.nan, math.inf
+RECORDED = ("combinations", "baseline")
+DAMAGE: list[tuple[tuple[str | int, ...], list[Any]]] = [
+    (("created",), [None, 3, ""]),
+    (("commit",), [None, ["abc"], ""]),
+    (("machine",), [None, {}, "one", {"device": "cpu", "torch": "2"}]),
+    (("machine", "torch"), [None, 2, ""]),
+    (("workload",), [None, {}, []]),
+    (("combinations",), [None, {}, []]),
+    (RECORDED, [None, {}, [1.0]]),
+    ((*RECORDED, "episodes_per_min"), [None, [], [600.0], [600.0] * 5, "fast", 600.0]),
+    ((*RECORDED, "episodes_per_min", 0), [0.0, -1.0, NAN, INF, 10**400, "600", None, True, [600.0]]),
+    ((*RECORDED, "speedup"), [None, [1.0] * 6]),
+    ((*RECORDED, "canary_s"), [None, [], [0.01] * 5, [0.01] * 7]),
+    ((*RECORDED, "canary_s", 5), [0.0, NAN, -INF, "0.01"]),
+    ((*RECORDED, "counts"), [None, [], {"syncs": "two"}, {"syncs": NAN}, {"syncs": -1}]),
+    ((*RECORDED, "lines"), [None, [], {"syncs": 2}, {"syncs": {"a.py:7 x": None}}]),
+    ((*RECORDED, "phase_ms"), [None, [], {"forward": INF}]),
+    (("combinations", "batching+vectorized-loss", "speedup"), [[], [30.0] * 5, [30.0, NAN] * 3]),
+    (("history",), [None, [], {}]),
+    (("history", 0), [None, {}, "saved"]),
+    (("history", 0, "date"), [None, 2026, ""]),
+    (("history", 0, "kind"), [None, "", "found"]),
+    (("history", 0, "commit"), [None, 7]),
+    (("history", 0, "reason"), [7, []]),
+    (("history", 0, "machine"), [None, {}, {**MACHINE, "chip": "two"}]),
+    (("history", 0, "levels"), [None, {}, [], {"baseline": 600.0}, {"baseline": {}}]),
+    (("history", 0, "levels", "baseline", "episodes_per_min"), [None, 0.0, NAN, INF, "fast"]),
+]
+GONE = object()
+
+
+def damaged(document: dict[str, Any], place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    copy: Any = json.loads(json.dumps(document))
+    inner = copy
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is GONE:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return dict(copy)
+
+
+@pytest.mark.parametrize(("place", "values"), DAMAGE, ids=[".".join(map(str, place)) for place, _ in DAMAGE])
+def test_a_damaged_reference_is_refused_with_what_is_wrong(
+    place: tuple[str | int, ...], values: list[Any], tmp_path: Path
+) -> None:
+    path = references.save(tmp_path, reference_of(blocks_of(6)))
+    sound = json.loads(path.read_text())
+    for value in [*values, GONE]:
+        path.write_text(json.dumps(damaged(sound, place, value)))
+        for read in (lambda: references.find(tmp_path, "release"), lambda: references.list_references(tmp_path)):
+            with pytest.raises(UserError, match=r"release\.json is damaged: ") as refused:
+                read()
+            assert str(place[0]) in str(refused.value)
+            assert "Restore it from git, or delete it and save it anew: m2bench baseline save" in str(refused.value)
+
+
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     for name in ("../evil", "", ".hidden", "a/b"):
         with pytest.raises(UserError, match="cannot be the name"):
@@ -442,6 +509,35 @@ def test_a_check_that_cannot_be_promoted_is_refused(tmp_path: Path) -> None:
             taken_over(reference, write_check(tmp_path / str(number), document), "promoted", None)
     with pytest.raises(UserError, match="cannot be read"):
         taken_over(reference, tmp_path / "nowhere", "promoted", None)
+
+
+@pytest.mark.parametrize("kind", ["promoted", "annotated"])
+def test_a_check_of_some_combinations_does_not_replace_all(kind: str, tmp_path: Path) -> None:
+    document = document_of(blocks_of(6))
+    del document["measured"]["batching+vectorized-loss"]
+    with pytest.raises(UserError) as refused:
+        taken_over(reference_of(blocks_of(6)), write_check(tmp_path / "check", document), kind, None)
+    assert "did not measure batching+vectorized-loss, which release has" in str(refused.value)
+    assert "m2bench check --against release --layers baseline,batching+vectorized-loss" in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["date", "head", "machine", "workload", "measured"])
+def test_a_damaged_check_is_no_level_and_no_history(key: str, tmp_path: Path) -> None:
+    reference = reference_of(blocks_of(6))
+    for number, value in enumerate((GONE, None, {}, [], {"baseline": {}})):
+        folder = write_check(tmp_path / str(number), damaged(document_of(blocks_of(6)), (key,), value))
+        with pytest.raises(UserError, match=r"is damaged|measured nothing|trained something else"):
+            taken_over(reference, folder, "promoted", None)
+    assert not any(check["workload"] == reference.workload for check in read_checks(tmp_path))
+
+
+def test_an_annotated_reference_can_be_read_again_where_the_old_one_had_no_speedup(tmp_path: Path) -> None:
+    whole = reference_of(blocks_of(10))
+    fast = replace(whole.combinations["batching+vectorized-loss"], speedup=[])
+    old = replace(whole, combinations={"batching+vectorized-loss": fast})
+    folder = write_check(tmp_path / "check", document_of(blocks_of(6)))
+    references.save(tmp_path, taken_over(old, folder, "annotated", "the baseline too"))
+    assert references.find(tmp_path, "release").combinations == record(blocks_of(6), COMBINATIONS)
 
 
 def checks_with(ratios: list[float]) -> list[dict[str, Any]]:
@@ -518,6 +614,26 @@ def test_github_gets_a_summary_and_at_most_ten_annotations(tmp_path: Path) -> No
     assert lines[0] == "::error title=m2bench check::Regression: 5%25 off."
     assert "| baseline | episodes/min | base | 1.000x |" in (tmp_path / "summary").read_text()
     assert outputs.tell_github(document, False, {}) == []
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_full_disk_does_not_cost_the_verdict(as_json: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(job, "check", lambda *_: full_document(sentence="Passed, after all."))
+    monkeypatch.setattr(os, "fsync", full)
+    arguments = ["check", "--min", "episodes_per_min=1", "--layers", "baseline", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*arguments, *(["--json"] if as_json else [])])
+    assert "Passed, after all." in done.stdout
+    assert isinstance(done.exception, UserError)
+    assert "check.json cannot be written: No space left on device" in str(done.exception)
+
+
+def test_a_step_summary_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path)}
+    with pytest.raises(UserError, match=r"the step summary .* cannot be written"):
+        outputs.tell_github(full_document(), False, environment)
 
 
 @pytest.mark.parametrize(("strict", "level"), [(False, "warning"), (True, "error")])

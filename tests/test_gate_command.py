@@ -90,18 +90,19 @@ def worktrees(repo: Path) -> list[str]:
 
 def test_a_comment_is_no_change_and_the_outputs_are_written(repo: Path, tmp_path: Path) -> None:
     commit(repo, text="# a comment\n")
+    base, head = git(repo, "rev-parse", "HEAD~1"), git(repo, "rev-parse", "HEAD")
     asked = (*SHORT[:-4], "--max-blocks", "6", "--delta", "50%")  # enough for a machine that runs tests beside
     done = m2bench("check", "--base", "HEAD~1", *asked, "--junit", "junit.xml", "--out", "out", cwd=repo,
-                   GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))  # fmt: skip
+                   GITHUB_ACTIONS="true", GITHUB_SHA=head, GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Passed after 6 blocks against base" in done.stdout
     assert "::notice title=m2bench check::Passed" in done.stdout
     assert "### m2bench check: pass" in (tmp_path / "summary").read_text()
     assert ElementTree.parse(repo / "junit.xml").getroot()[0].get("failures") == "0"
     document = check_json(repo / "out")
-    base, head = git(repo, "rev-parse", "HEAD~1"), git(repo, "rev-parse", "HEAD")
     assert (document["base"]["commit"], document["head"]["commit"]) == (base, head)
-    assert document["reproduce"].startswith(f"git checkout {head} && m2bench check ")
+    # GitHub checks out merges that are on no branch, and that a clone must fetch first.
+    assert document["reproduce"].startswith(f"git fetch origin {head} && git checkout {head} && m2bench check ")
     assert document["reproduce"].endswith(f" --base {base}")
     assert set(asked) <= set(document["reproduce"].split())
     for name in ("check.md", "bencher.json", "github-action-benchmark.json", "logs/base", "logs/head"):
@@ -408,7 +409,8 @@ def test_the_action_passes_and_fails_as_it_says(slower: float, strict: str, code
     delta = "40%" if slower > 1 else "0.1%"
     options = shlex.join([*SHORT[:-1], delta])
     (step,) = action()["runs"]["steps"]
-    variables = {"BASE": "HEAD~1", "OPTIONS": options, "STRICT": strict, "PYTHON": sys.executable, "OUT": "out"}
+    given = {"BASE": "HEAD~1", "OPTIONS": options, "STRICT": strict, "PYTHON": sys.executable, "OUT": "out"}
+    variables = dict.fromkeys(step["env"], "") | given
     assert set(step["env"]) == set(variables)
     done = subprocess.run(
         ["bash", "-e", "-c", step["run"]], cwd=repo, env=environment(**variables, GITHUB_OUTPUT=str(repo / "output")),

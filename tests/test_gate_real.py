@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TESTS
@@ -35,6 +36,49 @@ def replace_in(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, path
     path.write_text(text.replace(old, new))
+
+
+def check_json(project: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """The exit code and the document of a check of what was planted."""
+    asked = ("check", "--base", "HEAD", "--episode-length", "16", "--device", "cpu", "--json", *options)
+    done = m2bench(*asked, cwd=project, timeout=280)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_a_wait_alone_is_a_regression_that_names_its_line(project: Path) -> None:
+    reward = "        reward = profit / CAPITAL * 100 - changed * self.trade_penalty\n"
+    replace_in(project / "baselines" / "environment.py", reward, reward + "        reward[0].item()\n")
+    quick = ("--layers", "batching", "--window", "0.1", "--max-blocks", "3", "--delta", "50%")
+    code, document = check_json(project, *quick)
+    assert code == 2, document["sentence"]
+    assert document["changes"] == []
+    assert "batching: 0.5 more syncs per episode" in document["sentence"]  # 16 waits, shared by 32 episodes
+    assert "environment.py" in document["sentence"]
+    assert "reward[0].item()" in document["sentence"]
+
+
+BUSY = """        import time
+        begin = time.thread_time()
+        until = begin + {share} * (begin - getattr(TradingEnv, "busy_until", begin))
+        while time.thread_time() < until:
+            pass
+        TradingEnv.busy_until = time.thread_time()
+"""
+
+
+@pytest.mark.slow
+def test_a_slower_step_is_a_regression_that_names_its_phase(project: Path) -> None:
+    """Each step of the environment works for half as long as everything since the step before."""
+    reward = "        reward = profit / CAPITAL * 100 - penalty\n"
+    replace_in(project / "baselines" / "environment.py", reward, BUSY.format(share=0.5) + reward)
+    code, document = check_json(project, "--layers", "baseline", "--window", "0.3", "--max-blocks", "6")
+    assert code == 2, document["sentence"]
+    for metric in document["metrics"]:  # by turns, and of whole windows
+        assert metric["value"] == pytest.approx(1 / 1.5, abs=0.1)
+    assert document["phases"]["baseline"]["name"] == "environment"
+    assert "the phase environment takes" in document["sentence"]
 
 
 @pytest.mark.slow

@@ -40,15 +40,20 @@ class Trial(threading.Thread):
             self.error = error
 
 
-def test_turns_alternate_and_never_overlap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("called", ["short", "long" * 30, "ü" * 60], ids=["short", "long", "long in bytes"])
+def test_turns_alternate_and_never_overlap(called: str, tmp_path: Path) -> None:
+    """Whatever the folder's name: a socket's path may have some hundred bytes."""
+    folder = tmp_path / called
+    folder.mkdir()
     log: list[tuple[str, str]] = []
-    with Leader(tmp_path) as leader:
+    with Leader(folder) as leader:
         trials = [Trial(leader, name, log, count=1) for name in ("b", "a")]
         leader.lead(("a", "b"), 1, lambda: False)
         for trial in trials:
             trial.join(5)
             assert trial.error is None
     assert log == [(name, moment) for name in "abbaab" for moment in ("begin", "end")]
+    assert called == "short" or not Path(leader.address).parent.exists()
 
 
 def test_a_trial_whose_partner_has_gone_is_told(tmp_path: Path) -> None:

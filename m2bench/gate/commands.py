@@ -138,21 +138,22 @@ def check(
     except KeyboardInterrupt:
         typer.echo("interrupted; there is no verdict, and nothing was left behind", err=True)
         sys.exit(INTERRUPTED)
+    # The verdict first: a disk that is full must not cost what took minutes.
+    typer.echo(json.dumps(document, indent=1) if as_json else _in_words(document))
     outputs.write_outputs(document, folder)
     if junit is not None:
         write_whole(junit, outputs.junit(document, strict))
     for line in outputs.tell_github(document, strict):
         typer.echo(line, err=as_json)
-    typer.echo(json.dumps(document, indent=1) if as_json else _in_words(document, folder))
+    typer.echo(f"Exit code {document['exit_code']} ({document['verdict']}). Results: {folder}", err=as_json)
     raise typer.Exit(document["exit_code"])
 
 
-def _in_words(document: Document, folder: Path) -> str:
+def _in_words(document: Document) -> str:
     lines = [document["sentence"], *document["notes"], *document["not_comparable"]]
     if document["verdict"] == "regression" and document["changes"]:
         lines += document["changes"]
-    lines += [f"Again: {document['reproduce']}", f"Exit code {document['exit_code']} ({document['verdict']}). "
-              f"Results: {folder}"]  # fmt: skip
+    lines.append(f"Again: {document['reproduce']}")
     return "\n".join(dict.fromkeys(lines))
 
 

@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class CountChange:
-    """A count per episode that is not what it was; ``lines``: source lines that it came from or went from."""
+    """A count that is not what it was; ``lines``: source lines that it came from or went from."""
 
     combination: Layers
     name: str
@@ -36,10 +36,11 @@ class CountChange:
     @property
     def sentence(self) -> str:
         change = self.after - self.before
+        unit = "" if self.name in FROM_EVIDENCE.values() else " per episode"
         where = f": {'; '.join(self.lines)}" if self.lines else ""
         return (
-            f"{combination_name(self.combination)}: {abs(change):,.6g} {'more' if change > 0 else 'fewer'} {self.name} "
-            f"per episode ({self.before:,.6g} -> {self.after:,.6g}){where}"
+            f"{combination_name(self.combination)}: {abs(change):,.6g} {'more' if change > 0 else 'fewer'} "
+            f"{self.name}{unit} ({self.before:,.6g} -> {self.after:,.6g}){where}"
         )
 
 

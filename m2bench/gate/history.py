@@ -21,11 +21,11 @@ from .job import FORMAT
 from .outputs import geometric, levels
 from .references import Reference
 from .sequential import mean_of
+from .soundness import LEVELS, refuse_unsound_check
 
 LEAST_SEGMENT = 3  # runs: fewer are no level
 RECENT = 5  # runs whose mean is the level of today
 ALPHA = 0.01
-LEVELS = ("saved", "promoted", "annotated")
 
 Document = dict[str, Any]
 
@@ -76,14 +76,15 @@ class Series:
 
 
 def read_checks(folder: Path) -> list[Document]:
-    """All documents of checks below the folder, the oldest first; files of others are passed over."""
+    """All documents of checks below the folder, the oldest first; damaged files and those of others are passed over."""
     found = []
     for path in sorted(folder.rglob("check.json")):
         try:
             document = json.loads(path.read_text())
+            refuse_unsound_check(document)
         except (OSError, ValueError):
             continue
-        if isinstance(document, dict) and document.get("format") == FORMAT and document.get("measured"):
+        if document.get("format") == FORMAT:
             found.append(document)
     return sorted(found, key=lambda document: str(document["date"]))
 

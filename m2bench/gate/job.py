@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import signal
 import tempfile
@@ -279,7 +280,7 @@ def _document(
     asked: Asked, question: Question, verdict: Verdict, sides: Sides, blocks: list[Block], seconds: float
 ) -> Document:
     description = sides.descriptions["head"]
-    measured = record(blocks, question.combinations)
+    measured = record(blocks, question.combinations) if blocks else {}
     return {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -333,5 +334,12 @@ def _code(code: Code) -> Document:
 def _reproduce(asked: Asked, sides: Sides) -> str:
     """The commands that ask the same again, whatever the branches have become since."""
     base = ["--base", sides.base.commit] if sides.base else []
-    checkout = "" if sides.head.dirty else f"git checkout {sides.head.commit} && "
-    return checkout + " ".join([*asked.command, *base])
+    return _checkout(sides.head) + " ".join([*asked.command, *base])
+
+
+def _checkout(head: Code) -> str:
+    """What brings a working tree to this commit; GitHub checks out merges that must be fetched."""
+    if head.dirty:
+        return ""
+    fetch = f"git fetch origin {head.commit} && " if os.environ.get("GITHUB_SHA") == head.commit else ""
+    return f"{fetch}git checkout {head.commit} && "

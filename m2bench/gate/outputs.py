@@ -11,6 +11,8 @@ from statistics import fmean, stdev
 from typing import Any
 from xml.etree import ElementTree
 
+from m2bench.errors import UserError
+
 from .references import write_whole
 
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step
@@ -62,13 +64,25 @@ def findings(document: Document) -> list[str]:
 
 
 def tell_github(document: Document, strict: bool, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Append the step summary, and return the annotations to be printed; nothing outside of GitHub Actions."""
+    """Append the step summary, and return the annotations to be printed; nothing outside of GitHub Actions.
+
+    Raises UserError when the summary cannot be written.
+    """
     if environment.get("GITHUB_ACTIONS") != "true":
         return []
     if "GITHUB_STEP_SUMMARY" in environment:
-        with open(environment["GITHUB_STEP_SUMMARY"], "a", encoding="utf-8") as stream:
-            stream.write(markdown(document).encode()[:SUMMARY_BYTES].decode(errors="ignore"))
+        _append(Path(environment["GITHUB_STEP_SUMMARY"]), markdown(document))
     return list(annotated(document, strict))
+
+
+def _append(summary: Path, text: str) -> None:
+    try:
+        with summary.open("a", encoding="utf-8") as stream:
+            stream.write(text.encode()[:SUMMARY_BYTES].decode(errors="ignore"))
+    except OSError as error:
+        raise UserError(
+            f"the step summary {summary} cannot be written: {error.strerror}.", "Make room, and run the step again."
+        ) from error
 
 
 def annotated(document: Document, strict: bool) -> Iterator[str]:

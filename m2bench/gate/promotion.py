@@ -11,6 +11,7 @@ from m2bench.errors import UserError
 
 from .job import FORMAT, SCHEMA
 from .references import Recorded, Reference, differing, history_entry, now, shifted
+from .soundness import refuse_unsound_check
 
 Document = dict[str, Any]
 
@@ -19,7 +20,8 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
     """``reference`` at the level that the check in ``folder`` measured: "promoted" with the check's spread, or
     "annotated" with the spread that it had.
 
-    Raises UserError for a check that cannot be read, that measured nothing or that trained something else.
+    Raises UserError for a check that cannot be read, that trained something else, or that did not measure all
+    combinations of the reference.
     """
     document = _read(folder)
     other = differing(reference.workload, document["workload"])
@@ -27,6 +29,13 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
         raise UserError(
             f"the check in {folder} trained something else than {reference.name} ({'; '.join(other)}).",
             f"Save another reference, or this one anew: m2bench baseline save {reference.name} --replace",
+        )
+    missing = [combination for combination in reference.combinations if combination not in document["measured"]]
+    if missing:
+        raise UserError(
+            f"the check in {folder} did not measure {', '.join(missing)}, which {reference.name} has.",
+            "Measure all, with the other options as they were: "
+            f"m2bench check --against {reference.name} --layers {','.join(reference.combinations)}",
         )
     new = Reference(
         name=reference.name,
@@ -52,9 +61,13 @@ def _read(folder: Path) -> Document:
         raise UserError(f"{path} is not JSON ({error}).", advice) from error
     if not isinstance(document, dict) or (document.get("format"), document.get("schema")) != (FORMAT, SCHEMA):
         raise UserError(f"{path} is not what this m2bench check writes.", advice)
-    if not document["measured"]:
+    if not document.get("measured"):
         raise UserError(f"the check in {folder} measured nothing.", "Run one that does.")
-    if document["changes"]:
+    try:
+        refuse_unsound_check(document)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}.", "Run the check again.") from error
+    if document.get("changes"):
         raise UserError(
             f"the check in {folder} found that learning or numerics changed: {document['changes'][0]}.",
             "A reference is for code that computes what it should.",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sysconfig
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,35 +30,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to measure beside other tests: they would take the processor from it."""
+    if config.getoption("--m2bench") is not None and config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            "--m2bench measures speed, and tests that xdist runs beside it would disturb that. Run it with -n 0."
+        )
+
+
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the gate's tests after all others."""
     options = config.getoption("--m2bench")
     if options is not None:
-        gate = Gate(shlex.split(options))
+        gate = Gate(shlex.split(options), config.rootpath)
         items += [GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate) for aspect in ASPECTS]
 
 
 class Gate:
-    """One check, run when the first of its tests asks for it."""
+    """One check in ``folder``, run once: when the first of its tests asks for it."""
 
-    def __init__(self, options: list[str]):
+    def __init__(self, options: list[str], folder: Path):
         self.options = options
-        self._document: Document | None = None
+        self.folder = folder
 
     @property
     def strict(self) -> bool:
         return "--strict" in self.options
 
-    def document(self, folder: Path) -> Document:
+    def document(self) -> Document:
         """What the check found; pytest's failure, with its message, when there is no verdict."""
-        if self._document is None:
-            program = Path(sysconfig.get_path("scripts")) / "m2bench"
-            command = [str(program), "check", *self.options, "--json"]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if not done.stdout:
-                pytest.fail(done.stderr.strip(), pytrace=False)
-            self._document = json.loads(done.stdout)
-        return self._document
+        if not self._done.stdout:
+            pytest.fail(self._done.stderr.strip(), pytrace=False)
+        document: Document = json.loads(self._done.stdout)
+        return document
+
+    @cached_property
+    def _done(self) -> subprocess.CompletedProcess[str]:
+        program = Path(sysconfig.get_path("scripts")) / "m2bench"
+        command = [str(program), "check", *self.options, "--json"]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
 
 class GateItem(pytest.Item):
@@ -67,13 +77,12 @@ class GateItem(pytest.Item):
     def __init__(self, *, gate: Gate, **arguments: Any):
         super().__init__(**arguments)
         self.gate = gate
-        self.add_marker(pytest.mark.timeout(0))  # a gate takes minutes
+        if self.config.pluginmanager.hasplugin("timeout"):  # without it the marker is unknown, and may be an error
+            self.add_marker(pytest.mark.timeout(0))  # a gate takes minutes
 
     def runtest(self) -> None:
         """Fail for what is wrong in this aspect, skip for what is undecided."""
-        if "PYTEST_XDIST_WORKER" in os.environ:
-            pytest.skip("the gate does not measure beside other tests: run pytest --m2bench with -n 0")
-        document = self.gate.document(self.config.rootpath)
+        document = self.gate.document()
         wrong, undecided = list(_wrong(document, self.aspect)), list(_undecided(document, self.aspect))
         if wrong or (undecided and self.gate.strict):
             pytest.fail("\n".join([*wrong, *undecided, f"Again: {document['reproduce']}"]), pytrace=False)

@@ -19,6 +19,7 @@ from m2bench.spec import BASELINE, Layers, combination_name
 from .counts import Counted, counted, lines_of
 from .measure import Block
 from .phases import median_phases
+from .soundness import refuse_unsound_reference
 
 FOLDER = Path(".m2bench") / "references"
 FORMAT = "m2bench reference"
@@ -126,9 +127,11 @@ def history_entry(kind: str, reference: Reference, reason: str | None = None) ->
 
 def shifted(old: Reference, new: Reference) -> Reference:
     """``new`` with the spread of ``old``: an intended change resets the level, and says nothing of the noise."""
-    combinations = {}
+    combinations = dict(new.combinations)
     for name, recorded in new.combinations.items():
-        before = old.combinations.get(name, recorded)
+        before = old.combinations.get(name)
+        if before is None or bool(before.speedup) != bool(recorded.speedup):
+            continue  # it had no such spread
         combinations[name] = replace(
             recorded,
             episodes_per_min=_at_level(before.episodes_per_min, recorded.episodes_per_min),
@@ -139,7 +142,7 @@ def shifted(old: Reference, new: Reference) -> Reference:
 
 
 def _at_level(spread: list[float], level: list[float]) -> list[float]:
-    if not spread or not level:
+    if not level:
         return level
     factor = _level(level) / _level(spread)
     return [_rounded(value * factor) for value in spread]
@@ -177,7 +180,7 @@ def find(repo: Path, name: str) -> Reference:
 
 def load(path: Path) -> Reference:
     """The reference in this file; UserError for one that cannot be read or is none of ours."""
-    advice = "Restore it from git, or save it anew with: m2bench baseline save " + quoted(Path(path.stem))
+    advice = f"Restore it from git, or delete it and save it anew: m2bench baseline save {quoted(Path(path.stem))}"
     try:
         document = json.loads(path.read_text())
     except OSError as error:
@@ -192,16 +195,14 @@ def load(path: Path) -> Reference:
             "Use the version of m2bench that wrote it, or save it anew.",
         )
     try:
-        return _from_document(path.stem, document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}).", advice) from error
+        refuse_unsound_reference(document)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}.", advice) from error
+    return _from_document(path.stem, document)
 
 
 def _from_document(name: str, document: Document) -> Reference:
     combinations = {key: Recorded(**recorded) for key, recorded in document["combinations"].items()}
-    for recorded in combinations.values():
-        if not all(value > 0 for value in (*recorded.episodes_per_min, *recorded.speedup, *recorded.canary_s)):
-            raise ValueError("a figure is not a positive number")
     keys = ("created", "commit", "machine", "workload")
     return Reference(
         name, **{key: document[key] for key in keys}, combinations=combinations, history=document["history"]

@@ -29,6 +29,7 @@ else:
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
+OUR_WORKTREE = re.compile(rf"/{WORK_PREFIX}[a-z0-9_]{{8}}/base/tree$")
 SHORT = 10  # characters of a commit's name
 
 
@@ -113,10 +114,10 @@ def remove_leftovers(repo: Path) -> None:
     """Remove the worktrees of gates that were killed; to be called by the only gate at work in the repository."""
     for line in _asked(repo, "worktree", "list", "--porcelain").splitlines():
         kind, _, name = line.partition(" ")
-        above = [path for path in Path(name).parents if path.name.startswith(WORK_PREFIX)]
-        if kind == "worktree" and above:
-            _remove_worktree(repo, Path(name))
-            shutil.rmtree(above[0], ignore_errors=True)
+        if kind == "worktree" and OUR_WORKTREE.search(name):
+            folder = Path(name)
+            _remove_worktree(repo, folder)
+            shutil.rmtree(folder.parent.parent, ignore_errors=True)
 
 
 def head_code(repo: Path, work: Path, logs: Path) -> Code:
@@ -264,9 +265,9 @@ def _without_python_path() -> dict[str, str]:
 
 
 def _remove_worktree(repo: Path, folder: Path) -> None:
-    _git(repo, "worktree", "remove", "--force", str(folder))
+    """Remove this worktree alone: to prune them would forget those of users that are not there at the moment."""
     shutil.rmtree(folder, ignore_errors=True)
-    _git(repo, "worktree", "prune")
+    _git(repo, "worktree", "remove", "--force", "--force", str(folder))  # once is not enough for a locked one
 
 
 def _asked(repo: Path, *arguments: str) -> str:

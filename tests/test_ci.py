@@ -1,0 +1,105 @@
+"""What stands in shell: the base that the action chooses, and the gate at the end of ``.ci/run``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import TESTS
+from test_gate_command import action, git
+
+NEVER = "0" * 40
+TELLS = '#!/bin/sh\necho "$@"\n'  # in place of m2bench: says what it was asked
+
+
+def commit(repo: Path) -> str:
+    git(repo, "commit", "--quiet", "--allow-empty", "-m", "a change")
+    return git(repo, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> dict[str, str]:
+    """A pull request that parted at "old", while others took main on to "main"; "merge" is GitHub's."""
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    git(repo, "init", "--quiet")
+    found = {"first": commit(repo), "old": commit(repo)}
+    git(repo, "checkout", "--quiet", "-b", "pull")
+    found["pull"] = commit(repo)
+    git(repo, "checkout", "--quiet", "main")
+    found["main"] = commit(repo)
+    git(repo, "merge", "--quiet", "--no-ff", "-m", "merge", "pull")
+    return found | {"merge": git(repo, "rev-parse", "HEAD")}
+
+
+def executable(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def run_bash(script: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-e", "-o", "pipefail", "-c", script]
+    return subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+EVENTS: dict[str, tuple[str, dict[str, str], str]] = {
+    "asked for": ("merge", {"BASE": "first", "PULL_BASE": "old", "PULL_HEAD": "pull"}, "first"),
+    "a pull request, merged by GitHub": ("merge", {"PULL_BASE": "old", "PULL_HEAD": "pull"}, "main"),
+    "its later push, whose before is its own": (
+        "merge", {"PULL_BASE": "old", "PULL_HEAD": "pull", "BEFORE": "first"}, "main",
+    ),
+    "its head, checked out instead": ("pull", {"PULL_BASE": "main", "PULL_HEAD": "pull"}, "old"),
+    "a pull request that is a merge itself": ("merge", {"PULL_BASE": "main", "PULL_HEAD": "merge"}, "main"),
+    "a push of two commits": ("pull", {"BEFORE": "first"}, "first"),
+    "the first push": ("pull", {"BEFORE": NEVER}, "HEAD~1"),
+    "no push": ("pull", {}, "HEAD~1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_action_blames_nobody_for_the_commits_of_others(
+    event: str, commits: dict[str, str], tmp_path: Path
+) -> None:
+    head, given, base = EVENTS[event]
+    git(tmp_path / "repo", "checkout", "--quiet", commits[head])
+    scripts = executable(tmp_path / "scripts" / "m2bench", TELLS).parent
+    (step,) = action()["runs"]["steps"]
+    variables = dict.fromkeys(step["env"], "") | {name: commits.get(value, value) for name, value in given.items()}
+    variables |= {"PYTHON": str(executable(tmp_path / "python", f"#!/bin/sh\necho {scripts}\n")), "OUT": "out"}
+    done = run_bash(step["run"], tmp_path / "repo", **variables, GITHUB_OUTPUT=str(tmp_path / "output"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:3] == ["check", "--base", commits.get(base, base)]
+
+
+def last_part(tmp_path: Path) -> str:
+    """The gate of ``.ci/run``, with what stands in for the variables and m2bench of the rest."""
+    executable(tmp_path / "scratch" / ".venv" / "bin" / "m2bench", TELLS)
+    text = (TESTS.parent / ".ci" / "run").read_text()
+    return f"repository={tmp_path / 'repo'}; scratch={tmp_path / 'scratch'}\n" + text[text.index('echo "== the gate') :]
+
+
+def test_the_run_compares_with_the_commit_before(commits: dict[str, str], tmp_path: Path) -> None:
+    done = run_bash(last_part(tmp_path), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"check --base {commits['main']} " in done.stdout
+
+
+def test_the_run_says_that_there_is_no_commit_before(commits: dict[str, str], tmp_path: Path) -> None:
+    git(tmp_path / "repo", "checkout", "--quiet", commits["first"])
+    done = run_bash(last_part(tmp_path), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no commit before HEAD" in done.stdout
+    assert "check --base" not in done.stdout
+
+
+def test_where_the_run_is_started_there_is_a_commit_before() -> None:
+    workflow: dict[str, Any] = yaml.safe_load((TESTS.parent / ".github" / "workflows" / "ci.yml").read_text())
+    (steps,) = [job["steps"] for job in workflow["jobs"].values() if {"run": ".ci/run"} in job["steps"]]
+    (checkout,) = [step for step in steps if step.get("uses", "").startswith("actions/checkout")]
+    assert checkout["with"]["fetch-depth"] == 2
