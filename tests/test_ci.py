@@ -16,8 +16,8 @@ NEVER = "0" * 40
 TELLS = '#!/bin/sh\necho "$@"\n'  # in place of m2bench: says what it was asked
 
 
-def commit(repo: Path) -> str:
-    git(repo, "commit", "--quiet", "--allow-empty", "-m", "a change")
+def commit(repo: Path, name: str) -> str:
+    git(repo, "commit", "--quiet", "--allow-empty", "-m", name)
     return git(repo, "rev-parse", "HEAD")
 
 
@@ -27,11 +27,11 @@ def commits(tmp_path: Path) -> dict[str, str]:
     repo = tmp_path / "repo"
     repo.mkdir()
     git(repo, "init", "--quiet")
-    found = {"first": commit(repo), "old": commit(repo)}
+    found = {"first": commit(repo, "first"), "old": commit(repo, "old")}
     git(repo, "checkout", "--quiet", "-b", "pull")
-    found["pull"] = commit(repo)
+    found["pull"] = commit(repo, "pull")
     git(repo, "checkout", "--quiet", "main")
-    found["main"] = commit(repo)
+    found["main"] = commit(repo, "main")
     git(repo, "merge", "--quiet", "--no-ff", "-m", "merge", "pull")
     return found | {"merge": git(repo, "rev-parse", "HEAD")}
 

@@ -356,10 +356,10 @@ def _against(question: Question) -> str:
 
 
 def _regression(verdict: Verdict, question: Question) -> str:
-    reasons = []
+    reasons, phases = [], dict(verdict.phases)
     for found in verdict.judged:
         if found.state == "slower":
-            phase = verdict.phases.get(found.metric.combination)
+            phase = phases.pop(found.metric.combination, None)  # said once, whatever else of it is slower
             reasons.append(found.text + (f", and {phase.sentence}" if phase else ""))
     reasons += [change.sentence for change in _gated_counts(question, verdict.counts)]
     if verdict.outdated and all(found.state != "slower" for found in verdict.judged):
