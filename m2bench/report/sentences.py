@@ -67,20 +67,23 @@ def what_layers_are_worth(summary: Document) -> str:
         gains = [math.log(layer["shapley"]) for layer in gaining]
         named = next(n for n in range(1, len(gains) + 1) if sum(gains[:n]) >= MOST_OF_IT * sum(gains))
         share = percent(sum(gains[:named]) / sum(gains))
-        said.append(f"{_listed([x['name'] for x in gaining[:named]])} make{'s' * (named == 1)} {share} of the gains")
+        makers = _listed([x["name"] for x in gaining[:named]])
+        said.append(f"{makers} make{'s' * (named == 1)} {share} of the gains before costs")
     if costing:
         said.append(
             _listed([f"{layer['name']} costs {_loss(layer['shapley'], layer['shapley_ci'])}" for layer in costing])
         )
     if nothing:
         verb = "shows" if len(nothing) == 1 else "show"
-        said.append(f"{_listed([x['name'] for x in nothing])} {verb} no effect on average over all combinations")
+        said.append(
+            f"{_listed([x['name'] for x in nothing])} {verb} no effect, averaged over all orders of switching layers on"
+        )
     return "; ".join(said)
 
 
 def _loss(ratio: float, interval: list[float]) -> str:
     """What a ratio below 1 takes away."""
-    return within(100 * (1 - ratio), [100 * (1 - end) for end in reversed(interval)], "%")
+    return within(100 * (1 - ratio), [100 * (1 - end) for end in reversed(interval)], "%") + " of the speed"
 
 
 def _listed(names: list[str]) -> str:

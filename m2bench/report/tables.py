@@ -34,9 +34,9 @@ def starting_table(summary: Document) -> Table | None:
     if any(c["compile_s"] is not None for c in shown):
         columns["compiling from the cache"] = lambda c: _within(c, "compile_s")
     if len(columns) > 2:
-        columns["pays back after"] = _pays_back
+        columns["pays back after, episodes"] = _pays_back
         notes.append(
-            "Pays back after: episodes until compiling (from the cache, where that is known) has saved the time that "
+            "Pays back after: until compiling (from the cache, where that is known) has saved the time that "
             "it took; by the interval of the gain. A dash: nothing to compile."
         )
     return Table(
@@ -95,7 +95,7 @@ def impact_table(summary: Document) -> Table:
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[3:9]),
-        droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "alone"),
+        droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
         notes=(*GLOSSARY, *_impact_remarks(summary)),
     )
 
@@ -103,14 +103,22 @@ def impact_table(summary: Document) -> Table:
 GLOSSARY = (
     "alone: the layer against the baseline. added last: all layers against all but this one. Shapley: the layer's part "
     "in the total, averaged over all orders of switching layers on; the parts multiply to the total. share: of the "
-    "total's logarithm, so that gains exceed 100 % where other layers cost. Brackets: 95 % intervals.",
-    "verdict: of what is claimed for the speed; what is claimed for memory or stability is judged among the claims.",
+    "total's logarithm, so that gains exceed 100 % where other layers cost. time to target: how many times as "
+    "soon as the baseline the layer alone reaches it. memory: the peak with the layer alone over the baseline's. "
+    "Brackets: 95 % intervals.",
+    "verdict: of what is claimed for the speed, by the layer alone; what is claimed for memory or stability is judged "
+    "among the claims.",
 )
 
 
 def _impact_remarks(summary: Document) -> list[str]:
     """Why a figure of the impact table is missing or to be doubted."""
     remarks = [f"{layer['name']}: {remark}" for layer in summary["layers"] if (remark := _remark(layer, summary))]
+    remarks += [
+        f"{layer['name']}: the verdict is of the {layer['claim_phase']} alone, {times_within(layer, 'claimed_effect')}."
+        for layer in summary["layers"]
+        if layer["claim_phase"] and layer["claimed_effect"] is not None
+    ]
     if any(layer["model_based"] for layer in summary["layers"]):
         remarks.append(
             "* by a model of main effects alone, which may mix with interactions of layers: the design is too small to "
@@ -383,7 +391,8 @@ def before_and_after_table(summary: Document) -> Table | None:
         numeric=frozenset(columns),
         droppable=(*columns[:2], *list(shown)[2:]),
         notes=(
-            OVER_TRIALS,
+            "Brackets: 95 % t intervals; of episodes/min, and what follows from it, by the fit of all trials of the "
+            "run, else over the trials of a combination (a figure without them is of one trial, or was 0 in some).",
             "Operators, values read and matrix products are counted in one watched window of each trial; they follow "
             "from the code, not from the moment, and have no interval.",
         ),

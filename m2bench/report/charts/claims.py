@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.patches import Rectangle
 
 from m2bench.tables import times_within
+from m2bench.verdicts import INDIFFERENT
 
 from .style import (
     GAIN,
@@ -25,7 +26,6 @@ from .style import (
 
 NAME = "claims"
 COLOURS = {"confirmed": GAIN, "exceeded": GAIN, "refuted": LOSS, "short": LOSS}
-EXACT_CLAIM = 1.02  # how wide a claim of one value is drawn
 
 
 def draw(summary: Document) -> Chart | NotDrawn:
@@ -41,7 +41,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
         for row, layer in enumerate(layers):
             low, high = layer["claim"]
             if low == high:
-                low, high = low / EXACT_CLAIM, high * EXACT_CLAIM
+                low, high = low * (1 - INDIFFERENT), high * (1 + INDIFFERENT)  # as it is judged
             band = Rectangle((low, row - 0.34), high - low, 0.68, facecolor=GRID, edgecolor=MUTED, linewidth=0.8)
             axis.add_patch(band)
             seen += [low, high]

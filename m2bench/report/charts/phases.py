@@ -26,6 +26,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
     if len(shown) < 2 or not all(c["phase_ms_per_episode"] for c in shown.values()):
         return NotDrawn(NAME, "the baseline and a faster combination are not both measured")
     phases = {role: c["phase_ms_per_episode"] for role, c in shown.items()}
+    sums = [c["phases_sum_ms"] for c in shown.values()]
     before, after = (list(phases.values())[place] for place in (0, -1))
     names = sorted(set().union(*phases.values()), key=lambda name: (-before.get(name, 0.0), name))
     with Canvas(1.8 + 0.34 * len(names) + 0.2 * len(phases)) as canvas:
@@ -48,7 +49,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
         canvas.figure.legend(loc="outside lower left", fontsize=9)
         return canvas.finish(
             NAME,
-            _title(before, after),
+            _title(before, after, sums[0] / sums[-1]),
             f"Beside the rows: from the baseline to the {list(phases)[-1]} set; intervals stand in the table. Phases "
             "are cut by the clock after the timed window, so they are longer than unwatched ones; below "
             f"{LEAST_MS:g} ms they are drawn at that.",
@@ -60,13 +61,13 @@ def _change(before: float | None, after: float | None) -> str:
         return "to next to nothing"
     if not before or not after:
         return "only before" if before else "only after"
-    return f"{times(before / after)} less" if before >= after else f"{times(after / before)} more"
+    ratio = float(f"{max(before / after, after / before):.2g}")  # three trials do not tell more digits
+    return f"{ratio:g}x {'less' if before >= after else 'more'}"
 
 
-def _title(before: dict[str, float], after: dict[str, float]) -> str:
+def _title(before: dict[str, float], after: dict[str, float], shrunk: float) -> str:
     def largest(phases: dict[str, float]) -> str:
         two = sorted(phases, key=lambda name: -phases[name])[:2]
         return f"{' and '.join(two)} take {percent(sum(phases[name] for name in two) / sum(phases.values()))}"
 
-    shrunk = sum(before.values()) / sum(after.values())
     return f"{largest(before)} of a baseline episode; in one that is {times(shrunk)} shorter, {largest(after)}"
