@@ -52,9 +52,13 @@ def _audit_combination(
 def watch(trainer: Trainer, tables: KernelTables, updates: int = UPDATES) -> DryRun:
     """Everything that some updates of a trainer on the meta device ask for."""
     mode = DryRun(watched=lambda name, overload: _is_noted(tables, name, overload))
-    with mode:
-        for _ in range(updates):
-            trainer.update()
+    try:
+        with mode:
+            for _ in range(updates):
+                trainer.update()
+    except NotImplementedError:
+        if mode.stopped_at is None:
+            raise
     return mode
 
 
@@ -72,9 +76,11 @@ def _is_noted(tables: KernelTables, name: str, overload: str) -> bool:
 def _findings(target: str, tables: KernelTables, combinations: list[Document], decisions: int) -> Document:
     operators: dict[tuple[str, str], Document] = {}
     found: dict[str, dict[str, list[str]]] = {name: {} for name in ("syncs", "copies", "doubles")}
-    rows = []
+    rows, stops = [], []
     for combination in combinations:
         mode: DryRun = combination["mode"]
+        if mode.stopped_at is not None:
+            stops.append(f"the audit cannot go beyond {mode.stopped_at}, which its stand-in has no kernel for")
         counts = mode.counts
         label, episodes = "+".join(combination["layers"]) or "baseline", combination["episodes"]
         for name in mode.operators:
@@ -101,7 +107,7 @@ def _findings(target: str, tables: KernelTables, combinations: list[Document], d
         "operators": listed,
         "combinations": rows,
         "lines": found,
-        "blockers": _blockers(tables, listed, found["doubles"]),
+        "blockers": [*_blockers(tables, listed, found["doubles"]), *dict.fromkeys(stops)],
         "caveats": list(CAVEATS[target]),
     }
 

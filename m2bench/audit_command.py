@@ -19,6 +19,7 @@ TIMEOUT_S = 1800.0
 WORDS = {
     "kernel": "kernel of their own",
     "composite": "run through other operators",
+    "falls back": "run on the CPU, with copies there and back",
     "none": "NO KERNEL",
     "unknown": "NOT IN THE TABLES",
 }
@@ -70,10 +71,11 @@ def show(found: Document, console: Console) -> None:
 def _operators_table(operators: list[Document]) -> Table:
     rows = [
         (o["operator"], WORDS[o["support"]] + (" (expected to fail)" if o["expected_to_fail"] else ""),
-         str(o["combinations"]))
+         "; ".join(o["lines"]), str(o["combinations"]))
         for o in sorted(operators, key=lambda o: (not o["missing"], o["support"], o["operator"]))
     ]  # fmt: skip
-    return Table("Operators", ("operator", "would run by", "in combinations"), rows, frozenset({"in combinations"}))
+    columns = ("operator", "would run by", "where, unless it is by a kernel", "in combinations")
+    return Table("Operators", columns, rows, frozenset({"in combinations"}))
 
 
 def _lines_table(title: str, lines: dict[str, list[str]], combinations: int) -> Table:

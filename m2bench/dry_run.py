@@ -63,6 +63,8 @@ class DryRun(CountingMode):
         self._watched = watched
         self.operators: Counter[tuple[str, str]] = Counter()
         self.lines: dict[tuple[str, str], Counter[str]] = {}
+        self.stopped_at: str | None = None
+        """What the stand-in itself has no kernel for, and so could not be gone beyond."""
 
     def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("device") == META or any(tensor.is_meta for tensor in tensors_in(args)):
@@ -80,7 +82,11 @@ class DryRun(CountingMode):
             return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
         if packet is aten.copy_ and args[1].is_meta and not args[0].is_meta:
             return args[0].zero_()
-        return func(*args, **kwargs)
+        try:
+            return func(*args, **kwargs)
+        except NotImplementedError:
+            self.stopped_at = f"{func._schema.name.removeprefix('aten::')}, at {calling_line()}"
+            raise
 
     def _note(self, func: OpOverload) -> None:
         name = func._schema.name.removeprefix("aten::"), func._overloadname

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,9 +92,8 @@ def _agree(before: Side, after: Side) -> bool:
 
 
 def scatter(before: Side, after: Side) -> float:
-    """How far apart identical looks lie, as a ratio above 0: a change that is smaller was not seen."""
-    spreads = [max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after)]
-    return float(max(*spreads, *(abs(side["watching_overhead"]) for side in (before, after))))
+    """How far apart identical unwatched processes lie, as a ratio above 0: a change that is smaller was not seen."""
+    return max(max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after))
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
@@ -139,9 +139,11 @@ def _syncs(before: Side, after: Side) -> Iterator[str]:
         was, now = _count(before, name), _count(after, name)
         if was == now == 0:
             continue
-        lines = {**before["counts"]["lines"][name], **after["counts"]["lines"][name]}
-        places = "; ".join(f"{line} ({count:,.3g})" for line, count in sorted(lines.items(), key=lambda i: -i[1])[:3])
-        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per episode before, {now:,.4g} after, at {places}."
+        old, new = (side["counts"]["lines"][name] for side in (before, after))
+        lines = sorted({*old, *new}, key=lambda line: (-max(old.get(line, 0), new.get(line, 0)), line))
+        places = [f"{line} ({old.get(line, 0):,.3g} -> {new.get(line, 0):,.3g})" for line in lines[:MOST_NAMED]]
+        where = "; ".join(places) + (f" and {len(lines) - MOST_NAMED} more lines" if len(lines) > MOST_NAMED else "")
+        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per episode before, {now:,.4g} after, at {where}."
 
 
 def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
@@ -173,7 +175,7 @@ def _prediction(before: Side, after: Side) -> Iterator[str]:
 
 def _verdict(measured: float, predicted: float, noise: float) -> str:
     """Whether a prediction explains the change: it must come near it, and not lie on the other side of none."""
-    if abs(measured - 1) <= noise:
+    if abs(math.log(measured)) <= math.log1p(noise):
         return f"the change is within the scatter of these looks ({noise:.0%}), so there is nothing to explain"
     near = abs(measured / predicted - 1) <= EXPLAINED and (predicted - 1) * (measured - 1) > 0
     return "explained" if near else "NOT explained by them"

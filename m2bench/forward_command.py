@@ -108,11 +108,10 @@ def crossings(found: dict[str, list[Document]]) -> list[str]:
         plain = _series(variants["float32, eager"])
         for name, cells in variants.items():
             if name != "float32, eager" and _series(cells):
-                where = crossing(plain, _series(cells))
-                sentences.append(f"On {device}, {name} {_overtakes(where)} float32, eager.")
+                sentences.append(f"On {device}, {name} {_overtakes(plain, _series(cells))} float32, eager.")
         if device != "cpu" and "cpu" in found:
-            where = crossing(_series(_by_variant(found["cpu"])["float32, eager"]), plain)
-            sentences.append(f"{device} {_overtakes(where)} the cpu (float32, eager).")
+            on_cpu = _series(_by_variant(found["cpu"])["float32, eager"])
+            sentences.append(f"{device} {_overtakes(on_cpu, plain)} the cpu (float32, eager).")
     return sentences
 
 
@@ -120,9 +119,13 @@ def _series(cells: dict[int, Document]) -> list[tuple[int, float]]:
     return [(size, cell["ms"]) for size, cell in cells.items() if "ms" in cell]
 
 
-def _overtakes(where: float | None) -> str:
+def _overtakes(slower: list[tuple[int, float]], faster: list[tuple[int, float]]) -> str:
+    where = crossing(slower, faster)
     if where is None:
-        return "never overtakes"
+        lost = crossing(faster, slower)
+        if not lost:
+            return "is at no batch size faster than" if lost == 0 else "is not faster at the largest batch size than"
+        return f"is not faster from a batch size of about {lost:.0f} on than"
     if where == 0:
         return "is faster at every batch size than"
     return f"is faster from a batch size of about {where:.0f} on than"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 
-from m2bench.audit import is_missing, watch
+from m2bench.audit import _findings, is_missing, watch
+from m2bench.audit_command import show
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
@@ -133,6 +136,23 @@ def test_an_operator_that_falls_back_is_told_and_blocks_nothing(source: EpisodeS
     names = [name for name, _ in found.lines]
     assert "_linalg_svd" in names
     assert not is_missing(mps, "_linalg_svd", "default")
+
+
+def test_what_falls_back_and_what_the_stand_in_cannot_run_are_shown_with_their_lines(
+    source: EpisodeSource, mps: KernelTables
+) -> None:
+    falls = audited(source, mps, lambda t: torch.linalg.svdvals(t.rewards).sum())  # planted fallback
+    stops = audited(source, mps, lambda t: torch.linalg.lstsq(t.rewards, t.rewards).solution.sum())  # planted stop
+    found = _findings("mps", mps, [{"layers": [], "episodes": 1, "mode": mode} for mode in (falls, stops)], 4)
+    console = Console(width=300, file=io.StringIO())
+    show({**found, "torch": torch.__version__}, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "run on the CPU, with copies there and back" in text
+    assert "planted fallback" in text
+    (stop,) = [blocker for blocker in found["blockers"] if "cannot go beyond" in blocker]
+    assert "linalg_lstsq" in stop
+    assert "planted stop" in stop
 
 
 def test_fused_adam_is_allowed_only_meanwhile() -> None:

@@ -73,6 +73,25 @@ def test_phases_that_contradict_the_measurement_explain_nothing() -> None:
     assert not [sentence for sentence in explain(before, after, 1e9) if "lies in" in sentence]
 
 
+def test_what_cutting_costs_hides_no_contradiction() -> None:
+    """Three times slower, which the phases deny, where cutting takes longer than the episode itself."""
+    before = side([], 10.0, 100.0, undisturbed_each_ms=[9.9, 10.1], watching_overhead=1.7)
+    after = side(["dataloader"], 30.0, 100.0, undisturbed_each_ms=[29.7, 30.3], watching_overhead=1.7,
+                 phases_ms={"forward": 9.0})  # fmt: skip
+    assert "NOT explained by them" in said(before, after, "The phases add up to")
+
+
+def test_lines_of_waits_are_told_of_both_sides() -> None:
+    def waiting(lines: dict[str, float]) -> dict[str, Any]:
+        per_episode = {"dispatches": 100.0, "flops": 5e6, "syncs": sum(lines.values()), "copies": 0.0, "doubles": 0.0}
+        return {"counts": {"per_episode": per_episode, "lines": {"syncs": lines, "copies": {}, "doubles": {}}}}
+
+    before = side([], 10.0, 100.0, **waiting({"a.py:1 x": 128.0, "b.py:2 y": 1.0, "c.py:3 z": 1.0, "d.py:4 w": 1.0}))
+    after = side(["batching"], 5.0, 100.0, **waiting({"b.py:2 y": 0.5}))
+    sentence = said(before, after, "Values that the host reads")
+    assert "a.py:1 x (128 -> 0); b.py:2 y (1 -> 0.5); c.py:3 z (1 -> 0) and 1 more lines" in sentence
+
+
 def test_a_change_within_the_scatter_is_not_called_explained() -> None:
     sentence = said(BEFORE, side([], 105.0, 2000.0), "The phases add up to")
     assert "within the scatter of these looks (22%)" in sentence

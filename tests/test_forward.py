@@ -37,5 +37,18 @@ def test_what_cannot_run_is_not_compared() -> None:
 
     found = {"cpu": [*entries(False, ms=1.0), *entries(True, reason="no compiler")]}
     assert crossings(found) == []
+    found = {"cpu": entries(False, ms=1.0), "gpu": entries(False, ms=2.0)}
+    assert crossings(found) == ["gpu is at no batch size faster than the cpu (float32, eager)."]
     found = {"cpu": entries(False, ms=1.0), "gpu": entries(False, ms=0.5)}
     assert crossings(found) == ["gpu is faster at every batch size than the cpu (float32, eager)."]
+
+
+def test_a_lead_that_is_lost_is_said() -> None:
+    """Ahead at first, behind from 32 on, which lies halfway on logarithms."""
+    plain = [{"batch": size, "precision": "float32", "compiled": False, "ms": 1.0} for size in (1, 16, 64)]
+    compiled = [
+        {"batch": size, "precision": "float32", "compiled": True, "ms": ms}
+        for size, ms in ((1, 0.5), (16, 0.5), (64, 2.0))
+    ]
+    (sentence,) = crossings({"cpu": [*plain, *compiled]})
+    assert "is not faster from a batch size of about 32 on than" in sentence
