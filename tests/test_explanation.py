@@ -138,7 +138,7 @@ def test_lines_that_wait_are_named() -> None:
         "lines": {**BEFORE["counts"]["lines"], "syncs": {"rollout.py:44 int(argmax)": 128.0}},
     }
     sentence = said(side([], 100.0, 2000.0, counts=counts), AFTER, "Values that the host reads")
-    assert "128 per episode before, 0 after, at rollout.py:44 int(argmax) (128)" in sentence
+    assert "128 per episode before, 0 after, at rollout.py:44 int(argmax) (128 -> 0)" in sentence
 
 
 @pytest.mark.parametrize(("measured_ms", "verdict"), [(10.0, ": explained"), (20.0, "NOT explained")])

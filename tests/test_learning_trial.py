@@ -57,7 +57,7 @@ def test_a_target_out_of_reach_ends_at_the_limit(tmp_path: Path) -> None:
 
 
 def test_training_that_does_not_stay_finite_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="not finite"):
+    with pytest.raises(FloatingPointError, match="not finite"):
         learn(tmp_path, trial(), "=diverge")
 
 

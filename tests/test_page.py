@@ -149,7 +149,7 @@ def test_on_a_phone_tables_keep_the_name_the_figure_and_the_verdict(page: Any) -
     page.set_viewport_size({"width": 390, "height": 800})
     for table, kept in (
         (".sortable", ["layers", "speedup", "status"]),
-        ("#pays table", ["layer", "Shapley", "verdict"]),
+        ("#pays table", ["layer", "alone", "verdict"]),
     ):
         columns = page.locator(f"{table} thead th:visible").all_inner_texts()
         assert columns == kept

@@ -221,6 +221,6 @@ def test_a_number_that_is_not_finite_ends_the_trial_at_once(
             raise FloatingPointError("update 3: the loss is not finite")
 
     monkeypatch.setattr(known, "check_finite", check)
-    with pytest.raises(RuntimeError, match="update 3"):
+    with pytest.raises(FloatingPointError, match="update 3"):
         run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=9))
     assert known.log[-2:] == ["update", "close"]
