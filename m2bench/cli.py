@@ -9,7 +9,7 @@ import traceback
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -62,8 +62,8 @@ app = typer.Typer(
 )
 
 
-UsageError = typer.BadParameter.__base__  # of the command line; typer names only some of its kinds
-assert UsageError is not None
+# A mistake on the command line; typer gives a name to some of its kinds alone.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 
 def main() -> None:

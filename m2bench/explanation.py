@@ -93,7 +93,8 @@ def _agree(before: Side, after: Side) -> bool:
 
 def scatter(before: Side, after: Side) -> float:
     """How far apart identical unwatched processes lie, as a ratio above 0: a change that is smaller was not seen."""
-    return max(max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after))
+    spreads = (max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after))
+    return float(max(spreads))
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -
     rows = [
         (
             figure,
-            times_between(estimate and estimate.ratio, estimate and estimate.interval),
+            NOTHING if estimate is None else times_between(estimate.ratio, estimate.interval),
             NOTHING if estimate is None or estimate.p is None else f"{estimate.p:.2g}",
         )
         for figure, estimate in figures.items()
