@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
@@ -14,6 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from m2bench.cli import app
@@ -22,7 +24,7 @@ from m2bench.gate import job, outputs, references
 from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
 from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.history import make_series, read_checks
-from m2bench.gate.measure import Block, Request, known_part, run_block
+from m2bench.gate.measure import Block, NotFiniteError, Request, known_part, run_block
 from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.phases import grown_most
 from m2bench.gate.promotion import taken_over
@@ -228,6 +230,24 @@ def test_other_returns_from_the_same_episodes_are_another_learning() -> None:
     verdict = decide(BASED, blocks_of(6, training_return=[0.5, 0.7, 0.11, 0.9, 1.1, 1.2]), final=False)
     assert verdict.exit_code == 4
     assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in sentence(verdict, BASED)
+
+
+@pytest.mark.parametrize("sound", range(8))
+def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
+    """In its first block, or after so many sound ones."""
+    measured = blocks_of(14)
+
+    class Diverging:
+        def run_block(self, number: int, request: Request) -> Block:
+            if number > sound:
+                raise NotFiniteError("the loss is not finite")
+            return measured[number - 1]
+
+    question = replace(BASED, alpha=1e-9)  # undecided until then
+    request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
+    blocks, verdict = job._measure(question, request, Diverging(), Console(file=io.StringIO()))  # type: ignore[arg-type]
+    assert (verdict.exit_code, verdict.decided, verdict.changes) == (4, True, ["the loss is not finite"])
+    assert len(blocks) == (sound if sound >= 3 else 0)
 
 
 def test_rounding_is_no_other_learning() -> None:

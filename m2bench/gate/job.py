@@ -255,7 +255,8 @@ def _measure(question: Question, request: Request, sides: Sides, console: Consol
                 while len(blocks) < look:
                     blocks.append(step(sides.run_block(len(blocks) + 1, request)))
             except NotFiniteError as error:
-                return blocks, replace(decide(question, blocks, final=True), kind="changed", changes=[str(error)])
+                enough = blocks if len(blocks) >= LEAST_BLOCKS else []  # fewer have no spread to judge by
+                return enough, replace(decide(question, enough, final=True), kind="changed", changes=[str(error)])
             verdict = decide(question, blocks, final=look == looks[-1])
             if verdict.decided:
                 break
