@@ -16,6 +16,7 @@ from rich.console import Console
 
 from .checks import check_machine
 from .conditions import Watch
+from .distributions import t_quantile
 from .effects import Effects, Estimate, Observation
 from .errors import UserError
 from .noise import describe_conditions
@@ -49,8 +50,6 @@ class DesignErrors:
 
         They depend on the design alone, so any responses serve to ask for them.
         """
-        from scipy.stats import t
-
         trials = make_trials(RunSpec(layers, ("full",), BLOCKS, 0))
         any_response = random.Random(0)
         effects = Effects(
@@ -66,7 +65,7 @@ class DesignErrors:
             worst([effects.main_effect(layer) for layer in layers]),
             worst([effects.shapley(layer)[0] for layer in layers]),
             worst([effects.ratio((layer,)) for layer in layers]),
-            float(t.ppf(0.975, degrees) + t.ppf(0.8, degrees)),
+            t_quantile(0.975, degrees) + t_quantile(0.8, degrees),
         )
 
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from .distributions import f_tail, t_quantile, t_two_sided_p
 from .spec import BASELINE, Layers
 
 CONFIDENCE = 0.95
@@ -64,8 +64,8 @@ class Estimate:
     @classmethod
     def from_log(cls, effect: float, se: float, degrees: int) -> Estimate:
         """From an effect on the log scale and its standard error."""
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * se
-        p = 2 * float(stats.t.sf(abs(effect) / se, degrees)) if se else None
+        half = t_quantile((1 + CONFIDENCE) / 2, degrees) * se
+        p = t_two_sided_p(effect / se, degrees) if se else None
         return cls(math.exp(effect), (math.exp(effect - half), math.exp(effect + half)), se, p, degrees)
 
     def over(self, other: Estimate) -> Estimate:
@@ -240,7 +240,7 @@ class Effects:
         sigma, degrees = self.noise
         contrasts = np.stack([self._cell_contrast(weights) for weights in (over, under)])
         a, b = contrasts @ self._cell_fit.coefficients
-        margin = (sigma * float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))) ** 2
+        margin = (sigma * t_quantile((1 + CONFIDENCE) / 2, degrees)) ** 2
         (aa, ab), (_, bb) = margin * contrasts @ self._cell_fit.inverse @ contrasts.T
         low, high = np.sort(np.roots([b * b - bb, -2 * (a * b - ab), a * a - aa]).real)
         return float(low), float(high)
@@ -284,7 +284,7 @@ class Effects:
         if not small.full_rank or large.degrees < 1 or more < 1:
             return None
         f = (small.residual_squares - large.residual_squares) / more / (large.residual_squares / large.degrees)
-        return float(stats.f.sf(f, more, large.degrees))
+        return f_tail(f, more, large.degrees)
 
     def robust_main_effects(self) -> dict[str, float] | None:
         """Main effects by Huber's M-estimate, which an outlier moves little; to be shown beside, without intervals."""
@@ -382,8 +382,13 @@ def shapley_weights(layers: Layers, layer: str) -> dict[Layers, float]:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """P values adjusted for their number by Holm's step-down rule."""
-    from statsmodels.stats.multitest import multipletests
+    """P values adjusted for their number.
 
-    adjusted: list[Any] = list(multipletests(p_values, method="holm")[1]) if p_values else []
-    return [float(p) for p in adjusted]
+    By the step-down rule of Holm, "A simple sequentially rejective multiple test procedure", 1979: the smallest is
+    multiplied by their number, the next by one less, and none may come out below one that was smaller.
+    """
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for left, index in zip(range(len(p_values), 0, -1), np.argsort(p_values), strict=True):
+        least = max(least, min(1.0, left * p_values[index]))
+        adjusted[index] = least
+    return adjusted

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from .distributions import t_quantile
 from .effects import ROUNDING, Estimate, mean_ratio, named
 from .learning_curve import WINDOW, distance, progress, setbacks
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
@@ -114,12 +115,10 @@ def judge(found: Comparison, judged_layers: int) -> Verdict:
 
 def t_interval(values: list[float], outside: float) -> tuple[float, float]:
     """The t interval of the mean that leaves out this share."""
-    from scipy.special import stdtrit
-
     centre, half = fmean(values), 0.0
     spread = stdev(values)
     if spread:
-        half = float(stdtrit(len(values) - 1, 1 - outside / 2)) * spread / math.sqrt(len(values))
+        half = t_quantile(1 - outside / 2, len(values) - 1) * spread / math.sqrt(len(values))
     return centre - half, centre + half
 
 

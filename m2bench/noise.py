@@ -10,6 +10,9 @@ from itertools import pairwise
 from statistics import mean, median, quantiles, stdev
 from typing import Any
 
+import numpy as np
+
+from .distributions import t_quantile
 from .steady import steady_speed
 from .store import StoredTrial
 
@@ -57,19 +60,16 @@ def _halves(blocks: list[list[float]]) -> tuple[float, tuple[float, float] | Non
     centre = mean(differences)
     if len(differences) < 2:
         return math.exp(centre), None, len(pairs)
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, len(differences) - 1)) * stdev(differences) / math.sqrt(len(differences))
+    half = t_quantile(0.975, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
     return math.exp(centre), (math.exp(centre - half), math.exp(centre + half)), len(pairs)
 
 
 def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | None]:
     if len(speeds) < 3:
         return None, None
-    from scipy.stats import linregress, t
-
-    line = linregress(range(len(speeds)), speeds)
-    change, half = (value * (len(speeds) - 1) for value in (line.slope, t.ppf(0.975, len(speeds) - 2) * line.stderr))
+    (slope, _), covariance = np.polyfit(range(len(speeds)), speeds, 1, cov=True)
+    half_slope = t_quantile(0.975, len(speeds) - 2) * math.sqrt(covariance[0, 0])
+    change, half = (float(value) * (len(speeds) - 1) for value in (slope, half_slope))
     return math.exp(change), (math.exp(change - half), math.exp(change + half))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Any
 
@@ -47,6 +48,11 @@ def steady_from(update_s: list[float]) -> int | None:
     with a linear computational cost", 2012), with noise taken from the differences of neighbours. What comes before
     the last change point is warm-up, if what comes after it is most of the window.
     """
+    return _steady_from(tuple(update_s))
+
+
+@lru_cache(maxsize=4096)  # a report asks for the same window many times, and each takes a good while
+def _steady_from(update_s: tuple[float, ...]) -> int | None:
     if len(update_s) < LEAST_UPDATES:
         return 0
     logs = np.log(update_s)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .distributions import t_quantile
 from .effects import Effects, Estimate
 from .learning import Setbacks
 from .spec import Layers, combination_name
@@ -186,7 +187,5 @@ def smallest_effect_seen(effects: Effects) -> float | None:
     errors = [effect.log_se for effect in found if effect.log_se is not None]
     if not errors or effects.noise is None:
         return None
-    from scipy.stats import t
-
     degrees = effects.noise[1]
-    return math.exp(float(t.ppf(0.975, degrees) + t.ppf(0.8, degrees)) * max(errors))
+    return math.exp((t_quantile(0.975, degrees) + t_quantile(0.8, degrees)) * max(errors))

@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 from m2bench.errors import UserError
 from m2bench.optimizations import LAYERS
@@ -48,10 +50,10 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     return {
         "device": {
             "device": "cpu",
-            "torch": torch.__version__,
+            "torch": version("torch"),
             "torch_threads": 1,
             "device_name": "fake",
-            "fork_after_compiler_import": True,
+            "fork_after_compiler_import": False,
         },
         "layers": [
             {
@@ -133,6 +135,8 @@ class FakeSystem:
             time.sleep(3600)
 
     def update(self) -> torch.Tensor:
+        import torch  # here alone, since whoever only wants to know what is imported need not wait for it
+
         time.sleep(self.update_s)
         self.updates += 1
         return torch.zeros(())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import TESTS
+from test_cli import typed
 from test_gate_command import action, git
 
 NEVER = "0" * 40
@@ -75,6 +76,23 @@ def test_the_action_blames_nobody_for_the_commits_of_others(
     done = run_bash(step["run"], tmp_path / "repo", **variables, GITHUB_OUTPUT=str(tmp_path / "output"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:3] == ["check", "--base", commits.get(base, base)]
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
+def test_the_action_ends_as_the_gate_does(code: int, strict: str, commits: dict[str, str], tmp_path: Path) -> None:
+    """What is inconclusive fails it only where it is asked to be strict."""
+    scripts = executable(tmp_path / "scripts" / "m2bench", f"{TELLS}exit {code}\n").parent
+    python = str(executable(tmp_path / "python", f"#!/bin/sh\necho {scripts}\n"))
+    (step,) = action()["runs"]["steps"]
+    variables = dict.fromkeys(step["env"], "") | {"PYTHON": python, "OUT": "out", "STRICT": strict}
+    done = run_bash(step["run"], tmp_path / "repo", **variables, GITHUB_OUTPUT=str(tmp_path / "output"))
+    assert done.returncode == (0 if (code, strict) == (3, "false") else code)
+    assert (tmp_path / "output").read_text() == f"exit-code={code}\n"
+    asked = done.stdout.split()
+    assert asked[1:] == ["--base", "HEAD~1", "--out", "out", "--junit", "out.xml", *["--strict"] * (strict == "true")]
+    known = typed(asked[0], "--help", cwd=tmp_path).stdout.split()
+    assert {word for word in asked if word.startswith("--")} <= set(known)
 
 
 def last_part(tmp_path: Path) -> str:

@@ -70,23 +70,23 @@ BUSY = """        import time
 
 @pytest.mark.slow
 def test_a_slower_step_is_a_regression_that_names_its_phase(project: Path) -> None:
-    """Each step of the environment works for half as long as everything since the step before."""
+    """Each step of the environment works three times as long as everything since the step before.
+
+    So much that a machine which runs other tests beside cannot hide it.
+    """
     reward = "        reward = profit / CAPITAL * 100 - penalty\n"
-    replace_in(project / "baselines" / "environment.py", reward, BUSY.format(share=0.5) + reward)
+    replace_in(project / "baselines" / "environment.py", reward, BUSY.format(share=3) + reward)
     code, document = check_json(project, "--layers", "baseline", "--window", "0.3", "--max-blocks", "6")
     assert code == 2, document["sentence"]
-    for metric in document["metrics"]:  # by turns, and of whole windows
-        assert metric["value"] == pytest.approx(1 / 1.5, abs=0.1)
+    assert {metric["state"] for metric in document["metrics"]} == {"slower"}  # by turns, and of whole windows
     assert document["phases"]["baseline"]["name"] == "environment"
     assert "the phase environment takes" in document["sentence"]
 
 
 @pytest.mark.slow
-def test_a_slower_step_a_wait_and_a_wrong_sign_are_found(project: Path) -> None:
+def test_a_wait_and_a_wrong_sign_are_found(project: Path) -> None:
     """The wrong sign stands in what the referee shares, so that only the base can tell."""
     environment = project / "baselines" / "environment.py"
-    single = "        reward = profit / CAPITAL * 100 - penalty\n"
-    replace_in(environment, single, single + "        __import__('time').sleep(0.002)\n")
     batched = "        reward = profit / CAPITAL * 100 - changed * self.trade_penalty\n"
     replace_in(environment, batched, batched + "        reward[0].item()\n")
     replace_in(
@@ -100,7 +100,6 @@ def test_a_slower_step_a_wait_and_a_wrong_sign_are_found(project: Path) -> None:
     document = json.loads(done.stdout)
     assert all("the training return differs from update" in change for change in document["changes"])
     assert {change.partition(":")[0] for change in document["changes"]} == {"baseline", "batching"}
-    assert document["phases"]["baseline"]["name"] == "environment"
     (wait,) = [change for change in document["counts"] if change["name"] == "syncs"]
     assert (wait["combination"], wait["after"] - wait["before"]) == ("batching", 0.5)  # 16 waits, shared by 32 episodes
     assert "environment.py" in wait["sentence"]

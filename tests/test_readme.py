@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TESTS
-from test_cli import environment, m2bench
+from test_cli import environment, typed
 
 README = (TESTS.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
@@ -30,7 +30,7 @@ def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     options = ("--layers", "amp,batching", "--quick", "--workload", "fake_workload", "--out", "run")
-    done = m2bench("ablate", *options, cwd=folder)
+    done = typed("ablate", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -39,7 +39,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SMALLER = {
     "doctor": ("--workload", "fake_workload", "--seconds", "1"),
     "profile": ("--workload", "fake_workload", "--quick"),
-    "forward": ("--passes", "20", "--batches", "1,8"),
+    "forward": ("--passes", "20", "--batches", "1,8", "--compile-backend", "aot_eager"),
     "audit": ("--episode-length", "3", "--layers", "amp"),
     "train": ("--episode-length", "8"),
 }
@@ -60,7 +60,7 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
         wanted = {"--workload": "fake_workload", "--quick": None, "--layers": "amp", "--learning": "off"}
         missing = {option: value for option, value in wanted.items() if option not in arguments}
         changes = tuple(text for pair in missing.items() for text in pair if text is not None)
-    done = m2bench(*arguments, *changes, cwd=tmp_path)
+    done = typed(*arguments, *changes, cwd=tmp_path)
     # The doctor may well find that a machine that runs tests beside is not one to measure on.
     unfit = arguments[0] == "doctor" and done.returncode == 1 and "PROBLEM" in done.stdout
     assert done.returncode == 0 or unfit, done.stderr

@@ -89,10 +89,11 @@ class Sides:
         return self.by_name["base"].code if "base" in self.by_name else None
 
     def run_block(self, number: int, request: Request) -> Block:
-        """Measure block ``number``, from 1."""
+        """Measure block ``number``, from 1, by processes of its own; the first has those that prepared."""
         turns = math.ceil(request.window.timed_most_s / TURN_S)
-        for side in self.by_name.values():
-            side.renew()
+        if number > 1:
+            for side in self.by_name.values():
+                side.renew()
 
         def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Document]:
             if self.takes_turns(trial.layers):

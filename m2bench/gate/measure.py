@@ -75,6 +75,7 @@ class Side:
                 )
         may_preload = description["device"].get("fork_after_compiler_import", False)
         self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
+        self._preload()
         return description
 
     def renew(self) -> None:
@@ -84,6 +85,9 @@ class Side:
         slower by some percent: that would look like a difference between the sides.
         """
         self._launcher.stop()
+        self._preload()
+
+    def _preload(self) -> None:
         if self._compiles:
             self._launcher.preload_compiler(probe=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
+from statistics import fmean
 from typing import Any
 
 from m2bench.steady import steady_speed
@@ -23,9 +24,9 @@ def log_ratio(over: Document, under: Document) -> float:
     turns = list(turn_speeds(over)), list(turn_speeds(under))
     if len(turns[0]) == 1 or len(turns[0]) != len(turns[1]):
         return math.log(steady_speed(over) / steady_speed(under))
-    from scipy.stats import trim_mean
-
-    return float(trim_mean([math.log(a / b) for a, b in zip(*turns, strict=True)], TRIMMED))
+    ratios = sorted(math.log(a / b) for a, b in zip(*turns, strict=True))
+    left_out = int(TRIMMED * len(ratios))
+    return fmean(ratios[left_out : len(ratios) - left_out])
 
 
 def whole_log_ratio(over: Document, under: Document) -> float:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import fmean
 from typing import Literal
+
+from m2bench.distributions import t_quantile
 
 FIRST_LOOK = 6  # blocks: with fewer, t bounds are too wide to decide anything
 LEAST_BLOCKS = 3
@@ -36,14 +37,6 @@ def looks_until(max_blocks: int) -> tuple[int, ...]:
     return tuple(sorted({FIRST_LOOK, 2 * ((FIRST_LOOK + max_blocks) // 4), max_blocks}))
 
 
-@lru_cache(maxsize=1024)
-def t_quantile(alpha: float, degrees: float) -> float:
-    """What a t variable exceeds with probability ``alpha``."""
-    from scipy.stats import t
-
-    return float(t.isf(alpha, degrees))
-
-
 @dataclass(frozen=True)
 class Mean:
     """A mean of logarithms with its standard error; ``sd``: of one block; ``blocks``: how many were measured;
@@ -58,10 +51,10 @@ class Mean:
     fixed_se: float = 0.0
 
     def lower(self, alpha: float) -> float:
-        return self.value - t_quantile(alpha, self.degrees) * self.se
+        return self.value - t_quantile(1 - alpha, self.degrees) * self.se
 
     def upper(self, alpha: float) -> float:
-        return self.value + t_quantile(alpha, self.degrees) * self.se
+        return self.value + t_quantile(1 - alpha, self.degrees) * self.se
 
 
 def mean_of(logs: Sequence[float]) -> Mean:
@@ -113,7 +106,7 @@ class Rule:
     def smallest_found(self, mean: Mean, threshold: float) -> float:
         """The log value of the smallest regression that the last look finds with a probability of POWER."""
         degrees = self.max_blocks - 1
-        reach = t_quantile(self.alpha_to_fail, degrees) + t_quantile(1 - POWER, degrees)
+        reach = t_quantile(1 - self.alpha_to_fail, degrees) + t_quantile(POWER, degrees)
         return threshold - reach * _error_after(self.max_blocks, mean)
 
     def can_gate(self, mean: Mean, threshold: float) -> bool:
@@ -124,7 +117,7 @@ class Rule:
         """So many that unchanged code passes more often than not; MOST_BLOCKS where even they are too few."""
         blocks = LEAST_BLOCKS
         while (
-            t_quantile(self.alpha_to_pass, blocks - 1) * _error_after(blocks, mean) > -threshold
+            t_quantile(1 - self.alpha_to_pass, blocks - 1) * _error_after(blocks, mean) > -threshold
             and blocks < MOST_BLOCKS
         ):
             blocks += 1
