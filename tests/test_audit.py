@@ -93,6 +93,25 @@ def test_a_planted_double_is_found_by_its_line(source: EpisodeSource, mps: Kerne
     assert any("planted double" in line for line in found.counts.doubles)
 
 
+def test_a_planted_double_that_nothing_uses_is_found_by_its_line(source: EpisodeSource, mps: KernelTables) -> None:
+    def unused(trajectory: Trajectory) -> float:
+        torch.tensor([1.0], dtype=torch.float64, device=trajectory.rewards.device)  # planted constant
+        return 0.0
+
+    found = audited(source, mps, unused)
+    assert [count for line, count in found.counts.doubles.items() if "planted constant" in line] == [1]
+    assert [count for line, count in found.counts.copies.items() if "planted constant" in line] == [1]
+    (blocker,) = _findings("mps", mps, [{"layers": [], "episodes": 1, "mode": found}], 4)["blockers"]
+    assert "planted constant" in blocker
+
+
+def test_the_copies_of_the_baseline_are_those_in_its_rollout(source: EpisodeSource, mps: KernelTables) -> None:
+    """The noise, the states of four steps, the actions and the rewards."""
+    copies = audited(source, mps, lambda trajectory: 0.0).counts.copies
+    assert all(line.startswith("baselines/rollout.py:") for line in copies)
+    assert sorted(copies.values()) == [1, 1, 1, 4]
+
+
 def test_a_planted_item_is_found_by_its_line(source: EpisodeSource, mps: KernelTables) -> None:
     found = audited(source, mps, lambda t: t.rewards.mean().item())  # planted item
     assert [count for line, count in found.counts.syncs.items() if "planted item" in line] == [1]
