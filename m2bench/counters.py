@@ -111,13 +111,13 @@ class CountingMode(TorchDispatchMode):
 
     def __enter__(self) -> CountingMode:
         if self.device_type != "cpu":
-            for constructor in CONSTRUCTORS:
-                self._wrappers.enter_context(_watched(*constructor, self._count_constructed))
-        super().__enter__()
+            for owner, name, place in CONSTRUCTORS:
+                self._wrappers.enter_context(_wrapped(owner, name, place, self._construct))
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        super().__exit__(*exc)
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
         self._wrappers.close()
 
     @contextmanager
@@ -170,13 +170,16 @@ class CountingMode(TorchDispatchMode):
         if self._is_here(source):
             self.counts.syncs[calling_line()] += 1
 
-    def _count_constructed(self, made: Tensor, data: Any) -> None:
-        """A tensor that one of CONSTRUCTORS has made of ``data``."""
-        if not self._counting or not self._is_here(made) or isinstance(data, Tensor):
-            return
-        self.counts.copies[calling_line()] += 1
-        if made.dtype is torch.float64:
-            self.counts.doubles[calling_line()] += 1
+    def _construct(self, construct: Callable[[], Tensor], data: Any) -> Tensor:
+        """Let one of CONSTRUCTORS make a tensor of ``data``; of some data the dispatcher sees the copy itself."""
+        seen = self.counts.copies.total()
+        made = construct()
+        of_the_host = not isinstance(data, Tensor) and self.counts.copies.total() == seen
+        if self._counting and of_the_host and self._is_here(made):
+            self.counts.copies[calling_line()] += 1
+            if made.dtype is torch.float64:
+                self.counts.doubles[calling_line()] += 1
+        return made
 
     def _is_here(self, tensor: Tensor) -> bool:
         return tensor.device.type == self.device_type
@@ -221,16 +224,15 @@ def has_mask(indices: Sequence[Tensor | None]) -> bool:
 
 
 @contextmanager
-def _watched(owner: Any, name: str, place: int, tell: Callable[[Tensor, Any], None]) -> Iterator[None]:
-    """Until the end, ``tell`` is told what the constructor ``name`` has made, and of which data."""
+def _wrapped(owner: Any, name: str, place: int, call: Callable[[Callable[[], Tensor], Any], Tensor]) -> Iterator[None]:
+    """Until the end, the constructor ``name`` is called by ``call``, which is given its data as well."""
     construct = getattr(owner, name)
 
-    def watched(*args: Any, **kwargs: Any) -> Tensor:
-        made: Tensor = construct(*args, **kwargs)
-        tell(made, args[place] if len(args) > place else kwargs.get("data", kwargs.get("obj")))
-        return made
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        data = args[place] if len(args) > place else kwargs.get("data", kwargs.get("obj"))
+        return call(lambda: construct(*args, **kwargs), data)
 
-    setattr(owner, name, watched)
+    setattr(owner, name, wrapped)
     try:
         yield
     finally:

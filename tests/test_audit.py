@@ -105,11 +105,13 @@ def test_a_planted_double_that_nothing_uses_is_found_by_its_line(source: Episode
     assert "planted constant" in blocker
 
 
-def test_the_copies_of_the_baseline_are_those_in_its_rollout(source: EpisodeSource, mps: KernelTables) -> None:
-    """The noise, the states of four steps, the actions and the rewards."""
+def test_every_copy_of_the_baseline_is_found(source: EpisodeSource, mps: KernelTables) -> None:
+    """The noise, the states of four steps, the actions and the rewards; and the rewards' way back for the returns."""
     copies = audited(source, mps, lambda trajectory: 0.0).counts.copies
-    assert all(line.startswith("baselines/rollout.py:") for line in copies)
-    assert sorted(copies.values()) == [1, 1, 1, 4]
+    there = [count for line, count in copies.items() if line.startswith("baselines/rollout.py:")]
+    back = [count for line, count in copies.items() if line.startswith("baselines/objective.py:")]
+    assert (sorted(there), back) == ([1, 1, 1, 4], [1])
+    assert sum(copies.values()) == 8
 
 
 def test_a_planted_item_is_found_by_its_line(source: EpisodeSource, mps: KernelTables) -> None:

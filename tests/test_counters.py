@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -170,12 +171,13 @@ def test_a_tensor_made_on_the_device_of_the_hosts_data_is_a_copy() -> None:
         there.new_tensor([1.0, 2.0])  # planted
         torch.tensor([1.0], dtype=torch.float64, device=META)  # planted double
         torch.as_tensor(torch.ones(3), device=META)  # planted, and seen by the dispatcher
+        torch.as_tensor(np.ones(3, np.float32), device=META)  # planted, and seen by the dispatcher
         # These stay where they are.
         torch.tensor([1.0, 2.0])
         torch.as_tensor(there)
         torch.ones(3, device=META)
-    assert mode.counts.copies.total() == 7
-    assert len(mode.counts.copies) == 7
+    assert mode.counts.copies.total() == 8
+    assert len(mode.counts.copies) == 8
     assert all("planted" in line for line in mode.counts.copies)
     (line,) = mode.counts.doubles
     assert "planted double" in line
