@@ -51,6 +51,6 @@ class SingleRollout:
         with phase("copy"):
             return Trajectory(
                 logits=logits,
-                actions=torch.tensor(actions, device=device).unsqueeze(1),
-                rewards=torch.tensor(rewards, dtype=self.dtype, device=device).unsqueeze(1),
+                actions=torch.tensor(actions).unsqueeze(1).to(device),
+                rewards=torch.tensor(rewards, dtype=self.dtype).unsqueeze(1).to(device),
             )

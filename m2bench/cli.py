@@ -9,7 +9,7 @@ import traceback
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
 
@@ -327,8 +327,13 @@ def profile(
     try:
         profile_command.run(spec, pair, seed, folder, metal_capture, make_console())
     except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was saved", err=True)
-        sys.exit(INTERRUPTED)
+        _end_interrupted(folder)
+
+
+def _end_interrupted(folder: Path) -> NoReturn:
+    saved = f"what had been written is in {quoted(folder)}" if folder.exists() else "nothing was saved"
+    typer.echo(f"interrupted; {saved}", err=True)
+    sys.exit(INTERRUPTED)
 
 
 def _pair(layer: str | None, with_layers: str | None, against: str | None, seconds: float) -> Pair:
@@ -436,7 +441,10 @@ def doctor(
 
 @app.command()
 def forward(
-    passes: Annotated[int, typer.Option(help="Passes timed at batch size 1; at larger ones at most as many.")] = 1000,
+    passes: Annotated[
+        int,
+        typer.Option(help="Passes timed at batch size 1, in 5 groups of equal size; at larger ones at most as many."),
+    ] = 1000,
     batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,4,16,64,256,1024,4096",
     device: Annotated[str, typer.Option(help=f"Device: {', '.join(DEVICES)}; auto is every device here.")] = "auto",
     policy: Policy = "default",
@@ -458,8 +466,7 @@ def forward(
     try:
         forward_command.run(spec, sizes, passes, folder, make_console())
     except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was saved", err=True)
-        sys.exit(INTERRUPTED)
+        _end_interrupted(folder)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import linecache
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -63,8 +63,14 @@ OWN_FORMULAS: dict[Any, Callable[..., int]] = {
     aten.linear: _linear_flops,
     aten.linear_backward: _linear_backward_flops,
 }
-TORCH = str(Path(torch.__file__).parent)
-
+# Where a call is only passed on: torch, code without a file, and what of ours stands between it and the trainer.
+PASSING_ON = (
+    str(Path(torch.__file__).parent),
+    "<",
+    *(str(Path(__file__).with_name(name)) for name in ("counters.py", "dry_run.py", "devices.py")),
+)
+# They make a tensor on a device of the host's data, and copy that past the dispatcher; and which argument is the data.
+CONSTRUCTORS = ((torch, "tensor", 0), (torch, "as_tensor", 0), (torch, "asarray", 0), (Tensor, "new_tensor", 1))
 
 UNCOUNTED_PHASE = "feed"
 COUNTED = ("dispatches", "kernels", "flops", "syncs", "copies", "doubles")
@@ -76,7 +82,7 @@ class Counts:
     """Of one piece of training. What has its place is counted by the line of source code that led to it."""
 
     dispatches: int = 0
-    """Operators handed to a device."""
+    """Operators handed to the device: those with a tensor there among what they take or give."""
     kernels: int = 0
     """Those of them that compute: neither views nor allocations. Each is at least one kernel of the device."""
     flops: int = 0
@@ -94,13 +100,25 @@ class Counts:
 
 
 class CountingMode(TorchDispatchMode):
-    """Counts, while it is entered, what is asked of ``device``."""
+    """Counts, while it is entered, what is asked of ``device``; what the host does for itself beside one is not."""
 
     def __init__(self, device: torch.device):
         super().__init__()  # type: ignore[no-untyped-call]
         self.device_type = device.type
         self.counts = Counts()
         self._counting = True
+        self._wrappers = ExitStack()
+
+    def __enter__(self) -> CountingMode:
+        if self.device_type != "cpu":
+            for owner, name, place in CONSTRUCTORS:
+                self._wrappers.enter_context(_wrapped(owner, name, place, self._construct))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
+        self._wrappers.close()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -129,18 +147,20 @@ class CountingMode(TorchDispatchMode):
 
     def _count(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         counts, operator = self.counts, _operator(func)
+        involved = list(tensors_in((*args, *kwargs.values(), result)))
+        here = [tensor for tensor in involved if self._is_here(tensor)]
+        if not here:
+            return
         counts.dispatches += 1
         counts.kernels += operator.computes
         if operator.flops is not None:
             counts.flops += operator.flops(*args, **kwargs, out_val=result)
         if operator.copies:
             self._count_copy(*(args[:2] if operator.in_place else (result, args[0])))
-        elif (operator.waits or (operator.indexes and has_mask(args[1]))) and any(map(self._is_here, tensors_in(args))):
+        elif operator.waits or (operator.indexes and has_mask(args[1])):
             counts.syncs[calling_line()] += 1
-        for tensor in tensors_in((*args, result)):
-            if tensor.dtype is torch.float64 and self._is_here(tensor):
-                counts.doubles[calling_line()] += 1
-                break
+        if any(tensor.dtype is torch.float64 for tensor in here):
+            counts.doubles[calling_line()] += 1
 
     def _count_copy(self, target: Tensor, source: Tensor) -> None:
         if target.device.type == source.device.type:
@@ -149,6 +169,17 @@ class CountingMode(TorchDispatchMode):
         # A copy to the host is waited for, whoever asked for it.
         if self._is_here(source):
             self.counts.syncs[calling_line()] += 1
+
+    def _construct(self, construct: Callable[[], Tensor], data: Any) -> Tensor:
+        """Let one of CONSTRUCTORS make a tensor of ``data``; of some data the dispatcher sees the copy itself."""
+        seen = self.counts.copies.total()
+        made = construct()
+        of_the_host = not isinstance(data, Tensor) and self.counts.copies.total() == seen
+        if self._counting and of_the_host and self._is_here(made):
+            self.counts.copies[calling_line()] += 1
+            if made.dtype is torch.float64:
+                self.counts.doubles[calling_line()] += 1
+        return made
 
     def _is_here(self, tensor: Tensor) -> bool:
         return tensor.device.type == self.device_type
@@ -192,23 +223,32 @@ def has_mask(indices: Sequence[Tensor | None]) -> bool:
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
+@contextmanager
+def _wrapped(owner: Any, name: str, place: int, call: Callable[[Callable[[], Tensor], Any], Tensor]) -> Iterator[None]:
+    """Until the end, the constructor ``name`` is called by ``call``, which is given its data as well."""
+    construct = getattr(owner, name)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        data = args[place] if len(args) > place else kwargs.get("data", kwargs.get("obj"))
+        return call(lambda: construct(*args, **kwargs), data)
+
+    setattr(owner, name, wrapped)
+    try:
+        yield
+    finally:
+        setattr(owner, name, construct)
+
+
 def calling_line() -> str:
-    """From within a dispatch mode: the innermost line outside of torch that led here: "rollout.py:42 action = ..."."""
+    """The innermost line that led here and does not only pass a call on: "baselines/rollout.py:42 action = ..."."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_name != "__torch_dispatch__":
-        frame = frame.f_back
-    frame = frame and frame.f_back
-    while frame is not None and _is_torchs(frame.f_code.co_filename):
+    while frame is not None and frame.f_code.co_filename.startswith(PASSING_ON):
         frame = frame.f_back
     if frame is None:
         return "unknown"
     path = Path(frame.f_code.co_filename)
     text = linecache.getline(str(path), frame.f_lineno).strip()
     return f"{path.parent.name}/{path.name}:{frame.f_lineno} {text}"
-
-
-def _is_torchs(file: str) -> bool:
-    return file.startswith((TORCH, "<"))
 
 
 def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:

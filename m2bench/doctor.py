@@ -6,7 +6,7 @@ import math
 import random
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -16,18 +16,19 @@ from rich.console import Console
 
 from .checks import check_machine
 from .conditions import Watch
-from .distributions import t_quantile
+from .distributions import chi_square_quantile, t_quantile
 from .effects import Effects, Estimate, Observation
 from .errors import UserError
 from .noise import describe_conditions
 from .plan import make_trials
 from .runner import Launcher, describe, prepare, trial_executor
-from .spec import BASELINE, QUICK, RunSpec, TrialSpec, WorkloadSpec
+from .spec import BASELINE, RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from .store import StoredTrial
 
 EFFECTS = (0.02, 0.05, 0.10)
 LEAST_TRIALS = 4
 BLOCKS = 3  # of the default run
+WINDOW = WindowSpec()  # its windows too: shorter ones scatter more
 
 Document = dict[str, Any]
 
@@ -86,6 +87,16 @@ class Resolution:
         logs = [math.log(speed) for speed in speeds]
         return cls(math.sqrt(fmean((b - a) ** 2 for a, b in pairwise(logs)) / 2), len(speeds))
 
+    def interval(self) -> tuple[Resolution, Resolution]:
+        """The least and the most that a machine may scatter whose trials came out like this, at 95 %.
+
+        The estimate from n trials has the mean and the variance of a chi-square variable of 2 (n - 1)^2 / (3 n - 4)
+        degrees of freedom, by the variance that von Neumann et al. give.
+        """
+        degrees = 2 * (self.trials - 1) ** 2 / (3 * self.trials - 4)
+        low, high = (self.trial_sd * math.sqrt(degrees / chi_square_quantile(end, degrees)) for end in (0.975, 0.025))
+        return replace(self, trial_sd=low), replace(self, trial_sd=high)
+
     def smallest_main_effect(self, design: DesignErrors) -> float:
         """As a ratio above 1: what such a design finds in 80 % of runs."""
         return math.exp(design.standard_errors * design.main_effect * self.trial_sd)
@@ -119,7 +130,6 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
                 trials = _repeat(launcher, workload, description["device"], work, seconds)
     resolution = Resolution.from_speeds([trial.result["episodes_per_min"] for trial in trials])
-    design = DesignErrors.of_full_design(layers)
     machine, conditions = {**description["machine"], **description["device"]}, describe_conditions(trials)
     taking_part = [layer for layer in description["layers"] if layer["name"] in layers]
     checks = check_machine(machine, taking_part, conditions, resolution.trial_sd, Path.cwd())
@@ -128,18 +138,31 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         "fit": all(check.state != "bad" for check in checks),
         "machine": machine,
         "trials": len(trials),
-        "trial_sd": resolution.trial_sd,
-        "smallest_main_effect": resolution.smallest_main_effect(design),
-        "smallest_shapley": resolution.smallest_shapley(design),
-        "blocks_for": {f"{effect:.0%}": resolution.blocks_for(effect, design) for effect in EFFECTS},
+        "window": asdict(WINDOW),
+        **_resolved(resolution, DesignErrors.of_full_design(layers)),
         "conditions": conditions,
+    }
+
+
+def _resolved(resolution: Resolution, design: DesignErrors) -> Document:
+    """What can be told apart, with the intervals that follow from how well so few trials tell their scatter."""
+    ends = resolution.interval()
+    return {
+        "trial_sd": resolution.trial_sd,
+        "trial_sd_ci": [end.trial_sd for end in ends],
+        "smallest_main_effect": resolution.smallest_main_effect(design),
+        "smallest_main_effect_ci": [end.smallest_main_effect(design) for end in ends],
+        "smallest_shapley": resolution.smallest_shapley(design),
+        "smallest_shapley_ci": [end.smallest_shapley(design) for end in ends],
+        "blocks_for": {f"{effect:.0%}": resolution.blocks_for(effect, design) for effect in EFFECTS},
+        "blocks_for_ci": {f"{effect:.0%}": [end.blocks_for(effect, design) for end in ends] for effect in EFFECTS},
     }
 
 
 def _repeat(
     launcher: Launcher, workload: WorkloadSpec, device: Document, work: Path, seconds: float
 ) -> list[StoredTrial]:
-    execute = trial_executor(launcher, RunSpec((), ("full",), 1, 0, workload, QUICK), device)
+    execute = trial_executor(launcher, RunSpec((), ("full",), 1, 0, workload, WINDOW), device)
     trials: list[StoredTrial] = []
     begin = time.monotonic()
     while len(trials) < LEAST_TRIALS or time.monotonic() - begin < seconds:
@@ -169,14 +192,10 @@ def show(found: Document, console: Console) -> None:
     }
     lines = ["", *(f"{name:<14} {value}" for name, value in facts.items()), ""]
     lines += [
-        f"{found['trials']} trials of the baseline scatter by {found['trial_sd']:.1%} (standard deviation).",
-        f"m2bench ablate --all, with {BLOCKS} blocks, finds main effects from {found['smallest_main_effect'] - 1:.1%} "
-        f"on and Shapley values from {found['smallest_shapley'] - 1:.1%} on, in 80 % of runs.",
+        *resolution_sentences(found),
+        "",
+        *(f"Warning: {warning}." for warning in found["conditions"]["warnings"]),
     ]
-    for effect, blocks in found["blocks_for"].items():
-        verdict = "yes" if blocks <= BLOCKS else f"with --blocks {blocks}"
-        lines.append(f"Can it tell one layer alone from no effect, if that is {effect}? {verdict.capitalize()}.")
-    lines += ["", *(f"Warning: {warning}." for warning in found["conditions"]["warnings"])]
     problems = sum(check["state"] == "bad" for check in found["checks"])
     lines.append(
         f"{problems} problem{'s' if problems > 1 else ''}: do not measure on this machine before "
@@ -186,3 +205,35 @@ def show(found: Document, console: Console) -> None:
     )
     for line in lines:
         console.print(line, markup=False, highlight=False)
+
+
+def resolution_sentences(found: Document) -> list[str]:
+    """What a run can tell apart here, in words that go no further than the scatter is known."""
+    return [
+        f"{found['trials']} trials of the baseline, timed as long as a run's, scatter by "
+        f"{_between(found['trial_sd'], found['trial_sd_ci'])} (standard deviation, and its 95 % interval).",
+        f"m2bench ablate --all, with {BLOCKS} blocks, finds main effects from "
+        f"{_between(found['smallest_main_effect'], found['smallest_main_effect_ci'], 1)} on and Shapley values from "
+        f"{_between(found['smallest_shapley'], found['smallest_shapley_ci'], 1)} on, in 80 % of runs.",
+        *(
+            f"Can it tell one layer alone from no effect, if that is {effect}? {_verdict(blocks, *between)}."
+            for (effect, blocks), between in zip(
+                found["blocks_for"].items(), found["blocks_for_ci"].values(), strict=True
+            )
+        ),
+    ]
+
+
+def _between(value: float, interval: list[float], none: int = 0) -> str:
+    """A share with the ends of its interval; ``none`` is what stands for no effect."""
+    low, high = (f"{end - none:.1%}" for end in interval)
+    return f"{value - none:.1%} (between {low} and {high})"
+
+
+def _verdict(blocks: int, least: int, most: int) -> str:
+    """By the blocks that it takes: at the scatter that was found, and at the ends of its interval."""
+    if most <= BLOCKS:
+        return "Yes"
+    if blocks <= BLOCKS:
+        return f"Probably; where the scatter is as large as it may be, with --blocks {most}"
+    return f"With --blocks {blocks} (between {least} and {most})"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import UserError, WorkerError
 
 # What a run that ended before its first result may have left; it is nothing to lose.
 LEFTOVERS = {"logs", "work"}
+NOT_WRITTEN = "not written: "
 
 
 def make_folder(folder: Path) -> None:
@@ -32,11 +34,44 @@ def write_file(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise UserError(
             f"{path} cannot be written: {error.strerror}.",
             "Make room, give yourself access, or copy the folder to a place of your own.",
         ) from error
+
+
+def written(path: Path, write: Callable[[], object]) -> str:
+    """Have ``write`` write a file that can be done without: its path, or why there is none."""
+    try:
+        write()
+    except (OSError, RuntimeError) as error:
+        _remove(path)
+        return f"{NOT_WRITTEN}{error}"
+    return str(path) if path.exists() else f"{NOT_WRITTEN}nothing was left at {path}"
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Opened to be appended to; UserError when that cannot be done."""
+    try:
+        return path.open("ab")
+    except OSError as error:
+        raise UserError(
+            f"the log {path} cannot be written: {error.strerror}.", "Make room, or give yourself access to its folder."
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    """Remove what is left of a file; a folder that cannot be written refuses even where nothing is left."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def refuse_unwritten(files: dict[str, str]) -> None:
+    """UserError when one of the files could not be written; each is a path or the reason, as ``written`` returns it."""
+    lost = [f"{name} {path}" for name, path in files.items() if path.startswith(NOT_WRITTEN)]
+    if lost:
+        raise UserError(f"{'; '.join(lost)}.", "Make room, or choose another folder with --out, and run again.")
 
 
 @contextmanager

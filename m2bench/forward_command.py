@@ -14,10 +14,11 @@ from typing import Any
 from rich.console import Console
 
 from .errors import UserError
-from .folders import make_folder, refuse_used, removed_if_refused, write_file
-from .runner import Launcher, describe
+from .folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
+from .noise import warnings_of
+from .runner import Launcher, describe, run_watched
 from .spec import WorkloadSpec
-from .tables import NOTHING, Table, draw_table
+from .tables import NOTHING, Table, digits, draw_table
 
 TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
@@ -28,27 +29,41 @@ Document = dict[str, Any]
 def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
     """Time forward passes on the device that is named, or, for ``auto``, on every device here.
 
-    Prints tables, and writes forward.json and forward.png to ``folder``. Raises UserError when nothing can be timed.
+    Prints tables, and writes forward.json and forward.png to ``folder``. Raises UserError when nothing can be timed or
+    a file cannot be written, which costs nothing of what is printed.
     """
     refuse_used(folder, "Choose another folder with --out.")
     with removed_if_refused(folder):
         make_folder(folder)
-        found = _time_devices(spec, sizes, passes, folder, console)
-    chart, sentences = _draw(folder / "forward.png", found), crossings(found)
-    document = {"passes": passes, "devices": found, "crossings": sentences, "chart": chart}
+        results = _time_devices(spec, sizes, passes, folder, console)
+    found = {device: result["timed"] for device, result in results.items()}
+    conditions = {device: result["conditions"] for device, result in results.items()}
+    sentences, warnings = crossings(found), warnings_of(list(conditions.values()), "process")
     for name, timed in found.items():
-        draw_table(_table(name, timed), console)
+        draw_table(forward_table(name, timed), console)
+    for warning in warnings:
+        console.print(f"Warning: {warning}.", markup=False, highlight=False)
     for sentence in sentences:
         console.print(f"- {sentence}", markup=False, highlight=False)
+    chart = _draw(folder / "forward.png", found)
+    document = {
+        "passes": passes,
+        "devices": found,
+        "crossings": sentences,
+        "conditions": conditions,
+        "warnings": warnings,
+        "chart": chart,
+    }
     write_file(folder / "forward.json", json.dumps(document, indent=1) + "\n")
     console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
+    refuse_unwritten({"chart": chart})
 
 
 def _time_devices(
     spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console
-) -> dict[str, list[Document]]:
-    """By device, each in a process of its own."""
+) -> dict[str, Document]:
+    """By device, each in a process of its own: what was "timed", and the "conditions" meanwhile."""
     found = {}
     with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
         here = describe(launcher, spec, folder)["device"]
@@ -56,12 +71,12 @@ def _time_devices(
         for name in names:
             request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
-                outcome = launcher.run("forward", request, folder / "forward.log", TIMEOUT_S)
+                outcome = run_watched(launcher, "forward", request, folder / "forward.log", TIMEOUT_S)
             if "failure" in outcome:
                 raise UserError(
                     f"forward passes on {name} failed: {outcome['failure']}.", f"The log is {folder / 'forward.log'}."
                 )
-            found[name] = outcome["result"]["timed"]
+            found[name] = {"timed": outcome["result"]["timed"], "conditions": outcome["conditions"]}
     return found
 
 
@@ -76,7 +91,8 @@ def _by_variant(timed: list[Document]) -> dict[str, dict[int, Document]]:
     return variants
 
 
-def _table(device: str, timed: list[Document]) -> Table:
+def forward_table(device: str, timed: list[Document]) -> Table:
+    """Milliseconds of a pass with their spread, by batch size and variant."""
     variants = _by_variant(timed)
     sizes = list(dict.fromkeys(entry["batch"] for entry in timed))
     rows = []
@@ -93,11 +109,14 @@ def _table(device: str, timed: list[Document]) -> Table:
         ("batch", *columns),
         rows,
         frozenset({"batch", *columns}),
+        notes=("Passes are timed in groups: the median of the groups, in brackets the least and the most of them.",),
     )
 
 
 def _cell(cell: Document) -> str:
-    return "not here" if "reason" in cell else f"{cell['ms']:.3f}"
+    if "reason" in cell:
+        return "not here"
+    return f"{digits(cell['ms'])} [{digits(cell['ms_least'])}, {digits(cell['ms_most'])}]"
 
 
 def crossings(found: dict[str, list[Document]]) -> list[str]:
@@ -150,7 +169,7 @@ def crossing(slower: list[tuple[int, float]], faster: list[tuple[int, float]]) -
 
 
 def _draw(path: Path, found: dict[str, list[Document]]) -> str:
-    """A chart of states per second by batch size, one line per device and variant; its path, or why there is none."""
+    """A chart of ms per pass by batch size, one line per device and variant; its path, or why there is none."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -159,20 +178,23 @@ def _draw(path: Path, found: dict[str, list[Document]]) -> str:
     figure, axis = pyplot.subplots(figsize=(WIDTH, HEIGHT), constrained_layout=True)
     for device, timed in found.items():
         for name, cells in _by_variant(timed).items():
-            series = _series(cells)
-            if series:
-                sizes, milliseconds = zip(*series, strict=True)
-                axis.loglog(sizes, milliseconds, marker="o", label=f"{device}: {name}")
+            plot_line(axis, f"{device}: {name}", {size: cell for size, cell in cells.items() if "ms" in cell})
+    axis.set_xscale("log")
+    axis.set_yscale("log")
     axis.set_xlabel("batch size")
-    axis.set_ylabel("ms per forward pass")
+    axis.set_ylabel("ms per forward pass (bars: least to most of the groups)")
     axis.set_title("Forward passes of the policy: flat where dispatching operators takes the time")
     axis.grid(visible=True, which="major", alpha=0.3)
     axis.legend()
-    try:
-        figure.savefig(path, dpi=DPI)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        return f"not written: {error}"
-    finally:
-        pyplot.close(figure)
-    return str(path)
+    drawn = written(path, lambda: figure.savefig(path, dpi=DPI))
+    pyplot.close(figure)
+    return drawn
+
+
+def plot_line(axis: Any, label: str, cells: dict[int, Document]) -> None:
+    """The median of each batch size, with a bar from the least to the most; nothing where nothing was timed."""
+    if cells:
+        below = [cell["ms"] - cell["ms_least"] for cell in cells.values()]
+        above = [cell["ms_most"] - cell["ms"] for cell in cells.values()]
+        medians = [cell["ms"] for cell in cells.values()]
+        axis.errorbar(list(cells), medians, (below, above), marker="o", capsize=3, label=label)

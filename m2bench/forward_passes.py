@@ -17,7 +17,7 @@ from .baselines.environment import STATE_SIZE
 GROUPS = 5  # of passes between two synchronizations; their median counts
 WARM_PASSES = 20
 LEAST_PASSES = 10
-GROUP_S = 0.1  # a group at larger batches is as many passes as fit
+GROUP_S = 0.1  # a group at larger batches is as many passes as fit, but LEAST_PASSES if so many were asked for
 
 Document = dict[str, Any]
 
@@ -27,8 +27,12 @@ def time_forward(
 ) -> list[Document]:
     """One document per batch size and variant: ms per pass, or why there is none. Nothing is differentiated.
 
-    ``passes``: how many are timed at batch size 1, after WARM_PASSES; at larger ones at most as many.
+    ``passes``: how many are timed at batch size 1, in GROUPS of equal size, after WARM_PASSES; at larger ones at most
+    as many.
     """
+    from torch._inductor import config as inductor_config  # here, since every worker imports this module
+
+    inductor_config.compile_threads = devices.compiler_threads(device)
     documents: list[Document] = []
     dtype = devices.autocast_dtype(device)
     why_not_amp, why_not_compile = devices.why_no_autocast(device), devices.why_no_compile(device, backend)
@@ -60,8 +64,8 @@ def _time(
     states = torch.randn(size, STATE_SIZE, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad(), context():
         _pass_s(forward, states, device, WARM_PASSES)
-        estimate_s = _pass_s(forward, states, device, LEAST_PASSES)
-        each = max(LEAST_PASSES, min(passes // GROUPS, int(GROUP_S / estimate_s))) if size > 1 else passes // GROUPS
+        fitting = max(LEAST_PASSES, int(GROUP_S / _pass_s(forward, states, device, LEAST_PASSES)))
+        each = min(passes // GROUPS, fitting) if size > 1 else passes // GROUPS
         seconds = [_pass_s(forward, states, device, each) for _ in range(GROUPS)]
     milliseconds = [1e3 * s for s in seconds]
     return {"ms": median(milliseconds), "ms_least": min(milliseconds), "ms_most": max(milliseconds),

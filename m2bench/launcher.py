@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 CAN_FORK = sys.platform == "linux"
@@ -118,8 +119,9 @@ def _fork(request: Event, events: int, wake_read: int) -> int:
 
         code = run(request, lambda event: _send(events, event))
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk has no room for the log
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 

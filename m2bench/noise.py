@@ -90,30 +90,39 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
     ``scatter``: the standard deviation of one trial, as a ratio; where trials repeat well, a canary that varies says
     little.
     """
-    conditions = [trial.conditions for trial in trials if trial.conditions]
-    loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
     canaries = [min(trial.result["canary_s"]) for trial in trials if "canary_s" in trial.result]
     spread = None
     if len(canaries) > 1:
         low, high = quantiles(canaries, n=20)[0], quantiles(canaries, n=20)[-1]
         spread = high / low
-    found = {
+    found = _gather([trial.conditions for trial in trials if trial.conditions], spread)
+    return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
+
+
+def warnings_of(conditions: list[dict[str, Any]], what: str) -> list[str]:
+    """The same warnings from the conditions of others than trials; ``what`` is the word for one of them."""
+    return list(_warnings(_gather(conditions, None), False, what))
+
+
+def _gather(conditions: list[dict[str, Any]], canary_spread: float | None) -> dict[str, Any]:
+    loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
+    return {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
-        "busy_trials": sum(busy_cores(trial) is not None for trial in trials),
-        "canary_spread": spread,
+        "busy_trials": sum(load > BUSY_CORES for load in loads),
+        "canary_spread": canary_spread,
         "power": sorted({c["power"] for c in conditions if c["power"]}),
         "low_power": any(c["low_power"] for c in conditions),
         "thermal": sorted({c["thermal"] for c in conditions if c["thermal"]}),
     }
-    return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT))}
 
 
-def _warnings(found: dict[str, Any], scatters: bool) -> Iterator[str]:
-    if found["busy_trials"]:
+def _warnings(found: dict[str, Any], scatters: bool, what: str) -> Iterator[str]:
+    busy, several = found["busy_trials"], f"{what}{'es' if what.endswith('s') else 's'}"
+    if busy:
         yield (
-            f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {found['busy_trials']} "
-            "trials, which can distort every figure here: close them and run again"
+            f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {busy} "
+            f"{what if busy == 1 else several}, which can distort every figure here: close them and run again"
         )
     if scatters and found["canary_spread"] is not None and found["canary_spread"] > CANARY_DRIFT:
         yield (
@@ -121,7 +130,7 @@ def _warnings(found: dict[str, Any], scatters: bool) -> Iterator[str]:
             "others (5th to 95th percentile): the machine's own speed varies, and more blocks help"
         )
     if "battery" in found["power"]:
-        yield "some trials ran on battery: connect the machine to the mains"
+        yield f"some {several} ran on battery: connect the machine to the mains"
     if found["low_power"]:
         yield "low-power mode was on: switch it off"
     if set(found["thermal"]) - {"nominal"}:

@@ -15,8 +15,9 @@ from rich.console import Console
 from .device_log import read_device_log
 from .errors import UserError, WorkerError
 from .explanation import explain, predictions
-from .folders import make_folder, refuse_used, removed_if_refused, write_file
-from .runner import Launcher, describe, prepare
+from .folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
+from .noise import warnings_of
+from .runner import Launcher, describe, prepare, run_watched
 from .spec import Layers, WorkloadSpec, combination_name
 from .tables import NOTHING, Table, digits, draw_table, times
 from .timeline import draw_timeline
@@ -46,7 +47,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
     """Profile both sides in processes of their own; print what that shows, and write profile.json and the traces.
 
     ``capture``: where a Metal capture of one update of the second side goes; None: there is none. Raises UserError when
-    a layer cannot run here, WorkerError when a side fails.
+    a layer cannot run here or a file cannot be written, WorkerError when a side fails.
     """
     refuse_used(folder, "Choose another folder with --out.")
     with removed_if_refused(folder), TemporaryDirectory(prefix="m2bench-") as work:
@@ -63,18 +64,17 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         for name, side in sides.items():
             side["device_log"] = _device_log(device, spec, side["layers"], seed, Path(work), folder / name)
         captured = None if capture is None else _capture(spec, pair.after, seed, Path(work), folder, capture)
-    document = {
+    document: Document = {
         **sides,
+        "warnings": warnings_of([each for side in sides.values() for each in side["conditions"]], "process"),
         "predictions": predictions(sides["before"], sides["after"]),
         "sentences": explain(sides["before"], sides["after"], peak_flops),
         "peak_flops": peak_flops,
         "machine": {**description["machine"], **device},
         "workload": asdict(spec),
         "metal_capture": captured,
-        "timeline": draw_timeline(folder / "timeline.png", sides["before"], sides["after"]),
     }
-    show(document, folder, console)
-    write_file(folder / "profile.json", json.dumps(document, indent=1) + "\n")
+    publish(document, folder, console)
 
 
 def _device_log(
@@ -135,13 +135,13 @@ def _profile(
         }
         name = combination_name(layers[side])
         with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
-            outcome = launcher.run("profile", request, folder / f"{side}.log", TIMEOUT_S)
+            outcome = run_watched(launcher, "profile", request, folder / f"{side}.log", TIMEOUT_S)
         if "failure" in outcome:
             raise WorkerError(
                 f"{name} cannot be profiled: {outcome['failure']}.", f"The log is {folder / f'{side}.log'}."
             )
         _check_engaged(outcome["result"])
-        done[side].append(outcome["result"])
+        done[side].append({**outcome["result"], "conditions": outcome["conditions"]})
     return {side: _merge(found) for side, found in done.items()}
 
 
@@ -152,10 +152,11 @@ def _check_engaged(side: Document) -> None:
 
 
 def _merge(processes: list[Document]) -> Document:
-    """The first process, with times that are means over all."""
+    """The first process, with times that are means over all, and the conditions of each."""
     first = processes[0]
     return {
         **first,
+        "conditions": [p["conditions"] for p in processes],
         "undisturbed_each_ms": [p["undisturbed_ms"] for p in processes],
         "counts_repeat": all(p["counts"] == first["counts"] for p in processes),
         **{
@@ -166,13 +167,26 @@ def _merge(processes: list[Document]) -> Document:
     }
 
 
-def show(document: Document, folder: Path, console: Console) -> None:
-    """Print tables and sentences, and where the files are."""
+def publish(document: Document, folder: Path, console: Console) -> None:
+    """Print what was found and then write it, so that a full disk does not cost it.
+
+    Raises UserError when a file could not be written.
+    """
+    show(document, console)
+    document["timeline"] = draw_timeline(folder / "timeline.png", document["before"], document["after"])
+    write_file(folder / "profile.json", json.dumps(document, indent=1) + "\n")
+    _show_files(document, folder, console)
+
+
+def show(document: Document, console: Console) -> None:
+    """Print tables and sentences."""
     before, after = document["before"], document["after"]
     tables = (phases_table, operators_table, kernels_table, counts_table)
     for table in filter(None, (make_table(before, after) for make_table in tables)):
         draw_table(table, console)
         console.print()
+    for warning in document["warnings"]:
+        console.print(f"Warning: {warning}.", markup=False, highlight=False)
     for sentence in document["sentences"]:
         console.print(f"- {sentence}", markup=False, highlight=False)
     for side in SIDES:
@@ -184,15 +198,23 @@ def show(document: Document, folder: Path, console: Console) -> None:
             markup=False,
             highlight=False,
         )
-    files = {f"{side} {kind}": path for side in SIDES for kind, path in document[side]["files"].items()}
+
+
+def _show_files(document: Document, folder: Path, console: Console) -> None:
+    """Print where the files are; UserError when one of them could not be written."""
+    traces = {
+        f"{side} {kind.replace('_', ' ')}": path for side in SIDES for kind, path in document[side]["files"].items()
+    }
+    files = {"timelines": document["timeline"], **traces}
     if document["metal_capture"] is not None:
         files["metal capture"] = document["metal_capture"]
-    for name, path in {"timelines": document["timeline"], **files}.items():
-        console.print(f"{name.replace('_', ' ')}: {path}", markup=False, highlight=False, soft_wrap=True)
+    for name, path in files.items():
+        console.print(f"{name}: {path}", markup=False, highlight=False, soft_wrap=True)
     console.print(
         "Open traces at https://ui.perfetto.dev, flame graphs at https://www.speedscope.app.", highlight=False
     )
     console.print(f"All figures: {folder / 'profile.json'}", markup=False, highlight=False, soft_wrap=True)
+    refuse_unwritten(files)
 
 
 def _show_device_log(name: str, log: Document, console: Console) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from .devices import torch_version
 from .event_tree import Event, busy_and_gaps_ns, calls
+from .folders import written
 from .phase_times import Episodes
 from .speedscope import write_speedscope
 from .trial import System
@@ -21,6 +23,8 @@ from .trial import System
 PIECE = "piece"
 PHASE = "phase."
 MEMORY = "[memory]"
+DEVICE_WORK = {"kernel", "gpu_memcpy", "gpu_memset"}  # of libkineto's types of events (ActivityType.h)
+TELLS_TYPES = (2, 13)  # torch
 
 Document = dict[str, Any]
 
@@ -31,7 +35,12 @@ class Window:
     def __init__(
         self, system: System, activities: list[ProfilerActivity], allocated_mb: Callable[[], float] | None = None
     ):
-        """``allocated_mb`` is asked at the end of every phase, on a device whose allocations torch.profiler misses."""
+        """``allocated_mb`` is asked at the end of every phase, on a device whose allocations torch.profiler misses.
+
+        A phase waits for a device that torch.profiler does not see, so that it owns the work it submitted. One that
+        torch.profiler sees is left to run: each wait would be a gap between its kernels.
+        """
+        sees_device = ProfilerActivity.CUDA in activities
         self.memory_is_sampled = allocated_mb is not None
         self._sampled_mb: dict[str, float] = {}
         self._allocated_mb = allocated_mb or (lambda: 0.0)
@@ -41,7 +50,7 @@ class Window:
         """Milliseconds per episode while being watched."""
         with (
             profile(activities=activities, profile_memory=True) as self.profiler,
-            system.watch_phases(self._ranges(system.synchronize)),
+            system.watch_phases(self._ranges(None if sees_device else system.synchronize)),
         ):
             for piece, episodes in system.pieces():
                 self._episodes.append(episodes)
@@ -52,14 +61,11 @@ class Window:
                 if episodes is not None:
                     self.wall_ms += 1e3 * (time.perf_counter() - begin) / episodes
         raw = self.profiler.profiler.kineto_results.events()
-        here = DeviceType.CUDA if ProfilerActivity.CUDA in activities else DeviceType.CPU
+        here = DeviceType.CUDA if sees_device else DeviceType.CPU
         self._memory = sorted((e.start_ns(), e.nbytes()) for e in raw if e.name() == MEMORY and e.device_type() == here)
         timed = [e for e in raw if e.name() != MEMORY]
         self.calls = calls(_event(e) for e in timed if e.device_type() == DeviceType.CPU)
-        # On a GPU our own ranges are mirrored as events of the device; they are no kernels, and leave no gaps.
-        self._kernels = [
-            _event(e) for e in timed if e.device_type() != DeviceType.CPU and not e.name().startswith((PIECE, PHASE))
-        ]
+        self._kernels = [_event(e) for e in timed if is_device_work(e)]
         self._pieces = [call.event for call in self.calls if call.event.name == PIECE]
         self._phases = [call.event for call in self.calls if call.event.name.startswith(PHASE)]
 
@@ -93,16 +99,17 @@ class Window:
         """Write the trace and the flame graph; for each its path, or why there is none."""
         trace, flame = path.with_suffix(".trace.json.gz"), path.with_suffix(".speedscope.json")
         return {
-            "trace": _attempt(trace, lambda: self.profiler.export_chrome_trace(str(trace))),
-            "flame_graph": _attempt(flame, lambda: write_speedscope(flame, path.name, self.calls)),
+            "trace": written(trace, lambda: self.profiler.export_chrome_trace(str(trace))),
+            "flame_graph": written(flame, lambda: write_speedscope(flame, path.name, self.calls)),
         }
 
-    def _ranges(self, synchronize: Callable[[], None]) -> Callable[[str], AbstractContextManager[None]]:
+    def _ranges(self, synchronize: Callable[[], None] | None) -> Callable[[str], AbstractContextManager[None]]:
         @contextmanager
         def watch(name: str) -> Iterator[None]:
             with record_function(PHASE + name):
                 yield
-                synchronize()
+                if synchronize is not None:
+                    synchronize()
             grown_mb = self._allocated_mb() - self._start_mb
             self._sampled_mb[name] = max(grown_mb, self._sampled_mb.get(name, 0.0))
 
@@ -149,10 +156,12 @@ def _event(raw: Any) -> Event:
     return Event(raw.name(), raw.start_ns(), raw.start_ns() + raw.duration_ns(), raw.start_thread_id())
 
 
-def _attempt(path: Path, write: Callable[[], None]) -> str:
-    try:
-        write()
-    except (OSError, RuntimeError) as error:
-        path.unlink(missing_ok=True)
-        return f"not written: {error}"
-    return str(path) if path.exists() else "not written: torch.profiler left no file"
+def is_device_work(raw: Any) -> bool:
+    """Whether an event of the profiler is a kernel or a copy that ran on a device.
+
+    Ranges of the host, torch's own (``Optimizer.step``) as well as ours, are mirrored among the device's events and are
+    none; nor are its synchronizations. Before 2.13 torch tells annotations from the rest, but not the type.
+    """
+    if raw.device_type() == DeviceType.CPU or raw.is_user_annotation():
+        return False
+    return torch_version() < TELLS_TYPES or raw.activity_type() in DEVICE_WORK

@@ -18,6 +18,7 @@ from typing import Any
 
 from .conditions import Watch
 from .errors import UserError, WorkerError
+from .folders import open_log
 from .launcher import SAFE_PATH, Lines
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
@@ -105,6 +106,7 @@ class Launcher:
 
         Raises UserError when the worker found something the user can put right.
         """
+        open_log(log).close()  # the worker has nowhere to say that it cannot write there
         process, lines = self._start()
         document = {
             "job": job,
@@ -126,7 +128,7 @@ class Launcher:
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Lines]:
         if self._process is None:
-            with self._log.open("ab") as log:
+            with open_log(self._log) as log:
                 self._process = subprocess.Popen(
                     [sys.executable, *SAFE_PATH, "-m", "m2bench.launcher"],
                     cwd=self.work,
@@ -225,6 +227,13 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str,
     if "failure" in outcome:
         raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
     return {name: outcome["result"][name] for name in ("prepare_s", "peak_flops")}
+
+
+def run_watched(launcher: Launcher, job: str, request: dict[str, Any], log: Path, timeout_s: float) -> dict[str, Any]:
+    """Run one job; what comes of it also tells under "conditions" what the machine did besides (conditions.Watch)."""
+    watch = Watch()
+    outcome = launcher.run(job, request, log, timeout_s)
+    return {**outcome, "conditions": watch.conditions(outcome.get("result", {}).get("own_cpu_s"))}
 
 
 def trial_executor(

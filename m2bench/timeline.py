@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .folders import written
 from .spec import combination_name
 
 STEPS_SHOWN = 6  # of the environment, in the close-up
@@ -49,14 +50,9 @@ def draw_timeline(path: Path, before: Side, after: Side) -> str:
     axes[0][0].set_yticks(range(len(phases)), phases)
     axes[0][0].set_ylim(len(phases) - 0.5, -0.5)
     figure.suptitle("How much of each moment a phase takes (height of its lane; never drawn lower than a tenth)")
-    try:
-        figure.savefig(path, dpi=DPI)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        return f"not written: {error}"
-    finally:
-        pyplot.close(figure)
-    return str(path)
+    drawn = written(path, lambda: figure.savefig(path, dpi=DPI))
+    pyplot.close(figure)
+    return drawn
 
 
 def shares(phase: str, cuts: list[Cut], edges: Floats) -> Floats:

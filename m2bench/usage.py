@@ -21,7 +21,7 @@ def summarize_usage(
     """What is typical of the trials, counts as medians; None for what none of them could tell.
 
     ``utilization``: the share of the timed window in which the device computes, None where its telemetry
-    (``has_device_telemetry``) could not be read; on the CPU, of all cores together.
+    (``has_device_telemetry``) could not be read; on the CPU, the share of all cores that the trial's own processes use.
     ``mfu``: matrix-product operations per second as a share of ``peak_flops``, the most that was measured in float32.
     """
     per_episode = [trial.result["counts"]["per_episode"] for trial in trials]

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,9 @@ def run(request: dict[str, Any], send: Send) -> int:
         send({"event": "result", "error": str(error)})
         return 1
     except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
-        traceback.print_exc()
         send({"event": "result", "failure": f"{type(error).__name__}: {_first_line(error)}"})
+        with suppress(OSError):  # a full disk has no room for the log
+            traceback.print_exc()
         return 1
     send({"event": "result", "result": {**result, "own_cpu_s": _own_cpu_s()}})
     return 0

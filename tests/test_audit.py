@@ -93,6 +93,27 @@ def test_a_planted_double_is_found_by_its_line(source: EpisodeSource, mps: Kerne
     assert any("planted double" in line for line in found.counts.doubles)
 
 
+def test_a_planted_double_that_nothing_uses_is_found_by_its_line(source: EpisodeSource, mps: KernelTables) -> None:
+    def unused(trajectory: Trajectory) -> float:
+        torch.tensor([1.0], dtype=torch.float64, device=trajectory.rewards.device)  # planted constant
+        return 0.0
+
+    found = audited(source, mps, unused)
+    assert [count for line, count in found.counts.doubles.items() if "planted constant" in line] == [1]
+    assert [count for line, count in found.counts.copies.items() if "planted constant" in line] == [1]
+    (blocker,) = _findings("mps", mps, [{"layers": [], "episodes": 1, "mode": found}], 4)["blockers"]
+    assert "planted constant" in blocker
+
+
+def test_every_copy_of_the_baseline_is_found(source: EpisodeSource, mps: KernelTables) -> None:
+    """The noise, the states of four steps, the actions and the rewards; and the rewards' way back for the returns."""
+    copies = audited(source, mps, lambda trajectory: 0.0).counts.copies
+    there = [count for line, count in copies.items() if line.startswith("baselines/rollout.py:")]
+    back = [count for line, count in copies.items() if line.startswith("baselines/objective.py:")]
+    assert (sorted(there), back) == ([1, 1, 1, 4], [1])
+    assert sum(copies.values()) == 8
+
+
 def test_a_planted_item_is_found_by_its_line(source: EpisodeSource, mps: KernelTables) -> None:
     found = audited(source, mps, lambda t: t.rewards.mean().item())  # planted item
     assert [count for line, count in found.counts.syncs.items() if "planted item" in line] == [1]

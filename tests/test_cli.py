@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli import app, main
 from m2bench.optimizations import LAYERS
+from m2bench.spec import WindowSpec
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
@@ -369,10 +371,10 @@ def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> Non
     assert done.returncode == (1 if "bad" in states else 0), done.stderr
     assert found["fit"] == ("bad" not in states)
     assert found["trials"] >= 4
-    assert found["smallest_main_effect"] > 1
+    least, most = found["smallest_main_effect_ci"]
+    assert 1 < least < found["smallest_main_effect"] < most
     assert set(found["blocks_for"]) == {"2%", "5%", "10%"}
-    shown = typed(*options, cwd=tmp_path).stdout
-    assert "Can it tell one layer alone from no effect, if that is 5%?" in shown
+    assert found["window"] == asdict(WindowSpec())
 
 
 def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Path) -> None:
@@ -382,6 +384,7 @@ def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Pa
     first = done.stdout.splitlines()[:4]
     assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
     assert "do not measure on this machine" in done.stdout
+    assert "Can it tell one layer alone from no effect, if that is 5%?" in done.stdout
 
 
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:

@@ -7,17 +7,18 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from m2bench import workload
+from m2bench import devices, workload
 from m2bench.baselines.phases import Watch
 from m2bench.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
 from m2bench.optimizations import LAYERS
 from m2bench.spec import Layers, WorkloadSpec
 
-CPU = torch.device("cpu")
+CPU, META = torch.device("cpu"), torch.device("meta")
 STEPS, ENVIRONMENTS = 6, 4
 SPEC = WorkloadSpec(device="cpu", episode_length=STEPS, num_envs=ENVIRONMENTS, num_workers=1, compile_backend="eager")
 ALL = tuple(chain.from_iterable(combinations(LAYERS, n) for n in range(len(LAYERS) + 1)))
@@ -143,14 +144,55 @@ def test_a_planted_sync_and_a_planted_double_are_found_by_their_line() -> None:
 
 
 def test_a_copy_between_devices_is_found_by_its_line() -> None:
-    meta = torch.device("meta")
-    with CountingMode(meta) as mode:
-        there = torch.ones(3).to(meta)  # planted copy
+    with CountingMode(META) as mode:
+        there = torch.ones(3).to(META)  # planted copy
         torch.ones(3).to(CPU)
-    assert there.device == meta
+    assert there.device == META
     (line,) = mode.counts.copies
     assert "planted copy" in line
     assert mode.counts.syncs.total() == 0
+
+
+def test_a_copy_by_a_helper_of_ours_is_found_where_it_is_asked_for() -> None:
+    with CountingMode(META) as mode:
+        devices.to_device(torch.ones(3), META)  # planted request
+    (line,) = mode.counts.copies
+    assert "tests/test_counters.py:" in line
+    assert "planted request" in line
+
+
+def test_a_tensor_made_on_the_device_of_the_hosts_data_is_a_copy() -> None:
+    there = torch.ones(3, device=META)
+    with CountingMode(META) as mode:
+        torch.tensor([1.0, 2.0], device=META)  # planted
+        torch.tensor(data=[1.0], device=META)  # planted
+        torch.as_tensor([1.0, 2.0], device=META)  # planted
+        torch.asarray([1.0, 2.0], device=META)  # planted
+        there.new_tensor([1.0, 2.0])  # planted
+        torch.tensor([1.0], dtype=torch.float64, device=META)  # planted double
+        torch.as_tensor(torch.ones(3), device=META)  # planted, and seen by the dispatcher
+        torch.as_tensor(np.ones(3, np.float32), device=META)  # planted, and seen by the dispatcher
+        # These stay where they are.
+        torch.tensor([1.0, 2.0])
+        torch.as_tensor(there)
+        torch.ones(3, device=META)
+    assert mode.counts.copies.total() == 8
+    assert len(mode.counts.copies) == 8
+    assert all("planted" in line for line in mode.counts.copies)
+    (line,) = mode.counts.doubles
+    assert "planted double" in line
+    assert mode.counts.doubles.total() == 1
+    assert torch.tensor.__module__ != CountingMode.__module__  # all is as it was
+
+
+def test_what_the_host_does_for_itself_is_not_asked_of_the_device() -> None:
+    there, here = torch.ones(2, 2, device=META), torch.ones(2, 2, dtype=torch.float64)
+    with CountingMode(META) as mode:
+        (here @ here).sum().item()
+        there @ there
+    counts = mode.counts
+    assert (counts.dispatches, counts.kernels, counts.flops) == (1, 1, 2 * 2 * 2 * 2)
+    assert counts.syncs.total() == counts.doubles.total() == 0
 
 
 def test_counts_of_pieces_are_divided_by_their_episodes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from m2bench.distributions import f_tail, t_quantile, t_two_sided_p
+from m2bench.distributions import chi_square_quantile, f_tail, t_quantile, t_two_sided_p
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 4.7, 30, 1000])
@@ -14,6 +14,12 @@ def test_t_is_that_of_scipy_stats(degrees: float) -> None:
         assert t_quantile(probability, degrees) == pytest.approx(stats.t.ppf(probability, degrees), abs=1e-12)
     for statistic in (-3.0, 0.0, 0.5, 8.0):
         assert t_two_sided_p(statistic, degrees) == pytest.approx(2 * stats.t.sf(abs(statistic), degrees))
+
+
+@pytest.mark.parametrize("degrees", [1, 2.25, 30])
+def test_chi_square_is_that_of_scipy_stats(degrees: float) -> None:
+    for probability in (0.025, 0.5, 0.975):
+        assert chi_square_quantile(probability, degrees) == pytest.approx(stats.chi2.ppf(probability, degrees))
 
 
 def test_f_is_that_of_scipy_stats() -> None:

@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from m2bench.doctor import BLOCKS, DesignErrors, Resolution
+from m2bench.doctor import BLOCKS, DesignErrors, Resolution, _resolved, resolution_sentences
 from m2bench.effects import Effects, Observation
 from m2bench.plan import make_trials
 from m2bench.spec import Layers, RunSpec
@@ -22,6 +22,28 @@ def test_the_scatter_of_trials_is_found_whatever_the_drift(drift: float) -> None
     rng = np.random.default_rng(0)
     logs = rng.normal(0, 0.05, 400) + drift * np.linspace(0, 1, 400)
     assert Resolution.from_speeds(list(np.exp(logs))).trial_sd == pytest.approx(0.05, rel=0.1)
+
+
+@pytest.mark.parametrize("trials", [4, 7, 20])
+def test_the_interval_of_the_scatter_holds_it_in_95_percent(trials: int) -> None:
+    runs = np.exp(np.random.default_rng(0).normal(0, 0.05, (RUNS, trials)))
+    ends = [Resolution.from_speeds(list(run)).interval() for run in runs]
+    held = np.mean([low.trial_sd <= 0.05 <= high.trial_sd for low, high in ends])
+    assert held == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
+    """Four trials leave it open by a factor of five; a thousand tell it to 4 %."""
+    design = DesignErrors.of_full_design(LAYERS)
+    enough = math.log1p(0.05) / (design.standard_errors * design.alone)  # for BLOCKS blocks and 5 %
+    said = {}
+    for trials in (4, 1000):
+        found = {"trials": trials, **_resolved(Resolution(0.9 * enough, trials), design)}
+        scatter, effects, _, said[trials], _ = resolution_sentences(found)
+        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found["trial_sd_ci"]))
+        assert all(f"{100 * (end - 1):.1f}%" in effects for end in found["smallest_main_effect_ci"])
+    assert said[1000] == "Can it tell one layer alone from no effect, if that is 5%? Yes."
+    assert "Probably; where the scatter is as large as it may be, with --blocks" in said[4]
 
 
 def simulated_errors(layers: Layers) -> dict[str, float]:

@@ -1,10 +1,15 @@
-"""Crossing points of lines whose crossing is known."""
+"""Crossing points of lines whose crossing is known, and the spread of what was timed."""
 
 from __future__ import annotations
 
 import pytest
+import torch
+from matplotlib import pyplot
+from torch import nn
 
-from m2bench.forward_command import crossing, crossings
+from m2bench.baselines.environment import STATE_SIZE
+from m2bench.forward_command import crossing, crossings, forward_table, plot_line
+from m2bench.forward_passes import time_forward
 
 SIZES = (1, 4, 16, 64, 256)
 
@@ -52,3 +57,27 @@ def test_a_lead_that_is_lost_is_said() -> None:
     ]
     (sentence,) = crossings({"cpu": [*plain, *compiled]})
     assert "is not faster from a batch size of about 32 on than" in sentence
+
+
+CELL = {"precision": "float32", "compiled": False, "ms": 2.0, "ms_least": 1.5, "ms_most": 4.0}
+
+
+def test_the_table_shows_the_spread_of_every_figure() -> None:
+    table = forward_table("cpu", [{"batch": 1, **CELL}, {"batch": 4, **CELL, "ms_most": 20.0}])
+    assert [row[1] for row in table.rows] == ["2.00 [1.50, 4.00]", "2.00 [1.50, 20.0]"]
+
+
+def test_the_chart_has_bars_from_the_least_to_the_most() -> None:
+    figure, axis = pyplot.subplots()
+    plot_line(axis, "cpu", {1: CELL, 4: {**CELL, "ms_most": 20.0}})
+    plot_line(axis, "nothing was timed", {})
+    (drawn,) = axis.containers
+    bars = drawn.lines[2][0].get_segments()
+    assert [[tuple(end) for end in bar] for bar in bars] == [[(1, 1.5), (1, 4.0)], [(4, 1.5), (4, 20.0)]]
+    pyplot.close(figure)
+
+
+def test_no_more_passes_are_timed_than_were_asked_for() -> None:
+    policy = nn.Linear(STATE_SIZE, 3)
+    timed = time_forward(policy, torch.device("cpu"), (1, 8), passes=17, backend="eager")
+    assert {entry["passes"] for entry in timed} == {15}  # five groups of three, at each size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import signal
@@ -14,6 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
+
+from m2bench.errors import UserError
+from m2bench.profile_command import publish
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 TESTS = Path(__file__).parent
@@ -45,6 +50,8 @@ def test_a_profile_explains_one_layer_of_the_real_system(profiled: tuple[Path, s
             side["phases_ms"]
         )
         assert side["counts_repeat"]
+        assert all(each["other_cores"] >= 0 for each in side["conditions"])
+        assert len(side["conditions"]) == len(side["undisturbed_each_ms"])
         assert side["peak_memory_mb"]["forward"] > 0
         assert "aten::addmm" in side["operators"]
         # The picture is of one whole update, up to the optimizer's step.
@@ -69,6 +76,24 @@ def test_the_traces_and_the_picture_can_be_opened(profiled: tuple[Path, str]) ->
         flames = json.loads(Path(found[side]["files"]["flame_graph"]).read_text())
         assert flames["$schema"].startswith("https://www.speedscope.app/")
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
+    profiled: tuple[Path, str], tmp_path: Path
+) -> None:
+    found = json.loads((profiled[0] / "profile.json").read_text())
+    console = Console(width=80, file=io.StringIO())
+    with pytest.raises(UserError, match=r"profile\.json cannot be written: No such file or directory"):
+        publish(found, tmp_path / "nowhere", console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "Where an episode's time goes: batching -> batching+vectorized-loss" in shown
+    assert all(sentence in " ".join(shown.split()) for sentence in found["sentences"])
+    # The figures have room, a trace had none.
+    found["before"]["files"]["trace"] = "not written: [Errno 28] No space left on device"
+    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Make room"):
+        publish(found, tmp_path, console)
+    assert (tmp_path / "profile.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +137,8 @@ def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:
     options = ("--device", "cpu", "--passes", "20", "--batches", "1,64", "--compile-backend", "aot_eager")
     done = m2bench("forward", *options, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    timed = json.loads((tmp_path / "run" / "forward.json").read_text())["devices"]["cpu"]
+    found = json.loads((tmp_path / "run" / "forward.json").read_text())
+    timed = found["devices"]["cpu"]
     assert {(t["batch"], t["precision"], t["compiled"]) for t in timed} == {
         (batch, precision, compiled)
         for batch in (1, 64)
@@ -122,6 +148,8 @@ def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:
     assert all(0 < t["ms_least"] <= t["ms"] <= t["ms_most"] for t in timed)
     assert (tmp_path / "run" / "forward.png").read_bytes().startswith(b"\x89PNG")
     assert "ms per forward pass on cpu" in done.stdout
+    assert found["conditions"]["cpu"]["other_cores"] >= 0
+    assert done.stdout.count("Warning: ") == len(found["warnings"])
 
 
 @pytest.mark.parametrize(

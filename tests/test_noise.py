@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from m2bench.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
-from m2bench.noise import describe_conditions, is_disturbed, measure_noise
+from m2bench.noise import describe_conditions, is_disturbed, measure_noise, warnings_of
 from m2bench.spec import TrialSpec
 from m2bench.store import StoredTrial
 
@@ -91,6 +91,17 @@ def test_a_few_disturbed_trials_are_enough_for_a_warning() -> None:
     trials = [trial() for _ in range(30)] + [trial(other_cores=1.7)] * 2
     (warning,) = describe_conditions(trials)["warnings"]
     assert "up to 1.7 cores busy beside 2 trials" in warning
+
+
+def test_what_disturbs_other_work_than_trials_is_told_by_its_name() -> None:
+    quiet, busy = trial().conditions, trial(other_cores=0.9, power="battery").conditions
+    assert quiet is not None
+    assert busy is not None
+    assert warnings_of([quiet] * 3, "process") == []
+    load, power = warnings_of([quiet, busy], "process")
+    assert "up to 0.9 cores busy beside 1 process, which" in load
+    assert power.startswith("some processes ran on battery")
+    assert "beside 2 processes" in warnings_of([busy, busy], "process")[0]
 
 
 def test_a_machine_whose_own_speed_varies_is_told() -> None:

@@ -10,9 +10,12 @@ from typing import Any, cast
 
 import pytest
 import torch
+from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
-from m2bench.profiler_window import Window, peaks_mb
+from m2bench import profiler_window
+from m2bench.devices import torch_version
+from m2bench.profiler_window import Window, is_device_work, peaks_mb
 from m2bench.trial import System
 
 MEGABYTE = 250_000  # float32
@@ -21,8 +24,10 @@ MEGABYTE = 250_000  # float32
 class KnownSystem:
     """Per episode: 3 additions, of which a quarter counts for each of 4 episodes; and one product for 2 episodes."""
 
+    waits = 0
+
     def synchronize(self) -> None:
-        pass
+        self.waits += 1
 
     def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]:
         self.phase = watch
@@ -104,3 +109,66 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_lost(window: Win
     assert all(text.startswith("not written: ") for text in found.values())
     written = Window(cast(System, cast(Any, KnownSystem())), [ProfilerActivity.CPU]).write(tmp_path / "before")
     assert all(Path(path).stat().st_size for path in written.values())
+
+
+class MadeUpEvent:
+    """In the shape of torch's _KinetoEvent, with the names and types that a GPU's timeline has."""
+
+    def __init__(self, name: str, kind: str, device: DeviceType):
+        self.kind, self.device = kind, device
+        self.name = lambda: name
+
+    def device_type(self) -> DeviceType:
+        return self.device
+
+    def is_user_annotation(self) -> bool:
+        return self.kind in ("user_annotation", "gpu_user_annotation")
+
+    def activity_type(self) -> str:
+        return self.kind
+
+
+MADE_UP = [
+    MadeUpEvent(name, kind, DeviceType.CUDA if is_there else DeviceType.CPU)
+    for name, kind, is_there in (
+        ("aten::mm", "cpu_op", False),
+        ("cudaLaunchKernel", "cuda_runtime", False),
+        ("phase.backward", "user_annotation", False),
+        ("phase.backward", "gpu_user_annotation", True),
+        ("Optimizer.step#Adam.step", "gpu_user_annotation", True),
+        ("sgemm_128x64", "kernel", True),
+        ("Memcpy HtoD (Pinned -> Device)", "gpu_memcpy", True),
+        ("Memset (Device)", "gpu_memset", True),
+    )
+]
+WORK = ["sgemm_128x64", "Memcpy HtoD (Pinned -> Device)", "Memset (Device)"]
+
+
+def test_only_what_runs_on_the_device_counts_as_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = MadeUpEvent("Stream Synchronize", "cuda_sync", DeviceType.CUDA)
+    monkeypatch.setattr(profiler_window, "torch_version", lambda: (2, 13))
+    assert [event.name() for event in (*MADE_UP, waits) if is_device_work(event)] == WORK
+    monkeypatch.setattr(profiler_window, "torch_version", lambda: (2, 11))
+    monkeypatch.delattr(MadeUpEvent, "activity_type")
+    assert [event.name() for event in MADE_UP if is_device_work(event)] == WORK
+
+
+@pytest.mark.skipif(torch_version() < profiler_window.TELLS_TYPES, reason="told from torch 2.13 on")
+def test_torch_tells_the_types_of_events_by_these_names(window: Window) -> None:
+    raw = window.profiler.profiler.kineto_results.events()
+    assert {e.activity_type() for e in raw if e.name() == "aten::mm"} == {"cpu_op"}
+    assert {e.activity_type() for e in raw if e.name().startswith("phase.")} == {"user_annotation"}
+    assert all(e.is_user_annotation() for e in raw if e.name().startswith("phase."))
+
+
+def test_a_device_that_the_profiler_sees_is_waited_for_at_the_ends_of_pieces_alone() -> None:
+    """A wait within a piece would be a gap between its kernels. There are 3 pieces, with 3 phases."""
+    seen, unseen = KnownSystem(), KnownSystem()
+    Window(cast(System, cast(Any, unseen)), [ProfilerActivity.CPU])
+    assert unseen.waits == 3 + 3
+    if not torch.cuda.is_available():
+        with pytest.warns(UserWarning, match="CUDA is not available"):
+            Window(cast(System, cast(Any, seen)), [ProfilerActivity.CPU, ProfilerActivity.CUDA])
+    else:
+        Window(cast(System, cast(Any, seen)), [ProfilerActivity.CPU, ProfilerActivity.CUDA])
+    assert seen.waits == 3

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import subprocess
+import sys
 import time
 from itertools import count
 
@@ -11,11 +15,11 @@ import pytest
 from m2bench.telemetry import (
     Reading,
     Telemetry,
-    busy_cpu_s,
     host_probe,
     parse_accelerators,
     parse_gpu_clients,
     probes_for,
+    used_cpu_s,
 )
 
 ACCELERATORS = """
@@ -122,9 +126,33 @@ def test_a_trial_that_never_reached_its_window_has_no_figures() -> None:
 
 
 def test_the_host_is_read_here() -> None:
-    reading = host_probe(0)
-    assert reading.busy_s["cpu_share"] == pytest.approx(busy_cpu_s() / psutil.cpu_count(), rel=0.01)
+    reading = host_probe(os.getpid())
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used_s = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    assert reading.busy_s["cpu_share"] * psutil.cpu_count() == pytest.approx(used_s, rel=0.05, abs=0.1)
     assert 0 < reading.gauges["memory_used_mb"] < psutil.virtual_memory().total / 1e6
+
+
+BURN = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+
+
+def test_only_the_trials_own_processes_count() -> None:
+    """One that only waits, and one that waits for a child which computes for 0.3 s."""
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN!r}])"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], **pipes) as idle,
+        subprocess.Popen([sys.executable, "-c", parent], **pipes) as busy,
+    ):
+        for process in (idle, busy):
+            assert process.stdout is not None
+            process.stdout.readline()
+        assert used_cpu_s(busy.pid) >= 0.3
+        assert used_cpu_s(idle.pid) < 0.2
+        for process in (idle, busy):
+            process.communicate(b"\n")
+    with pytest.raises(psutil.NoSuchProcess):
+        used_cpu_s(idle.pid)
 
 
 def test_only_the_device_that_is_trained_on_is_asked() -> None:
