@@ -23,7 +23,7 @@ from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
 from .usage import summarize_usage
-from .verdicts import also_claimed, judge_claim, recommend, smallest_effect_seen
+from .verdicts import also_claimed, attribute_gains, judge_claim, recommend, smallest_effect_seen
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
@@ -51,6 +51,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
     described = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+    layers = _summarize_layers(described, sound, attribution, learning)
     return {
         "schema": SUMMARY_SCHEMA,
         "run": run,
@@ -73,7 +74,8 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
             "lack_of_fit_p": attribution.lack_of_fit_p(),
         },
         "combinations": combinations,
-        "layers": _summarize_layers(described, sound, attribution, learning),
+        "layers": layers,
+        "gains": attribute_gains(layers, attribution),
         "interactions": _interactions(attribution),
         **named("total_speedup", attribution.ratio(attribution.layers)),
         "total_layers": list(attribution.layers),

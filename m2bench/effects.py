@@ -17,7 +17,8 @@ means, Shapley, "A value for n-person games", 1953.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations as subsets
 from statistics import fmean, median, stdev
@@ -233,6 +234,27 @@ class Effects:
         if modelled:
             return Estimate(share)
         return Estimate(share, self._fieller(shapley_weights(self.layers, layer), {self.layers: 1.0, BASELINE: -1.0}))
+
+    def share_of(self, some: Sequence[str], among: Sequence[str]) -> Estimate:
+        """The part of some layers in the logarithm of the gains of several, each of which is shown to gain.
+
+        With the interval of Fieller; without one where a layer's Shapley value rests on a model.
+        """
+        values = {layer: self.shapley(layer) for layer in among}
+        gains = {layer: math.log(value.ratio) for layer, (value, _) in values.items() if value is not None}
+        share = sum(gains[layer] for layer in some) / sum(gains.values())
+        if any(modelled for _, modelled in values.values()):
+            return Estimate(share)
+        over, under = (self._summed_weights(layers) for layers in (some, among))
+        return Estimate(share, self._fieller(over, under))
+
+    def _summed_weights(self, layers: Sequence[str]) -> dict[Layers, float]:
+        """The logarithms of several Shapley values, summed, as one contrast of cell means."""
+        summed: defaultdict[Layers, float] = defaultdict(float)
+        for layer in layers:
+            for cell, weight in shapley_weights(self.layers, layer).items():
+                summed[cell] += weight
+        return summed
 
     def _fieller(self, over: Mapping[Layers, float], under: Mapping[Layers, float]) -> tuple[float, float]:
         """The values of s for which over - s * under is not shown to differ from 0; under must be."""

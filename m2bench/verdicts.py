@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .distributions import t_quantile
-from .effects import Effects, Estimate
+from .effects import Effects, Estimate, named
 from .learning import Setbacks
 from .spec import Layers, combination_name
 from .tables import percent, times, times_between, times_within, within
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
+MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 
 Document = dict[str, Any]
 Sooner = Callable[[Document, Document], Estimate | None]
@@ -91,10 +92,22 @@ def _judge_stability(found: Setbacks | None) -> str:
     )
 
 
+def attribute_gains(layers: list[Document], speeds: Effects) -> Document | None:
+    """The layers that are shown to gain, and the fewest of them that make most of it; None where none is."""
+    gaining = [layer for layer in layers if layer["shapley_ci"] is not None and layer["shapley_ci"][0] > 1]
+    names = [layer["name"] for layer in sorted(gaining, key=lambda layer: -float(layer["shapley"]))]
+    for count in range(1, len(names) + 1):
+        share = speeds.share_of(names[:count], names)
+        if share.ratio >= MOST_OF_IT:
+            return {"layers": names, "makers": names[:count], **named("share", share)}
+    return None
+
+
 def recommend(
     layers: Layers, combinations: list[Document], speeds: Effects, sooner: Sooner, spoiling: Layers = ()
 ) -> Document | None:
-    """The smallest set of layers that is as good as the best, and what the others would cost; None without figures.
+    """The smallest set of layers that is as good as the best, what the others would cost, and how it stands to the
+    fastest; None where fewer than two combinations can be compared.
 
     Where the time to a learning target is known it decides which episodes per update to take: only combinations that
     learn like the soonest one are compared further. Among these a set is as good as the best when the lower bound of
@@ -102,14 +115,10 @@ def recommend(
     never recommended, nor one with a ``spoiling`` layer, which changes learning at equal episodes per update; nor,
     where the time to target cannot weigh it, one that is shown to learn otherwise.
     """
-    sound = [
-        c
-        for c in combinations
-        if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None
-        if not set(c["layers"]) & set(spoiling)
-    ]
+    rated = [c for c in combinations if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None]
+    sound = [c for c in rated if not set(c["layers"]) & set(spoiling)]
     arriving = [c for c in sound if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
-    if not sound:
+    if len(sound) < 2:
         return None
     if arriving:
         best = min(arriving, key=_seconds)
@@ -119,10 +128,18 @@ def recommend(
         best = max(alike, key=lambda c: float(c["speedup"]))
     good = [c for c in alike if _as_good(speeds, c, best)]
     chosen = min(good, key=lambda c: (len(c["layers"]), -c["speedup"]))
+    fastest = max(rated, key=lambda c: float(c["speedup"]))
     return {
         "layers": chosen["layers"],
         "why": _why(chosen, best, bool(arriving)) + _doubts(best, chosen, combinations, arriving, sooner),
         "left_out": [_left_out(layers, layer, chosen, speeds) for layer in layers if layer not in chosen["layers"]],
+        "fastest": None
+        if fastest is chosen
+        else {
+            "layers": fastest["layers"],
+            **named("ratio", speeds.ratio(tuple(fastest["layers"]), tuple(chosen["layers"]))),
+            "but": _why_not(fastest, chosen, arriving, spoiling, sooner),
+        },
     }
 
 
@@ -143,6 +160,23 @@ def _why(chosen: Document, best: Document, by_learning: bool) -> str:
     if chosen is best:
         return f"it {measure}, and no smaller set is shown to be within {INDIFFERENT:.0%} of it"
     return f"{name} {measure}; this smaller set is within {INDIFFERENT:.0%} of its episodes/min"
+
+
+def _why_not(fastest: Document, chosen: Document, arriving: list[Document], spoiling: Layers, sooner: Sooner) -> str:
+    """Why the fastest combination is not the recommended one."""
+    spoilt = [layer for layer in fastest["layers"] if layer in spoiling]
+    if spoilt:
+        return f"with {' and '.join(spoilt)} it learns otherwise from the same episodes"
+    if arriving and fastest not in arriving:
+        modelled = fastest["time_to_target_s"] is not None
+        return "its time to the learning target is " + ("known by a model alone" if modelled else "not known")
+    if arriving and fastest["episodes_per_update"] != chosen["episodes_per_update"]:
+        estimate = sooner(chosen, fastest)
+        gain = f" {times_between(estimate.ratio, estimate.interval)} as soon" if estimate else " sooner"
+        return f"this reaches the learning target{gain}"
+    if not arriving and fastest["learning"] == "changed":
+        return "it is shown to learn otherwise, which no time to a target weighs here"
+    return f"this has fewer layers, and what is within {INDIFFERENT:.0%} counts as good"
 
 
 def _doubts(

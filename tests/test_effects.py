@@ -168,6 +168,28 @@ def test_the_ends_of_a_share_are_where_it_is_just_not_refuted() -> None:
             assert rest.p == pytest.approx(p, abs=1e-6)
 
 
+def test_the_ends_of_a_part_of_the_gains_are_where_it_is_just_not_refuted() -> None:
+    effects = observe(Machine(), blocks=2)
+    gaining = [layer for layer in SIX if true_shapley(layer) > 0.1]
+    makers = gaining[:2]
+    part = effects.share_of(makers, gaining)
+    assert part.ratio == pytest.approx(sum(map(true_shapley, makers)) / sum(map(true_shapley, gaining)), abs=0.03)
+    assert part.interval is not None
+    for s, p in ((part.ratio, 1.0), *((end, 0.05) for end in part.interval)):
+        weights: dict[Layers, float] = {}
+        for layer in gaining:
+            for cell, weight in shapley_weights(SIX, layer).items():
+                weights[cell] = weights.get(cell, 0.0) + ((layer in makers) - s) * weight
+        rest = effects.contrast(weights)
+        assert rest is not None
+        assert rest.p == pytest.approx(p, abs=1e-6)
+
+
+def test_a_part_of_the_gains_that_rests_on_a_model_has_no_interval() -> None:
+    effects = observe(Machine(), design="half")
+    assert effects.share_of(SIX[:1], SIX[:2]).interval is None
+
+
 def test_what_is_typical_of_trials_is_their_geometric_mean_with_its_t_interval() -> None:
     values = [3.0, 4.0, 6.0]
     found = typical(values)

@@ -18,7 +18,6 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    pytest.mark.xdist_group("browser"),
 ]
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -38,6 +37,15 @@ def browser() -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "run"
     with make_run(folder, spec=FULL) as store:
+        write_report(store)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def odd_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run with a very long name, and with markup in the name of a layer."""
+    folder = tmp_path_factory.mktemp("odd") / ("x" * 200)
+    with make_run(folder, spec=SPEC) as store:
         write_report(store)
     return folder / "report.html"
 
@@ -75,7 +83,7 @@ def test_the_page_asks_the_network_for_nothing_and_complains_of_nothing(browser:
 
 def test_it_says_the_main_result_first(page: Any) -> None:
     heading = page.locator("h1").inner_text()
-    assert heading.startswith("On this a chip (cpu) the fastest combination trains ")
+    assert heading.startswith("On this a chip (cpu) the recommended amp+vectorized-loss trains ")
     assert page.locator(".advice").inner_text().startswith("Recommended: amp+vectorized-loss")
     assert page.locator("figure svg").count() == 8
 
@@ -158,12 +166,31 @@ def test_on_a_phone_tables_keep_the_name_the_figure_and_the_verdict(page: Any) -
     assert page.locator("#pays .on-phone").inner_text().startswith("Not shown at this width: difficulty, ")
 
 
-def test_a_very_long_name_of_a_run_scrolls_nothing_sideways(browser: Any, tmp_path: Path) -> None:
-    folder = tmp_path / ("x" * 200)
-    with make_run(folder) as store:
-        write_report(store)
+RIGHT_SHADOW = "box => getComputedStyle(box.parentElement, '::after').opacity"
+
+
+def test_on_a_phone_a_chart_has_its_title_as_text_and_says_that_it_goes_on(page: Any) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    for figure in page.locator("figure").all():
+        title, box, sideways = (figure.locator(name) for name in (".title", ".scroll", ".sideways"))
+        assert title.inner_text() == figure.locator("svg").get_attribute("aria-label")
+        assert title.evaluate("title => title.scrollWidth <= title.clientWidth")
+        assert figure.locator(".hint").is_visible()
+        assert box.evaluate(RIGHT_SHADOW) == "1"
+        box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+        sync_api.expect(sideways).to_have_class("sideways too-wide more-left")
+        assert box.evaluate(RIGHT_SHADOW) == "0"
+
+
+def test_what_fits_says_nothing_of_scrolling(page: Any) -> None:
+    page.set_viewport_size({"width": 1440, "height": 800})
+    assert page.locator("figure .hint:visible").count() == 0
+    assert page.locator("figure .scroll").first.evaluate(RIGHT_SHADOW) == "0"
+
+
+def test_a_very_long_name_of_a_run_scrolls_nothing_sideways(browser: Any, odd_report: Path) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 800})
-    page.goto((folder / "report.html").as_uri())
+    page.goto(odd_report.as_uri())
     width = page.evaluate("document.scrollingElement.scrollWidth")
     page.close()
     assert width <= 390
@@ -178,11 +205,9 @@ def test_it_prints_in_light_without_what_only_a_screen_needs(page: Any) -> None:
     assert len(page.pdf()) > 10_000
 
 
-def test_markup_in_a_name_is_shown_not_obeyed(browser: Any, tmp_path: Path) -> None:
-    with make_run(tmp_path / "run", spec=SPEC) as store:
-        write_report(store)
+def test_markup_in_a_name_is_shown_not_obeyed(browser: Any, odd_report: Path) -> None:
     page = browser.new_page()
-    page.goto((tmp_path / "run" / "report.html").as_uri())
+    page.goto(odd_report.as_uri())
     names = page.locator(".sortable tbody th").all_inner_texts()
     scripts = page.locator("script").count()
     page.close()

@@ -6,28 +6,48 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import TESTS
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
 from rich.console import Console
 
+from m2bench.analysis import summarize
 from m2bench.errors import UserError
+from m2bench.machine import describe_machine
 from m2bench.report import show_report, write_report
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
-from m2bench.report.markdown import plain
+from m2bench.report.charts.style import Canvas
+from m2bench.report.markdown import markdown, plain
+from m2bench.report.page import page
 from m2bench.report.sections import sections
+from m2bench.report.sentences import headlines
 from m2bench.report.tables import impact_table
 from m2bench.spec import WorkloadSpec
+from m2bench.store import Store
 from m2bench.tables import Table, digits, draw_table, within
+
+SAMPLE = TESTS.parent / "reports" / "sample"
+NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
 def written(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".sqlite"]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The summary of a whole run."""
+    with make_run(tmp_path_factory.mktemp("full") / "run", spec=FULL) as store:
+        return summarize("run", store.record(), store.trials())
 
 
 def shown(console: Console) -> str:
@@ -71,6 +91,53 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
         assert {path: path.read_bytes() for path in written(tmp_path / "run")} == first
 
 
+def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte for byte; on another processor, whose linear algebra rounds otherwise, but for the last of all digits.
+
+    The charts are laid out, for their titles, and not drawn, which would take most of the time.
+    """
+    monkeypatch.setattr(Canvas, "finish", lambda _, *texts: Chart(*texts, svg="", png=b"", title_height=0.0))
+    folder = tmp_path / "sample"
+    folder.mkdir()
+    shutil.copy(SAMPLE / "results.sqlite", folder)
+    with Store.open(folder) as store:
+        summary = write_report(store)
+    assert (folder / "report.md").read_bytes() == (SAMPLE / "report.md").read_bytes()
+    for name in ("summary.json", "impact.csv"):
+        found, committed = ((place / name).read_text() for place in (folder, SAMPLE))
+        if describe_machine()["chip"] == summary["machine"]["chip"]:
+            assert found == committed
+        assert re.split(NUMBER, found) == re.split(NUMBER, committed)
+        values, expected = (list(map(float, re.findall(NUMBER, text))) for text in (found, committed))
+        assert values == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_the_headline_is_of_the_recommended_set_and_tells_how_the_fastest_stands_to_it(full: dict[str, Any]) -> None:
+    """Planted: amp and vectorized-loss 5x; batching 16 times that, for 128 times the episodes to the target with
+    grad-accumulation, so 8 times as late; episodes are known to the 10 % between two evaluations."""
+    first, second, third, *_ = headlines(full)
+    assert re.match(r"On this a chip \(cpu\) the recommended amp\+vectorized-loss trains (4\.9|5\.0)\dx \[", first)
+    assert re.match(
+        r"The fastest, batching\+amp\+vectorized-loss\+grad-accumulation, trains 1[56]\.\dx \[\S+ \S+\] as fast as the "
+        r"recommended one, but this reaches the learning target (7\.[2-9]|8\.[0-7])\d?x \[\S+ \S+\] as soon\.",
+        second,
+    )
+    makers = re.match(r"batching and amp make 94\.\d% \[(94\.\d), (9[45]\.\d)\] of the gains before costs; ", third)
+    assert makers is not None
+    planted = 100 * math.log(16 * 4) / math.log(16 * 4 * 1.25)
+    assert float(makers[1]) - 0.05 <= planted <= float(makers[2]) + 0.05
+
+    def fastest(found: dict[str, object] | None) -> list[str]:
+        return headlines(full | {"recommended": full["recommended"] | {"fastest": found}})
+
+    close = {"layers": ["batching"], "ratio": 1.02, "ratio_ci": [0.98, 1.06], "but": ""}
+    assert fastest(close)[1] == (
+        "The fastest, batching, is not shown to beat the recommended one: 1.02x [0.98, 1.06] its speed."
+    )
+    assert "without an interval this shows nothing" in fastest(close | {"ratio_ci": None})[1]
+    assert "the recommended amp+vectorized-loss, which is also the fastest, trains" in fastest(None)[0]
+
+
 def test_markup_in_a_name_is_shown_not_obeyed(tmp_path: Path) -> None:
     with make_run(tmp_path / "run") as store:
         summary = write_report(store)
@@ -88,7 +155,10 @@ def test_an_interrupted_run_is_reported_with_what_is_missing(trials: int, tmp_pa
         write_report(store)
     text = (tmp_path / "run" / "report.md").read_text()
     assert f"{trials} of 5 trials done" in text
+    assert f"This run is not finished: {trials} of 5 trials are done." in text
     assert "missing: not run yet" in text
+    assert f"{4 - trials} of 4 combinations have not been run yet" in text
+    assert "fastest |" not in text or trials > 1  # the baseline alone is neither fastest nor recommended
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -103,32 +173,28 @@ def test_the_terminal_report_fits_its_width(width: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("width", "left_out"), [(60, True), (100, True), (300, False)])
 def test_a_narrow_terminal_leaves_out_columns_instead_of_breaking_words(
-    width: int, left_out: bool, tmp_path: Path
+    width: int, left_out: bool, full: dict[str, Any]
 ) -> None:
-    with make_run(tmp_path / "run", spec=FULL) as store:
-        summary = write_report(store)
     console = Console(width=width, file=io.StringIO())
-    draw_table(impact_table(summary), console)
+    draw_table(impact_table(full), console)
     assert ("Left out at this width: difficulty, memory" in " ".join(shown(console).split())) == left_out
     rows = [line for line in shown(console).splitlines() if line.startswith("│")]
     assert [row.split("│")[1].strip() for row in rows] == [*FULL.layers, "all together"]
 
 
-def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run", spec=FULL) as store:
-        summary = write_report(store)
+def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(full: dict[str, Any]) -> None:
     console = Console(width=200, file=io.StringIO())
-    show_report(summary, Path("reports/run"), console)
-    headline, command, page = shown(console).splitlines()[-3:]
-    assert headline.startswith("On this a chip (cpu) the fastest combination trains ")
+    show_report(full, Path("reports/run"), console)
+    headline, command, where = shown(console).splitlines()[-3:]
+    assert headline.startswith("On this a chip (cpu) the recommended amp+vectorized-loss trains ")
     assert command == "Train it: m2bench train --with amp,vectorized-loss"
-    assert page == "Report: reports/run/report.html"
+    assert where == "Report: reports/run/report.html"
 
 
 def test_the_command_trains_the_recommended_set_as_it_was_measured(tmp_path: Path) -> None:
     workload = WorkloadSpec(data="my candles.csv", num_envs=64, lr_scaling="sqrt", compile_backend="eager")
     with make_run(tmp_path / "run", spec=replace(FULL, workload=workload)) as store:
-        text = write_report(store) and (tmp_path / "run" / "report.md").read_text()
+        text = markdown(summarize("run", store.record(), store.trials()), [])
     # Neither batching nor compile is in it, so their options would be refused.
     assert "\nm2bench train --with amp,vectorized-loss --data 'my candles.csv' --lr-scaling sqrt\n" in text
 
@@ -161,8 +227,8 @@ def test_no_colour_where_none_is_wanted(variables: dict[str, str], watched: bool
 
 def test_a_single_block_says_what_it_has_no_interval_for(tmp_path: Path) -> None:
     with make_run(tmp_path / "run", spec=replace(FULL, blocks=1)) as store:
-        summary = write_report(store)
-    text = (tmp_path / "run" / "report.md").read_text()
+        summary = summarize("run", store.record(), store.trials())
+    text = markdown(summary, [])
     best = next(c for c in summary["combinations"] if c["layers"] == summary["best"]["layers"])
     assert best["peak_memory_mb_ci"] is None
     assert "a figure without them is of one trial" in text
@@ -179,12 +245,10 @@ def test_a_very_long_name_of_a_run_harms_nothing(tmp_path: Path) -> None:
     assert shown(console).splitlines()[-1] == f"Report: {folder / 'report.html'}", "in one piece, to be copied"
 
 
-def test_markdown_and_page_hold_the_same_parts(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run", spec=FULL) as store:
-        summary = write_report(store)
-        charts = draw_charts(summary)
-    text, page = ((tmp_path / "run" / f"report.{suffix}").read_text() for suffix in ("md", "html"))
-    found = sections(summary, charts)
+def test_markdown_and_page_hold_the_same_parts(full: dict[str, Any]) -> None:
+    charts = draw_charts(full)
+    text, shown_page = markdown(full, charts), page(full, charts)
+    found = sections(full, charts)
     parts = [part for section in found for part in section.parts]
     assert [section.name for section in found] == ["pays", "learning", "time", "combinations", "sure", "machine"]
     assert {part.name for part in parts if isinstance(part, Chart | NotDrawn)} == {
@@ -192,15 +256,13 @@ def test_markdown_and_page_hold_the_same_parts(tmp_path: Path) -> None:
     }
     for title in [part.title for part in parts if isinstance(part, Table)]:
         assert f"### {plain(title)}\n" in text
-        assert str(escape(title)) in page
+        assert str(escape(title)) in shown_page
 
 
-def test_every_figure_of_a_table_carries_its_interval_or_a_note_says_why_not(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run", spec=FULL) as store:
-        summary = write_report(store)
+def test_every_figure_of_a_table_carries_its_interval_or_a_note_says_why_not(full: dict[str, Any]) -> None:
     counted = {"operators dispatched", "values read by the host", "matrix-product MFLOP", "utilization"}
     exact = {"#", "claimed before", "claimed after", "episodes per update", "range"}
-    for table in [part for section in sections(summary) for part in section.parts if isinstance(part, Table)]:
+    for table in [part for section in sections(full) for part in section.parts if isinstance(part, Table)]:
         for row in table.rows:
             if row[0] in counted:
                 continue

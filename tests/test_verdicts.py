@@ -10,7 +10,7 @@ import pytest
 from m2bench.effects import Effects, Estimate, Observation
 from m2bench.learning import Setbacks
 from m2bench.spec import Layers
-from m2bench.verdicts import also_claimed, judge_claim, recommend
+from m2bench.verdicts import also_claimed, attribute_gains, judge_claim, recommend
 
 
 def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> dict[str, Any]:
@@ -128,6 +128,58 @@ def test_the_smallest_set_as_good_as_the_best_is_recommended_and_the_rest_is_pri
     assert "learning was not compared" in advice["why"]
 
 
+def test_what_makes_most_of_the_gains_is_named_with_its_share() -> None:
+    """Of c, which costs 30 %, nothing is said; a gains 10x, b 1.01x: log 10 / (log 10 + log 1.01) is 99.6 %."""
+    effects = speeds()
+    layers = []
+    for name in ("c", "b", "a"):
+        value, _ = effects.shapley(name)
+        assert value is not None
+        layers.append({"name": name, "shapley": value.ratio, "shapley_ci": value.interval})
+    gains = attribute_gains(layers, effects)
+    assert gains is not None
+    assert (gains["layers"], gains["makers"]) == (["a", "b"], ["a"])
+    assert gains["share"] == pytest.approx(math.log(10) / math.log(10.1), abs=0.002)
+    low, high = gains["share_ci"]
+    assert low < gains["share"] < high < 1
+    assert attribute_gains(layers[:1], effects) is None
+
+
+def test_how_the_fastest_stands_to_the_recommended_is_told() -> None:
+    advice = recommend(("a", "b", "c"), combinations(), speeds(), unknown)
+    assert advice is not None
+    assert advice["fastest"]["layers"] == ["a", "b"]
+    assert advice["fastest"]["ratio"] == pytest.approx(1.01, rel=0.002)
+    assert advice["fastest"]["ratio_ci"][0] > 1
+    assert advice["fastest"]["but"] == "this has fewer layers, and what is within 5% counts as good"
+    alone = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2), unknown)
+    assert alone is not None
+    assert alone["fastest"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "spoiling", "but"),
+    [
+        ({}, ("a",), "with a it learns otherwise from the same episodes"),
+        ({"time_to_target_s": None}, (), "its time to the learning target is not known"),
+        ({"time_to_target_modelled": True}, (), "its time to the learning target is known by a model alone"),
+        ({"episodes_per_update": 32}, (), "this reaches the learning target 3.0x [2.0, 4.0] as soon"),
+    ],
+)
+def test_why_the_fastest_is_not_recommended(changes: dict[str, Any], spoiling: Layers, but: str) -> None:
+    known = {
+        "+".join(layers): {"time_to_target_s": 50.0 if layers == ("b",) else 100.0, "episodes_per_update": 1}
+        | (changes if "a" in layers else {})
+        for layers in SPEEDS
+    }
+    advice = recommend(
+        ("a", "b", "c"), combinations(**known), speeds(), lambda c, other: Estimate(3.0, (2.0, 4.0)), spoiling
+    )
+    assert advice is not None
+    assert "a" not in advice["layers"]
+    assert advice["fastest"]["but"] == but
+
+
 def test_what_is_not_shown_to_be_as_good_is_not_taken_for_it() -> None:
     advice = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2), unknown)
     assert advice is not None
@@ -202,5 +254,6 @@ def test_without_intervals_advice_is_provisional() -> None:
     assert "provisional" in advice["why"]
 
 
-def test_without_figures_nothing_is_recommended() -> None:
+def test_without_two_figures_nothing_is_recommended() -> None:
     assert recommend(("a",), [], Effects(("a",), []), unknown) is None
+    assert recommend(("a", "b", "c"), combinations()[:1], speeds(), unknown) is None

@@ -1,4 +1,17 @@
 "use strict";
+// What is wider than its box says so, and has a shadow at each edge beyond which it goes on.
+for (const box of document.querySelectorAll(".scroll")) {
+  const mark = () => {
+    const beyond = box.scrollWidth - box.clientWidth;
+    const { classList } = box.closest(".sideways");
+    classList.toggle("too-wide", beyond > 1);
+    classList.toggle("more-left", box.scrollLeft > 1);
+    classList.toggle("more-right", box.scrollLeft < beyond - 1);
+  };
+  box.addEventListener("scroll", mark, { passive: true });
+  new ResizeObserver(mark).observe(box);
+}
+
 (() => {
   const table = document.querySelector("table.sortable");
   const body = table.tBodies[0];

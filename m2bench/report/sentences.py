@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from m2bench.spec import BASELINE, Layers, WorkloadSpec, combination_name
-from m2bench.tables import digits, percent, times, times_between, times_within, within
-
-MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
+from m2bench.tables import digits, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
 
@@ -26,30 +23,67 @@ def machine_name(summary: Document) -> str:
 def compared(summary: Document) -> dict[str, Document]:
     """The combinations that are looked at closely, by what they are; none where the baseline has no figure.
 
-    The baseline, the recommended one and the fastest one, under both names where these are the same.
+    The baseline, the recommended one and the fastest one, under both names where these are the same; the baseline
+    alone where there is nothing to recommend it against.
     """
     measured = {tuple(c["layers"]): c for c in summary["combinations"] if c["speedup"] is not None}
     if BASELINE not in measured:
         return {}
     roles: dict[Layers, list[str]] = {BASELINE: ["baseline"]}
-    for role, chosen in (("recommended", summary["recommended"]), ("fastest", summary["best"])):
-        if chosen is not None:
+    if summary["recommended"] is not None:
+        for role, chosen in (("recommended", summary["recommended"]), ("fastest", summary["best"])):
             roles.setdefault(tuple(chosen["layers"]), []).append(role)
     return {", ".join(names): measured[layers] for layers, names in roles.items()}
 
 
+def recommended(summary: Document) -> Document | None:
+    """The recommended combination; None where the run does not recommend any."""
+    advice = summary["recommended"]
+    return next((c for c in summary["combinations"] if advice and c["layers"] == advice["layers"]), None)
+
+
 def headlines(summary: Document) -> list[str]:
-    """The main results, the first one first: what trains fastest, which layers make it so, what learns soonest."""
-    best = summary["best"]
-    if best is None:
-        return ["No combination has a figure yet."]
+    """The main results, the first first: what to switch on, what is faster, which layers gain, what learns soonest."""
     return [
-        f"On this {machine_name(summary)} the fastest combination trains {times_within(best, 'speedup')} as fast as "
-        f"the baseline: {'+'.join(best['layers']) or 'itself'}, "
-        f"{within(best['episodes_per_min'], best['episodes_per_min_ci'])} episodes/min.",
+        f"{_recommended_headline(summary)}.",
+        *_sentence(_unfinished(summary)),
+        *_sentence(_fastest_headline(summary)),
         *_sentence(what_layers_are_worth(summary)),
         *_sentence(_learning_headline(summary)),
     ]
+
+
+def _recommended_headline(summary: Document) -> str:
+    chosen = recommended(summary)
+    if chosen is None:
+        measured = sum(c["speedup"] is not None for c in summary["combinations"])
+        return f"No set of layers can be recommended: {measured or 'no'} combination{'s' * (measured != 1)} measured"
+    speed = f"{within(chosen['episodes_per_min'], chosen['episodes_per_min_ci'])} episodes/min"
+    if not chosen["layers"]:
+        return f"On this {machine_name(summary)} no set of layers is recommended over the baseline, {speed}"
+    also = "" if summary["recommended"]["fastest"] else ", which is also the fastest,"
+    return (
+        f"On this {machine_name(summary)} the recommended {combination_name(chosen['layers'])}{also} trains "
+        f"{times_within(chosen, 'speedup')} as fast as the baseline: {speed}"
+    )
+
+
+def _unfinished(summary: Document) -> str:
+    done, planned = summary["trials_done"], summary["trials_planned"]
+    return f"This run is not finished: {done} of {planned} trials are done" if done < planned else ""
+
+
+def _fastest_headline(summary: Document) -> str:
+    """How the fastest combination stands to the recommended one; nothing where it is the same."""
+    fastest = summary["recommended"] and summary["recommended"]["fastest"]
+    if not fastest:
+        return ""
+    the_fastest, ends = f"The fastest, {combination_name(fastest['layers'])},", fastest["ratio_ci"]
+    ratio = times_within(fastest, "ratio")
+    if ends is not None and ends[0] <= 1:
+        return f"{the_fastest} is not shown to beat the recommended one: {ratio} its speed"
+    but = "without an interval this shows nothing" if ends is None else fastest["but"]
+    return f"{the_fastest} trains {ratio} as fast as the recommended one, but {but}"
 
 
 def _sentence(text: str) -> list[str]:
@@ -58,17 +92,13 @@ def _sentence(text: str) -> list[str]:
 
 def what_layers_are_worth(summary: Document) -> str:
     """Who makes the gains, who does nothing, who costs; by Shapley values and their intervals."""
-    known = [layer for layer in summary["layers"] if layer["shapley_ci"] is not None]
-    gaining = sorted((x for x in known if x["shapley_ci"][0] > 1), key=lambda x: -float(x["shapley"]))
+    known, gains = [layer for layer in summary["layers"] if layer["shapley_ci"] is not None], summary["gains"]
     costing = sorted((x for x in known if x["shapley_ci"][1] < 1), key=lambda x: float(x["shapley"]))
-    nothing = [layer for layer in known if layer not in gaining and layer not in costing]
+    nothing = [layer for layer in known if layer["shapley_ci"][0] <= 1 <= layer["shapley_ci"][1]]
     said = []
-    if gaining:
-        gains = [math.log(layer["shapley"]) for layer in gaining]
-        named = next(n for n in range(1, len(gains) + 1) if sum(gains[:n]) >= MOST_OF_IT * sum(gains))
-        share = percent(sum(gains[:named]) / sum(gains))
-        makers = _listed([x["name"] for x in gaining[:named]])
-        said.append(f"{makers} make{'s' * (named == 1)} {share} of the gains before costs")
+    if gains is not None:
+        verb = "makes" if len(gains["makers"]) == 1 else "make"
+        said.append(f"{_listed(gains['makers'])} {verb} {_share(gains)} of the gains before costs")
     if costing:
         said.append(
             _listed([f"{layer['name']} costs {_loss(layer['shapley'], layer['shapley_ci'])}" for layer in costing])
@@ -79,6 +109,12 @@ def what_layers_are_worth(summary: Document) -> str:
             f"{_listed([x['name'] for x in nothing])} {verb} no effect, averaged over all orders of switching layers on"
         )
     return "; ".join(said)
+
+
+def _share(gains: Document) -> str:
+    if gains["makers"] == gains["layers"]:
+        return "all"
+    return percent_within(gains, "share") + ("" if gains["share_ci"] else " (by a model, so without an interval)")
 
 
 def _loss(ratio: float, interval: list[float]) -> str:
@@ -112,11 +148,7 @@ def recommendation(summary: Document) -> list[str]:
     advice = summary["recommended"]
     if advice is None:
         return []
-    chosen = next(c for c in summary["combinations"] if c["layers"] == advice["layers"])
-    lines = [
-        f"Recommended: {combination_name(advice['layers'])}, {times_within(chosen, 'speedup')} the baseline's speed. "
-        f"{advice['why'][0].upper()}{advice['why'][1:]}."
-    ]
+    lines = [f"Recommended: {combination_name(advice['layers'])}. {advice['why'][0].upper()}{advice['why'][1:]}."]
     known = [left for left in advice["left_out"] if left["ratio"] is not None]
     if known:
         effects = ", ".join(f"{left['layer']} {times_within(left, 'ratio')}" for left in known)
@@ -230,13 +262,15 @@ def _numerics_note(summary: Document) -> str:
     """What the gates found, and what they cost."""
     verdicts = [c["numerics"] for c in summary["combinations"] if c["numerics"] is not None]
     changed = verdicts.count("changed")
+    if not verdicts:
+        return "No combination has been compared with the plain trainer yet."
     spent = summary["gates"]["prepare_s"] + summary["gates"]["trials_s"]
     found = (
         f"{changed} of {len(verdicts)} combinations compute something else than the plain trainer: see the status "
         "column. They keep their figures and are never called best"
         if changed
-        else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the contract "
-        "of their layers"
+        else f"All measured combinations ({len(verdicts)}) compute what the plain trainer computes, within the "
+        "contract of their layers"
     )
     draws = [found for c in summary["combinations"] if c["gates"] for found in c["gates"].get("draws", ())]
     ties = (
@@ -273,7 +307,9 @@ def _learning_notes(summary: Document) -> list[str]:
         f"{learning['trials']} learning trials (rounds of one seed: {learning['rounds']}) took "
         f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
     ]
-    reasons = Counter(c["time_to_target_reason"] for c in summary["combinations"] if c["time_to_target_reason"])
+    reasons = Counter(
+        c["time_to_target_reason"] for c in summary["combinations"] if c["time_to_target_reason"] and c["trials"]
+    )
     modelled = sum(c["time_to_target_modelled"] for c in summary["combinations"])
     if modelled:
         notes.append(
@@ -281,5 +317,7 @@ def _learning_notes(summary: Document) -> list[str]:
             "episodes per update only, and is taken to need as many times the episodes here. They are never called "
             "soonest."
         )
-    notes += [f"No time to target for {count} combinations: {reason}." for reason, count in reasons.items()]
+    notes += [
+        f"No time to target for {count} combination{'s' * (count != 1)}: {reason}." for reason, count in reasons.items()
+    ]
     return notes + [f"A learning trial has no result: {failure}." for failure in learning["failed"]]

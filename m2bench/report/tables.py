@@ -127,6 +127,12 @@ def _impact_remarks(summary: Document) -> list[str]:
             else "* with missing combinations predicted by a model of main effects and pairs; by how much that model "
             "misses the others widens the interval."
         )
+    missing = sum(not c["trials"] for c in summary["combinations"])
+    if missing:
+        remarks.append(
+            f"{missing} of {len(summary['combinations'])} combinations have not been run yet; a dash stands for "
+            "figures that need them."
+        )
     untied = [c for c in summary["combinations"] if c["trials_ok"] and c["speedup"] is None and c["status"] == "ok"]
     if untied:
         remarks.append(
@@ -141,10 +147,10 @@ def _remark(layer: Document, summary: Document) -> str:
     names = [other["name"] for other in summary["layers"]]
     behind = ([layer["name"]], names, [name for name in names if name != layer["name"]])
     found = [c for layers in behind for c in summary["combinations"] if c["layers"] == layers]
-    troubled = [f"{'+'.join(c['layers'])}: {_outcome(c)}" for c in found if _outcome(c) != "ok"]
+    troubled = [f"{'+'.join(c['layers'])}: {_outcome(c)}" for c in found if c["trials"] and _outcome(c) != "ok"]
     if troubled:
         return "; ".join(dict.fromkeys(troubled))
-    if layer["alone"] is None and layer["last"] is None:
+    if layer["alone"] is None and layer["last"] is None and all(c["trials"] for c in found):
         return "not measured by this design"
     return ""
 
@@ -385,7 +391,7 @@ def before_and_after_table(summary: Document) -> Table | None:
     ]
     columns = ("claimed before", "claimed after", *shown)
     return Table(
-        title=f"Before and after ({_names(shown)})",
+        title=f"Before and after{_names(shown)}",
         columns=("of an episode or the machine", *columns),
         rows=rows,
         numeric=frozenset(columns),
@@ -400,8 +406,9 @@ def before_and_after_table(summary: Document) -> Table | None:
 
 
 def _names(shown: dict[str, Document]) -> str:
-    """Which layers the columns stand for, where the column does not say it."""
-    return "; ".join(f"{role}: {combination_name(c['layers'])}" for role, c in shown.items() if c["layers"]) or "alone"
+    """In brackets, which layers the columns stand for where they do not say it themselves."""
+    named = "; ".join(f"{role}: {combination_name(c['layers'])}" for role, c in shown.items() if c["layers"])
+    return f" ({named})" if named else ""
 
 
 def _count(combination: Document, name: str) -> str:
@@ -434,7 +441,7 @@ def phases_table(summary: Document) -> Table | None:
     phases = dict.fromkeys(name for c in shown.values() for name in c["phase_ms_per_episode"])
     rows = [(name, *(_phase(c, name) for c in shown.values())) for name in phases]
     return Table(
-        title=f"Where an episode's time goes, ms ({_names(shown)})",
+        title=f"Where an episode's time goes, ms{_names(shown)}",
         columns=("phase", *shown),
         rows=[*rows, ("sum", *(_within(c, "phases_sum_ms") for c in shown.values()))],
         numeric=frozenset(shown),

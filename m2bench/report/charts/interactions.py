@@ -19,7 +19,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
     """A square of layers: its diagonal the main effects, below it the pairs."""
     pairs = {frozenset(entry["pair"]): entry for entry in summary["interactions"] or ()}
     if not pairs:
-        return NotDrawn(NAME, "this design does not tell interactions of two layers")
+        return NotDrawn(NAME, "what was measured does not tell interactions of two layers")
     layers = summary["layers"]
     strongest = max(abs(math.log(entry["effect"])) for entry in pairs.values())
     with Canvas(1.6 + 0.62 * len(layers)) as canvas:

@@ -65,8 +65,20 @@ def draw(summary: Document) -> Chart | NotDrawn:
             _title(summary),
             "Mean over seeds of the return on episodes that training never sees; a seed that has reached the target, "
             f"{digits(target['return'])} %, stays there. Bars on the target's line: where seeds arrive, with the 95 % "
-            "interval of their mean. Left counts episodes, right divides them by the speed.",
+            "interval of their mean. Left counts episodes, right divides them by the speed of the layers that name the "
+            f"curve. {_distances(summary)}",
         )
+
+
+def _distances(summary: Document) -> str:
+    """Between which curves the distance is taken that says whether a layer changes learning."""
+    baseline = next(c for c in summary["combinations"] if not c["layers"])
+    source = baseline["learning_trials_of"]
+    said = "A layer's distance in the learning table is that of its curve from the one without it, seed by seed"
+    if source is None:
+        return f"{said}."
+    name = f"{baseline['episodes_per_update']}: {combination_name(source)}"
+    return f"{said}; the baseline's curve is {name}{', which stands for it' if source else ''}."
 
 
 def _draw_arrival(axis: Axes, cell: Document, at: float, per_unit: float, colour: str) -> None:

@@ -46,12 +46,13 @@ def draw(summary: Document) -> Chart | NotDrawn:
                     alpha=0.85,
                     label=None if modelled else _label(group, members),
                 )
+            _draw_intervals(axis, members, SERIES[index % len(SERIES)])
         front = _front([c for c in placed if not c["time_to_target_modelled"]])
         axis.step(
             [c["episodes_per_min"] for c in front], [c["episodes_to_target"] for c in front], where="pre",
             color=INK, linewidth=1.2, zorder=0.8,
         )  # fmt: skip
-        xs, ys = ([c[name] for c in placed] for name in ("episodes_per_min", "episodes_to_target"))
+        xs, ys = (_reach(placed, name) for name in ("episodes_per_min", "episodes_to_target"))
         axis.set_xlim(min(xs) / 1.4, max(xs) * 1.4)
         axis.set_ylim(max(ys) * 1.5, min(ys) / 1.5)
         _draw_seconds(axis)
@@ -66,7 +67,8 @@ def draw(summary: Document) -> Chart | NotDrawn:
             NAME,
             _title(front, summary),
             "To the right is faster, up needs fewer episodes. Along a grey line the seconds to the target are the "
-            "same. The dark line joins the combinations that none beats in both; hollow points are by a model.",
+            "same. The dark line joins the combinations that none beats in both, by point estimates; hollow points are "
+            "by a model. Crosses: 95 % intervals of the fastest of each group, which the others' are like.",
         )
 
 
@@ -74,6 +76,24 @@ def _label(episodes_per_update: int, members: list[Document]) -> str:
     """The group, and the layers that all its combinations have."""
     shared = [layer for layer in members[0]["layers"] if all(layer in c["layers"] for c in members)]
     return f"{episodes_per_update}: {'+'.join(shared)}" if shared else str(episodes_per_update)
+
+
+def _draw_intervals(axis: Axes, members: list[Document], colour: str) -> None:
+    """A group's uncertainty at its fastest combination: at every one, crosses would hide the points."""
+    fastest = max(members, key=lambda c: (not c["time_to_target_modelled"], c["episodes_per_min"]))
+    speed, episodes = fastest["episodes_per_min"], fastest["episodes_to_target"]
+    for name, xs, ys in (
+        ("episodes_per_min_ci", None, [episodes] * 2),
+        ("episodes_to_target_ci", [speed] * 2, None),
+    ):
+        ends = fastest[name]
+        if ends is not None:
+            axis.plot(xs or ends, ys or ends, color=colour, linewidth=1.8, zorder=3)
+
+
+def _reach(placed: list[Document], name: str) -> list[float]:
+    """All values of a figure, and the ends of their intervals."""
+    return [value for c in placed for value in (c[name], *(c[f"{name}_ci"] or ()))]
 
 
 def _front(placed: list[Document]) -> list[Document]:
@@ -101,5 +121,6 @@ def _draw_seconds(axis: Axes) -> None:
 def _title(front: list[Document], summary: Document) -> str:
     soonest = summary["soonest"]
     name = "+".join(soonest["layers"]) or "the baseline" if soonest else None
-    first = f"{len(front)} combination{'s are' if len(front) != 1 else ' is'} beaten by none in both speed and learning"
-    return f"{first}; {name} reaches the target soonest" if name else first
+    count = f"{len(front)} combination{'s are' if len(front) != 1 else ' is'}"
+    first = f"By point estimates {count} beaten by none in both speed and learning"
+    return f"{first}, and {name} reaches the target soonest" if name else first

@@ -6,7 +6,7 @@ from typing import Any
 
 from m2bench.report.sentences import compared
 from m2bench.spec import combination_name
-from m2bench.tables import percent, times
+from m2bench.tables import percent, times_within
 
 from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, plain_log_ticks, rows
 
@@ -21,13 +21,13 @@ LOOKS: tuple[dict[str, Any], ...] = (
 
 
 def draw(summary: Document) -> Chart | NotDrawn:
-    """A line per phase from the baseline's milliseconds per episode to those of the recommended and fastest sets."""
+    """Each phase's milliseconds per episode: the baseline's, and those of the recommended and fastest sets."""
     shown = compared(summary)
     if len(shown) < 2 or not all(c["phase_ms_per_episode"] for c in shown.values()):
         return NotDrawn(NAME, "the baseline and a faster combination are not both measured")
     phases = {role: c["phase_ms_per_episode"] for role, c in shown.items()}
-    sums = [c["phases_sum_ms"] for c in shown.values()]
-    before, after = (list(phases.values())[place] for place in (0, -1))
+    before, after = list(phases.values())[:2]
+    role, chosen = list(shown.items())[1]
     names = sorted(set().union(*phases.values()), key=lambda name: (-before.get(name, 0.0), name))
     with Canvas(1.8 + 0.34 * len(names) + 0.2 * len(phases)) as canvas:
         (axis,) = canvas.axes
@@ -37,9 +37,9 @@ def draw(summary: Document) -> Chart | NotDrawn:
             spent = [max(LEAST_MS, found.get(name, 0.0)) for found in phases.values()]
             axis.plot([min(spent), max(spent)], [row, row], color=MUTED, linewidth=1.4, zorder=1)
             beside(axis, row, _change(before.get(name), after.get(name)))
-        for (role, found), look in zip(phases.items(), LOOKS, strict=False):
+        for (who, found), look in zip(phases.items(), LOOKS, strict=False):
             spent = [max(LEAST_MS, found.get(name, 0.0)) for name in names]
-            label = f"{role}: {combination_name(shown[role]['layers'])}" if shown[role]["layers"] else role
+            label = f"{who}: {combination_name(shown[who]['layers'])}" if shown[who]["layers"] else who
             axis.plot(spent, range(len(names)), linestyle="none", label=label, **look)
         low, high = axis.get_xlim()
         plain_log_ticks(axis.xaxis, low, high)
@@ -49,8 +49,8 @@ def draw(summary: Document) -> Chart | NotDrawn:
         canvas.figure.legend(loc="outside lower left", fontsize=9)
         return canvas.finish(
             NAME,
-            _title(before, after, sums[0] / sums[-1]),
-            f"Beside the rows: from the baseline to the {list(phases)[-1]} set; intervals stand in the table. Phases "
+            _title(before, after, f"the {role} set, {times_within(chosen, 'speedup')} as fast, "),
+            f"Beside the rows: from the baseline to the {role} set; intervals stand in the table. Phases "
             "are cut by the clock after the timed window, so they are longer than unwatched ones; below "
             f"{LEAST_MS:g} ms they are drawn at that.",
         )
@@ -65,9 +65,9 @@ def _change(before: float | None, after: float | None) -> str:
     return f"{ratio:g}x {'less' if before >= after else 'more'}"
 
 
-def _title(before: dict[str, float], after: dict[str, float], shrunk: float) -> str:
+def _title(before: dict[str, float], after: dict[str, float], other: str) -> str:
     def largest(phases: dict[str, float]) -> str:
         two = sorted(phases, key=lambda name: -phases[name])[:2]
         return f"{' and '.join(two)} take {percent(sum(phases[name] for name in two) / sum(phases.values()))}"
 
-    return f"{largest(before)} of a baseline episode; in one that is {times(shrunk)} shorter, {largest(after)}"
+    return f"{largest(before)} of a baseline episode; in one of {other}{largest(after)}"

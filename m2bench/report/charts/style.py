@@ -37,6 +37,7 @@ NAMES = {colour: f"--c{index}" for index, colour in enumerate(DARK)}
 
 WIDTH = 9.0  # inches
 DPI = 110
+POINTS_PER_INCH = 72  # an SVG is drawn in points
 TITLE_CHARACTERS = 92
 # The same bytes for the same figures: no dates, no random identifiers.
 STYLE = {
@@ -63,13 +64,27 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that was drawn. ``title`` says what is seen, ``reading`` how to read it."""
+    """A chart that was drawn. ``title`` says what is seen, ``reading`` how to read it.
+
+    ``title_height``: what the title takes at the top of the SVG, in its units.
+    """
 
     name: str
     title: str
     reading: str
     svg: str
     png: bytes
+    title_height: float
+
+    @property
+    def untitled(self) -> str:
+        """The SVG from below its title on, for where that stands above it as text."""
+
+        def cut(box: re.Match[str]) -> str:
+            width, height = float(box[1]), float(box[2])
+            return f'viewBox="0 {self.title_height:.1f} {width:g} {height - self.title_height:.1f}"'
+
+        return re.sub(r'viewBox="0 0 (\S+) (\S+)"', cut, self.svg, count=1)
 
 
 @dataclass(frozen=True)
@@ -98,12 +113,13 @@ class Canvas:
     def finish(self, name: str, title: str, reading: str) -> Chart:
         """Give the figure its title and write it."""
         wrapped = textwrap.fill(title, TITLE_CHARACTERS)
-        self.figure.suptitle(wrapped, x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
+        text = self.figure.suptitle(wrapped, x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
         png = io.BytesIO()
         self.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
         svg = io.StringIO()
         self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        return Chart(name, title, reading, _adapting(svg.getvalue(), name, title), png.getvalue())
+        title_height = (self.figure.bbox.y1 - text.get_window_extent().y0) * POINTS_PER_INCH / self.figure.dpi
+        return Chart(name, title, reading, _adapting(svg.getvalue(), name, title), png.getvalue(), title_height)
 
 
 def _adapting(svg: str, name: str, title: str) -> str:
