@@ -53,7 +53,7 @@ def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60
 
 def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:
     outcome = execute(launcher, "", "batching")
-    assert len(outcome["result"]["update_s"]) == 3
+    assert len(outcome["result"]["update_s"]) >= 3  # more where the machine is busy and their mean is not known well
     assert outcome["result"]["episodes_per_update"] == 16
     assert "a worker's print" in (launcher.work / "trial.log").read_text()
 
