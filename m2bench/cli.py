@@ -44,8 +44,7 @@ from .options import (
     within,
     workload_spec,
 )
-from .spec import QUICK, Layers, RunSpec, WindowSpec, WorkloadSpec
-from .sweep import SWEPT_LAYER
+from .spec import QUICK, SWEPT_LAYER, Layers, RunSpec, WindowSpec, WorkloadSpec
 
 if TYPE_CHECKING:
     from .profile_command import Pair

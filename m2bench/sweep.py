@@ -15,11 +15,9 @@ from typing import Any
 
 from .effects import mean_ratio, named, typical
 from .learning_plan import sound_speeds
-from .spec import BASELINE, Layers, RunSpec, TrialSpec
+from .spec import BASELINE, SWEPT_LAYER, Layers, RunSpec, TrialSpec
 from .steady import steady_speed
 from .store import StoredTrial
-
-SWEPT_LAYER = "batching"
 
 Document = dict[str, Any]
 

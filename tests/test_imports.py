@@ -105,6 +105,12 @@ def test_only_the_devices_module_asks_which_device_it_is() -> None:
             assert not words & {"mps", "cuda"}, path
 
 
+def test_the_command_line_waits_for_no_library_that_a_command_may_not_need() -> None:
+    code = "import sys, m2bench.cli; print(sorted({'numpy', 'scipy', 'matplotlib', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_the_parent_loads_no_torch() -> None:
     code = (
         "import sys; import m2bench.cli, m2bench.ablation, m2bench.train_command, m2bench.report, m2bench.gate.job; "

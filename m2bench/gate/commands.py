@@ -32,9 +32,7 @@ from m2bench.options import (
     within,
     workload_spec,
 )
-from m2bench.spec import BASELINE, Layers, WindowSpec, WorkloadSpec, combination_name
-
-from .references import layers_of
+from m2bench.spec import BASELINE, Layers, WindowSpec, WorkloadSpec, combination_name, layers_of
 
 if TYPE_CHECKING:
     from .measure import Request

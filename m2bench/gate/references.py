@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from m2bench.errors import UserError, quoted
-from m2bench.spec import BASELINE, Layers, combination_name
+from m2bench.spec import BASELINE, Layers, combination_name, layers_of
 
 from .counts import Counted, counted, lines_of
 from .measure import Block
@@ -68,11 +68,6 @@ class Reference:
             | ({"speedup": _level(recorded.speedup)} if recorded.speedup else {})
             for name, recorded in self.combinations.items()
         }
-
-
-def layers_of(name: str) -> Layers:
-    """The inverse of ``combination_name``."""
-    return BASELINE if name == combination_name(BASELINE) else tuple(name.split("+"))
 
 
 def machine_identity(description: Document) -> Document:
