@@ -289,8 +289,8 @@ def _evidence(results: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _numerics(results: list[dict[str, Any]]) -> dict[str, Any]:
     """What the gates of a combination's trials found: same only when every gate of every trial said so."""
-    if not results:
-        return {"numerics": None, "numerics_reason": None, "gates": None}
+    if not results or not all(result["gates"] for result in results):
+        return {"numerics": None, "numerics_reason": "no gate was run" if results else None, "gates": None}
     names = list(results[0]["gates"])
     reasons = {
         name: next((r["gates"][name]["reason"] for r in results if not r["gates"][name]["same"]), None)

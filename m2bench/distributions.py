@@ -24,5 +24,5 @@ def chi_square_quantile(probability: float, degrees: float) -> float:
 
 
 def f_tail(statistic: float, numerator_degrees: float, denominator_degrees: float) -> float:
-    """The probability that an F variable is larger."""
-    return float(fdtrc(numerator_degrees, denominator_degrees, statistic))
+    """The probability that an F variable is larger; 1 for a statistic that rounding has made negative."""
+    return float(fdtrc(numerator_degrees, denominator_degrees, max(0.0, statistic)))

@@ -127,7 +127,8 @@ def sound_speeds(trials: list[StoredTrial]) -> dict[Layers, float]:
     results: dict[Layers, list[dict[str, Any] | None]] = defaultdict(list)
     for trial in trials:
         if trial.spec.kind == "speed":
-            sound = trial.status == "ok" and all(gate["same"] for gate in trial.result["gates"].values())
+            gates = trial.result["gates"] if trial.status == "ok" else {}
+            sound = bool(gates) and all(gate["same"] for gate in gates.values())
             results[trial.spec.layers].append(trial.result if sound else None)
     return {
         layers: median(result["episodes_per_min"] for result in found if result is not None)

@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from . import __version__
+
 # Variables that change how torch computes; those that are set are recorded.
 RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
 
@@ -19,7 +21,7 @@ OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_WARM_POOL")
 
 
 def describe_machine() -> dict[str, Any]:
-    """Chip, cores, memory, system, power source, Python and the environment variables that matter."""
+    """Chip, cores, memory, system, power source, Python, m2bench and the environment variables that matter."""
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return {
         "chip": _chip(),
@@ -31,6 +33,7 @@ def describe_machine() -> dict[str, Any]:
         "macos_build": _answer("sw_vers", "-buildVersion") if sys.platform == "darwin" else None,
         "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
         "python": platform.python_version(),
+        "m2bench": __version__,
         "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(RELEVANT) and k not in OWN},
     }
 

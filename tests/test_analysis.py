@@ -361,3 +361,15 @@ def test_a_combination_that_computes_something_else_is_marked_and_never_best(tmp
     assert summary["best"]["layers"] == ["a"]
     assert find(summary, "a")["numerics"] == "same"
     assert summary["gates"] == {"prepare_s": 2.0, "trials_s": pytest.approx(27 * 0.25)}
+
+
+def test_a_combination_that_no_gate_was_run_on_is_not_called_the_same(tmp_path: Path) -> None:
+    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        unchecked = trial.layers == ("a", "c") and trial.block == 2
+        return {"result": result(true_speed(trial), **({"gates": {}} if unchecked else {}))}
+
+    summary = run(tmp_path, execute)
+    unchecked = find(summary, "a", "c")
+    assert (unchecked["numerics"], unchecked["numerics_reason"]) == (None, "no gate was run")
+    assert "no gate was run" in str(combinations_table(summary).rows)
+    assert summary["best"]["layers"] == ["a"]

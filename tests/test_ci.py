@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from conftest import TESTS
+from github_action import run_action, run_bash
 from test_cli import typed
-from test_gate_command import action, git
+from test_gate_command import git
 
 NEVER = "0" * 40
-TELLS = '#!/bin/sh\necho "$@"\n'  # in place of m2bench: says what it was asked
+TELLS = '#!/bin/sh\nprintf "%s\\n" "$@"\n'  # in place of m2bench: says what it was asked, a line for every word
 
 
 def commit(repo: Path, name: str) -> str:
@@ -44,9 +43,10 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def run_bash(script: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = ["bash", "-e", "-o", "pipefail", "-c", script]
-    return subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
+def python_of(m2bench: str, tmp_path: Path) -> str:
+    """A Python that says that this script is its m2bench."""
+    scripts = executable(tmp_path / "scripts" / "m2bench", m2bench).parent
+    return str(executable(tmp_path / "python", f"#!/bin/sh\necho {scripts}\n"))
 
 
 EVENTS: dict[str, tuple[str, dict[str, str], str]] = {
@@ -69,28 +69,25 @@ def test_the_action_blames_nobody_for_the_commits_of_others(
 ) -> None:
     head, given, base = EVENTS[event]
     git(tmp_path / "repo", "checkout", "--quiet", commits[head])
-    scripts = executable(tmp_path / "scripts" / "m2bench", TELLS).parent
-    (step,) = action()["runs"]["steps"]
-    variables = dict.fromkeys(step["env"], "") | {name: commits.get(value, value) for name, value in given.items()}
-    variables |= {"PYTHON": str(executable(tmp_path / "python", f"#!/bin/sh\necho {scripts}\n")), "OUT": "out"}
-    done = run_bash(step["run"], tmp_path / "repo", **variables, GITHUB_OUTPUT=str(tmp_path / "output"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[:3] == ["check", "--base", commits.get(base, base)]
+    inputs = {name: commits.get(value, value) for name, value in given.items()}
+    code, printed, _ = run_action(tmp_path / "repo", PYTHON=python_of(TELLS, tmp_path), **inputs)
+    assert code == 0, printed
+    assert printed.splitlines()[:3] == ["check", "--base", commits.get(base, base)]
 
 
 @pytest.mark.parametrize("strict", ["true", "false"])
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
 def test_the_action_ends_as_the_gate_does(code: int, strict: str, commits: dict[str, str], tmp_path: Path) -> None:
-    """What is inconclusive fails it only where it is asked to be strict."""
-    scripts = executable(tmp_path / "scripts" / "m2bench", f"{TELLS}exit {code}\n").parent
-    python = str(executable(tmp_path / "python", f"#!/bin/sh\necho {scripts}\n"))
-    (step,) = action()["runs"]["steps"]
-    variables = dict.fromkeys(step["env"], "") | {"PYTHON": python, "OUT": "out", "STRICT": strict}
-    done = run_bash(step["run"], tmp_path / "repo", **variables, GITHUB_OUTPUT=str(tmp_path / "output"))
-    assert done.returncode == (0 if (code, strict) == (3, "false") else code)
-    assert (tmp_path / "output").read_text() == f"exit-code={code}\n"
-    asked = done.stdout.split()
-    assert asked[1:] == ["--base", "HEAD~1", "--out", "out", "--junit", "out.xml", *["--strict"] * (strict == "true")]
+    """What is inconclusive fails it only where it is asked to be strict. Its options are words of their own."""
+    python = python_of(f"{TELLS}exit {code}\n", tmp_path)
+    options = "--delta 5% --layers batching"
+    ended, printed, told = run_action(tmp_path / "repo", PYTHON=python, STRICT=strict, OPTIONS=options, OUT="the gate")
+    assert ended == (0 if (code, strict) == (3, "false") else code)
+    assert told == f"exit-code={code}\n"
+    asked = printed.splitlines()
+    written = ["--out", "the gate", "--junit", "the gate.xml"]
+    more = ["--delta", "5%", "--layers", "batching", *["--strict"] * (strict == "true")]
+    assert asked[1:] == ["--base", "HEAD~1", *written, *more]
     known = typed(asked[0], "--help", cwd=tmp_path).stdout.split()
     assert {word for word in asked if word.startswith("--")} <= set(known)
 
@@ -105,7 +102,7 @@ def last_part(tmp_path: Path) -> str:
 def test_the_run_compares_with_the_commit_before(commits: dict[str, str], tmp_path: Path) -> None:
     done = run_bash(last_part(tmp_path), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"check --base {commits['main']} " in done.stdout
+    assert f"check\n--base\n{commits['main']}\n" in done.stdout
 
 
 def test_the_run_says_that_there_is_no_commit_before(commits: dict[str, str], tmp_path: Path) -> None:
@@ -113,7 +110,7 @@ def test_the_run_says_that_there_is_no_commit_before(commits: dict[str, str], tm
     done = run_bash(last_part(tmp_path), tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no commit before HEAD" in done.stdout
-    assert "check --base" not in done.stdout
+    assert "check\n--base" not in done.stdout
 
 
 def test_where_the_run_is_started_there_is_a_commit_before() -> None:

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from conftest import TESTS
+from github_action import action, run_action
 from test_cli import COMMAND, environment, m2bench, typed, wait_until, workers_of
 from test_readme import GATE, README
 
@@ -23,6 +24,7 @@ from m2bench.gate.sides import _build_requirements
 
 TOY = '''
 """A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
+import os
 import fake_workload
 from fake_workload import prepare
 {imports}
@@ -48,6 +50,7 @@ class Toy(fake_workload.FakeSystem):
 def build(spec, work, layers, seed):
     system = Toy(layers, [])
     system.update_s *= {slower}
+    print("started by process", os.getppid())
     return system
 '''
 # Three blocks on a machine that runs other tests beside: what is the same passes, what takes MUCH longer does not.
@@ -91,17 +94,17 @@ def worktrees(repo: Path) -> list[str]:
     return git(repo, "worktree", "list").splitlines()
 
 
-def test_a_comment_is_no_change_and_the_outputs_are_written(repo: Path, tmp_path: Path) -> None:
+def test_a_comment_is_no_change_and_the_action_writes_the_outputs(repo: Path, tmp_path: Path) -> None:
     commit(repo, text="# a comment\n")
     base, head = git(repo, "rev-parse", "HEAD~1"), git(repo, "rev-parse", "HEAD")
     asked = (*SHORT[:4], *SHORT[6:])  # no layers, as in the README's ten lines: the system may have none of m2bench's
-    done = m2bench("check", "--base", "HEAD~1", *asked, "--junit", "junit.xml", "--out", "out", cwd=repo,
-                   GITHUB_ACTIONS="true", GITHUB_SHA=head, GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Passed after 3 blocks against base" in done.stdout
-    assert "::notice title=m2bench check::Passed" in done.stdout
+    variables = environment(GITHUB_ACTIONS="true", GITHUB_SHA=head, GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))
+    code, printed, told = run_action(repo, variables, PYTHON=sys.executable, BASE="HEAD~1", OPTIONS=" ".join(asked))
+    assert (code, told) == (0, "exit-code=0\n"), printed
+    assert "Passed after 3 blocks against base" in printed
+    assert "::notice title=m2bench check::Passed" in printed
     assert "### m2bench check: pass" in (tmp_path / "summary").read_text()
-    assert ElementTree.parse(repo / "junit.xml").getroot()[0].get("failures") == "0"
+    assert ElementTree.parse(repo / "out.xml").getroot()[0].get("failures") == "0"
     document = check_json(repo / "out")
     assert list(document["measured"]) == ["baseline"]
     assert (document["base"]["commit"], document["head"]["commit"]) == (base, head)
@@ -112,7 +115,13 @@ def test_a_comment_is_no_change_and_the_outputs_are_written(repo: Path, tmp_path
     for name in ("check.md", "bencher.json", "github-action-benchmark.json", "logs/base", "logs/head"):
         assert (repo / "out" / name).exists()
     assert len(worktrees(repo)) == 1
-    assert git(repo, "status", "--porcelain") == "?? junit.xml"  # the results hide themselves
+    assert git(repo, "status", "--porcelain") == "?? out.xml"  # the results hide themselves
+    for side in ("base", "head"):
+        logs = [log.read_text() for log in (repo / "out" / "logs" / side).glob("block*.log")]
+        starters = re.findall(r"started by process (\d+)", "".join(logs))
+        assert (
+            len(set(starters)) == len(starters) == 3
+        )  # none for two blocks, or what all of its trials share would tell
 
 
 def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> None:
@@ -126,6 +135,9 @@ def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> N
     assert [metric["name"] for metric in document["metrics"]] == ["episodes/min", "episodes/min of whole windows"]
     for metric in document["metrics"]:
         assert metric["state"] == "slower"
+        assert (
+            0.5 / MUCH <= metric["value"] <= 5 / MUCH
+        )  # a base that sleeps for milliseconds is late on a busy machine
     assert document["phases"]["baseline"]["name"] == "sleep"
     (count,) = document["counts"]
     assert (count["name"], count["before"], count["after"]) == ("syncs", 1, 3)
@@ -385,11 +397,6 @@ def test_the_gate_as_tests(repo: Path) -> None:
         check=False,
     )
     assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
-
-
-def action() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((TESTS.parent / "action.yml").read_text())
-    return document
 
 
 def workflows() -> list[dict[str, Any]]:

@@ -79,6 +79,8 @@ def test_a_slower_step_is_a_regression_that_names_its_phase(project: Path) -> No
     code, document = check_json(project, "--layers", "baseline", "--window", "0.3", "--max-blocks", "6")
     assert code == 2, document["sentence"]
     assert {metric["state"] for metric in document["metrics"]} == {"slower"}  # by turns, and of whole windows
+    for metric in document["metrics"]:
+        assert 0.7 / 4 <= metric["value"] <= 1.5 / 4  # the work itself, and three times as long beside it
     assert document["phases"]["baseline"]["name"] == "environment"
     assert "the phase environment takes" in document["sentence"]
 

@@ -13,7 +13,7 @@ from scipy import stats
 from m2bench.effects import Estimate, shapley_weights
 from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge
 from m2bench.learning_curve import arrival, distance, evaluation_episodes
-from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials
+from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.plan import make_trials
 from m2bench.spec import Layers, RunSpec, TrialSpec
 from m2bench.store import RunRecord, StoredTrial
@@ -250,6 +250,12 @@ def test_full_mode_can_refute_the_proof() -> None:
     spoilt |= dict.fromkeys((("wide", "fast"), LAYERS), 800.0)
     learning, _ = run(record("full"), spoilt, seed=4)
     assert learning.of_layer("fast")["learning"] == "changed"
+
+
+def test_a_combination_that_no_gate_was_run_on_is_not_trained_for_proof() -> None:
+    trials = speed_trials(record().spec)
+    unchecked = [replace(t, result={**t.result, "gates": {}}) if t.spec.layers == LAYERS else t for t in trials]
+    assert sound_speeds(trials).keys() - sound_speeds(unchecked).keys() == {LAYERS}
 
 
 def test_where_the_gates_found_a_change_nothing_is_proved() -> None:

@@ -1,16 +1,18 @@
-"""``pytest --m2bench`` as a user would type it, and that it asks the gate once. What it finds: test_gate_command.py."""
+"""``pytest --m2bench`` as a user would type it, and what its tests make of a check. A real one: test_gate_command."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_cli import environment
+from test_gate import full_document
 
 from m2bench.gate import pytest_plugin
-from m2bench.gate.pytest_plugin import ASPECTS, Gate
+from m2bench.gate.pytest_plugin import ASPECTS, Gate, GateItem
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,3 +56,72 @@ def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(pytest.fail.Exception, match="the base 'nowhere' is no commit"):
             gate.document()
     assert len(commands) == 1
+
+
+def outcomes(session: pytest.Session, document: dict[str, Any], *options: str) -> list[str]:
+    """What the gate's tests make of a check's document: speed, counts, and learning and numerics."""
+    gate = Gate(list(options), Path())
+    gate.document = lambda: document  # type: ignore[method-assign]
+    found = []
+    for aspect in ASPECTS:
+        item = GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate)
+        try:
+            item.runtest()
+            found.append("passed")
+        except pytest.fail.Exception:
+            found.append("failed")
+        except pytest.skip.Exception:
+            found.append("skipped")
+    return found
+
+
+def count_change(before: float, after: float) -> dict[str, Any]:
+    return {"before": before, "after": after, "sentence": f"baseline: {before} -> {after}"}
+
+
+def with_state(state: str) -> dict[str, Any]:
+    document = full_document()
+    document["metrics"][0]["state"] = state
+    return document
+
+
+CHECKS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "equal code": (full_document(), ["passed", "passed", "passed"]),
+    "slower": (with_state("slower"), ["failed", "passed", "passed"]),
+    "a noisy machine": (with_state("undecided"), ["skipped", "passed", "passed"]),
+    "more of a count": (full_document(counts=[count_change(1, 3)]), ["passed", "failed", "passed"]),
+    "less of it than the base": (full_document(counts=[count_change(3, 1)]), ["passed", "passed", "passed"]),
+    "less of it than a reference": (
+        full_document(counts=[count_change(3, 1)], base=None, reference="release"), ["passed", "failed", "passed"],
+    ),
+    "learns otherwise": (full_document(changes=["baseline: other returns"]), ["passed", "passed", "failed"]),
+    "a count that is gone": (full_document(not_comparable=["counts: baseline"]), ["passed", "skipped", "passed"]),
+    "a gate that is gone": (full_document(not_comparable=["numerics: baseline"]), ["passed", "passed", "skipped"]),
+    "returns that are gone": (full_document(not_comparable=["learning: baseline"]), ["passed", "passed", "skipped"]),
+    "another machine": (
+        full_document(metrics=[], base=None, reference="release", not_comparable=["speeds: another machine"]),
+        ["skipped", "passed", "passed"],
+    ),
+    "another workload": (
+        full_document(metrics=[], base=None, reference="release", blocks=0, not_comparable=["another workload"]),
+        ["skipped", "skipped", "skipped"],
+    ),
+    "floors alone": (full_document(base=None), ["passed", "skipped", "passed"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHECKS)
+def test_each_aspect_is_a_test_of_its_own(case: str, request: pytest.FixtureRequest) -> None:
+    document, expected = CHECKS[case]
+    assert outcomes(request.session, document) == expected
+    undecided = "skipped" if case == "floors alone" else "failed"  # what nobody asked for is not undecided
+    strict = [undecided if outcome == "skipped" else outcome for outcome in expected]
+    assert outcomes(request.session, document, "--strict") == strict
+
+
+def test_a_failure_says_how_to_see_it_again(request: pytest.FixtureRequest) -> None:
+    gate = Gate([], Path())
+    gate.document = lambda: with_state("slower")  # type: ignore[method-assign]
+    item = GateItem.from_parent(request.session, name="m2bench check: speed", gate=gate)
+    with pytest.raises(pytest.fail.Exception, match=r"episodes/min 1\.000x\nAgain: m2bench check --base abc"):
+        item.runtest()

@@ -31,6 +31,22 @@ def broken_gates(combination: Layers, results: Sequence[Document]) -> list[str]:
     return [f"{combination_name(combination)}: the numerics gate {name} finds: {why}" for name, why in found.items()]
 
 
+def uncompared(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> list[str]:
+    """Why the numerics or the learning of a combination cannot be compared: the base shows it, and the head does not.
+
+    ``pairs``: both sides' trials, each pair with one seed.
+    """
+    name = combination_name(combination)
+    gone = {gate: None for base, head in pairs for gate in base.get("gates", {}) if gate not in head.get("gates", {})}
+    found = [f"numerics: {name}: the gate {gate} is not run any more" for gate in gone]
+    for base, head in pairs:
+        told, updates = len(head.get("training_return", ())), len(head["update_s"])
+        if told < updates and base.get("training_return"):
+            found.append(f"learning: {name}: the head tells the training return of {told} of {updates} updates or more")
+            break
+    return found
+
+
 def first_difference(before: Sequence[float], after: Sequence[float]) -> int | None:
     """The first update, from 1, whose training returns differ by more than rounding; None if none does.
 

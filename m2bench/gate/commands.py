@@ -57,7 +57,7 @@ Window = Annotated[
 Timeout = Annotated[float, typer.Option(help="Seconds after which a trial is killed.")]
 Name = Annotated[str, typer.Argument(help="Name of the reference.")]
 Checked = Annotated[Path, typer.Argument(help="Folder of the check (its --out) whose figures are taken.")]
-Delta = Annotated[str, typer.Option(help="Loss of speed that is allowed.")]
+DELTA, DELTA_OF_REFERENCE = "5%", "10%"  # another job's figures are not known well enough for less
 
 baseline: typer.Typer = typer.Typer(
     help="Stored references: what the speed was, as small files in the repository.",
@@ -78,7 +78,10 @@ def check(
         list[str] | None,
         typer.Option("--min", help="Floor of the last of --layers: episodes_per_min=2000 or speedup=20."),
     ] = None,
-    delta: Delta = "5%",
+    delta: Annotated[
+        str | None,
+        typer.Option(help=f"Loss of speed that is allowed.  [default: {DELTA}; with --against {DELTA_OF_REFERENCE}]"),
+    ] = None,
     alpha: Annotated[str, typer.Option(help="Total rate of false alarms, over all looks and metrics.")] = "1%",
     max_blocks: Annotated[int, typer.Option(help="Blocks after which an unclear verdict is left at that.")] = 14,
     layers: Combinations = None,
@@ -119,7 +122,7 @@ def check(
     request = _request(spec, combinations, window, seed, trial_timeout)
     asked = Asked(
         request=request,
-        delta=_share("--delta", delta, 0.5),
+        delta=_share("--delta", delta or (DELTA_OF_REFERENCE if against else DELTA), 0.5),
         alpha=_share("--alpha", alpha, 0.25),
         max_blocks=at_least("--max-blocks", max_blocks, 3),
         base=base,
@@ -380,7 +383,7 @@ def _take_over(name: str, folder: Path, kind: str, reason: str | None, as_json: 
 def show_history(
     name: Name,
     runs: Annotated[Path, typer.Option(help="Folder below which the results of checks lie.")] = Path("reports"),
-    delta: Delta = "5%",
+    delta: Annotated[str, typer.Option(help="Loss of speed that is told.")] = DELTA,
     out: Annotated[Path | None, typer.Option(help="Folder that history.json and history.svg are written to.")] = None,
     as_json: AsJson = False,
     debug: Debug = False,

@@ -31,6 +31,7 @@ from .references import (
     machine_identity,
     now,
     record,
+    version,
     workload_identity,
 )
 from .sequential import LEAST_BLOCKS, looks_until
@@ -49,7 +50,7 @@ from .sides import (
 from .verdict import Judged, Question, Verdict, decide, metrics_of, sentence
 
 FORMAT = "m2bench check"
-SCHEMA = 1
+SCHEMA = 2
 
 Document = dict[str, Any]
 
@@ -134,6 +135,7 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
         name=name,
         created=now(),
         commit=sides.head.name,
+        m2bench=version(description),
         machine=machine_identity(description),
         workload=workload_identity(asdict(request.workload), description),
         combinations=record(measured, request.combinations),
@@ -239,7 +241,8 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         reference=reference,
         not_comparable=tuple(reasons),
         same_machine=not others,
-        same_torch=all(reference.machine[key] == machine[key] for key in ("torch", "device")),
+        same_counting=reference.m2bench == version(description)
+        and all(reference.machine[key] == machine[key] for key in ("torch", "device")),
     )
 
 
@@ -299,6 +302,7 @@ def _document(
         "head": _code(sides.head),
         "base": sides.base and _code(sides.base),
         "reference": asked.against,
+        "m2bench": version(description),
         "machine": machine_identity(description),
         "workload": workload_identity(asdict(asked.request.workload), description),
         "metrics": [_metric(found) for found in verdict.judged],

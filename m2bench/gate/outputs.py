@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from m2bench.errors import UserError
 
+from .aspects import AGREEMENT, COUNTS, SPEED, is_judged, not_compared, undecided, wrong
 from .references import write_whole
 
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step
@@ -116,14 +117,12 @@ def junit(document: Document, strict: bool) -> str:
         name = f"{metric['combination']} {metric['name']} against {metric['against']}"
         kind = {"slower": "failure", "undecided": "undecided", "passed": ""}[metric["state"]]
         _case(suite, name, kind, metric["text"], strict)
-    outdated = document["reference"] is not None and document["base"] is None
-    worse = [c["sentence"] for c in document["counts"] if outdated or c["after"] > c["before"]]
-    _case(suite, "counts", "failure" if worse else "", "; ".join(worse), strict)
-    _case(
-        suite, "learning and numerics", "failure" if document["changes"] else "", "; ".join(document["changes"]), strict
-    )
-    for reason in document["not_comparable"]:
-        _case(suite, f"not comparable: {reason.partition(':')[0]}", "undecided", reason, strict)
+    for reason in not_compared(document, SPEED):
+        _case(suite, f"speed not compared: {reason.partition(':')[0]}", "undecided", reason, strict)
+    for aspect in (a for a in (COUNTS, AGREEMENT) if is_judged(document, a)):
+        failures, doubts = wrong(document, aspect), undecided(document, aspect)
+        kind = "failure" if failures else "undecided" if doubts else ""
+        _case(suite, aspect, kind, "; ".join([*failures, *doubts]), strict)
     for outcome, tag in (("failures", "failure"), ("skipped", "skipped")):
         suite.set(outcome, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite)))

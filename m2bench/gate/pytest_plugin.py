@@ -6,15 +6,15 @@ import json
 import shlex
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .aspects import ASPECTS, is_judged, undecided, wrong
+
 DEFAULT = "--base HEAD~1"
-ASPECTS = ("speed", "counts", "learning and numerics")
 
 Document = dict[str, Any]
 
@@ -83,11 +83,13 @@ class GateItem(pytest.Item):
     def runtest(self) -> None:
         """Fail for what is wrong in this aspect, skip for what is undecided."""
         document = self.gate.document()
-        wrong, undecided = list(_wrong(document, self.aspect)), list(_undecided(document, self.aspect))
-        if wrong or (undecided and self.gate.strict):
-            pytest.fail("\n".join([*wrong, *undecided, f"Again: {document['reproduce']}"]), pytrace=False)
-        if undecided:
-            pytest.skip("; ".join(undecided))
+        if not is_judged(document, self.aspect):
+            pytest.skip("there is no base and no reference to compare with")
+        failures, doubts = wrong(document, self.aspect), undecided(document, self.aspect)
+        if failures or (doubts and self.gate.strict):
+            pytest.fail("\n".join([*failures, *doubts, f"Again: {document['reproduce']}"]), pytrace=False)
+        if doubts:
+            pytest.skip("; ".join(doubts))
 
     @property
     def aspect(self) -> str:
@@ -96,19 +98,3 @@ class GateItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says that the test stands."""
         return self.config.rootpath, None, self.name
-
-
-def _wrong(document: Document, aspect: str) -> Iterator[str]:
-    if aspect == "speed":
-        yield from (metric["text"] for metric in document["metrics"] if metric["state"] == "slower")
-    elif aspect == "counts":
-        against_base = document["base"] is not None
-        yield from (c["sentence"] for c in document["counts"] if c["after"] > c["before"] or not against_base)
-    else:
-        yield from document["changes"]
-
-
-def _undecided(document: Document, aspect: str) -> Iterator[str]:
-    if aspect == "speed":
-        yield from (metric["text"] for metric in document["metrics"] if metric["state"] == "undecided")
-        yield from document["not_comparable"]

@@ -23,7 +23,7 @@ from .soundness import refuse_unsound_reference
 
 FOLDER = Path(".m2bench") / "references"
 FORMAT = "m2bench reference"
-SCHEMA = 1
+SCHEMA = 2  # 2: the m2bench that counted
 DIGITS = 5  # of a figure that are stored; its noise is in the second or third
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -46,11 +46,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a run measured, on which machine, of which commit; ``history``: every level it has had, oldest first."""
+    """What a run measured, on which machine, of which commit, by which version of ``m2bench``; ``history``: every level
+    it has had, oldest first.
+    """
 
     name: str
     created: str
     commit: str
+    m2bench: str
     machine: Document
     workload: Document
     combinations: dict[str, Recorded]
@@ -77,6 +80,11 @@ def machine_identity(description: Document) -> Document:
     facts = {**description["machine"], **description["device"]}
     identity = {key: facts.get(key) for key in IDENTITY}
     return {**identity, "memory_mb": round(facts["memory_mb"], -3)}
+
+
+def version(description: Document) -> str:
+    """The m2bench of the trials: another one may count otherwise."""
+    return str(description["machine"].get("m2bench", "unknown"))
 
 
 def workload_identity(workload: Document, description: Document) -> Document:
@@ -198,7 +206,7 @@ def load(path: Path) -> Reference:
 
 def _from_document(name: str, document: Document) -> Reference:
     combinations = {key: Recorded(**recorded) for key, recorded in document["combinations"].items()}
-    keys = ("created", "commit", "machine", "workload")
+    keys = ("created", "commit", "m2bench", "machine", "workload")
     return Reference(
         name, **{key: document[key] for key in keys}, combinations=combinations, history=document["history"]
     )

@@ -110,18 +110,25 @@ class Rule:
         return threshold - reach * _error_after(self.max_blocks, mean)
 
     def can_gate(self, mean: Mean, threshold: float) -> bool:
-        """Whether unchanged code is more likely to pass than to stay undecided."""
+        """Whether unchanged code is more likely to pass, in all metrics, than to stay undecided."""
         return self.blocks_needed(mean, threshold) <= self.max_blocks
 
     def blocks_needed(self, mean: Mean, threshold: float) -> int:
         """So many that unchanged code passes more often than not; MOST_BLOCKS where even they are too few."""
         blocks = LEAST_BLOCKS
-        while (
-            t_quantile(1 - self.alpha_to_pass, blocks - 1) * _error_after(blocks, mean) > -threshold
-            and blocks < MOST_BLOCKS
-        ):
+        while self._reach_to_pass(blocks, mean) > -threshold and blocks < MOST_BLOCKS:
             blocks += 1
         return blocks
+
+    def least_delta(self, mean: Mean) -> float:
+        """The smallest share of the speed, in whole percent, that can be gated with all blocks."""
+        return math.ceil(-100 * math.expm1(-self._reach_to_pass(self.max_blocks, mean))) / 100
+
+    def _reach_to_pass(self, blocks: int, mean: Mean) -> float:
+        """How far unchanged code must lie above the threshold to pass in half of all cases, each metric as noisy."""
+        each = 0.5 ** (1 / self.metrics)  # the probability that a metric must have, for all of them pass or none do
+        reach = t_quantile(1 - self.alpha_to_pass, blocks - 1) + t_quantile(each, blocks - 1)
+        return reach * _error_after(blocks, mean)
 
 
 def _error_after(blocks: int, mean: Mean) -> float:

@@ -23,7 +23,9 @@ Document = dict[str, Any]
 
 def refuse_unsound_reference(document: Document) -> None:
     """ValueError when a reference's file lacks something, or holds what cannot be."""
-    _refuse_wrong_fields(document, {"created": str, "commit": str, "workload": dict, "history": list}, "the file")
+    _refuse_wrong_fields(
+        document, {"created": str, "commit": str, "m2bench": str, "workload": dict, "history": list}, "the file"
+    )
     _refuse_unsound_level(document, "combinations")
     for number, entry in enumerate(document["history"], start=1):
         _refuse_unsound_entry(entry, f"entry {number} of history")
@@ -33,7 +35,7 @@ def refuse_unsound_reference(document: Document) -> None:
 
 def refuse_unsound_check(document: Document) -> None:
     """The same for the document of a check whose figures are taken."""
-    _refuse_wrong_fields(document, {"date": str, "workload": dict, "head": dict}, "the file")
+    _refuse_wrong_fields(document, {"date": str, "m2bench": str, "workload": dict, "head": dict}, "the file")
     _refuse_wrong_fields(document["head"], {"name": str}, "head")
     _refuse_unsound_level(document, "measured")
 

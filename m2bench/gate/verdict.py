@@ -10,7 +10,7 @@ from typing import Any, Literal
 from m2bench.spec import BASELINE, Layers, combination_name
 from m2bench.steady import steady_speed
 
-from .agreement import broken_gates, learning_change
+from .agreement import broken_gates, learning_change, uncompared
 from .counts import CountChange, compare_counts, counts_of, lines_of
 from .measure import Block
 from .pairs import log_ratio, whole_log_ratio
@@ -21,7 +21,7 @@ from .sequential import MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_
 Kind = Literal["pass", "regression", "inconclusive", "not comparable", "changed"]
 EXIT_CODES: dict[Kind, int] = {"pass": 0, "regression": 2, "inconclusive": 3, "not comparable": 3, "changed": 4}
 FLOORS = ("episodes_per_min", "speedup")
-JOB_SD = 0.01  # of a speed relative to others of its job, on the logarithmic scale; see docs/decisions/011
+JOB_SD = 0.015  # of a speed relative to others of its job, on the logarithmic scale; see docs/decisions/011
 
 Document = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Question:
     or ``reference``; ``floors``: least values of the last combination's metrics, by name.
 
     ``in_turns``: the combinations that are timed by turns with the base. ``not_comparable``: why figures of the
-    reference say nothing here; ``same_machine`` and ``same_torch``: whether its speeds and its counts do.
+    reference say nothing here; ``same_machine`` and ``same_counting``: whether its speeds and its counts do.
     """
 
     combinations: tuple[Layers, ...]
@@ -45,7 +45,7 @@ class Question:
     floors: dict[str, float] = field(default_factory=dict)
     not_comparable: tuple[str, ...] = ()
     same_machine: bool = True
-    same_torch: bool = True
+    same_counting: bool = True
 
     @property
     def threshold(self) -> float:
@@ -140,7 +140,7 @@ def decide(question: Question, blocks: Sequence[Block], final: bool) -> Verdict:
     judged = [_judge(metric, rule) for metric in metrics] if blocks else []
     changes = list(_changes(question, blocks))
     counts, uncounted = _counts(question, blocks)
-    missing = [*question.not_comparable, *uncounted]
+    missing = [*question.not_comparable, *uncounted, *_uncompared(question, blocks)]
     kind = _kind(judged, changes, _gated_counts(question, counts), missing)
     return Verdict(
         kind=kind,
@@ -265,18 +265,27 @@ def _changes(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
                 yield change
 
 
+def _uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
+    if question.base is not None:
+        for combination in question.combinations:
+            sides = (_results(blocks, side, combination) for side in ("base", "head"))
+            yield from uncompared(combination, list(zip(*sides, strict=True)))
+
+
 def _counts(question: Question, blocks: Sequence[Block]) -> tuple[list[CountChange], list[str]]:
     """The counts that differ, and why counts cannot be compared."""
     changes: list[CountChange] = []
     unclear: list[str] = []
-    if question.reference is not None and not question.same_torch:
-        unclear.append("counts: the reference was counted with another version of torch, or on another device")
+    if question.reference is not None and not question.same_counting:
+        unclear.append(
+            "counts: the reference was counted with another version of torch or m2bench, or on another device"
+        )
     for combination in question.combinations:
         heads = _results(blocks, "head", combination)
         if question.base is not None:
             bases = _results(blocks, "base", combination)
             before, lines = [counts_of(base) for base in bases], lines_of(bases)
-        elif question.reference is not None and question.same_torch:
+        elif question.reference is not None and question.same_counting:
             recorded = question.reference.combinations.get(combination_name(combination))
             counts, lines = (recorded.counts, recorded.lines) if recorded else ({}, {})
             before = [counts] * len(heads)
@@ -314,15 +323,17 @@ def _notes(question: Question, rule: Rule, judged: Sequence[Judged]) -> Iterator
     if compared:
         noisiest = min((found.mean for found in compared), key=lambda m: rule.smallest_found(m, question.threshold))
         smallest = -math.expm1(rule.smallest_found(noisiest, question.threshold))
-        between = f", and {JOB_SD:.0%} between jobs" if question.reference is not None else ""
+        between = f", and {JOB_SD:.1%} between jobs" if question.reference is not None else ""
         yield (
             f"Noise: a block's ratio scatters by {noisiest.sd:.1%} (standard deviation){between}. With "
             f"{question.max_blocks} blocks, {POWER:.0%} of regressions of {smallest:.1%} or more are found."
         )
         if not rule.can_gate(noisiest, question.threshold):
             needed = rule.blocks_needed(noisiest, question.threshold)
-            more = f"--max-blocks {needed}, or a" if needed < MOST_BLOCKS else "a"
-            yield f"This machine cannot gate {percent(question.delta)}: that takes {more} quieter machine."
+            ways = [f"--max-blocks {needed}"] if needed < MOST_BLOCKS else []
+            ways.append(f"--delta {rule.least_delta(noisiest):.0%}")
+            ways += ["--base in place of a reference"] if question.reference is not None else []
+            yield f"This machine cannot gate {percent(question.delta)}: take {', '.join(ways)}, or a quieter machine."
     for found in compared:
         if found.lower > 1:
             yield f"{combination_name(found.metric.combination)} is faster: {found.value:.3f}x {found.metric.name}."
