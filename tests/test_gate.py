@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -409,6 +410,37 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
     assert sentence(verdict, question).startswith("The reference is outdated, since less is asked of the device now")
     counted_otherwise = replace(question, same_counting=False)
     assert decide(counted_otherwise, blocks_of(6, seed=1, counts=fewer), final=False).kind == "not comparable"
+
+
+@pytest.mark.parametrize(
+    ("now", "speeds", "counts"),
+    [
+        ({}, True, True),
+        ({"m2bench": "0.2"}, True, False),
+        ({"torch": "3.0"}, False, False),
+        ({"chip": "another"}, False, True),
+    ],
+)
+def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
+    now: dict[str, str], speeds: bool, counts: bool
+) -> None:
+    then = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "memory_mb": 8000.0}
+
+    def description(facts: dict[str, Any]) -> dict[str, Any]:
+        return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": {"name": "m", "sha256": "0"}}}
+
+    request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
+    reference = replace(
+        reference_of(blocks_of(6)),
+        m2bench=references.version(description(then)),
+        machine=references.machine_identity(description(then)),
+        workload=references.workload_identity(asdict(request.workload), description(then)),
+    )
+    sides = SimpleNamespace(base=None, descriptions={"head": description(then | now)}, takes_turns=lambda _: False)
+    asked = job.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against="release")
+    question = job._question(asked, sides, reference)  # type: ignore[arg-type]
+    assert (question.same_machine, question.same_counting) == (speeds, counts)
+    assert bool(question.not_comparable) is not speeds  # what cannot be compared of counts is said with the counts
 
 
 def test_floors_are_gated() -> None:
