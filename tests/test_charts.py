@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from m2bench.analysis import summarize
-from m2bench.report.charts import draw_charts
+from m2bench.report.charts import claims, draw_charts
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table
 
@@ -156,7 +157,10 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
         r"dataloader costs (20\.\d|19\.\d)% \[1",
         title,
     )
-    assert charts["claims"].title.startswith("2 of 6 claims on speed hold (batching, amp)")
+    assert charts["claims"].title == (
+        "2 of 6 claims on speed hold (batching, amp); 4 do not (compile, vectorized-loss, dataloader, "
+        "grad-accumulation)"
+    )
     assert "trains at 80." in charts["combinations"].title or "trains at 79." in charts["combinations"].title
     assert "forward and loss take 100% of a baseline episode" in charts["phases"].title
     assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
@@ -165,8 +169,28 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
     assert charts["learning"].title.startswith("The target is reached soonest by amp+vectorized-loss: 5.0")
 
 
-def test_learning_says_which_curve_is_the_baselines(charts: dict[str, Chart]) -> None:
-    assert "the one without it, seed by seed; the baseline's curve is 1: baseline." in charts["learning"].reading
+def test_the_title_on_claims_leaves_out_none(full: Document) -> None:
+    verdicts = {"batching": "exceeded", "amp": "short", "compile": "inconclusive", "dataloader": "inconclusive"}
+    layers = [layer | {"verdict": verdicts.get(layer["name"], "confirmed")} for layer in full["layers"]]
+    chart = claims.draw(full | {"layers": layers})
+    assert isinstance(chart, Chart)
+    assert chart.title == (
+        "3 of 6 claims on speed hold (batching, vectorized-loss, grad-accumulation); 1 does not (amp); 2 are "
+        "inconclusive (compile, dataloader)"
+    )
+
+
+def test_the_title_on_noise_has_the_worst_as_well(full: Document, charts: dict[str, Chart]) -> None:
+    """Of neighbours within a block, by the speeds of the baselines themselves."""
+    found = [(anchor["key"].split(".")[0], anchor["episodes_per_min"]) for anchor in full["noise"]["anchors"]]
+    apart = [max(a, b) / min(a, b) for (block, a), (other, b) in pairwise(found) if block == other]
+    assert f"by {median(apart):.2f}x from one to the next, at worst by {max(apart):.2f}x; " in charts["noise"].title
+
+
+def test_learning_says_which_curve_is_the_baselines(full: Document, charts: dict[str, Chart]) -> None:
+    name = "+".join(full["learning"]["cells"][0]["layers"])
+    said = f"the one without it, seed by seed; the baseline's curve is 1: {name}, which stands for it."
+    assert said in charts["learning"].reading
 
 
 def test_every_group_of_the_front_shows_its_uncertainty(full: Document, figures: dict[str, Figure]) -> None:
@@ -191,9 +215,13 @@ def test_a_title_can_be_left_to_text_above_the_chart(charts: dict[str, Chart]) -
         assert "".join(above.split()) == "".join(chart.title.split())
 
 
-def test_a_learning_curve_is_named_by_the_layers_that_it_was_measured_with(charts: dict[str, Chart]) -> None:
+def test_a_learning_curve_is_named_by_the_layers_that_it_was_measured_with(
+    full: Document, charts: dict[str, Chart]
+) -> None:
     said = re.findall(r"<text[^>]*>([^<]*)</text>", charts["learning"].svg)
-    assert {"1: baseline", "4: grad-accumulation", "32: batching", "128: batching+grad-accumulation"} <= set(said)
+    trained = {cell["episodes_per_update"]: "+".join(cell["layers"]) for cell in full["learning"]["cells"]}
+    assert set(trained) == {1, 4, 32, 128}
+    assert {f"{episodes}: {name}" for episodes, name in trained.items()} <= set(said)
 
 
 def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Document, charts: dict[str, Chart]) -> None:
