@@ -104,7 +104,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
 def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | None:
     """The kind of the trial that would be run next; None for a finished run."""
     following = next(remaining_trials(record.spec, record.description, lambda: trials), None)
-    return following and following.kind
+    return None if following is None else following.kind
 
 
 def speed_effects(spec: RunSpec, trials: list[StoredTrial]) -> Effects:

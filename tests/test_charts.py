@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from made_run import FULL, SPEC, make_run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from m2bench.analysis import summarize
-from m2bench.report.charts import claims, draw_charts
+from m2bench.report.charts import claims, draw_charts, pareto
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table
 
@@ -166,7 +167,7 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
     assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
     assert "A/A 1.0" in charts["noise"].title or "A/A 0.9" in charts["noise"].title
     # 16 x 4 x 1.25 the speed, and 32 times the episodes, are later than 4 x 1.25 and no more episodes.
-    assert charts["learning"].title.startswith("The target is reached soonest by amp+vectorized-loss: 5.0")
+    assert charts["learning"].title.startswith("The learning target is reached soonest with amp+vectorized-loss: 5.0")
 
 
 def test_the_title_on_claims_leaves_out_none(full: Document) -> None:
@@ -204,6 +205,40 @@ def test_every_group_of_the_front_shows_its_uncertainty(full: Document, figures:
             and ((c["episodes_per_min"],) * 2, tuple(c["episodes_to_target_ci"])) in drawn
             for c in members
         )
+
+
+@pytest.mark.parametrize("factor", np.geomspace(1, 3.2, 6))
+def test_every_line_of_seconds_has_its_label_within_the_axes(
+    factor: float, full: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the lines happen to lie, as they do with other numbers of episodes."""
+    figures = []
+    finish = Canvas.finish
+    monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
+    scaled = [
+        c | {"episodes_to_target": factor * c["episodes_to_target"],
+             "episodes_to_target_ci": [factor * end for end in c["episodes_to_target_ci"]]}
+        for c in full["combinations"]
+    ]  # fmt: skip
+    pareto.draw(full | {"combinations": scaled})
+    (axes,) = figures[0].axes
+    frame = axes.get_window_extent()
+    labels = [(text, box) for text, box in text_boxes(figures[0]) if text.endswith(" s")]
+    assert len(labels) >= 5
+    beyond = [text for text, (left, low, right, high) in labels
+              if left < frame.x0 or low < frame.y0 or right > frame.x1 or high > frame.y1]  # fmt: skip
+    assert not beyond
+
+
+def test_a_title_keeps_figures_and_their_intervals_in_one_line(
+    drawn: tuple[dict[str, Chart], dict[str, Figure]],
+) -> None:
+    charts, figures = drawn
+    assert any("\n" in figures[name].get_suptitle() for name in charts)
+    for name, chart in charts.items():
+        lines = figures[name].get_suptitle().splitlines()
+        for figure in re.findall(r"\S+ \[[\d.,]+, [\d.,]+\]", chart.title):
+            assert any(figure in line for line in lines)
 
 
 def test_a_title_can_be_left_to_text_above_the_chart(charts: dict[str, Chart]) -> None:

@@ -162,6 +162,8 @@ def neutral(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_what_reaches_the_target_soonest_is_doubted_where_this_is_not_shown(full: dict[str, Any]) -> None:
     assert headlines(full)[3].endswith(" as soon as by the baseline.")
+    unknown = headlines(full | {"soonest_gain": None, "soonest_gain_ci": None})[3]
+    assert unknown.endswith("amp+vectorized-loss, of those whose time to it is known; the baseline's is not.")
     for ends in ([0.9, 2.0], None):
         last = headlines(full | {"soonest_gain": 1.3, "soonest_gain_ci": ends})[3]
         assert last.endswith(" as soon as by the baseline, which is not shown to be sooner.")

@@ -49,7 +49,7 @@ def headlines(summary: Document) -> list[str]:
         *_sentence(_unfinished(summary)),
         *_sentence(_fastest_headline(summary)),
         *_sentence(what_layers_are_worth(summary)),
-        *_sentence(_learning_headline(summary)),
+        *_sentence(soonest_headline(summary)),
     ]
 
 
@@ -149,18 +149,18 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _learning_headline(summary: Document) -> str:
-    """What has learned soonest; nothing where learning was not compared."""
-    soonest = summary["soonest"]
-    baseline = next(c for c in summary["combinations"] if not c["layers"])
-    if soonest is None or baseline["time_to_target_s"] is None:
+def soonest_headline(summary: Document) -> str:
+    """What has learned soonest, and whether it is shown to be sooner than the baseline; nothing where nothing has."""
+    soonest, ends = summary["soonest"], summary["soonest_gain_ci"]
+    if soonest is None:
         return ""
     if not soonest["layers"]:
         return "No combination reaches the learning target sooner than the baseline"
-    sooner, ends = times_within(summary, "soonest_gain"), summary["soonest_gain_ci"]
+    first = f"The learning target is reached soonest with {'+'.join(soonest['layers'])}"
+    if summary["soonest_gain"] is None:
+        return f"{first}, of those whose time to it is known; the baseline's is not"
     unsure = ", which is not shown to be sooner" if ends is None or ends[0] <= 1 else ""
-    name = "+".join(soonest["layers"])
-    return f"The learning target is reached soonest with {name}: {sooner} as soon as by the baseline{unsure}"
+    return f"{first}: {times_within(summary, 'soonest_gain')} as soon as by the baseline{unsure}"
 
 
 def _at_most(share: float) -> str:
