@@ -24,7 +24,7 @@ from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
 from .usage import summarize_usage
-from .verdicts import also_claimed, attribute_gains, judge_claim, recommend, smallest_effect_seen
+from .verdicts import also_claimed, attribute_gains, is_rated, judge_claim, recommend, smallest_effect_seen
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
@@ -49,7 +49,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]], speeds)
     sound, noise = sound_trials(trials), measure_noise(by_layers[BASELINE])
     attribution = speed_effects(spec, trials)
-    rated = [c for c in combinations if c["speedup"] is not None and c["status"] == "ok" and c["numerics"] == "same"]
+    rated = [c for c in combinations if is_rated(c)]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
     described = [layer for layer in description["layers"] if layer["name"] in spec.layers]

@@ -60,7 +60,10 @@ def digits(value: float | None) -> str:
 
 
 def within(value: float | None, interval: Sequence[float] | None, unit: str = "") -> str:
-    """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most."""
+    """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most.
+
+    The end of an interval that leaves out 1, no effect, gets the digits that it takes to see that.
+    """
     if value is None:
         return NOTHING
     if interval is None:
@@ -69,7 +72,17 @@ def within(value: float | None, interval: Sequence[float] | None, unit: str = ""
     decimals = _decimals(value)
     if high > low:
         decimals = min(decimals, 1 - math.floor(math.log10((high - low) / 2)))
-    return f"{_rounded(value, decimals)}{unit} [{_rounded(low, decimals)}, {_rounded(high, decimals)}]"
+    ends = [_rounded(end, decimals) if low <= 1 <= high else _apart_from_one(end, decimals) for end in (low, high)]
+    return f"{_rounded(value, decimals)}{unit} [{', '.join(ends)}]"
+
+
+MOST_DECIMALS = 4  # what is nearer to 1 than that is no effect that anybody would want to see
+
+
+def _apart_from_one(value: float, decimals: int) -> str:
+    while round(value, decimals) == 1 and decimals < MOST_DECIMALS:
+        decimals += 1
+    return _rounded(value, decimals)
 
 
 def _decimals(value: float) -> int:

@@ -69,6 +69,8 @@ def also_claimed(layer: Document, memory: Document, setbacks: Setbacks | None, l
     """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
     claimed = layer["claim"].get("memory")
     found = ""
+    if claimed is None and "memory" in layer["claim"]["text"]:
+        found = "; memory: not judged, for the run has not stored what is claimed of it"
     if claimed is not None and memory["alone_ci"] is not None:
         low, high = memory["alone_ci"]
         verdict = "as claimed" if high <= claimed else "inconclusive" if low <= claimed else "refuted"
@@ -103,6 +105,15 @@ def attribute_gains(layers: list[Document], speeds: Effects) -> Document | None:
     return None
 
 
+def is_rated(combination: Document) -> bool:
+    """Whether a combination can be called best: it computes the same, and none of its trials failed.
+
+    Of the baseline's, which are many and which all others are compared with, some may have failed.
+    """
+    sound = combination["status"] == "ok" or not combination["layers"]
+    return bool(sound and combination["numerics"] == "same" and combination["speedup"] is not None)
+
+
 def recommend(
     layers: Layers, combinations: list[Document], speeds: Effects, sooner: Sooner, spoiling: Layers = ()
 ) -> Document | None:
@@ -115,7 +126,7 @@ def recommend(
     never recommended, nor one with a ``spoiling`` layer, which changes learning at equal episodes per update; nor,
     where the time to target cannot weigh it, one that is shown to learn otherwise.
     """
-    rated = [c for c in combinations if c["status"] == "ok" and c["numerics"] == "same" and c["speedup"] is not None]
+    rated = [c for c in combinations if is_rated(c)]
     sound = [c for c in rated if not set(c["layers"]) & set(spoiling)]
     arriving = [c for c in sound if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     if len(sound) < 2:
@@ -171,11 +182,12 @@ def _why_not(fastest: Document, chosen: Document, arriving: list[Document], spoi
     if arriving and fastest not in arriving:
         modelled = fastest["time_to_target_s"] is not None
         return "its time to the learning target is " + ("known by a model alone" if modelled else "not known")
-    if arriving and fastest["episodes_per_update"] != chosen["episodes_per_update"]:
+    learns_otherwise = fastest["episodes_per_update"] != chosen["episodes_per_update"]
+    if arriving and (learns_otherwise or _seconds(fastest) > _seconds(chosen)):
         return _why_sooner(sooner(chosen, fastest))
     if not arriving and fastest["learning"] == "changed":
         return "it is shown to learn otherwise, which no time to a target weighs here"
-    return f"this has fewer layers, and what is within {INDIFFERENT:.0%} counts as good"
+    return f"this has fewer layers, and what is within {INDIFFERENT:.0%} of the best counts as good"
 
 
 def _why_sooner(estimate: Estimate | None) -> str:

@@ -316,7 +316,7 @@ def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
     for c in found["combinations"]:
         assert c["time_to_target_s"] == pytest.approx(60 * c["episodes_to_target"] / c["episodes_per_min"])
     assert found["soonest"]["layers"] == ["batching"]
-    assert "The learning target is reached soonest with batching" in " ".join(done.stdout.split())
+    assert "reaches the learning target" in " ".join(done.stdout.split())
 
 
 def test_learning_can_be_left_out(finished: Path) -> None:

@@ -100,6 +100,8 @@ def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, floa
     layer = {"claim": {"memory": 0.5, "text": "half the memory"}}
     said = also_claimed(layer, {"alone": 0.5, "alone_ci": interval}, None, "same")
     assert said.endswith(f"{verdict}; learning from the same episodes: same")
+    unstored = {"claim": {"text": "half the memory"}}
+    assert "memory: not judged" in also_claimed(unstored, {"alone": 0.5, "alone_ci": interval}, None, "same")
     other = {"claim": {"text": "1.5-2x"}}
     assert "memory" not in also_claimed(other, {"alone": 0.5, "alone_ci": interval}, None, "changed")
 
@@ -162,7 +164,7 @@ def test_how_the_fastest_stands_to_the_recommended_is_told() -> None:
     assert advice["fastest"]["layers"] == ["a", "b"]
     assert advice["fastest"]["ratio"] == pytest.approx(1.01, rel=0.002)
     assert advice["fastest"]["ratio_ci"][0] > 1
-    assert advice["fastest"]["but"] == "this has fewer layers, and what is within 5% counts as good"
+    assert advice["fastest"]["but"] == "this has fewer layers, and what is within 5% of the best counts as good"
     alone = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2), unknown)
     assert alone is not None
     assert alone["fastest"] is None
@@ -175,6 +177,7 @@ def test_how_the_fastest_stands_to_the_recommended_is_told() -> None:
         ({"time_to_target_s": None}, (), "its time to the learning target is not known"),
         ({"time_to_target_modelled": True}, (), "its time to the learning target is known by a model alone"),
         ({"episodes_per_update": 32}, (), "this reaches the learning target 3.0x [2.0, 4.0] as soon"),
+        ({"time_to_target_s": 200.0}, (), "this reaches the learning target 3.0x [2.0, 4.0] as soon"),
     ],
 )
 def test_why_the_fastest_is_not_recommended(changes: dict[str, Any], spoiling: Layers, but: str) -> None:
@@ -216,6 +219,25 @@ def test_what_is_not_shown_to_be_as_good_is_not_taken_for_it() -> None:
     advice = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2), unknown)
     assert advice is not None
     assert advice["layers"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("ok", [9, 8])
+def test_a_baseline_of_which_one_trial_failed_is_still_the_best_of_slower_ones(ok: int) -> None:
+    slower = {
+        name: {"speedup": 0.8, "speedup_ci": [0.79, 0.81]} for name in ("a", "b", "c", "a+b", "a+c", "b+c", "a+b+c")
+    }
+    baseline = {"status": "ok" if ok == 9 else "failed", "trials": 9, "trials_ok": ok}
+    observations = [
+        Observation(
+            f"{index}.{layers}", layers, (index,), (80 if layers else 100) * (1 + 0.001 * (-1) ** (index + place))
+        )
+        for index in range(4)
+        for place, layers in enumerate(SPEEDS)
+    ]
+    slow = Effects(("a", "b", "c"), observations)
+    advice = recommend(("a", "b", "c"), combinations(**slower, **{"": baseline}), slow, unknown)
+    assert advice is not None
+    assert advice["layers"] == []
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:

@@ -49,7 +49,7 @@ def headlines(summary: Document) -> list[str]:
         *_sentence(_unfinished(summary)),
         *_sentence(_fastest_headline(summary)),
         *_sentence(what_layers_are_worth(summary)),
-        *_sentence(soonest_headline(summary)),
+        *_sentence("" if _is_soonest(summary) else soonest_headline(summary)),  # else the first one says it
     ]
 
 
@@ -76,10 +76,28 @@ def _recommended_headline(summary: Document) -> str:
     if not chosen["layers"]:
         return f"On this {machine_name(summary)} no set of layers is recommended over the baseline, {speed}"
     also = "" if summary["recommended"]["fastest"] else ", which is also the fastest,"
+    ends = chosen["speedup_ci"]
+    unsure = "" if ends is not None and ends[0] > 1 else " (not shown to be faster)"
+    sooner = f", and reaches the learning target {_gain(summary)} as soon" if _is_soonest(summary) else ""
     return (
         f"On this {machine_name(summary)} the recommended {combination_name(chosen['layers'])}{also} trains "
-        f"{times_within(chosen, 'speedup')} as fast as the baseline: {speed}"
+        f"{times_within(chosen, 'speedup')} as fast as the baseline{unsure}, at {speed}{sooner}"
     )
+
+
+def _is_soonest(summary: Document) -> bool:
+    """Whether the recommended combination is the one that learns soonest, by a known gain over the baseline."""
+    chosen, soonest = recommended(summary), summary["soonest"]
+    if chosen is None or soonest is None or summary["soonest_gain"] is None:
+        return False
+    return bool(chosen["layers"] == soonest["layers"] != [])
+
+
+def _gain(summary: Document) -> str:
+    """How many times as soon as the baseline the soonest combination reaches the learning target."""
+    ends = summary["soonest_gain_ci"]
+    unsure = "" if ends is not None and ends[0] > 1 else " (not shown to be sooner)"
+    return times_within(summary, "soonest_gain") + unsure
 
 
 def _unfinished(summary: Document) -> str:
@@ -126,12 +144,28 @@ def what_layers_are_worth(summary: Document) -> str:
         said.append(
             _listed([f"{layer['name']} costs {_loss(layer['shapley'], layer['shapley_ci'])}" for layer in costing])
         )
-    if nothing:
-        names = _listed([x["name"] for x in nothing])
+    mixed = [layer for layer in nothing if any(_shown(layer, name) for name in ("alone", "last"))]
+    said += [_mixed(layer) for layer in mixed]
+    without = [layer["name"] for layer in nothing if layer not in mixed]
+    if without:
         said.append(
-            f"{'no' if said else 'No'} effect is shown of {names}, averaged over all orders of switching layers on"
+            f"{'no' if said else 'No'} effect is shown of {_listed(without)}, alone, added last, or averaged over all "
+            "orders of switching layers on"
         )
     return "; ".join(said)
+
+
+def _shown(layer: Document, name: str) -> bool:
+    ends = layer[f"{name}_ci"]
+    return ends is not None and not ends[0] <= 1 <= ends[1]
+
+
+def _mixed(layer: Document) -> str:
+    """Of a layer that does something in some places, and on average nothing that is shown."""
+    return (
+        f"{layer['name']} depends on the others, with {times_within(layer, 'alone')} alone and "
+        f"{times_within(layer, 'last')} added last, and no effect shown on average"
+    )
 
 
 def _share(gains: Document) -> str:
@@ -151,7 +185,7 @@ def _listed(names: list[str]) -> str:
 
 def soonest_headline(summary: Document) -> str:
     """What has learned soonest, and whether it is shown to be sooner than the baseline; nothing where nothing has."""
-    soonest, ends = summary["soonest"], summary["soonest_gain_ci"]
+    soonest = summary["soonest"]
     if soonest is None:
         return ""
     if not soonest["layers"]:
@@ -159,8 +193,7 @@ def soonest_headline(summary: Document) -> str:
     first = f"The learning target is reached soonest with {'+'.join(soonest['layers'])}"
     if summary["soonest_gain"] is None:
         return f"{first}, of those whose time to it is known; the baseline's is not"
-    unsure = ", which is not shown to be sooner" if ends is None or ends[0] <= 1 else ""
-    return f"{first}: {times_within(summary, 'soonest_gain')} as soon as by the baseline{unsure}"
+    return f"{first}: {_gain(summary)} as soon as by the baseline"
 
 
 def _at_most(share: float) -> str:
@@ -173,16 +206,17 @@ def recommendation(summary: Document) -> list[str]:
     if advice is None:
         return []
     lines = [f"Recommended: {combination_name(advice['layers'])}. {advice['why'][0].upper()}{advice['why'][1:]}."]
-    if kept := _switching(advice["kept"]):
-        lines.append(f"Switched on; removing it would change episodes/min by: {kept}{_not_shown(advice['kept'])}.")
-    if left_out := _switching(advice["left_out"]):
-        lines.append(f"Left out; adding it would change episodes/min by: {left_out}.")
+    if kept := _speeds(advice["kept"], "without"):
+        lines.append(f"With one of its layers fewer its speed would be {kept}{_not_shown(advice['kept'])}.")
+    if left_out := _speeds(advice["left_out"], "with"):
+        lines.append(f"With one layer more its speed would be {left_out}.")
     return lines
 
 
-def _switching(layers: list[Document]) -> str:
-    """What switching each of these layers would do, where that is known."""
-    return ", ".join(f"{x['layer']} {times_within(x, 'ratio')}" for x in layers if x["ratio"] is not None)
+def _speeds(layers: list[Document], preposition: str) -> str:
+    """Over the set's own speed, with each of these layers switched, where that is known."""
+    known = [layer for layer in layers if layer["ratio"] is not None]
+    return ", ".join(f"{times_within(layer, 'ratio')} {preposition} {layer['layer']}" for layer in known)
 
 
 def _not_shown(kept: list[Document]) -> str:
@@ -268,6 +302,12 @@ def _noise_notes(noise: Document) -> list[str]:
         f"({pairs}). Two of them next to each other lay {times(noise['aa_typical'])} apart (median; worst "
         f"{times(noise['aa_worst'])})."
     ]
+    spread = noise["conditions"]["canary_spread"]
+    if spread is not None:
+        notes.append(
+            f"A fixed computation beside the trials took {times(spread)} as long at slow times as at fast ones (5th and"
+            " 95th percentile)."
+        )
     if noise["drift"] is not None:
         notes.append(f"Over the run the baseline drifted to {times_within(noise, 'drift')} of its speed.")
     if noise["min_detectable"] is not None:

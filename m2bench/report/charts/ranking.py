@@ -44,8 +44,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
                 colour = BEST if _is(c, summary["recommended"]) else effect_colour(c["speedup_ci"])
                 fill = {} if same else {"markerfacecolor": SURFACE}
                 interval(speeds, row, c["speedup"], c["speedup_ci"], colour, markersize=4.0, **fill)
-            note = _note(c, summary)
-            beside(speeds, row, note, fontweight="bold" if note[:1].isalpha() and c["speedup"] else "normal")
+            beside(speeds, row, _note(c, summary), fontweight="bold" if _is(c, summary["recommended"]) else "normal")
         ends = [value for c in rated for value in (c["speedup"], *(c["speedup_ci"] or ()))]
         ratio_axis(speeds, *span(ends))
         speeds.spines["left"].set_visible(False)
