@@ -149,8 +149,10 @@ def _room(folder: Path) -> Iterator[Check]:
 def _environment(machine: Document) -> Iterator[Check]:
     variables = machine["environment"]
     if variables.get("PYTORCH_ENABLE_MPS_FALLBACK", "0") != "0":
-        yield Check("environment", "bad", "PYTORCH_ENABLE_MPS_FALLBACK is set: operators may run on the CPU unseen",
-                    "Unset it.")  # fmt: skip
+        # It does nothing on any other device.
+        state: State = "bad" if machine["device"] == "mps" else "note"
+        yield Check("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "
+                    "unseen", "Unset it.")  # fmt: skip
     others = [f"{name}={value}" for name, value in variables.items() if name != "PYTORCH_ENABLE_MPS_FALLBACK"]
     if others:
         yield Check("environment", "note", f"set, and inherited by every trial: {', '.join(others)}")
