@@ -190,7 +190,7 @@ def plot_line(axis: Any, label: str, cells: Cells) -> None:
 
 def mark_crossings(axis: Any, comparisons: Sequence[Comparison]) -> None:
     """A diamond where two lines cross, with a bar from one batch size at which the lead is decided to the next."""
-    label = "the lead changes (bar: between these batch sizes)"
+    label = f"the lead over {PLAIN} changes between these batch sizes"
     for comparison in comparisons:
         for low, high in comparison.crossings:
             size, ms = comparison.point(low, high)
