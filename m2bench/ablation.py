@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -18,14 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .budget import Cost, fit, rough_cost
 from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
-from .learning_plan import BUDGET_SHARE, learning_trials
+from .learning_plan import BUDGET_SHARE
 from .noise import busy_cores
 from .plan import choose_combinations, make_trials
+from .remaining import remaining_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
-from .sweep import sweep_sizes, sweep_trials
+from .sweep import sweep_sizes
 
 COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
 
@@ -119,7 +119,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
             execute = trial_executor(launcher, spec, description["device"], _target_return(description))
             with _Watch(console, make_trials(spec), store.trials()) as watch:
-                run_trials(_missing(spec, description, store), unsupported, store, execute, watch.begins, watch.ended)
+                remaining = remaining_trials(spec, description, store.trials)
+                run_trials(remaining, unsupported, store, execute, watch.begins, watch.ended)
             summary = write_report(store)
     shutil.rmtree(work, ignore_errors=True)
     show_report(summary, folder, console)
@@ -153,16 +154,6 @@ def _measure_cost(
 def _target_return(description: dict[str, Any]) -> float | None:
     target = description["workload"]["target"]
     return None if target is None else target["return"]
-
-
-def _missing(spec: RunSpec, description: dict[str, Any], store: Store) -> Iterator[TrialSpec]:
-    """The trials still to run: those of the speed in their order, then learning and a sweep, by what was measured."""
-    done = {trial.spec.key for trial in store.trials()}
-    yield from (trial for trial in make_trials(spec) if trial.key not in done)
-    if _target_return(description) is not None:
-        exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
-        yield from learning_trials(spec, exact, store.trials)
-    yield from sweep_trials(spec, store.trials())
 
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:

@@ -18,7 +18,8 @@ from .effects import Effects, Estimate, Observation, holm, named, shapley_weight
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .plan import choose_combinations, make_trials
-from .spec import BASELINE, Layers, RunSpec
+from .remaining import remaining_trials
+from .spec import BASELINE, Layers, RunSpec, TrialKind
 from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
@@ -36,6 +37,7 @@ Response = Callable[[StoredTrial], float | None]
 def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Document:
     """The summary document of a run, finished or not."""
     spec, description = record.spec, record.description
+    unfinished = _unfinished(record, trials)
     learning, sweep = Learning(record, trials), summarize_sweep(spec, trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
     by_layers = _by_layers(trials)
@@ -58,6 +60,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "started": record.started,
         "trials_done": len(trials),
         "trials_planned": len(make_trials(spec)),
+        "unfinished": unfinished,
         "device": description["device"]["device"],
         "machine": {**description["machine"], **description["device"]},
         "peak_flops": description["peak_flops"],
@@ -96,6 +99,12 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "sweep": sweep,
         "gates": _gates_cost(record, trials),
     }
+
+
+def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | None:
+    """The kind of the trial that would be run next; None for a finished run."""
+    following = next(remaining_trials(record.spec, record.description, lambda: trials), None)
+    return None if following is None else following.kind
 
 
 def speed_effects(spec: RunSpec, trials: list[StoredTrial]) -> Effects:

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import fmean, stdev
 from typing import Any
 
+from .distributions import t_quantile
+from .effects import Estimate, mean_ratio, named
 from .spec import combination_name
-from .tables import digits, percent, times
+from .tables import digits, percent, times, times_between, times_within
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
-LITTLE, MOST_NAMED = 0.05, 3  # a change of the whole by less than this is next to nothing
+MOST_NAMED = 3
 IDLE_ARITHMETIC = 0.1  # of the peak: below, the arithmetic is not what takes the time
 EXPLAINED = 0.15  # how far a prediction may lie from what was measured
+MOST_OF_IT = 0.5  # how much of a change, on the log scale, an explanation of it may lack or have too much
+ADDS_UP = 0.02  # how far the phases may lie from an unwatched episode
 
 Side = dict[str, Any]
 
 
-def predictions(before: Side, after: Side) -> dict[str, float]:
-    """Ratios of time per episode: as measured undisturbed, as the sums of the watched phases have it, and as the
-    numbers of dispatched operators would have it, did each take as long as before.
+def predictions(before: Side, after: Side) -> dict[str, Any]:
+    """Ratios of time per episode, with 95 % intervals over the pairs of processes where there are several: as
+    ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over the
+    second. And as the numbers of dispatched operators would have it, did each take as long as before.
     """
+    measured = _logs(before["undisturbed_each_ms"], after["undisturbed_each_ms"])
+    phases = _logs(*([sum(each.values()) for each in side["phases_each_ms"]] for side in (before, after)))
     return {
-        "measured": before["undisturbed_ms"] / after["undisturbed_ms"],
-        "phases": sum(before["phases_ms"].values()) / sum(after["phases_ms"].values()),
+        **named("measured", mean_ratio(measured)),
+        **named("phases", mean_ratio(phases)),
+        # What the machine did to a process it did to both looks: this is known better than either.
+        **named("remainder", mean_ratio([m - p for m, p in zip(measured, phases, strict=True)])),
         "dispatches": _count(before, "dispatches") / _count(after, "dispatches"),
     }
+
+
+def adds_up(side: Side) -> Estimate | None:
+    """The watched phases, without the time that cutting takes, over an unwatched episode; over the processes."""
+    return mean_ratio(_logs([sum(each.values()) for each in side["phases_each_ms"]], side["undisturbed_each_ms"]))
+
+
+def _logs(over: list[float], under: list[float]) -> list[float]:
+    return [math.log(a / b) for a, b in zip(over, under, strict=True)]
 
 
 def explain(before: Side, after: Side, peak_flops: float) -> list[str]:
@@ -57,44 +76,57 @@ def _overall(before: Side, after: Side) -> Iterator[str]:
         f"{digits(min(side['undisturbed_each_ms']))} to {digits(max(side['undisturbed_each_ms']))}"
         for side in (before, after)
     )
-    processes = len(before["undisturbed_each_ms"])
+    processes, found = len(before["undisturbed_each_ms"]), predictions(before, after)
     yield (
         f"An episode takes {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
-        f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times(predictions(before, after)['measured'])} "
-        f"the speed, measured while nothing was watched ({processes} processes each: {spread})."
+        f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found, 'measured')} the speed, "
+        f"measured while nothing was watched ({processes} processes each: {spread})."
     )
 
 
 def _where(before: Side, after: Side) -> Iterator[str]:
+    """In which phases the change lies, or that it is not known to lie in any."""
     names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
     was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
-    whole = sum(now.values()) - sum(was.values())
-    # Shares of next to nothing, or of a change that was not measured, say nothing: then the phases are named that
-    # change most, up or down.
-    little = abs(whole) < LITTLE * sum(was.values()) or not _agree(before, after)
-    base = max(abs(whole), LITTLE * sum(was.values()))
-    parts = [
-        f"{name} {digits(was[name])} -> {digits(now[name])} ms"
-        + ("" if little else f" ({(now[name] - was[name]) / whole:.0%})")
-        for name in sorted(names, key=lambda name: -abs(now[name] - was[name]))
-        if abs(now[name] - was[name]) >= WORTH_NAMING * base
-    ]
-    if parts and little:
-        yield f"No phase stands for the change; those that differ most: {', '.join(parts[:MOST_NAMED])}."
-    elif parts:
-        yield f"The time {'saved' if whole < 0 else 'lost'} lies in: {', '.join(parts)}."
+    shown = sorted((n for n in names if _differs(before, after, n)), key=lambda name: -abs(now[name] - was[name]))
+    if _is_shown(predictions(before, after)) and _agree(before, after):
+        whole = sum(now.values()) - sum(was.values())
+        parts = [
+            f"{name} {digits(was[name])} -> {digits(now[name])} ms ({(now[name] - was[name]) / whole:.0%})"
+            for name in shown
+            if abs(now[name] - was[name]) >= WORTH_NAMING * abs(whole)
+        ]
+        verb = "saved" if whole < 0 else "lost"
+        yield f"The time {verb} lies in: {', '.join(parts)}." if parts else f"The time {verb} is shown in no one phase."
+        return
+    parts = [f"{name} {digits(was[name])} -> {digits(now[name])} ms" for name in shown[:MOST_NAMED]]
+    yield "No phase stands for a change of the whole" + (
+        f"; shown to differ are: {', '.join(parts)}." if parts else ", and none is shown to differ."
+    )
+
+
+def _differs(before: Side, after: Side, phase: str) -> bool:
+    """Whether the phase's mean difference between the processes of a pair is shown, by a t test at 5 % for all phases
+    together (Bonferroni).
+    """
+    sides = zip(before["phases_each_ms"], after["phases_each_ms"], strict=True)
+    changes = [b.get(phase, 0.0) - a.get(phase, 0.0) for a, b in sides]
+    if len(changes) < 2:
+        return False
+    error = stdev(changes) / math.sqrt(len(changes))
+    return abs(fmean(changes)) > t_quantile(1 - 0.025 / len(before["phases_ms"]), len(changes) - 1) * error
 
 
 def _agree(before: Side, after: Side) -> bool:
     """Whether the watched phases and the undisturbed episodes changed in the same direction."""
     found = predictions(before, after)
-    return (found["phases"] - 1) * (found["measured"] - 1) > 0
+    return bool((found["phases"] - 1) * (found["measured"] - 1) > 0)
 
 
-def scatter(before: Side, after: Side) -> float:
-    """How far apart identical unwatched processes lie, as a ratio above 0: a change that is smaller was not seen."""
-    spreads = (max(side["undisturbed_each_ms"]) / min(side["undisturbed_each_ms"]) - 1 for side in (before, after))
-    return float(max(spreads))
+def _is_shown(found: dict[str, Any]) -> bool:
+    """Whether the processes show a change of the time per episode at all."""
+    ends = found["measured_ci"]
+    return ends is not None and not ends[0] <= 1 <= ends[1]
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
@@ -163,29 +195,43 @@ def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
 
 
 def _prediction(before: Side, after: Side) -> Iterator[str]:
-    found, noise = predictions(before, after), scatter(before, after)
-    remainder = found["measured"] / found["phases"] - 1
-    counted = found["measured"] / found["dispatches"] - 1
+    found = predictions(before, after)
+    was, now = (times_within(found, name) for name in ("measured", "phases"))
+    remainder = f"what they leave is {times_within(found, 'remainder')}"
+    if not _is_shown(found):
+        yield (
+            f"These looks show no change of an episode ({was}), so there is nothing to explain; the phases add up to "
+            f"{now}, and {remainder}."
+        )
+        return
     yield (
-        f"The phases add up to {times(found['phases'])} and {times(found['measured'])} was measured: "
-        f"{_verdict(found['measured'], found['phases'], noise)}, with a remainder of {remainder:+.1%}. The number of "
-        f"operators alone would give {times(found['dispatches'])}: "
-        f"{_verdict(found['measured'], found['dispatches'], noise)}, {counted:+.1%}."
+        f"The phases add up to {now} and {was} was measured: {_verdict(found['measured'], found['phases'])}; "
+        f"{remainder}. The number of operators alone would give {times(found['dispatches'])}: "
+        f"{_verdict(found['measured'], found['dispatches'])}."
     )
 
 
-def _verdict(measured: float, predicted: float, noise: float) -> str:
-    """Whether a prediction explains the change: it must come near it, and not lie on the other side of none."""
-    if abs(math.log(measured)) <= math.log1p(noise):
-        return f"the change is within the scatter of these looks ({noise:.0%}), so there is nothing to explain"
-    near = abs(measured / predicted - 1) <= EXPLAINED and (predicted - 1) * (measured - 1) > 0
-    return "explained" if near else "NOT explained by them"
+def _verdict(measured: float, predicted: float) -> str:
+    """Whether a prediction explains the change: it must come near it, and hold most of it and not much more."""
+    share = math.log(predicted) / math.log(measured)
+    near = abs(measured / predicted - 1) <= EXPLAINED and abs(share - 1) <= MOST_OF_IT
+    return f"{share:.0%} of it on the log scale, {'explained' if near else 'NOT explained by them'}"
 
 
 def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
-    watching = " and ".join(f"{side['watching_overhead']:+.1%}" for side in (before, after))
+    found = [adds_up(side) for side in (before, after)]
+    sums = " and ".join(times_between(ratio.ratio, ratio.interval) for ratio in found if ratio is not None)
     profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
     yield (
-        f"The phases, without the time that cutting takes, add up to {watching} more than an unwatched episode (before "
-        f"and after); torch.profiler makes it {profiler} longer. Neither feeds the speed."
+        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched episode (before and "
+        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "
+        f"{profiler} longer. Neither feeds the speed."
     )
+
+
+def _nearness(sums: list[Estimate]) -> str:
+    if all(abs(ratio.ratio - 1) <= ADDS_UP for ratio in sums):
+        return "within"
+    ends = [ratio.interval for ratio in sums if ratio.interval is not None]
+    is_off = any(low > 1 + ADDS_UP or high < 1 - ADDS_UP for low, high in ends)
+    return "NOT within" if is_off else "not shown to be within"

@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -23,10 +23,11 @@ from .tables import NOTHING, Table, digits, draw_table, times
 from .timeline import draw_timeline
 
 TIMEOUT_S = 1800.0
-PROCESSES = 2  # of each side, in the order before, after, after, before
+PAIRS = 4  # of processes, one of each side; every second one in the other order
 OPERATORS_SHOWN = 8  # of each side, and of the change
 NAME_SHOWN = 80  # characters
 SIDES = ("before", "after")
+LEAST_MS = 0.001  # of a phase: below, it is the clock that is measured
 CAPTURE = "update"
 
 Document = dict[str, Any]
@@ -36,11 +37,14 @@ Spent = tuple[float, float]
 
 @dataclass(frozen=True)
 class Pair:
-    """The two combinations to compare, and for how many seconds each process looks at them undisturbed."""
+    """The two combinations to compare, in so many ``pairs`` of processes, each of which looks at its own undisturbed
+    for so many seconds.
+    """
 
     before: Layers
     after: Layers
     seconds: float = 3.0
+    pairs: int = PAIRS
 
 
 def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path | None, console: Console) -> None:
@@ -120,10 +124,10 @@ def _require(layers: set[str], description: Document) -> None:
 def _profile(
     launcher: Launcher, spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, console: Console
 ) -> dict[str, Document]:
-    """Both sides, each the first of its processes with the times of all of them."""
+    """Both sides, each as _merge has it; the first process of each takes the pictures."""
     layers = {"before": pair.before, "after": pair.after}
     done: dict[str, list[Document]] = {side: [] for side in SIDES}
-    order = (SIDES + SIDES[::-1]) * (PROCESSES // 2)
+    order = [side for pair_number in range(pair.pairs) for side in SIDES[:: 1 if pair_number % 2 == 0 else -1]]
     for number, side in enumerate(order, 1):
         files = None if done[side] else folder / "traces" / side
         request = {
@@ -152,18 +156,17 @@ def _check_engaged(side: Document) -> None:
 
 
 def _merge(processes: list[Document]) -> Document:
-    """The first process, with times that are means over all, and the conditions of each."""
+    """The first process, with times that are means over all, and the times and conditions of each."""
     first = processes[0]
     return {
         **first,
         "conditions": [p["conditions"] for p in processes],
-        "undisturbed_each_ms": [p["undisturbed_ms"] for p in processes],
         "counts_repeat": all(p["counts"] == first["counts"] for p in processes),
-        **{
-            name: fmean(p[name] for p in processes)
-            for name in ("undisturbed_ms", "watching_overhead", "profiler_overhead", "evaluation_s")
-        },
+        "undisturbed_ms": geometric_mean(p["undisturbed_ms"] for p in processes),
+        "undisturbed_each_ms": [p["undisturbed_ms"] for p in processes],
         "phases_ms": {name: fmean(p["phases_ms"][name] for p in processes) for name in first["phases_ms"]},
+        "phases_each_ms": [p["phases_ms"] for p in processes],
+        "evaluation_s": fmean(p["evaluation_s"] for p in processes),
     }
 
 
@@ -239,14 +242,15 @@ def phases_table(before: Document, after: Document) -> Table:
             name,
             *_milliseconds(before, name, sums[0]),
             *_milliseconds(after, name, sums[1]),
-            _change(before["phases_ms"].get(name), after["phases_ms"].get(name)),
+            _faster(*(side["phases_ms"].get(name, 0.0) for side in (before, after))),
             *(_memory(side, name) for side in (before, after)),
         )
         for name in dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
     ]
     whole = [side["undisturbed_ms"] for side in (before, after)]
-    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", _change(*sums), "", ""))
-    rows.append(("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", _change(*whole), "", ""))
+    found = predictions(before, after)
+    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found["phases"]), "", ""))
+    rows.append(("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", times(found["measured"]), "", ""))
     evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
     rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")
@@ -267,6 +271,11 @@ def _milliseconds(side: Document, name: str, whole: float) -> tuple[str, str]:
 
 def _memory(side: Document, name: str) -> str:
     return digits(side["peak_memory_mb"].get(name))
+
+
+def _faster(before_ms: float, after_ms: float) -> str:
+    """How many times faster; nothing where there was next to nothing to begin with or in the end."""
+    return NOTHING if min(before_ms, after_ms) < LEAST_MS else times(before_ms / after_ms)
 
 
 def _change(before: float | None, after: float | None) -> str:

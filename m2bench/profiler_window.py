@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from bisect import bisect_right
 from collections import defaultdict
@@ -99,9 +100,19 @@ class Window:
         """Write the trace and the flame graph; for each its path, or why there is none."""
         trace, flame = path.with_suffix(".trace.json.gz"), path.with_suffix(".speedscope.json")
         return {
-            "trace": written(trace, lambda: self.profiler.export_chrome_trace(str(trace))),
+            "trace": written(trace, lambda: self._export(trace)),
             "flame_graph": written(flame, lambda: write_speedscope(flame, path.name, self.calls)),
         }
+
+    def _export(self, path: Path) -> None:
+        """Raises OSError for half a file: libkineto writes it on its way, and does not say when it runs out of room."""
+        self.profiler.export_chrome_trace(str(path))
+        end = b""
+        with gzip.open(path) as trace:
+            while chunk := trace.read(1 << 20):
+                end = chunk.rstrip() or end
+        if not end.endswith(b"}"):
+            raise OSError("torch.profiler wrote no whole trace; is there room in the folder for temporary files?")
 
     def _ranges(self, synchronize: Callable[[], None] | None) -> Callable[[str], AbstractContextManager[None]]:
         @contextmanager

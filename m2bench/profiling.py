@@ -1,7 +1,8 @@
 """One side of a profile: where the time, memory and operators of one combination go. Runs in a worker.
 
 Looks at one trainer: undisturbed updates and updates cut into phases by the clock, by turns, so that what watching
-costs is known; one more update for a picture; then one turn under torch.profiler; then counts.
+costs is known; then, in one process of a side, one more update for a picture and one turn under torch.profiler; then
+counts.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from .phase_times import cut_into_phases, watch_turn
 from .profiler_window import Window
 from .spec import Layers, WorkloadSpec
 from .stopwatch import Cut
-from .trial import System, Workload, timed_updates
+from .trial import System, Workload, no_collections, timed_updates
 
-ROUNDS = 4
+ROUNDS = 8  # the machine's speed may change from one to the next, and so in both kinds of looks alike
 
 Document = dict[str, Any]
 
@@ -29,36 +30,48 @@ def profile_combination(
     """What all looks found, as a JSON document; times in ms per episode unless the name says otherwise.
 
     ``seconds``: of undisturbed updates, and about as many of watched ones. ``files``: the traces go there, with
-    suffixes of their own; None: there are none.
+    suffixes of their own; None: no picture is taken, and torch.profiler is not asked.
     """
-    device = devices.resolve_device(spec.device)
     system = workload.build(spec, work, layers, seed)
     try:
         timed_updates(system, 1)
         timed_updates(system, 2, seconds / ROUNDS)
-        undisturbed_ms, turns = _look(system, seconds / ROUNDS)
+        with system.timed_window():
+            timed_updates(system, 4)
         proofs = system.proofs()
-        timeline = _timeline(cut_into_phases(system, system.update).cuts)
-        window = Window(system, devices.profiler_activities(device), devices.allocated_mb(device))
+        with no_collections():
+            undisturbed_ms, phases_ms = _look(system, seconds / ROUNDS)
+            pictures = {} if files is None else _pictures(system, devices.resolve_device(spec.device), files)
         counts = system.count()
         begin = time.perf_counter()
         system.evaluate()
         evaluation_s = time.perf_counter() - begin
     finally:
         system.close()
-    phases_ms = {name: fmean(turn.get(name, 0.0) for turn in turns) for name in turns[0]}
-    kernels = window.kernels()
-    busy_ms, gap_ms = window.busy_and_gap_ms()
+    if pictures:
+        pictures["profiler_overhead"] = pictures.pop("profiled_ms") / undisturbed_ms - 1
     return {
         "layers": list(layers),
         "compiles": system.compiles,
         "proofs": proofs,
         "undisturbed_ms": undisturbed_ms,
         "phases_ms": phases_ms,
-        "timeline": timeline,
         "episodes_per_update": system.episodes_per_update,
-        "watching_overhead": sum(phases_ms.values()) / undisturbed_ms - 1,
-        "profiler_overhead": window.wall_ms / undisturbed_ms - 1,
+        "counts": counts,
+        "evaluation_s": evaluation_s,
+        **pictures,
+    }
+
+
+def _pictures(system: System, device: str, files: Path) -> Document:
+    """One update as a timeline, and one turn as torch.profiler sees it, with its files."""
+    timeline = _timeline(cut_into_phases(system, system.update).cuts)
+    window = Window(system, devices.profiler_activities(device), devices.allocated_mb(device))
+    kernels = window.kernels()
+    busy_ms, gap_ms = window.busy_and_gap_ms()
+    return {
+        "timeline": timeline,
+        "profiled_ms": window.wall_ms,
         "operators": window.operators(),
         "kernels": kernels,
         "kernel_busy_ms": busy_ms if kernels else None,
@@ -66,23 +79,43 @@ def profile_combination(
         "no_kernels_because": None if kernels else devices.why_no_kernel_times(device),
         "peak_memory_mb": window.peak_memory_mb(),
         "memory_is_sampled": window.memory_is_sampled,
-        "counts": counts,
-        "evaluation_s": evaluation_s,
-        "files": {} if files is None else window.write(files),
+        "files": window.write(files),
     }
 
 
-def _look(system: System, round_s: float) -> tuple[float, list[dict[str, float]]]:
-    """Milliseconds per episode undisturbed, and watched turns; alternating, since the machine's speed drifts."""
+def _look(system: System, round_s: float) -> tuple[float, dict[str, float]]:
+    """Milliseconds per episode undisturbed, and in each phase while being watched.
+
+    Both in every round, the one or the other first, and each round counts alike: the machine's speed drifts, and a
+    fast moment has room for more turns.
+    """
     undisturbed_ms: list[float] = []
-    turns: list[dict[str, float]] = []
-    for _ in range(ROUNDS):
-        update_s, _ = timed_updates(system, 1, round_s)
-        undisturbed_ms.append(1e3 * fmean(update_s) / system.episodes_per_update)
-        begin = time.perf_counter()
-        while not turns or time.perf_counter() - begin < round_s:
-            turns.append(watch_turn(system))
-    return fmean(undisturbed_ms), turns
+    watched: list[dict[str, float]] = []
+    looks = (
+        lambda: undisturbed_ms.append(_undisturbed(system, round_s)),
+        lambda: watched.append(_watched(system, round_s)),
+    )
+    for number in range(ROUNDS):
+        for look in looks if number % 2 == 0 else looks[::-1]:
+            look()
+    return fmean(undisturbed_ms), _means(watched)
+
+
+def _undisturbed(system: System, seconds: float) -> float:
+    update_s, _ = timed_updates(system, 1, seconds)
+    return 1e3 * fmean(update_s) / system.episodes_per_update
+
+
+def _watched(system: System, seconds: float) -> dict[str, float]:
+    begin = time.perf_counter()
+    turns = [watch_turn(system)]
+    while time.perf_counter() - begin < seconds:
+        turns.append(watch_turn(system))
+    return _means(turns)
+
+
+def _means(phases: list[dict[str, float]]) -> dict[str, float]:
+    return {name: fmean(each.get(name, 0.0) for each in phases) for name in phases[0]}
 
 
 def _timeline(cuts: list[Cut]) -> list[tuple[str, float, float]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
@@ -76,11 +76,7 @@ def run_trial(
         gates = system.check_numerics()
         gates_s = time.perf_counter() - gates_begin
         warmup, warmup_returns = timed_updates(system, window.warmup_updates, window.warmup_s)
-        # A collection in the middle of an update would be charged to whichever combination it hits.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        with system.timed_window():
+        with no_collections(), system.timed_window():
             on_window("begin")
             energy_before_j = system.energy_j()
             if turns is None:
@@ -90,7 +86,6 @@ def run_trial(
                 updates, returns, turn_updates = timed_turns(system, turns)
             energy_after_j = system.energy_j()
             on_window("end")
-        gc.enable()
         timer_s = time_of_the_timer(system)
         canary_s.append(system.canary_s())
         waits_s = system.waits_s()
@@ -100,7 +95,8 @@ def run_trial(
         gates |= system.check_stream()
         gates_s += time.perf_counter() - gates_begin
         eval_return = system.evaluate()
-        phase_ms_per_episode = watch_turn(system)
+        with no_collections():
+            phase_ms_per_episode = watch_turn(system)
         counts = system.count()
     finally:
         system.close()
@@ -132,6 +128,21 @@ def run_trial(
         "training_return": first_returns + warmup_returns + returns,
         "eval_return": eval_return,
     }
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Collect garbage now, and not while this is held.
+
+    A collection takes tenths of a second, and would be charged to whatever combination or phase it hits.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[float]]:

@@ -106,8 +106,8 @@ def attribute_gains(layers: list[Document], speeds: Effects) -> Document | None:
 def recommend(
     layers: Layers, combinations: list[Document], speeds: Effects, sooner: Sooner, spoiling: Layers = ()
 ) -> Document | None:
-    """The smallest set of layers that is as good as the best, what the others would cost, and how it stands to the
-    fastest; None where fewer than two combinations can be compared.
+    """The smallest set of layers that is as good as the best, what each of them is worth in it and what the others
+    would cost, and how it stands to the fastest; None where fewer than two combinations can be compared.
 
     Where the time to a learning target is known it decides which episodes per update to take: only combinations that
     learn like the soonest one are compared further. Among these a set is as good as the best when the lower bound of
@@ -132,7 +132,8 @@ def recommend(
     return {
         "layers": chosen["layers"],
         "why": _why(chosen, best, bool(arriving)) + _doubts(best, chosen, combinations, arriving, sooner),
-        "left_out": [_left_out(layers, layer, chosen, speeds) for layer in layers if layer not in chosen["layers"]],
+        "kept": [_switched(layers, layer, chosen, speeds) for layer in chosen["layers"]],
+        "left_out": [_switched(layers, layer, chosen, speeds) for layer in layers if layer not in chosen["layers"]],
         "fastest": None
         if fastest is chosen
         else {
@@ -171,12 +172,20 @@ def _why_not(fastest: Document, chosen: Document, arriving: list[Document], spoi
         modelled = fastest["time_to_target_s"] is not None
         return "its time to the learning target is " + ("known by a model alone" if modelled else "not known")
     if arriving and fastest["episodes_per_update"] != chosen["episodes_per_update"]:
-        estimate = sooner(chosen, fastest)
-        gain = f" {times_between(estimate.ratio, estimate.interval)} as soon" if estimate else " sooner"
-        return f"this reaches the learning target{gain}"
+        return _why_sooner(sooner(chosen, fastest))
     if not arriving and fastest["learning"] == "changed":
         return "it is shown to learn otherwise, which no time to a target weighs here"
     return f"this has fewer layers, and what is within {INDIFFERENT:.0%} counts as good"
+
+
+def _why_sooner(estimate: Estimate | None) -> str:
+    """How much sooner the recommended combination reaches the target than the fastest, or that this is not shown."""
+    if estimate is None:
+        return "this is not shown to reach the learning target sooner"
+    soon = f"{times_between(estimate.ratio, estimate.interval)} as soon"
+    if _above_one(estimate):
+        return f"this reaches the learning target {soon}"
+    return f"this reaches the learning target an estimated {soon}, which is not shown to be sooner"
 
 
 def _doubts(
@@ -192,7 +201,8 @@ def _doubts(
         unsure = [str(group) for group, rival in rivals.items() if not _above_one(sooner(best, rival))]
         if unsure:
             doubts.append(f"that it is sooner than with {' or '.join(unsure)} episodes per update is not shown")
-    aside = [c for c in combinations if c["speedup"] is not None and c["trials_ok"] < c["trials"]]
+    # The baseline is what all are compared with: where one of its many trials fails, nobody forgoes anything.
+    aside = [c for c in combinations if c["layers"] and c["speedup"] is not None and c["trials_ok"] < c["trials"]]
     faster = [c for c in aside if c["speedup"] > chosen["speedup"] or set(c["layers"]) < set(chosen["layers"])]
     for c in sorted(faster, key=lambda c: -float(c["speedup"]))[:1]:
         failed = f"{c['trials'] - c['trials_ok']} of {c['trials']} trials"
@@ -208,11 +218,10 @@ def _above_one(estimate: Estimate | None) -> bool:
     return estimate is not None and estimate.interval is not None and estimate.interval[0] > 1
 
 
-def _left_out(layers: Layers, layer: str, chosen: Document, speeds: Effects) -> Document:
-    """What switching the layer on as well would do to episodes/min."""
-    added = tuple(x for x in layers if x in chosen["layers"] or x == layer)
-    effect = speeds.ratio(added, tuple(chosen["layers"]))
-    return {"layer": layer, "ratio": effect and effect.ratio, "ratio_ci": effect and effect.interval}
+def _switched(layers: Layers, layer: str, chosen: Document, speeds: Effects) -> Document:
+    """What switching this one layer would do to episodes/min: off where the set has it, on where it has not."""
+    switched = tuple(x for x in layers if (x in chosen["layers"]) != (x == layer))
+    return {"layer": layer, **named("ratio", speeds.ratio(switched, tuple(chosen["layers"])))}
 
 
 def smallest_effect_seen(effects: Effects) -> float | None:

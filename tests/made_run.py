@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from itertools import takewhile
+from itertools import islice, takewhile
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from m2bench.learning_curve import arrival, evaluation_episodes
 from m2bench.optimizations import LAYERS
-from m2bench.plan import make_trials
-from m2bench.spec import BASELINE, Layers, RunSpec, TrialSpec
+from m2bench.remaining import remaining_trials
+from m2bench.spec import Layers, RunSpec, TrialSpec
 from m2bench.store import RunRecord, Store, StoredTrial
-from m2bench.sweep import sweep_trials
 from m2bench.usage import COUNTS
 
 STARTED = "2026-01-01T00:00:00+00:00"
@@ -24,14 +23,14 @@ TARGET = {
     "share": 0.6, "return": 3.0,
 }  # fmt: skip
 MARKUP = "[red]a|b<script>_x_[/red]"
-SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0)
+SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0, learning="off")
 FULL = RunSpec(tuple(LAYERS), ("full",), 3, seed=0)
 
 # What each layer does to the speed, and to the episodes of an update.
 FACTORS = {"batching": 16.0, "amp": 4.0, "compile": 1.0, "vectorized-loss": 1.25, "dataloader": 0.8}
 EPISODES = {"batching": 32, "grad-accumulation": 4}
 BASELINE_SPEED = 100.0  # episodes/min
-LEARNING_ROUNDS = 4
+LEARNING_TRIAL_S = 2.9  # so that four rounds fit beside the 216 speed trials of a second each
 HALF_LIFE = 25.0  # updates until half of what there is to learn is learned
 
 DRIFT = {1: 1.0, 2: 0.8, 3: 1.3}  # of the machine, from block to block of a sweep
@@ -81,24 +80,29 @@ def result(speed: float, episodes_per_update: int = 1) -> dict[str, Any]:
 def make_run(
     folder: Path, spec: RunSpec = SPEC, trials: int | None = None, faults: Mapping[Layers, Fault] | None = None
 ) -> Store:
-    """A run in ``folder`` of which only so many speed trials are done; ``faults``: a status and why, by combination.
+    """A run in ``folder`` that was stopped after so many trials, or went on to its end.
 
-    With more than one block, trials scatter by 1 %, and learning is measured too.
+    ``faults``: a status and why, of the speed trials of a combination. With more than one block trials scatter by 1 %.
     """
-    store = Store.create(folder, RunRecord(spec, STARTED, description(spec.layers)))
+    record = RunRecord(spec, STARTED, description(spec.layers))
+    store = Store.create(folder, record)
     scatter = random.Random(spec.seed)
-    for trial in make_trials(spec)[:trials]:
-        speed = BASELINE_SPEED * prod(FACTORS.get(layer, 1.0) for layer in trial.layers)
-        speed *= scatter.gauss(1, 0.01) if spec.blocks > 1 else 1.0
-        status, reason = (faults or {}).get(trial.layers, ("ok", None))
-        found = result(speed, episodes_of(trial.layers)) if status in ("ok", "not-engaged") else {}
-        store.add(StoredTrial(trial, STARTED, 1.0, status, reason, None, found))
-    if spec.blocks > 1 and trials is None:
-        for learned in _learning_trials(spec):
-            store.add(learned)
-    for swept in sweep_trials(spec, store.trials()):
-        store.add(run_swept(swept))
+    for trial in islice(remaining_trials(spec, record.description, store.trials), trials):
+        if trial.kind == "learning":
+            store.add(run_learner(trial))
+        elif trial.kind == "sweep":
+            store.add(run_swept(trial))
+        else:
+            fault = (faults or {}).get(trial.layers, ("ok", None))
+            store.add(run_timed(trial, scatter.gauss(1, 0.01) if spec.blocks > 1 else 1.0, *fault))
     return store
+
+
+def run_timed(trial: TrialSpec, scatter: float, status: str, reason: str | None) -> StoredTrial:
+    """A speed trial, at the speed of its layers."""
+    speed = scatter * BASELINE_SPEED * prod(FACTORS.get(layer, 1.0) for layer in trial.layers)
+    found = result(speed, episodes_of(trial.layers)) if status in ("ok", "not-engaged") else {}
+    return StoredTrial(trial, STARTED, 1.0, status, reason, None, found)
 
 
 def run_swept(trial: TrialSpec, scatter: float = 0.0) -> StoredTrial:
@@ -113,24 +117,20 @@ def episodes_of(layers: Layers) -> int:
     return prod(EPISODES.get(layer, 1) for layer in layers)
 
 
-def _learning_trials(spec: RunSpec) -> list[StoredTrial]:
-    """Of one combination per number of episodes per update: what is learned depends on the updates alone."""
-    groups: list[Layers] = [BASELINE, ("grad-accumulation",), ("batching",), ("batching", "grad-accumulation")]
-    trials = []
-    for number in range(1, LEARNING_ROUNDS + 1):
-        for layers in groups:
-            updates_of = episodes_of(layers) * (1 + 0.1 * number)  # episodes: some seeds need more than others
-            curve = [
-                {"after": after, "episodes": after, "train_s": 0.1 * after,
-                 "return": GOOD_RETURN * (1 - 2 ** (-after / updates_of / HALF_LIFE))}
-                for after in takewhile(lambda after: after < 20_000, evaluation_episodes())
-            ]  # fmt: skip
-            arrived = arrival(curve, TARGET["return"])  # type: ignore[arg-type]
-            assert arrived is not None
-            curve = [point for point in curve if point["after"] <= arrived]
-            found = {"curve": curve, "episodes_per_update": episodes_of(layers), "episodes_to_target": arrived,
-                     "proofs": {}}  # fmt: skip
-            key = f"learn{number}.{episodes_of(layers)}"
-            learner = TrialSpec(key, layers, number, number, "learning", 60.0)
-            trials.append(StoredTrial(learner, STARTED, 1.0, "ok", None, None, found))
-    return trials
+def run_learner(trial: TrialSpec) -> StoredTrial:
+    """A learning trial: what is learned depends on the updates alone, and some seeds need more of them than others."""
+    half_life = HALF_LIFE * episodes_of(trial.layers) * (1 + 0.1 * trial.block)  # episodes
+    curve = [
+        {"after": after, "episodes": after, "train_s": 0.1 * after,
+         "return": GOOD_RETURN * (1 - 2 ** (-after / half_life))}
+        for after in takewhile(lambda after: after < 20_000, evaluation_episodes())
+    ]  # fmt: skip
+    arrived = arrival(curve, TARGET["return"])  # type: ignore[arg-type]
+    assert arrived is not None
+    found = {
+        "curve": [point for point in curve if point["after"] <= arrived],
+        "episodes_per_update": episodes_of(trial.layers),
+        "episodes_to_target": arrived,
+        "proofs": {},
+    }
+    return StoredTrial(trial, STARTED, LEARNING_TRIAL_S, "ok", None, None, found)

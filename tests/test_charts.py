@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from made_run import FULL, SPEC, make_run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from m2bench.analysis import summarize
-from m2bench.report.charts import draw_charts
+from m2bench.report.charts import claims, draw_charts, pareto
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table
 
@@ -156,17 +158,40 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
         r"dataloader costs (20\.\d|19\.\d)% \[1",
         title,
     )
-    assert charts["claims"].title.startswith("2 of 6 claims on speed hold (batching, amp)")
+    assert charts["claims"].title == (
+        "2 of 6 claims on speed hold (batching, amp); 4 do not (compile, vectorized-loss, dataloader, "
+        "grad-accumulation)"
+    )
     assert "trains at 80." in charts["combinations"].title or "trains at 79." in charts["combinations"].title
     assert "forward and loss take 100% of a baseline episode" in charts["phases"].title
     assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
     assert "A/A 1.0" in charts["noise"].title or "A/A 0.9" in charts["noise"].title
     # 16 x 4 x 1.25 the speed, and 32 times the episodes, are later than 4 x 1.25 and no more episodes.
-    assert charts["learning"].title.startswith("The target is reached soonest by amp+vectorized-loss: 5.0")
+    assert charts["learning"].title.startswith("The learning target is reached soonest with amp+vectorized-loss: 5.0")
 
 
-def test_learning_says_which_curve_is_the_baselines(charts: dict[str, Chart]) -> None:
-    assert "the one without it, seed by seed; the baseline's curve is 1: baseline." in charts["learning"].reading
+def test_the_title_on_claims_leaves_out_none(full: Document) -> None:
+    verdicts = {"batching": "exceeded", "amp": "short", "compile": "inconclusive", "dataloader": "inconclusive"}
+    layers = [layer | {"verdict": verdicts.get(layer["name"], "confirmed")} for layer in full["layers"]]
+    chart = claims.draw(full | {"layers": layers})
+    assert isinstance(chart, Chart)
+    assert chart.title == (
+        "3 of 6 claims on speed hold (batching, vectorized-loss, grad-accumulation); 1 does not (amp); 2 are "
+        "inconclusive (compile, dataloader)"
+    )
+
+
+def test_the_title_on_noise_has_the_worst_as_well(full: Document, charts: dict[str, Chart]) -> None:
+    """Of neighbours within a block, by the speeds of the baselines themselves."""
+    found = [(anchor["key"].split(".")[0], anchor["episodes_per_min"]) for anchor in full["noise"]["anchors"]]
+    apart = [max(a, b) / min(a, b) for (block, a), (other, b) in pairwise(found) if block == other]
+    assert f"by {median(apart):.2f}x from one to the next, at worst by {max(apart):.2f}x; " in charts["noise"].title
+
+
+def test_learning_says_which_curve_is_the_baselines(full: Document, charts: dict[str, Chart]) -> None:
+    name = "+".join(full["learning"]["cells"][0]["layers"])
+    said = f"the one without it, seed by seed; the baseline's curve is 1: {name}, which stands for it."
+    assert said in charts["learning"].reading
 
 
 def test_every_group_of_the_front_shows_its_uncertainty(full: Document, figures: dict[str, Figure]) -> None:
@@ -182,6 +207,40 @@ def test_every_group_of_the_front_shows_its_uncertainty(full: Document, figures:
         )
 
 
+@pytest.mark.parametrize("factor", np.geomspace(1, 3.2, 6))
+def test_every_line_of_seconds_has_its_label_within_the_axes(
+    factor: float, full: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the lines happen to lie, as they do with other numbers of episodes."""
+    figures = []
+    finish = Canvas.finish
+    monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
+    scaled = [
+        c | {"episodes_to_target": factor * c["episodes_to_target"],
+             "episodes_to_target_ci": [factor * end for end in c["episodes_to_target_ci"]]}
+        for c in full["combinations"]
+    ]  # fmt: skip
+    pareto.draw(full | {"combinations": scaled})
+    (axes,) = figures[0].axes
+    frame = axes.get_window_extent()
+    labels = [(text, box) for text, box in text_boxes(figures[0]) if text.endswith(" s")]
+    assert len(labels) >= 5
+    beyond = [text for text, (left, low, right, high) in labels
+              if left < frame.x0 or low < frame.y0 or right > frame.x1 or high > frame.y1]  # fmt: skip
+    assert not beyond
+
+
+def test_a_title_keeps_figures_and_their_intervals_in_one_line(
+    drawn: tuple[dict[str, Chart], dict[str, Figure]],
+) -> None:
+    charts, figures = drawn
+    assert any("\n" in figures[name].get_suptitle() for name in charts)
+    for name, chart in charts.items():
+        lines = figures[name].get_suptitle().splitlines()
+        for figure in re.findall(r"\S+ \[[\d.,]+, [\d.,]+\]", chart.title):
+            assert any(figure in line for line in lines)
+
+
 def test_a_title_can_be_left_to_text_above_the_chart(charts: dict[str, Chart]) -> None:
     """What is cut off at the top is all of the title and no other text."""
     for chart in charts.values():
@@ -191,9 +250,13 @@ def test_a_title_can_be_left_to_text_above_the_chart(charts: dict[str, Chart]) -
         assert "".join(above.split()) == "".join(chart.title.split())
 
 
-def test_a_learning_curve_is_named_by_the_layers_that_it_was_measured_with(charts: dict[str, Chart]) -> None:
+def test_a_learning_curve_is_named_by_the_layers_that_it_was_measured_with(
+    full: Document, charts: dict[str, Chart]
+) -> None:
     said = re.findall(r"<text[^>]*>([^<]*)</text>", charts["learning"].svg)
-    assert {"1: baseline", "4: grad-accumulation", "32: batching", "128: batching+grad-accumulation"} <= set(said)
+    trained = {cell["episodes_per_update"]: "+".join(cell["layers"]) for cell in full["learning"]["cells"]}
+    assert set(trained) == {1, 4, 32, 128}
+    assert {f"{episodes}: {name}" for episodes, name in trained.items()} <= set(said)
 
 
 def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Document, charts: dict[str, Chart]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -172,3 +174,14 @@ def test_a_device_that_the_profiler_sees_is_waited_for_at_the_ends_of_pieces_alo
     else:
         Window(cast(System, cast(Any, seen)), [ProfilerActivity.CPU, ProfilerActivity.CUDA])
     assert seen.waits == 3
+
+
+@pytest.mark.parametrize("left", [b"", b'{"traceEvents": ['])
+def test_half_a_trace_is_not_called_written(left: bytes, tmp_path: Path) -> None:
+    """What libkineto leaves when it runs out of room on its way."""
+    window = Window.__new__(Window)
+    leaves = SimpleNamespace(export_chrome_trace=lambda path: Path(path).write_bytes(gzip.compress(left)))
+    window.profiler = leaves  # type: ignore[assignment]
+    window.calls = []
+    assert window.write(tmp_path / "before")["trace"].startswith("not written: torch.profiler wrote no whole trace")
+    assert not (tmp_path / "before.trace.json.gz").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import html
 import io
 import json
 import math
@@ -29,9 +30,9 @@ from m2bench.report.charts.style import Canvas
 from m2bench.report.markdown import markdown, plain
 from m2bench.report.page import page
 from m2bench.report.sections import sections
-from m2bench.report.sentences import headlines
+from m2bench.report.sentences import headlines, recommendation
 from m2bench.report.tables import impact_table
-from m2bench.spec import WorkloadSpec
+from m2bench.spec import RunSpec, WorkloadSpec
 from m2bench.store import Store
 from m2bench.tables import Table, digits, draw_table, within
 
@@ -102,6 +103,8 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
     shutil.copy(SAMPLE / "results.sqlite", folder)
     with Store.open(folder) as store:
         summary = write_report(store)
+    for place in (folder, SAMPLE):
+        assert page_headline(place) == markdown_headline(place)
     assert (folder / "report.md").read_bytes() == (SAMPLE / "report.md").read_bytes()
     for name in ("summary.json", "impact.csv"):
         found, committed = ((place / name).read_text() for place in (folder, SAMPLE))
@@ -110,6 +113,18 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
         assert re.split(NUMBER, found) == re.split(NUMBER, committed)
         values, expected = (list(map(float, re.findall(NUMBER, text))) for text in (found, committed))
         assert values == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def page_headline(folder: Path) -> str:
+    """What a browser shows as the page's heading."""
+    (heading,) = re.findall(r"<h1>(.*?)</h1>", (folder / "report.html").read_text(), flags=re.S)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", heading)).split())
+
+
+def markdown_headline(folder: Path) -> str:
+    """What a forge shows as the first line in bold."""
+    line = re.findall(r"^\*\*(.*)\*\*$", (folder / "report.md").read_text(), flags=re.M)[0]
+    return re.sub(r"\\(.)", r"\1", line)
 
 
 def test_the_headline_is_of_the_recommended_set_and_tells_how_the_fastest_stands_to_it(full: dict[str, Any]) -> None:
@@ -126,6 +141,8 @@ def test_the_headline_is_of_the_recommended_set_and_tells_how_the_fastest_stands
     assert makers is not None
     planted = 100 * math.log(16 * 4) / math.log(16 * 4 * 1.25)
     assert float(makers[1]) - 0.05 <= planted <= float(makers[2]) + 0.05
+    assert "; no effect is shown of compile and grad-accumulation, averaged over all orders" in third
+    assert "No effect is shown of compile and" in headlines(full | {"gains": None, "layers": neutral(full)})[2]
 
     def fastest(found: dict[str, object] | None) -> list[str]:
         return headlines(full | {"recommended": full["recommended"] | {"fastest": found}})
@@ -136,6 +153,71 @@ def test_the_headline_is_of_the_recommended_set_and_tells_how_the_fastest_stands
     )
     assert "without an interval this shows nothing" in fastest(close | {"ratio_ci": None})[1]
     assert "the recommended amp+vectorized-loss, which is also the fastest, trains" in fastest(None)[0]
+
+
+def neutral(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The layers that were planted to do nothing."""
+    return [layer for layer in summary["layers"] if layer["name"] in ("compile", "grad-accumulation")]
+
+
+def test_what_reaches_the_target_soonest_is_doubted_where_this_is_not_shown(full: dict[str, Any]) -> None:
+    assert headlines(full)[3].endswith(" as soon as by the baseline.")
+    unknown = headlines(full | {"soonest_gain": None, "soonest_gain_ci": None})[3]
+    assert unknown.endswith("amp+vectorized-loss, of those whose time to it is known; the baseline's is not.")
+    for ends in ([0.9, 2.0], None):
+        last = headlines(full | {"soonest_gain": 1.3, "soonest_gain_ci": ends})[3]
+        assert last.endswith(" as soon as by the baseline, which is not shown to be sooner.")
+
+
+def test_each_layer_of_the_recommended_set_has_what_removing_it_would_change(full: dict[str, Any]) -> None:
+    """Planted: amp 4x, vectorized-loss 1.25x; without them a quarter and four fifths are left."""
+    found = {layer["layer"]: layer for layer in full["recommended"]["kept"]}
+    assert set(found) == {"amp", "vectorized-loss"}
+    for name, planted in (("amp", 1 / 4), ("vectorized-loss", 1 / 1.25)):
+        assert found[name]["ratio"] == pytest.approx(planted, rel=0.03)
+        assert found[name]["ratio_ci"][0] < planted < found[name]["ratio_ci"][1]
+    _, kept, left_out = recommendation(full)
+    number = r"0\.\d+x \[0\.\d+, 0\.\d+\]"
+    assert re.fullmatch(
+        rf"Switched on; removing it would change episodes/min by: amp {number}, vectorized-loss {number}\.", kept
+    )
+    assert left_out.startswith("Left out; adding it would change episodes/min by: batching ")
+
+
+def test_layers_of_the_recommended_set_that_are_not_shown_to_help_are_named(full: dict[str, Any]) -> None:
+    layers = [
+        {"layer": "amp", "ratio": 0.5, "ratio_ci": [0.4, 0.6]},
+        {"layer": "compile", "ratio": 0.97, "ratio_ci": [0.9, 1.05]},
+        {"layer": "dataloader", "ratio": 0.9, "ratio_ci": None},
+        {"layer": "batching", "ratio": None, "ratio_ci": None},
+    ]
+    _, kept, _ = recommendation(full | {"recommended": full["recommended"] | {"kept": layers}})
+    assert kept == (
+        "Switched on; removing it would change episodes/min by: amp 0.50x [0.40, 0.60], compile 0.97x [0.90, 1.05], "
+        "dataloader 0.90x; not shown to help: compile and dataloader; not measured without batching."
+    )
+
+
+def test_warnings_stand_right_under_the_headline_and_once(full: dict[str, Any]) -> None:
+    said = "other processes kept up to 2.0 cores busy, which can distort every figure here: close them"
+    summary = full | {"noise": full["noise"] | {"conditions": full["noise"]["conditions"] | {"warnings": [said]}}}
+    first, second, *_ = headlines(summary)
+    console = Console(width=300, file=io.StringIO())
+    show_report(summary, Path("reports/run"), console)
+    text, web, lines = markdown(summary, []), page(summary, []), shown(console).splitlines()
+    for whole in (text, web, shown(console)):
+        assert whole.count("can distort every figure") == 1
+    assert f"**{plain(first)}**\n\n> Warning: {said}.\n\n{plain(second)}\n" in text
+    under = web.split("</h1>")[1]
+    assert under.index("can distort every figure") < under.index('<p class="lead">')
+    assert lines[lines.index(first) + 1] == f"Warning: {said}."
+
+
+def test_a_status_is_shown_whole(tmp_path: Path) -> None:
+    reason = "cannot load [Errno 12]: no memory: see [the manual]"
+    with make_run(tmp_path / "run", faults={("amp",): ("failed", reason)}) as store:
+        web = page(summarize("run", store.record(), store.trials()), [])
+    assert f"failed: {reason}" in html.unescape(web.split('class="sortable"')[1])
 
 
 def test_markup_in_a_name_is_shown_not_obeyed(tmp_path: Path) -> None:
@@ -154,11 +236,51 @@ def test_an_interrupted_run_is_reported_with_what_is_missing(trials: int, tmp_pa
     with make_run(tmp_path / "run", trials=trials) as store:
         write_report(store)
     text = (tmp_path / "run" / "report.md").read_text()
-    assert f"{trials} of 5 trials done" in text
-    assert f"This run is not finished: {trials} of 5 trials are done." in text
+    assert "**Speed phase not finished: so far " in text
+    assert f"{trials} of 5 speed trials done" in text
+    assert f"This run is not finished: {trials} of 5 speed trials are done, and another set may be" in text
     assert "missing: not run yet" in text
     assert f"{4 - trials} of 4 combinations have not been run yet" in text
     assert "fastest |" not in text or trials > 1  # the baseline alone is neither fastest nor recommended
+
+
+def stopped(folder: Path, trials: int | None, spec: RunSpec = FULL) -> dict[str, Any]:
+    """The summary of a run that was stopped after so many trials."""
+    with make_run(folder / f"run{trials}", spec=spec, trials=trials) as store:
+        return summarize("run", store.record(), store.trials())
+
+
+def test_a_run_stopped_while_learning_says_that_it_may_recommend_another_set(
+    full: dict[str, Any], tmp_path: Path
+) -> None:
+    """Planted: by speed alone batching is in the set; by the time to the target it is not."""
+    speed = full["trials_planned"]
+    for trials, so_far in ((speed, "none"), (speed + 3, "3")):
+        summary = stopped(tmp_path, trials)
+        assert (summary["trials_done"], summary["unfinished"]) == (speed, "learning")
+        first, second, *_ = headlines(summary)
+        assert first.startswith("Learning phase not finished: so far on this a chip (cpu) the recommended ")
+        assert second == (
+            f"This run is not finished: all {speed} speed trials are done, but not all learning trials ({so_far} so "
+            "far), and another set may be recommended in the end."
+        )
+    assert "batching" in stopped(tmp_path / "again", speed)["recommended"]["layers"]
+    assert "batching" not in full["recommended"]["layers"]
+    assert full["unfinished"] is None
+    assert "finished" not in " ".join(headlines(full))
+
+
+def test_a_run_is_finished_when_nothing_that_was_asked_for_is_missing(tmp_path: Path) -> None:
+    spec = replace(FULL, layers=("amp", "batching"), sweep=(8,))
+    whole = stopped(tmp_path, None, spec)
+    trials = whole["trials_planned"] + whole["learning"]["trials"]
+    for missing, phase in ((0, "sweep"), (1, "learning")):
+        summary = stopped(tmp_path, trials - missing, spec)
+        assert summary["unfinished"] == phase
+    assert headlines(stopped(tmp_path / "sweep", trials, spec))[0].startswith("Sweep of environments not finished: ")
+    assert whole["unfinished"] is None
+    without = stopped(tmp_path / "off", whole["trials_planned"], replace(spec, learning="off", sweep=()))
+    assert without["unfinished"] is None
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -232,7 +354,7 @@ def test_a_single_block_says_what_it_has_no_interval_for(tmp_path: Path) -> None
     best = next(c for c in summary["combinations"] if c["layers"] == summary["best"]["layers"])
     assert best["peak_memory_mb_ci"] is None
     assert "a figure without them is of one trial" in text
-    assert "72 of 72 trials done, in 1 block." in text
+    assert "72 of 72 speed trials done, in 1 block." in text
 
 
 def test_a_very_long_name_of_a_run_harms_nothing(tmp_path: Path) -> None:

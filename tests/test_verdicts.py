@@ -128,6 +128,17 @@ def test_the_smallest_set_as_good_as_the_best_is_recommended_and_the_rest_is_pri
     assert "learning was not compared" in advice["why"]
 
 
+def test_what_the_recommended_set_would_lose_without_each_of_its_layers_is_told() -> None:
+    """Of 1010 episodes/min a + b have 101 without a, and 1000 without b."""
+    advice = recommend(("a", "b", "c"), combinations(), speeds(sigma=0.2), unknown)
+    assert advice is not None
+    a, b = advice["kept"]
+    assert (a["layer"], a["ratio"]) == ("a", pytest.approx(0.1, rel=0.3))
+    assert a["ratio_ci"][1] < 1
+    assert (b["layer"], b["ratio"]) == ("b", pytest.approx(0.99, rel=0.3))
+    assert b["ratio_ci"][0] < 1 < b["ratio_ci"][1]
+
+
 def test_what_makes_most_of_the_gains_is_named_with_its_share() -> None:
     """Of c, which costs 30 %, nothing is said; a gains 10x, b 1.01x: log 10 / (log 10 + log 1.01) is 99.6 %."""
     effects = speeds()
@@ -177,6 +188,27 @@ def test_why_the_fastest_is_not_recommended(changes: dict[str, Any], spoiling: L
     )
     assert advice is not None
     assert "a" not in advice["layers"]
+    assert advice["fastest"]["but"] == but
+
+
+@pytest.mark.parametrize(
+    ("estimate", "but"),
+    [
+        (
+            Estimate(1.3, (0.9, 1.9)),
+            "this reaches the learning target an estimated 1.30x [0.90, 1.90] as soon, which is not shown to be sooner",
+        ),
+        (Estimate(1.3), "this reaches the learning target an estimated 1.30x as soon, which is not shown to be sooner"),
+        (None, "this is not shown to reach the learning target sooner"),
+    ],
+)
+def test_what_is_not_shown_to_be_sooner_is_not_said_to_be(estimate: Estimate | None, but: str) -> None:
+    known = {
+        "+".join(layers): {"time_to_target_s": 100.0 if "a" in layers else 50.0, "episodes_per_update": 1 + len(layers)}
+        for layers in SPEEDS
+    }
+    advice = recommend(("a", "b", "c"), combinations(**known), speeds(), lambda c, other: estimate)
+    assert advice is not None
     assert advice["fastest"]["but"] == but
 
 
@@ -245,6 +277,14 @@ def test_a_faster_one_that_failed_once_is_named() -> None:
     assert advice is not None
     assert advice["layers"] == ["a", "b"]
     assert advice["why"].endswith("; a was left aside, since 1 of 4 trials did not come out ok")
+
+
+def test_the_baseline_is_never_left_aside() -> None:
+    failed = {"": {"status": "failed", "trials": 9, "trials_ok": 8}}
+    advice = recommend(("a", "b", "c"), combinations(**failed), speeds(), unknown)
+    assert advice is not None
+    assert advice["layers"] == ["a"]
+    assert "left aside" not in advice["why"]
 
 
 def test_without_intervals_advice_is_provisional() -> None:

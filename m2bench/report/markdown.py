@@ -9,7 +9,7 @@ from m2bench.tables import Table
 
 from .charts import Chart, NotDrawn
 from .sections import Part, Sentences, sections
-from .sentences import headlines, recommendation, train_command
+from .sentences import headlines, recommendation, train_command, warnings
 
 Document = dict[str, Any]
 
@@ -18,6 +18,8 @@ def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
     """All of the report; its charts are the files beside it."""
     first, *more = headlines(summary)
     lines = [f"# m2bench: {plain(summary['run'])}", "", f"**{plain(first)}**", ""]
+    for warning in warnings(summary):
+        lines += [f"> {plain(warning)}", ""]
     for line in (*more, *recommendation(summary)):
         lines += [plain(line), ""]
     command = train_command(summary)

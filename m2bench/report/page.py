@@ -13,7 +13,7 @@ from m2bench.tables import Table, digits, within
 
 from .charts import Chart, NotDrawn
 from .sections import Part, Sentences, sections
-from .sentences import headlines, recommendation, recommended, train_command
+from .sentences import headlines, recommendation, recommended, train_command, warnings
 from .tables import CombinationsTable
 
 Document = dict[str, Any]
@@ -36,6 +36,7 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
         script=Markup(script),
         run=summary["run"],
         headlines=headlines(summary),
+        warnings=warnings(summary),
         advice=recommendation(summary),
         command=train_command(summary),
         figures=_figures(summary),
@@ -73,7 +74,7 @@ def _figures(summary: Document) -> list[tuple[str, str, str]]:
         )
     if noise["min_detectable"] is not None:
         figures.append(("smallest main effect seen", f"{noise['min_detectable'] - 1:.1%}", "in 80 % of such runs"))
-    return [*figures, ("trials done", str(summary["trials_done"]), f"of {summary['trials_planned']}")]
+    return [*figures, ("speed trials done", str(summary["trials_done"]), f"of {summary['trials_planned']}")]
 
 
 def _apart(document: Document, name: str, unit: str = "") -> tuple[str, str]:

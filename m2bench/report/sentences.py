@@ -45,12 +45,26 @@ def recommended(summary: Document) -> Document | None:
 def headlines(summary: Document) -> list[str]:
     """The main results, the first first: what to switch on, what is faster, which layers gain, what learns soonest."""
     return [
-        f"{_recommended_headline(summary)}.",
+        f"{_first_headline(summary)}.",
         *_sentence(_unfinished(summary)),
         *_sentence(_fastest_headline(summary)),
         *_sentence(what_layers_are_worth(summary)),
-        *_sentence(_learning_headline(summary)),
+        *_sentence(soonest_headline(summary)),
     ]
+
+
+def warnings(summary: Document) -> list[str]:
+    """What can make every figure doubtful: for the place right under the first headline."""
+    return [f"Warning: {warning}." for warning in summary["noise"]["conditions"]["warnings"]]
+
+
+PHASES = {"speed": "Speed phase", "learning": "Learning phase", "sweep": "Sweep of environments"}
+
+
+def _first_headline(summary: Document) -> str:
+    """The recommendation; of a run that is not finished, as what it is so far, for this line is read alone."""
+    found, phase = _recommended_headline(summary), summary["unfinished"]
+    return found if phase is None else f"{PHASES[phase]} not finished: so far {found[0].lower()}{found[1:]}"
 
 
 def _recommended_headline(summary: Document) -> str:
@@ -69,8 +83,17 @@ def _recommended_headline(summary: Document) -> str:
 
 
 def _unfinished(summary: Document) -> str:
+    """What is done and what is not, of a run that was stopped."""
     done, planned = summary["trials_done"], summary["trials_planned"]
-    return f"This run is not finished: {done} of {planned} trials are done" if done < planned else ""
+    learned = summary["learning"]["trials"]
+    missing = {
+        "speed": f"{done} of {planned} speed trials are done, and another set may be recommended in the end",
+        "learning": f"all {planned} speed trials are done, but not all learning trials ({learned or 'none'} so far), "
+        "and another set may be recommended in the end",
+        "sweep": "all trials are done but those of the sweep",
+    }
+    phase = summary["unfinished"]
+    return "" if phase is None else f"This run is not finished: {missing[phase]}"
 
 
 def _fastest_headline(summary: Document) -> str:
@@ -104,9 +127,9 @@ def what_layers_are_worth(summary: Document) -> str:
             _listed([f"{layer['name']} costs {_loss(layer['shapley'], layer['shapley_ci'])}" for layer in costing])
         )
     if nothing:
-        verb = "shows" if len(nothing) == 1 else "show"
+        names = _listed([x["name"] for x in nothing])
         said.append(
-            f"{_listed([x['name'] for x in nothing])} {verb} no effect, averaged over all orders of switching layers on"
+            f"{'no' if said else 'No'} effect is shown of {names}, averaged over all orders of switching layers on"
         )
     return "; ".join(said)
 
@@ -126,17 +149,18 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _learning_headline(summary: Document) -> str:
-    """What has learned soonest; nothing where learning was not compared."""
-    soonest = summary["soonest"]
-    baseline = next(c for c in summary["combinations"] if not c["layers"])
-    if soonest is None or baseline["time_to_target_s"] is None:
+def soonest_headline(summary: Document) -> str:
+    """What has learned soonest, and whether it is shown to be sooner than the baseline; nothing where nothing has."""
+    soonest, ends = summary["soonest"], summary["soonest_gain_ci"]
+    if soonest is None:
         return ""
     if not soonest["layers"]:
         return "No combination reaches the learning target sooner than the baseline"
-    sooner = times_within(summary, "soonest_gain")
-    name = "+".join(soonest["layers"])
-    return f"The learning target is reached soonest with {name}: {sooner} as soon as by the baseline"
+    first = f"The learning target is reached soonest with {'+'.join(soonest['layers'])}"
+    if summary["soonest_gain"] is None:
+        return f"{first}, of those whose time to it is known; the baseline's is not"
+    unsure = ", which is not shown to be sooner" if ends is None or ends[0] <= 1 else ""
+    return f"{first}: {times_within(summary, 'soonest_gain')} as soon as by the baseline{unsure}"
 
 
 def _at_most(share: float) -> str:
@@ -144,16 +168,29 @@ def _at_most(share: float) -> str:
 
 
 def recommendation(summary: Document) -> list[str]:
-    """What to switch on, why, and what the rest would do."""
+    """What to switch on, why, what each layer of it is worth there, and what the rest would do."""
     advice = summary["recommended"]
     if advice is None:
         return []
     lines = [f"Recommended: {combination_name(advice['layers'])}. {advice['why'][0].upper()}{advice['why'][1:]}."]
-    known = [left for left in advice["left_out"] if left["ratio"] is not None]
-    if known:
-        effects = ", ".join(f"{left['layer']} {times_within(left, 'ratio')}" for left in known)
-        lines.append(f"Left out; adding it would change episodes/min by: {effects}.")
+    if kept := _switching(advice["kept"]):
+        lines.append(f"Switched on; removing it would change episodes/min by: {kept}{_not_shown(advice['kept'])}.")
+    if left_out := _switching(advice["left_out"]):
+        lines.append(f"Left out; adding it would change episodes/min by: {left_out}.")
     return lines
+
+
+def _switching(layers: list[Document]) -> str:
+    """What switching each of these layers would do, where that is known."""
+    return ", ".join(f"{x['layer']} {times_within(x, 'ratio')}" for x in layers if x["ratio"] is not None)
+
+
+def _not_shown(kept: list[Document]) -> str:
+    """The layers of the set that are not shown to make it faster, or of which it was never measured."""
+    unknown = [x["layer"] for x in kept if x["ratio"] is None]
+    doubtful = [x["layer"] for x in kept if x["ratio"] is not None and (x["ratio_ci"] is None or x["ratio_ci"][1] >= 1)]
+    said = f"; not shown to help: {_listed(doubtful)}" if doubtful else ""
+    return f"{said}; not measured without {_listed(unknown)}" if unknown else said
 
 
 TRAIN_OPTIONS = {
@@ -192,7 +229,7 @@ def remarks(summary: Document) -> list[str]:
     """What a reader must know to weigh the figures."""
     spec = summary["workload"]["spec"]
     notes = [
-        f"{summary['trials_done']} of {summary['trials_planned']} trials done, in {spec['blocks']} "
+        f"{summary['trials_done']} of {summary['trials_planned']} speed trials done, in {spec['blocks']} "
         f"block{'s' if spec['blocks'] > 1 else ''}. One trial is one process and one observation; ratios are from "
         "least squares on logarithms with a level for every mini-block, with t intervals."
     ]
@@ -230,12 +267,11 @@ def _utilization_of(summary: Document) -> str:
 
 def _noise_notes(noise: Document) -> list[str]:
     """How noisy the machine was, and what that hides."""
-    notes = [f"Warning: {warning}." for warning in noise["conditions"]["warnings"]]
     if noise["aa_typical"] is None:
-        return notes
+        return []
     within = times_between(noise["aa_ratio"], noise["aa_ci"])
     pairs = f"{noise['aa_pairs']} pair{'s' if noise['aa_pairs'] > 1 else ''}"
-    notes += [
+    notes = [
         f"A/A test: identical baselines, one half of them against the other, give {within} "
         f"({pairs}). Two of them next to each other lay {times(noise['aa_typical'])} apart (median; worst "
         f"{times(noise['aa_worst'])})."

@@ -10,7 +10,7 @@ from rich.console import Console
 from m2bench.tables import Table, draw_table
 
 from .sections import Sentences, sections
-from .sentences import headlines, recommendation, train_command
+from .sentences import headlines, recommendation, train_command, warnings
 
 
 def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:
@@ -27,12 +27,12 @@ def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None
             for sentence in part.sentences:
                 say(f"- {sentence}")
         console.print()
-    for warning in summary["noise"]["conditions"]["warnings"]:
-        say(f"Warning: {warning}.")
     first, *more = headlines(summary)
     for line in (*more, *recommendation(summary)):
         say(line)
     say(first, "bold")
+    for warning in warnings(summary):
+        say(warning)
     command = train_command(summary)
     # Lines to copy: broken by nothing.
     for line in ([f"Train it: {command}"] if command else []) + [f"Report: {folder / 'report.html'}"]:

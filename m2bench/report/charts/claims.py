@@ -71,7 +71,13 @@ def _beside(layer: Document) -> str:
 
 
 def _title(measured: list[Document]) -> str:
-    holds = [layer["name"] for layer in measured if layer["verdict"] in ("confirmed", "exceeded")]
-    fails = [layer["name"] for layer in measured if layer["verdict"] in ("refuted", "short")]
-    first = f"{len(holds)} of {len(measured)} claims on speed hold" + (f" ({', '.join(holds)})" if holds else "")
-    return f"{first}; {len(fails)} do not ({', '.join(fails)})" if fails else first
+    holds, fails, open_ = (
+        [layer["name"] for layer in measured if layer["verdict"] in verdicts]
+        for verdicts in (("confirmed", "exceeded"), ("refuted", "short"), ("inconclusive",))
+    )
+    said = [f"{len(holds)} of {len(measured)} claims on speed hold" + (f" ({', '.join(holds)})" if holds else "")]
+    if fails:
+        said.append(f"{len(fails)} do{'es' * (len(fails) == 1)} not ({', '.join(fails)})")
+    if open_:
+        said.append(f"{len(open_)} {'is' if len(open_) == 1 else 'are'} inconclusive ({', '.join(open_)})")
+    return "; ".join(said)

@@ -6,8 +6,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from m2bench.report.sentences import soonest_headline
 from m2bench.spec import combination_name
-from m2bench.tables import digits, times_within
+from m2bench.tables import digits
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, Document, NotDrawn, plain_log_ticks
 
@@ -92,12 +93,4 @@ def _draw_arrival(axis: Axes, cell: Document, at: float, per_unit: float, colour
 
 
 def _title(summary: Document) -> str:
-    soonest = summary["soonest"]
-    if soonest is None:
-        return "No combination has reached the learning target"
-    name = "+".join(soonest["layers"]) or "the baseline"
-    if not soonest["layers"]:
-        return "Nothing reaches the learning target sooner than the baseline"
-    return (
-        f"The target is reached soonest by {name}: {times_within(summary, 'soonest_gain')} as soon as by the baseline"
-    )
+    return soonest_headline(summary) or "No combination has reached the learning target"

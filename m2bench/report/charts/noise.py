@@ -51,5 +51,6 @@ def draw(summary: Document) -> Chart | NotDrawn:
 def _title(noise: Document, clean: bool) -> str:
     test = times_between(noise["aa_ratio"], noise["aa_ci"])
     said = "as it should" if clean else "which it should NOT: distrust small effects"
-    title = f"Identical baselines differ by {times(noise['aa_typical'])} from one to the next; A/A {test}, {said}"
+    apart = f"{times(noise['aa_typical'])} from one to the next, at worst by {times(noise['aa_worst'])}"
+    title = f"Identical baselines differ by {apart}; A/A {test}, {said}"
     return title if noise["drift"] is None else f"{title}; drift {times_within(noise, 'drift')}"

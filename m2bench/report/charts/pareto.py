@@ -19,6 +19,7 @@ from .style import (
 )
 
 NAME = "throughput-and-learning"
+LABEL_MARGIN = 0.035  # of an axis: half of a label's width and height, and a little more
 SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
@@ -106,16 +107,25 @@ def _front(placed: list[Document]) -> list[Document]:
 
 
 def _draw_seconds(axis: Axes) -> None:
-    """Lines of equal time to target."""
+    """Lines of equal time to target, each interrupted by its label where it is about to leave the axes."""
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    least_x, most_x = _inset(left, right)
+    least_y, most_y = _inset(top, bottom)
     for seconds in SECONDS:
         per_episode = seconds / 60
         axis.plot([left, right], [left * per_episode, right * per_episode], color=GRID, linewidth=0.8, zorder=0.4)
-        x = min(right, bottom / per_episode) / 1.02
-        if x > left * 1.5 and top < x * per_episode <= bottom:
+        x = min(most_x, most_y / per_episode)
+        if x >= least_x and x * per_episode >= least_y:
             axis.text(
-                x, x * per_episode, f"{seconds:,g} s", fontsize=8, color=MUTED, ha="right", va="bottom", clip_on=True
-            )
+                x, x * per_episode, f"{seconds:,g} s", fontsize=8, color=MUTED, ha="center", va="center", zorder=0.5,
+                bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 1.0},
+            )  # fmt: skip
+
+
+def _inset(low: float, high: float) -> tuple[float, float]:
+    """Ends of a log axis, moved in so far that a label there lies within."""
+    margin = (high / low) ** LABEL_MARGIN
+    return low * margin, high / margin
 
 
 def _title(front: list[Document], summary: Document) -> str:

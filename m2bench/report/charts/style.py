@@ -112,7 +112,7 @@ class Canvas:
 
     def finish(self, name: str, title: str, reading: str) -> Chart:
         """Give the figure its title and write it."""
-        wrapped = textwrap.fill(title, TITLE_CHARACTERS)
+        wrapped = _wrapped(title)
         text = self.figure.suptitle(wrapped, x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
         png = io.BytesIO()
         self.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
@@ -120,6 +120,12 @@ class Canvas:
         self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         title_height = (self.figure.bbox.y1 - text.get_window_extent().y0) * POINTS_PER_INCH / self.figure.dpi
         return Chart(name, title, reading, _adapting(svg.getvalue(), name, title), png.getvalue(), title_height)
+
+
+def _wrapped(title: str) -> str:
+    """The title in lines, a figure and its interval in the same one."""
+    tied = re.sub(r" \[([^ \]]+), ([^ \]]+)\]", "\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", title)
+    return textwrap.fill(tied, TITLE_CHARACTERS).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _adapting(svg: str, name: str, title: str) -> str:
