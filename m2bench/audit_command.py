@@ -78,10 +78,13 @@ def _operators_table(operators: list[Document]) -> Table:
     return Table("Operators", columns, rows, frozenset({"in combinations"}))
 
 
-def _lines_table(title: str, lines: dict[str, list[str]], combinations: int) -> Table:
-    rows = [(line, f"{len(where)} of {combinations}", where[0]) for line, where in lines.items()]
-    columns = ("line", "in combinations", "the first of them")
-    return Table(title, columns, rows or [("nowhere", "", "")], frozenset({"in combinations"}))
+def _lines_table(title: str, lines: dict[str, Document], combinations: int) -> Table:
+    rows = [
+        (line, found["in"], f"{len(found['combinations'])} of {combinations}", found["combinations"][0])
+        for line, found in lines.items()
+    ]
+    columns = ("line", "in", "in combinations", "the first of them")
+    return Table(title, columns, rows or [("nowhere", "", "", "")], frozenset({"in combinations"}))
 
 
 def _combinations_table(combinations: list[Document], decisions: int) -> Table:
@@ -96,5 +99,5 @@ def _combinations_table(combinations: list[Document], decisions: int) -> Table:
         )
         for c in combinations
     ]
-    title = f"Combinations, counted on episodes of {decisions} decisions (--episode-length)"
+    title = f"Training of the combinations, counted on episodes of {decisions} decisions (--episode-length)"
     return Table(title, ("layers", *numbers), rows, frozenset(numbers))

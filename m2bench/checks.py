@@ -75,8 +75,13 @@ def _macos(machine: Document) -> Iterator[Check]:
     if int(version.split(".")[0]) >= LEAST_MACOS:
         yield Check("macos", "ok", f"macOS {version}")
     else:
-        state: State = "bad" if "gates" in machine else "note"  # only a machine that runs on MPS has gates
+        state: State = "bad" if _runs_on_mps(machine) else "note"
         yield Check("macos", state, f"macOS {version}, and MPS needs {LEAST_MACOS}", "Update macOS.")
+
+
+def _runs_on_mps(machine: Document) -> bool:
+    """Whether it is to be measured there: only such a machine is described with gates (mps_gates.py)."""
+    return "gates" in machine
 
 
 def _compiler(machine: Document) -> Iterator[Check]:
@@ -149,8 +154,9 @@ def _room(folder: Path) -> Iterator[Check]:
 def _environment(machine: Document) -> Iterator[Check]:
     variables = machine["environment"]
     if variables.get("PYTORCH_ENABLE_MPS_FALLBACK", "0") != "0":
-        yield Check("environment", "bad", "PYTORCH_ENABLE_MPS_FALLBACK is set: operators may run on the CPU unseen",
-                    "Unset it.")  # fmt: skip
+        state: State = "bad" if _runs_on_mps(machine) else "note"  # on any other device it does nothing
+        yield Check("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "
+                    "unseen", "Unset it.")  # fmt: skip
     others = [f"{name}={value}" for name, value in variables.items() if name != "PYTORCH_ENABLE_MPS_FALLBACK"]
     if others:
         yield Check("environment", "note", f"set, and inherited by every trial: {', '.join(others)}")

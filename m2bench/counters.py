@@ -11,7 +11,7 @@ import linecache
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -107,18 +107,24 @@ class CountingMode(TorchDispatchMode):
         self.device_type = device.type
         self.counts = Counts()
         self._counting = True
-        self._wrappers = ExitStack()
+        self._watches = ExitStack()
 
     def __enter__(self) -> CountingMode:
-        if self.device_type != "cpu":
-            for owner, name, place in CONSTRUCTORS:
-                self._wrappers.enter_context(_wrapped(owner, name, place, self._construct))
+        self._watches.enter_context(self.watch_constructors())
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exc: Any) -> None:
         super().__exit__(*exc)  # type: ignore[no-untyped-call]
-        self._wrappers.close()
+        self._watches.close()
+
+    def watch_constructors(self) -> AbstractContextManager[object]:
+        """Until the end, CONSTRUCTORS called by their names in torch pass through ``construct``."""
+        wrappers = ExitStack()
+        if self.device_type != "cpu":
+            for owner, name, place in CONSTRUCTORS:
+                wrappers.enter_context(_wrapped(owner, name, place, self.construct))
+        return wrappers
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -157,7 +163,9 @@ class CountingMode(TorchDispatchMode):
             counts.flops += operator.flops(*args, **kwargs, out_val=result)
         if operator.copies:
             self._count_copy(*(args[:2] if operator.in_place else (result, args[0])))
-        elif operator.waits or (operator.indexes and has_mask(args[1])):
+        elif operator.indexes:
+            self._count_indices([index for index in args[1] if index is not None])
+        elif operator.waits:
             counts.syncs[calling_line()] += 1
         if any(tensor.dtype is torch.float64 for tensor in here):
             counts.doubles[calling_line()] += 1
@@ -170,16 +178,29 @@ class CountingMode(TorchDispatchMode):
         if self._is_here(source):
             self.counts.syncs[calling_line()] += 1
 
-    def _construct(self, construct: Callable[[], Tensor], data: Any) -> Tensor:
+    def _count_indices(self, indices: list[Tensor]) -> None:
+        """The operator itself takes over what lies on the host, and waits for the size of what a mask there picks."""
+        here = [index for index in indices if self._is_here(index)]
+        if len(here) < len(indices):
+            self.counts.copies[calling_line()] += len(indices) - len(here)
+        if has_mask(here):
+            self.counts.syncs[calling_line()] += 1
+
+    def construct(self, construct: Callable[[], Tensor], data: Any) -> Tensor:
         """Let one of CONSTRUCTORS make a tensor of ``data``; of some data the dispatcher sees the copy itself."""
         seen = self.counts.copies.total()
         made = construct()
         of_the_host = not isinstance(data, Tensor) and self.counts.copies.total() == seen
-        if self._counting and of_the_host and self._is_here(made):
-            self.counts.copies[calling_line()] += 1
-            if made.dtype is torch.float64:
+        if of_the_host and self._is_here(made):
+            self.count_unseen_copy()
+            if self._counting and made.dtype is torch.float64:
                 self.counts.doubles[calling_line()] += 1
         return made
+
+    def count_unseen_copy(self) -> None:
+        """One of the host's data to the device, past the dispatcher."""
+        if self._counting:
+            self.counts.copies[calling_line()] += 1
 
     def _is_here(self, tensor: Tensor) -> bool:
         return tensor.device.type == self.device_type
@@ -229,14 +250,18 @@ def _wrapped(owner: Any, name: str, place: int, call: Callable[[Callable[[], Ten
     construct = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Tensor:
-        data = args[place] if len(args) > place else kwargs.get("data", kwargs.get("obj"))
-        return call(lambda: construct(*args, **kwargs), data)
+        return call(lambda: construct(*args, **kwargs), given_data(place, args, kwargs))
 
     setattr(owner, name, wrapped)
     try:
         yield
     finally:
         setattr(owner, name, construct)
+
+
+def given_data(place: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """What a constructor that takes its data at ``place`` was given."""
+    return args[place] if len(args) > place else kwargs.get("data", kwargs.get("obj"))
 
 
 def calling_line() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +17,18 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.optim import optimizer as torch_optimizer
+from torch.overrides import TorchFunctionMode
 
 from .baselines.episodes import EpisodeSource
 from .baselines.parts import Parts, policy_as_it_is
 from .baselines.trainer import Hyperparameters, Trainer
-from .counters import CountingMode, calling_line, has_mask, tensors_in
+from .counters import CONSTRUCTORS, CountingMode, calling_line, given_data, has_mask, tensors_in
 
 aten = torch.ops.aten
 META = torch.device("meta")
 FUSED_LIST = "_get_fused_kernels_supported_devices"  # torch's own, of devices that have a fused Adam
+DATA_AT = {getattr(owner, name): place for owner, name, place in CONSTRUCTORS}
+INDEXING = {Tensor.__getitem__, Tensor.__setitem__}
 # Work in place, and have no version for the meta device.
 IN_PLACE = {aten._fused_adam_, aten._amp_foreach_non_finite_check_and_unscale_, aten._amp_update_scale_}
 
@@ -55,6 +58,28 @@ def _as_places(index: Tensor | None) -> Tensor | None:
     return _places(index.numel())
 
 
+class HostData(TorchFunctionMode):
+    """Tells a dry run of Python's own data on their way to the device, which its dispatcher does not see.
+
+    However the function that takes them was imported. Where compiled code runs, which this mode would make compile
+    anew, CountingMode has to do with wrapping the names in torch.
+    """
+
+    def __init__(self, run: DryRun):
+        super().__init__()
+        self._run = run
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        kwargs = kwargs or {}
+        if func in DATA_AT:
+            return self._run.construct(lambda: func(*args, **kwargs), given_data(DATA_AT[func], args, kwargs))
+        if func in INDEXING and args[0].is_meta:
+            indices = args[1] if isinstance(args[1], tuple) else (args[1],)
+            for _ in filter(lambda index: isinstance(index, Sequence), indices):  # each is made a tensor there
+                self._run.count_unseen_copy()
+        return func(*args, **kwargs)
+
+
 class DryRun(CountingMode):
     """Counts what the meta device is asked, by operator; and the lines of those that ``watched`` picks."""
 
@@ -65,6 +90,10 @@ class DryRun(CountingMode):
         self.lines: dict[tuple[str, str], Counter[str]] = {}
         self.stopped_at: str | None = None
         """What the stand-in itself has no kernel for, and so could not be gone beyond."""
+
+    def watch_constructors(self) -> AbstractContextManager[object]:
+        """In place of the wrappers."""
+        return HostData(self)
 
     def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("device") == META or any(tensor.is_meta for tensor in tensors_in(args)):

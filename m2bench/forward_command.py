@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 
+from .crossings import Cells, Comparison
 from .errors import UserError
 from .folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
 from .noise import warnings_of
@@ -22,6 +21,7 @@ from .tables import NOTHING, Table, digits, draw_table
 
 TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
+PLAIN = "float32, eager"
 
 Document = dict[str, Any]
 
@@ -38,18 +38,20 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
         results = _time_devices(spec, sizes, passes, folder, console)
     found = {device: result["timed"] for device, result in results.items()}
     conditions = {device: result["conditions"] for device, result in results.items()}
-    sentences, warnings = crossings(found), warnings_of(list(conditions.values()), "process")
+    comparisons, warnings = compare(found), warnings_of(list(conditions.values()), "process")
+    sentences = [comparison.sentence() for comparison in comparisons]
     for name, timed in found.items():
         draw_table(forward_table(name, timed), console)
     for warning in warnings:
         console.print(f"Warning: {warning}.", markup=False, highlight=False)
     for sentence in sentences:
         console.print(f"- {sentence}", markup=False, highlight=False)
-    chart = _draw(folder / "forward.png", found)
+    chart = _draw(folder / "forward.png", found, comparisons)
     document = {
         "passes": passes,
         "devices": found,
-        "crossings": sentences,
+        "comparisons": [_comparison_document(comparison) for comparison in comparisons],
+        "sentences": sentences,
         "conditions": conditions,
         "warnings": warnings,
         "chart": chart,
@@ -84,8 +86,8 @@ def _variant(timed: Document) -> str:
     return f"{timed['precision']}, {'compiled' if timed['compiled'] else 'eager'}"
 
 
-def _by_variant(timed: list[Document]) -> dict[str, dict[int, Document]]:
-    variants: dict[str, dict[int, Document]] = {}
+def _by_variant(timed: list[Document]) -> dict[str, Cells]:
+    variants: dict[str, Cells] = {}
     for entry in timed:
         variants.setdefault(_variant(entry), {})[entry["batch"]] = entry
     return variants
@@ -119,56 +121,41 @@ def _cell(cell: Document) -> str:
     return f"{digits(cell['ms'])} [{digits(cell['ms_least'])}, {digits(cell['ms_most'])}]"
 
 
-def crossings(found: dict[str, list[Document]]) -> list[str]:
-    """From which batch size on each variant overtakes plain float32, and each device the CPU."""
-    sentences = []
+def compare(found: dict[str, list[Document]]) -> list[Comparison]:
+    """Each variant with plain float32 on its device, and plain float32 of each device with that of the CPU."""
+    comparisons = []
     for device, timed in found.items():
-        variants = _by_variant(timed)
-        plain = _series(variants["float32, eager"])
-        for name, cells in variants.items():
-            if name != "float32, eager" and _series(cells):
-                sentences.append(f"On {device}, {name} {_overtakes(plain, _series(cells))} float32, eager.")
+        variants = {name: _timed_cells(cells) for name, cells in _by_variant(timed).items()}
+        plain = variants.pop(PLAIN)
+        comparisons += [
+            Comparison(_label(device, name), _label(device, PLAIN), cells, plain)
+            for name, cells in variants.items()
+            if cells
+        ]
         if device != "cpu" and "cpu" in found:
-            on_cpu = _series(_by_variant(found["cpu"])["float32, eager"])
-            sentences.append(f"{device} {_overtakes(on_cpu, plain)} the cpu (float32, eager).")
-    return sentences
+            on_cpu = _timed_cells(_by_variant(found["cpu"])[PLAIN])
+            comparisons.append(Comparison(_label(device, PLAIN), _label("cpu", PLAIN), plain, on_cpu))
+    return comparisons
 
 
-def _series(cells: dict[int, Document]) -> list[tuple[int, float]]:
-    return [(size, cell["ms"]) for size, cell in cells.items() if "ms" in cell]
+def _label(device: str, variant: str) -> str:
+    return f"{variant} on {device}"
 
 
-def _overtakes(slower: list[tuple[int, float]], faster: list[tuple[int, float]]) -> str:
-    where = crossing(slower, faster)
-    if where is None:
-        lost = crossing(faster, slower)
-        if not lost:
-            return "is at no batch size faster than" if lost == 0 else "is not faster at the largest batch size than"
-        return f"is not faster from a batch size of about {lost:.0f} on than"
-    if where == 0:
-        return "is faster at every batch size than"
-    return f"is faster from a batch size of about {where:.0f} on than"
+def _timed_cells(cells: Cells) -> Cells:
+    return {size: cell for size, cell in cells.items() if "ms" in cell}
 
 
-def crossing(slower: list[tuple[int, float]], faster: list[tuple[int, float]]) -> float | None:
-    """The batch size from which on ``faster`` takes less time at all larger sizes too.
-
-    Both are (batch size, ms) by size. Between two sizes it is interpolated on logarithms; 0 when it is faster from the
-    first size on, None when it is not at the last.
-    """
-    ahead = [math.log(a[1] / b[1]) for a, b in zip(slower, faster, strict=True)]
-    if ahead[-1] <= 0:
-        return None
-    if min(ahead) > 0:
-        return 0.0
-    for index, (left, right) in reversed(list(enumerate(pairwise(ahead)))):
-        if left <= 0 < right:
-            low, high = math.log(slower[index][0]), math.log(slower[index + 1][0])
-            return math.exp(low + (high - low) * -left / (right - left))
-    raise AssertionError("a series that ends ahead and does not begin ahead has crossed")
+def _comparison_document(comparison: Comparison) -> Document:
+    return {
+        "of": comparison.name,
+        "against": comparison.other,
+        "leads": comparison.leads,
+        "crossings": comparison.crossings,
+    }
 
 
-def _draw(path: Path, found: dict[str, list[Document]]) -> str:
+def _draw(path: Path, found: dict[str, list[Document]], comparisons: list[Comparison]) -> str:
     """A chart of ms per pass by batch size, one line per device and variant; its path, or why there is none."""
     import matplotlib
 
@@ -178,7 +165,8 @@ def _draw(path: Path, found: dict[str, list[Document]]) -> str:
     figure, axis = pyplot.subplots(figsize=(WIDTH, HEIGHT), constrained_layout=True)
     for device, timed in found.items():
         for name, cells in _by_variant(timed).items():
-            plot_line(axis, f"{device}: {name}", {size: cell for size, cell in cells.items() if "ms" in cell})
+            plot_line(axis, _label(device, name), _timed_cells(cells))
+    mark_crossings(axis, comparisons)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("batch size")
@@ -191,10 +179,21 @@ def _draw(path: Path, found: dict[str, list[Document]]) -> str:
     return drawn
 
 
-def plot_line(axis: Any, label: str, cells: dict[int, Document]) -> None:
+def plot_line(axis: Any, label: str, cells: Cells) -> None:
     """The median of each batch size, with a bar from the least to the most; nothing where nothing was timed."""
     if cells:
         below = [cell["ms"] - cell["ms_least"] for cell in cells.values()]
         above = [cell["ms_most"] - cell["ms"] for cell in cells.values()]
         medians = [cell["ms"] for cell in cells.values()]
         axis.errorbar(list(cells), medians, (below, above), marker="o", capsize=3, label=label)
+
+
+def mark_crossings(axis: Any, comparisons: Sequence[Comparison]) -> None:
+    """A diamond where two lines cross, with a bar from one batch size at which the lead is decided to the next."""
+    label = f"the lead over {PLAIN} changes between these batch sizes"
+    for comparison in comparisons:
+        for low, high in comparison.crossings:
+            size, ms = comparison.point(low, high)
+            axis.errorbar(size, ms, xerr=([size - low], [high - size]), label=label, fmt="D", color="black",
+                          markerfacecolor="none", markersize=9, capsize=5, zorder=3)  # fmt: skip
+            label = ""  # one entry in the legend is enough

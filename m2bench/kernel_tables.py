@@ -19,24 +19,31 @@ ALWAYS_ON_THE_CPU = {
     "mps": {"embedding_renorm_", "linalg_svd", "_linalg_svd", "col2im", "upsample_nearest3d.vec"},
     "cuda": set(),
 }
+UNSEEN = (
+    "What sparse and legacy constructors (tensor.new([...])) copy to the device is not seen: neither copy nor float64.",
+    "The canary, and what proves that a layer was at work, are not run.",
+    "The stand-in lets gather and index_select take places that lie on the host, which the device refuses.",
+)
 CAVEATS = {
     "mps": (
         "An operator counted as composite runs through other operators; those that it reached here were audited, those "
         "that it would reach on MPS alone were not.",
         "The tables say that a kernel is registered, not for which dtypes, nor whether it is a Metal kernel (about "
         "5 us) or an MPSGraph (about 20 us).",
-        "Operators that autocast inserts are not among the audited ones: it casts to float16 by _to_copy, which has a "
-        "kernel.",
+        "Operators that autocast inserts are not among the audited ones: it casts to float16 by _to_copy, which is "
+        "composite and copies by _copy_from, which has a kernel.",
         "A compiled policy is audited uncompiled: kernels that a compiler makes are not in the tables.",
         "Fused and foreach operators are taken as they stand; on MPS the foreach ones without a kernel run tensor by "
         "tensor.",
         "A kernel may be there and wrong: numerics are checked by the gates of every trial, on the device.",
+        *UNSEEN,
     ),
     "cuda": (
         "An operator counted as composite runs through other operators; those that it reached here were audited.",
         "The tables say that a kernel is registered, not for which dtypes.",
         "Operators that autocast inserts are not among the audited ones.",
         "A compiled policy is audited uncompiled: kernels that a compiler makes are not in the tables.",
+        *UNSEEN,
     ),
 }
 

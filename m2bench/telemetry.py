@@ -48,7 +48,7 @@ def host_probe(pid: int) -> Reading:
     temperatures = [sensor.current for group in sensors.values() for sensor in group]
     if temperatures:
         gauges["temperature_c"] = max(temperatures)
-    return Reading(gauges, {"cpu_share": used_cpu_s(pid) / (psutil.cpu_count() or 1)})
+    return Reading(gauges, {"own_cpu_share": used_cpu_s(pid) / (psutil.cpu_count() or 1)})
 
 
 def used_cpu_s(pid: int) -> float:

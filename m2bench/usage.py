@@ -9,8 +9,9 @@ from .effects import Estimate, named, typical
 from .store import StoredTrial
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")
-TELEMETRY = ("cpu_share", "device_share", "device_share_of_everybody", "memory_used_mb", "device_memory_used_mb",
-             "power_w", "temperature_c", "device_temperature_c")  # fmt: skip
+# Older runs have cpu_share in place of own_cpu_share: that of all processes of the machine.
+TELEMETRY = ("own_cpu_share", "cpu_share", "device_share", "device_share_of_everybody", "memory_used_mb",
+             "device_memory_used_mb", "power_w", "temperature_c", "device_temperature_c")  # fmt: skip
 
 Document = dict[str, Any]
 
@@ -21,7 +22,8 @@ def summarize_usage(
     """What is typical of the trials, counts as medians; None for what none of them could tell.
 
     ``utilization``: the share of the timed window in which the device computes, None where its telemetry
-    (``has_device_telemetry``) could not be read; on the CPU, the share of all cores that the trial's own processes use.
+    (``has_device_telemetry``) could not be read; on the CPU, the share of all cores that the trial's own processes use
+    (in older runs, that all processes use).
     ``mfu``: matrix-product operations per second as a share of ``peak_flops``, the most that was measured in float32.
     """
     per_episode = [trial.result["counts"]["per_episode"] for trial in trials]
@@ -30,7 +32,8 @@ def summarize_usage(
     counts = {f"{name}_per_episode": _median([counts[name] for counts in per_episode]) for name in COUNTS}
     flops = counts["flops_per_episode"]
     used = None if flops is None or episodes_per_min is None else episodes_per_min.scaled(flops / 60 / peak_flops)
-    busy = "device_share" if has_device_telemetry else "cpu_share"
+    of_the_cpu = "cpu_share" if telemetry["own_cpu_share"] is None else "own_cpu_share"
+    busy = "device_share" if has_device_telemetry else of_the_cpu
     return {
         **counts,
         **named("mfu", used),

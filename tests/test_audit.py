@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, tensor
 
-from m2bench.audit import _findings, is_missing, watch
+from m2bench.audit import _findings, audit, is_missing, train, watch
 from m2bench.audit_command import show
-from m2bench.baselines.episodes import EpisodeSource
+from m2bench.baselines.environment import BatchedTradingEnv
+from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
 from m2bench.baselines.trainer import Hyperparameters, baseline_parts
 from m2bench.dry_run import DryRun, dry_trainer, fused_adam_allowed
-from m2bench.kernel_tables import KernelTables
+from m2bench.kernel_tables import CAVEATS, KernelTables
+from m2bench.optimizations.layer import Options
 
 SETTINGS = Hyperparameters(episode_length=4)
 
@@ -38,6 +42,7 @@ def mps() -> KernelTables:
         ("add", "Tensor", "kernel"),  # by the kernel of add.out
         ("add_", "Tensor", "kernel"),
         ("flatten", "using_ints", "composite"),
+        ("_copy_from", "default", "kernel"),
         ("heaviside", "default", "none"),
         ("poisson", "default", "none"),
         ("take", "default", "none"),
@@ -47,6 +52,14 @@ def mps() -> KernelTables:
 )
 def test_the_tables_know_what_is_known_of_mps(mps: KernelTables, name: str, overload: str, support: str) -> None:
     assert mps.support(name, overload) == support
+
+
+def test_the_caveat_on_casts_agrees_with_the_tables(mps: KernelTables) -> None:
+    """_to_copy ends in copy_, and that, on MPS, in _copy_from (ATen/native/Copy.cpp)."""
+    support = {name: mps.support(name, "default") for name in ("_to_copy", "copy_", "_copy_from")}
+    assert support == {"_to_copy": "composite", "copy_": "composite", "_copy_from": "kernel"}
+    (caveat,) = [caveat for caveat in CAVEATS["mps"] if "_to_copy" in caveat]
+    assert "_to_copy, which is composite and copies by _copy_from, which has a kernel" in caveat
 
 
 def test_the_cuda_column_is_another_one() -> None:
@@ -77,7 +90,11 @@ def audited(source: EpisodeSource, tables: KernelTables, plant: Callable[[Trajec
     short = EpisodeSource(source.market, episode_length=4, seed=0)
     with fused_adam_allowed():
         trainer = dry_trainer(replace(baseline_parts(), objective=objective), short, SETTINGS)
-        return watch(trainer, tables, updates=1)
+        return watch(tables, lambda: train(trainer, updates=1))
+
+
+def combination(training: DryRun) -> dict[str, object]:
+    return {"layers": [], "episodes": 1, "runs": {"training": training}}
 
 
 def test_the_baseline_lacks_nothing_and_waits_where_it_draws(source: EpisodeSource, mps: KernelTables) -> None:
@@ -101,8 +118,77 @@ def test_a_planted_double_that_nothing_uses_is_found_by_its_line(source: Episode
     found = audited(source, mps, unused)
     assert [count for line, count in found.counts.doubles.items() if "planted constant" in line] == [1]
     assert [count for line, count in found.counts.copies.items() if "planted constant" in line] == [1]
-    (blocker,) = _findings("mps", mps, [{"layers": [], "episodes": 1, "mode": found}], 4)["blockers"]
+    (blocker,) = _findings("mps", mps, [combination(found)], 4)["blockers"]
     assert "planted constant" in blocker
+
+
+def test_a_constructor_is_seen_under_a_name_that_the_users_module_imported(
+    source: EpisodeSource, mps: KernelTables
+) -> None:
+    def unused(trajectory: Trajectory) -> float:
+        tensor([1.0], dtype=torch.float64, device=trajectory.rewards.device)  # planted import
+        return 0.0
+
+    found = audited(source, mps, unused)
+    assert [count for line, count in found.counts.doubles.items() if "planted import" in line] == [1]
+    assert [count for line, count in found.counts.copies.items() if "planted import" in line] == [1]
+
+
+@pytest.mark.parametrize(
+    ("look", "copies"),
+    [
+        (lambda r: r[[0, 1]], 1),
+        (lambda r: r[[0, 1], [0, 0]], 2),
+        (lambda r: r[1:, [0]], 1),
+        (lambda r: r[range(2)], 1),
+        (lambda r: r[np.array([0, 1])], 1),
+        (lambda r: r[torch.tensor([0, 1])], 1),  # an index on the host
+        (lambda r: r.clone().__setitem__([0, 1], 3.0), 1),
+        (lambda r: r[torch.tensor([0, 1], device=r.device)], 1),  # by the constructor, and not by the index
+        (lambda r: r[0], 0),
+        (lambda r: r[1:, 0], 0),
+        (lambda r: r[torch.zeros(2, dtype=torch.long, device=r.device)], 0),
+    ],
+)
+def test_an_index_made_of_the_hosts_data_is_a_copy(
+    look: Callable[[Tensor], object], copies: int, source: EpisodeSource, mps: KernelTables
+) -> None:
+    def objective(trajectory: Trajectory) -> float:
+        look(trajectory.rewards)
+        return 0.0
+
+    counts = audited(source, mps, objective).counts
+    plain = audited(source, mps, lambda trajectory: 0.0).counts
+    assert counts.copies.total() - plain.copies.total() == copies
+    assert sum(count for line, count in counts.copies.items() if "lambda r:" in line) == copies
+    assert counts.syncs == plain.syncs
+
+
+class RiskyEnvironment(BatchedTradingEnv):
+    """What a user might change in the environment, which the plain rollout does not use, but every evaluation does."""
+
+    def step(self, action: Tensor) -> tuple[Tensor, Tensor, bool]:
+        state, reward, done = super().step(action)
+        torch.heaviside(reward, reward)  # planted in the evaluation
+        return state, reward.double().float(), done  # planted double
+
+
+def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
+    prepared: PreparedMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "market").symlink_to(prepared.folder)
+    clean = audit("mps", (), tmp_path, SETTINGS, Options())
+    assert clean["blockers"] == []
+    assert {found["in"] for found in clean["lines"]["syncs"].values()} == {"training", "evaluation", "gates"}
+    monkeypatch.setattr("m2bench.baselines.evaluation.BatchedTradingEnv", RiskyEnvironment)
+    planted = audit("mps", (), tmp_path, SETTINGS, Options())
+    operator, *doubles = planted["blockers"]
+    assert operator.startswith("heaviside has no mps kernel, at tests/test_audit.py:")
+    assert "planted in the evaluation" in operator
+    assert any("planted double" in double for double in doubles)
+    assert [found["in"] for line, found in planted["lines"]["doubles"].items() if "planted" in line] == ["evaluation"]
+    # What is counted per episode is of training alone.
+    assert planted["combinations"] == clean["combinations"]
 
 
 def test_every_copy_of_the_baseline_is_found(source: EpisodeSource, mps: KernelTables) -> None:
@@ -164,7 +250,7 @@ def test_what_falls_back_and_what_the_stand_in_cannot_run_are_shown_with_their_l
 ) -> None:
     falls = audited(source, mps, lambda t: torch.linalg.svdvals(t.rewards).sum())  # planted fallback
     stops = audited(source, mps, lambda t: torch.linalg.lstsq(t.rewards, t.rewards).solution.sum())  # planted stop
-    found = _findings("mps", mps, [{"layers": [], "episodes": 1, "mode": mode} for mode in (falls, stops)], 4)
+    found = _findings("mps", mps, [combination(mode) for mode in (falls, stops)], 4)
     console = Console(width=300, file=io.StringIO())
     show({**found, "torch": torch.__version__}, console)
     assert isinstance(console.file, io.StringIO)

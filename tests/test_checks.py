@@ -47,7 +47,7 @@ def test_a_sound_machine_has_no_problem(tmp_path: Path) -> None:
         ({}, {}, 0.4, "noise"),
         ({"device": "mps", "device_name": "Apple Paravirtual device"}, {}, 0.02, "device"),
         ({"gates": [], "macos": "13.6.1"}, {}, 0.02, "macos"),
-        ({"environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}, {}, 0.02, "environment"),
+        ({"gates": [], "environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}, {}, 0.02, "environment"),
     ],
 )
 def test_each_problem_is_named(
@@ -88,6 +88,15 @@ def test_the_compiler_is_named_or_what_its_lack_costs(
 def test_an_old_macos_has_no_mps(version: str, state: str, tmp_path: Path) -> None:
     found = check_machine({**MACHINE, "macos": version}, LAYERS, CONDITIONS, 0.02, tmp_path)
     assert [check.state for check in found if check.name == "macos"] == [state]
+
+
+@pytest.mark.parametrize(
+    ("device", "state"), [({"device": "mps", "gates": []}, "bad"), ({"device": "cuda"}, "note"), ({}, "note")]
+)
+def test_the_fallback_of_mps_spoils_figures_of_mps_alone(device: dict[str, Any], state: str, tmp_path: Path) -> None:
+    machine = {**MACHINE, **device, "environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}
+    found = check_machine(machine, LAYERS, CONDITIONS, 0.02, tmp_path)
+    assert [check.state for check in found if check.name == "environment"] == [state]
 
 
 def test_the_gates_open_with_their_version() -> None:

@@ -185,6 +185,18 @@ def test_a_tensor_made_on_the_device_of_the_hosts_data_is_a_copy() -> None:
     assert torch.tensor.__module__ != CountingMode.__module__  # all is as it was
 
 
+def test_an_index_on_the_host_is_a_copy_and_only_a_mask_on_the_device_is_waited_for() -> None:
+    there, places, mask = torch.ones(3, device=META), torch.tensor([0, 1]), torch.tensor([True, True, False])
+    with CountingMode(META) as mode:
+        there[places]  # planted copy
+        there[places.to(META)]
+    assert [count for line, count in mode.counts.copies.items() if "planted copy" in line] == [1]
+    with CountingMode(CPU) as mode:
+        torch.ones(3)[mask]
+        torch.ones(3)[places]
+    assert (mode.counts.copies.total(), mode.counts.syncs.total()) == (0, 1)
+
+
 def test_what_the_host_does_for_itself_is_not_asked_of_the_device() -> None:
     there, here = torch.ones(2, 2, device=META), torch.ones(2, 2, dtype=torch.float64)
     with CountingMode(META) as mode:

@@ -1,4 +1,4 @@
-"""Crossing points of lines whose crossing is known, and the spread of what was timed."""
+"""Leads and crossings of lines whose crossing is known, and the spread of what was timed."""
 
 from __future__ import annotations
 
@@ -8,55 +8,81 @@ from matplotlib import pyplot
 from torch import nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.forward_command import crossing, crossings, forward_table, plot_line
+from m2bench.crossings import Cells, Comparison
+from m2bench.forward_command import compare, forward_table, mark_crossings, plot_line
 from m2bench.forward_passes import time_forward
 
 SIZES = (1, 4, 16, 64, 256)
 
 
-def line(power: float, factor: float) -> list[tuple[int, float]]:
-    return [(size, factor * size**power) for size in SIZES]
+def cells(spread: float, **by_size: float) -> Cells:
+    """Medians by batch size, written n1=..., n16=..., in groups that lie so far around them, as a share."""
+    return {
+        int(size[1:]): {"ms": ms, "ms_least": ms * (1 - spread), "ms_most": ms * (1 + spread)}
+        for size, ms in by_size.items()
+    }
 
 
-def test_two_power_laws_cross_where_they_are_equal() -> None:
-    # n = 20 at n = 20; and 2 n^0.5 = n at n = 4, which is one of the sizes.
-    assert crossing(line(1, 1.0), line(0, 20.0)) == pytest.approx(20.0)
-    assert crossing(line(1, 1.0), line(0.5, 2.0)) == pytest.approx(4.0)
+def power_law(power: float, factor: float, spread: float) -> Cells:
+    return cells(spread, **{f"n{size}": factor * size**power for size in SIZES})
 
 
-def test_one_that_is_always_ahead_crosses_nowhere() -> None:
-    assert crossing(line(1, 1.0), line(1, 0.5)) == 0
-    assert crossing(line(1, 0.5), line(1, 1.0)) is None
-    assert crossing(line(1, 1.0), line(1, 1.0)) is None
+@pytest.mark.parametrize(("spread", "undecided", "crossing"), [(0.1, [], (16, 64)), (0.2, [16], (4, 64))])
+def test_two_power_laws_cross_where_they_are_equal(
+    spread: float, undecided: list[int], crossing: tuple[int, int]
+) -> None:
+    """At n = 20. At 16, a spread of 10 % ends at 17.6 and begins at 18; one of 20 % ends at 19.2 and begins at 16."""
+    found = Comparison("flat", "linear", power_law(0, 20.0, spread), power_law(1, 1.0, spread))
+    assert [size for size, lead in found.leads.items() if lead == "undecided"] == undecided
+    assert [found.leads[size] for size in crossing] == ["slower", "faster"]
+    assert found.crossings == [crossing]
+    assert found.point(*crossing) == pytest.approx((20.0, 20.0))
 
 
-def test_only_the_crossing_after_which_it_stays_ahead_counts() -> None:
-    slower = [(1, 1.0), (4, 1.0), (16, 1.0), (64, 1.0)]
-    faster = [(1, 0.5), (4, 2.0), (16, 2.0), (64, 0.5)]
-    assert crossing(slower, faster) == pytest.approx(32.0)  # halfway, on logarithms, between 16 and 64
+def test_every_lead_and_every_change_of_it_is_told() -> None:
+    """A lead at batch size 1 that is lost and won again, and spreads that overlap in between."""
+    compiled = cells(0.1, n1=0.12, n4=0.40, n16=0.41, n64=0.9, n256=1.0, n1024=2.0)
+    plain = cells(0.1, n1=0.16, n4=0.20, n16=0.30, n64=0.9, n256=2.0, n1024=8.0)
+    found = Comparison("compiled", "eager", compiled, plain)
+    assert found.crossings == [(1, 4), (16, 256)]
+    assert found.sentence() == (
+        "compiled against eager, by batch size: faster at 1, slower at 4 to 16 and faster at 256 to 1,024; "
+        "the lead changes between 1 and 4 and between 16 and 256; undecided at 64, where the spreads overlap."
+    )
 
 
-def test_what_cannot_run_is_not_compared() -> None:
-    def entries(compiled: bool, **cell: object) -> list[dict[str, object]]:
-        return [{"batch": size, "precision": "float32", "compiled": compiled, **cell} for size in SIZES]
+@pytest.mark.parametrize(
+    ("ms", "spread", "sentence"),
+    [
+        (0.5, 0.1, "a is faster than b at every batch size."),
+        (2.0, 0.1, "a is slower than b at every batch size."),
+        (1.0, 0.0, "a is at no batch size shown to be faster or slower than b: the spreads overlap."),
+        (1.5, 0.4, "a is at no batch size shown to be faster or slower than b: the spreads overlap."),
+    ],
+)
+def test_one_that_is_always_ahead_or_never_crosses_nowhere(ms: float, spread: float, sentence: str) -> None:
+    found = Comparison("a", "b", power_law(1, ms, spread), power_law(1, 1.0, spread))
+    assert (found.crossings, found.sentence()) == ([], sentence)
 
-    found = {"cpu": [*entries(False, ms=1.0), *entries(True, reason="no compiler")]}
-    assert crossings(found) == []
-    found = {"cpu": entries(False, ms=1.0), "gpu": entries(False, ms=2.0)}
-    assert crossings(found) == ["gpu is at no batch size faster than the cpu (float32, eager)."]
-    found = {"cpu": entries(False, ms=1.0), "gpu": entries(False, ms=0.5)}
-    assert crossings(found) == ["gpu is faster at every batch size than the cpu (float32, eager)."]
+
+def test_batch_sizes_are_compared_from_the_smallest_on() -> None:
+    found = Comparison("a", "b", cells(0, n64=2.0, n1=1.0), cells(0, n1=2.0, n64=1.0))
+    assert found.crossings == [(1, 64)]
 
 
-def test_a_lead_that_is_lost_is_said() -> None:
-    """Ahead at first, behind from 32 on, which lies halfway on logarithms."""
-    plain = [{"batch": size, "precision": "float32", "compiled": False, "ms": 1.0} for size in (1, 16, 64)]
-    compiled = [
-        {"batch": size, "precision": "float32", "compiled": True, "ms": ms}
-        for size, ms in ((1, 0.5), (16, 0.5), (64, 2.0))
+def test_each_variant_is_compared_with_plain_float32_and_each_device_with_the_cpu() -> None:
+    """What cannot run is not compared."""
+
+    def timed(compiled: bool, ms: float) -> list[dict[str, object]]:
+        variant = {"precision": "float32", "compiled": compiled}
+        return [{"batch": size, **variant, **cell} for size, cell in power_law(0, ms, 0.1).items()]
+
+    why_not = [{"batch": size, "precision": "amp", "compiled": False, "reason": "no autocast"} for size in SIZES]
+    found = {"cpu": [*timed(False, 1.0), *timed(True, 2.0), *why_not], "gpu": timed(False, 0.5)}
+    assert [comparison.sentence() for comparison in compare(found)] == [
+        "float32, compiled on cpu is slower than float32, eager on cpu at every batch size.",
+        "float32, eager on gpu is faster than float32, eager on cpu at every batch size.",
     ]
-    (sentence,) = crossings({"cpu": [*plain, *compiled]})
-    assert "is not faster from a batch size of about 32 on than" in sentence
 
 
 CELL = {"precision": "float32", "compiled": False, "ms": 2.0, "ms_least": 1.5, "ms_most": 4.0}
@@ -74,6 +100,18 @@ def test_the_chart_has_bars_from_the_least_to_the_most() -> None:
     (drawn,) = axis.containers
     bars = drawn.lines[2][0].get_segments()
     assert [[tuple(end) for end in bar] for bar in bars] == [[(1, 1.5), (1, 4.0)], [(4, 1.5), (4, 20.0)]]
+    pyplot.close(figure)
+
+
+def test_every_crossing_is_marked_in_the_chart_with_its_batch_sizes() -> None:
+    figure, axis = pyplot.subplots()
+    crossing = Comparison("flat", "linear", power_law(0, 20.0, 0.2), power_law(1, 1.0, 0.2))
+    apart = Comparison("half", "linear", power_law(1, 0.5, 0.2), power_law(1, 1.0, 0.2))
+    mark_crossings(axis, [crossing, apart])
+    (mark,) = axis.containers
+    assert [tuple(point) for point in mark.lines[0].get_xydata()] == [pytest.approx((20.0, 20.0))]
+    (bar,) = mark.lines[2][0].get_segments()
+    assert [tuple(end) for end in bar] == [pytest.approx((4.0, 20.0)), pytest.approx((64.0, 20.0))]
     pyplot.close(figure)
 
 

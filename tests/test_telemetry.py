@@ -129,7 +129,7 @@ def test_the_host_is_read_here() -> None:
     reading = host_probe(os.getpid())
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     used_s = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    assert reading.busy_s["cpu_share"] * psutil.cpu_count() == pytest.approx(used_s, rel=0.05, abs=0.1)
+    assert reading.busy_s["own_cpu_share"] * psutil.cpu_count() == pytest.approx(used_s, rel=0.05, abs=0.1)
     assert 0 < reading.gauges["memory_used_mb"] < psutil.virtual_memory().total / 1e6
 
 

@@ -281,14 +281,22 @@ def remarks(summary: Document) -> list[str]:
     notes.append(
         "Operators dispatched, values read by the host (on a GPU each is a wait for the device) and matrix-product "
         "operations are counted apart from the timed window, without preparing the episodes; what a compiler has fused "
-        "is not among the operators. Utilization is "
-        + ("of the GPU." if "device_telemetry" in summary["machine"] else "of all cores together.")
+        f"is not among the operators. Utilization is {_utilization_of(summary)}."
         + " The matrix-product peak is the most this machine was measured to do in float32: "
         f"{summary['peak_flops'] / 1e9:,.0f} GFLOP/s; products of a lower precision are held against it as well."
     )
     missing = {f"{name}: {why}" for c in summary["combinations"] for name, why in c["telemetry_not_available"].items()}
     notes += [f"Not available of the machine ({found})." for found in sorted(missing)]
     return notes
+
+
+def _utilization_of(summary: Document) -> str:
+    """What the column is a share of, by what the trials told (usage.py)."""
+    if "device_telemetry" in summary["machine"]:
+        return "of the GPU"
+    if any(c["telemetry"]["own_cpu_share"] is not None for c in summary["combinations"]):
+        return "the share of all cores that the trial's own processes used"
+    return "of all cores together"
 
 
 def _noise_notes(noise: Document) -> list[str]:

@@ -1,0 +1,30 @@
+"""Utilization of the CPU is called what the stored trials measured: it was of all processes once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_run import make_run
+
+from m2bench.analysis import summarize
+from m2bench.report.sentences import remarks
+
+
+@pytest.mark.parametrize(
+    ("told", "utilization", "words"),
+    [
+        ({"own_cpu_share": 0.4}, 0.4, "Utilization is the share of all cores that the trial's own processes used."),
+        ({"cpu_share": 0.9}, 0.9, "Utilization is of all cores together."),
+    ],
+)
+def test_utilization_is_said_to_be_of_what_it_was_measured_of(
+    told: dict[str, float], utilization: float, words: str, tmp_path: Path
+) -> None:
+    with make_run(tmp_path / "run") as store:
+        quiet = {"other_cores": 0.0, "power": None, "low_power": None, "thermal": None}
+        trials = [replace(trial, conditions={**quiet, "telemetry": told}) for trial in store.trials()]
+        summary = summarize("run", store.record(), trials)
+    assert {c["utilization"] for c in summary["combinations"]} == {utilization}
+    assert words in " ".join(remarks(summary))
