@@ -91,13 +91,12 @@ def _look(system: System, round_s: float) -> tuple[float, dict[str, float]]:
     """
     undisturbed_ms: list[float] = []
     watched: list[dict[str, float]] = []
-    looks = (
-        lambda: undisturbed_ms.append(_undisturbed(system, round_s)),
-        lambda: watched.append(_watched(system, round_s)),
-    )
     for number in range(ROUNDS):
-        for look in looks if number % 2 == 0 else looks[::-1]:
-            look()
+        for is_watched in (False, True) if number % 2 == 0 else (True, False):
+            if is_watched:
+                watched.append(_watched(system, round_s))
+            else:
+                undisturbed_ms.append(_undisturbed(system, round_s))
     return fmean(undisturbed_ms), _means(watched)
 
 

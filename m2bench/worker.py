@@ -22,7 +22,7 @@ from typing import Any
 
 import torch._dynamo  # noqa: F401 (optimizers import it when first made, which would be charged to a trial)
 
-from . import devices, learning_trial, machine, profiling, training, trial
+from . import counters, devices, learning_trial, machine, profiling, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -55,7 +55,8 @@ def run(request: dict[str, Any], send: Send) -> int:
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     workload = importlib.import_module(spec.module)
-    return {**workload.describe(spec, Path(request["work"])), "machine": machine.describe_machine()}
+    described = workload.describe(spec, Path(request["work"]))
+    return {**described, "machine": machine.describe_machine(), "counting": counters.COUNTING}
 
 
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -186,6 +186,7 @@ def test_a_count_that_varies_is_no_count() -> None:
     [
         ([3.0, 5.0, 4.0], [], 0),  # the seed decides, on both sides alike
         ([4.0, 6.0, 5.0], [(3.0, 4.0)], 0),
+        ([3.0, 6.0, 5.0], [(5.0, 6.0)], 0),  # more with most seeds, and fewer with none
         ([3.0, 6.0, 4.0], [], 1),
         ([2.0, 6.0, 4.0], [], 1),
         ([3.0, 5.0, None], [], 1),
@@ -232,6 +233,29 @@ def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None
                 del block["base", combination][field]
     verdict = decide(BASED, blocks, final=False)
     assert (verdict.kind, verdict.counts, verdict.changes, verdict.phases) == ("regression", [], [], {})
+    assert verdict.unchecked == [
+        f"{aspect}: {name}: the base {nothing}"
+        for name in ("baseline", "+".join(FAST))
+        for aspect, nothing in (("counts", "counts nothing"), ("learning", "tells no training return"))
+    ]
+
+
+def test_what_neither_side_shows_is_said_not_to_be_checked() -> None:
+    """Code whose base has lost its gates as well would pass in silence ever after."""
+    blocks = blocks_of(6, gates={})
+    for block in blocks:
+        for combination in COMBINATIONS:
+            block["base", combination]["gates"] = {}
+    verdict = decide(BASED, blocks, final=False)
+    assert verdict.kind == "pass"
+    assert "Not checked: numerics: baseline: no gate was run." in verdict.notes
+
+
+def test_a_head_with_fewer_gates_than_the_reference_does_not_pass() -> None:
+    question = against(reference_of(blocks_of(6)))
+    verdict = decide(question, blocks_of(6, seed=1, gates={}), final=False)
+    assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
+    assert "numerics: baseline: the gate gradient is not run any more" in sentence(verdict, question)
 
 
 def test_a_numerics_gate_of_the_head_counts() -> None:
@@ -239,6 +263,16 @@ def test_a_numerics_gate_of_the_head_counts() -> None:
     verdict = decide(BASED, blocks_of(6, gates=gates), final=False)
     assert (verdict.kind, verdict.exit_code) == ("changed", 4)
     assert "the numerics gate gradient finds: weight is off" in sentence(verdict, BASED)
+    assert "with the base as well" not in sentence(verdict, BASED)
+
+
+def test_a_fault_that_the_base_has_as_well_is_said_to_be_no_change() -> None:
+    blocks = blocks_of(6)
+    for trial in (trial for block in blocks for trial in block.values()):
+        trial["gates"] = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
+    verdict = decide(BASED, blocks, final=False)
+    assert verdict.exit_code == 4  # numerics that are wrong are never green
+    assert "weight is off (it finds fault with the base as well)" in sentence(verdict, BASED)
 
 
 def test_other_returns_from_the_same_episodes_are_another_learning() -> None:
@@ -305,11 +339,21 @@ def test_a_head_that_shows_less_than_the_base_does_not_pass(said: str) -> None:
 
 
 def test_the_phase_that_grew_most() -> None:
-    found = grown_most({"a": 1.0, "b": 2.0}, {"a": 1.5, "b": 2.1, "new": 0.4})
+    found = grown_most([({"a": 1.0, "b": 2.0}, {"a": 1.5, "b": 2.1, "new": 0.4})])
     assert found is not None
     assert (found.name, found.before_ms, found.after_ms) == ("a", 1.0, 1.5)
-    assert grown_most({"a": 1.0}, {"a": 0.9}) is None
-    assert grown_most({}, {"a": 1.0}) is None
+    assert grown_most([({"a": 1.0}, {"a": 0.9})]) is None
+    assert grown_most([({}, {"a": 1.0})]) is None
+
+
+def test_what_the_machine_did_to_both_of_a_pair_is_no_growth_of_a_phase() -> None:
+    """10 ms are planted in a phase of 50, on a machine that is half as fast for every second pair."""
+    pairs = [({"update": 50.0 * slow, "forward": 30.0 * slow}, {"update": 60.0 * slow, "forward": 30.0 * slow})
+             for slow in (1.0, 2.0, 1.0, 2.0, 1.0)]  # fmt: skip
+    pairs[1] = (pairs[1][0], pairs[0][1])  # and once it has changed in the middle of a pair
+    found = grown_most(pairs)
+    assert found is not None
+    assert (found.name, found.after_ms - found.before_ms) == ("update", 10.0)
 
 
 def test_a_block_measures_both_sides_in_turns() -> None:
@@ -417,6 +461,7 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
     [
         ({}, True, True),
         ({"m2bench": "0.2"}, True, False),
+        ({"counting": "4"}, True, False),
         ({"torch": "3.0"}, False, False),
         ({"chip": "another"}, False, True),
     ],
@@ -424,15 +469,17 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
 def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
     now: dict[str, str], speeds: bool, counts: bool
 ) -> None:
-    then = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "memory_mb": 8000.0}
+    then = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memory_mb": 8000.0}
 
     def description(facts: dict[str, Any]) -> dict[str, Any]:
-        return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": {"name": "m", "sha256": "0"}}}
+        market = {"name": "m", "sha256": "0"}
+        return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
+                "counting": facts["counting"]}  # fmt: skip
 
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
     reference = replace(
         reference_of(blocks_of(6)),
-        m2bench=references.version(description(then)),
+        m2bench=references.counted_by(description(then)),
         machine=references.machine_identity(description(then)),
         workload=references.workload_identity(asdict(request.workload), description(then)),
     )
@@ -485,7 +532,7 @@ RECORDED = ("combinations", "baseline")
 DAMAGE: list[tuple[tuple[str | int, ...], list[Any]]] = [
     (("created",), [None, 3, ""]),
     (("commit",), [None, ["abc"], ""]),
-    (("m2bench",), [None, 0.1, ""]),
+    (("counted_by",), [None, 0.1, ""]),
     (("machine",), [None, {}, "one", {"device": "cpu", "torch": "2"}]),
     (("machine", "torch"), [None, 2, ""]),
     (("workload",), [None, {}, []]),
@@ -499,6 +546,7 @@ DAMAGE: list[tuple[tuple[str | int, ...], list[Any]]] = [
     ((*RECORDED, "counts"), [None, [], {"syncs": "two"}, {"syncs": NAN}, {"syncs": -1}]),
     ((*RECORDED, "lines"), [None, [], {"syncs": 2}, {"syncs": {"a.py:7 x": None}}]),
     ((*RECORDED, "phase_ms"), [None, [], {"forward": INF}]),
+    ((*RECORDED, "gates"), [None, "gradient", {}]),
     (("combinations", "batching+vectorized-loss", "speedup"), [[], [30.0] * 5, [30.0, NAN] * 3]),
     (("history",), [None, [], {}]),
     (("history", 0), [None, {}, "saved"]),
@@ -566,7 +614,7 @@ def test_a_full_disk_leaves_the_old_reference(tmp_path: Path, monkeypatch: pytes
 def document_of(blocks: list[Block], date: str = "2026-02-01T00:00:00+00:00", commit: str = "def") -> dict[str, Any]:
     return {
         "format": "m2bench check", "schema": 2, "date": date, "head": {"name": commit},
-        "machine": MACHINE, "m2bench": "0.1",
+        "machine": MACHINE, "counted_by": "m2bench 0.1, counting 3",
         "workload": {"data": "m"}, "changes": [],
         "measured": {name: asdict(recorded) for name, recorded in record(blocks, COMBINATIONS).items()},
     }  # fmt: skip
@@ -689,7 +737,7 @@ def full_document(**changes: Any) -> dict[str, Any]:
     return document_of(blocks_of(6)) | {
         "verdict": "pass", "exit_code": 0, "sentence": "Passed.", "reproduce": "m2bench check --base abc",
         "seconds": 9.0, "metrics": [metric], "counts": [], "not_comparable": [], "notes": [], "base": {"name": "abc"},
-        "reference": None, "blocks": 6,
+        "reference": None, "blocks": 6, "unchecked": [],
         **changes,
     }  # fmt: skip
 
@@ -719,8 +767,9 @@ def test_junit_calls_nothing_passed_that_was_not_compared() -> None:
     assert junit_outcomes(document, strict=True)["counts"] == "failure"
     document["not_comparable"] = ["numerics: baseline: the gate gradient is not run any more"]
     assert junit_outcomes(document)["learning and numerics"] == "skipped"
-    floors = full_document(base=None)
-    assert "counts" not in junit_outcomes(floors)  # nobody asked
+    floors = full_document(base=None, unchecked=["counts: there is no base and no reference"])
+    for strict in (False, True):  # nobody asked for them
+        assert junit_outcomes(floors, strict)["counts"] == "skipped"
     elsewhere = full_document(metrics=[], base=None, reference="release", blocks=3,
                               not_comparable=["speeds: the reference release is of another machine"])  # fmt: skip
     assert junit_outcomes(elsewhere) == {

@@ -21,30 +21,43 @@ TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times floa
 Document = dict[str, Any]
 
 
-def broken_gates(combination: Layers, results: Sequence[Document]) -> list[str]:
-    """What the numerics gates of one side's trials of a combination found: the first finding of each gate."""
+def broken_gates(combination: Layers, heads: Sequence[Document], bases: Sequence[Document] = ()) -> list[str]:
+    """What the numerics gates of the head's trials of a combination found: the first finding of each gate."""
+    found, before = _findings(heads), _findings(bases)
+    return [
+        f"{combination_name(combination)}: the numerics gate {name} finds: {why}"
+        + (" (it finds fault with the base as well)" if name in before else "")
+        for name, why in found.items()
+    ]
+
+
+def _findings(results: Sequence[Document]) -> dict[str, str]:
     found: dict[str, str] = {}
     for result in results:
         for name, gate in result.get("gates", {}).items():
             if not gate["same"]:
                 found.setdefault(name, gate["reason"])
-    return [f"{combination_name(combination)}: the numerics gate {name} finds: {why}" for name, why in found.items()]
+    return found
 
 
-def uncompared(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> list[str]:
-    """Why the numerics or the learning of a combination cannot be compared: the base shows it, and the head does not.
+def gates_gone(combination: Layers, before: Sequence[Document], heads: Sequence[Document]) -> list[str]:
+    """The numerics gates that the other side's trials were put through, and some of the head's were not."""
+    gone = {gate: None for other in before for gate in other.get("gates", {})
+            if any(gate not in head.get("gates", {}) for head in heads)}  # fmt: skip
+    return [f"numerics: {combination_name(combination)}: the gate {gate} is not run any more" for gate in gone]
+
+
+def untold(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> list[str]:
+    """Why the learning of a combination cannot be compared: the base tells its training returns, and the head does not.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
-    name = combination_name(combination)
-    gone = {gate: None for base, head in pairs for gate in base.get("gates", {}) if gate not in head.get("gates", {})}
-    found = [f"numerics: {name}: the gate {gate} is not run any more" for gate in gone]
     for base, head in pairs:
         told, updates = len(head.get("training_return", ())), len(head["update_s"])
         if told < updates and base.get("training_return"):
-            found.append(f"learning: {name}: the head tells the training return of {told} of {updates} updates or more")
-            break
-    return found
+            name = combination_name(combination)
+            return [f"learning: {name}: the head tells the training return of {told} of {updates} updates or more"]
+    return []
 
 
 def first_difference(before: Sequence[float], after: Sequence[float]) -> int | None:

@@ -11,11 +11,6 @@ OF_PREFIX = {"speeds": (SPEED,), "counts": (COUNTS,), "learning": (AGREEMENT,), 
 Document = dict[str, Any]
 
 
-def is_judged(document: Document, aspect: str) -> bool:
-    """Whether the check was asked about this aspect: floors alone say nothing of counts."""
-    return aspect != COUNTS or document["base"] is not None or document["reference"] is not None
-
-
 def wrong(document: Document, aspect: str) -> list[str]:
     """Findings that fail this aspect, one sentence each."""
     if aspect == SPEED:
@@ -36,8 +31,13 @@ def not_compared(document: Document, aspect: str) -> list[str]:
     """Why this aspect, or a part of it, was not compared with anything."""
     if not document["blocks"] and not wrong(document, aspect):
         return document["not_comparable"] or ["nothing was measured"]
-    return [
-        reason
-        for reason in document["not_comparable"]
-        if aspect in OF_PREFIX.get(reason.partition(":")[0], (SPEED, COUNTS))
-    ]
+    return _about(aspect, document["not_comparable"])
+
+
+def unchecked(document: Document, aspect: str) -> list[str]:
+    """Why nothing, or not all, was asked of this aspect. That is no doubt, and no verdict either."""
+    return _about(aspect, document["unchecked"])
+
+
+def _about(aspect: str, reasons: list[str]) -> list[str]:
+    return [reason for reason in reasons if aspect in OF_PREFIX.get(reason.partition(":")[0], (SPEED, COUNTS))]

@@ -66,6 +66,8 @@ def compare_counts(
 ) -> tuple[list[CountChange], list[str]]:
     """What differs among the counts of both sides, and why one cannot be compared.
 
+    A count has changed when it differs in most pairs, and in all of these in one direction: what the code does may
+    depend on the seed.
     ``pairs``: counts before and after, of trials that share their seed, since it may change what is done. ``lines``: of
     both sides, by count, as a trial stores them.
     """
@@ -76,10 +78,13 @@ def compare_counts(
         known = [(old, new) for old, new in found if old is not None and new is not None]
         if len(known) < len(found):
             unclear.append(f"counts: {combination_name(combination)}: {name} is not counted on both sides any more")
-        elif all(new > old for old, new in known) or all(new < old for old, new in known):
+            continue
+        other = [(old, new) for old, new in known if new != old]
+        in_one_direction = all(new > old for old, new in other) or all(new < old for old, new in other)
+        if in_one_direction and 2 * len(other) > len(known):
             where = _changed_lines(lines[0].get(name), lines[1].get(name))
-            changes.append(CountChange(combination, name, *known[0], where))
-        elif any(new != old for old, new in known):
+            changes.append(CountChange(combination, name, *other[0], where))
+        elif other:
             unclear.append(f"counts: {combination_name(combination)}: {name} differs in some trials and not in others")
     return changes, unclear
 

@@ -25,13 +25,13 @@ from m2bench.spec import Layers, TrialSpec, combination_name
 from .measure import TURN_S, Block, NotFiniteError, Request, Side, run_block, run_in_turns
 from .references import (
     Reference,
+    counted_by,
     differing,
     find,
     history_entry,
     machine_identity,
     now,
     record,
-    version,
     workload_identity,
 )
 from .sequential import LEAST_BLOCKS, looks_until
@@ -135,7 +135,7 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
         name=name,
         created=now(),
         commit=sides.head.name,
-        m2bench=version(description),
+        counted_by=counted_by(description),
         machine=machine_identity(description),
         workload=workload_identity(asdict(request.workload), description),
         combinations=record(measured, request.combinations),
@@ -241,7 +241,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         reference=reference,
         not_comparable=tuple(reasons),
         same_machine=not others,
-        same_counting=reference.m2bench == version(description)
+        same_counting=reference.counted_by == counted_by(description)
         and all(reference.machine[key] == machine[key] for key in ("torch", "device")),
     )
 
@@ -302,7 +302,7 @@ def _document(
         "head": _code(sides.head),
         "base": sides.base and _code(sides.base),
         "reference": asked.against,
-        "m2bench": version(description),
+        "counted_by": counted_by(description),
         "machine": machine_identity(description),
         "workload": workload_identity(asdict(asked.request.workload), description),
         "metrics": [_metric(found) for found in verdict.judged],
@@ -313,6 +313,7 @@ def _document(
         "changes": verdict.changes,
         "phases": {combination_name(c): asdict(change) for c, change in verdict.phases.items()},
         "not_comparable": verdict.not_comparable,
+        "unchecked": verdict.unchecked,
         "notes": verdict.notes,
         "measured": {name: asdict(recorded) for name, recorded in measured.items()},
     }

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from m2bench.errors import UserError
 
-from .aspects import AGREEMENT, COUNTS, SPEED, is_judged, not_compared, undecided, wrong
+from .aspects import AGREEMENT, COUNTS, SPEED, not_compared, unchecked, undecided, wrong
 from .references import write_whole
 
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step
@@ -119,10 +119,10 @@ def junit(document: Document, strict: bool) -> str:
         _case(suite, name, kind, metric["text"], strict)
     for reason in not_compared(document, SPEED):
         _case(suite, f"speed not compared: {reason.partition(':')[0]}", "undecided", reason, strict)
-    for aspect in (a for a in (COUNTS, AGREEMENT) if is_judged(document, a)):
-        failures, doubts = wrong(document, aspect), undecided(document, aspect)
-        kind = "failure" if failures else "undecided" if doubts else ""
-        _case(suite, aspect, kind, "; ".join([*failures, *doubts]), strict)
+    for aspect in (COUNTS, AGREEMENT):
+        failures, doubts, rest = (say(document, aspect) for say in (wrong, undecided, unchecked))
+        kind = "failure" if failures else "undecided" if doubts else "unchecked" if rest else ""
+        _case(suite, aspect, kind, "; ".join([*failures, *doubts, *rest]), strict)
     for outcome, tag in (("failures", "failure"), ("skipped", "skipped")):
         suite.set(outcome, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite)))
@@ -135,7 +135,7 @@ def junit(document: Document, strict: bool) -> str:
 def _case(suite: ElementTree.Element, name: str, kind: str, message: str, strict: bool) -> None:
     case = ElementTree.SubElement(suite, "testcase", classname="m2bench.check", name=name)
     if kind:
-        tag = "failure" if kind == "failure" or strict else "skipped"
+        tag = "failure" if kind == "failure" or (kind == "undecided" and strict) else "skipped"
         ElementTree.SubElement(case, tag, message=message)
 
 

@@ -31,13 +31,20 @@ def median_phases(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: median(phases[name] for phases in found) for name in names}
 
 
-def grown_most(before: Mapping[str, float], after: Mapping[str, float]) -> PhaseChange | None:
+def grown_most(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PhaseChange | None:
     """The phase that takes the most additional time; None where none takes more, or one side tells of no phases.
 
-    A phase that one side does not know takes no time there.
+    ``pairs``: phases before and after. The change is the median of the pairs' own, since what the machine did at the
+    time it did to both. A phase that one side does not know takes no time there.
     """
-    if not before or not after:
-        return None
-    changes = [PhaseChange(name, before.get(name, 0.0), after.get(name, 0.0)) for name in {**before, **after}]
-    most = max(changes, key=lambda change: change.after_ms - change.before_ms)
-    return most if most.after_ms > most.before_ms else None
+    told = [(before, after) for before, after in pairs if before and after]
+    names = {name: None for before, after in told for name in (*before, *after)}
+    changes = [_change(name, told) for name in names]
+    most = max(changes, key=lambda change: change.after_ms - change.before_ms, default=None)
+    return most if most is not None and most.after_ms > most.before_ms else None
+
+
+def _change(name: str, pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PhaseChange:
+    before_ms = median(before.get(name, 0.0) for before, _ in pairs)
+    grown_ms = median(after.get(name, 0.0) - before.get(name, 0.0) for before, after in pairs)
+    return PhaseChange(name, before_ms, before_ms + grown_ms)

@@ -41,7 +41,7 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
         name=reference.name,
         created=now(),
         commit=document["head"]["name"],
-        m2bench=document["m2bench"],
+        counted_by=document["counted_by"],
         machine=document["machine"],
         workload=document["workload"],
         combinations={name: Recorded(**recorded) for name, recorded in document["measured"].items()},

@@ -23,7 +23,7 @@ from .soundness import refuse_unsound_reference
 
 FOLDER = Path(".m2bench") / "references"
 FORMAT = "m2bench reference"
-SCHEMA = 2  # 2: the m2bench that counted
+SCHEMA = 2  # 2: what counted, and the gates that were run
 DIGITS = 5  # of a figure that are stored; its noise is in the second or third
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -42,18 +42,20 @@ class Recorded:
     counts: Counted
     lines: Document
     phase_ms: dict[str, float]
+    gates: list[str]
+    """Names of the numerics gates that all trials were put through."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a run measured, on which machine, of which commit, by which version of ``m2bench``; ``history``: every level
-    it has had, oldest first.
+    """What a run measured, on which machine, of which commit, ``counted_by`` which m2bench; ``history``: every level it
+    has had, oldest first.
     """
 
     name: str
     created: str
     commit: str
-    m2bench: str
+    counted_by: str
     machine: Document
     workload: Document
     combinations: dict[str, Recorded]
@@ -82,9 +84,9 @@ def machine_identity(description: Document) -> Document:
     return {**identity, "memory_mb": round(facts["memory_mb"], -3)}
 
 
-def version(description: Document) -> str:
-    """The m2bench of the trials: another one may count otherwise."""
-    return str(description["machine"].get("m2bench", "unknown"))
+def counted_by(description: Document) -> str:
+    """What counted in the trials: another m2bench may count otherwise, and says so by a number of its own."""
+    return f"m2bench {description['machine'].get('m2bench')}, counting {description.get('counting')}"
 
 
 def workload_identity(workload: Document, description: Document) -> Document:
@@ -117,6 +119,7 @@ def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
         counts=counted(results),
         lines=lines_of(results),
         phase_ms={name: _rounded(value) for name, value in median_phases(results).items()},
+        gates=sorted(set.intersection(*(set(result.get("gates", {})) for result in results))),
     )
 
 
@@ -206,7 +209,7 @@ def load(path: Path) -> Reference:
 
 def _from_document(name: str, document: Document) -> Reference:
     combinations = {key: Recorded(**recorded) for key, recorded in document["combinations"].items()}
-    keys = ("created", "commit", "m2bench", "machine", "workload")
+    keys = ("created", "commit", "counted_by", "machine", "workload")
     return Reference(
         name, **{key: document[key] for key in keys}, combinations=combinations, history=document["history"]
     )

@@ -15,7 +15,7 @@ LEVELS = ("saved", "promoted", "annotated")  # how a level of a reference came a
 LEAST_BLOCKS = 2  # fewer have no spread
 MACHINE: dict[str, type] = {"chip": str, "device": str, "torch": str}  # what is shown of a machine
 RECORDED: dict[str, type] = {"episodes_per_min": list, "speedup": list, "canary_s": list, "counts": dict, "lines": dict,
-                             "phase_ms": dict}  # fmt: skip
+                             "phase_ms": dict, "gates": list}  # fmt: skip
 TYPES: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
 
 Document = dict[str, Any]
@@ -24,7 +24,7 @@ Document = dict[str, Any]
 def refuse_unsound_reference(document: Document) -> None:
     """ValueError when a reference's file lacks something, or holds what cannot be."""
     _refuse_wrong_fields(
-        document, {"created": str, "commit": str, "m2bench": str, "workload": dict, "history": list}, "the file"
+        document, {"created": str, "commit": str, "counted_by": str, "workload": dict, "history": list}, "the file"
     )
     _refuse_unsound_level(document, "combinations")
     for number, entry in enumerate(document["history"], start=1):
@@ -35,7 +35,7 @@ def refuse_unsound_reference(document: Document) -> None:
 
 def refuse_unsound_check(document: Document) -> None:
     """The same for the document of a check whose figures are taken."""
-    _refuse_wrong_fields(document, {"date": str, "m2bench": str, "workload": dict, "head": dict}, "the file")
+    _refuse_wrong_fields(document, {"date": str, "counted_by": str, "workload": dict, "head": dict}, "the file")
     _refuse_wrong_fields(document["head"], {"name": str}, "head")
     _refuse_unsound_level(document, "measured")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from m2bench.spec import BASELINE, Layers, combination_name
 from m2bench.steady import steady_speed
 
-from .agreement import broken_gates, learning_change, uncompared
+from .agreement import broken_gates, gates_gone, learning_change, untold
 from .counts import CountChange, compare_counts, counts_of, lines_of
 from .measure import Block
 from .pairs import log_ratio, whole_log_ratio
@@ -121,6 +121,8 @@ class Verdict:
     phases: dict[Layers, PhaseChange]
     """For each slower combination, the phase that has grown the most."""
     not_comparable: list[str]
+    unchecked: list[str]
+    """What nothing was compared with, which does not count as missing."""
     notes: list[str]
 
     @property
@@ -141,6 +143,7 @@ def decide(question: Question, blocks: Sequence[Block], final: bool) -> Verdict:
     changes = list(_changes(question, blocks))
     counts, uncounted = _counts(question, blocks)
     missing = [*question.not_comparable, *uncounted, *_uncompared(question, blocks)]
+    unchecked = list(_unchecked(question, blocks)) if blocks else []
     kind = _kind(judged, changes, _gated_counts(question, counts), missing)
     return Verdict(
         kind=kind,
@@ -152,7 +155,8 @@ def decide(question: Question, blocks: Sequence[Block], final: bool) -> Verdict:
         outdated=bool(counts) and question.base is None and all(c.after < c.before for c in counts),
         phases=dict(_phases(question, blocks, judged)),
         not_comparable=missing,
-        notes=list(_notes(question, rule, judged)),
+        unchecked=unchecked,
+        notes=[*_notes(question, rule, judged), *(f"Not checked: {reason}." for reason in unchecked)],
     )
 
 
@@ -257,19 +261,38 @@ def _results(blocks: Sequence[Block], side: str, combination: Layers) -> list[Do
 def _changes(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
     for combination in question.combinations:
         heads = _results(blocks, "head", combination)
-        yield from broken_gates(combination, heads)
-        if question.base is not None:
-            pairs = list(zip(_results(blocks, "base", combination), heads, strict=True))
-            change = learning_change(combination, pairs)
+        bases = [] if question.base is None else _results(blocks, "base", combination)
+        yield from broken_gates(combination, heads, bases)
+        if bases:
+            change = learning_change(combination, list(zip(bases, heads, strict=True)))
             if change is not None:
                 yield change
 
 
 def _uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
-    if question.base is not None:
-        for combination in question.combinations:
-            sides = (_results(blocks, side, combination) for side in ("base", "head"))
-            yield from uncompared(combination, list(zip(*sides, strict=True)))
+    """What the other side was put through and the head was not."""
+    for combination in question.combinations:
+        heads = _results(blocks, "head", combination)
+        recorded = question.reference and question.reference.combinations.get(combination_name(combination))
+        if question.base is not None:
+            yield from untold(combination, list(zip(_results(blocks, "base", combination), heads, strict=True)))
+            yield from gates_gone(combination, _results(blocks, "base", combination), heads)
+        elif recorded:
+            yield from gates_gone(combination, [{"gates": dict.fromkeys(recorded.gates)}], heads)
+
+
+def _unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
+    """What was not asked of the head, since there was nothing to compare it with."""
+    if question.base is None and question.reference is None:
+        yield "counts: there is no base and no reference to compare them with"
+    for combination in question.combinations:
+        name, bases = combination_name(combination), _results(blocks, "base", combination) if question.base else []
+        if bases and not any(map(counts_of, bases)):
+            yield f"counts: {name}: the base counts nothing"
+        if bases and not any(base.get("training_return") for base in bases):
+            yield f"learning: {name}: the base tells no training return"
+        if not any(head.get("gates") for head in _results(blocks, "head", combination)):
+            yield f"numerics: {name}: no gate was run"
 
 
 def _counts(question: Question, blocks: Sequence[Block]) -> tuple[list[CountChange], list[str]]:
@@ -302,14 +325,16 @@ def _phases(
     question: Question, blocks: Sequence[Block], judged: Sequence[Judged]
 ) -> Iterator[tuple[Layers, PhaseChange]]:
     for combination in {found.metric.combination: None for found in judged if found.state == "slower"}:
+        heads = _results(blocks, "head", combination)
         if question.base is not None:
-            before = median_phases(_results(blocks, "base", combination))
+            bases = _results(blocks, "base", combination)
+            pairs = [(median_phases([base]), median_phases([head])) for base, head in zip(bases, heads, strict=True)]
         elif question.reference is not None and question.same_machine:
             recorded = question.reference.combinations.get(combination_name(combination))
-            before = recorded.phase_ms if recorded else {}
+            pairs = [(recorded.phase_ms if recorded else {}, median_phases(heads))]
         else:
             continue
-        grown = grown_most(before, median_phases(_results(blocks, "head", combination)))
+        grown = grown_most(pairs)
         if grown is not None:
             yield combination, grown
 
