@@ -38,8 +38,8 @@ def _options(text: str) -> str:
     if text.startswith("-"):
         return text
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no option of m2bench check. Write tests to be run before it (pytest tests --m2bench), and options "
-        f'in one word (--m2bench="{DEFAULT}").'
+        f"{text!r} is no option of m2bench check. Name tests to be run before it (pytest tests --m2bench), and give "
+        f'options in one word (--m2bench="{DEFAULT}").'
     )
 
 
