@@ -456,6 +456,27 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
     assert decide(counted_otherwise, blocks_of(6, seed=1, counts=fewer), final=False).kind == "not comparable"
 
 
+THEN = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memory_mb": 8000.0}
+
+
+def description(facts: dict[str, Any]) -> dict[str, Any]:
+    market = {"name": "m", "sha256": "0"}
+    return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
+            "counting": facts["counting"]}  # fmt: skip
+
+
+def reference_made_on(facts: dict[str, Any]) -> tuple[Request, Reference]:
+    """What was asked for there, and what was saved of it."""
+    request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
+    reference = replace(
+        reference_of(blocks_of(6)),
+        counted_by=references.counted_by(description(facts)),
+        machine=references.machine_identity(description(facts)),
+        workload=references.workload_identity(asdict(request.workload), description(facts)),
+    )
+    return request, reference
+
+
 @pytest.mark.parametrize(
     ("now", "speeds", "counts"),
     [
@@ -469,25 +490,46 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
 def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
     now: dict[str, str], speeds: bool, counts: bool
 ) -> None:
-    then = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memory_mb": 8000.0}
-
-    def description(facts: dict[str, Any]) -> dict[str, Any]:
-        market = {"name": "m", "sha256": "0"}
-        return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
-                "counting": facts["counting"]}  # fmt: skip
-
-    request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
-    reference = replace(
-        reference_of(blocks_of(6)),
-        m2bench=references.counted_by(description(then)),
-        machine=references.machine_identity(description(then)),
-        workload=references.workload_identity(asdict(request.workload), description(then)),
-    )
-    sides = SimpleNamespace(base=None, descriptions={"head": description(then | now)}, takes_turns=lambda _: False)
-    asked = job.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against="release")
-    question = job._question(asked, sides, reference)  # type: ignore[arg-type]
+    request, reference = reference_made_on(THEN)
+    question = asked_of_reference(request, reference, THEN | now)
     assert (question.same_machine, question.same_counting) == (speeds, counts)
     assert bool(question.not_comparable) is not speeds  # what cannot be compared of counts is said with the counts
+
+
+def asked_of_reference(request: Request, reference: Reference, facts: dict[str, Any]) -> Question:
+    """What a check asks against a reference, on a machine with these facts."""
+    sides = SimpleNamespace(base=None, descriptions={"head": description(facts)}, takes_turns=lambda _: False)
+    asked = job.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
+    return job._question(asked, sides, reference)  # type: ignore[arg-type]
+
+
+def test_combinations_that_a_reference_lacks_are_not_comparable() -> None:
+    request, reference = reference_made_on(THEN)
+    beside = replace(request, combinations=(*COMBINATIONS, ("amp",)))
+    question = asked_of_reference(beside, reference, THEN)
+    assert question.not_comparable == ("amp: the reference release has baseline, batching+vectorized-loss alone",)
+    assert question.reference == reference
+    assert asked_of_reference(request, reference, THEN).not_comparable == ()
+
+
+def test_a_reference_of_another_workload_compares_nothing() -> None:
+    request, reference = reference_made_on(THEN)
+    other = replace(request, workload=replace(request.workload, episode_length=64))
+    question = asked_of_reference(other, reference, THEN)
+    (reason,) = question.not_comparable
+    assert reason == "the reference release is of another workload (episode_length: 128 and 64)"
+    assert (question.reference, metrics_of(question, [])) == (None, [])
+    verdict = decide(question, [], final=True)
+    assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
+
+
+def test_what_works_ahead_is_not_timed_by_turns() -> None:
+    """Its episodes would be prepared while it waits, and cost nothing."""
+    layers = [{"name": "dataloader", "part": "feed"}, {"name": "batching", "part": "rollout"}]
+    sides = job.Sides({}, {"head": {"layers": layers}}, Path(), know_turns=True)
+    taken = {c: sides.takes_turns(c) for c in (BASELINE, ("batching",), ("dataloader",), ("batching", "dataloader"))}
+    assert taken == {BASELINE: True, ("batching",): True, ("dataloader",): False, ("batching", "dataloader"): False}
+    assert not replace(sides, know_turns=False).takes_turns(("batching",))
 
 
 def test_floors_are_gated() -> None:
@@ -556,6 +598,7 @@ DAMAGE: list[tuple[tuple[str | int, ...], list[Any]]] = [
     (("history", 0, "reason"), [7, []]),
     (("history", 0, "machine"), [None, {}, {**MACHINE, "chip": "two"}]),
     (("history", 0, "levels"), [None, {}, [], {"baseline": 600.0}, {"baseline": {}}]),
+    (("history", 0, "levels", "baseline", "canary_s"), [None, 0.0, NAN, "fast"]),
     (("history", 0, "levels", "baseline", "episodes_per_min"), [None, 0.0, NAN, INF, "fast"]),
 ]
 GONE = object()

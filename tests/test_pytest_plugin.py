@@ -36,6 +36,22 @@ def test_other_tests_may_run_side_by_side(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("words", [("--m2bench", "test_one.py"), ("--m2bench=main",), ("--m2bench=",)])
+def test_a_word_that_is_no_option_is_not_taken_for_the_gates(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, *words)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
+    assert f"{words[-1].removeprefix('--m2bench=')!r} is no option of m2bench check." in done.stderr
+    assert '--m2bench="--base HEAD~1"' in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--m2bench", "--m2bench=--base main", "--m2bench=--strict"])
+def test_only_the_named_tests_are_collected_beside_the_gates(option: str, tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
+    done = run_pytest(tmp_path, "test_one.py", option, "--collect-only")
+    collected = [line for line in done.stdout.splitlines() if "::" in line or line.startswith("m2bench check: ")]
+    assert len(collected) == 1 + len(ASPECTS), done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("plugins", [(), ("-p", "no:timeout"), ("-p", "no:timeout", "-p", "no:xdist")])
 def test_it_needs_no_other_plugin(plugins: tuple[str, ...], tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "--m2bench", "--strict-markers", "--collect-only", *plugins)

@@ -1,14 +1,16 @@
-"""The gate's git worktrees: its own go, and nobody else's do."""
+"""The gate's git worktrees: both sides are like copies; its own go in the end, and nobody else's do."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from test_gate_command import git
 
-from m2bench.gate.sides import base_code, remove_leftovers
+from m2bench.gate.sides import base_code, head_code, remove_leftovers
 
 
 @pytest.fixture
@@ -40,9 +42,10 @@ def test_a_worktree_that_was_moved_away_for_a_moment_is_not_forgotten(repo: Path
     assert git(users, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("side", ["base", "head"])
 @pytest.mark.parametrize("left", ["whole", "emptied", "gone", "locked"])
-def test_leftovers_are_removed_in_whatever_state(left: str, repo: Path, tmp_path: Path) -> None:
-    ours = tmp_path / "m2bench-gate-ab12_x9z" / "base" / "tree"
+def test_leftovers_are_removed_in_whatever_state(left: str, side: str, repo: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "m2bench-gate-ab12_x9z" / side / "tree"
     git(repo, "worktree", "add", "--detach", str(ours))
     if left in ("emptied", "gone"):
         shutil.rmtree(ours)
@@ -63,3 +66,97 @@ def test_a_users_worktree_of_a_similar_name_stays(name: str, repo: Path, tmp_pat
     remove_leftovers(repo)
     assert known_to(repo) == {users}
     assert (users / "new.txt").exists()
+
+
+# --- both sides are like copies
+
+
+def write(repo: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        path = repo / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def commit_all(repo: Path) -> None:
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "all of it")
+
+
+@contextmanager
+def both_sides(repo: Path, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """The folders of the base, which is HEAD, and of the head."""
+    works = [tmp_path / side for side in ("base", "head")]
+    for work in works:
+        work.mkdir()
+    with (
+        base_code(repo, git(repo, "rev-parse", "HEAD"), works[0], tmp_path) as base,
+        head_code(repo, works[1], tmp_path) as head,
+    ):
+        yield base.path, head.path
+    assert known_to(repo) == set()
+    assert not any((work / "tree").exists() for work in works)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What lies in it, but for git's own: files by their texts, links by what they lead to, empty folders."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.is_file():
+            found[name] = path.read_text()
+        elif not any(path.iterdir()):
+            found[name] = "empty"
+    del found[".git"]
+    return found
+
+
+def test_a_working_tree_without_changes_is_the_commit(repo: Path, tmp_path: Path) -> None:
+    """With links to folders and files, a program, a submodule, and git's own name for the version."""
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "--quiet")
+    git(library, "commit", "--quiet", "--allow-empty", "-m", "a commit")
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "vendored")
+    write(repo, src__package__module="x = 1\n", run="#!/bin/sh\n")
+    (repo / "run").chmod(0o755)
+    (repo / "package").symlink_to("src/package")
+    (repo / "start").symlink_to("run")
+    (repo / "dangling").symlink_to("nowhere")
+    commit_all(repo)
+    git(repo, "tag", "-a", "v1.2", "-m", "a release")
+    with both_sides(repo, tmp_path) as (base, head):
+        for side in (base, head):
+            assert contents(side) == {
+                "src/package/module": "x = 1\n", "run": "#!/bin/sh\n", "package": "-> src/package", "start": "-> run",
+                "dangling": "-> nowhere", "vendored": "empty", ".gitmodules": (repo / ".gitmodules").read_text(),
+            }  # fmt: skip
+            assert (side / "run").stat().st_mode & 0o111
+            assert git(side, "describe", "--dirty") == "v1.2"
+            assert git(side, "status", "--porcelain") == ""
+
+
+def test_the_head_is_the_working_tree_with_all_of_its_changes(repo: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    write(repo, kept="1", changed="1", deleted="1", unstaged="1", folder__file="1", linked__file="1", single="1")
+    commit_all(repo)
+    git(repo, "tag", "-a", "v1.2", "-m", "a release")
+    (repo / ".gitignore").write_text("ignored\nunstaged\n")
+    write(repo, changed="2", new__file="2", ignored="2")
+    (repo / "deleted").unlink()
+    git(repo, "rm", "--quiet", "--cached", "unstaged")
+    shutil.rmtree(repo / "folder")  # a folder becomes a file, another one a link, and a file a folder
+    write(repo, folder="2")
+    (repo / "linked").rename(outside)
+    (repo / "linked").symlink_to(outside)
+    (repo / "single").unlink()
+    write(repo, single__file="2")
+    with both_sides(repo, tmp_path) as (_, head):
+        assert contents(head) == {
+            "kept": "1", "changed": "2", "new/file": "2", "folder": "2", "linked": f"-> {outside}", "single/file": "2",
+            ".gitignore": "ignored\nunstaged\n",
+        }  # fmt: skip
+        assert git(head, "describe", "--dirty") == "v1.2-dirty"
+    assert (outside / "file").read_text() == "1"

@@ -388,7 +388,10 @@ def show_history(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """A reference over time: change points, and slow creep that no single step shows (exit code 2)."""
+    """A reference over time: change points, and slow creep that no single step shows (exit code 2).
+
+    Where the machine may have become slower instead, that is said, and is no failure.
+    """
     from m2bench.folders import make_folder
 
     from .history import draw, make_series, read_checks

@@ -1,13 +1,17 @@
 """A reference over time: its levels and the checks since, with change points and slow creep. Pure but for the reading.
 
 Only what was measured on the reference's machine and workload counts. An annotated (intended) change begins anew.
+
+A job of equal code can be slower because its host is. So episodes/min have become slower only where they have both as
+they are and in units of the fixed computation that is timed beside every trial (the canary), as in a check against a
+reference. How far jobs of equal code differ is seen in the scatter of the last ones; the first level is like them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,26 +22,39 @@ from m2bench.effects import MAD_TO_SD
 from m2bench.steady import PENALTY
 
 from .job import FORMAT
-from .outputs import geometric, levels
-from .references import Reference
-from .sequential import mean_of
+from .references import Recorded, Reference, level_of
+from .sequential import Mean, mean_of
 from .soundness import LEVELS, refuse_unsound_check
 
 LEAST_SEGMENT = 3  # runs: fewer are no level
 RECENT = 5  # runs whose mean is the level of today
-ALPHA = 0.01
+ALPHA = 0.01  # rate of false alarms of all series together, each time that one asks
+UNDECIDED = (
+    "Undecided whether it has become slower: as it is and in units of the fixed computation beside it the answers "
+    "differ, so it may be the machine"
+)
+METRICS = ("episodes_per_min", "speedup")
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run's level of a series; ``kind``: how it became a level of the reference, or "check"."""
+    """One run's level of a series; ``kind``: how it became a level of the reference, or "check".
+
+    ``canary_s``: seconds of the fixed computation beside it; None where what slows down the host cancels by itself.
+    """
 
     date: str
     commit: str
     kind: str
     value: float
+    canary_s: float | None
+
+    @property
+    def at_canary(self) -> float | None:
+        """Episodes in the time of the fixed computation, but for a factor: what the host's own speed does cancels."""
+        return None if self.canary_s is None else self.value * self.canary_s
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,8 @@ class Step:
 @dataclass(frozen=True)
 class Series:
     """One metric of one combination over time. ``since_first``, ``since_last``: today's level over the first and the
-    last one of the reference; ``creep``: today's is lower than the first by more than is allowed, for certain.
+    last one of the reference; ``creep``: today's is lower than the first by more than is allowed, for certain;
+    ``undecided``: it is so either as it is or in units of the canary, but not both.
     """
 
     combination: str
@@ -62,6 +80,7 @@ class Series:
     since_first: float
     since_last: float
     creep: bool
+    undecided: bool
 
     @property
     def sentence(self) -> str:
@@ -69,6 +88,8 @@ class Series:
         since = f"{self.since_first:.3f}x of the first level, {self.since_last:.3f}x of the last"
         text = f"{name}: {len(self.points)} runs, {since}"
         text += "".join(f"; {step.ratio:.3f}x at {step.commit} ({step.date})" for step in self.steps)
+        if self.undecided:
+            return f"{text}. {UNDECIDED}"
         if not self.creep:
             return text
         alone = "" if any(step.ratio <= self.since_first for step in self.steps) else ", and no single step shows it"
@@ -92,44 +113,74 @@ def read_checks(folder: Path) -> list[Document]:
 def make_series(reference: Reference, checks: Sequence[Document], delta: float) -> list[Series]:
     """Every metric of every combination of the reference, over its own levels and these checks."""
     points: dict[tuple[str, str], list[Point]] = {}
+    taken = set()
     for entry in reference.history:
         if entry["machine"] == reference.machine:
-            for name, metrics in entry["levels"].items():
-                for metric, value in metrics.items():
-                    point = Point(entry["date"], entry["commit"], entry["kind"], value)
-                    points.setdefault((name, metric), []).append(point)
+            taken.add((entry["date"], entry["commit"]))
+            for key, point in _points(entry["date"], entry["commit"], entry["kind"], entry["levels"]):
+                points.setdefault(key, []).append(point)
     for check in checks:
-        if check["machine"] == reference.machine and check["workload"] == reference.workload:
-            for name, metric, values in levels(check):
-                point = Point(check["date"], check["head"]["name"], "check", geometric(values)[0])
-                if (name, metric) in points:
-                    points[name, metric].append(point)
+        date, commit = check["date"], check["head"]["name"]
+        is_comparable = check["machine"] == reference.machine and check["workload"] == reference.workload
+        if is_comparable and (date, commit) not in taken:  # else it has become a level, and would count twice
+            levels = {name: level_of(Recorded(**recorded)) for name, recorded in check["measured"].items()}
+            for key, point in _points(date, commit, "check", levels):
+                if key in points:
+                    points[key].append(point)
     return [
-        _examine(name, metric, _since_annotated(sorted(found, key=lambda p: p.date)), delta)
+        _examine(name, metric, _since_first_level(found), delta, ALPHA / len(points))
         for (name, metric), found in points.items()
     ]
 
 
-def _since_annotated(points: list[Point]) -> list[Point]:
-    first = max((index for index, point in enumerate(points) if point.kind == "annotated"), default=0)
-    return points[first:]
+def _points(
+    date: str, commit: str, kind: str, levels: Mapping[str, Mapping[str, float]]
+) -> Iterator[tuple[tuple[str, str], Point]]:
+    """One run's points, each with the combination and the metric whose series it belongs to."""
+    for name, level in levels.items():
+        for metric in METRICS:
+            if metric in level:
+                canary_s = None if metric == "speedup" else level["canary_s"]
+                yield (name, metric), Point(date, commit, kind, level[metric], canary_s)
 
 
-def _examine(combination: str, metric: str, points: list[Point], delta: float) -> Series:
+def _since_first_level(points: Sequence[Point]) -> list[Point]:
+    """In the order of time, from the first level of the reference on, or from the last one that was annotated."""
+    ordered = sorted(points, key=lambda point: point.date)
+    own = [index for index, point in enumerate(ordered) if point.kind in LEVELS]
+    annotated = [index for index in own if ordered[index].kind == "annotated"]
+    return ordered[annotated[-1] if annotated else own[0] :]
+
+
+def _examine(combination: str, metric: str, points: list[Point], delta: float, alpha: float) -> Series:
     logs = [math.log(point.value) for point in points]
-    own = [log for log, point in zip(logs, points, strict=True) if point.kind in LEVELS]
-    recent = logs[-RECENT:]
-    today = fmean(recent)
-    creep = len(recent) >= LEAST_SEGMENT and mean_of(recent).upper(ALPHA) - own[0] < math.log1p(-delta)
+    at_canary = [math.log(value) for point in points if (value := point.at_canary) is not None]
+    last = max(index for index, point in enumerate(points) if point.kind in LEVELS)
+    today = fmean(logs[-RECENT:])
+    slower = [_is_slower(values, delta, alpha) for values in (logs, at_canary) if values]
     return Series(
         combination=combination,
         metric=metric,
         points=points,
         steps=_steps(points, logs),
-        since_first=math.exp(today - own[0]),
-        since_last=math.exp(today - own[-1]),
-        creep=creep,
+        since_first=math.exp(today - logs[0]),
+        since_last=math.exp(today - logs[last]),
+        creep=all(slower),
+        undecided=any(slower) and not all(slower),
     )
+
+
+def _is_slower(logs: Sequence[float], delta: float, alpha: float) -> bool:
+    """Whether the last runs are slower than the first one, for certain, by more than a share of ``delta``.
+
+    The first level is one run, with an error as each of the last ones has: that of a prediction from their mean.
+    """
+    recent = logs[1:][-RECENT:]
+    if len(recent) < LEAST_SEGMENT:
+        return False
+    mean = mean_of(recent)
+    over_first = Mean(mean.value - logs[0], math.hypot(mean.se, mean.sd), mean.degrees, mean.sd, mean.blocks)
+    return over_first.upper(alpha) < math.log1p(-delta)
 
 
 def _steps(points: list[Point], logs: list[float]) -> list[Step]:
@@ -163,6 +214,9 @@ def draw(series: Sequence[Series], path: Path) -> None:
         ratios = [point.value / first for point in one.points]
         own = [index for index, point in enumerate(one.points) if point.kind in LEVELS]
         axis.plot(ratios, ".-", color="0.6")
+        at_canary = [value for point in one.points if (value := point.at_canary) is not None]
+        units = [value / at_canary[0] for value in at_canary]
+        axis.plot(units, ":", color="tab:green", label="in units of the fixed computation")
         axis.plot(own, [ratios[index] for index in own], "o", color="tab:blue", label="level of the reference")
         dates = [point.date for point in one.points]
         for step in one.steps:

@@ -160,7 +160,7 @@ def _prepared(repo: Path, commit: str | None, request: Request, folder: Path, co
         with console.status("installing both sides"):
             if commit is not None:
                 codes.append(stack.enter_context(base_code(repo, commit, _made(work / "base"), folder / "logs")))
-            codes.append(head_code(repo, _made(work / "head"), folder / "logs"))
+            codes.append(stack.enter_context(head_code(repo, _made(work / "head"), folder / "logs")))
             for code in codes:
                 refuse_foreign_code(code, request.workload.module, repo)
         sides, descriptions = {}, {}

@@ -10,7 +10,7 @@ from typing import Any
 from m2bench.errors import UserError
 
 from .job import FORMAT, SCHEMA
-from .references import Recorded, Reference, differing, history_entry, now, shifted
+from .references import Recorded, Reference, differing, history_entry, shifted
 from .soundness import refuse_unsound_check
 
 Document = dict[str, Any]
@@ -39,7 +39,7 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
         )
     new = Reference(
         name=reference.name,
-        created=now(),
+        created=document["date"],
         commit=document["head"]["name"],
         counted_by=document["counted_by"],
         machine=document["machine"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -25,8 +26,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--m2bench",
         nargs="?",
         const=DEFAULT,
+        type=_options,
         metavar="OPTIONS",
-        help=f"Run the gate `m2bench check` as tests, with these options in one word.  [default: {DEFAULT!r}]",
+        help="Run the gate `m2bench check` as tests; with other options than the default in one word: "
+        f'--m2bench="--base main".  [default: {DEFAULT!r}]',
+    )
+
+
+def _options(text: str) -> str:
+    """Refuse a word that holds no options: whoever wrote it after --m2bench meant the tests to be run."""
+    if text.startswith("-"):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no option of m2bench check. Name tests to be run before it (pytest tests --m2bench), and give "
+        f'options in one word (--m2bench="{DEFAULT}").'
     )
 
 

@@ -23,7 +23,7 @@ from .soundness import refuse_unsound_reference
 
 FOLDER = Path(".m2bench") / "references"
 FORMAT = "m2bench reference"
-SCHEMA = 2  # 2: what counted, and the gates that were run
+SCHEMA = 2  # 2: what counted, the gates that were run, the canary's level and dates of measurement in the history
 DIGITS = 5  # of a figure that are stored; its noise is in the second or third
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -48,8 +48,8 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a run measured, on which machine, of which commit, ``counted_by`` which m2bench; ``history``: every level it
-    has had, oldest first.
+    """What a run measured, on which machine, of which commit, ``counted_by`` which m2bench; ``created``: when it was
+    measured; ``history``: every level it has had, oldest first.
     """
 
     name: str
@@ -68,11 +68,7 @@ class Reference:
 
     def levels(self) -> dict[str, dict[str, float]]:
         """Geometric means of what was measured, by combination."""
-        return {
-            name: {"episodes_per_min": _level(recorded.episodes_per_min)}
-            | ({"speedup": _level(recorded.speedup)} if recorded.speedup else {})
-            for name, recorded in self.combinations.items()
-        }
+        return {name: level_of(recorded) for name, recorded in self.combinations.items()}
 
 
 def machine_identity(description: Document) -> Document:
@@ -103,6 +99,12 @@ def differing(a: Document, b: Document) -> list[str]:
 def record(blocks: Sequence[Block], combinations: Sequence[Layers]) -> dict[str, Recorded]:
     """What the head's trials of these blocks measured, by the combination's name."""
     return {combination_name(c): _record(blocks, c) for c in combinations}
+
+
+def level_of(recorded: Recorded) -> dict[str, float]:
+    """Geometric means of what was measured of a combination."""
+    measured = {name: getattr(recorded, name) for name in ("episodes_per_min", "speedup", "canary_s")}
+    return {name: _level(values) for name, values in measured.items() if values}
 
 
 def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:

@@ -1,8 +1,9 @@
 """The two sides of a comparison: the code of a commit and that of the working tree, each ready to be run.
 
-Each side is a copy of its tree in a folder of its own. A tree that can be installed is installed into a folder beside
-it; any other is used as it lies. That folder comes first on the import path of the side's workers, and nothing else
-differs: interpreter, dependencies, environment and options are the same.
+Each side is a git worktree of its own, so that what asks git while it is installed gets its answer on both. A tree that
+can be installed is installed into a folder beside it; any other is used as it lies. That folder comes first on the
+import path of the side's workers, and nothing else differs: interpreter, dependencies, environment and options are the
+same.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ else:
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
-OUR_WORKTREE = re.compile(rf"/{WORK_PREFIX}[a-z0-9_]{{8}}/base/tree$")
+OUR_WORKTREE = re.compile(rf"/{WORK_PREFIX}[a-z0-9_]{{8}}/(base|head)/tree$")
+NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")  # those of the user's are for checkouts of their own
 SHORT = 10  # characters of a commit's name
 
 
@@ -96,16 +98,36 @@ def find_commit(repo: Path, ref: str) -> str:
 @contextmanager
 def base_code(repo: Path, commit: str, work: Path, logs: Path) -> Iterator[Code]:
     """The code of a commit in a git worktree below ``work``, which is removed in the end."""
-    folder = work / "tree"
-    done = _git(repo, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(folder), commit)
-    if done.returncode:
-        raise UserError(
-            f"git cannot check out {commit[:SHORT]} into {folder}: {_last_line(done.stderr)}.",
-            "Put that right, and run the gate again.",
-        )
-    try:
+    with _worktree(repo, commit, work / "tree") as folder:
         path = _installed(folder, work / "site", logs / "install-base.log", f"the base {commit[:SHORT]}")
         yield Code("base", commit, False, path, _python_path(repo, folder))
+
+
+@contextmanager
+def head_code(repo: Path, work: Path, logs: Path) -> Iterator[Code]:
+    """The code of the working tree as it is now, as changes to a git worktree of HEAD below ``work``.
+
+    The worktree is removed in the end.
+    """
+    commit = _asked(repo, "rev-parse", "HEAD")
+    dirty = bool(_asked(repo, "status", "--porcelain"))
+    with _worktree(repo, commit, work / "tree", "--no-checkout") as folder:
+        _copy_own_files(repo, folder)
+        _asked(folder, *NO_HOOKS, "reset", "--quiet")  # without a checkout git would take all files for new ones
+        path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
+        yield Code("head", commit, dirty, path, _python_path(repo, folder))
+
+
+@contextmanager
+def _worktree(repo: Path, commit: str, folder: Path, *options: str) -> Iterator[Path]:
+    try:
+        done = _git(repo, *NO_HOOKS, "worktree", "add", "--detach", *options, str(folder), commit)
+        if done.returncode:
+            raise UserError(
+                f"git cannot check out {commit[:SHORT]} into {folder}: {_last_line(done.stderr)}.",
+                "Put that right, and run the gate again.",
+            )
+        yield folder
     finally:
         _remove_worktree(repo, folder)
 
@@ -120,23 +142,24 @@ def remove_leftovers(repo: Path) -> None:
             shutil.rmtree(folder.parent.parent, ignore_errors=True)
 
 
-def head_code(repo: Path, work: Path, logs: Path) -> Code:
-    """The code of the working tree as it is now: tracked files and new ones that git does not ignore."""
-    folder = work / "tree"
+def _copy_own_files(repo: Path, folder: Path) -> None:
+    """Tracked files and new ones that git does not ignore, as git sees them: a link is a link, whatever it leads to."""
+    root = repo.resolve()
     for name in _own_files(repo):
-        source, target = repo / name, folder / name
-        if source.is_file():  # neither deleted nor a submodule
+        source, target = root / name, folder / name
+        if source.parent.resolve() != source.parent:
+            continue  # deleted: a link has taken the place of its folder
+        if source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    dirty = bool(_asked(repo, "status", "--porcelain"))
-    path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
-    return Code("head", _asked(repo, "rev-parse", "HEAD"), dirty, path, _python_path(repo, folder))
+            shutil.copy2(source, target, follow_symlinks=False)
+        elif source.is_dir() and not name.endswith("/"):  # a submodule, which git checks out empty; the others are new
+            target.mkdir(parents=True, exist_ok=True)
 
 
 def _own_files(repo: Path) -> list[str]:
     """What belongs to the working tree: tracked files and new ones that git does not ignore, relative to it."""
     names = _asked(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    return [name for name in names.split("\0") if name]
+    return sorted({name for name in names.split("\0") if name})  # one in conflict is there three times
 
 
 def _python_path(repo: Path, tree: Path) -> tuple[Path, ...]:

@@ -76,7 +76,10 @@ def _refuse_unsound_entry(entry: Any, where: str) -> None:
     if "reason" not in entry or not isinstance(entry["reason"], (str, type(None))):
         raise ValueError(f"{where} has no reason, neither a text nor null")
     _refuse_wrong_fields(entry["levels"], dict.fromkeys(entry["levels"], dict), f"levels of {where}")
-    for levels in entry["levels"].values():
+    for name, levels in entry["levels"].items():
+        for needed in ("episodes_per_min", "canary_s"):
+            if needed not in levels:
+                raise ValueError(f"levels.{name} of {where} has no {needed}")
         _refuse_wrong_numbers(levels.values(), f"levels of {where}", least=sys.float_info.min)
 
 

@@ -212,7 +212,7 @@ def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[
         old = reference.combinations.get(name)
         if old is None:
             continue
-        new = measured.get(name, Recorded([], [], [], {}, {}, {}))
+        new = measured.get(name, Recorded([], [], [], {}, {}, {}, []))
         if old.speedup and BASELINE in question.combinations:
             sample = Sample(_logs(new.speedup), _logs(old.speedup))
             yield Metric("speedup", combination, "reference", question.threshold, (sample,))
