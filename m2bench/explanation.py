@@ -126,7 +126,7 @@ def _agree(before: Side, after: Side) -> bool:
 def _is_shown(found: dict[str, Any]) -> bool:
     """Whether the processes show a change of the time per episode at all."""
     ends = found["measured_ci"]
-    return ends is not None and not ends[0] <= 1 <= ends[1]
+    return bool(ends is not None and not ends[0] <= 1 <= ends[1])
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import torch
+
 from . import devices
 from .phase_times import cut_into_phases, watch_turn
 from .profiler_window import Window
@@ -63,7 +65,7 @@ def profile_combination(
     }
 
 
-def _pictures(system: System, device: str, files: Path) -> Document:
+def _pictures(system: System, device: torch.device, files: Path) -> Document:
     """One update as a timeline, and one turn as torch.profiler sees it, with its files."""
     timeline = _timeline(cut_into_phases(system, system.update).cuts)
     window = Window(system, devices.profiler_activities(device), devices.allocated_mb(device))

@@ -44,7 +44,8 @@ def reference_of(first: Job) -> Reference:
 def check_of(measured: Job, day: int) -> dict[str, Any]:
     return {
         "format": "m2bench check", "schema": 2, "date": f"2026-02-{day + 1:02}T00:00:00+00:00",
-        "head": {"name": f"c{day}"}, "machine": MACHINE, "counted_by": "m2bench 0.1", "workload": {"data": "m"}, "changes": [],
+        "head": {"name": f"c{day}"}, "machine": MACHINE, "counted_by": "m2bench 0.1", "workload": {"data": "m"},
+        "changes": [],
         "measured": {name: asdict(recorded) for name, recorded in measured.items()},
     }  # fmt: skip
 
