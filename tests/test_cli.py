@@ -377,10 +377,23 @@ def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> Non
     assert found["window"] == asdict(WindowSpec())
 
 
+APPLE = """
+import fake_workload
+from fake_workload import build, prepare
+
+
+def describe(spec, work):
+    document = fake_workload.describe(spec, work)
+    return document | {"device": document["device"] | {"gates": []}}  # what a device has that is Apple's
+"""
+
+
 def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Path) -> None:
-    options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
-    done = m2bench(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1")
-    assert done.returncode == 1
+    (tmp_path / "apple.py").write_text(APPLE)
+    options = ("doctor", "--seconds", "1", "--workload", "apple")
+    paths = os.pathsep.join(map(str, (TESTS, tmp_path)))
+    done = m2bench(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1", PYTHONPATH=paths)
+    assert done.returncode == 1, done.stdout + done.stderr
     first = done.stdout.splitlines()[:4]
     assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
     assert "do not measure on this machine" in done.stdout
