@@ -114,7 +114,8 @@ def _differs(before: Side, after: Side, phase: str) -> bool:
     if len(changes) < 2:
         return False
     error = stdev(changes) / math.sqrt(len(changes))
-    return abs(fmean(changes)) > t_quantile(1 - 0.025 / len(before["phases_ms"]), len(changes) - 1) * error
+    reach = t_quantile(1 - 0.025 / len(before["phases_ms"]), len(changes) - 1)
+    return bool(abs(fmean(changes)) > reach * error)
 
 
 def _agree(before: Side, after: Side) -> bool:
