@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from m2bench.analysis import summarize
-from m2bench.report.charts import claims, draw_charts, pareto
+from m2bench.report.charts import claims, draw_charts, learning, pareto
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table
 
@@ -289,3 +289,20 @@ def test_a_combination_without_a_figure_is_shown_with_its_status(status: str, tm
     ranking = next(chart for chart in draw_charts(summary) if chart.name == "combinations")
     assert isinstance(ranking, Chart)
     assert "for a reason" in ranking.svg
+
+
+@pytest.mark.parametrize("seconds", [7.5, None])
+def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
+    seconds: float | None, full: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Any] = []
+    finish = Canvas.finish
+    monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
+    combinations = [c if c["layers"] else c | {"time_to_target_s": seconds} for c in full["combinations"]]
+    assert next(c for c in combinations if not c["layers"])["learning_trials_of"]
+    chart = learning.draw(full | {"combinations": combinations})
+    assert isinstance(chart, Chart)
+    by_seconds = figures[0].axes[1]
+    marks = [text.xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
+    assert marks == ([] if seconds is None else [seconds])
+    assert ("has a mark of its own" in chart.reading) == bool(marks)

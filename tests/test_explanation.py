@@ -105,7 +105,8 @@ def test_phases_that_contradict_the_measurement_explain_nothing() -> None:
     after = side([], 120.0, 2000.0, phases_ms={"forward": 40.0, "backward": 30.0, "other": 10.0})
     sentence = said(BEFORE, after, "NOT explained by them")
     assert sentence.startswith(
-        "The phases add up to 1.25x [1.25, 1.25] and 0.83x [0.83, 0.83] was measured: -122% of it"
+        "The phases add up to 1.25x [1.25, 1.25] and 0.83x [0.83, 0.83] was measured: -122% of it on the log "
+        "scale, NOT explained by them; "
     )
     assert "what they leave is 0.67x" in sentence
     assert not [sentence for sentence in explain(BEFORE, after, 1e9) if "lies in" in sentence]
@@ -190,10 +191,13 @@ def test_lines_that_wait_are_named() -> None:
     assert "128 per episode before, 0 after, at rollout.py:44 int(argmax) (128 -> 0)" in sentence
 
 
-@pytest.mark.parametrize(("measured_ms", "verdict"), [(10.0, "scale, explained"), (20.0, "NOT explained")])
+@pytest.mark.parametrize(
+    ("measured_ms", "verdict"),
+    [(10.0, "100% of it on the log scale, explained"), (20.0, "143% of it on the log scale, NOT explained")],
+)
 def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: str) -> None:
     """Phases that add up to 10 ms beside an undisturbed episode of 20 ms leave half of the speed unexplained."""
     after = side(["batching"], measured_ms, 100.0, phases_ms=AFTER["phases_ms"])
     sentence = said(BEFORE, after, "was measured:")
-    assert verdict in sentence
+    assert f"was measured: {verdict}" in sentence
     assert f"what they leave is {10.0 / measured_ms:.2f}x" in sentence

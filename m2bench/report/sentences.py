@@ -77,7 +77,7 @@ def _recommended_headline(summary: Document) -> str:
         return f"On this {machine_name(summary)} no set of layers is recommended over the baseline, {speed}"
     also = "" if summary["recommended"]["fastest"] else ", which is also the fastest,"
     ends = chosen["speedup_ci"]
-    unsure = "" if ends is not None and ends[0] > 1 else " (not shown to be faster)"
+    unsure = " (without an interval)" if ends is None else "" if ends[0] > 1 else " (not shown to be faster)"
     sooner = f", and reaches the learning target {_gain(summary)} as soon" if _is_soonest(summary) else ""
     return (
         f"On this {machine_name(summary)} the recommended {combination_name(chosen['layers'])}{also} trains "

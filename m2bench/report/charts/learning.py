@@ -45,7 +45,10 @@ def draw(summary: Document) -> Chart | NotDrawn:
                 per_second = speeds[tuple(cell["layers"])] / 60
                 _draw_arrival(by_episodes, cell, target["return"], 1.0, SERIES[group])
                 _draw_arrival(by_seconds, cell, target["return"], per_second, SERIES[group])
-        _draw_baseline(by_seconds, summary, target["return"])
+        baseline_s, stood_in_for = _baseline_arrives_s(summary), ""
+        if baseline_s is not None:
+            _draw_baseline(by_seconds, baseline_s, target["return"])
+            stood_in_for = "; the baseline, slower than what stands for it, has a mark of its own"
         for axis, unit in ((by_episodes, "episodes"), (by_seconds, "seconds of training")):
             axis.axhline(target["return"], color=INK, linewidth=1.0)
             axis.set_xscale("log")
@@ -68,7 +71,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
             "Mean over seeds of the return on episodes that training never sees; a seed that has reached the target, "
             f"{digits(target['return'])} %, stays there. Bars on the target's line: where seeds arrive, with the 95 % "
             "interval of their mean. Left counts episodes, right divides them by the speed of the layers that name the "
-            f"curve{_stand_in(summary)}. {_distances(summary)}",
+            f"curve{stood_in_for}. {_distances(summary)}",
         )
 
 
@@ -83,13 +86,11 @@ def _distances(summary: Document) -> str:
     return f"{said}; the baseline's curve is {name}{', which stands for it' if source else ''}."
 
 
-def _stand_in(summary: Document) -> str:
+def _baseline_arrives_s(summary: Document) -> float | None:
+    """When the baseline arrives, where a faster combination of its group was trained in its place."""
     baseline = next(c for c in summary["combinations"] if not c["layers"])
-    return (
-        "; the baseline, slower than what stands for it, has a mark of its own"
-        if baseline["learning_trials_of"]
-        else ""
-    )
+    seconds: float | None = baseline["time_to_target_s"] if baseline["learning_trials_of"] else None
+    return seconds
 
 
 def _draw_arrival(axis: Axes, cell: Document, at: float, per_unit: float, colour: str) -> None:
@@ -102,15 +103,11 @@ def _draw_arrival(axis: Axes, cell: Document, at: float, per_unit: float, colour
     )
 
 
-def _draw_baseline(by_seconds: Axes, summary: Document, at: float) -> None:
-    """When the baseline arrives, where a faster combination of its group was trained in its place."""
-    baseline = next(c for c in summary["combinations"] if not c["layers"])
-    if not baseline["learning_trials_of"] or baseline["time_to_target_s"] is None:
-        return
-    by_seconds.plot([baseline["time_to_target_s"]], [at], "|", color=INK, markersize=14, markeredgewidth=2.5, zorder=4)
+def _draw_baseline(by_seconds: Axes, seconds: float, at: float) -> None:
+    by_seconds.plot([seconds], [at], "|", color=INK, markersize=14, markeredgewidth=2.5, zorder=4)
     by_seconds.annotate(
-        "baseline", (baseline["time_to_target_s"], at), xytext=(0, 8), textcoords="offset points", fontsize=9,
-        color=MUTED, horizontalalignment="center",
+        "baseline", (seconds, at), xytext=(0, 8), textcoords="offset points", fontsize=9, color=MUTED,
+        horizontalalignment="center",
     )  # fmt: skip
 
 
