@@ -170,6 +170,7 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
                 f"{folder} was begun with {group} {fact} {was}, and now it is {now}.",
                 "Trials of both would not be comparable: begin a new run.",
             )
+    store.replan(spec)  # it may have been given more blocks
     return store
 
 

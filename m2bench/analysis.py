@@ -18,13 +18,15 @@ from .effects import Effects, Estimate, Observation, holm, named, shapley_weight
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .plan import choose_combinations, make_trials
+from .prediction import Prediction
+from .recommendation import recommend
 from .remaining import remaining_trials
 from .spec import BASELINE, Layers, RunSpec, TrialKind
 from .steady import steady_from, steady_speed
 from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
 from .usage import summarize_usage
-from .verdicts import also_claimed, attribute_gains, is_rated, judge_claim, recommend, smallest_effect_seen
+from .verdicts import also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
@@ -49,6 +51,9 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]], speeds)
     sound, noise = sound_trials(trials), measure_noise(by_layers[BASELINE])
     attribution = speed_effects(spec, trials)
+    prediction = Prediction(attribution)
+    for c in combinations:
+        c.update(named("speedup_predicted", prediction.ratio(tuple(c["layers"])) if c["speedup"] else None))
     rated = [c for c in combinations if is_rated(c)]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
@@ -69,9 +74,12 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": describe_conditions(trials, math.exp(attribution.noise[0]) if attribution.noise else None),
+            "conditions": describe_conditions(
+                trials, math.exp(attribution.scatter.sd) if attribution.scatter else None
+            ),
             **_timing(sound),
-            "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
+            "trial_sd": attribution.scatter and math.expm1(attribution.scatter.sd),
+            "scatter_groups": [asdict(group) for group in attribution.scatter.groups] if attribution.scatter else [],
             "min_detectable": smallest_effect_seen(attribution),
             "outliers": attribution.outliers(),
             "lack_of_fit_p": attribution.lack_of_fit_p(),
@@ -83,17 +91,19 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         **named("total_speedup", attribution.ratio(attribution.layers)),
         "total_layers": list(attribution.layers),
         "main_effects_mixed": attribution.mixed,
-        "best": max(rated, key=lambda c: float(c["speedup"]), default=None),
+        "best": max(rated, key=lambda c: float(c["speedup_predicted"]), default=None),
         "soonest": soonest,
         **named(
-            "soonest_gain", None if soonest is None else _sooner(soonest, {"layers": BASELINE}, attribution, learning)
+            "soonest_gain",
+            None if soonest is None else _sooner(tuple(soonest["layers"]), BASELINE, prediction, learning),
         ),
         "recommended": recommend(
             spec.layers,
             combinations,
-            attribution,
-            lambda c, other: _sooner(c, other, attribution, learning),
+            prediction,
+            lambda over, under: _sooner(over, under, prediction, learning),
             learning.spoiling,
+            spec.blocks,
         ),
         "learning": learning.document(),
         "sweep": sweep,
@@ -181,9 +191,8 @@ def _energy_j(trial: StoredTrial) -> float | None:
     return joules or None
 
 
-def _sooner(c: Document, other: Document, speeds: Effects, learning: Learning) -> Estimate | None:
-    """How many times sooner than another this combination reaches the target."""
-    over, under = tuple(c["layers"]), tuple(other["layers"])
+def _sooner(over: Layers, under: Layers, speeds: Prediction, learning: Learning) -> Estimate | None:
+    """How many times sooner than another a combination reaches the target."""
     faster, needed = speeds.ratio(over, under), learning.episodes_ratio(over, under)
     return None if faster is None or needed is None else faster.over(needed)
 

@@ -121,15 +121,14 @@ def ablate(
     ] = None,
     layers: Annotated[str | None, typer.Option(help="Layers taking part, comma-separated.  [default: all six]")] = None,
     blocks: Annotated[
-        int | None, typer.Option(help="Rounds of all combinations.  [default: 3; 1 with --quick]")
+        int | None,
+        typer.Option(help="Rounds of all combinations.  [default: 3; with --quick as few as give intervals]"),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(help="Time for the whole run, as 90s, 10m or 1.5h: takes the best design and blocks that fit."),
     ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One block of short trials: a first look, not a verdict.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Few short trials: a first look, not a verdict.")] = False,
     device: Device = "auto",
     data: Data = "synthetic",
     num_envs: NumEnvs = None,
@@ -152,6 +151,9 @@ def ablate(
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: reports/<time>]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    more_blocks: Annotated[
+        int | None, typer.Option(help="With --resume: so many blocks more than were planned, to settle what is not.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and a time estimate; run nothing.")
     ] = False,
@@ -166,7 +168,10 @@ def ablate(
     if resume is not None:
         _refuse_beside_resume(context)
         spec, folder = ablation.stored_spec(resume), resume
+        spec = replace(spec, blocks=spec.blocks + at_least("--more-blocks", more_blocks or 0, 0))
     else:
+        if more_blocks is not None:
+            raise UserError("--more-blocks adds to a run that there is.", "Name it with --resume, or use --blocks.")
         taking_part = parse_layers(layers) if layers is not None else tuple(LAYERS)
         system = workload_spec(
             device, data, num_envs, episode_length, policy, lr_scaling, compile_backend, workload, taking_part
@@ -201,14 +206,14 @@ def _refuse_beside_resume(context: typer.Context) -> None:
     given = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in (None, "resume", "dry_run", "debug")
+        if parameter.name not in (None, "resume", "more_blocks", "dry_run", "debug")
         and (source := context.get_parameter_source(str(parameter.name))) is not None
         and source.name == "COMMANDLINE"
     ]
     if given:
         raise UserError(
             f"--resume continues a run with the options it was begun with, and cannot take {', '.join(given)}.",
-            "Leave them out, or begin a new run without --resume.",
+            "Leave them out (only --more-blocks adds to it), or begin a new run without --resume.",
         )
 
 
@@ -223,7 +228,7 @@ def _run_spec(
     learning: str,
     workload: WorkloadSpec,
 ) -> RunSpec:
-    from .plan import DEFAULT_DESIGN, DESIGNS, choose_combinations
+    from .plan import DEFAULT_DESIGN, DESIGNS, choose_combinations, fewest_blocks
 
     if all_combinations and design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
@@ -235,7 +240,7 @@ def _run_spec(
     spec = RunSpec(
         layers=layers,
         design=names,
-        blocks=at_least("--blocks", blocks if blocks is not None else 1 if quick else 3, 1),
+        blocks=3 if blocks is None else at_least("--blocks", blocks, 1),
         seed=seed,
         learning=one_of("--learning", learning, LEARNING_MODES),
         workload=workload,
@@ -243,6 +248,8 @@ def _run_spec(
         trial_timeout_s=trial_timeout_s,
     )
     choose_combinations(spec.layers, spec.design)  # refuses a design that these layers do not have
+    if quick and blocks is None:
+        spec = replace(spec, blocks=fewest_blocks(spec))
     return spec
 
 

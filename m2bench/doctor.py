@@ -56,8 +56,8 @@ class DesignErrors:
         effects = Effects(
             layers, (Observation(x.key, x.layers, x.mini_blocks, any_response.uniform(1, 2)) for x in trials)
         )
-        assert effects.noise is not None
-        sigma, degrees = effects.noise
+        assert effects.scatter is not None
+        sigma, degrees = effects.scatter.sd, effects.scatter.degrees
 
         def worst(estimates: list[Estimate | None]) -> float:
             return max(found.log_se or 0.0 for found in estimates if found is not None) / sigma

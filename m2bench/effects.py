@@ -25,18 +25,15 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .distributions import f_tail, t_quantile, t_two_sided_p
+from .least_squares import ROUNDING, Fit, Floats, Scatter, measure_scatter
+from .plan import LEAST_DEGREES
 from .spec import BASELINE, Layers
 
 CONFIDENCE = 0.95
-LEAST_DEGREES = 8  # of freedom: with fewer, replication tells too little of the noise
 OUTLYING = 5.0  # robust standard deviations
-ROUNDING = 1e-9
 MAD_TO_SD = 1.4826  # the median absolute deviation of a normal distribution, inverted
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,10 @@ class Estimate:
     interval: tuple[float, float] | None = None
     log_se: float | None = None
     p: float | None = None
-    degrees: int | None = None
+    degrees: float | None = None
 
     @classmethod
-    def from_log(cls, effect: float, se: float, degrees: int) -> Estimate:
+    def from_log(cls, effect: float, se: float, degrees: float) -> Estimate:
         """From an effect on the log scale and its standard error."""
         half = t_quantile((1 + CONFIDENCE) / 2, degrees) * se
         p = t_two_sided_p(effect / se, degrees) if se else None
@@ -106,17 +103,37 @@ class Effects:
         self.layers = layers
         self.observations = list(observations)
         self.cells: list[Layers] = sorted({o.layers for o in self.observations}, key=lambda c: (len(c), c))
-        self._y = np.log([o.value for o in self.observations])
-        blocks = self._blocks()
-        self._block_means: Floats = blocks.mean(axis=0) if len(blocks) else np.zeros(blocks.shape[1])
-        self._indicators = self._cell_indicators()
+        self.log_response = np.log([o.value for o in self.observations])
+        self.blocks: Floats = self._shares_of_blocks()
+        self.block_means: Floats = self.blocks.mean(axis=0) if len(self.blocks) else np.zeros(self.blocks.shape[1])
+        self.indicators: Floats = self._cell_indicators()
         observed = [o.layers for o in self.observations]
-        self._cell_fit = _Fit(np.hstack((self._indicators, blocks)), self._y)
-        self._second_fit = _Fit(np.hstack((self._rows(observed, self.terms), blocks)), self._y)
-        self._main_terms, self._main_fit = self.terms, self._second_fit
-        if not self._second_fit.full_rank and self._is_balanced():
+        by_cell = np.hstack((self.indicators, self.blocks))
+        second_order = np.hstack((self.rows(observed, self.terms), self.blocks))
+        self._main_terms, main = self.terms, second_order
+        if not Fit(second_order, self.log_response).full_rank and self._is_balanced():
             self._main_terms = self.terms[: 1 + len(layers)]
-            self._main_fit = _Fit(np.hstack((self._rows(observed, self._main_terms), blocks)), self._y)
+            main = np.hstack((self.rows(observed, self._main_terms), self.blocks))
+        self.scatter = self._measure_scatter([by_cell, second_order, main])
+        relative = None
+        if self.scatter is not None and self.scatter.sd > ROUNDING:
+            relative = np.maximum(self.scatter.variances / self.scatter.sd**2, ROUNDING)
+        self._cell_fit, self._second_fit, self._main_fit = (
+            Fit(design, self.log_response, relative) for design in (by_cell, second_order, main)
+        )
+
+    def _measure_scatter(self, designs: list[Floats]) -> Scatter | None:
+        """From the scatter of repeated combinations; with next to none of them, from what the other models leave over.
+
+        None where nothing says anything.
+        """
+        on = np.array([[layer in o.layers for layer in self.layers] for o in self.observations], dtype=bool)
+        for design in designs:
+            if Fit(design, self.log_response).degrees >= LEAST_DEGREES:
+                return measure_scatter(
+                    self.layers, on.reshape(len(self.log_response), len(self.layers)), design, self.log_response
+                )
+        return None
 
     def _cell_indicators(self) -> Floats:
         indicators = np.zeros((len(self.observations), len(self.cells)))
@@ -125,7 +142,7 @@ class Effects:
             indicators[row, columns[observation.layers]] = 1.0
         return indicators
 
-    def _blocks(self) -> Floats:
+    def _shares_of_blocks(self) -> Floats:
         """Share of each mini-block but the first in each observation: the first is the others' level."""
         numbers = sorted({number for o in self.observations for number in o.mini_blocks})
         return np.array(
@@ -133,11 +150,11 @@ class Effects:
         ).reshape(len(self.observations), max(0, len(numbers) - 1))
 
     @property
-    def terms(self) -> list[tuple[str, ...]]:
+    def terms(self) -> list[Layers]:
         """The terms of the second-order model: the mean, each layer, each pair."""
         return [(), *((layer,) for layer in self.layers), *subsets(self.layers, 2)]
 
-    def _rows(self, combinations: list[Layers], terms: list[tuple[str, ...]]) -> Floats:
+    def rows(self, combinations: list[Layers], terms: list[Layers]) -> Floats:
         """The terms' columns of the second-order model, a row per combination."""
         on = [[0.5 if layer in c else -0.5 for layer in self.layers] for c in combinations]
         factors = np.array(on).reshape(len(combinations), len(self.layers))
@@ -146,26 +163,24 @@ class Effects:
 
     def _is_balanced(self) -> bool:
         """Whether every layer is on in half of the measured combinations, and in half of those with any other one."""
-        columns = self._rows(self.cells, self.terms[: 1 + len(self.layers)])
+        columns = self.rows(self.cells, self.terms[: 1 + len(self.layers)])
         products = columns.T @ columns
         return len(self.cells) > 1 and bool(np.allclose(products, np.diag(np.diag(products))))
 
     @property
-    def mixed(self) -> bool:
-        """Whether main effects mix with interactions, which this design is too small to tell apart."""
-        return self._main_fit is not self._second_fit
+    def is_replicated(self) -> bool:
+        """Whether repeated trials of the same combinations tell how much one scatters."""
+        return self._cell_fit.degrees >= LEAST_DEGREES
 
     @property
-    def noise(self) -> tuple[float, int] | None:
-        """Standard deviation of log(response) of one trial, and its degrees of freedom.
+    def has_second_order(self) -> bool:
+        """Whether the trials determine all main effects and two-way interactions."""
+        return self._second_fit.full_rank
 
-        From the scatter of repeated combinations; with next to none of them, from what the second-order model leaves
-        over. None where neither says anything.
-        """
-        for fit in (self._cell_fit, self._second_fit, self._main_fit):
-            if fit.degrees >= LEAST_DEGREES:
-                return fit.sigma, fit.degrees
-        return None
+    @property
+    def mixed(self) -> bool:
+        """Whether main effects mix with interactions, which this design is too small to tell apart."""
+        return self._main_terms is not self.terms and self._main_terms != self.terms
 
     def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
         """exp(sum of weight x log response) over cells, at the run's average moment; None when one of them is missing.
@@ -179,7 +194,7 @@ class Effects:
 
     def _cell_contrast(self, weights: Mapping[Layers, float]) -> Floats:
         cells = [weights.get(cell, 0.0) for cell in self.cells]
-        return np.concatenate((cells, sum(weights.values()) * self._block_means))
+        return np.concatenate((cells, sum(weights.values()) * self.block_means))
 
     def level(self, layers: Layers) -> Estimate | None:
         """The response of one combination itself."""
@@ -199,11 +214,21 @@ class Effects:
         """The first layer's ratio with the second on, over its ratio with the second off."""
         return self._term(self._second_fit, self.terms, pair)
 
-    def _term(self, fit: _Fit, terms: list[tuple[str, ...]], term: tuple[str, ...]) -> Estimate | None:
+    def term(self, layers: Layers, saturated: bool) -> Estimate | None:
+        """The main effect or interaction of these layers: from cell means, or from the second-order model.
+
+        On one scale for all: half of the combinations over the other half.
+        """
+        if not saturated:
+            return self._term(self._second_fit, self.terms, layers, 2.0 ** (1 - len(layers)))
+        signs = {cell: math.prod(1 if layer in cell else -1 for layer in layers) for cell in self.cells}
+        return self.contrast({cell: sign * 2 / len(self.cells) for cell, sign in signs.items()})
+
+    def _term(self, fit: Fit, terms: list[Layers], term: Layers, scale: float = 1.0) -> Estimate | None:
         if not fit.full_rank or not set(term) <= set(self.layers):
             return None
         c = np.zeros(fit.terms)
-        c[terms.index(term)] = 1.0
+        c[terms.index(term)] = scale
         return self._estimate(fit, c)
 
     def shapley(self, layer: str) -> tuple[Estimate | None, bool]:
@@ -258,12 +283,13 @@ class Effects:
 
     def _fieller(self, over: Mapping[Layers, float], under: Mapping[Layers, float]) -> tuple[float, float]:
         """The values of s for which over - s * under is not shown to differ from 0; under must be."""
-        assert self.noise is not None
-        sigma, degrees = self.noise
+        assert self.scatter is not None
         contrasts = np.stack([self._cell_contrast(weights) for weights in (over, under)])
         a, b = contrasts @ self._cell_fit.coefficients
-        margin = (sigma * t_quantile((1 + CONFIDENCE) / 2, degrees)) ** 2
-        (aa, ab), (_, bb) = margin * contrasts @ self._cell_fit.inverse @ contrasts.T
+        weights = np.stack([self._cell_fit.weights(contrast) for contrast in contrasts])
+        degrees = min(self.scatter.of_weights(row)[1] for row in weights)
+        margin = t_quantile((1 + CONFIDENCE) / 2, degrees) ** 2
+        (aa, ab), (_, bb) = margin * (weights * self.scatter.variances) @ weights.T
         low, high = np.sort(np.roots([b * b - bb, -2 * (a * b - ab), a * a - aa]).real)
         return float(low), float(high)
 
@@ -276,28 +302,28 @@ class Effects:
         missing = {cell: weight for cell, weight in weights.items() if cell not in self.cells}
         c_seen = self._cell_contrast({cell: weight for cell, weight in weights.items() if cell not in missing})
         shares = np.array(list(missing.values()))
-        terms = shares @ self._rows(list(missing), self.terms)
-        c_missing = np.concatenate((terms, shares.sum() * self._block_means))
+        terms = shares @ self.rows(list(missing), self.terms)
+        c_missing = np.concatenate((terms, shares.sum() * self.block_means))
         if not self._cell_fit.determines(c_seen):
             return None
         effect = float(c_seen @ self._cell_fit.coefficients + c_missing @ self._second_fit.coefficients)
-        if self.noise is None:
+        if self.scatter is None:
             return Estimate(math.exp(effect))
-        sigma, degrees = self.noise
         predicting = self._second_fit.weights(c_missing)
-        noise = self._cell_fit.weights(c_seen) + predicting
-        by_cell = self._indicators.T @ predicting
-        variance = sigma**2 * noise @ noise + self._misfit_variance(sigma) * (shares @ shares + by_cell @ by_cell)
+        by_cell = self.indicators.T @ predicting
+        se, degrees = self.scatter.of_weights(self._cell_fit.weights(c_seen) + predicting)
+        variance = se**2 + self._misfit_variance() * (shares @ shares + by_cell @ by_cell)
         return Estimate.from_log(effect, math.sqrt(float(variance)), degrees)
 
-    def _misfit_variance(self, sigma: float) -> float:
-        """Variance of the cells around the second-order model, beyond noise; all of sigma's where it holds both."""
+    def _misfit_variance(self) -> float:
+        """Variance of the cells around the second-order model, beyond noise; all of the noise's where it holds both."""
+        assert self.scatter is not None
         small, large = self._second_fit, self._cell_fit
         more = small.degrees - large.degrees
         if large.degrees < LEAST_DEGREES or more < 1:
-            return sigma**2
+            return self.scatter.sd**2
         per_cell = len(self.observations) / len(self.cells)
-        return max(0.0, ((small.residual_squares - large.residual_squares) / more - sigma**2) / per_cell)
+        return max(0.0, ((small.residual_squares - large.residual_squares) / more - large.variance) / per_cell)
 
     def lack_of_fit_p(self) -> float | None:
         """P of the F test that three-way and higher interactions are nothing; None without replication."""
@@ -320,60 +346,20 @@ class Effects:
         fit = self._cell_fit if self._cell_fit.degrees >= LEAST_DEGREES else self._second_fit
         if fit.degrees < LEAST_DEGREES:
             return []
-        residuals = self._y - fit.design @ fit.robust_coefficients()
+        residuals = (self.log_response - fit.design @ fit.robust_coefficients()) / np.sqrt(fit.variances)
         spread = MAD_TO_SD * float(np.median(np.abs(residuals)))
         # As many residuals as there are coefficients are nearly 0, whatever the noise.
-        spread *= math.sqrt(len(self._y) / fit.degrees)
+        spread *= math.sqrt(len(self.log_response) / fit.degrees)
         far = np.abs(residuals) > max(OUTLYING * spread, ROUNDING)
         return [o.key for o, outlying in zip(self.observations, far, strict=True) if outlying]
 
-    def _estimate(self, fit: _Fit, contrast: Floats) -> Estimate | None:
+    def _estimate(self, fit: Fit, contrast: Floats) -> Estimate | None:
         if not fit.determines(contrast):
             return None
         effect = float(contrast @ fit.coefficients)
-        if self.noise is None:
+        if self.scatter is None:
             return Estimate(math.exp(effect))
-        sigma, degrees = self.noise
-        return Estimate.from_log(effect, sigma * math.sqrt(float(contrast @ fit.inverse @ contrast)), degrees)
-
-
-class _Fit:
-    """Ordinary least squares of y on a design matrix."""
-
-    def __init__(self, design: Floats, y: Floats):
-        self.design = design
-        self.terms = design.shape[1]
-        # Inverse and rank from the same eigenvalues; columns may depend on each other.
-        eigenvalues, vectors = np.linalg.eigh(design.T @ design)
-        kept = eigenvalues > ROUNDING * max(eigenvalues.max(initial=0.0), 1.0)
-        self._basis: Floats = vectors[:, kept]
-        self.inverse: Floats = (self._basis / eigenvalues[kept]) @ self._basis.T
-        self.coefficients: Floats = self.inverse @ (design.T @ y)
-        self.residuals = y - design @ self.coefficients
-        rank = int(kept.sum())
-        self.full_rank = rank == self.terms
-        self.degrees = len(y) - rank
-        self.residual_squares = float(self.residuals @ self.residuals)
-        self._y = y
-        self.sigma = math.sqrt(self.residual_squares / self.degrees) if self.degrees else math.nan
-
-    def determines(self, contrast: Floats) -> bool:
-        """Whether the data say anything of the contrast: it lies in the row space of the design."""
-        return bool(np.allclose(self._basis @ (self._basis.T @ contrast), contrast, atol=1e-6))
-
-    def weights(self, contrast: Floats) -> Floats:
-        """What each observation adds to the estimate of the contrast."""
-        return self.design @ (self.inverse @ contrast)
-
-    def robust_coefficients(self) -> Floats:
-        """By Huber's M-estimate, which an outlier moves little; the plain ones where there is no noise at all."""
-        if self.sigma < ROUNDING:
-            return self.coefficients
-        from statsmodels.robust.robust_linear_model import RLM
-
-        # On the basis the design has full rank whatever its columns do.
-        coefficients: Floats = self._basis @ RLM(self._y, self.design @ self._basis).fit().params
-        return coefficients
+        return Estimate.from_log(effect, *self.scatter.of_weights(fit.weights(contrast)))
 
 
 def mean_ratio(logs: list[float]) -> Estimate | None:

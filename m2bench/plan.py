@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import accumulate, chain, combinations
 
 from .errors import UserError
 from .spec import BASELINE, Layers, RunSpec, TrialSpec, combination_name
+
+LEAST_DEGREES = 8  # of freedom: with fewer, trials tell too little of how much one scatters
+MOST_FEW = 10
 
 
 def every_combination(layers: Layers) -> list[Layers]:
@@ -106,3 +111,20 @@ def make_trials(spec: RunSpec) -> list[TrialSpec]:
             trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
         trials.append(trial(f"anchor{len(parts)}", BASELINE, range(number, number + 1)))
     return trials
+
+
+def fewest_blocks(spec: RunSpec) -> int:
+    """The blocks of the smallest run whose trials tell how much one scatters, so that figures have intervals.
+
+    From repeated combinations, or, where every combination is measured, from interactions of three layers and more.
+    """
+    combinations = choose_combinations(spec.layers, spec.design)
+    layers = len(spec.layers)
+    second_order = 1 + layers + math.comb(layers, 2)
+    levels = min(len(combinations), second_order) if len(combinations) == 2**layers else len(combinations)
+    for blocks in range(1, MOST_FEW + 1):
+        trials = make_trials(replace(spec, blocks=blocks))
+        mini_blocks = max(number for trial in trials for number in trial.mini_blocks)
+        if len(trials) - levels - (mini_blocks - 1) >= LEAST_DEGREES:
+            return blocks
+    return MOST_FEW

@@ -131,6 +131,11 @@ class Store:
         started, spec, description = row
         return RunRecord(RunSpec.from_json(json.loads(spec)), started, json.loads(description))
 
+    def replan(self, spec: RunSpec) -> None:
+        """Change what the run is to do; UserError when this cannot be written."""
+        with _explained(self.path):
+            self._connection.execute("UPDATE run SET spec = ?", (json.dumps(spec.to_json()),))
+
     def add(self, trial: StoredTrial) -> None:
         """Store one finished trial; UserError when it cannot be written (the trials before it are safe)."""
         row = (

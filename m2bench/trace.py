@@ -74,10 +74,10 @@ def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -
         )
         for figure, estimate in figures.items()
     ]
-    noise = effects.noise
-    scatter = (
-        "" if noise is None else f"; one trial scatters by {noise[0]:.1%}, known from {noise[1]} degrees of freedom"
-    )
+    scatter = ""
+    if effects.scatter is not None:
+        known = f"known from {effects.scatter.degrees:.0f} degrees of freedom"
+        scatter = f"; one trial scatters by {effects.scatter.sd:.1%}, {known}"
     columns = ("figure", "ratio [95 % interval]", "p of no effect")
     title = f"What the fit makes of {name}: {len(effects.observations)} trials{scatter}"
     return Table(title, columns, rows, frozenset(columns[1:]))

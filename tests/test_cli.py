@@ -147,6 +147,7 @@ BAD = {
     "no time": (("--trial-timeout", "0"), "--trial-timeout must lie between 1 and"),
     "undefined fraction": (("--layers", "amp,batching", "--design", "quarter"), "quarter is defined for"),
     "resume and more": (("--resume", "run", "--blocks", "2"), "cannot take --blocks"),
+    "more blocks of no run": (("--more-blocks", "2"), "--more-blocks adds to a run that there is"),
     "unknown backend": (("--compile-backend", "turbo"), "--compile-backend 'turbo' is not known to torch"),
     "missing data": (("--data", "nowhere.csv"), "data file not found: nowhere.csv"),
     "out is a file": (("--out", "file/run"), "--out"),
@@ -270,12 +271,12 @@ def test_two_at_once_are_refused_and_a_killed_run_leaves_no_process_and_repeats_
     assert 2 <= len(before) < 10
     interim = typed("report", "run", cwd=tmp_path)
     assert "not run yet" in interim.stdout
-    done = m2bench("ablate", "--resume", "run", cwd=tmp_path)
+    done = m2bench("ablate", "--resume", "run", "--more-blocks", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     after = rows(tmp_path / "run")
     assert after[: len(before)] == before
     assert len(after) == len({key for key, _, _ in after})
-    assert speed_trials(after) == 10
+    assert speed_trials(after) == 15, "of the two blocks that were planned, and of one more"
     assert {status for _, _, status in after} == {"ok"}
     assert len(summary(tmp_path / "run")["combinations"]) == 4
 

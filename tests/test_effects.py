@@ -15,6 +15,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from m2bench.effects import Effects, Observation, holm, shapley_weights, typical
+from m2bench.least_squares import Group, Scatter
 from m2bench.plan import every_combination, make_trials
 from m2bench.spec import BASELINE, Layers, RunSpec
 
@@ -293,6 +294,66 @@ def test_identical_code_is_declared_different_in_5_percent_at_most(name: str) ->
         assert np.mean(found) <= stats.binom.ppf(0.999, independent, 0.05) / independent, (kind, np.mean(found))
 
 
+# --- trials that do not all scatter alike
+
+
+def test_layers_that_change_the_scatter_are_found_and_no_others() -> None:
+    """Planted: with batching three times the scatter. The rule is to find one where there is none in 1 % of runs."""
+    found = [unequal(seed, times=3.0).scatter for seed in range(20)]
+    assert all(scatter is not None for scatter in found)
+    for scatter in found:
+        quiet, noisy = sorted(scatter.groups, key=lambda group: group.sd)
+        assert (quiet.on, quiet.off, noisy.on, noisy.off) == ((), ("batching",), ("batching",), ())
+        assert quiet.sd == pytest.approx(0.03, rel=0.35)
+        assert noisy.sd == pytest.approx(0.09, rel=0.35)
+    alike = [unequal(seed, times=1.0).scatter for seed in range(100)]
+    assert sum(len(scatter.groups) > 1 for scatter in alike) <= 5
+
+
+def unequal(seed: int, times: float) -> Effects:
+    """A run whose trials with batching scatter so many times as much as the others, by 3 %."""
+    rng = np.random.default_rng(seed)
+    trials = make_trials(RunSpec(SIX, ("full",), 3, seed))
+    sds = [0.03 * (times if "batching" in trial.layers else 1.0) for trial in trials]
+    return Effects(
+        SIX,
+        [
+            Observation(t.key, t.layers, t.mini_blocks, math.exp(truth(t.layers) + rng.normal(0, sd)))
+            for t, sd in zip(trials, sds, strict=True)
+        ],
+    )
+
+
+def test_intervals_hold_where_one_half_of_the_trials_scatters_three_times_as_much() -> None:
+    """By one pooled scatter 81 to 88 % did of those that compare noisy combinations, and all of the quiet ones."""
+    held: dict[str, list[bool]] = defaultdict(list)
+    everything = {layer: tuple(other for other in SIX if other != layer) for layer in SIX}
+    for seed in range(60):
+        effects = unequal(seed, times=3.0)
+        figures = [("alone, quiet", effects.ratio((layer,)), truth((layer,))) for layer in SIX[1:]]
+        figures.append(("alone, noisy", effects.ratio(("batching",)), truth(("batching",))))
+        figures += [("last", effects.ratio(SIX, rest), truth(SIX) - truth(rest)) for rest in everything.values()]
+        figures.append(("total", effects.ratio(SIX), truth(SIX)))
+        figures += [("shapley", effects.shapley(layer)[0], true_shapley(layer)) for layer in SIX]
+        figures += [("main", effects.main_effect(layer), true_main(layer)) for layer in SIX]
+        for kind, estimate, true in figures:
+            low, high = np.log(estimate.interval)
+            held[kind].append(low <= true <= high)
+    for kind, hits in held.items():
+        chance = 3.3 * math.sqrt(0.05 * 0.95 / 60)  # figures of one run err together: each run counts as one
+        assert 0.95 - chance <= np.mean(hits), (kind, np.mean(hits))
+    assert np.mean(held["alone, quiet"]) <= 0.99
+
+
+def test_the_variance_of_a_weighted_sum_is_that_of_its_groups() -> None:
+    """Two groups of known variance: 4 x 0.25^2 x 9 + 2 x 0.5^2 x 1; degrees by Satterthwaite's formula by hand."""
+    groups = (Group(("a",), (), 3.0, 10.0), Group((), ("a",), 1.0, 20.0))
+    scatter = Scatter(groups, np.array([0, 0, 0, 0, 1, 1]))
+    se, degrees = scatter.of_weights(np.array([0.25, 0.25, 0.25, 0.25, 0.5, -0.5]))
+    assert se**2 == pytest.approx(2.25 + 0.5)
+    assert degrees == pytest.approx(2.75**2 / (2.25**2 / 10 + 0.5**2 / 20))
+
+
 # --- what is missing, and what stands out
 
 
@@ -368,7 +429,7 @@ def test_a_design_without_all_pairs_gives_ratios_but_no_main_effects() -> None:
 
 def test_one_block_takes_its_noise_from_the_high_interactions() -> None:
     effects = observe(Machine(sigma=0.05), blocks=1)
-    sigma, degrees = effects.noise
+    sigma, degrees = effects.scatter.sd, effects.scatter.degrees
     assert degrees > 30
     assert 0.03 < sigma < 0.12  # the planted triple adds to it
     assert effects.main_effect("amp").interval is not None

@@ -142,35 +142,63 @@ def markdown_headline(folder: Path) -> str:
     return re.sub(r"\\(.)", r"\1", line)
 
 
-def test_the_headline_is_of_the_recommended_set_and_tells_how_the_fastest_stands_to_it(full: dict[str, Any]) -> None:
+def test_the_headline_says_what_to_switch_on_how_much_faster_and_how_sure(full: dict[str, Any]) -> None:
     """Planted: amp and vectorized-loss 5x; batching 16 times that, for 128 times the episodes to the target with
     grad-accumulation, so 8 times as late; episodes are known to the 10 % between two evaluations."""
-    first, second, third = headlines(full)
+    first, by_time, fastest, worth = headlines(full)
     assert re.match(
-        r"On this a chip \(cpu\) the recommended amp\+vectorized-loss trains (4\.9|5\.0)\dx \[\S+ \S+\] as fast as the "
-        r"baseline, at \S+ \[\S+ \S+\] episodes/min, and reaches the learning target (4\.[5-9]|5\.[0-5])\d?x \[", first
+        r"On this a chip \(cpu\) switch on amp\+vectorized-loss: it trains (4\.9|5\.0)\dx \[\S+ \S+\] as fast as the "
+        r"baseline, at \S+ \[\S+ \S+\] episodes/min, and reaches the learning target (4\.[5-9]|5\.[0-5])\d?x \[\S+ "
+        r"\S+\] sooner\.$", first
     )  # fmt: skip
     assert re.match(
-        r"The fastest, batching\+amp\+vectorized-loss\+grad-accumulation, trains 1[56]\.\dx \[\S+ \S+\] as fast as the "
-        r"recommended one, but this reaches the learning target (7\.[2-9]|8\.[0-7])\d?x \[\S+ \S+\] as soon\.",
-        second,
+        r"It is chosen by the time to the learning target, which it reaches \S+x \[\S+ \S+\] sooner than batching\+amp",
+        by_time,
     )
-    makers = re.match(r"batching and amp make 94\.\d% \[(94\.\d), (9[45]\.\d)\] of the gains before costs; ", third)
+    assert re.match(
+        r"The fastest, batching\+amp\+vectorized-loss\S*, trains 1[56]\.\dx \[\S+ \S+\] as fast as this, but the "
+        r"recommended one is shown to reach the learning target sooner \(\S+x \[\S+ \S+\]\)\.",
+        fastest,
+    )
+    makers = re.match(r"batching and amp make 94\.\d% \[(94\.\d), (9[45]\.\d)\] of the gains before costs; ", worth)
     assert makers is not None
     planted = 100 * math.log(16 * 4) / math.log(16 * 4 * 1.25)
     assert float(makers[1]) - 0.05 <= planted <= float(makers[2]) + 0.05
-    assert "; no effect is shown of compile and grad-accumulation, alone, added last, or averaged over all" in third
-    assert "No effect is shown of compile and" in headlines(full | {"gains": None, "layers": neutral(full)})[2]
+    assert "; no effect is shown of compile and grad-accumulation, alone, added last, or averaged over all" in worth
+    assert "No effect is shown of compile and" in headlines(full | {"gains": None, "layers": neutral(full)})[3]
 
-    def fastest(found: dict[str, object] | None) -> list[str]:
-        return headlines(full | {"recommended": full["recommended"] | {"fastest": found}})
 
+def advised(summary: dict[str, Any], **changes: object) -> list[str]:
+    return headlines(summary | {"recommended": summary["recommended"] | changes})
+
+
+def test_how_the_fastest_stands_to_the_recommended_is_told(full: dict[str, Any]) -> None:
     close = {"layers": ["batching"], "ratio": 1.02, "ratio_ci": [0.98, 1.06], "but": ""}
-    assert fastest(close)[1] == (
-        "The fastest, batching, is not shown to beat the recommended one: 1.02x [0.98, 1.06] its speed."
+    assert advised(full, fastest=close)[2] == (
+        "Of all combinations batching is estimated to be fastest, 1.02x [0.98, 1.06] the speed of this, which is not "
+        "shown."
     )
-    assert "without an interval this shows nothing" in fastest(close | {"ratio_ci": None})[1]
-    assert "the recommended amp+vectorized-loss, which is also the fastest, trains" in fastest(None)[0]
+    assert "which is not shown" in advised(full, fastest=close | {"ratio_ci": None})[2]
+    assert not any("fastest" in line for line in advised(full, fastest=None))
+
+
+def test_what_is_not_settled_is_said_first_with_how_many_more_blocks_would_tell(full: dict[str, Any]) -> None:
+    first = advised(full, settled=False, more_blocks=6, undecided=["compile", "dataloader"])[0]
+    assert first.startswith("Not settled yet: about 6 more blocks would tell. On this a chip (cpu) switch on amp+")
+    assert first.endswith("sooner; undecided: compile and dataloader.")
+    assert "about 1 more block would" in advised(full, settled=False, more_blocks=1)[0]
+    assert "this machine or this design cannot tell" in advised(full, settled=False, more_blocks=None)[0]
+    nothing = advised(full, settled=False, more_blocks=2, layers=[], undecided=["amp"])[0]
+    assert "no layer is shown to help, so none is recommended over the baseline" in nothing
+    assert nothing.endswith("; undecided: amp.")
+
+
+def test_what_the_time_to_the_target_would_choose_is_told_where_it_is_not_shown(full: dict[str, Any]) -> None:
+    other = {"layers": ["amp"], "shown": False, "sooner": 1.3, "sooner_ci": [0.6, 2.8]}
+    assert advised(full, by_time=other)[1] == (
+        "By the time to the learning target amp would be chosen, estimated to reach it 1.3x [0.6, 2.8] sooner than "
+        "batching+amp+vectorized-loss, which is not shown."
+    )
 
 
 def neutral(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -180,22 +208,13 @@ def neutral(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_what_reaches_the_target_soonest_is_doubted_where_this_is_not_shown(full: dict[str, Any]) -> None:
     other = full | {"recommended": full["recommended"] | {"layers": ["batching"]}}
-    assert headlines(other)[3].endswith("] as soon as by the baseline.")
-    unknown = headlines(full | {"soonest_gain": None, "soonest_gain_ci": None})[3]
+    assert headlines(other)[-1].endswith("] sooner than by the baseline.")
+    unknown = headlines(full | {"soonest_gain": None, "soonest_gain_ci": None})[-1]
     assert unknown.endswith("amp+vectorized-loss, of those whose time to it is known; the baseline's is not.")
     for ends in ([0.9, 2.0], None):
         unsure = {"soonest_gain": 1.3, "soonest_gain_ci": ends}
-        assert "(not shown to be sooner) as soon as by the baseline." in headlines(other | unsure)[3]
-        assert "learning target 1.3" in headlines(full | unsure)[0]
-        assert headlines(full | unsure)[0].endswith("(not shown to be sooner) as soon.")
-
-
-def test_a_recommended_set_that_is_not_shown_to_be_faster_is_said_to_be_so(full: dict[str, Any]) -> None:
-    assert "not shown to be faster" not in headlines(full)[0]
-    for ends, said in (([0.8, 1.8], "1.20x [0.80, 1.80] as fast as the baseline (not shown to be faster), at "),
-                       (None, "1.20x as fast as the baseline (without an interval), at ")):  # fmt: skip
-        slow = [c | {"speedup": 1.2, "speedup_ci": ends} for c in full["combinations"]]
-        assert f"trains {said}" in headlines(full | {"combinations": slow})[0]
+        assert "sooner (not shown) than by the baseline." in headlines(other | unsure)[-1]
+        assert headlines(full | unsure)[0].endswith("sooner (not shown).")
 
 
 def test_a_layer_whose_effect_depends_on_the_others_is_not_said_to_have_none(full: dict[str, Any]) -> None:
@@ -203,7 +222,7 @@ def test_a_layer_whose_effect_depends_on_the_others_is_not_said_to_have_none(ful
     split = {"alone": 1.06, "alone_ci": [1.02, 1.1], "last": 0.94, "last_ci": [0.89, 0.998],
              "shapley": 0.985, "shapley_ci": [0.97, 1.00002]}  # fmt: skip
     layers = [layer | (split if layer["name"] == "compile" else {}) for layer in full["layers"]]
-    third = headlines(full | {"layers": layers})[2]
+    third = headlines(full | {"layers": layers})[3]
     assert (
         "; compile depends on the others, with 1.06x [1.02, 1.10] alone and 0.94x [0.89, 0.998] added last, and no "
         "effect shown on average; no effect is shown of grad-accumulation, alone" in third
@@ -217,27 +236,27 @@ def test_each_layer_of_the_recommended_set_has_what_removing_it_would_change(ful
     for name, planted in (("amp", 1 / 4), ("vectorized-loss", 1 / 1.25)):
         assert found[name]["ratio"] == pytest.approx(planted, rel=0.03)
         assert found[name]["ratio_ci"][0] < planted < found[name]["ratio_ci"][1]
-    _, kept, left_out = recommendation(full)
+    kept, left_out, rivals = recommendation(full)
     number = r"0\.\d+x \[0\.\d+, 0\.\d+\]"
     assert re.fullmatch(
-        rf"With one of its layers fewer its speed would be {number} without amp, {number} without vectorized-loss\.",
+        r"Recommended: amp\+vectorized-loss\. Each layer in it is shown to help, given the others; with one fewer its "
+        rf"speed would be {number} without amp, {number} without vectorized-loss\.",
         kept,
     )
-    assert re.match(r"With one layer more its speed would be 1\d\.\dx \[\S+ \S+\] with batching, ", left_out)
-
-
-def test_layers_of_the_recommended_set_that_are_not_shown_to_help_are_named(full: dict[str, Any]) -> None:
-    layers = [
-        {"layer": "amp", "ratio": 0.5, "ratio_ci": [0.4, 0.6]},
-        {"layer": "compile", "ratio": 0.97, "ratio_ci": [0.9, 1.05]},
-        {"layer": "dataloader", "ratio": 0.9, "ratio_ci": None},
-        {"layer": "batching", "ratio": None, "ratio_ci": None},
-    ]
-    _, kept, _ = recommendation(full | {"recommended": full["recommended"] | {"kept": layers}})
-    assert kept == (
-        "With one of its layers fewer its speed would be 0.50x [0.40, 0.60] without amp, 0.97x [0.90, 1.05] without "
-        "compile, 0.90x without dataloader; not shown to help: compile and dataloader; not measured without batching."
+    assert re.match(
+        r"With one layer more its speed would be 1\d\.\dx \[\S+ \S+\] with batching \(costs more than", left_out
     )
+    assert re.search(r"0\.80x \[\S+ \S+\] with dataloader \(costs more than it brings\)", left_out)
+    assert rivals.startswith("Not shown to be worse than this: amp+compile+vectorized-loss (1.00x [0.99, 1.01])")
+
+
+def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: dict[str, Any]) -> None:
+    rivals = [{"layers": [name], "ratio": 1.01, "ratio_ci": [0.9, 1.1]} for name in "abcdef"]
+    changes = {"rivals": rivals, "more_blocks": 3, "excluded": "a+b was excluded: 1 of its 4 trials failed"}
+    *_, as_good, excluded, command = recommendation(full | {"recommended": full["recommended"] | changes})
+    assert as_good.endswith("d (1.01x [0.90, 1.10]), and 2 more.")
+    assert excluded == "a+b was excluded: 1 of its 4 trials failed."
+    assert command == "Add blocks with: m2bench ablate --resume DIR --more-blocks 3."
 
 
 def test_warnings_stand_right_under_the_headline_and_once(full: dict[str, Any]) -> None:
@@ -301,7 +320,7 @@ def test_a_run_stopped_while_learning_says_that_it_may_recommend_another_set(
         summary = stopped(tmp_path, trials)
         assert (summary["trials_done"], summary["unfinished"]) == (speed, "learning")
         first, second, *_ = headlines(summary)
-        assert first.startswith("Learning phase not finished: so far on this a chip (cpu) the recommended ")
+        assert first.startswith("Learning phase not finished: so far on this a chip (cpu) switch on ")
         assert second == (
             f"This run is not finished: all {speed} speed trials are done, but not all learning trials ({so_far} so "
             "far), and another set may be recommended in the end."
@@ -350,7 +369,7 @@ def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(full: d
     console = Console(width=200, file=io.StringIO())
     show_report(full, Path("reports/run"), console)
     headline, command, where = shown(console).splitlines()[-3:]
-    assert headline.startswith("On this a chip (cpu) the recommended amp+vectorized-loss trains ")
+    assert headline.startswith("On this a chip (cpu) switch on amp+vectorized-loss: it trains ")
     assert command == "Train it: m2bench train --with amp,vectorized-loss"
     assert where == "Report: reports/run/report.html"
 

@@ -13,7 +13,7 @@ from m2bench.tables import Table, digits, within
 
 from .charts import Chart, NotDrawn
 from .sections import Part, Sentences, sections
-from .sentences import headlines, recommendation, recommended, train_command, warnings
+from .sentences import headlines, recommendation, train_command, warnings
 from .tables import CombinationsTable
 
 Document = dict[str, Any]
@@ -56,16 +56,15 @@ def _kind(part: Part) -> str:
 
 def _figures(summary: Document) -> list[tuple[str, str, str]]:
     """The few figures that a reader looks for first: what, the figure, how sure or compared with what."""
-    chosen, noise = recommended(summary), summary["noise"]
+    advice, noise = summary["recommended"], summary["noise"]
     figures = []
-    if chosen is not None:
+    if advice is not None:
         figures += [
-            ("recommended over the baseline", *_apart(chosen, "speedup", "x")),
-            ("its episodes per minute", *_apart(chosen, "episodes_per_min")),
+            ("recommended over the baseline", *_apart(advice, "speedup", "x")),
+            ("its episodes per minute", *_apart(advice, "episodes_per_min")),
         ]
-        fastest = summary["recommended"]["fastest"]
-        if fastest is not None:
-            figures.append(("fastest over the recommended", *_apart(fastest, "ratio", "x")))
+        if advice["fastest"] is not None:
+            figures.append(("fastest over the recommended", *_apart(advice["fastest"], "ratio", "x")))
     if summary["soonest_gain"] is not None:
         figures.append(("sooner at the learning target", *_apart(summary, "soonest_gain", "x")))
     if noise["aa_ratio"] is not None:

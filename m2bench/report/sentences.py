@@ -47,6 +47,7 @@ def headlines(summary: Document) -> list[str]:
     return [
         f"{_first_headline(summary)}.",
         *_sentence(_unfinished(summary)),
+        *_sentence(_by_time_headline(summary)),
         *_sentence(_fastest_headline(summary)),
         *_sentence(what_layers_are_worth(summary)),
         *_sentence("" if _is_soonest(summary) else soonest_headline(summary)),  # else the first one says it
@@ -68,21 +69,31 @@ def _first_headline(summary: Document) -> str:
 
 
 def _recommended_headline(summary: Document) -> str:
-    chosen = recommended(summary)
-    if chosen is None:
+    """What to switch on, how much faster, how sure; that it is not settled comes first."""
+    advice = summary["recommended"]
+    if advice is None:
         measured = sum(c["speedup"] is not None for c in summary["combinations"])
         return f"No set of layers can be recommended: {measured or 'no'} combination{'s' * (measured != 1)} measured"
-    speed = f"{within(chosen['episodes_per_min'], chosen['episodes_per_min_ci'])} episodes/min"
-    if not chosen["layers"]:
-        return f"On this {machine_name(summary)} no set of layers is recommended over the baseline, {speed}"
-    also = "" if summary["recommended"]["fastest"] else ", which is also the fastest,"
-    ends = chosen["speedup_ci"]
-    unsure = " (without an interval)" if ends is None else "" if ends[0] > 1 else " (not shown to be faster)"
-    sooner = f", and reaches the learning target {_gain(summary)} as soon" if _is_soonest(summary) else ""
+    name, where = combination_name(advice["layers"]), f"On this {machine_name(summary)}"
+    if not advice["settled"]:
+        where = f"Not settled yet{_more_blocks(advice)}. {where}"
+    speed = f"{within(advice['episodes_per_min'], advice['episodes_per_min_ci'])} episodes/min"
+    undecided = f"; undecided: {_listed(advice['undecided'])}" if advice["undecided"] else ""
+    if not advice["layers"]:
+        return f"{where} no layer is shown to help, so none is recommended over the baseline, {speed}{undecided}"
+    sooner = f", and reaches the learning target {_gain(summary)}" if _is_soonest(summary) else ""
     return (
-        f"On this {machine_name(summary)} the recommended {combination_name(chosen['layers'])}{also} trains "
-        f"{times_within(chosen, 'speedup')} as fast as the baseline{unsure}, at {speed}{sooner}"
+        f"{where} switch on {name}: it trains {times_within(advice, 'speedup')} as fast as the baseline, "
+        f"at {speed}{sooner}{undecided}"
     )
+
+
+def _more_blocks(advice: Document) -> str:
+    """How many more blocks would settle it, where that is known."""
+    more = advice["more_blocks"]
+    if more is None:
+        return ": this machine or this design cannot tell the best sets apart"
+    return f": about {more} more block{'s' * (more != 1)} would tell"
 
 
 def _is_soonest(summary: Document) -> bool:
@@ -94,10 +105,10 @@ def _is_soonest(summary: Document) -> bool:
 
 
 def _gain(summary: Document) -> str:
-    """How many times as soon as the baseline the soonest combination reaches the learning target."""
+    """How many times sooner than the baseline the soonest combination reaches the learning target."""
     ends = summary["soonest_gain_ci"]
-    unsure = "" if ends is not None and ends[0] > 1 else " (not shown to be sooner)"
-    return times_within(summary, "soonest_gain") + unsure
+    unsure = "" if ends is not None and ends[0] > 1 else " (not shown)"
+    return f"{times_within(summary, 'soonest_gain')} sooner{unsure}"
 
 
 def _unfinished(summary: Document) -> str:
@@ -119,12 +130,26 @@ def _fastest_headline(summary: Document) -> str:
     fastest = summary["recommended"] and summary["recommended"]["fastest"]
     if not fastest:
         return ""
-    the_fastest, ends = f"The fastest, {combination_name(fastest['layers'])},", fastest["ratio_ci"]
+    name, ends = combination_name(fastest["layers"]), fastest["ratio_ci"]
     ratio = times_within(fastest, "ratio")
-    if ends is not None and ends[0] <= 1:
-        return f"{the_fastest} is not shown to beat the recommended one: {ratio} its speed"
-    but = "without an interval this shows nothing" if ends is None else fastest["but"]
-    return f"{the_fastest} trains {ratio} as fast as the recommended one, but {but}"
+    if ends is None or ends[0] <= 1:
+        return f"Of all combinations {name} is estimated to be fastest, {ratio} the speed of this, which is not shown"
+    return f"The fastest, {name}, trains {ratio} as fast as this, but {fastest['but']}"
+
+
+def _by_time_headline(summary: Document) -> str:
+    """What the time to the learning target would choose, where that is another set than the speed chooses."""
+    by_time = summary["recommended"] and summary["recommended"]["by_time"]
+    if not by_time or by_time["layers"] == summary["recommended"]["by_speed"]:
+        return ""
+    name, sooner = combination_name(by_time["layers"]), times_within(by_time, "sooner")
+    by_speed = combination_name(summary["recommended"]["by_speed"])
+    if by_time["shown"]:
+        return f"It is chosen by the time to the learning target, which it reaches {sooner} sooner than {by_speed}"
+    return (
+        f"By the time to the learning target {name} would be chosen, estimated to reach it {sooner} sooner than "
+        f"{by_speed}, which is not shown"
+    )
 
 
 def _sentence(text: str) -> list[str]:
@@ -193,38 +218,59 @@ def soonest_headline(summary: Document) -> str:
     first = f"The learning target is reached soonest with {'+'.join(soonest['layers'])}"
     if summary["soonest_gain"] is None:
         return f"{first}, of those whose time to it is known; the baseline's is not"
-    return f"{first}: {_gain(summary)} as soon as by the baseline"
+    return f"{first}: {_gain(summary)} than by the baseline"
 
 
 def _at_most(share: float) -> str:
     return "less than 0.01 %" if share < 1e-4 else f"at most {share:.2%}"
 
 
+MOST_RIVALS = 4  # named
+STATES = {
+    "costs": "costs more than it brings",
+    "negligible": "gains nothing that matters",
+    "undecided": "undecided",
+    "unknown": "undecided, without an interval",
+}
+
+
 def recommendation(summary: Document) -> list[str]:
-    """What to switch on, why, what each layer of it is worth there, and what the rest would do."""
+    """What each layer of the recommended set is worth there, what the others would do, and what is as good."""
     advice = summary["recommended"]
     if advice is None:
         return []
-    lines = [f"Recommended: {combination_name(advice['layers'])}. {advice['why'][0].upper()}{advice['why'][1:]}."]
-    if kept := _speeds(advice["kept"], "without"):
-        lines.append(f"With one of its layers fewer its speed would be {kept}{_not_shown(advice['kept'])}.")
-    if left_out := _speeds(advice["left_out"], "with"):
-        lines.append(f"With one layer more its speed would be {left_out}.")
+    lines = []
+    if advice["layers"]:
+        kept = ", ".join(f"{_ratio(x)} without {x['layer']}" for x in advice["kept"])
+        lines.append(
+            f"Recommended: {combination_name(advice['layers'])}. Each layer in it is shown to help, given the others; "
+            f"with one fewer its speed would be {kept}."
+        )
+    if advice["left_out"]:
+        added = ", ".join(f"{_ratio(x)} with {x['layer']} ({STATES[x['state']]})" for x in advice["left_out"])
+        lines.append(f"With one layer more its speed would be {added}.")
+    lines += _rivals(advice)
+    if advice["excluded"]:
+        lines.append(f"{advice['excluded']}.")
+    if advice["more_blocks"]:
+        lines.append(f"Add blocks with: m2bench ablate --resume DIR --more-blocks {advice['more_blocks']}.")
     return lines
 
 
-def _speeds(layers: list[Document], preposition: str) -> str:
-    """Over the set's own speed, with each of these layers switched, where that is known."""
-    known = [layer for layer in layers if layer["ratio"] is not None]
-    return ", ".join(f"{times_within(layer, 'ratio')} {preposition} {layer['layer']}" for layer in known)
+def _ratio(layer: Document) -> str:
+    return "an unknown share" if layer["ratio"] is None else times_within(layer, "ratio")
 
 
-def _not_shown(kept: list[Document]) -> str:
-    """The layers of the set that are not shown to make it faster, or of which it was never measured."""
-    unknown = [x["layer"] for x in kept if x["ratio"] is None]
-    doubtful = [x["layer"] for x in kept if x["ratio"] is not None and (x["ratio_ci"] is None or x["ratio_ci"][1] >= 1)]
-    said = f"; not shown to help: {_listed(doubtful)}" if doubtful else ""
-    return f"{said}; not measured without {_listed(unknown)}" if unknown else said
+def _rivals(advice: Document) -> list[str]:
+    """The sets that are not shown to be worse than the recommended one, the best first."""
+    rivals = advice["rivals"]
+    if not rivals:
+        return []
+    named = ", ".join(
+        f"{combination_name(rival['layers'])} ({times_within(rival, 'ratio')})" for rival in rivals[:MOST_RIVALS]
+    )
+    more = f", and {len(rivals) - MOST_RIVALS} more" if len(rivals) > MOST_RIVALS else ""
+    return [f"Not shown to be worse than this: {named}{more}."]
 
 
 TRAIN_OPTIONS = {
@@ -323,6 +369,9 @@ def _noise_notes(noise: Document) -> list[str]:
             f"One trial scatters by {noise['trial_sd']:.1%}; the smallest main effect that this run finds in 80 % of "
             f"cases is {noise['min_detectable'] - 1:.1%}."
         )
+    if len(noise["scatter_groups"]) > 1:
+        groups = ", ".join(f"{_group(group)} by {group['sd']:.1%}" for group in noise["scatter_groups"])
+        notes.append(f"Trials do not all scatter alike: {groups}. Every interval is made of its own trials' scatter.")
     if noise["window_error"] is not None:
         notes.append(
             f"Within its window a trial's mean is known to {noise['window_error']:.1%} (median standard error; worst "
@@ -340,6 +389,14 @@ def _noise_notes(noise: Document) -> list[str]:
             f"{noise['lack_of_fit_p']:.2g}): a main effect is an average over very different combinations."
         )
     return notes
+
+
+def _group(group: Document) -> str:
+    """Which trials scatter alike: ``with batching and without amp``."""
+    parts = [
+        f"{word} {_listed(layers)}" for word, layers in (("with", group["on"]), ("without", group["off"])) if layers
+    ]
+    return " and ".join(parts)
 
 
 def _numerics_note(summary: Document) -> str:

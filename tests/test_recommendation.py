@@ -1,0 +1,210 @@
+"""What is recommended, against cases worked out by hand, and over many runs of a known truth."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
+
+from m2bench.effects import Effects, Estimate, Observation
+from m2bench.prediction import Prediction
+from m2bench.recommendation import recommend
+from m2bench.spec import Layers
+
+ABC = ("a", "b", "c")
+# a is worth 10x and b 1.5x whatever else is on; c costs 30 %.
+FACTORS = {"a": 10.0, "b": 1.5, "c": 0.7}
+CELLS: list[Layers] = [(), ("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")]
+
+
+def speed(layers: Layers, factors: dict[str, float] = FACTORS) -> float:
+    return 100 * math.prod(factors[layer] for layer in layers)
+
+
+def predict(sd: float = 0.01, factors: dict[str, float] = FACTORS, blocks: int = 4, seed: int = 0) -> Prediction:
+    rng = np.random.default_rng(seed)
+    observations = [
+        Observation(f"{block}.{layers}", layers, (block,), speed(layers, factors) * math.exp(rng.normal(0, sd)))
+        for block in range(blocks)
+        for layers in CELLS
+    ]
+    return Prediction(Effects(ABC, observations))
+
+
+def combinations(**changes: dict[str, Any]) -> list[dict[str, Any]]:
+    """All as they came out; ``changes`` are by name, as in a__b for a+b."""
+    return [
+        {
+            "layers": list(layers),
+            "status": "ok",
+            "numerics": "same",
+            "speedup": speed(layers) / 100,
+            "learning": "same",
+            "trials": 4,
+            "trials_ok": 4,
+            "episodes_per_update": 32 if "a" in layers else 1,
+            "time_to_target_s": None,
+            "time_to_target_modelled": False,
+            **changes.get("__".join(layers) or "baseline", {}),
+        }
+        for layers in CELLS
+    ]
+
+
+def unknown(over: Layers, under: Layers) -> None:
+    return None
+
+
+def advice_of(
+    documents: list[dict[str, Any]], speeds: Prediction, sooner: Any = unknown, spoiling: Layers = ()
+) -> dict[str, Any]:
+    advice = recommend(ABC, documents, speeds, sooner, spoiling, blocks=4)
+    assert advice is not None
+    return advice
+
+
+def test_layers_that_help_are_switched_on_and_what_costs_is_not() -> None:
+    advice = advice_of(combinations(), predict())
+    assert (advice["layers"], advice["settled"], advice["undecided"]) == (["a", "b"], True, [])
+    assert advice["speedup_ci"][0] < 15 < advice["speedup_ci"][1]
+    assert {kept["layer"]: kept["ratio"] for kept in advice["kept"]} == {
+        "a": pytest.approx(1 / 10, rel=0.03), "b": pytest.approx(1 / 1.5, rel=0.03)}  # fmt: skip
+    (left,) = advice["left_out"]
+    assert (left["layer"], left["state"]) == ("c", "costs")
+    assert left["ratio"] == pytest.approx(0.7, rel=0.03)
+    assert (advice["rivals"], advice["fastest"]) == ([], None)
+
+
+def test_a_layer_that_does_nothing_is_left_out_and_named_as_what_it_is() -> None:
+    """On a quiet machine it is shown to gain nothing that matters, on a noisy one it is undecided."""
+    neutral = FACTORS | {"b": 1.0}
+    quiet = advice_of(combinations(), predict(sd=0.01, factors=neutral))
+    assert (quiet["layers"], quiet["settled"]) == (["a"], True)
+    assert quiet["left_out"][0]["state"] == "negligible"
+    noisy = advice_of(combinations(), predict(sd=0.1, factors=neutral, seed=1))
+    assert (noisy["layers"], noisy["settled"], noisy["undecided"]) == (["a"], False, ["b"])
+    assert ["a", "b"] in [rival["layers"] for rival in noisy["rivals"]]
+    assert noisy["more_blocks"] >= 1
+
+
+def test_as_many_more_blocks_as_advised_settle_most_runs() -> None:
+    """Some are settled at once, since a layer that does nothing may look as if it costs: those are asked nothing."""
+    neutral = FACTORS | {"b": 1.0}
+    settled = []
+    for seed in range(14):
+        first = advice_of(combinations(), predict(sd=0.08, factors=neutral, seed=seed))
+        if first["settled"]:
+            continue
+        blocks = 4 + first["more_blocks"]
+        longer = recommend(
+            ABC, combinations(), predict(sd=0.08, factors=neutral, blocks=blocks, seed=100 + seed), unknown, (), blocks
+        )
+        assert longer is not None
+        settled.append(longer["settled"])
+    assert len(settled) >= 7
+    assert sum(settled) >= 0.6 * len(settled)
+
+
+def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> None:
+    advice = advice_of(combinations(), predict(blocks=1))
+    assert (advice["layers"], advice["settled"]) == ([], False)
+    assert advice["undecided"] == ["a", "b", "c"]
+    assert advice["more_blocks"] == 2
+
+
+def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
+    changed = {"a": {"numerics": "changed"}, "a__b": {"numerics": "changed"}}
+    assert advice_of(combinations(**changed), predict())["layers"] == ["b"]
+
+
+def test_a_layer_that_spoils_learning_is_never_recommended_and_the_fastest_says_why() -> None:
+    advice = advice_of(combinations(), predict(), spoiling=("a",))
+    assert advice["layers"] == ["b"]
+    assert advice["fastest"]["layers"] == ["a", "b"]
+    assert advice["fastest"]["but"] == "with a it learns otherwise from the same episodes"
+
+
+# With a, fast as it is, learning takes so many times the episodes.
+def learning(times: float, **changes: Any) -> list[dict[str, Any]]:
+    seconds = {
+        "__".join(layers) or "baseline": {"time_to_target_s": (times if "a" in layers else 1) / speed(layers)}
+        for layers in CELLS
+    }
+    return combinations(**{name: known | changes for name, known in seconds.items()})
+
+
+def sooner_by(times: float, log_se: float) -> Any:
+    def sooner(over: Layers, under: Layers) -> Estimate:
+        needed = (times if "a" in over else 1) / (times if "a" in under else 1)
+        return Estimate.from_log(math.log(speed(over) / speed(under) / needed), log_se, 10)
+
+    return sooner
+
+
+def test_the_time_to_the_target_decides_where_it_is_shown() -> None:
+    advice = advice_of(learning(50), predict(), sooner_by(50, 0.1))
+    assert (advice["layers"], advice["basis"]) == (["b"], "time to target")
+    assert advice["by_speed"] == ["a", "b"]
+    assert (advice["by_time"]["layers"], advice["by_time"]["shown"]) == (["b"], True)
+    assert advice["by_time"]["sooner"] == pytest.approx(5)
+    assert "learning target sooner (5.0x [" in advice["fastest"]["but"]
+    assert advice["rivals"] == [], "a is fast, and shown to be later"
+
+
+def test_where_few_seeds_show_nothing_the_speed_decides_and_both_are_told() -> None:
+    advice = advice_of(learning(50), predict(), sooner_by(50, 2.0))
+    assert (advice["layers"], advice["basis"]) == (["a", "b"], "speed")
+    assert (advice["by_time"]["layers"], advice["by_time"]["shown"]) == (["b"], False)
+
+
+def test_a_time_that_is_known_by_a_model_alone_decides_nothing() -> None:
+    advice = advice_of(learning(50, time_to_target_modelled=True), predict(), sooner_by(50, 0.1))
+    assert (advice["layers"], advice["by_time"]) == (["a", "b"], None)
+
+
+def test_what_is_shown_to_learn_otherwise_is_not_recommended_where_time_to_target_cannot_weigh_it() -> None:
+    changed = {"__".join(layers): {"learning": "changed"} for layers in CELLS if "a" in layers}
+    advice = advice_of(combinations(**changed), predict())
+    assert advice["layers"] == ["b"]
+    assert advice["fastest"]["but"] == "it is shown to learn otherwise, which no time to a target weighs here"
+
+
+def test_a_faster_one_that_failed_once_is_named() -> None:
+    failed = {"a__b": {"status": "failed", "trials_ok": 3}}
+    advice = advice_of(combinations(**failed), predict())
+    assert advice["layers"] == ["a"]
+    assert advice["excluded"] == "a+b was excluded: 1 of its 4 trials failed"
+    baseline = {"baseline": {"status": "failed", "trials": 9, "trials_ok": 8}}
+    assert advice_of(combinations(**baseline), predict())["excluded"] is None
+
+
+def test_without_two_figures_nothing_is_recommended() -> None:
+    assert recommend(("a",), [], Prediction(Effects(("a",), [])), unknown, (), 3) is None
+    assert recommend(ABC, combinations()[:1], predict(), unknown, (), 3) is None
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_over_many_runs_of_a_known_truth_no_layer_that_costs_is_recommended(trouble: str) -> None:
+    """Two layers do exactly nothing. Of the runs' best raw means most would hold one of them."""
+    truth = TRUTHS["two layers neutral"]
+    found = tally(truth, 0.12, TROUBLES[trouble], runs=10)
+    assert set(found.kinds) <= {"right", "less"}, found.kinds
+    assert found.kinds["right"] >= 7
+    assert np.mean(found.covered["gain"]) >= 0.7
+    raw = [best_raw_mean(simulate(truth, 0.12, TROUBLES[trouble], seed)) for seed in range(10)]
+    assert sum({"compile", "grad-accumulation"} & set(best) != set() for best in raw) >= 3
+
+
+def best_raw_mean(effects: Effects) -> Layers:
+    return max(effects.cells, key=lambda cell: effects.ratio(cell).ratio)
+
+
+def test_a_run_that_is_too_noisy_to_tell_says_so() -> None:
+    truth = TRUTHS["as measured"]
+    advice = advise(simulate(truth, 0.25, TROUBLES["none"], 1), truth)
+    assert not advice["settled"]
+    assert set(advice["undecided"]) & set(LAYERS)
+    assert advice["more_blocks"] is None or advice["more_blocks"] > 3
