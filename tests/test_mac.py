@@ -1,0 +1,180 @@
+"""The first run on a Mac, as far as Linux can show it: under mac_stand_in/, which says what in it is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TESTS
+from test_runner import execute, still_in, working_in
+
+from m2bench import conditions, devices, machine, system_tools
+from m2bench.runner import Launcher, describe
+from m2bench.spec import WorkloadSpec
+from m2bench.store import Store
+
+STAND_IN = TESTS / "mac_stand_in"
+COMMAND = str(Path(sys.executable).parent / "m2bench")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
+
+
+def on_a_mac(kind: str = "mps") -> dict[str, str]:
+    """What a command finds in its environment on the stand-in."""
+    return {
+        "PYTHONMACSTANDIN": kind,
+        "PATH": f"{STAND_IN / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{STAND_IN}:{TESTS}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def m2bench(*arguments: str, cwd: Path, kind: str = "mps") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], cwd=cwd, env={**os.environ, **on_a_mac(kind)}, capture_output=True, text=True,
+        timeout=280, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """Whoever uses it enters it."""
+    for name, value in on_a_mac().items():
+        monkeypatch.setenv(name, value)
+    return Launcher(tmp_path, tmp_path / "launcher.log")
+
+
+@pytest.fixture(scope="module")
+def ablated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mac")
+    options = ("--layers", "compile,dataloader", "--design", "stack", "--learning", "off", "--episode-length", "16")
+    done = m2bench("ablate", "--quick", *options, "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_an_ablation_runs_from_end_to_end(ablated: Path) -> None:
+    summary: dict[str, Any] = json.loads((ablated / "summary.json").read_text())
+    told = {name: summary["machine"][name] for name in ("device", "device_name", "device_cores", "chip", "macos_build")}
+    assert told == {
+        "device": "mps", "device_name": "Apple M2", "device_cores": 8, "chip": "Apple M2", "macos_build": "24A335"
+    }  # fmt: skip
+    for combination in summary["combinations"]:
+        assert (combination["status"], combination["numerics"]) == ("ok", "same"), combination
+        assert combination["peak_memory_mb"] == 2.0
+        # Of the process's own use of the GPU, which is a quarter of the time; other processes' readings are later.
+        assert combination["utilization"] == pytest.approx(0.25, abs=0.1)
+    assert summary["noise"]["conditions"]["power"] == ["mains"]
+    assert summary["noise"]["conditions"]["thermal"] == ["nominal"]
+
+
+@pytest.mark.slow
+def test_the_layers_were_at_work_in_spawned_processes(ablated: Path) -> None:
+    with Store.open(ablated) as store:
+        (stack,) = [trial for trial in store.trials() if len(trial.spec.layers) == 2]
+    assert stack.result["proofs"]["compile"]["evidence"]["backend"] == "aot_eager"
+    assert len(stack.result["proofs"]["dataloader"]["evidence"]["worker_processes"]) == 4
+    assert stack.conditions["telemetry"]["device_share_of_everybody"] == pytest.approx(0.16)
+
+
+@pytest.mark.slow
+def test_the_doctor_examines_it(tmp_path: Path) -> None:
+    done = m2bench("doctor", "--seconds", "1", "--json", cwd=tmp_path)
+    found = {(check["name"], check["state"]): check["found"] for check in json.loads(done.stdout)["checks"]}
+    assert found["device", "ok"] == "mps Apple M2"
+    assert found["power", "ok"] == "mains"
+    assert found["heat", "ok"] == "nominal"
+    assert found["layers", "ok"].startswith("6 of 6 can run")
+
+
+@pytest.mark.slow
+def test_a_profile_reads_the_log_of_the_device(tmp_path: Path) -> None:
+    """Per update the stand-in logs 100 products of 0.01 ms and 10 draws of 0.02 ms; an update is one episode here."""
+    done = m2bench("profile", "--layer", "amp", "--quick", "--episode-length", "8", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "run" / "profile.json").read_text())
+    for side in (found["before"], found["after"]):
+        assert side["device_log"]["operations"] == {
+            "aten::addmm": [100.0, pytest.approx(1.0)],
+            "argmax": [10.0, pytest.approx(0.2)],
+        }
+    assert "torch.profiler has no MPS activity" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_audit_runs(tmp_path: Path) -> None:
+    done = m2bench("audit", "--target", "mps", "--layers", "amp", "--episode-length", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing blocks training on mps" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("no-mps", "macOS offers no usable GPU"), ("broken-mps", r"nothing can be computed there (MPS backend out of")],
+)
+def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(kind: str, why: str, tmp_path: Path) -> None:
+    done = m2bench("train", "--episodes", "1", "--episode-length", "4", "--out", "run", cwd=tmp_path, kind=kind)
+    assert done.returncode == 0, done.stdout + done.stderr
+    warning, _, _ = " ".join(done.stdout.split()).partition(" Training baseline on cpu")
+    assert warning.startswith("Warning: --device auto takes the cpu and not this Mac's GPU: ")
+    assert why in warning
+
+
+def test_a_device_that_computes_wrongly_or_not_at_all_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ones(wrong: float) -> Any:
+        return lambda *size, device: torch.full(size, wrong)
+
+    monkeypatch.setattr(torch, "ones", ones(1.0))
+    assert devices._why_mps_fails() is None
+    monkeypatch.setattr(torch, "ones", ones(1.01))
+    assert devices._why_mps_fails() == "torch finds MPS, but a product of ones is wrong there"
+
+
+def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
+    with launcher:
+        found = describe(launcher, WorkloadSpec(module="spawning_workload"), launcher.work)
+    imported = {*found["imported"]}
+    assert "spawning_workload" in imported
+    assert not imported & {"m2bench.worker", "torch", "torch._dynamo"}
+
+
+def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:
+    """Nor what the worker has started: here a child that sleeps, beside the worker that hangs."""
+    work = launcher.work
+    with launcher, ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(execute, launcher, "amp=orphan,dataloader=hang", "amp", "dataloader")
+        while len(working_in(work)) < 3:
+            assert not outcome.done()
+            time.sleep(0.05)
+        assert launcher._process is not None
+        launcher._process.kill()
+        assert "launcher of the worker died" in outcome.result()["failure"]
+        assert still_in(work) == []
+
+
+class Darwin:
+    platform = "darwin"
+
+
+@pytest.mark.parametrize(("folders", "chip"), [((), platform.machine()), ((str(STAND_IN / "bin"),), "Apple M2")])
+def test_the_systems_tools_are_found_outside_of_the_path_or_done_without(
+    folders: tuple[str, ...], chip: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A shell whose PATH lacks /usr/sbin, where sysctl and ioreg are."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(system_tools, "FOLDERS", folders)
+    for module in (machine, conditions):
+        monkeypatch.setattr(module, "sys", Darwin)
+    assert machine.describe_machine()["chip"] == chip
+    power = "mains" if folders else None
+    assert conditions.power_and_heat()["power"] == power
