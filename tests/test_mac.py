@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ from typing import Any
 import pytest
 import torch
 from conftest import TESTS
+from rich.console import Console
 from test_runner import execute, still_in, working_in
 
-from m2bench import conditions, devices, machine, system_tools
+from m2bench import ablation, conditions, devices, machine, system_tools
+from m2bench.errors import UserError
 from m2bench.runner import Launcher, describe
-from m2bench.spec import WorkloadSpec
+from m2bench.spec import RunSpec, WorkloadSpec
 from m2bench.store import Store
 
 STAND_IN = TESTS / "mac_stand_in"
@@ -27,19 +31,19 @@ COMMAND = str(Path(sys.executable).parent / "m2bench")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
 
 
-def on_a_mac(kind: str = "mps") -> dict[str, str]:
-    """What a command finds in its environment on the stand-in."""
+def on_a_mac(kind: str = "mps", more: Path = TESTS) -> dict[str, str]:
+    """What a command finds in its environment on the stand-in; ``more``: another folder of modules."""
     return {
         "PYTHONMACSTANDIN": kind,
         "PATH": f"{STAND_IN / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{STAND_IN}:{TESTS}",
+        "PYTHONPATH": f"{STAND_IN}:{TESTS}:{more}",
         "OMP_NUM_THREADS": "1",
     }
 
 
-def m2bench(*arguments: str, cwd: Path, kind: str = "mps") -> subprocess.CompletedProcess[str]:
+def m2bench(*arguments: str, cwd: Path, kind: str = "mps", more: Path = TESTS) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [COMMAND, *arguments], cwd=cwd, env={**os.environ, **on_a_mac(kind)}, capture_output=True, text=True,
+        [COMMAND, *arguments], cwd=cwd, env={**os.environ, **on_a_mac(kind, more)}, capture_output=True, text=True,
         timeout=280, check=False,
     )  # fmt: skip
 
@@ -86,9 +90,17 @@ def test_the_layers_were_at_work_in_spawned_processes(ablated: Path) -> None:
     assert stack.conditions["telemetry"]["device_share_of_everybody"] == pytest.approx(0.16)
 
 
+# This machine as it describes itself, and a system whose training takes no time.
+DESCRIBED = """
+from fake_workload import build, prepare
+from m2bench.workload import describe
+"""
+
+
 @pytest.mark.slow
 def test_the_doctor_examines_it(tmp_path: Path) -> None:
-    done = m2bench("doctor", "--seconds", "1", "--json", cwd=tmp_path)
+    (tmp_path / "described.py").write_text(DESCRIBED)
+    done = m2bench("doctor", "--seconds", "1", "--workload", "described", "--json", cwd=tmp_path, more=tmp_path)
     found = {(check["name"], check["state"]): check["found"] for check in json.loads(done.stdout)["checks"]}
     assert found["device", "ok"] == "mps Apple M2"
     assert found["power", "ok"] == "mains"
@@ -118,26 +130,69 @@ def test_an_audit_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "why"),
-    [("no-mps", "macOS offers no usable GPU"), ("broken-mps", r"nothing can be computed there (MPS backend out of")],
-)
-def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(kind: str, why: str, tmp_path: Path) -> None:
-    done = m2bench("train", "--episodes", "1", "--episode-length", "4", "--out", "run", cwd=tmp_path, kind=kind)
+def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    options = ("train", "--episodes", "1", "--episode-length", "4", "--out", "run")
+    done = m2bench(*options, cwd=tmp_path, kind="broken-mps")
     assert done.returncode == 0, done.stdout + done.stderr
     warning, _, _ = " ".join(done.stdout.split()).partition(" Training baseline on cpu")
-    assert warning.startswith("Warning: --device auto takes the cpu and not this Mac's GPU: ")
-    assert why in warning
+    assert warning.startswith(
+        "Warning: --device auto takes the cpu and not this Mac's GPU: torch finds MPS, but nothing"
+    )
+    assert "MPS backend out of memory" in warning
 
 
-def test_a_device_that_computes_wrongly_or_not_at_all_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ones(wrong: float) -> Any:
-        return lambda *size, device: torch.full(size, wrong)
+def ones_of(value: float) -> Callable[..., torch.Tensor]:
+    """In place of torch.ones on a device that is not here."""
+    return lambda *size, device: torch.full(size, value)
 
-    monkeypatch.setattr(torch, "ones", ones(1.0))
-    assert devices._why_mps_fails() is None
-    monkeypatch.setattr(torch, "ones", ones(1.01))
-    assert devices._why_mps_fails() == "torch finds MPS, but a product of ones is wrong there"
+
+def no_room(*size: int, device: str) -> torch.Tensor:
+    raise RuntimeError("MPS backend out of memory (max allowed: 7.93 GB)\nand a hint")
+
+
+@pytest.mark.parametrize(
+    ("ones", "why"),
+    [
+        (ones_of(1.0), None),
+        (ones_of(1.01), "torch finds MPS, but a product of ones is wrong there"),
+        (
+            no_room,
+            "torch finds MPS, but nothing can be computed there (MPS backend out of memory (max allowed: 7.93 GB))",
+        ),
+    ],
+)
+def test_mps_is_there_where_it_computes(
+    ones: Callable[..., torch.Tensor], why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    assert devices._why_absent.__wrapped__("mps") == why
+
+
+@pytest.mark.parametrize(
+    ("system", "asked", "told"), [("darwin", "auto", True), ("darwin", "cpu", False), ("linux", "auto", False)]
+)
+def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
+    system: str, asked: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(devices, "_why_absent", lambda name: f"no {name}")
+    assert devices.why_not_mps(asked) == ("no mps" if told else None)
+
+
+def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(*anything: object) -> None:
+        raise UserError("here it would begin.")
+
+    described = {"machine": {}, "device": {"device": "cpu", "why_not_mps": "macOS offers none"}}
+    monkeypatch.setattr(ablation, "describe", lambda *anything: described)
+    monkeypatch.setattr(ablation, "prepare", prepare)
+    console = Console(width=200, file=io.StringIO())
+    with pytest.raises(UserError, match="here it would begin"):
+        ablation.run(RunSpec(("amp",), ("full",), 1, 0), tmp_path / "run", False, None, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in console.file.getvalue()
 
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:

@@ -1,4 +1,4 @@
-"""A Mac with an Apple GPU, for tests on Linux: Python runs this file first in every process that finds it in PYTHONPATH.
+"""A Mac with an Apple GPU, for tests on Linux: run by every Python process that finds this file in PYTHONPATH.
 
 Real are: workers as fresh interpreters, data-loading processes by ``spawn``, tensors handed over by ``file_system``,
 and every process and file of a command. The CPU answers to the device's name "mps", and ``bin/``, to be put first in
