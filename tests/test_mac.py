@@ -170,6 +170,20 @@ def test_mps_is_there_where_it_computes(
     assert devices._why_absent.__wrapped__("mps") == why
 
 
+def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.MonkeyPatch, cpu: torch.device) -> None:
+    """An allocator gives a virtual GPU less than a matrix of 512 x 512."""
+    full = torch.full
+
+    def little(size: tuple[int, int], value: float, device: torch.device) -> torch.Tensor:
+        return full(size, value, device=device) if size[0] < 512 else no_room(*size, device="mps")
+
+    monkeypatch.setattr(torch, "full", little)
+    assert devices.matmul_peak_flops(cpu) > 0
+    monkeypatch.setattr(devices, "PEAK_SIZES", {"cpu": (512, 1024)})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        devices.matmul_peak_flops(cpu)
+
+
 @pytest.mark.parametrize(
     ("system", "asked", "told"), [("darwin", "auto", True), ("darwin", "cpu", False), ("linux", "auto", False)]
 )
