@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .budget import Cost, fit, rough_cost
+from .checks import show_warnings_of_machine
 from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .learning_plan import BUDGET_SHARE
@@ -104,6 +105,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
+            show_warnings_of_machine(description, console)
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
                 description |= prepare(launcher, spec.workload, folder / "logs")
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]

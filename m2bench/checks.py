@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
 from .mps_gates import LEAST_MACOS
 from .noise import BUSY_CORES
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LEAST_FREE_DISK_MB = 1000.0
 LEAST_FREE_MEMORY_MB = 2000.0
@@ -50,9 +53,26 @@ def check_machine(
     return sorted(checks, key=lambda check: order.index(check.state))
 
 
+def warnings_of_machine(machine: Document) -> list[str]:
+    """What spoils every figure that is measured here, whatever happens during a run; each with what to do."""
+    found = (*_device(machine), *_macos(machine), *_environment(machine))
+    return [f"{check.found}. {check.fix}".rstrip(".") for check in found if check.state == "bad"]
+
+
+def show_warnings_of_machine(description: Document, console: Console) -> None:
+    """Print them, from what a worker has found (runner.describe)."""
+    for warning in warnings_of_machine({**description["machine"], **description["device"]}):
+        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+
+
 def _device(machine: Document) -> Iterator[Check]:
     name = str(machine.get("device_name") or "")
-    if "paravirtual" in name.lower():
+    if machine.get("why_not_mps"):
+        yield Check(
+            "device", "bad", f"--device auto takes the {machine['device']} and not this Mac's GPU: "
+            f"{machine['why_not_mps']}", "Put that right, or say with --device what you mean."
+        )  # fmt: skip
+    elif "paravirtual" in name.lower():
         yield Check(
             "device", "bad", f"{name} is a virtual GPU, whose speed says nothing of a real one",
             "Measure on the machine itself, or use --device cpu."
@@ -152,7 +172,7 @@ def _room(folder: Path) -> Iterator[Check]:
 
 
 def _environment(machine: Document) -> Iterator[Check]:
-    variables = machine["environment"]
+    variables = machine.get("environment", {})
     if variables.get("PYTORCH_ENABLE_MPS_FALLBACK", "0") != "0":
         state: State = "bad" if _runs_on_mps(machine) else "note"  # on any other device it does nothing
         yield Check("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "

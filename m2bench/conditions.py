@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import time
 from typing import Any
 
 import psutil
 
+from .system_tools import answer_of
 from .telemetry import busy_cpu_s
 
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
@@ -36,20 +36,13 @@ def power_and_heat() -> dict[str, Any]:
     """Power source, low-power mode and thermal pressure; None where the machine does not tell."""
     if sys.platform == "darwin":
         return {
-            "power": parse_power_source(_output("pmset", "-g", "batt")),
-            "low_power": parse_low_power(_output("pmset", "-g")),
-            "thermal": parse_thermal(_output("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
+            "power": parse_power_source(answer_of("pmset", "-g", "batt")),
+            "low_power": parse_low_power(answer_of("pmset", "-g")),
+            "thermal": parse_thermal(answer_of("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
         }
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     power = None if battery is None else ("mains" if battery.power_plugged else "battery")
     return {"power": power, "low_power": None, "thermal": None}
-
-
-def _output(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
 
 
 def parse_power_source(text: str) -> str | None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -33,35 +34,60 @@ PREFERENCE = ("mps", "cuda", "cpu")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called ``name``, or for ``auto`` the first of mps, cuda, cpu that is there.
+    """The device called ``name``, or for ``auto`` the first of mps, cuda, cpu that can be used.
 
-    Raises UserError when the named device is not there.
+    Raises UserError when the named device cannot be used.
     """
-    there = [device for device in PREFERENCE if _is_available(device)]
     if name == "auto":
-        return torch.device(there[0])
-    if name not in there:
+        return torch.device(next(device for device in PREFERENCE if _why_absent(device) is None))
+    why_absent = _why_absent(name)
+    if why_absent is not None:
+        there = [device for device in PREFERENCE if _why_absent(device) is None]
         raise UserError(
-            f"device {name!r} is not available: {_why_absent(name)}",
+            f"device {name!r} is not available: {why_absent}",
             f"Use --device {' or '.join(there)}, or --device auto.",
         )
     return torch.device(name)
 
 
-def _is_available(name: str) -> bool:
-    if name == "mps":
-        return torch.backends.mps.is_available()
-    return name == "cpu" or torch.cuda.is_available()
+def why_not_mps(asked: str) -> str | None:
+    """Why ``auto`` does not take the GPU that every Mac has on which this torch runs, or None."""
+    return _why_absent("mps") if asked == "auto" and sys.platform == "darwin" else None
 
 
-def _why_absent(name: str) -> str:
-    if name == "mps":
-        if not torch.backends.mps.is_built():
-            return f"this build of torch ({torch.__version__}) has no MPS; it needs an Apple-silicon Mac with macOS 14"
+@cache
+def _why_absent(name: str) -> str | None:
+    """Why this device cannot be used here, or None where it can."""
+    if name == "cpu":
+        return None
+    if name == "cuda":
+        return None if torch.cuda.is_available() else _why_no_cuda()
+    if not torch.backends.mps.is_built():
+        return f"this build of torch ({torch.__version__}) has no MPS; it needs an Apple-silicon Mac with macOS 14"
+    if not torch.backends.mps.is_available():
         return "torch has MPS, but macOS offers no usable GPU (macOS 14 or newer on Apple silicon is needed)"
+    return _why_mps_fails()
+
+
+def _why_no_cuda() -> str:
     if torch.version.cuda is None:
         return f"this build of torch ({torch.__version__}) has no CUDA"
     return "torch has CUDA, but finds no usable NVIDIA GPU or driver"
+
+
+def _why_mps_fails() -> str | None:
+    """Why a small product cannot be had from MPS, or None.
+
+    In some virtual machines torch calls it available, and every allocation fails (actions/runner-images#9918).
+    """
+    size = 64
+    try:
+        ones = torch.ones(size, size, device="mps")
+        product = (ones @ ones).cpu()
+    except RuntimeError as error:
+        return f"torch finds MPS, but nothing can be computed there ({str(error).splitlines()[0]})"
+    right = bool((product == size).all())
+    return None if right else "torch finds MPS, but a product of ones is wrong there"
 
 
 def synchronize(device: torch.device) -> None:
@@ -86,8 +112,17 @@ def canary_s(device: torch.device) -> float:
 
 
 def matmul_peak_flops(device: torch.device) -> float:
-    """Floating-point operations per second of the fastest float32 matrix product among some sizes."""
-    return max(_matmul_flops(device, size) for size in PEAK_SIZES[device.type])
+    """Floating-point operations per second of the fastest float32 matrix product among some sizes.
+
+    Larger ones are left out where the device has no room for them, as the virtual GPU of some hosted Macs
+    (actions/runner-images#11899). Raises RuntimeError where it has none for the smallest.
+    """
+    smallest, *larger = PEAK_SIZES[device.type]
+    flops = [_matmul_flops(device, smallest)]
+    with suppress(RuntimeError):
+        for size in larger:
+            flops.append(_matmul_flops(device, size))  # noqa: PERF401 (those before an error count)
+    return max(flops)
 
 
 def _matmul_flops(device: torch.device, size: int) -> float:
@@ -284,8 +319,8 @@ def describe_device(device: torch.device) -> dict[str, Any]:
     """What the device is and which torch drives it."""
     facts: dict[str, Any] = {
         "device": device.type,
-        "all_devices": [name for name in PREFERENCE if _is_available(name)],
-        "absent_devices": {name: _why_absent(name) for name in PREFERENCE if not _is_available(name)},
+        "all_devices": [name for name in PREFERENCE if _why_absent(name) is None],
+        "absent_devices": {name: why for name in PREFERENCE if (why := _why_absent(name)) is not None},
         "torch": torch.__version__,
         "torch_git": torch.version.git_version,
         "torch_threads": torch.get_num_threads(),

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from .checks import show_warnings_of_machine
 from .crossings import Cells, Comparison
 from .errors import UserError
 from .folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
@@ -68,7 +69,9 @@ def _time_devices(
     """By device, each in a process of its own: what was "timed", and the "conditions" meanwhile."""
     found = {}
     with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
-        here = describe(launcher, spec, folder)["device"]
+        description = describe(launcher, spec, folder)
+        show_warnings_of_machine(description, console)
+        here = description["device"]
         names = here["all_devices"] if spec.device == "auto" else [here["device"]]
         for name in names:
             request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}

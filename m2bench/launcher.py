@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 CAN_FORK = sys.platform == "linux"
@@ -44,20 +45,20 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if CAN_FORK:
         importlib.import_module("m2bench.worker")
-    _send(events, {"event": "ready"})
+    send(events, {"event": "ready"})
     requests = Lines(0)
     while (request := requests.next()) is not None:
         if "kill" in request:
             continue  # the worker it was meant for has just ended by itself
         if request["job"] == "preload":
-            _send(events, {"event": "result", "result": _preload(request["probe"])})
-            _send(events, {"event": "exit", "code": 0})
+            send(events, {"event": "result", "result": _preload(request["probe"])})
+            send(events, {"event": "exit", "code": 0})
             continue
         worker = _fork(request, events, wake_read) if CAN_FORK else _spawn(request, events)
         code = _wait(worker, requests, wake_read)
         if code is None:
             return
-        _send(events, {"event": "exit", "code": code})
+        send(events, {"event": "exit", "code": code})
 
 
 class Lines:
@@ -117,7 +118,7 @@ def _fork(request: Event, events: int, wake_read: int) -> int:
         _isolate(request["log"], wake_read, launcher)
         from .worker import run
 
-        code = run(request, lambda event: _send(events, event))
+        code = run(request, lambda event: send(events, event))
     finally:
         with suppress(OSError):  # a full disk has no room for the log
             sys.stdout.flush()
@@ -143,13 +144,23 @@ def _isolate(log: str, wake_read: int, launcher: int) -> None:
 
 def _spawn(request: Event, events: int) -> int:
     """Start a worker as a fresh interpreter; its process id."""
-    command = [sys.executable, *SAFE_PATH, "-m", "m2bench.worker", json.dumps(request), str(events)]
+    descriptors = events, _lifeline()
+    command = [sys.executable, *SAFE_PATH, "-m", "m2bench.spawned_worker", json.dumps(request), *map(str, descriptors)]
     with open(request["log"], "ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(events,), start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=descriptors, start_new_session=True
         )
     process.returncode = 0  # it is waited for here, not by subprocess
     return process.pid
+
+
+@cache
+def _lifeline() -> int:
+    """The reading end of a pipe whose other end this process alone holds: it ends when this process does.
+
+    Elsewhere than on Linux the system does not end a worker whose launcher was killed.
+    """
+    return os.pipe()[0]
 
 
 def _wait(worker: int, requests: Lines, wake_read: int) -> int | None:
@@ -178,7 +189,7 @@ def _kill_group(leader: int) -> None:
         return
 
 
-def _send(fd: int, event: Event) -> None:
+def send(fd: int, event: Event) -> None:
     data = json.dumps(event).encode() + b"\n"
     while data:
         data = data[os.write(fd, data) :]

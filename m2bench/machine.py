@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import psutil
 
 from . import __version__
+from .system_tools import answer_of
 
 # Variables that change how torch computes; those that are set are recorded.
 RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
@@ -30,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
         "memory_mb": psutil.virtual_memory().total / 1e6,
         "system": f"{platform.system()} {platform.release()}",
         "macos": platform.mac_ver()[0] or None,
-        "macos_build": _answer("sw_vers", "-buildVersion") if sys.platform == "darwin" else None,
+        "macos_build": (answer_of("sw_vers", "-buildVersion") or None) if sys.platform == "darwin" else None,
         "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
         "python": platform.python_version(),
         "m2bench": __version__,
@@ -38,14 +38,9 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def _answer(*command: str) -> str | None:
-    """What a command of the system prints; None where it says nothing."""
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-
-
 def _chip() -> str:
     if sys.platform == "darwin":
-        return _answer("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+        return answer_of("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from .checks import warnings_of_machine
 from .device_log import read_device_log
 from .errors import UserError, WorkerError
 from .explanation import explain, predictions
@@ -70,7 +71,10 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         captured = None if capture is None else _capture(spec, pair.after, seed, Path(work), folder, capture)
     document: Document = {
         **sides,
-        "warnings": warnings_of([each for side in sides.values() for each in side["conditions"]], "process"),
+        "warnings": [
+            *warnings_of_machine({**description["machine"], **device}),
+            *warnings_of([each for side in sides.values() for each in side["conditions"]], "process"),
+        ],
         "predictions": predictions(sides["before"], sides["after"]),
         "sentences": explain(sides["before"], sides["after"], peak_flops),
         "peak_flops": peak_flops,

@@ -7,7 +7,6 @@ A probe that finds nothing to read, or something new, is "not available" with it
 from __future__ import annotations
 
 import re
-import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -20,8 +19,9 @@ from typing import Any
 
 import psutil
 
+from .system_tools import output_of
+
 INTERVAL_S = 0.5
-COMMAND_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def nvml_probe(uuid: str) -> Probe:
 
 def apple_probe(pid: int) -> Reading:
     """The GPU as macOS tells it without root: what this process used of it, and how busy it is with everybody."""
-    everybody = parse_accelerators(_output("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"))
-    clients = parse_gpu_clients(_output("ioreg", "-r", "-l", "-w", "0", "-c", "AGXDeviceUserClient"))
+    everybody = parse_accelerators(output_of("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"))
+    clients = parse_gpu_clients(output_of("ioreg", "-r", "-l", "-w", "0", "-c", "AGXDeviceUserClient"))
     if pid not in clients:
         why = f"ioreg lists no GPU time of the trial's process ({len(clients)} others)"
         return Reading(everybody, {}, {"device_share": why})
@@ -155,10 +155,6 @@ def parse_gpu_clients(text: str) -> dict[int, float]:
         if creator:
             busy_s[int(creator[1])] += sum(int(ns) for ns in re.findall(r'"accumulatedGPUTime"=(\d+)', node)) / 1e9
     return dict(busy_s)
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=True).stdout
 
 
 def probes_for(device: dict[str, Any]) -> dict[str, Probe]:

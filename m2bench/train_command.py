@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from .checks import show_warnings_of_machine
 from .errors import UserError
 from .folders import make_folder, refuse_used, removed_if_refused
 from .runner import Launcher, describe
@@ -33,6 +34,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
             _require(layers, description)
+        show_warnings_of_machine(description, console)
         good = description["workload"]["good_return"]
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)

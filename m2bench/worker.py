@@ -9,10 +9,8 @@ checkpoint). It imports torch; the parent does not.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import resource
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -166,18 +164,3 @@ def _own_cpu_s() -> float:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else "(no message)"
-
-
-def main() -> None:
-    """Run one job in a fresh interpreter: the request and the file descriptor of the events are arguments."""
-    request, events = json.loads(sys.argv[1]), int(sys.argv[2])
-    sys.exit(run(request, lambda event: _write(events, event)))
-
-
-def _write(fd: int, event: dict[str, Any]) -> None:
-    with os.fdopen(os.dup(fd), "wb") as stream:
-        stream.write(json.dumps(event).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -58,7 +58,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
         raise UserError(str(error)) from error
     settings = _settings(spec)
     return {
-        "device": devices.describe_device(device),
+        "device": {**devices.describe_device(device), "why_not_mps": devices.why_not_mps(spec.device)},
         "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
         "claimed_together": CLAIMED_TOGETHER,
         "workload": {

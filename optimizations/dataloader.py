@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import torch
@@ -62,11 +62,13 @@ class WorkerFeed:
         )
         self.pinned = self.loader.pin_memory
         self.served_by: set[int] = set()
-        # Its processes start here, in the set-up, and not with the first update.
+        # Its processes start here, in the set-up, and not with the first update, which compiling is measured by. Each
+        # of them has started when it has delivered, in its turn; where they are spawned, that takes seconds.
         self._batches: Any = iter(self.loader)
+        self._first: list[Served] = [next(self._batches) for _ in range(num_workers)]
 
     def __iter__(self) -> Iterator[EpisodeBatch]:
-        for process, batch in self._batches:
+        for process, batch in chain(self._first, self._batches):
             self.served_by.add(process)
             yield batch
 

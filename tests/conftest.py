@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,12 +24,22 @@ TESTS = Path(__file__).parent
 EPISODE_LENGTH = 16
 
 
+@cache
+def why_no_mps() -> str | None:
+    """Why nothing can be computed on an Apple GPU, or None; tried by a process of its own, which MPS may end."""
+    if not torch.backends.mps.is_available():
+        return "torch finds none"
+    code = "from m2bench.devices import resolve_device; resolve_device('mps')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else f"{done.stderr[-300:]} (exit code {done.returncode})"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("cuda") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
-        if item.get_closest_marker("mps") and not torch.backends.mps.is_available():
-            item.add_marker(pytest.mark.skip(reason="no Apple GPU here"))
+        if item.get_closest_marker("mps") and why_no_mps():
+            item.add_marker(pytest.mark.skip(reason=f"no Apple GPU here: {why_no_mps()}"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 

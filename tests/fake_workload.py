@@ -123,6 +123,8 @@ class FakeSystem:
         print("a worker's print must not land among its results")
         if "crash" in faults:
             raise RuntimeError("planted crash\nwith a second line")
+        if "orphan" in faults and os.fork() == 0:
+            time.sleep(3600)
         if "hang" in faults:
             time.sleep(3600)
         if "kill" in faults:
@@ -131,8 +133,6 @@ class FakeSystem:
             os._exit(7)
         if "print" in faults:
             sys.stdout.write('{"event": "result", "result": {}}\n' * 1000)
-        if "orphan" in faults and os.fork() == 0:
-            time.sleep(3600)
 
     def update(self) -> torch.Tensor:
         import torch  # here alone, since whoever only wants to know what is imported need not wait for it

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from m2bench import checks
-from m2bench.checks import check_machine
+from m2bench.checks import check_machine, warnings_of_machine
 from m2bench.mps_gates import GATES, describe_gates, is_open
 
 MACHINE = {
@@ -46,6 +46,7 @@ def test_a_sound_machine_has_no_problem(tmp_path: Path) -> None:
         ({}, {"other_cores": 0.9}, 0.02, "load"),
         ({}, {}, 0.4, "noise"),
         ({"device": "mps", "device_name": "Apple Paravirtual device"}, {}, 0.02, "device"),
+        ({"why_not_mps": "macOS offers none"}, {}, 0.02, "device"),
         ({"gates": [], "macos": "13.6.1"}, {}, 0.02, "macos"),
         ({"gates": [], "environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}, {}, 0.02, "environment"),
     ],
@@ -54,6 +55,25 @@ def test_each_problem_is_named(
     machine: dict[str, Any], conditions: dict[str, Any], trial_sd: float, problem: str, tmp_path: Path
 ) -> None:
     assert bad(tmp_path, machine, conditions, trial_sd) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("facts", "warnings"),
+    [
+        ({}, []),
+        ({"device": "mps", "device_name": "Apple Paravirtual device"}, ["is a virtual GPU"]),
+        (
+            {"why_not_mps": "macOS offers none"},
+            ["--device auto takes the cpu and not this Mac's GPU: macOS offers none."],
+        ),
+        ({"gates": [], "environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}, ["PYTORCH_ENABLE_MPS_FALLBACK is set"]),
+        # What is only to be known spoils nothing.
+        ({"environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1", "OMP_NUM_THREADS": "1"}}, []),
+    ],
+)
+def test_what_spoils_every_figure_of_a_machine_is_a_warning(facts: dict[str, Any], warnings: list[str]) -> None:
+    found = warnings_of_machine({**MACHINE, **facts})
+    assert [expected in warning for expected, warning in zip(warnings, found, strict=True)] == [True] * len(warnings)
 
 
 @pytest.mark.parametrize("name", ["LEAST_FREE_DISK_MB", "LEAST_FREE_MEMORY_MB"])

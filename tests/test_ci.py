@@ -118,3 +118,39 @@ def test_where_the_run_is_started_there_is_a_commit_before() -> None:
     (steps,) = [job["steps"] for job in workflow["jobs"].values() if {"run": ".ci/run"} in job["steps"]]
     (checkout,) = [step for step in steps if step.get("uses", "").startswith("actions/checkout")]
     assert checkout["with"]["fetch-depth"] == 2
+
+
+def macos_steps() -> list[dict[str, Any]]:
+    workflow: dict[str, Any] = yaml.safe_load((TESTS.parent / ".github" / "workflows" / "ci.yml").read_text())
+    steps: list[dict[str, Any]] = workflow["jobs"]["macos"]["steps"]
+    return steps
+
+
+def test_what_the_macos_job_asks_of_m2bench_is_known(tmp_path: Path) -> None:
+    script = "\n".join(step.get("run", "") for step in macos_steps())
+    asked = {
+        words[0]: words[1:] for line in script.split(".venv/bin/m2bench ")[1:] if (words := line.split("\n")[0].split())
+    }
+    assert {*asked} == {"ablate", "profile", "doctor"}
+    for command, words in asked.items():
+        known = typed(command, "--help", cwd=tmp_path).stdout.split()
+        assert {word for word in words if word.startswith("--")} <= {*known}
+
+
+def test_the_macos_job_keeps_what_the_tools_print(tmp_path: Path) -> None:
+    """Its shell, with tools that say what they were asked, one that fails and one that is not there."""
+    (step,) = [step for step in macos_steps() if step.get("name", "").startswith("what the system's tools print")]
+    for name in ("ioreg", "pmset", "notifyutil", "sysctl"):
+        executable(tmp_path / "bin" / name, f"{TELLS}exit {int(name == 'pmset')}\n")
+    executable(tmp_path / "bin" / "sleep", "#!/bin/sh\n")
+    executable(tmp_path / ".venv" / "bin" / "python", "#!/bin/sh\necho tensor\n")
+    done = run_bash(f"PATH={tmp_path / 'bin'}:$PATH\n{step['run']}\nwait\n", tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = {path.stem: path.read_text() for path in (tmp_path / "mac" / "tools").iterdir()}
+    assert kept["ioreg-clients"].splitlines() == ["-r", "-l", "-w", "0", "-c", "AGXDeviceUserClient"]
+    assert kept["notifyutil"].splitlines() == ["-g", "com.apple.system.thermalpressurelevel"]
+    assert kept["pmset"].splitlines() == ["-g", "exit code 1"]
+    assert "exit code 127" in kept["sw_vers"]
+    assert kept["process"] == "tensor\n"
+    (upload,) = [step["with"] for step in macos_steps() if "upload-artifact" in step.get("uses", "")]
+    assert upload["path"] == "mac"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -46,6 +50,27 @@ def test_the_worker_feed_serves_the_episodes_of_the_direct_one(
         for first in range(0, 6 * num_envs, num_envs):
             assert same(next(batches), source.prepare_many(range(first, first + num_envs)))
         assert len(feed.served_by) == num_workers
+    finally:
+        feed.close()
+
+
+class SlowSource:
+    """Its episodes take a while, and leave a file each."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def prepare_many(self, numbers: Sequence[int]) -> Sequence[int]:
+        time.sleep(0.3)
+        (self.folder / str(*numbers)).touch()
+        return numbers
+
+
+def test_the_worker_feed_is_made_when_each_of_its_processes_has_started(tmp_path: Path, cpu: torch.device) -> None:
+    """Or the first update would wait for them, from which the time of compiling is taken."""
+    feed = WorkerFeed(cast(EpisodeSource, SlowSource(tmp_path)), num_envs=1, device=cpu, num_workers=2)
+    try:
+        assert {path.name for path in tmp_path.iterdir()} >= {"0", "1"}
     finally:
         feed.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,44 @@ def test_every_combination_passes_every_gate(layers: Layers, build: Callable[[La
     gates = verdicts(build(layers))
     assert list(gates) == [*NUMERICS, "stream"]
     assert all(gate["same"] for gate in gates.values()), gates
+
+
+class WrongBeyond(torch.autograd.Function):
+    """The identity; its backward pass forgets all rows from LARGEST on."""
+
+    LARGEST = 12 * EPISODE_LENGTH
+
+    @staticmethod
+    def forward(context: Any, rows: torch.Tensor) -> torch.Tensor:
+        return rows.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return torch.cat((gradient[: WrongBeyond.LARGEST], torch.zeros_like(gradient[WrongBeyond.LARGEST :])))
+
+
+@pytest.mark.parametrize(("num_envs", "same"), [(12, True), (13, False)])
+@pytest.mark.parametrize("others", [(), ("vectorized-loss", "grad-accumulation")])
+def test_the_gradient_is_judged_at_the_size_that_is_timed(
+    others: Layers, num_envs: int, same: bool, work: Path
+) -> None:
+    """On MPS, gradients of many rows were reported wrong (pytorch/pytorch#177116); a sweep comes to such sizes."""
+    system = workload.build(replace(SPEC, num_envs=num_envs), work, ("batching", *others), seed=1)
+    rows: list[int] = []
+
+    def forward(states: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            rows.append(len(states))
+        logits: torch.Tensor = WrongBeyond.apply(system.trainer.policy(states))
+        return logits
+
+    system.trainer.forward = forward
+    system.update()
+    timed = rows.copy()
+    gate = system.check_numerics()["gradient"]
+    assert {*timed} == {num_envs * EPISODE_LENGTH}
+    assert {*rows[len(timed) :]} == {*timed}
+    assert gate["same"] is same, gate
 
 
 def test_all_combinations_consume_the_same_stream(build: Callable[[Layers], TradingSystem]) -> None:

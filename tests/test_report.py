@@ -259,6 +259,12 @@ def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: dict
     assert command == "Add blocks with: m2bench ablate --resume DIR --more-blocks 3."
 
 
+def test_what_spoils_figures_of_a_machine_is_warned_of(full: dict[str, Any]) -> None:
+    summary = full | {"machine": full["machine"] | {"why_not_mps": "macOS offers none"}}
+    assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in markdown(summary, [])
+    assert "this Mac's GPU" not in markdown(full, [])
+
+
 def test_warnings_stand_right_under_the_headline_and_once(full: dict[str, Any]) -> None:
     said = "other processes kept up to 2.0 cores busy, which can distort every figure here: close them"
     summary = full | {"noise": full["noise"] | {"conditions": full["noise"]["conditions"] | {"warnings": [said]}}}

@@ -30,14 +30,16 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
     assert still_in(tmp_path) == []
 
 
+def working_in(folder: Path) -> list[psutil.Process]:
+    """Processes that work in the folder."""
+    here = [p for p in psutil.process_iter(["cwd", "status"]) if p.info["cwd"] == str(folder)]
+    return [p for p in here if p.info["status"] != psutil.STATUS_ZOMBIE]
+
+
 def still_in(folder: Path) -> list[psutil.Process]:
-    """Processes that work in the folder, a moment after they were told to go."""
+    """Those that are left a moment after they were told to go."""
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        alive = [p for p in psutil.process_iter(["cwd", "status"]) if p.info["cwd"] == str(folder)]
-        alive = [p for p in alive if p.info["status"] != psutil.STATUS_ZOMBIE]
-        if not alive:
-            return []
+    while (alive := working_in(folder)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return alive
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from m2bench.checks import warnings_of_machine
 from m2bench.spec import BASELINE, Layers, WorkloadSpec, combination_name
 from m2bench.tables import digits, percent, percent_within, times, times_between, times_within, within
 
@@ -56,7 +57,8 @@ def headlines(summary: Document) -> list[str]:
 
 def warnings(summary: Document) -> list[str]:
     """What can make every figure doubtful: for the place right under the first headline."""
-    return [f"Warning: {warning}." for warning in summary["noise"]["conditions"]["warnings"]]
+    found = (*warnings_of_machine(summary["machine"]), *summary["noise"]["conditions"]["warnings"])
+    return [f"Warning: {warning}." for warning in found]
 
 
 PHASES = {"speed": "Speed phase", "learning": "Learning phase", "sweep": "Sweep of environments"}

@@ -1,0 +1,240 @@
+"""The first run on a Mac, as far as Linux can show it: under mac_stand_in/, which says what in it is real."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TESTS
+from rich.console import Console
+from test_runner import execute, still_in, working_in
+
+from m2bench import ablation, conditions, devices, machine, system_tools
+from m2bench.errors import UserError
+from m2bench.runner import Launcher, describe
+from m2bench.spec import RunSpec, WorkloadSpec
+from m2bench.store import Store
+
+STAND_IN = TESTS / "mac_stand_in"
+COMMAND = str(Path(sys.executable).parent / "m2bench")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
+
+
+def on_a_mac(kind: str = "mps", more: Path = TESTS) -> dict[str, str]:
+    """What a command finds in its environment on the stand-in; ``more``: another folder of modules."""
+    return {
+        "PYTHONMACSTANDIN": kind,
+        "PATH": f"{STAND_IN / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{STAND_IN}:{TESTS}:{more}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def m2bench(*arguments: str, cwd: Path, kind: str = "mps", more: Path = TESTS) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], cwd=cwd, env={**os.environ, **on_a_mac(kind, more)}, capture_output=True, text=True,
+        timeout=280, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """Whoever uses it enters it."""
+    for name, value in on_a_mac().items():
+        monkeypatch.setenv(name, value)
+    return Launcher(tmp_path, tmp_path / "launcher.log")
+
+
+@pytest.mark.slow
+def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
+    options = ("--layers", "compile,dataloader", "--design", "stack", "--learning", "off", "--episode-length", "16")
+    done = m2bench("ablate", "--quick", *options, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
+    told = {name: summary["machine"][name] for name in ("device", "device_name", "device_cores", "chip", "macos_build")}
+    assert told == {
+        "device": "mps", "device_name": "Apple M2", "device_cores": 8, "chip": "Apple M2", "macos_build": "24A335"
+    }  # fmt: skip
+    assert [combination["layers"] for combination in summary["combinations"]][-1] == ["compile", "dataloader"]
+    for combination in summary["combinations"]:
+        assert (combination["status"], combination["numerics"]) == ("ok", "same"), combination
+        assert combination["peak_memory_mb"] == 2.0
+        # A quarter of the time, as far as the moments of its readings are known.
+        assert combination["utilization"] == pytest.approx(0.25, abs=0.1)
+    assert summary["noise"]["conditions"]["power"] == ["mains"]
+    assert summary["noise"]["conditions"]["thermal"] == ["nominal"]
+    with Store.open(tmp_path / "run") as store:
+        (both,) = [trial for trial in store.trials() if len(trial.spec.layers) == 2]
+    assert both.result["proofs"]["compile"]["evidence"]["backend"] == "aot_eager"
+    assert len(both.result["proofs"]["dataloader"]["evidence"]["worker_processes"]) == 4
+    assert both.conditions["telemetry"]["device_share_of_everybody"] == pytest.approx(0.16)
+
+
+# This machine as it describes itself, and a system whose training takes no time.
+DESCRIBED = """
+from fake_workload import build, prepare
+from m2bench.workload import describe
+"""
+
+
+@pytest.mark.slow
+def test_the_doctor_examines_it(tmp_path: Path) -> None:
+    (tmp_path / "described.py").write_text(DESCRIBED)
+    done = m2bench("doctor", "--seconds", "1", "--workload", "described", "--json", cwd=tmp_path, more=tmp_path)
+    found = {(check["name"], check["state"]): check["found"] for check in json.loads(done.stdout)["checks"]}
+    assert found["device", "ok"] == "mps Apple M2"
+    assert found["power", "ok"] == "mains"
+    assert found["heat", "ok"] == "nominal"
+    assert found["layers", "ok"].startswith("6 of 6 can run")
+
+
+@pytest.mark.slow
+def test_a_profile_reads_the_log_of_the_device(tmp_path: Path) -> None:
+    """Per update the stand-in logs 100 products of 0.01 ms and 10 draws of 0.02 ms; an update is one episode here."""
+    done = m2bench("profile", "--layer", "amp", "--quick", "--episode-length", "8", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "run" / "profile.json").read_text())
+    for side in (found["before"], found["after"]):
+        assert side["device_log"]["operations"] == {
+            "aten::addmm": [100.0, pytest.approx(1.0)],
+            "argmax": [10.0, pytest.approx(0.2)],
+        }
+    assert "torch.profiler has no MPS activity" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_audit_runs(tmp_path: Path) -> None:
+    done = m2bench("audit", "--target", "mps", "--layers", "amp", "--episode-length", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing blocks training on mps" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    options = ("train", "--episodes", "1", "--episode-length", "4", "--out", "run")
+    done = m2bench(*options, cwd=tmp_path, kind="broken-mps")
+    assert done.returncode == 0, done.stdout + done.stderr
+    warning, _, _ = " ".join(done.stdout.split()).partition(" Training baseline on cpu")
+    assert warning.startswith(
+        "Warning: --device auto takes the cpu and not this Mac's GPU: torch finds MPS, but nothing"
+    )
+    assert "MPS backend out of memory" in warning
+
+
+def ones_of(value: float) -> Callable[..., torch.Tensor]:
+    """In place of torch.ones on a device that is not here."""
+    return lambda *size, device: torch.full(size, value)
+
+
+def no_room(*size: int, device: str) -> torch.Tensor:
+    raise RuntimeError("MPS backend out of memory (max allowed: 7.93 GB)\nand a hint")
+
+
+@pytest.mark.parametrize(
+    ("ones", "why"),
+    [
+        (ones_of(1.0), None),
+        (ones_of(1.01), "torch finds MPS, but a product of ones is wrong there"),
+        (
+            no_room,
+            "torch finds MPS, but nothing can be computed there (MPS backend out of memory (max allowed: 7.93 GB))",
+        ),
+    ],
+)
+def test_mps_is_there_where_it_computes(
+    ones: Callable[..., torch.Tensor], why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    assert devices._why_absent.__wrapped__("mps") == why
+
+
+def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.MonkeyPatch, cpu: torch.device) -> None:
+    """An allocator gives a virtual GPU less than a matrix of 512 x 512."""
+    full = torch.full
+
+    def little(size: tuple[int, int], value: float, device: torch.device) -> torch.Tensor:
+        return full(size, value, device=device) if size[0] < 512 else no_room(*size, device="mps")
+
+    monkeypatch.setattr(torch, "full", little)
+    assert devices.matmul_peak_flops(cpu) > 0
+    monkeypatch.setattr(devices, "PEAK_SIZES", {"cpu": (512, 1024)})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        devices.matmul_peak_flops(cpu)
+
+
+@pytest.mark.parametrize(
+    ("system", "asked", "told"), [("darwin", "auto", True), ("darwin", "cpu", False), ("linux", "auto", False)]
+)
+def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
+    system: str, asked: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(devices, "_why_absent", lambda name: f"no {name}")
+    assert devices.why_not_mps(asked) == ("no mps" if told else None)
+
+
+def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(*anything: object) -> None:
+        raise UserError("here it would begin.")
+
+    described = {"machine": {}, "device": {"device": "cpu", "why_not_mps": "macOS offers none"}}
+    monkeypatch.setattr(ablation, "describe", lambda *anything: described)
+    monkeypatch.setattr(ablation, "prepare", prepare)
+    console = Console(width=200, file=io.StringIO())
+    with pytest.raises(UserError, match="here it would begin"):
+        ablation.run(RunSpec(("amp",), ("full",), 1, 0), tmp_path / "run", False, None, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in console.file.getvalue()
+
+
+def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
+    with launcher:
+        found = describe(launcher, WorkloadSpec(module="spawning_workload"), launcher.work)
+    imported = {*found["imported"]}
+    assert "spawning_workload" in imported
+    assert not imported & {"m2bench.worker", "torch", "torch._dynamo"}
+
+
+def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:
+    """Nor what the worker has started: here a child that sleeps, beside the worker that hangs."""
+    work = launcher.work
+    with launcher, ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(execute, launcher, "amp=orphan,dataloader=hang", "amp", "dataloader")
+        while len(working_in(work)) < 3:
+            assert not outcome.done()
+            time.sleep(0.05)
+        assert launcher._process is not None
+        launcher._process.kill()
+        assert "launcher of the worker died" in outcome.result()["failure"]
+        assert still_in(work) == []
+
+
+class Darwin:
+    platform = "darwin"
+
+
+@pytest.mark.parametrize(("folders", "chip"), [((), platform.machine()), ((str(STAND_IN / "bin"),), "Apple M2")])
+def test_the_systems_tools_are_found_outside_of_the_path_or_done_without(
+    folders: tuple[str, ...], chip: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A shell whose PATH lacks /usr/sbin, where sysctl and ioreg are."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(system_tools, "FOLDERS", folders)
+    for module in (machine, conditions):
+        monkeypatch.setattr(module, "sys", Darwin)
+    assert machine.describe_machine()["chip"] == chip
+    power = "mains" if folders else None
+    assert conditions.power_and_heat()["power"] == power
