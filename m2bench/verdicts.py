@@ -11,7 +11,7 @@ from .distributions import t_quantile
 from .effects import Effects, Estimate, named
 from .learning import Setbacks
 from .spec import Layers, combination_name
-from .tables import percent, times, times_between, times_within, within
+from .tables import is_known, percent, times, times_between, times_within, within
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
@@ -165,7 +165,12 @@ def _as_good(speeds: Effects, combination: Document, best: Document) -> bool:
 def _why(chosen: Document, best: Document, by_learning: bool) -> str:
     name = combination_name(tuple(best["layers"]))
     measure = "reaches the learning target soonest" if by_learning else "trains fastest (learning was not compared)"
-    if by_learning and best["learning"] == "changed" and best["episodes_needed"] is not None:
+    if (
+        by_learning
+        and best["learning"] == "changed"
+        and best["episodes_needed"] is not None
+        and is_known(best["episodes_needed_ci"])
+    ):
         measure += f", although it needs {times_within(best, 'episodes_needed')} the baseline's episodes for it"
     if best["speedup_ci"] is None:
         return f"so far {name} {measure}; this is provisional, for without intervals nothing is shown"
@@ -192,7 +197,7 @@ def _why_not(fastest: Document, chosen: Document, arriving: list[Document], spoi
 
 def _why_sooner(estimate: Estimate | None) -> str:
     """How much sooner the recommended combination reaches the target than the fastest, or that this is not shown."""
-    if estimate is None:
+    if estimate is None or not is_known(estimate.interval):
         return "this is not shown to reach the learning target sooner"
     soon = f"{times_between(estimate.ratio, estimate.interval)} as soon"
     if _above_one(estimate):

@@ -1,4 +1,4 @@
-"""A sequential test of speeds on the logarithmic scale, whose total rate of false alarms is bounded. Pure.
+"""A sequential test of speeds on the logarithmic scale, whose rate of false alarms is bounded for each verdict. Pure.
 
 The data are looked at a few times, and alpha is divided among the looks. A metric is *slower* when the one-sided upper
 t bound of its mean lies below the threshold, *passed* when the lower bound lies above it, else *undecided*. Several
