@@ -167,6 +167,4 @@ def _over(b: Estimate | None, a: Estimate | None) -> Estimate | None:
     change = b.over(a)
     if change.log_se is None or change.degrees is None:
         return change
-    return Estimate.from_log(
-        math.log(change.ratio), math.hypot(change.log_se, math.sqrt(2) * JOB_SD), change.degrees
-    )
+    return Estimate.from_log(math.log(change.ratio), math.hypot(change.log_se, math.sqrt(2) * JOB_SD), change.degrees)

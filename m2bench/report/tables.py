@@ -320,7 +320,7 @@ def groups_table(summary: Document) -> Table | None:
             combination_name(cell["layers"]),
             f"{cell['reached']} of {cell['trials']}",
             _episodes_to_target(cell),
-            "-".join(f"{episodes:,}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
+            "-".join(f"{episodes:,.0f}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
         )
         for cell in cells
     ]
@@ -398,7 +398,11 @@ def sweep_table(summary: Document) -> Table | None:
         rows=rows,
         numeric=frozenset(columns[:4]),
         droppable=("memory MB", "episodes/min"),
-        notes=(OVER_TRIALS,),
+        notes=(
+            "Brackets of speedup and episodes/min: 95 % intervals that hold for all sizes at once, so for the fastest "
+            "as well, by the scatter of all sizes together; of memory: over the trials of a size. A figure without "
+            "them is of one block.",
+        ),
     )
 
 
