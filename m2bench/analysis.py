@@ -346,7 +346,9 @@ def _summarize_layers(
         verdict = judge_claim(layer, measured, disturbed)
         learned = learning.of_layer(name)
         alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
-        gains = alone is not None and alone.ratio > 1
+        to_target = None if alone is None or needed is None else alone.over(needed)
+        shown = alone is not None and alone.interval is not None and alone.interval[0] > 1
+        survives = shown and to_target is not None and to_target.ratio > 1
         documents.append(
             {
                 "name": name,
@@ -364,8 +366,8 @@ def _summarize_layers(
                 + also_claimed(layer, others["peak_memory_mb"][name], learning.setbacks(name), learned["learning"]),
                 "reason": layer["unsupported"],
                 **learned,
-                **named("time_to_target", None if alone is None or needed is None else alone.over(needed)),
-                **named("gain_surviving", needed.inverse() if gains and needed is not None else None),
+                **named("time_to_target", to_target),
+                **named("gain_surviving", needed.inverse() if survives and needed is not None else None),
                 "responses": {
                     "time_to_target_s": _attribute_time(name, speeds, learning),
                     **{response: effects[name] for response, effects in others.items()},

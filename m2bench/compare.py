@@ -12,7 +12,7 @@ from rich.console import Console
 from .analysis import sound_trials, speed_effects
 from .effects import Effects, Estimate, named
 from .errors import UserError
-from .gate.sequential import difference
+from .gate.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from .spec import BASELINE, Layers, combination_name
 from .steady import steady_speed
 from .store import Store, StoredTrial
@@ -38,7 +38,10 @@ def compare(a: Store, b: Store) -> Document:
     """What run ``b`` is to run ``a``: layers' ratios over each other, and absolute speeds of one machine.
 
     Every combination is compared with itself, and layers over the combinations that both runs have: an average over
-    others would be of something else. Raises UserError when the runs trained different things.
+    others would be of something else. A run is one job, at a time of its own: what that does to all of its trials does
+    not show in their scatter, so every change allows for it (JOB_SD, JOB_LEVEL_SD).
+
+    Raises UserError when the runs trained different things.
     """
     records = a.record(), b.record()
     specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
@@ -92,7 +95,9 @@ def show_comparison(document: Document, console: Console) -> None:
         console.print(
             f"The baseline's episodes/min in {document['b']} over {document['a']}: "
             f"{times_within(document['absolute'], 'change')}. A block is one observation here, since the machine is "
-            f"another at another time.{known}",
+            f"another at another time; two runs of equal code may differ by chance ({JOB_LEVEL_SD:.1%} each in "
+            f"episodes/min, {JOB_SD:.1%} in ratios, standard deviations), which all intervals of a change allow "
+            f"for.{known}",
             markup=False, highlight=False,
         )  # fmt: skip
 
@@ -119,12 +124,12 @@ def _anchors(trials: list[StoredTrial]) -> list[float]:
 
 
 def _absolute(a: list[float], b: list[float]) -> Estimate | None:
-    """The ratio of the baselines' speeds, by Welch's interval over blocks."""
+    """The ratio of the baselines' speeds, by Welch's interval over blocks, which allows for that between jobs."""
     if not a or not b:
         return None
     if min(len(a), len(b)) < 2:
         return Estimate(math.exp(fmean(b) - fmean(a)))
-    found = difference(b, a)
+    found = difference(b, a, JOB_LEVEL_SD)
     return Estimate.from_log(found.value, found.se, int(found.degrees))
 
 
@@ -156,4 +161,10 @@ def _compare_combination(layers: Layers, a: Effects, b: Effects) -> Document:
 
 
 def _over(b: Estimate | None, a: Estimate | None) -> Estimate | None:
-    return None if a is None or b is None else b.over(a)
+    """One run's ratio over the other's: most of what a job does to its trials cancels in both, and JOB_SD is left."""
+    if a is None or b is None:
+        return None
+    change = b.over(a)
+    if change.log_se is None or change.degrees is None:
+        return change
+    return Estimate.from_log(math.log(change.ratio), math.hypot(change.log_se, math.sqrt(2) * JOB_SD), change.degrees)

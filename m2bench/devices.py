@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
+from statistics import median
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from .mps_gates import describe_gates, is_open
 
 CANARY_SIZE = 512
 CANARY_PRODUCTS = 8
+CANARY_S = 0.1  # in all: a single series takes milliseconds, and tells more of the moment than of the machine
+CANARY_LEAST = 3  # series
 PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192), "mps": (1024, 2048, 4096)}
 PEAK_PRODUCTS = 10
 # Statistics of operations (16), copies (32) and fallbacks (64) at the end of the process; and one operation per command
@@ -99,15 +102,24 @@ def synchronize(device: torch.device) -> None:
 
 
 def canary_s(device: torch.device) -> float:
-    """Seconds of a fixed series of matrix products, after one that is not counted."""
+    """Seconds of a fixed series of matrix products: the median of as many as take CANARY_S, after one not counted.
+
+    What interrupts fewer than half of them does not move it.
+    """
     matrix = torch.full((CANARY_SIZE, CANARY_SIZE), 1 / CANARY_SIZE, device=device)
-    begin = 0.0
-    for product in range(CANARY_PRODUCTS + 1):
-        if product == 1:
-            synchronize(device)
-            begin = time.perf_counter()
+    _products_s(matrix)
+    series_s: list[float] = []
+    while len(series_s) < CANARY_LEAST or sum(series_s) < CANARY_S:
+        series_s.append(_products_s(matrix))
+    return median(series_s)
+
+
+def _products_s(matrix: Tensor) -> float:
+    synchronize(matrix.device)
+    begin = time.perf_counter()
+    for _ in range(CANARY_PRODUCTS):
         matrix = matrix @ matrix
-    synchronize(device)
+    synchronize(matrix.device)
     return time.perf_counter() - begin
 
 

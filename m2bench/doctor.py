@@ -19,7 +19,7 @@ from .conditions import Watch
 from .distributions import chi_square_quantile, t_quantile
 from .effects import Effects, Estimate, Observation
 from .errors import UserError
-from .noise import describe_conditions
+from .noise import describe_conditions, drift_in_words, measure_noise
 from .plan import make_trials
 from .runner import Launcher, describe, prepare, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, WindowSpec, WorkloadSpec
@@ -130,6 +130,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
                 trials = _repeat(launcher, workload, description["device"], work, seconds)
     resolution = Resolution.from_speeds([trial.result["episodes_per_min"] for trial in trials])
+    noise = measure_noise(trials)
     machine, conditions = {**description["machine"], **description["device"]}, describe_conditions(trials)
     taking_part = [layer for layer in description["layers"] if layer["name"] in layers]
     checks = check_machine(machine, taking_part, conditions, resolution.trial_sd, Path.cwd())
@@ -140,6 +141,8 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         "trials": len(trials),
         "window": asdict(WINDOW),
         **_resolved(resolution, DesignErrors.of_full_design(layers)),
+        "drift": noise.drift,
+        "drift_ci": noise.drift_ci,
         "conditions": conditions,
     }
 
@@ -211,7 +214,8 @@ def resolution_sentences(found: Document) -> list[str]:
     """What a run can tell apart here, in words that go no further than the scatter is known."""
     return [
         f"{found['trials']} trials of the baseline, timed as long as a run's, scatter by "
-        f"{_between(found['trial_sd'], found['trial_sd_ci'])} (standard deviation, and its 95 % interval).",
+        f"{_between(found['trial_sd'], found['trial_sd_ci'])} (standard deviation, and its 95 % interval). Over "
+        f"these trials {drift_in_words(found['drift'], found['drift_ci'])}.",
         f"m2bench ablate --all, with {BLOCKS} blocks, finds main effects from "
         f"{_between(found['smallest_main_effect'], found['smallest_main_effect_ci'], 1)} on and Shapley values from "
         f"{_between(found['smallest_shapley'], found['smallest_shapley_ci'], 1)} on, in 80 % of runs.",

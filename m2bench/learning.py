@@ -13,12 +13,12 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, variance
 from typing import Any
 
 from .distributions import t_quantile
 from .effects import ROUNDING, Estimate, mean_ratio, named
-from .learning_curve import WINDOW, distance, progress, setbacks
+from .learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
 from .plan import every_combination
 from .spec import BASELINE, Layers, combination_name
@@ -91,15 +91,18 @@ def judge(found: Comparison, judged_layers: int) -> Verdict:
         return Verdict(
             "undecided", f"compared with {seeds} seed{'s' * (seeds != 1)}, and two are the least", seeds=seeds
         )
-    responses = ((list(found.distances.values()), MARGIN), (list(found.log_ratios.values()), math.log(EPISODES_MARGIN)))
+    responses = (
+        (list(found.distances.values()), MARGIN, 0.0),
+        (list(found.log_ratios.values()), math.log(EPISODES_MARGIN), 2 * ROUNDING_VARIANCE),
+    )
     small, changed = [], False
-    for values, margin in responses:
+    for values, margin, rounding in responses:
         if len(values) < 2:
             small.append(False)
             continue
-        low, high = t_interval(values, 2 * SIGNIFICANCE)
+        low, high = t_interval(values, 2 * SIGNIFICANCE, rounding)
         small.append(-margin < low and high < margin)
-        low, high = t_interval(values, SIGNIFICANCE / (2 * max(1, judged_layers)))
+        low, high = t_interval(values, SIGNIFICANCE / (2 * max(1, judged_layers)), rounding)
         changed |= low > 0 or high < 0
     effect, interval = fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE)
     if all(small) and found.all_arrived:
@@ -113,13 +116,22 @@ def judge(found: Comparison, judged_layers: int) -> Verdict:
     return Verdict("undecided", "neither a difference nor its absence can be shown", effect, interval, seeds)
 
 
-def t_interval(values: list[float], outside: float) -> tuple[float, float]:
-    """The t interval of the mean that leaves out this share."""
-    centre, half = fmean(values), 0.0
-    spread = stdev(values)
-    if spread:
-        half = t_quantile(1 - outside / 2, len(values) - 1) * spread / math.sqrt(len(values))
+def t_interval(values: list[float], outside: float, rounding: float = 0.0) -> tuple[float, float]:
+    """The t interval of the mean that leaves out this share.
+
+    ``rounding``: the variance of a value that was rounded. Few seeds can be rounded alike, and would seem not to
+    scatter; so it comes on top of the scatter, with no more degrees of freedom.
+    """
+    centre, error = fmean(values), math.sqrt((variance(values) + rounding) / len(values))
+    half = t_quantile(1 - outside / 2, len(values) - 1) * error if error else 0.0
     return centre - half, centre + half
+
+
+def mean_episodes(logs: list[float], rounding: float) -> Estimate | None:
+    """The geometric mean over seeds from their logarithms, with the interval of ``t_interval`` from two seeds on."""
+    if len(logs) < 2:
+        return mean_ratio(logs)
+    return Estimate.from_log(fmean(logs), math.sqrt((variance(logs) + rounding) / len(logs)), len(logs) - 1)
 
 
 class Learning:
@@ -249,7 +261,7 @@ class Learning:
         alone = self.cells.of((layer,))
         log_ratios = list(self._comparisons[layer].log_ratios.values())
         if layer not in self.exact and alone not in self.by_cell and log_ratios:
-            return mean_ratio(log_ratios) if self._comparisons[layer].all_arrived else None
+            return mean_episodes(log_ratios, 2 * ROUNDING_VARIANCE) if self._comparisons[layer].all_arrived else None
         return self.episodes_ratio((layer,), BASELINE)
 
     def setbacks(self, layer: str) -> Setbacks | None:
@@ -331,7 +343,8 @@ class Learning:
             return Estimate(1.0, (1.0, 1.0), 0.0, None, 1)
         seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
         sums = [sum(terms[term] * by_seed[seed] for term, by_seed in logs.items()) for seed in seeds]
-        return mean_ratio(sums)
+        arrivals = sum(weight**2 * (2 if isinstance(term, str) else 1) for term, weight in terms.items())
+        return mean_episodes(sums, arrivals * ROUNDING_VARIANCE)
 
     def _log_arrivals(self, cell: Cell) -> BySeed:
         by_seed = defaultdict(list)
@@ -414,9 +427,9 @@ class Learning:
         }
 
 
-def _arrival(trial: StoredTrial) -> int | None:
+def _arrival(trial: StoredTrial) -> float | None:
     """Episodes to the target; None for a trial that did not get there, or failed."""
-    arrived: int | None = trial.result.get("episodes_to_target")
+    arrived: float | None = trial.result.get("episodes_to_target")
     return arrived
 
 

@@ -17,6 +17,8 @@ Curve = list[dict[str, Any]]
 
 FIRST_EVALUATION = 8  # episodes
 EVALUATION_SPACING = 1.1  # each evaluation at this many times the episodes of the one before
+ROUNDING_VARIANCE = math.log(EVALUATION_SPACING) ** 2 / 12
+"""Of the logarithm of an arrival, which is seen between two evaluations: anywhere there with equal probability."""
 WINDOW = 6  # evaluations that count together: a single one goes up and down with every update
 
 
@@ -28,17 +30,24 @@ def evaluation_episodes() -> Iterator[int]:
         number = math.ceil(number * EVALUATION_SPACING)
 
 
-def arrival(curve: Curve, target_return: float) -> int | None:
+def arrival(curve: Curve, target_return: float) -> float | None:
     """After how many episodes the mean of the last WINDOW evaluations reached the target; None when it never did.
 
-    The window spans the same share of the training, two fifths of it, whatever the episodes per update. The
-    untrained policy does not count.
+    Between the two evaluations that it lies between, by a line on the logarithmic scale; what is reached with the first
+    whole window is not resolved further. The window spans the same share of the training, two fifths of it, whatever
+    the episodes per update. The untrained policy does not count.
     """
     trained = [point for point in curve if point["episodes"]]
+    before: float | None = None
     for end in range(WINDOW, len(trained) + 1):
-        if fmean(point["return"] for point in trained[end - WINDOW : end]) >= target_return:
-            after: int = trained[end - 1]["after"]
-            return after
+        mean = fmean(point["return"] for point in trained[end - WINDOW : end])
+        if mean >= target_return:
+            after = float(trained[end - 1]["after"])
+            if before is None:
+                return after
+            share = (target_return - before) / (mean - before)
+            return float(trained[end - 2]["after"] ** (1 - share) * after**share)
+        before = mean
     return None
 
 

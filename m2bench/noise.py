@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median, quantiles, stdev
@@ -12,13 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from .distributions import t_quantile
+from .distributions import t_quantile, t_two_sided_p
+from .effects import ROUNDING
+from .spec import Layers
 from .steady import steady_speed
 from .store import StoredTrial
+from .tables import times_between
 
 BUSY_CORES = 0.2  # kept busy by other processes: more than a desktop at rest
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
+RELATED = 0.01  # the p value below which canary and trials are taken to slow down together
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,21 @@ def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | Non
     return math.exp(change), (math.exp(change - half), math.exp(change + half))
 
 
+def aa_in_words(interval: Sequence[float] | None) -> str:
+    """What the A/A test says, and what it is worth: at 95 % one in 20 sound runs leaves 1x out."""
+    if interval is None:
+        return "too few for an interval"
+    if interval[0] <= 1 <= interval[1]:
+        return "which includes 1x, as in 19 of 20 sound runs"
+    return "which leaves out 1x, as in 1 of 20 sound runs; run again before you trust small effects"
+
+
+def drift_in_words(drift: float, interval: Sequence[float]) -> str:
+    """By how much the baseline's speed changed from the first to the last, and whether that is shown."""
+    shown = "no drift is shown" if interval[0] <= 1 <= interval[1] else "a drift is shown"
+    return f"{shown}: the last ran at {times_between(drift, interval)} the speed of the first, by a line through all"
+
+
 def busy_cores(trial: StoredTrial) -> float | None:
     """How many cores other processes kept busy beside the trial, where that is more than a desktop at rest does."""
     load: float | None = trial.conditions.get("other_cores") if trial.conditions else None
@@ -88,29 +108,55 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
     """What else the machine did during the trials, and the warnings that follow, each with what to do next.
 
     ``scatter``: the standard deviation of one trial, as a ratio; where trials repeat well, a canary that varies says
-    little.
+    little. So does one that varies by itself: its scatter tells of the machine's speed only where trials are shown to
+    be slower when it is.
     """
-    canaries = [min(trial.result["canary_s"]) for trial in trials if "canary_s" in trial.result]
+    measured = [trial for trial in trials if "canary_s" in trial.result]
+    canaries = [_canary_s(trial) for trial in measured]
     spread = None
     if len(canaries) > 1:
-        low, high = quantiles(canaries, n=20)[0], quantiles(canaries, n=20)[-1]
+        low, *_, high = quantiles(canaries, n=20, method="inclusive")
         spread = high / low
-    found = _gather([trial.conditions for trial in trials if trial.conditions], spread)
+    found = _gather([trial.conditions for trial in trials if trial.conditions], spread, _is_related(measured))
     return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
 
 
 def warnings_of(conditions: list[dict[str, Any]], what: str) -> list[str]:
     """The same warnings from the conditions of others than trials; ``what`` is the word for one of them."""
-    return list(_warnings(_gather(conditions, None), False, what))
+    return list(_warnings(_gather(conditions, None, False), False, what))
 
 
-def _gather(conditions: list[dict[str, Any]], canary_spread: float | None) -> dict[str, Any]:
+def _canary_s(trial: StoredTrial) -> float:
+    return float(min(trial.result["canary_s"]))
+
+
+def _is_related(trials: list[StoredTrial]) -> bool:
+    """Whether trials of the same combination are shown to be slower when the canary beside them is (RELATED)."""
+    by_layers: dict[Layers, list[tuple[float, float]]] = defaultdict(list)
+    for trial in trials:
+        if trial.status == "ok":
+            by_layers[trial.spec.layers].append((math.log(_canary_s(trial)), -math.log(steady_speed(trial.result))))
+    apart = [np.array(found) - np.mean(found, axis=0) for found in by_layers.values()]
+    degrees = sum(len(found) - 1 for found in apart) - 1
+    if degrees < 1:
+        return False
+    canaries, times = np.concatenate(apart).T
+    lengths = math.sqrt(float(canaries @ canaries) * float(times @ times))
+    correlation = float(canaries @ times) / lengths if lengths > ROUNDING else 0.0
+    if correlation <= 0:
+        return False
+    statistic = correlation * math.sqrt(degrees / max(1 - correlation**2, sys.float_info.epsilon))
+    return t_two_sided_p(statistic, degrees) < RELATED
+
+
+def _gather(conditions: list[dict[str, Any]], canary_spread: float | None, canary_related: bool) -> dict[str, Any]:
     loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
     return {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
         "busy_trials": sum(load > BUSY_CORES for load in loads),
         "canary_spread": canary_spread,
+        "canary_related": canary_related,
         "power": sorted({c["power"] for c in conditions if c["power"]}),
         "low_power": any(c["low_power"] for c in conditions),
         "thermal": sorted({c["thermal"] for c in conditions if c["thermal"]}),
@@ -124,10 +170,11 @@ def _warnings(found: dict[str, Any], scatters: bool, what: str) -> Iterator[str]
             f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {busy} "
             f"{what if busy == 1 else several}, which can distort every figure here: close them and run again"
         )
-    if scatters and found["canary_spread"] is not None and found["canary_spread"] > CANARY_DRIFT:
+    if scatters and found["canary_related"] and found["canary_spread"] > CANARY_DRIFT:
         yield (
             f"a fixed computation beside the trials took {found['canary_spread'] - 1:.0%} longer at some times than at "
-            "others (5th to 95th percentile): the machine's own speed varies, and more blocks help"
+            "others (5th to 95th percentile), and trials were slower then: the machine's own speed varies, and more "
+            "blocks help"
         )
     if "battery" in found["power"]:
         yield f"some {several} ran on battery: connect the machine to the mains"

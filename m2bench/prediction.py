@@ -28,7 +28,7 @@ DRAWS = 600
 BURN_IN = 100
 MOST_TERMS = 130  # with more layers the highest interactions are left out
 WIDE = 3.0**2  # prior variance of a term that is not drawn towards nothing: factors of e^6 are thought possible
-NEXT_TO_NOTHING = 1e-10
+LEAST_BELIEVED = 0.1  # of the variance that noise alone gives a term: nothing smaller can be told from it
 FLOOR = 1e-10  # of a variance, where trials repeat exactly
 
 
@@ -59,7 +59,8 @@ class Prediction:
         moments = [design[group].T @ effects.log_response[group] for group in groups]
         squares = [float(effects.log_response[group] @ effects.log_response[group]) for group in groups]
         variances = [max(group.sd**2, FLOOR) for group in effects.scatter.groups]
-        prior = _Horseshoe([len(term) for term in self._terms], effects.has_second_order, rng)
+        least = LEAST_BELIEVED * max(effects.scatter.sd**2, FLOOR) / len(effects.observations)
+        prior = _Horseshoe([len(term) for term in self._terms], effects.has_second_order, least, rng)
         diagonal = np.arange(len(self._terms))
         draws = np.empty((DRAWS, len(self._terms)))
         for number in range(-BURN_IN, DRAWS):
@@ -109,11 +110,11 @@ class _Horseshoe:
     """Prior variances of terms of these orders; those of second order and less are wide where the data tell them all.
 
     Interactions of two, of three, and of more layers have each a scale of their own: the more layers, the less is to be
-    expected of them.
+    expected of them. No variance is below ``least``.
     """
 
-    def __init__(self, orders: list[int], second_order_is_wide: bool, rng: np.random.Generator):
-        self._rng = rng
+    def __init__(self, orders: list[int], second_order_is_wide: bool, least: float, rng: np.random.Generator):
+        self._rng, self._least = rng, least
         self._wide = np.array(orders) <= (2 if second_order_is_wide else 1)
         self._class = np.minimum(np.array(orders), 4)
         self._size = np.bincount(self._class, minlength=5)
@@ -123,7 +124,7 @@ class _Horseshoe:
     @property
     def variances(self) -> Floats:
         """Of each term."""
-        drawn_in = np.clip(self._local * self._global[self._class], NEXT_TO_NOTHING, WIDE)
+        drawn_in = np.clip(self._local * self._global[self._class], self._least, WIDE)
         return np.where(self._wide, WIDE, drawn_in)
 
     def update(self, coefficients: Floats) -> None:

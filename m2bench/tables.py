@@ -16,6 +16,15 @@ from rich.table import Table as RichTable
 NOTHING = "-"
 UNBOUNDED = 10_000  # columns: wider than any table
 
+NOT_KNOWN = "not known"
+MOST_APART = 100.0  # times from one end of an interval to the other
+WIDEST_POINTS = 200.0  # the same of shares and differences, which may be 0 or less
+DIFFERENCES = ("%", " points")  # their units
+NOT_KNOWN_NOTE = (
+    f"{NOT_KNOWN}: the ends of its 95 % interval lie more than {MOST_APART:.0f} times (of a share, {WIDEST_POINTS:.0f} "
+    "points) apart, so the figure says nothing."
+)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -31,6 +40,10 @@ class Table:
     numeric: frozenset[str]
     droppable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if NOT_KNOWN_NOTE not in self.notes and any(NOT_KNOWN in cell for row in self.rows for cell in row):
+            object.__setattr__(self, "notes", (*self.notes, NOT_KNOWN_NOTE))
 
     def without(self, column: str) -> Table:
         """The same without a column."""
@@ -49,6 +62,17 @@ def times_within(document: dict[str, Any], name: str) -> str:
     return times_between(document[name], document[f"{name}_ci"])
 
 
+def is_known(interval: Sequence[float] | None, unit: str = "x") -> bool:
+    """Whether an interval says anything of its figure, which is positive but for a share or a difference.
+
+    Where there is none, the figure is shown as what it is: one without an interval.
+    """
+    if interval is None:
+        return True
+    low, high = interval
+    return high - low <= WIDEST_POINTS if unit in DIFFERENCES else 0 < high <= MOST_APART * low
+
+
 def times_between(value: float | None, interval: Sequence[float] | None) -> str:
     """The same from the ratio and the ends of its interval."""
     return within(value, interval, "x")
@@ -62,25 +86,29 @@ def digits(value: float | None) -> str:
 def within(value: float | None, interval: Sequence[float] | None, unit: str = "") -> str:
     """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most.
 
-    The end of an interval that leaves out 1, no effect, gets the digits that it takes to see that.
+    The end of an interval that leaves out 1, no effect, gets the digits that it takes to see that, and one above 0
+    those that it takes to see that. A figure whose interval says nothing is not known.
     """
     if value is None:
         return NOTHING
     if interval is None:
         return digits(value) + unit
+    if not is_known(interval, unit):
+        return NOT_KNOWN
     low, high = interval
     decimals = _decimals(value)
     if high > low:
         decimals = min(decimals, 1 - math.floor(math.log10((high - low) / 2)))
-    ends = [_rounded(end, decimals) if low <= 1 <= high else _apart_from_one(end, decimals) for end in (low, high)]
+    seen = [0.0] * (unit not in DIFFERENCES) + [1.0] * (not low <= 1 <= high)
+    ends = [_apart_from(seen, end, decimals) for end in (low, high)]
     return f"{_rounded(value, decimals)}{unit} [{', '.join(ends)}]"
 
 
 MOST_DECIMALS = 4  # what is nearer to 1 than that is no effect that anybody would want to see
 
 
-def _apart_from_one(value: float, decimals: int) -> str:
-    while round(value, decimals) == 1 and decimals < MOST_DECIMALS:
+def _apart_from(others: Sequence[float], value: float, decimals: int) -> str:
+    while round(value, decimals) in others and decimals < MOST_DECIMALS:
         decimals += 1
     return _rounded(value, decimals)
 

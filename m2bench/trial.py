@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from . import devices
 from .phase_times import InPieces, watch_turn
 from .spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
 from .steady import mean_error
@@ -31,7 +32,6 @@ class System(InPieces, Protocol):
     def check_finite(self) -> None: ...
     def check_numerics(self) -> dict[str, dict[str, Any]]: ...
     def check_stream(self) -> dict[str, dict[str, Any]]: ...
-    def canary_s(self) -> float: ...
     def energy_j(self) -> float | None: ...
     def timed_window(self) -> AbstractContextManager[object]: ...
     def waits_s(self) -> dict[str, float]: ...
@@ -70,7 +70,6 @@ def run_trial(
     system.synchronize()
     setup_s = time.perf_counter() - start
     try:
-        canary_s = [system.canary_s()]
         first, first_returns = timed_updates(system, 1)  # whatever is compiled is compiled here
         gates_begin = time.perf_counter()
         gates = system.check_numerics()
@@ -87,7 +86,6 @@ def run_trial(
             energy_after_j = system.energy_j()
             on_window("end")
         timer_s = time_of_the_timer(system)
-        canary_s.append(system.canary_s())
         waits_s = system.waits_s()
         peak_memory_mb = system.peak_memory_mb()
         proofs = system.proofs()
@@ -100,13 +98,14 @@ def run_trial(
         counts = system.count()
     finally:
         system.close()
+    canary_s = devices.canary_s(devices.resolve_device(workload_spec.device))  # nothing of the trial runs any more
     timed_s = sum(updates)
     episodes = len(updates) * system.episodes_per_update
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return {
         "setup_s": setup_s,
-        "canary_s": canary_s,
+        "canary_s": [canary_s],
         "warmup_update_s": first + warmup,
         "update_s": updates,
         "turn_updates": turn_updates,

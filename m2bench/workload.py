@@ -176,10 +176,6 @@ class TradingSystem:
     def synchronize(self) -> None:
         devices.synchronize(self.device)
 
-    def canary_s(self) -> float:
-        """Seconds of a fixed computation that no layer touches: it slows down only with the machine."""
-        return devices.canary_s(self.device)
-
     def energy_j(self) -> float | None:
         """Joules that the machine has used since some fixed moment; None where it does not tell."""
         return None if self._energy_counter is None else self._energy_counter()

@@ -156,9 +156,6 @@ class FakeSystem:
     def synchronize(self) -> None:
         pass
 
-    def canary_s(self) -> float:
-        return 0.01
-
     def energy_j(self) -> float | None:
         return None
 

@@ -180,16 +180,18 @@ def test_drifts_in_opposite_directions_do_not_hide_each_other(tmp_path: Path) ->
     assert (noise["aa_typical"], noise["aa_worst"]) == (pytest.approx(1.4), pytest.approx(1.5))
 
 
-@pytest.mark.parametrize(("spread", "warned"), [(0.001, False), (0.2, True)])
+@pytest.mark.parametrize(
+    ("spread", "related", "warned"), [(0.001, True, False), (0.2, True, True), (0.2, False, False)]
+)
 def test_a_machine_of_varying_speed_is_told_by_its_trials_even_where_the_baselines_agree(
-    spread: float, warned: bool, tmp_path: Path
+    spread: float, related: bool, warned: bool, tmp_path: Path
 ) -> None:
     rng = random.Random(4)
     conditions = {"other_cores": 0.0, "power": None, "low_power": None, "thermal": None}
 
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        canary_s = [0.01 * rng.choice((1, 1.4))]
         noise = math.exp(rng.gauss(0, spread)) if trial.layers else 1.0
+        canary_s = [0.01 / noise / 2.0**trial.block if related else 0.01 * rng.choice((1, 1.4))]
         return {"result": result(true_speed(trial) * noise, canary_s=canary_s), "conditions": conditions}
 
     noise = run(tmp_path, execute)["noise"]

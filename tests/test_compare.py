@@ -15,7 +15,8 @@ from rich.console import Console
 from scipy import stats
 from test_analysis import result
 
-from m2bench.compare import _absolute, compare, show_comparison
+from m2bench.compare import _absolute, _over, compare, show_comparison
+from m2bench.effects import Estimate
 from m2bench.errors import UserError
 from m2bench.plan import make_trials
 from m2bench.spec import RunSpec, WorkloadSpec
@@ -83,8 +84,28 @@ def test_absolute_speeds_are_compared_over_blocks_whose_levels_differ(tmp_path: 
     assert np.mean(misses) <= stats.binom.ppf(0.999, 60, 0.05) / 60
 
 
-def test_the_interval_of_absolute_speeds_is_welchs() -> None:
-    a, b = [0.1, 0.3, 0.2, 0.25], [0.5, 0.4, 0.62]
+@pytest.mark.parametrize(("blocks", "scatter"), [(3, 0.01), (3, 0.03), (5, 0.02), (9, 0.05)])
+def test_absolute_speeds_of_jobs_that_are_shifted_as_a_whole_are_covered(blocks: int, scatter: float) -> None:
+    """Equal code, each job shifted by 3 % as a whole: its blocks do not show that, and the interval must hold."""
+    rng = np.random.default_rng(0)
+    runs = rng.normal(0, 0.03, (1500, 2, 1)) + rng.normal(0, scatter, (1500, 2, blocks))
+    found = [_absolute(list(a), list(b)) for a, b in runs]
+    covered = np.mean([f is not None and f.interval is not None and f.interval[0] <= 1 <= f.interval[1] for f in found])
+    assert covered >= stats.binom.ppf(0.001, 1500, 0.95) / 1500
+
+
+@pytest.mark.parametrize("se", [0.002, 0.02])
+def test_ratios_of_jobs_that_differ_in_what_a_layer_gains_are_covered(se: float) -> None:
+    """Equal code, but what a job's layer gains is off by 1.5 %, as the gate has seen it of jobs of equal code."""
+    rng = np.random.default_rng(1)
+    gains = math.log(10) + rng.normal(0, 0.015, (1500, 2)) + rng.normal(0, se, (1500, 2))
+    found = [_over(*(Estimate.from_log(gain, se, 100) for gain in run)) for run in gains]
+    covered = np.mean([f is not None and f.interval is not None and f.interval[0] <= 1 <= f.interval[1] for f in found])
+    assert covered >= stats.binom.ppf(0.001, 1500, 0.95) / 1500
+
+
+def test_with_very_noisy_blocks_the_interval_of_absolute_speeds_is_welchs() -> None:
+    a, b = [10.0, 30.0, 20.0, 25.0], [50.0, 40.0, 62.0]
     found = _absolute(a, b)
     assert found is not None
     assert found.interval is not None

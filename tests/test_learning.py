@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from m2bench.effects import Estimate, shapley_weights
-from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge
+from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge, mean_episodes
 from m2bench.learning_curve import arrival, distance, evaluation_episodes
 from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.plan import make_trials
@@ -92,16 +92,21 @@ def run(
     return Learning(made, trials), [trial for trial in trials if trial.spec.kind == "learning"]
 
 
-def smooth_arrival(half_life: float, size: int) -> int:
+def smooth_arrival(half_life: float, size: int) -> float:
     """Episodes until the mean of six evaluations of a smooth curve reaches the target, worked out apart."""
-    seen: list[float] = []
-    for episodes in evaluation_episodes():
-        updates = episodes // size
-        if updates:
-            seen.append(GOOD * (1 - 0.5 ** (updates * size / half_life)))
-        if len(seen) >= 6 and np.mean(seen[-6:]) >= 6.0:
-            return episodes
-    raise AssertionError
+    numbers = np.array([number for number, _ in zip(evaluation_episodes(), range(80), strict=False)])
+    numbers = numbers[numbers >= size]
+    returns = GOOD * (1 - 0.5 ** (numbers // size * size / half_life))
+    means = np.convolve(returns, np.full(6, 1 / 6), "valid")
+    return float(np.exp(np.interp(6.0, means, np.log(numbers[5:]))))
+
+
+ROUNDED = math.log(1.1) ** 2 / 12  # variance of a uniform distribution between evaluations, of log episodes
+
+
+def rounded_sem(values: Any, arrivals: float = 1) -> float:
+    """The standard error of a mean over seeds whose values hold so many rounded arrivals (in squares of weights)."""
+    return float(np.sqrt((np.var(values, ddof=1) + arrivals * ROUNDED) / len(values)))
 
 
 # --- verdicts
@@ -111,11 +116,10 @@ def comparison(distances: list[float], log_ratios: list[float], all_arrived: boo
     return Comparison(dict(enumerate(distances)), dict(enumerate(log_ratios)), all_arrived)
 
 
-def is_equivalent(values: list[float], margin: float) -> bool:
+def is_equivalent(values: list[float], margin: float, arrivals: float) -> bool:
     """TOST by two one-sided t tests of an independent library."""
-    below = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
-    above = stats.ttest_1samp(values, margin, alternative="less").pvalue
-    return max(below, above) < 0.05
+    statistics = np.array([np.mean(values) + margin, margin - np.mean(values)]) / rounded_sem(values, arrivals)
+    return float(stats.t.sf(min(statistics), len(values) - 1)) < 0.05
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -125,8 +129,12 @@ def test_verdicts_follow_from_the_tests_of_an_independent_library(seed: int) -> 
     distances = list(rng.normal(rng.uniform(-0.2, 0.2), rng.uniform(0.01, 0.1), size=count))
     log_ratios = list(rng.normal(rng.uniform(-0.4, 0.4), rng.uniform(0.01, 0.2), size=count))
     verdict = judge(comparison(distances, log_ratios), judged_layers=3)
-    p_values = [stats.ttest_1samp(values, 0).pvalue for values in (distances, log_ratios)]
-    if is_equivalent(distances, MARGIN) and is_equivalent(log_ratios, math.log(EPISODES_MARGIN)):
+    errors = rounded_sem(distances, 0), rounded_sem(log_ratios, 2)
+    p_values = [
+        2 * stats.t.sf(abs(np.mean(values)) / error, count - 1)
+        for values, error in zip((distances, log_ratios), errors, strict=True)
+    ]
+    if is_equivalent(distances, MARGIN, 0) and is_equivalent(log_ratios, math.log(EPISODES_MARGIN), 2):
         assert verdict.verdict == "same"
     elif min(p_values) < 0.05 / 6:
         assert verdict.verdict == "changed"
@@ -142,6 +150,49 @@ def test_a_difference_as_large_as_the_margin_is_called_the_same_in_5_percent_at_
     rng = np.random.default_rng(1)
     same = [judge(comparison(list(rng.normal(MARGIN, 0.05, 6)), [0.0] * 6), 1).verdict == "same" for _ in range(1000)]
     assert np.mean(same) <= stats.binom.ppf(0.999, 1000, 0.05) / 1000
+
+
+@pytest.fixture(scope="module")
+def at_the_margin() -> list[float]:
+    """Log ratios of arrivals of many seeds, 1.25 times the episodes apart, the two of a seed sharing its luck."""
+    rng = np.random.default_rng(0)
+    numbers = np.array([number for number, _ in zip(evaluation_episodes(), range(45), strict=False)])
+
+    def arrive(half_life: float) -> float:
+        returns = GOOD * (1 - 2 ** (-numbers / half_life)) + rng.normal(0, 0.15, len(numbers))
+        points = zip(numbers.tolist(), returns.tolist(), strict=True)
+        came = arrival([{"after": number, "episodes": number, "return": value} for number, value in points], 6.0)
+        assert came is not None
+        return math.log(came)
+
+    luck = 60 * np.exp(rng.normal(0, 0.3, 900))
+    return [arrive(EPISODES_MARGIN * half_life) - arrive(half_life) for half_life in luck]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_few_seeds_call_a_difference_as_large_as_the_margin_the_same_in_5_percent_at_most(
+    seeds: int, at_the_margin: list[float]
+) -> None:
+    """However coarse the evaluations are that the arrivals are seen by."""
+    runs = [at_the_margin[at : at + seeds] for at in range(0, len(at_the_margin) - seeds + 1, seeds)]
+    same = [judge(comparison([0.0] * seeds, logs), 1).verdict == "same" for logs in runs]
+    assert np.mean(same) <= stats.binom.ppf(0.999, len(runs), 0.05) / len(runs)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_ratio_of_episodes_is_covered_by_few_seeds_and_its_interval_has_a_width(
+    seeds: int, at_the_margin: list[float]
+) -> None:
+    runs = [at_the_margin[at : at + seeds] for at in range(0, len(at_the_margin) - seeds + 1, seeds)]
+    found = [mean_episodes(logs, 2 * ROUNDED) for logs in runs]
+    held = [
+        f is not None and f.interval is not None and f.interval[0] <= EPISODES_MARGIN <= f.interval[1] for f in found
+    ]
+    assert np.mean(held) >= stats.binom.ppf(0.001, len(runs), 0.95) / len(runs)
+    tied = mean_episodes([0.0] * seeds, 2 * ROUNDED)
+    assert tied is not None
+    assert tied.interval is not None
+    assert tied.interval[1] / tied.interval[0] > 1.05
 
 
 def test_no_difference_is_called_a_change_in_5_percent_at_most_over_all_layers() -> None:
@@ -187,7 +238,7 @@ def test_seconds_to_the_target_are_as_uncertain_as_episodes_and_speed_together()
     came = [math.log(t.result["episodes_to_target"]) for t in trials if "wide" not in t.spec.layers
             and "rough" not in t.spec.layers]  # fmt: skip
     found = learning.of_combination((), Estimate.from_log(math.log(600.0), 0.05, 100))
-    se = math.hypot(float(stats.sem(came)), 0.05)
+    se = math.hypot(rounded_sem(came), 0.05)
     ends = stats.t.interval(0.95, len(came) - 1, np.mean(came) - math.log(10.0), se)
     assert found["time_to_target_s_ci"] == pytest.approx(np.exp(ends))
 
@@ -390,7 +441,7 @@ def test_trials_that_are_proved_to_learn_the_same_are_pooled_in_full_mode() -> N
     ]
     found = learning.of_combination((), Estimate(600.0))
     assert found["episodes_to_target"] == pytest.approx(np.exp(np.mean(by_seed)))
-    interval = stats.t.interval(0.95, 2, np.mean(by_seed), stats.sem(by_seed))
+    interval = stats.t.interval(0.95, 2, np.mean(by_seed), rounded_sem(by_seed))
     assert np.log(found["episodes_to_target_ci"]) == pytest.approx(interval)
     assert learning.of_layer("fast")["episodes_needed"] == 1.0
 
@@ -404,7 +455,7 @@ def test_the_ratio_of_episodes_is_paired_by_seed() -> None:
     differences = [logs[True][seed] - logs[False][seed] for seed in logs[True]]
     found = learning.of_layer("wide")
     assert found["episodes_needed"] == pytest.approx(np.exp(np.mean(differences)))
-    interval = stats.t.interval(0.95, len(differences) - 1, np.mean(differences), stats.sem(differences))
+    interval = stats.t.interval(0.95, len(differences) - 1, np.mean(differences), rounded_sem(differences, 2))
     assert np.log(found["episodes_needed_ci"]) == pytest.approx(interval)
 
 
@@ -456,7 +507,7 @@ def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> 
     differences = [(logs[True][seed] - logs[False][seed]) / 2 for seed in logs[True]]
     assert half is not None
     assert math.log(half.ratio) == pytest.approx(np.mean(differences))
-    assert half.log_se == pytest.approx(stats.sem(differences))
+    assert half.log_se == pytest.approx(rounded_sem(differences, 0.25 + 0.25))
 
 
 def test_the_summary_tells_how_far_the_seeds_of_a_cell_have_come() -> None:

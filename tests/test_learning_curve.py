@@ -26,8 +26,16 @@ def test_evaluations_are_a_tenth_apart_and_start_early() -> None:
 def test_the_target_is_reached_by_the_mean_of_six_evaluations() -> None:
     rising = curve(1, 2, 3, 4, 5, 6, 7, 8)
     assert arrival(rising, 3.5) == 15
-    assert arrival(rising, 3.6) == 17
+    assert arrival(rising, 4.5) == pytest.approx(17)
     assert arrival(rising, 5.6) is None
+
+
+def test_between_two_evaluations_the_target_is_reached_on_a_line_of_the_logarithm() -> None:
+    """Means of six are 3.5 after 15 episodes and 4.5 after 17."""
+    rising = curve(1, 2, 3, 4, 5, 6, 7, 8)
+    halfway = arrival(rising, 4.0)
+    assert halfway == pytest.approx((15 * 17) ** 0.5)
+    assert arrival(rising, 3.75) == pytest.approx(15**0.75 * 17**0.25)
 
 
 def test_the_untrained_policy_does_not_count_however_lucky() -> None:

@@ -6,13 +6,25 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
 
+from m2bench import devices
 from m2bench.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
-from m2bench.noise import describe_conditions, is_disturbed, measure_noise, warnings_of
+from m2bench.noise import (
+    aa_in_words,
+    describe_conditions,
+    drift_in_words,
+    is_disturbed,
+    measure_noise,
+    warnings_of,
+)
 from m2bench.spec import TrialSpec
 from m2bench.store import StoredTrial
 
@@ -49,6 +61,19 @@ def test_a_drift_is_found() -> None:
     assert 0.9 <= np.mean(covered) <= 0.99
 
 
+@pytest.mark.parametrize(("interval", "shown"), [((0.97, 1.04), False), ((1.01, 1.2), True), ((0.8, 0.99), True)])
+def test_a_drift_is_told_with_its_interval_and_whether_it_is_shown(interval: tuple[float, float], shown: bool) -> None:
+    said = drift_in_words(math.sqrt(math.prod(interval)), interval)
+    assert said.startswith("a drift is shown" if shown else "no drift is shown")
+    assert f"[{interval[0]:.2f}, {interval[1]:.2f}]" in said
+
+
+def test_what_one_in_twenty_sound_runs_does_is_no_fault() -> None:
+    assert "includes 1x, as in 19 of 20 sound runs" in aa_in_words((0.99, 1.02))
+    assert "leaves out 1x, as in 1 of 20 sound runs" in aa_in_words((1.01, 1.03))
+    assert "too few for an interval" in aa_in_words(None)
+
+
 def test_neighbours_within_a_block_are_compared_and_failures_left_out() -> None:
     noise = measure_noise([anchor(1, 100), anchor(1, 0, "failed"), anchor(1, 120), anchor(2, 500), anchor(2, 450)])
     assert noise.aa_worst == pytest.approx(1.2)
@@ -63,9 +88,9 @@ def test_without_anchors_nothing_is_said() -> None:
 # --- conditions
 
 
-def trial(canary_s: float = 0.01, **conditions: Any) -> StoredTrial:
+def trial(canary_s: float = 0.01, speed: float = 600.0, **conditions: Any) -> StoredTrial:
     quiet = {"other_cores": 0.01, "power": "mains", "low_power": False, "thermal": "nominal"}
-    result = {"canary_s": [canary_s, canary_s * 1.5]}
+    result = {"canary_s": [canary_s, canary_s * 1.5], "update_s": [60 / speed], "episodes_per_update": 1}
     return StoredTrial(TrialSpec("k", (), 1, 0), "", 1.0, "ok", None, None, result, quiet | conditions)
 
 
@@ -104,16 +129,77 @@ def test_what_disturbs_other_work_than_trials_is_told_by_its_name() -> None:
     assert "beside 2 processes" in warnings_of([busy, busy], "process")[0]
 
 
+def varying(trials: int = 40) -> list[StoredTrial]:
+    """A machine that is now and then slower by 30 %, canary and trials alike."""
+    return [trial(0.01 * slower, 600 / slower) for slower in (1 + 0.3 * (index % 2) for index in range(trials))]
+
+
 def test_a_machine_whose_own_speed_varies_is_told() -> None:
-    trials = [trial(canary_s=0.01 * (1 + 0.3 * (index % 2))) for index in range(40)]
-    (warning,) = describe_conditions(trials)["warnings"]
+    (warning,) = describe_conditions(varying())["warnings"]
     assert "30% longer" in warning
+    assert "trials were slower then" in warning
 
 
 def test_a_canary_that_varies_beside_identical_trials_that_do_not_is_no_warning() -> None:
-    trials = [trial(canary_s=0.01 * (1 + 0.3 * (index % 2))) for index in range(40)]
-    assert describe_conditions(trials, scatter=1.01)["warnings"] == []
-    assert len(describe_conditions(trials, scatter=1.2)["warnings"]) == 1
+    assert describe_conditions(varying(), scatter=1.01)["warnings"] == []
+    assert len(describe_conditions(varying(), scatter=1.2)["warnings"]) == 1
+
+
+@pytest.mark.parametrize("trials", [4, 27])
+def test_a_canary_that_is_noise_of_its_own_is_no_warning(trials: int) -> None:
+    """Canary and trials scatter by 9 and by 10 % without any relation: at most 1 in 100 such runs may warn."""
+    rng = np.random.default_rng(0)
+    logs = rng.normal(0, (0.09, 0.1), (1000, trials, 2))
+    runs = [[trial(*np.exp(pair)) for pair in run] for run in logs]
+    warned = np.mean([bool(describe_conditions(run)["warnings"]) for run in runs])
+    assert warned <= stats.binom.ppf(0.999, 1000, 0.01) / 1000
+
+
+def test_the_canary_tells_of_the_machine_through_its_own_noise() -> None:
+    """The machine's speed varies by 8 %; canary and trials scatter by 3 % beside that."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        machine = rng.normal(0, 0.08, 27)
+        canary, speed = machine + rng.normal(0, 0.03, 27), -machine + rng.normal(0, 0.03, 27)
+        run = [trial(*np.exp(pair)) for pair in zip(canary, speed, strict=True)]
+        found.append(describe_conditions(run, scatter=1.08)["canary_related"])
+    assert np.mean(found) >= 0.99
+
+
+def test_combinations_are_compared_with_themselves_alone() -> None:
+    """A canary that is slower beside the slower combination says nothing of the machine."""
+    plain, fast = trial(0.02, 600.0), trial(0.01, 6000.0)
+    fast = replace(fast, spec=replace(fast.spec, layers=("a",)))
+    assert not describe_conditions([plain, fast] * 20)["canary_related"]
+
+
+def test_the_canary_is_the_median_of_so_many_series_that_single_moments_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A clock by which each series takes 6 ms with 9 % noise, and every third one is interrupted."""
+    rng = np.random.default_rng(0)
+
+    def reading() -> tuple[float, float]:
+        moments = [0.0]
+        for number in range(200):
+            lasted = 0.006 * math.exp(rng.normal(0, 0.09)) * (3.0 if number % 3 == 0 else 1.0)
+            moments += [moments[-1] + 0.001, moments[-1] + 0.001 + lasted]
+        clock = iter(moments[1:])
+        now = [0.0]
+
+        def perf_counter() -> float:
+            now[0] = next(clock)
+            return now[0]
+
+        monkeypatch.setattr(devices, "time", SimpleNamespace(perf_counter=perf_counter))
+        monkeypatch.setattr(devices, "CANARY_PRODUCTS", 0)
+        return devices.canary_s(torch.device("cpu")), now[0]
+
+    found, took = np.array([reading() for _ in range(300)]).T
+    assert np.min(took) >= 0.05
+    assert np.std(np.log(found)) < 0.045
+    assert np.median(found) == pytest.approx(0.006, rel=0.1)
 
 
 def test_a_run_is_disturbed_when_more_than_a_quarter_of_its_trials_were() -> None:

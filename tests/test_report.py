@@ -22,6 +22,7 @@ from markupsafe import escape
 from rich.console import Console
 
 from m2bench.analysis import summarize
+from m2bench.effects import Estimate
 from m2bench.errors import UserError
 from m2bench.machine import describe_machine
 from m2bench.report import show_report, write_report
@@ -31,10 +32,11 @@ from m2bench.report.markdown import markdown, plain
 from m2bench.report.page import page
 from m2bench.report.sections import sections
 from m2bench.report.sentences import headlines, recommendation
-from m2bench.report.tables import impact_table
+from m2bench.report.tables import impact_table, learning_table
 from m2bench.spec import RunSpec, WorkloadSpec
 from m2bench.store import Store
 from m2bench.tables import Table, digits, draw_table, within
+from m2bench.verdicts import _why_sooner
 
 SAMPLE = TESTS.parent / "reports" / "sample"
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
@@ -458,7 +460,7 @@ def test_every_figure_of_a_table_carries_its_interval_or_a_note_says_why_not(ful
             bare = [
                 (table.title, row[0], column, cell)
                 for column, cell in zip(table.columns, row, strict=True)
-                if column in table.numeric - exact and cell not in ("-", "") and "[" not in cell
+                if column in table.numeric - exact and re.search(r"\d", cell) and "[" not in cell
             ]
             assert not bare
 
@@ -524,3 +526,105 @@ def test_digits_beyond_the_noise_are_left_out(
     value: float | None, interval: tuple[float, float] | None, text: str
 ) -> None:
     assert within(value, interval, "x" if value is not None else "") == text
+
+
+# --- figures of which nothing is known
+
+ABSURD = (1e-8, 3e8)
+
+
+@pytest.mark.parametrize(
+    ("value", "ends", "unit", "text"),
+    [
+        (1.7, ABSURD, "x", "not known"),
+        (0.4, (0.0, 3e8), "x", "not known"),
+        (1000.0, (99.0, 10_000.0), "", "not known"),
+        (1000.0, (101.0, 10_000.0), "", "1,000 [100, 10,000]"),
+        (3.5, (0.3, 29.0), "x", "4x [0.3, 29]"),
+        (50.0, (-60.0, 150.0), "%", "not known"),
+        (2.0, (0.01, 4.0), "%", "2.0% [0.0, 4.0]"),
+    ],
+)
+def test_a_figure_whose_interval_says_nothing_is_not_known(
+    value: float, ends: tuple[float, float], unit: str, text: str
+) -> None:
+    assert within(value, ends, unit) == text
+
+
+def test_a_table_says_why_a_figure_is_not_known() -> None:
+    plain_table = Table("t", ("a",), [("2.0x [1.0, 4.0]",)], frozenset())
+    unknown = Table("t", ("a",), [(within(1.7, ABSURD, "x"),)], frozenset(), notes=("first",))
+    assert plain_table.notes == ()
+    assert unknown.notes[0] == "first"
+    assert "more than 100 times" in unknown.notes[1]
+    assert unknown.without("a").notes == unknown.notes
+
+
+@pytest.fixture
+def unknown(full: dict[str, Any]) -> dict[str, Any]:
+    """The run's summary with figures that nothing is known of: one layer's, one combination's, the time to target."""
+    absurd = json.loads(json.dumps(full))
+    for figure in ("alone", "claimed_effect", "time_to_target"):
+        absurd["layers"][0] |= {figure: 1.7, f"{figure}_ci": ABSURD}
+    absurd["layers"][0] |= {"learning_effect": 0.0, "learning_ci": [-9.0, 9.0], "learning_seeds": 2}
+    absurd["layers"][0]["verdict"] = "inconclusive"
+    for figure in ("speedup", "episodes_per_min", "episodes_to_target", "time_to_target_s"):
+        absurd["combinations"][5] |= {figure: 1.7, f"{figure}_ci": ABSURD}
+    absurd["learning"]["cells"][0] |= {"episodes_to_target": 1.7, "episodes_to_target_ci": ABSURD}
+    absurd |= {"soonest_gain": 0.4, "soonest_gain_ci": (0.0, 3e8)}
+    return absurd
+
+
+def test_no_sentence_or_table_gives_a_figure_of_which_nothing_is_known(unknown: dict[str, Any]) -> None:
+    said = headlines(unknown)
+    assert not any("0.40x" in line or "300,000,000" in line for line in said)
+    assert any("how much sooner than by the baseline is not known" in line for line in said)
+    text = markdown(unknown, [])
+    assert "300,000,000" not in text
+    assert "more than 100 times" in text
+    assert "return not known, 2 seeds" in text
+    assert "as soon" not in _why_sooner(Estimate(0.4, ABSURD))
+    impact = impact_table(unknown)
+    assert impact.rows[0][impact.columns.index("alone")] == "not known"
+
+
+def test_no_chart_draws_a_figure_of_which_nothing_is_known(
+    unknown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    finish = Canvas.finish
+
+    def spied(canvas: Canvas, *words: str) -> Chart:
+        for axis in canvas.axes:
+            seen.extend(float(value) for line in axis.lines for value in (*line.get_xdata(), *line.get_ydata()))
+            seen.extend((*axis.get_xlim(), *axis.get_ylim()))
+        return finish(canvas, *words)
+
+    monkeypatch.setattr(Canvas, "finish", spied)
+    charts = {chart.name: chart for chart in draw_charts(unknown)}
+    assert max(map(abs, seen)) < 1e7
+    for name in ("claims", "combinations"):
+        chart = charts[name]
+        assert isinstance(chart, Chart)
+        assert "not known" in chart.svg
+
+
+# --- what is left of a gain
+
+
+def test_gain_surviving_is_told_of_gains_that_are_shown_and_a_net_loss_is_called_one(full: dict[str, Any]) -> None:
+    """A layer of no effect has no gain to survive, on whichever side of 1 its point estimate fell."""
+    for layer in full["layers"]:
+        shown = layer["alone_ci"][0] > 1
+        assert (layer["gain_surviving"] is not None) == (shown and layer["time_to_target"] > 1)
+    layers = [
+        {"alone": 1.1, "alone_ci": (0.9, 1.3), "time_to_target": 0.9, "time_to_target_ci": (0.5, 1.6)},
+        {"alone": 1.1, "alone_ci": (1.05, 1.15), "time_to_target": 0.91, "time_to_target_ci": (0.85, 0.97)},
+        {"alone": 1.1, "alone_ci": (1.05, 1.15), "time_to_target": 0.91, "time_to_target_ci": (0.5, 1.6)},
+        {"alone": 16.0, "alone_ci": (15.0, 17.0), "time_to_target": 8.0, "time_to_target_ci": (5.0, 12.0),
+         "gain_surviving": 0.5, "gain_surviving_ci": (0.4, 0.6)},
+    ]  # fmt: skip
+    summary = {"layers": [{**full["layers"][0], **layer} for layer in layers]}
+    table = learning_table(summary)
+    at = table.columns.index("gain surviving")
+    assert [row[at] for row in table.rows] == ["-", "a net loss", "a net loss, not shown", "50% [40, 60]"]

@@ -14,7 +14,7 @@ from scipy import stats
 from m2bench.report import write_report
 from m2bench.spec import BASELINE, RunSpec, TrialSpec
 from m2bench.store import StoredTrial
-from m2bench.sweep import summarize_sweep, sweep_trials
+from m2bench.sweep import pooled, rivals, summarize_sweep, sweep_trials
 
 SPEC = replace(FULL, sweep=(8, 256), learning="off")  # 32 is the run's own number
 FASTEST = ("batching", "amp", "vectorized-loss")
@@ -65,13 +65,47 @@ def test_a_planted_growth_comes_back_whatever_the_machine_did_between_blocks() -
     assert found["best"]["num_envs"] == 256
 
 
-def test_intervals_are_those_of_a_t_test_on_the_blocks() -> None:
+def test_what_all_sizes_share_in_a_block_has_the_degrees_of_freedom_of_the_blocks() -> None:
+    """All sizes scatter alike, so none are pooled: a t interval of the blocks, for three sizes at once."""
     scatter = {1: 0.05, 2: -0.02, 3: 0.01}
     found = summarize_sweep(SPEC, swept(scatter=scatter))
     assert found is not None
     logs = np.log([8**GROWTH * (1 + s) for s in scatter.values()])
-    low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
+    low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(1 - 0.05 / 3)
     assert found["sizes"][0]["speedup_ci"] == pytest.approx((math.exp(low), math.exp(high)))
+
+
+@pytest.mark.parametrize("baseline_noise", [0.01, 0.03, 0.09])
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_the_interval_holds_for_the_best_of_six_sizes_from_three_blocks(baseline_noise: float, slope: float) -> None:
+    """Sizes that are equal, or nearly so, scatter by 3 %, their baselines as much, less or more; the best is chosen."""
+    rng = np.random.default_rng(0)
+    truth = slope * np.arange(6)
+    runs = truth[:, None] + rng.normal(0, 0.03, (1500, 6, 3)) - rng.normal(0, baseline_noise / 2**0.5, (1500, 1, 3))
+    held = []
+    for run in runs:
+        logs = {size: dict(enumerate(blocks)) for size, blocks in enumerate(run.tolist())}
+        best = int(run.mean(axis=1).argmax())
+        low, high = pooled(logs)[best].interval or (0.0, 0.0)
+        held.append(low <= math.exp(truth[best]) <= high)
+    assert np.mean(held) >= stats.binom.ppf(0.001, 1500, 0.95) / 1500
+
+
+def test_a_size_that_is_as_fast_as_the_best_is_among_its_rivals_and_a_much_slower_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    wrong = []
+    for run in rng.normal(0, 0.03, (1000, 6, 3)) + np.array([-1, 0, 0, 0, 0, 0])[:, None]:
+        logs = {size: dict(enumerate(blocks)) for size, blocks in enumerate(run.tolist())}
+        best = int(run.mean(axis=1).argmax())
+        found = rivals(logs, best)
+        assert 0 not in found
+        wrong.append(set(found) != {1, 2, 3, 4, 5} - {best})
+    assert np.mean(wrong) <= stats.binom.ppf(0.999, 1000, 0.05) / 1000
+
+
+def test_one_block_has_no_interval() -> None:
+    assert [found.interval for found in pooled({8: {1: 0.1}, 32: {1: 0.3}}).values()] == [None, None]
+    assert rivals({8: {1: 0.1}, 32: {1: 0.3}}, 32) == [8]
 
 
 def test_a_size_that_failed_or_computes_something_else_has_no_figure() -> None:

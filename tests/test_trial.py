@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
-from m2bench import stopwatch, trial
+from m2bench import devices, stopwatch, trial
 from m2bench.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 
@@ -59,9 +59,6 @@ class KnownSystem:
         self.log.append("stream")
         self.clock.now += 1.0
         return {"stream": {"same": False}}
-
-    def canary_s(self) -> float:
-        return 0.01
 
     def energy_j(self) -> float | None:
         return 50 * self.clock.now  # 50 W
@@ -119,7 +116,14 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
     clock = Clock()
     for module in (trial, stopwatch):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
-    return KnownSystem(clock)
+    system = KnownSystem(clock)
+
+    def canary_s(device: torch.device) -> float:
+        system.log.append("canary")
+        return 0.02
+
+    monkeypatch.setattr(devices, "canary_s", canary_s)
+    return system
 
 
 def run(system: KnownSystem, window: WindowSpec) -> dict[str, Any]:
@@ -186,8 +190,9 @@ def test_phases_and_counts_come_after_the_evaluation_and_feed_no_speed(known: Kn
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
     assert known.log == [
         "update", "numerics", "update", "window", "update", "update", "stream", "evaluate",
-        "pieces", "unmeasured", "count", "close",
+        "pieces", "unmeasured", "count", "close", "canary",
     ]  # fmt: skip
+    assert result["canary_s"] == [0.02], "read once nothing of the trial runs any more, not even what loads its data"
     # 12 ms of the window's two updates of 3 episodes were spent waiting.
     phases = {"other": 1000 / 4, "step": 1000 / 4, "loss": 3000 / 4, "feed": 2.0}
     assert result["phase_ms_per_episode"] == pytest.approx(phases)

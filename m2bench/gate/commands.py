@@ -82,7 +82,7 @@ def check(
         str | None,
         typer.Option(help=f"Loss of speed that is allowed.  [default: {DELTA}; with --against {DELTA_OF_REFERENCE}]"),
     ] = None,
-    alpha: Annotated[str, typer.Option(help="Total rate of false alarms, over all looks and metrics.")] = "1%",
+    alpha: Annotated[str, typer.Option(help="Rate of false alarms of one verdict, over all looks and metrics.")] = "1%",
     max_blocks: Annotated[int, typer.Option(help="Blocks after which an unclear verdict is left at that.")] = 14,
     layers: Combinations = None,
     strict: Annotated[

@@ -1,4 +1,4 @@
-"""A sequential test of speeds on the logarithmic scale, whose total rate of false alarms is bounded. Pure.
+"""A sequential test of speeds on the logarithmic scale, whose rate of false alarms is bounded for each verdict. Pure.
 
 The data are looked at a few times, and alpha is divided among the looks. A metric is *slower* when the one-sided upper
 t bound of its mean lies below the threshold, *passed* when the lower bound lies above it, else *undecided*. Several
@@ -23,6 +23,10 @@ FIRST_LOOK = 6  # blocks: with fewer, t bounds are too wide to decide anything
 LEAST_BLOCKS = 3
 POWER = 0.8  # of the smallest regression that is said to be found
 MOST_BLOCKS = 1000  # that anybody would wait for
+# What all trials of a job share, and its scatter does not show: standard deviations between jobs of equal code, on the
+# logarithmic scale; see docs/decisions/011.
+JOB_SD = 0.015  # of a speed over another one of the same job
+JOB_LEVEL_SD = 0.03  # of episodes/min themselves
 
 State = Literal["slower", "passed", "undecided"]
 

@@ -16,12 +16,11 @@ from .measure import Block
 from .pairs import log_ratio, whole_log_ratio
 from .phases import PhaseChange, grown_most, median_phases
 from .references import Recorded, Reference, record
-from .sequential import MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
+from .sequential import JOB_SD, MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
 
 Kind = Literal["pass", "regression", "inconclusive", "not comparable", "changed"]
 EXIT_CODES: dict[Kind, int] = {"pass": 0, "regression": 2, "inconclusive": 3, "not comparable": 3, "changed": 4}
 FLOORS = ("episodes_per_min", "speedup")
-JOB_SD = 0.015  # of a speed relative to others of its job, on the logarithmic scale; see docs/decisions/011
 
 Document = dict[str, Any]
 

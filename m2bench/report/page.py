@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2bench.tables import Table, digits, within
+from m2bench.tables import NOT_KNOWN, Table, digits, is_known, within
 
 from .charts import Chart, NotDrawn
 from .sections import Part, Sentences, sections
@@ -78,6 +78,8 @@ def _figures(summary: Document) -> list[tuple[str, str, str]]:
 
 def _apart(document: Document, name: str, unit: str = "") -> tuple[str, str]:
     """A figure, and its interval in words."""
+    if not is_known(document[f"{name}_ci"]):
+        return NOT_KNOWN, "its interval is too wide to say anything"
     figure, *interval = within(document[name], document[f"{name}_ci"], unit).split(" [")
     return figure, f"95 % interval {interval[0][:-1].replace(', ', ' to ')}" if interval else "no interval"
 

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from m2bench.checks import warnings_of_machine
+from m2bench.noise import aa_in_words, drift_in_words
 from m2bench.spec import BASELINE, Layers, WorkloadSpec, combination_name
-from m2bench.tables import digits, percent, percent_within, times, times_between, times_within, within
+from m2bench.tables import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
 
@@ -101,7 +102,7 @@ def _more_blocks(advice: Document) -> str:
 def _is_soonest(summary: Document) -> bool:
     """Whether the recommended combination is the one that learns soonest, by a known gain over the baseline."""
     chosen, soonest = recommended(summary), summary["soonest"]
-    if chosen is None or soonest is None or summary["soonest_gain"] is None:
+    if chosen is None or soonest is None or summary["soonest_gain"] is None or not is_known(summary["soonest_gain_ci"]):
         return False
     return bool(chosen["layers"] == soonest["layers"] != [])
 
@@ -146,6 +147,8 @@ def _by_time_headline(summary: Document) -> str:
         return ""
     name, sooner = combination_name(by_time["layers"]), times_within(by_time, "sooner")
     by_speed = combination_name(summary["recommended"]["by_speed"])
+    if not is_known(by_time["sooner_ci"]):
+        return f"By the time to the learning target {name} would be chosen; how much sooner it is is not known"
     if by_time["shown"]:
         return f"It is chosen by the time to the learning target, which it reaches {sooner} sooner than {by_speed}"
     return (
@@ -198,6 +201,8 @@ def _mixed(layer: Document) -> str:
 def _share(gains: Document) -> str:
     if gains["makers"] == gains["layers"]:
         return "all"
+    if not is_known(gains["share_ci"], "%"):
+        return "an unknown share"
     return percent_within(gains, "share") + ("" if gains["share_ci"] else " (by a model, so without an interval)")
 
 
@@ -220,6 +225,8 @@ def soonest_headline(summary: Document) -> str:
     first = f"The learning target is reached soonest with {'+'.join(soonest['layers'])}"
     if summary["soonest_gain"] is None:
         return f"{first}, of those whose time to it is known; the baseline's is not"
+    if not is_known(summary["soonest_gain_ci"]):
+        return f"{first}; how much sooner than by the baseline is not known"
     return f"{first}: {_gain(summary)} than by the baseline"
 
 
@@ -355,17 +362,18 @@ def _noise_notes(noise: Document) -> list[str]:
     pairs = f"{noise['aa_pairs']} pair{'s' if noise['aa_pairs'] > 1 else ''}"
     notes = [
         f"A/A test: identical baselines, one half of them against the other, give {within} "
-        f"({pairs}). Two of them next to each other lay {times(noise['aa_typical'])} apart (median; worst "
-        f"{times(noise['aa_worst'])})."
+        f"({pairs}), {aa_in_words(noise['aa_ci'])}. Two of them next to each other lay {times(noise['aa_typical'])} "
+        f"apart (median; worst {times(noise['aa_worst'])})."
     ]
     spread = noise["conditions"]["canary_spread"]
     if spread is not None:
+        related = "" if noise["conditions"]["canary_related"] else "not shown to be "
         notes.append(
             f"A fixed computation beside the trials took {times(spread)} as long at slow times as at fast ones (5th and"
-            " 95th percentile)."
+            f" 95th percentile); trials are {related}slower at its slow times."
         )
     if noise["drift"] is not None:
-        notes.append(f"Over the run the baseline drifted to {times_within(noise, 'drift')} of its speed.")
+        notes.append(f"From the first to the last of them {drift_in_words(noise['drift'], noise['drift_ci'])}.")
     if noise["min_detectable"] is not None:
         notes.append(
             f"One trial scatters by {noise['trial_sd']:.1%}; the smallest main effect that this run finds in 80 % of "
@@ -446,7 +454,8 @@ def _learning_notes(summary: Document) -> list[str]:
         f"Learning is the same where two learning curves lie within {learning['margin']:.0%} of what there is to "
         f"learn, over the same episodes, and the episodes to the target within {learning['episodes_margin']}x (two "
         "one-sided tests at 5 %; a seed is one observation; intervals 95 %), or where the gates prove it. Gain "
-        "surviving: of a gain in episodes/min, what is left of it as time to target. "
+        "surviving: of a gain in episodes/min that is shown, what is left of it as time to target; a net loss: the "
+        "target is reached later than by the baseline all the same. "
         f"{learning['trials']} learning trials (rounds of one seed: {learning['rounds']}) took "
         f"{digits(learning['elapsed_s'])} s, {percent(learning['share_of_run'])} of the trials' time.",
     ]

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from m2bench.spec import combination_name
-from m2bench.tables import NOTHING, Table, digits, percent_within, times_between, times_within, within
+from m2bench.tables import (
+    NOT_KNOWN,
+    NOTHING,
+    Table,
+    digits,
+    is_known,
+    percent_within,
+    times_between,
+    times_within,
+    within,
+)
 
 from .charts.interactions import SIGNIFICANT
 from .sentences import compared
@@ -225,7 +235,7 @@ def learning_table(summary: Document) -> Table:
             times_within(layer, "alone"),
             times_within(layer, "episodes_needed"),
             times_within(layer, "time_to_target"),
-            percent_within(layer, "gain_surviving"),
+            _gain_surviving(layer),
             layer["learning"],
             _learning_remark(layer),
         )
@@ -239,6 +249,17 @@ def learning_table(summary: Document) -> Table:
         numeric=frozenset(columns[1:5]),
         droppable=("because", "episodes/min", "gain surviving", "episodes needed"),
     )
+
+
+def _gain_surviving(layer: Document) -> str:
+    """Of a gain in speed that is shown, what is left as time to target; a loss on the whole is called one."""
+    is_gain = layer["alone_ci"] is not None and layer["alone_ci"][0] > 1
+    if not is_gain or layer["time_to_target"] is None:
+        return NOTHING
+    if layer["time_to_target"] > 1:
+        return percent_within(layer, "gain_surviving")
+    ends = layer["time_to_target_ci"]
+    return "a net loss" if ends is not None and ends[1] < 1 else "a net loss, not shown"
 
 
 RESPONSES = {
@@ -282,6 +303,8 @@ def _learning_remark(layer: Document) -> str:
     if layer["learning_effect"] is None:
         return str(layer["learning_reason"])
     low, high = layer["learning_ci"]
+    if not is_known([100 * low, 100 * high], "%"):
+        return f"{layer['learning_reason']}: return {NOT_KNOWN}, {layer['learning_seeds']} seeds"
     effect = f"return {layer['learning_effect']:+.0%} [{low:+.0%}, {high:+.0%}], {layer['learning_seeds']} seeds"
     return f"{layer['learning_reason']}: {effect}"
 
@@ -297,7 +320,7 @@ def groups_table(summary: Document) -> Table | None:
             combination_name(cell["layers"]),
             f"{cell['reached']} of {cell['trials']}",
             _episodes_to_target(cell),
-            "-".join(f"{episodes:,}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
+            "-".join(f"{episodes:,.0f}" for episodes in cell["episodes_to_target_range"] or ()) or NOTHING,
         )
         for cell in cells
     ]
@@ -375,7 +398,11 @@ def sweep_table(summary: Document) -> Table | None:
         rows=rows,
         numeric=frozenset(columns[:4]),
         droppable=("memory MB", "episodes/min"),
-        notes=(OVER_TRIALS,),
+        notes=(
+            "Brackets of speedup and episodes/min: 95 % intervals that hold for all sizes at once, so for the fastest "
+            "as well, by the scatter of all sizes together; of memory: over the trials of a size. A figure without "
+            "them is of one block.",
+        ),
     )
 
 

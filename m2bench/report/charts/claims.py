@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.patches import Rectangle
 
-from m2bench.tables import times_within
+from m2bench.tables import NOT_KNOWN, times_within
 from m2bench.verdicts import INDIFFERENT
 
 from .style import (
@@ -66,7 +66,7 @@ def _label(layer: Document) -> str:
 
 def _beside(layer: Document) -> str:
     if layer["claimed_effect"] is None:
-        return layer["verdict"] or "not measured"
+        return NOT_KNOWN if layer["verdict"] == "inconclusive" else layer["verdict"] or "not measured"
     return f"{times_within(layer, 'claimed_effect')}\n{layer['verdict']}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.tables import times, times_within
+from m2bench.tables import NOT_KNOWN, times, times_within
 
 from .style import (
     BEST,
@@ -92,7 +92,8 @@ def _note(combination: Document, summary: Document) -> str:
     if not combination["layers"]:
         marks.append("baseline")
     if combination["speedup"] is None:
-        reason = combination["reason"] or combination["status"] or "not run yet"
+        status = NOT_KNOWN if combination["status"] == "ok" else combination["status"]
+        reason = combination["reason"] or status or "not run yet"
         marks.append(reason if len(reason) <= NOTE_CHARACTERS else reason[: NOTE_CHARACTERS - 3] + "...")
     elif combination["numerics"] == "changed":
         marks.append("computes something else")

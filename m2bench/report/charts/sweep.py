@@ -42,11 +42,13 @@ def draw(summary: Document) -> Chart | NotDrawn:
             NAME,
             _title(sweep),
             f"{'+'.join(sweep['layers'])} with other numbers of environments, each over the baselines of its own "
-            "block, with the 95 % interval.",
+            "block, with 95 % intervals that hold for all of them at once.",
         )
 
 
 def _title(sweep: Document) -> str:
     best, largest = sweep["best"], sweep["sizes"][-1]
     first = f"{best['num_envs']} environments are the fastest of those tried: {times_within(best, 'speedup')}"
+    if sweep["rivals"]:
+        first += f", not shown to be faster than {' or '.join(map(str, sweep['rivals']))}"
     return first if best["num_envs"] != largest["num_envs"] else f"{first}; more were not tried"

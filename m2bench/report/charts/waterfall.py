@@ -16,7 +16,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
     """A bar per layer from where the ones above it have got to; the last is all layers together."""
     known = [layer for layer in summary["layers"] if layer["shapley"] is not None]
     if summary["total_speedup"] is None or len(known) != len(summary["layers"]):
-        return NotDrawn(NAME, "not every layer has a Shapley value in this run")
+        return NotDrawn(NAME, "not every layer has a Shapley value that is known in this run")
     ordered = sorted(known, key=lambda layer: -layer["shapley"])
     with Canvas(1.6 + 0.42 * (len(ordered) + 2)) as canvas:
         (axis,) = canvas.axes
