@@ -141,7 +141,8 @@ def read_times(columns: list[pd.Series], rows: Rows) -> NDArray[np.int64]:
 
 
 def _nanoseconds(times: pd.Series) -> NDArray[np.int64]:
-    return times.dt.tz_convert(None).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    nanoseconds: NDArray[np.int64] = times.dt.tz_convert(None).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    return nanoseconds
 
 
 def _is_epoch(column: pd.Series) -> bool:
@@ -206,8 +207,8 @@ def _formats(sample: pd.Series) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # pandas remarks on days that can be no months
             guessed = [guess_datetime_format(padded, dayfirst=day_first) for day_first in first]
-        if all(guessed):
-            return list(dict.fromkeys(guessed))
+        if known := [form for form in guessed if form is not None]:
+            return list(dict.fromkeys(known))
     return []
 
 

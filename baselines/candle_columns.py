@@ -142,7 +142,9 @@ def _of_symbol(
         return table.cells, wide[0] if wide else None
     if symbol not in held:
         raise MarketError(_choice(table, held, symbol))
-    return (table.cells, symbol) if held is wide else (table.cells[rows == symbol], None)
+    if rows is None or held is wide:
+        return table.cells, symbol
+    return table.cells[rows == symbol], None
 
 
 def _choice(table: Table, held: list[str], symbol: str | None) -> str:

@@ -31,7 +31,7 @@ SEPARATORS = ("\t", ";", "|", ",", SPACES)  # where two fit equally well, the fi
 
 ZIP, GZIP, PARQUET, FEATHER = b"PK\x03\x04", b"\x1f\x8b", b"PAR1", b"ARROW1"
 
-NUMBER = re.compile(r"[-+$€£¥]?\d[\d.,'\u2019\u00a0\u202f]*(e[-+]?\d+)?[KMB%]?", re.IGNORECASE)
+NUMBER = re.compile(r"[-+$€£¥]?\d([\d.,'\u2019\u00a0\u202f]*\d)?(e[-+]?\d+)?[KMB%]?", re.IGNORECASE)
 TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*|\d{8} \d.*")
 
 
@@ -169,12 +169,11 @@ def _names_a_close(node: dict[str, Any]) -> bool:
 
 
 def _from_frame(path: Path, frame: pd.DataFrame) -> Table:
-    import pandas as pd
-
-    headings: list[list[str]] = []
-    if not isinstance(frame.columns, pd.RangeIndex):
-        headings = [[str(part) for part in (name if isinstance(name, tuple) else (name,))] for name in frame.columns]
-    return Table(path, headings, frame.set_axis(range(frame.shape[1]), axis=1).set_axis(range(1, len(frame) + 1)))
+    names: list[Any] = list(frame.columns)
+    lines = [name if isinstance(name, tuple) else (name,) for name in names]
+    # Rows in JSON have no names; pandas numbers their columns.
+    headings = [] if names == list(range(len(names))) else [list(map(str, line)) for line in lines]
+    return Table(path, headings, frame.set_axis(range(len(names)), axis=1).set_axis(range(1, len(frame) + 1)))
 
 
 def _as_utf8(content: bytes) -> bytes:

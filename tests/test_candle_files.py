@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from m2bench.baselines.candle_columns import split_symbol
 from m2bench.baselines.candle_files import read_file
 from m2bench.baselines.features import candle_features
-from m2bench.baselines.market import Market
+from m2bench.baselines.market import Market, MarketError
 
 HOURS = 400  # from the 2nd to the 18th: days that can be months, and days that can not
 START = pd.Timestamp("2023-01-02", tz="UTC")
@@ -286,7 +287,7 @@ CONTAINERS: dict[str, bytes] = {
     "json of Polygon": json.dumps({"ticker": "X:EURUSD", "status": "OK", "results": LETTERS}).encode(),
     "json of Finnhub": json.dumps({key: [row[key] for row in LETTERS] for key in "cholv"}
                                   | {"s": "ok", "t": EPOCH_S}).encode(),
-    "json of Alpha Vantage": json.dumps({"Meta Data": {"1. Information": "Intraday", "2. Symbol": "EUR", "3. Zone": "UTC"},
+    "json of Alpha Vantage": json.dumps({"Meta Data": {"1. Information": "Day", "2. Symbol": "EUR", "3. Zone": "GMT"},
                                          "Time Series (60min)": ALPHA}).encode(),
 }  # fmt: skip
 
@@ -298,3 +299,197 @@ def test_every_container_gives_the_known_market(form: str, tmp_path: Path) -> No
     market = read_file(path)
     assert same(market, market_of(FRAME))
     assert market.remarks == ()
+
+
+# --- several symbols
+
+OTHER = known(price=250.0, seed=1)
+
+
+def long_form() -> str:
+    both = [FRAME.assign(symbol="EUR/USD"), OTHER.assign(symbol="BTC/USD")]
+    return pd.concat(both).sort_values(["time", "symbol"]).to_csv(index=False)
+
+
+def wide_form() -> str:
+    lines = [("Price", "Ticker", "Datetime")]
+    columns: dict[tuple[str, str], pd.Series] = {}
+    for name in ("close", "high", "low", "open", "volume"):
+        for symbol, frame in (("BTC/USD", OTHER), ("EUR/USD", FRAME)):
+            lines.append((name.title(), symbol, ""))
+            columns[name, symbol] = frame[name]
+    header = "\n".join(",".join(line) for line in zip(*lines, strict=True))
+    body = pd.concat([FRAME["time"], pd.DataFrame(columns)], axis=1).to_csv(index=False, header=False)
+    return f"{header}\n{body}"
+
+
+@pytest.mark.parametrize("content", [long_form(), wide_form()], ids=["rows", "columns"])
+def test_of_several_symbols_one_must_be_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text(content)
+    with pytest.raises(MarketError, match=r"many.csv holds 2 symbols \(BTC/USD, EUR/USD\).*many.csv#BTC/USD'"):
+        read_file(path)
+    with pytest.raises(MarketError, match=r"has no symbol 'ETH/USD' \(found: BTC/USD, EUR/USD\)"):
+        read_file(path, "ETH/USD")
+    assert same(read_file(path, "EUR/USD"), market_of(FRAME))
+    assert same(read_file(*split_symbol(f"{path}#BTC/USD")), market_of(OTHER))
+
+
+def test_a_symbol_of_a_file_without_symbols_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text(PLAIN)
+    with pytest.raises(MarketError, match=r"names no symbols.*Leave out #BTC"):
+        read_file(path, "BTC")
+
+
+def test_a_file_with_the_mark_in_its_own_name_is_meant_itself(tmp_path: Path) -> None:
+    path = tmp_path / "run#1.csv"
+    assert split_symbol(str(path)) == (tmp_path / "run", "1.csv")
+    path.write_text(PLAIN)
+    assert split_symbol(str(path)) == (path, None)
+
+
+# --- what is said, and what is refused
+
+
+def changed(row: int, column: str, value: float | str) -> str:
+    """The plain file with one cell replaced; the row is counted as an editor does, the header's is 1."""
+    frame = FRAME.assign(time=EPOCH_S).astype(object)
+    frame.loc[row - 2, column] = value
+    return frame.to_csv(index=False)
+
+
+def read(content: str, tmp_path: Path) -> Market:
+    path = tmp_path / "candles.csv"
+    path.write_text(content)
+    return read_file(path)
+
+
+def test_rows_without_any_price_are_gaps(tmp_path: Path) -> None:
+    lines = PLAIN.splitlines()
+    for row, cells in ((5, ",,,,"), (6, "nan,NaN,NULL,-,"), (10, "N/A,n/a,None,,0")):
+        lines[row - 1] = f"{EPOCH_S[row - 2]},{cells}"
+    market = read("\n".join([*lines, ",,,,,", "", ""]), tmp_path)
+    assert same(market, market_of(FRAME.drop(index=[3, 4, 8])))
+    assert market.remarks == (
+        "candles.csv: 3 of 400 rows, the first of them row 5, hold no price and were left out as gaps.",
+    )
+
+
+def test_a_jump_that_stays_looks_like_a_split(tmp_path: Path) -> None:
+    split = FRAME.copy()
+    names = ["open", "high", "low", "close"]
+    split[names] = split[names].astype(object)
+    split.loc[:14, names] = split.loc[:14, names] * 20
+    market = read(split.to_csv(index=False), tmp_path)
+    assert len(market.remarks) == 1
+    assert "candles.csv: row 17: between two candles the price goes from" in market.remarks[0]
+    assert "split" in market.remarks[0]
+    # A candle that falls that far within itself is no split, and a jump of 1.5 is news.
+    crash = FRAME.copy()
+    crash.loc[15:, names] = crash.loc[15:, names] / 3
+    crash.loc[15, ["open", "high"]] = FRAME.loc[15, ["open", "high"]]
+    assert read(crash.to_csv(index=False), tmp_path).remarks == ()
+    news = FRAME.copy()
+    news.loc[15:, names] = news.loc[15:, names] * 1.5
+    assert read(news.to_csv(index=False), tmp_path).remarks == ()
+
+
+def test_a_close_a_little_outside_of_its_range_is_said(tmp_path: Path) -> None:
+    high, low = FRAME.loc[10, "high"], FRAME.loc[10, "low"]
+    for value, words in ((high + 0.001, "above high"), (low - 0.001, "below low")):
+        market = read(changed(12, "close", value), tmp_path)
+        assert market.close[10] == value
+        assert len(market.remarks) == 1
+        assert f"row 12: close {value:g} lies {words}" in market.remarks[0]
+        assert "1 of 400 candles" in market.remarks[0]
+    # Prices that were multiplied are apart in their last bits.
+    assert read(changed(12, "close", high * (1 + 1e-12)), tmp_path).remarks == ()
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "close far above its high": (changed(12, "close", 1.7), "row 12: close 1.7 lies above high"),
+    "open far below its low": (changed(12, "open", 0.7), "row 12: open 0.7 lies below low"),
+    "columns in another order": (text(EPOCH_S, columns="low,high,open,close,volume"), "% of the candles are like that"),
+    "highs and lows in each other's place": (text(EPOCH_S, columns="open,low,high,close,volume"), "is below low"),
+    "some price missing": (changed(12, "close", ""), "row 12: close is 'empty', where the row has other prices"),
+    "some volume missing": (changed(12, "volume", "-"), "row 12: volume is '-', where the row has other prices"),
+    "no price at all": (text(EPOCH_S, "time,open,high,low,close", write=lambda _: ""), "no row holds a price"),
+    "thousands that are none": (KINDS["decimal commas, thousands"].replace("1,1", "1.1", 1), "row 2: open is '1.10000'"),
+    "a comma for either": (
+        text(EPOCH_S, "time\topen\thigh\tlow\tclose", "\t", "open,high,low,close",
+             write=lambda value: f"{value * 100:.3f}".replace(".", ",")),
+        "row 2: the comma in '110,000' may mark decimals or thousands",
+    ),
+    "days or months": (
+        text([f"01/02/2023 {i // 60:02}:{i % 60:02}" for i in range(HOURS)], "Date," + NAMES),
+        "row 2: the date '01/02/2023 00:00' may be day first or month first",
+    ),
+    "days or months, daily": (
+        text([f"01/{i:02}/2023" for i in range(1, 13)], "Date," + NAMES, frame=FRAME[:12]),
+        "row 2: the date '01/01/2023' may be day first or month first",
+    ),
+    "a month that is none": (
+        KINDS["US dates"].replace("01/13/2023 05:00", "13/01/2023 05:00"),
+        "row 271: time is '13/01/2023 05:00', which is no known time",
+    ),
+    "years of two digits": (text(written("%m/%d/%y %H:%M"), "Date," + NAMES), "row 2: time is '01/02/23 00:00'"),
+    "newest first, a row astray": (
+        "\n".join([*(lines := newest_first(PLAIN, 1).splitlines())[:10], lines[11], lines[10], *lines[12:]]),
+        "row 11: earlier than row 12",
+    ),
+    "names for other columns": (text(EPOCH_S, "time,open,high,low,close", more=",1,2"), "row 1: 5 names stand above 8"),
+    "names in another language": (text(EPOCH_S, "Datum,Erster,Hoch,Tief,Schluss,Volumen"), "missing column time, open"),
+    "too few cells without a header": ("a note,on,what,this,is\n1672617600,1.1,1.2\n", "missing column"),
+    "no times without a header": (text(["x"] * HOURS), "time is 'x'"),
+    "JSON without candles": ('{"error": [], "result": {}}', "the JSON holds no list of candles"),
+    "damaged JSON": ("[[1672617600, 1.1", "cannot be read as a table of candles"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_wrong_is_refused_by_its_row(case: str, tmp_path: Path) -> None:
+    content, message = REFUSED[case]
+    with pytest.raises(MarketError) as error:
+        read(content, tmp_path)
+    assert message in str(error.value)
+    assert str(tmp_path / "candles.csv") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (zipped(PLAIN, "a.csv", "b.csv"), "the archive holds a.csv, b.csv, not one table"),
+        (zipped(PLAIN, "[Content_Types].xml", "xl/workbook.xml"), "Save the sheet as CSV"),
+        (zipped(PLAIN), "cannot be read as a table"),
+        (zipped(PLAIN, "a.csv")[:-60], "cannot be read"),
+        (gzip.compress(PLAIN.encode())[:200], "cannot be read"),
+        (columnar("feather")[:500], "cannot be read"),
+    ],
+    ids=["two tables", "a workbook", "nothing", "damaged zip", "damaged gz", "damaged feather"],
+)
+def test_a_container_without_one_table_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "candles.zip"
+    path.write_bytes(content)
+    with pytest.raises(MarketError) as error:
+        read_file(path)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["day first", "month first"])
+def test_hours_within_two_days_show_which_number_is_the_day(first: bool, tmp_path: Path) -> None:
+    """Neither 2 January nor 1 February is impossible, but of the two readings one leaves four weeks out."""
+    form = "%d/%m/%Y %H:%M" if first else "%m/%d/%Y %H:%M"
+    begin = pd.Timestamp("2023-02-01", tz="UTC")  # the next day is 2 February, not 1 March
+    frame = FRAME.assign(time=pd.date_range(begin, periods=HOURS, freq="h"))[:40]
+    market = read(text([t.strftime(form) for t in frame["time"]], "Date," + NAMES, frame=frame), tmp_path)
+    assert same(market, market_of(frame))
+
+
+def test_daily_candles_may_be_older_than_epoch_times(tmp_path: Path) -> None:
+    frame = FRAME.assign(time=pd.date_range("1928-01-02", periods=HOURS, tz="UTC"))
+    market = read(text([f"{t:%Y-%m-%d}" for t in frame["time"]], "Date," + NAMES, frame=frame), tmp_path)
+    assert same(market, market_of(frame))
