@@ -112,8 +112,8 @@ def _numbers(
         )
     if gap.any():
         remarks.append(
-            f"{gap.sum():,} of {len(gap):,} rows, the first of them row {rows.numbers[np.argmax(gap)]}, hold no price "
-            "and were left out as gaps."
+            f"rows without any price were left out as gaps: {gap.sum():,} of {len(gap):,}, the first of them row "
+            f"{rows.numbers[np.argmax(gap)]}."
         )
     kept = ~gap
     return {name: column[kept] for name, column in values.items()}, columns.take(kept), rows.take(kept)

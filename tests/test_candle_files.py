@@ -372,7 +372,7 @@ def test_rows_without_any_price_are_gaps(tmp_path: Path) -> None:
     market = read("\n".join([*lines, ",,,,,", "", ""]), tmp_path)
     assert same(market, market_of(FRAME.drop(index=[3, 4, 8])))
     assert market.remarks == (
-        "candles.csv: 3 of 400 rows, the first of them row 5, hold no price and were left out as gaps.",
+        "candles.csv: rows without any price were left out as gaps: 3 of 400, the first of them row 5.",
     )
 
 
@@ -415,7 +415,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "some price missing": (changed(12, "close", ""), "row 12: close is 'empty', where the row has other prices"),
     "some volume missing": (changed(12, "volume", "-"), "row 12: volume is '-', where the row has other prices"),
     "no price at all": (text(EPOCH_S, "time,open,high,low,close", write=lambda _: ""), "no row holds a price"),
-    "thousands that are none": (KINDS["decimal commas, thousands"].replace("1,1", "1.1", 1), "row 2: open is '1.10000'"),
+    "thousands that are none": (KINDS["decimal commas, thousands"].replace("1,1", "1.1", 1), "open is '1.10000'"),
     "a comma for either": (
         text(EPOCH_S, "time\topen\thigh\tlow\tclose", "\t", "open,high,low,close",
              write=lambda value: f"{value * 100:.3f}".replace(".", ",")),
