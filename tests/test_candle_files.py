@@ -169,13 +169,7 @@ KINDS: dict[str, str] = {
     "spaces": text(EPOCH_S, "time open  high low close volume", "  "),
     "spaces and decimal commas": text(written("%Y-%m-%d %H:%M"), "Date Time Open High Low Close Vol", " ", write=comma),
     "decimal commas": text(written("%d.%m.%Y %H:%M"), "Date;Open;High;Low;Close;Volume", ";", write=comma),
-    "decimal commas, thousands": text(EPOCH_S, "time;open;high;low;close;volume", ";", write=german),
     "decimal commas in quotes": text(EPOCH_S, "time," + NAMES, write=quoted(comma)),
-    "thousands": text(EPOCH_S, "time," + NAMES, write=quoted(thousands)),
-    "thousands, Swiss": text(EPOCH_S, "time;open;high;low;close;volume", ";",
-                             write=lambda value: thousands(value).replace(",", "'")),
-    "thousands, French": text(EPOCH_S, "time;open;high;low;close;volume", ";",
-                              write=lambda value: german(value).replace(".", "\u202f")),
     "a separator at each end": text(EPOCH_S, "time," + NAMES, more=","),
     "remarks first": text(EPOCH_S, "# made by me\n\n# on a Monday, for us\ntime," + NAMES),
     "US dates": text(written("%m/%d/%Y %H:%M"), "Date," + NAMES),
@@ -196,6 +190,17 @@ KINDS: dict[str, str] = {
 }  # fmt: skip
 
 
+DEAR = known(price=43_250.0, seed=2)
+THOUSANDS: dict[str, str] = {
+    "commas": text(EPOCH_S, "time," + NAMES, write=quoted(thousands), frame=DEAR),
+    "points": text(EPOCH_S, "time;open;high;low;close;volume", ";", write=german, frame=DEAR),
+    "Swiss": text(EPOCH_S, "time;open;high;low;close;volume", ";", frame=DEAR,
+                  write=lambda value: thousands(value).replace(",", "'")),
+    "French": text(EPOCH_S, "time;open;high;low;close;volume", ";", frame=DEAR,
+                   write=lambda value: german(value).replace(".", "\u202f")),
+}  # fmt: skip
+
+
 def same(market: Market, expected: Market) -> bool:
     return market.fingerprint() == expected.fingerprint()
 
@@ -210,6 +215,26 @@ def test_every_form_gives_the_known_market(form: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(market, name), getattr(expected, name), err_msg=name)
     turned = market.close[0] == CLOSE[0] and path.read_text().rfind(repr(float(CLOSE[0]))) > 10_000
     assert any("newest to the oldest" in remark for remark in market.remarks) == turned
+
+
+@pytest.mark.parametrize("form", THOUSANDS)
+def test_marks_for_thousands_are_left_out(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    path.write_text(THOUSANDS[form])
+    assert same(read_file(path), market_of(DEAR))
+
+
+def test_a_comma_before_three_digits_is_what_the_separator_says(tmp_path: Path) -> None:
+    """131,105 yen with three decimals, and 131,105 of something that has none."""
+    path = tmp_path / "candles.csv"
+    yen = [(131105 + 10 * i, 131120 + 10 * i, 131100 + 10 * i, 131110 + 10 * i) for i in range(HOURS)]
+    frame = FRAME.assign(**dict(zip(("open", "high", "low", "close"), np.array(yen).T, strict=True)))
+    path.write_text(text(EPOCH_S, "time," + NAMES, write=lambda value: f'"{int(value):,}"', frame=frame))
+    assert same(read_file(path), market_of(frame))
+    prices = frame[["open", "high", "low", "close"]] / 1000
+    path.write_text(text(EPOCH_S, "time;open;high;low;close", ";", columns="open,high,low,close",
+                         write=lambda value: f"{int(value):,}", frame=frame))  # fmt: skip
+    assert same(read_file(path), market_of(frame.assign(**prices), **NO_VOLUME))
 
 
 @pytest.mark.parametrize(
@@ -415,7 +440,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "some price missing": (changed(12, "close", ""), "row 12: close is 'empty', where the row has other prices"),
     "some volume missing": (changed(12, "volume", "-"), "row 12: volume is '-', where the row has other prices"),
     "no price at all": (text(EPOCH_S, "time,open,high,low,close", write=lambda _: ""), "no row holds a price"),
-    "thousands that are none": (KINDS["decimal commas, thousands"].replace("1,1", "1.1", 1), "open is '1.10000'"),
+    "thousands that are none": (THOUSANDS["points"].replace(",", ".", 1), "row 2: high is '43.296.64266'"),
     "a comma for either": (
         text(EPOCH_S, "time\topen\thigh\tlow\tclose", "\t", "open,high,low,close",
              write=lambda value: f"{value * 100:.3f}".replace(".", ",")),
@@ -486,6 +511,13 @@ def test_hours_within_two_days_show_which_number_is_the_day(first: bool, tmp_pat
     begin = pd.Timestamp("2023-02-01", tz="UTC")  # the next day is 2 February, not 1 March
     frame = FRAME.assign(time=pd.date_range(begin, periods=HOURS, freq="h"))[:40]
     market = read(text([t.strftime(form) for t in frame["time"]], "Date," + NAMES, frame=frame), tmp_path)
+    assert same(market, market_of(frame))
+
+
+def test_a_day_that_is_no_month_decides_for_all(tmp_path: Path) -> None:
+    """Daily candles of January: the 1st to the 12th could be the first days of twelve months."""
+    frame = FRAME.assign(time=pd.date_range("2023-01-01", periods=HOURS, tz="UTC"))[:31]
+    market = read(text([f"{t:%m/%d/%Y}" for t in frame["time"]], "Date," + NAMES, frame=frame), tmp_path)
     assert same(market, market_of(frame))
 
 
