@@ -106,6 +106,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
             show_warnings_of_machine(description, console)
+            for remark in description["workload"].get("market_remarks", ()):
+                console.print(remark, markup=False, highlight=False)
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
                 description |= prepare(launcher, spec.workload, folder / "logs")
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]

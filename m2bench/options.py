@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +40,9 @@ def debugging() -> bool:
 
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]
 Device = Annotated[str, typer.Option(help=f"Device to train on: {', '.join(DEVICES)}.")]
-Data = Annotated[str, typer.Option(help="Market: synthetic, eurusd-1h, or a CSV or Parquet file of candles.")]
+Data = Annotated[
+    str, typer.Option(help="Market: synthetic, eurusd-1h, or a file of candles; FILE#SYMBOL takes one of several.")
+]
 NumEnvs = Annotated[int | None, typer.Option(help="Episodes at once in the layer batching.  [default: 32]")]
 EpisodeLength = Annotated[int, typer.Option(help="Decisions per episode.")]
 Policy = Annotated[str, typer.Option(help=f"Size of the policy network: {', '.join(POLICIES)}.")]
@@ -129,8 +130,15 @@ def _located(data: str) -> str:
     """A data file by its absolute path, since workers run in another folder; a source by its name."""
     if data in SOURCES:
         return data
+    from .baselines.candle_columns import (
+        SYMBOL_MARK,
+        split_symbol,
+    )  # takes numpy, which asking for help need not wait for
+
     try:
-        return str(Path(data).resolve()) if Path(data).exists() else data
+        path, symbol = split_symbol(data)
+        located = str(path.resolve()) if path.exists() else str(path)
+        return located if symbol is None else f"{located}{SYMBOL_MARK}{symbol}"
     except OSError as error:
         raise UserError(f"{data} cannot be read: {error.strerror}.", "Give yourself access to it.") from error
 

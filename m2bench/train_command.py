@@ -36,6 +36,8 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             _require(layers, description)
         show_warnings_of_machine(description, console)
         good = description["workload"]["good_return"]
+        for remark in description["workload"].get("market_remarks", ()):
+            console.print(remark, markup=False, highlight=False)
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {

@@ -17,9 +17,12 @@ from torch import Tensor
 
 from . import counters, devices
 from .audit import audit as run_audit
-from .baselines import market, synthetic
+from .baselines import synthetic
+from .baselines.candle_columns import split_symbol
+from .baselines.candle_files import read_eurusd_1h, read_file
 from .baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from .baselines.evaluation import Evaluation
+from .baselines.market import Market, MarketError
 from .baselines.phases import Watch, watched
 from .baselines.policy import PolicySize, make_policy
 from .baselines.trainer import (
@@ -51,10 +54,11 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     folder = work / "market"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        prepared = prepare_market(_read_market(spec.data), folder)
+        market = _read_market(spec.data)
+        prepared = prepare_market(market, folder)
         evaluation = Evaluation(EpisodeSource(prepared, spec.episode_length, seed=0), device)
         target = evaluation.target
-    except market.MarketError as error:
+    except MarketError as error:
         raise UserError(str(error)) from error
     settings = _settings(spec)
     return {
@@ -63,6 +67,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
         "claimed_together": CLAIMED_TOGETHER,
         "workload": {
             "market": prepared.facts,
+            "market_remarks": list(market.remarks),
             "hyperparameters": asdict(settings),
             "options": asdict(_options(spec)),
             "evaluation_episodes": len(evaluation.source.evaluation_starts()),
@@ -90,12 +95,12 @@ def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str,
     return time_forward(policy, device, sizes, passes, spec.compile_backend or devices.compile_backend(device))
 
 
-def _read_market(data: str) -> market.Market:
+def _read_market(data: str) -> Market:
     if data == "synthetic":
         return synthetic.synthetic_market()
     if data == "eurusd-1h":
-        return market.read_eurusd_1h()
-    return market.read_file(Path(data))
+        return read_eurusd_1h()
+    return read_file(*split_symbol(data))
 
 
 def _options(spec: WorkloadSpec) -> Options:

@@ -25,6 +25,7 @@ from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli import app, main
 from m2bench.optimizations import LAYERS
+from m2bench.options import workload_spec
 from m2bench.spec import WindowSpec
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
@@ -462,13 +463,28 @@ def test_too_few_candles_are_said(tmp_path: Path) -> None:
     assert "short.csv: 500 candles are too few" in done.stderr
 
 
+def test_a_symbol_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_candles(tmp_path / "mine.csv", 5)
+    monkeypatch.chdir(tmp_path)
+    specs = [
+        workload_spec("cpu", data, None, 32, "default", "none", None, "m", ())
+        for data in ("mine.csv", "mine.csv#BTC/USD", "none.csv#BTC", "synthetic")
+    ]
+    here = f"{tmp_path}/mine.csv"
+    assert [spec.data for spec in specs] == [here, f"{here}#BTC/USD", "none.csv#BTC", "synthetic"]
+
+
 @pytest.mark.slow
 def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
     write_candles(tmp_path / "mine.csv", 2500)
+    (tmp_path / "mine.csv").write_text((tmp_path / "mine.csv").read_text().replace(",volume", ",a"))
     layers = "batching,dataloader"
     done = m2bench("ablate", "--all", "--layers", layers, "--quick", "--episode-length", "32", "--device", "cpu",
                    "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
+    said = "mine.csv: there is no volume, so the volume features are 0 throughout."
+    assert done.stdout.index(said) < done.stdout.index("batching")
+    assert said in (tmp_path / "run" / "report.md").read_text()
     result = summary(tmp_path / "run")
     assert [c["status"] for c in result["combinations"]] == ["ok"] * 4
     assert result["workload"]["market"]["name"] == "mine.csv"

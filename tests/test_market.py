@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m2bench.baselines.market import MarketError, read_eurusd_1h, read_file
+from m2bench.baselines.candle_files import read_eurusd_1h, read_file
+from m2bench.baselines.market import MarketError
 
 HOUR_NS = 3600 * 10**9
 START = pd.Timestamp("2017-01-01 22:00", tz="UTC")
@@ -44,6 +45,7 @@ FORMS = {
     "called date": csv_text([t.isoformat() for t in TIMES], "Date,open,high,low,close,volume"),
     "kline ms": kline_text(10**6),
     "kline us": kline_text(10**3),
+    "no header": "\n".join(csv_text([t.isoformat() for t in TIMES]).splitlines()[1:]),
     "kline with header": kline_text(10**6, KLINE_HEADER),
 }
 
@@ -92,8 +94,7 @@ def with_cell(row: int, column: int, value: str) -> str:
 BAD = {
     "empty": ("", "empty"),
     "header only": (GOOD[0] + "\n", "holds no candles"),
-    "missing column": ("\n".join(line.rsplit(",", 1)[0] for line in GOOD), "missing column volume"),
-    "no header": ("\n".join(GOOD[1:]), "missing column time"),
+    "missing column": (FORMS["iso"].replace("close", "tip"), "missing column close (found: time, open, high, low, tip"),
     "NaN": (with_cell(3, 4, "nan"), "row 3: close is 'nan'"),
     "empty cell": (with_cell(3, 1, ""), "row 3: open is 'empty'"),
     "infinite": (with_cell(2, 2, "inf"), "row 2: high is 'inf'"),
@@ -102,8 +103,8 @@ BAD = {
     "negative": (with_cell(2, 4, "-1"), "row 2: close is -1, but a price must be positive"),
     "negative volume": (with_cell(2, 5, "-1"), "row 2: volume is -1"),
     "high below low": (with_cell(2, 2, "0.5"), "row 2: high 0.5 is below low 0.9"),
-    "unsorted": ("\n".join([GOOD[0], GOOD[2], GOOD[1], GOOD[3]]), "row 3: earlier than the row before"),
-    "duplicate": ("\n".join([GOOD[0], GOOD[1], GOOD[1], GOOD[3]]), "row 3: the same time as the row before"),
+    "unsorted": ("\n".join([GOOD[0], GOOD[2], GOOD[1], GOOD[3]]), "row 3: earlier than row 2"),
+    "duplicate": ("\n".join([GOOD[0], GOOD[1], GOOD[1], GOOD[3]]), "row 3: the same time as row 2"),
     "bad time": (with_cell(3, 0, "yesterday"), "row 3: time is 'yesterday'"),
     "blank lines before": (with_cell(3, 3, "0").replace("\n", "\n\n", 1), "row 4: low is 0"),
     "column twice": ("\n".join(f"{line},{line.split(',')[4]}" for line in GOOD), "close stands there twice"),
@@ -114,7 +115,7 @@ BAD = {
         FORMS["epoch ms"].replace(str(TIMES[2].value // 10**6), str(TIMES[2].value // 10**3)),
         "row 4: time '1483315200000000' is in another unit",
     ),
-    "dates as numbers": (csv_text(["20170101", "20170102", "20170103"]), "row 2: time '20170101' reads as 1970-08-22"),
+    "row numbers as times": (csv_text(["1", "2", "3"]), "row 2: time '1' reads as 1970-01-01"),
     "ragged": ("\n".join([*GOOD, "1,2,3,4,5,6,7,8,9"]), "cannot be read as a table"),
     "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe\x00\x00", "cannot be read as a table"),
 }

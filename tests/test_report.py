@@ -22,7 +22,6 @@ from markupsafe import escape
 from rich.console import Console
 
 from m2bench.analysis import summarize
-from m2bench.effects import Estimate
 from m2bench.errors import UserError
 from m2bench.machine import describe_machine
 from m2bench.report import show_report, write_report
@@ -36,7 +35,6 @@ from m2bench.report.tables import impact_table, learning_table
 from m2bench.spec import RunSpec, WorkloadSpec
 from m2bench.store import Store
 from m2bench.tables import Table, digits, draw_table, within
-from m2bench.verdicts import _why_sooner
 
 SAMPLE = TESTS.parent / "reports" / "sample"
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
@@ -583,7 +581,6 @@ def test_no_sentence_or_table_gives_a_figure_of_which_nothing_is_known(unknown: 
     assert "300,000,000" not in text
     assert "more than 100 times" in text
     assert "return not known, 2 seeds" in text
-    assert "as soon" not in _why_sooner(Estimate(0.4, ABSURD))
     impact = impact_table(unknown)
     assert impact.rows[0][impact.columns.index("alone")] == "not known"
 

@@ -322,6 +322,7 @@ def remarks(summary: Document) -> list[str]:
         f"block{'s' if spec['blocks'] > 1 else ''}. One trial is one process and one observation; ratios are from "
         "least squares on logarithms with a level for every mini-block, with t intervals."
     ]
+    notes += summary["workload"].get("market_remarks", [])
     notes += _noise_notes(summary["noise"])
     notes.append(_numerics_note(summary))
     notes += _learning_notes(summary)
