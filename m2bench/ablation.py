@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def _target_return(description: dict[str, Any]) -> float | None:
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
     if not resuming:
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        started = datetime.now(UTC).isoformat(timespec="seconds")
         return Store.create(folder, RunRecord(spec, started, description))
     store = Store.open(folder)
     before = store.record().description

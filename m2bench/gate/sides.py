@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,6 @@ from pathlib import Path
 
 from m2bench.errors import UserError, WorkerError, quoted
 from m2bench.launcher import SAFE_PATH
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
@@ -203,7 +199,7 @@ def spec_fields(code: Code) -> dict[str, list[str]]:
 def _told(code: Code, program: str, *arguments: str) -> str:
     """What a program prints with this side's code on its path; nothing when it fails."""
     return subprocess.run(
-        [sys.executable, *SAFE_PATH, "-c", program, *arguments], cwd=code.path.parent,
+        [sys.executable, SAFE_PATH, "-c", program, *arguments], cwd=code.path.parent,
         env=os.environ | code.environment, capture_output=True, text=True, check=False,
     ).stdout.strip()  # fmt: skip
 
