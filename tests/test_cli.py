@@ -120,6 +120,15 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     assert again.stdout == done.stdout
 
 
+def test_it_is_a_module_that_python_runs(tmp_path: Path) -> None:
+    def asked(*command: str) -> tuple[int, str, str]:
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    for arguments in (("--version",), ("ablate", "--layers", "turbo")):
+        assert asked(sys.executable, "-m", "m2bench", *arguments) == asked(COMMAND, *arguments)
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = typed("ablate", "--all", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0
