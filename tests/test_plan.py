@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from m2bench.errors import UserError
-from m2bench.plan import DEFAULT_DESIGN, choose_combinations, every_combination, make_trials, mini_blocks
+from m2bench.plan import DEFAULT_DESIGN, choose_combinations, count_trials, every_combination, make_trials, mini_blocks
 from m2bench.spec import BASELINE, Layers, RunSpec, TrialSpec
 
 SIX = ("a", "b", "c", "d", "e", "f")
@@ -124,6 +124,14 @@ def test_other_designs_have_one_mini_block_per_block(design: str) -> None:
         inside = [trial for trial in trials if trial.block == block]
         assert {trial.mini_blocks for trial in inside} == {(block,)}
         assert [trial.layers for trial in inside].count(BASELINE) == 2
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+@pytest.mark.parametrize("design", [("full",), DEFAULT_DESIGN, ("single",)])
+def test_trials_are_counted_without_being_made(count: int, design: tuple[str, ...]) -> None:
+    for seed in range(3):
+        plan = RunSpec(SIX[:count], design, 4, seed)
+        assert count_trials(plan) == len(make_trials(plan))
 
 
 def test_the_order_is_random_but_the_seeds() -> None:
