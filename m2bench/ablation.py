@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .learning_plan import BUDGET_SHARE
 from .noise import busy_cores
-from .plan import choose_combinations, make_trials
+from .plan import block_trials, choose_combinations, count_trials
 from .remaining import remaining_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
@@ -28,6 +28,7 @@ from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
 from .sweep import sweep_sizes
 
+SHOWN_BLOCKS = 3  # of a plan
 COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
 
 # Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
@@ -58,21 +59,16 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     done: set[str] = set()
     if begun is not None:
         with Store.open(begun) as store:
-            done = {trial.spec.key for trial in store.trials()}
-    trials = make_trials(spec)
+            done = {trial.spec.key for trial in store.trials() if trial.spec.kind == "speed"}
+    planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
     console.print(
         f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
-        f"{len(trials)} trials, {len(done)} done, {len(trials) - len(done)} to run",
+        f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
         highlight=False,
     )
-    for block in range(1, spec.blocks + 1):
-        console.print(f"Block {block}:", highlight=False)
-        for trial in trials:
-            if trial.block == block and trial.key not in done:
-                console.print(f"  {combination_name(trial.layers)}", highlight=False)
-    share = 1 - len(done) / len(trials)
-    minutes = cost.of(replace(spec, learning="off")) * share / 60
+    _show_blocks(spec, done, console)
+    minutes = cost.of(replace(spec, learning="off")) * (1 - len(done) / planned) / 60
     learning = {
         "off": "",
         "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
@@ -81,7 +77,32 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     if spec.sweep:
         sizes = ", ".join(map(str, sweep_sizes(spec)))
         console.print(f"At last the fastest combination with {sizes} environments, {spec.blocks} times each.")
-    console.print(f"Roughly {minutes:.0f} minutes on two cores{learning}; nothing was run.", highlight=False)
+    console.print(f"Roughly {_in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
+
+
+def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
+    """Print the trials of the first blocks that are not done, and how many more blocks there are."""
+    shown = 0
+    for block in range(1, spec.blocks + 1):
+        to_run = [trial for trial in block_trials(spec, block) if trial.key not in done]
+        if to_run and shown == SHOWN_BLOCKS:
+            left = spec.blocks - block + 1
+            console.print(
+                f"And {left:,} more blocks of these combinations, each in an order of its own.", highlight=False
+            )
+            return
+        if to_run:
+            shown += 1
+            console.print(f"Block {block}:", highlight=False)
+        for trial in to_run:
+            console.print(f"  {combination_name(trial.layers)}", highlight=False)
+
+
+def _in_words(minutes: float) -> str:
+    """A rough time in a unit that suits it."""
+    if minutes < 120:
+        return f"{minutes:.0f} minutes"
+    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 60 / 24:,.0f} days"
 
 
 def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, console: Console) -> None:
@@ -122,7 +143,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
         with _open_store(spec, folder, resuming, description) as store:
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
             execute = trial_executor(launcher, spec, description["device"], _target_return(description))
-            with _Watch(console, make_trials(spec), store.trials()) as watch:
+            with _Watch(console, count_trials(spec), store.trials()) as watch:
                 remaining = remaining_trials(spec, description, store.trials)
                 run_trials(remaining, unsupported, store, execute, watch.begins, watch.ended)
             summary = write_report(store)
@@ -162,7 +183,7 @@ def _target_return(description: dict[str, Any]) -> float | None:
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
     if not resuming:
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        started = datetime.now(UTC).isoformat(timespec="seconds")
         return Store.create(folder, RunRecord(spec, started, description))
     store = Store.open(folder)
     before = store.record().description
@@ -181,7 +202,7 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
 class _Watch:
     """Shows how far the run is; silent when nobody watches."""
 
-    def __init__(self, console: Console, planned: list[TrialSpec], stored: list[StoredTrial]):
+    def __init__(self, console: Console, planned: int, stored: list[StoredTrial]):
         self._baseline: dict[int, float] = {}
         self._best = (0.0, "")
         self._warned = False
@@ -200,7 +221,7 @@ class _Watch:
         )
         done = [trial.spec.kind for trial in stored]
         self._tasks = {
-            "speed": self._progress.add_task("", total=len(planned), completed=done.count("speed"), best=""),
+            "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best=""),
             # How many there will be depends on how long they take.
             **{
                 kind: self._progress.add_task("", total=None, completed=done.count(kind), visible=False, best="")

@@ -17,7 +17,7 @@ from typing import Any
 from .effects import Effects, Estimate, Observation, holm, named, shapley_weights, typical
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
-from .plan import choose_combinations, make_trials
+from .plan import choose_combinations, count_trials
 from .prediction import Prediction
 from .recommendation import recommend
 from .remaining import remaining_trials
@@ -64,7 +64,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "run": run,
         "started": record.started,
         "trials_done": len(trials),
-        "trials_planned": len(make_trials(spec)),
+        "trials_planned": count_trials(spec),
         "unfinished": unfinished,
         "device": description["device"]["device"],
         "machine": {**description["machine"], **description["device"]},

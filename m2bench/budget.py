@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .errors import UserError
 from .learning_plan import BUDGET_SHARE
-from .plan import DEFAULT_DESIGN, HALF_GENERATORS, QUARTER_GENERATORS, make_trials
+from .plan import DEFAULT_DESIGN, HALF_GENERATORS, QUARTER_GENERATORS, count_trials
 from .spec import Layers, RunSpec
 
 UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -22,7 +22,7 @@ class Cost:
 
     def of(self, spec: RunSpec) -> float:
         """Seconds of the whole run; learning trials take at most their share of it."""
-        speed_s = self.once_s + self.trial_s * len(make_trials(spec))
+        speed_s = self.once_s + self.trial_s * count_trials(spec)
         return speed_s / (1 - BUDGET_SHARE) if spec.learning == "quick" else speed_s
 
 
@@ -78,7 +78,7 @@ def fit(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
             given_up = GIVEN_UP[",".join(design)] if place else "nothing"
             return chosen, (
                 f"{budget_s / 60:.3g} minutes have room for --design {','.join(design)} --blocks {blocks}: "
-                f"{len(make_trials(chosen))} trials, about {cost.of(chosen) / 60:.0f} minutes. Given up: {given_up}."
+                f"{count_trials(chosen)} trials, about {cost.of(chosen) / 60:.0f} minutes. Given up: {given_up}."
             )
     least_s = cost.of(replace(spec, design=ladder[-1][0], blocks=1))
     raise UserError(

@@ -523,7 +523,3 @@ def compare_runs(
 
 app.command()(gate.check)
 app.add_typer(gate.baseline, name="baseline")
-
-
-if __name__ == "__main__":
-    main()

@@ -28,9 +28,7 @@ from typing import Any
 
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
-# A checkout in the working directory must not stand in for the installed package. Python 3.10 lacks the option;
-# there it is enough that workers are started in a folder of the run.
-SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
+SAFE_PATH = "-P"  # a checkout in the working directory must not stand in for the installed package
 Event = dict[str, Any]
 
 
@@ -145,7 +143,7 @@ def _isolate(log: str, wake_read: int, launcher: int) -> None:
 def _spawn(request: Event, events: int) -> int:
     """Start a worker as a fresh interpreter; its process id."""
     descriptors = events, _lifeline()
-    command = [sys.executable, *SAFE_PATH, "-m", "m2bench.spawned_worker", json.dumps(request), *map(str, descriptors)]
+    command = [sys.executable, SAFE_PATH, "-m", "m2bench.spawned_worker", json.dumps(request), *map(str, descriptors)]
     with open(request["log"], "ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=descriptors, start_new_session=True

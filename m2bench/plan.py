@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import accumulate, chain, combinations
 
 from .errors import UserError
 from .spec import BASELINE, Layers, RunSpec, TrialSpec, combination_name
 
 LEAST_DEGREES = 8  # of freedom: with fewer, trials tell too little of how much one scatters
-MOST_FEW = 10
 
 
 def every_combination(layers: Layers) -> list[Layers]:
@@ -89,28 +87,35 @@ def mini_blocks(layers: Layers, chosen: list[Layers], rng: random.Random) -> lis
 
 
 def make_trials(spec: RunSpec) -> list[TrialSpec]:
-    """The speed trials of a run in order.
+    """The speed trials of a run in order; of a plan that may be huge, ask ``block_trials`` and ``count_trials``."""
+    return [trial for block in range(1, spec.blocks + 1) for trial in block_trials(spec, block)]
 
-    A block holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
+
+def count_trials(spec: RunSpec) -> int:
+    """How many speed trials a run has; every block has as many."""
+    return spec.blocks * len(block_trials(spec, 1))
+
+
+def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
+    """The speed trials of a block, counted from 1, in order.
+
+    It holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
     mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone.
     """
     chosen = choose_combinations(spec.layers, spec.design)
+    parts = mini_blocks(spec.layers, chosen, random.Random(f"{spec.seed}/{block}"))
+    first = (block - 1) * len(parts) + 1  # number of the mini-block, over the whole run
+
+    def trial(name: str, layers: Layers, numbers: range) -> TrialSpec:
+        return TrialSpec(f"b{block}.{name}", layers, block, spec.seed + block - 1, mini_blocks=tuple(numbers))
+
     trials: list[TrialSpec] = []
-    number = 0  # of the mini-block, over the whole run
-    for block in range(1, spec.blocks + 1):
-        rng = random.Random(f"{spec.seed}/{block}")
-        parts = mini_blocks(spec.layers, chosen, rng)
-
-        def trial(name: str, layers: Layers, numbers: range, block: int = block) -> TrialSpec:
-            return TrialSpec(f"b{block}.{name}", layers, block, spec.seed + block - 1, mini_blocks=tuple(numbers))
-
-        for index, part in enumerate(parts):
-            number += 1
-            trials.append(trial(f"anchor{index}", BASELINE, range(number - (index > 0), number + 1)))
-            trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
-        trials.append(trial(f"anchor{len(parts)}", BASELINE, range(number, number + 1)))
-    return trials
+    for number, part in enumerate(parts, first):
+        trials.append(trial(f"anchor{number - first}", BASELINE, range(max(number - 1, first), number + 1)))
+        trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
+    last = first + len(parts) - 1
+    return [*trials, trial(f"anchor{len(parts)}", BASELINE, range(last, last + 1))]
 
 
 def fewest_blocks(spec: RunSpec) -> int:
@@ -122,9 +127,7 @@ def fewest_blocks(spec: RunSpec) -> int:
     layers = len(spec.layers)
     second_order = 1 + layers + math.comb(layers, 2)
     levels = min(len(combinations), second_order) if len(combinations) == 2**layers else len(combinations)
-    for blocks in range(1, MOST_FEW + 1):
-        trials = make_trials(replace(spec, blocks=blocks))
-        mini_blocks = max(number for trial in trials for number in trial.mini_blocks)
-        if len(trials) - levels - (mini_blocks - 1) >= LEAST_DEGREES:
-            return blocks
-    return MOST_FEW
+    trials = block_trials(spec, 1)
+    mini_blocks = max(number for trial in trials for number in trial.mini_blocks)
+    # Each mini-block has a level of its own, but for the first, which is the others'.
+    return math.ceil((LEAST_DEGREES + levels - 1) / (len(trials) - mini_blocks))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .learning_plan import learning_trials
-from .plan import make_trials
+from .plan import block_trials
 from .spec import RunSpec, TrialSpec
 from .store import StoredTrial
 from .sweep import sweep_trials
@@ -20,7 +20,8 @@ def remaining_trials(
     Each is chosen when it is asked for, since which ones learning and the sweep take depends on what was measured.
     """
     done = {trial.spec.key for trial in stored()}
-    yield from (trial for trial in make_trials(spec) if trial.key not in done)
+    for block in range(1, spec.blocks + 1):
+        yield from (trial for trial in block_trials(spec, block) if trial.key not in done)
     if description["workload"]["target"] is not None:
         exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
         yield from learning_trials(spec, exact, stored)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ class Launcher:
         if self._process is None:
             with open_log(self._log) as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, *SAFE_PATH, "-m", "m2bench.launcher"],
+                    [sys.executable, SAFE_PATH, "-m", "m2bench.launcher"],
                     cwd=self.work,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -277,7 +277,7 @@ def run_trials(
     """
     for trial in trials:
         before(trial)
-        started, begin = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
+        started, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
         watch = Watch()
         reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
         if reasons:

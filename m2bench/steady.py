@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .change_points import change_points
+
 LEAST_UPDATES = 8  # fewer do not show a change
 LEAST_SEGMENT = 3  # updates; a shorter run of slow ones is a spike
 PENALTY = 6.0  # times log n, per change point, in units of the noise's variance
@@ -44,14 +46,13 @@ def steady_speed(result: dict[str, Any]) -> float:
 def steady_from(update_s: list[float]) -> int | None:
     """Index of the first steady update: 0 when all are, None when the window ends in no steady state.
 
-    Change points of the mean of log seconds by PELT (Killick, Fearnhead & Eckley, "Optimal detection of changepoints
-    with a linear computational cost", 2012), with noise taken from the differences of neighbours. What comes before
+    Change points of the mean of log seconds, with noise taken from the differences of neighbours. What comes before
     the last change point is warm-up, if what comes after it is most of the window.
     """
     return _steady_from(tuple(update_s))
 
 
-@lru_cache(maxsize=4096)  # a report asks for the same window many times, and each takes a good while
+@lru_cache(maxsize=4096)  # a report asks for the same window many times
 def _steady_from(update_s: tuple[float, ...]) -> int | None:
     if len(update_s) < LEAST_UPDATES:
         return 0
@@ -63,10 +64,8 @@ def _steady_from(update_s: tuple[float, ...]) -> int | None:
     # A spike is no change of the mean: what lies far off counts as the nearest that is still believable.
     middle = float(np.median(logs))
     logs = np.clip(logs, middle - BELIEVABLE * noise, middle + BELIEVABLE * noise)
-    from ruptures import Pelt
-
-    found = Pelt(model="l2", min_size=LEAST_SEGMENT, jump=1).fit(logs / noise).predict(PENALTY * math.log(len(logs)))
-    first = _last_that_matters(logs, [0, *found[:-1]])
+    found = change_points(logs / noise, PENALTY * math.log(len(logs)), LEAST_SEGMENT)
+    first = _last_that_matters(logs, [0, *found])
     return first if sum(update_s[first:]) >= STEADY_SHARE * sum(update_s) else None
 
 

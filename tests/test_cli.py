@@ -121,13 +121,35 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     assert again.stdout == done.stdout
 
 
+def test_it_is_a_module_that_python_runs(tmp_path: Path) -> None:
+    def asked(*command: str) -> tuple[int, str, str]:
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    for arguments in (("--version",), ("ablate", "--layers", "turbo")):
+        assert asked(sys.executable, "-m", "m2bench", *arguments) == asked(COMMAND, *arguments)
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = typed("ablate", "--all", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0
     assert "64 combinations x 3 blocks" in done.stdout
     assert "216 trials, 0 done, 216 to run" in done.stdout
+    assert "Block 3:" in done.stdout
+    assert "more blocks" not in done.stdout
     assert "minutes" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.timeout(60)
+def test_a_dry_run_of_a_huge_plan_shows_its_first_blocks(tmp_path: Path) -> None:
+    done = typed("ablate", "--layers", "amp", "--dry-run", "--blocks", "1000000", cwd=tmp_path)
+    assert done.returncode == 0
+    # Each block has the layer, and the baseline before and after it.
+    assert "3000000 trials, 0 done, 3000000 to run" in done.stdout
+    assert done.stdout.count("\n  ") == 3 * 3
+    assert "And 999,997 more blocks" in done.stdout
+    assert "days" in done.stdout
 
 
 BAD = {

@@ -20,7 +20,7 @@ from github_action import action, run_action
 from test_cli import COMMAND, environment, m2bench, typed, wait_until, workers_of
 from test_readme import GATE, README
 
-from m2bench.gate.sides import _build_requirements
+from m2bench.gate.sides import _build_requirements, loose_code
 
 TOY = '''
 """A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
@@ -239,6 +239,24 @@ def test_a_mistake_is_one_message(case: str, repo: Path) -> None:
 def test_outside_of_a_repository_it_is_said(tmp_path: Path) -> None:
     done = typed("check", "--base", "HEAD", cwd=tmp_path)
     assert (done.returncode, "is not in a git repository" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("floor", "code"), [("1", 0), ("1e9", 2)])
+def test_floors_need_no_repository(floor: str, code: int, tmp_path: Path) -> None:
+    """What lies in the folder is measured: a module that is nowhere else."""
+    (tmp_path / "toy.py").write_text(toy())
+    done = m2bench("check", "--min", f"episodes_per_min={floor}", *SHORT, "--out", "out", cwd=tmp_path)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert check_json(tmp_path / "out")["head"] == {"commit": "", "dirty": False, "name": "in no git repository"}
+    assert "Again: m2bench check --min" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} <= {"toy.py", "out", "__pycache__"}
+
+
+def test_what_is_to_be_installed_is_measured_as_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert loose_code(tmp_path).environment == {"PYTHONPATH": str(tmp_path)}
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+    assert loose_code(tmp_path).environment == {}
 
 
 def test_a_base_without_the_code_under_test_is_said(repo: Path) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
+from m2bench.effects import Effects, Observation
 from m2bench.errors import UserError
-from m2bench.plan import DEFAULT_DESIGN, choose_combinations, every_combination, make_trials, mini_blocks
+from m2bench.plan import (
+    DEFAULT_DESIGN,
+    choose_combinations,
+    count_trials,
+    every_combination,
+    fewest_blocks,
+    make_trials,
+    mini_blocks,
+)
 from m2bench.spec import BASELINE, Layers, RunSpec, TrialSpec
 
 SIX = ("a", "b", "c", "d", "e", "f")
@@ -126,6 +136,14 @@ def test_other_designs_have_one_mini_block_per_block(design: str) -> None:
         assert [trial.layers for trial in inside].count(BASELINE) == 2
 
 
+@pytest.mark.parametrize("count", range(1, 7))
+@pytest.mark.parametrize("design", [("full",), DEFAULT_DESIGN, ("single",)])
+def test_trials_are_counted_without_being_made(count: int, design: tuple[str, ...]) -> None:
+    for seed in range(3):
+        plan = RunSpec(SIX[:count], design, 4, seed)
+        assert count_trials(plan) == len(make_trials(plan))
+
+
 def test_the_order_is_random_but_the_seeds() -> None:
     one, same, other = make_trials(spec()), make_trials(spec()), make_trials(spec(seed=1))
     assert one == same
@@ -139,3 +157,23 @@ def test_keys_come_from_contents_so_that_more_blocks_rename_nothing() -> None:
 
 def test_a_run_survives_its_way_through_json() -> None:
     assert RunSpec.from_json(spec().to_json()) == spec()
+
+
+@pytest.mark.parametrize(
+    ("layers", "design", "blocks"),
+    [(1, "full", 5), (2, "full", 3), (3, "full", 2), (6, "full", 1), (6, "half", 2), (6, "single", 2)],
+)
+def test_the_fewest_blocks_are_those_with_which_trials_tell_how_much_they_scatter(
+    layers: int, design: str, blocks: int
+) -> None:
+    spec = RunSpec(tuple("abcdef"[:layers]), (design,), 1, 0)
+    assert fewest_blocks(spec) == blocks
+
+    def told(blocks: int) -> bool:
+        rng = random.Random(0)
+        trials = make_trials(replace(spec, blocks=blocks))
+        observations = [Observation(t.key, t.layers, t.mini_blocks, rng.uniform(1, 2)) for t in trials]
+        return Effects(spec.layers, observations).scatter is not None
+
+    assert told(blocks)
+    assert blocks == 1 or not told(blocks - 1)

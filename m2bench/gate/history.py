@@ -18,6 +18,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+
+from m2bench.change_points import change_points
 from m2bench.effects import MAD_TO_SD
 from m2bench.steady import PENALTY
 
@@ -184,20 +187,16 @@ def _is_slower(logs: Sequence[float], delta: float, alpha: float) -> bool:
 
 
 def _steps(points: list[Point], logs: list[float]) -> list[Step]:
-    """Change points of the level, by PELT as in steady.py; noise from the differences of neighbours."""
+    """Change points of the level; noise from the differences of neighbours, as in steady.py."""
     if len(logs) < 2 * LEAST_SEGMENT:
         return []
-    import numpy as np
-    from ruptures import Pelt
-
     noise = MAD_TO_SD * median(abs(b - a) for a, b in pairwise(logs)) / math.sqrt(2)
     scaled = np.array(logs) / max(noise, 1e-9)
-    ends = Pelt(model="l2", min_size=LEAST_SEGMENT, jump=1).fit(scaled).predict(PENALTY * math.log(len(logs)))
-    starts = [0, *ends[:-1]]
-    means = [fmean(logs[start:end]) for start, end in zip(starts, ends, strict=True)]
+    found = change_points(scaled, PENALTY * math.log(len(logs)), LEAST_SEGMENT)
+    means = [fmean(logs[start:end]) for start, end in pairwise([0, *found, len(logs)])]
     return [
         Step(points[start].date, points[start].commit, math.exp(after - before))
-        for start, (before, after) in zip(starts[1:], pairwise(means), strict=True)
+        for start, (before, after) in zip(found, pairwise(means), strict=True)
     ]
 
 

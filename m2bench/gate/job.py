@@ -42,7 +42,9 @@ from .sides import (
     find_commit,
     git_folder,
     has_module,
+    has_repository,
     head_code,
+    loose_code,
     refuse_foreign_code,
     remove_leftovers,
     repository,
@@ -114,11 +116,15 @@ class Sides:
 
 
 def check(asked: Asked, folder: Path, console: Console) -> Document:
-    """Run the gate and return its document. Raises UserError for what cannot be measured."""
+    """Run the gate and return its document. Raises UserError for what cannot be measured.
+
+    Floors alone need no git repository.
+    """
     began = time.monotonic()
-    repo = repository(Path.cwd())
-    reference = find(repo, asked.against) if asked.against is not None else None
-    commit = find_commit(repo, asked.base) if asked.base is not None else None
+    needs_repository = asked.base is not None or asked.against is not None
+    repo = repository(Path.cwd()) if needs_repository or has_repository(Path.cwd()) else None
+    reference = find(repo, asked.against) if repo is not None and asked.against is not None else None
+    commit = find_commit(repo, asked.base) if repo is not None and asked.base is not None else None
     with _prepared(repo, commit, asked.request, folder, console) as sides:
         question = _question(asked, sides, reference)
         blocks, verdict = _measure(question, asked.request, sides, console)
@@ -144,33 +150,47 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
 
 
 @contextmanager
-def _prepared(repo: Path, commit: str | None, request: Request, folder: Path, console: Console) -> Iterator[Sides]:
-    """Both sides, or the head alone, ready for trials; in the end nothing is left but the logs in ``folder``."""
+def _prepared(
+    repo: Path | None, commit: str | None, request: Request, folder: Path, console: Console
+) -> Iterator[Sides]:
+    """Both sides, or the head alone, ready for trials; in the end nothing is left but the logs in ``folder``.
+
+    Without a repository the head is what lies in the working directory.
+    """
     logs = {side: folder / "logs" / side for side in (["base"] if commit else []) + ["head"]}
     for path in logs.values():
         make_folder(path)
     (folder / ".gitignore").write_text("*\n")  # what a check writes is no part of the code that it checks
     with ExitStack() as stack:
         stack.enter_context(_ended_in_order())
-        stack.enter_context(_alone(repo))
-        remove_leftovers(repo)
+        if repo is not None:
+            stack.enter_context(_alone(repo))
+            remove_leftovers(repo)
         work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX))
         stack.callback(shutil.rmtree, work, ignore_errors=True)
-        codes = []
-        with console.status("installing both sides"):
-            if commit is not None:
-                codes.append(stack.enter_context(base_code(repo, commit, _made(work / "base"), folder / "logs")))
-            codes.append(stack.enter_context(head_code(repo, _made(work / "head"), folder / "logs")))
-            for code in codes:
-                refuse_foreign_code(code, request.workload.module, repo)
+        if repo is None:
+            codes = [loose_code(Path.cwd())]
+        else:
+            with console.status("installing both sides"):
+                codes = _codes(repo, commit, work, folder / "logs", stack, request.workload.module)
         sides, descriptions = {}, {}
         for code in codes:
-            run_in = _made(work / code.side / "work")
+            run_in = work / code.side / "work"
+            run_in.mkdir(parents=True)
             sides[code.side] = stack.enter_context(Side(code, request, run_in, logs[code.side]))
             with console.status(f"preparing the {code.side}"):
                 descriptions[code.side] = sides[code.side].prepare()
         know_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
         yield Sides(sides, descriptions, work, know_turns)
+
+
+def _codes(repo: Path, commit: str | None, work: Path, logs: Path, stack: ExitStack, module: str) -> list[Code]:
+    """The code of the base, where there is one, and of the head, each found to be its own."""
+    codes = [stack.enter_context(base_code(repo, commit, _made(work / "base"), logs))] if commit is not None else []
+    codes.append(stack.enter_context(head_code(repo, _made(work / "head"), logs)))
+    for code in codes:
+        refuse_foreign_code(code, module, repo)
+    return codes
 
 
 @contextmanager
@@ -346,7 +366,7 @@ def _reproduce(asked: Asked, sides: Sides) -> str:
 
 def _checkout(head: Code) -> str:
     """What brings a working tree to this commit; GitHub checks out merges that must be fetched."""
-    if head.dirty:
+    if head.dirty or not head.commit:
         return ""
     fetch = f"git fetch origin {head.commit} && " if os.environ.get("GITHUB_SHA") == head.commit else ""
     return f"{fetch}git checkout {head.commit} && "

@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -158,7 +158,7 @@ def _at_level(spread: list[float], level: list[float]) -> list[float]:
 
 def now() -> str:
     """The present moment, ISO, UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def reference_path(repo: Path, name: str) -> Path:

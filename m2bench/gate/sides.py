@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,6 @@ from pathlib import Path
 
 from m2bench.errors import UserError, WorkerError, quoted
 from m2bench.launcher import SAFE_PATH
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
@@ -37,30 +33,33 @@ SHORT = 10  # characters of a commit's name
 
 @dataclass(frozen=True)
 class Code:
-    """One side's code, to be imported from ``path``. ``dirty``: it is not what was committed.
+    """One side's code, to be imported from ``path``; where that is None, as it is installed.
 
+    ``commit``: empty where it is in no repository. ``dirty``: it is not what was committed.
     ``also``: folders of the side that come after it, in place of those of the repository that PYTHONPATH names.
     """
 
     side: str
     commit: str
     dirty: bool
-    path: Path
+    path: Path | None
     also: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
         """The commit, or the working tree on top of it."""
+        if not self.commit:
+            return "in no git repository"
         return f"{self.commit[:SHORT]} with uncommitted changes" if self.dirty else self.commit[:SHORT]
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables with which a Python imports this side's code before anything else."""
-        return {"PYTHONPATH": os.pathsep.join(map(str, (self.path, *self.also)))}
+        return {"PYTHONPATH": os.pathsep.join(map(str, (self.path, *self.also)))} if self.path else {}
 
 
 def repository(folder: Path) -> Path:
-    """The git repository that ``folder`` lies in; UserError when there is none."""
+    """The git repository that ``folder`` lies in; UserError when there is none, or git does not take it for one."""
     try:
         done = _git(folder, "rev-parse", "--show-toplevel")
     except FileNotFoundError:
@@ -70,6 +69,11 @@ def repository(folder: Path) -> Path:
             f"{folder} is not in a git repository, and the gate takes the code from there.", "Run it in a clone."
         )
     return Path(done.stdout.strip())
+
+
+def has_repository(folder: Path) -> bool:
+    """Whether ``folder`` lies in a git repository, be git installed or not."""
+    return any((above / ".git").exists() for above in (folder, *folder.parents))
 
 
 def git_folder(repo: Path) -> Path:
@@ -93,6 +97,12 @@ def find_commit(repo: Path, ref: str) -> str:
         f"Did you mean origin/{ref}?" if remote else "Name a branch, tag or commit; git fetch brings those of others."
     )
     raise UserError(f"the base {ref!r} is no commit of {repo}.", advice)
+
+
+def loose_code(folder: Path) -> Code:
+    """The code of a folder in no repository: as it lies, or as it is installed where it is there to be installed."""
+    is_package = _build_requirements(folder) is not None
+    return Code("head", "", False, None if is_package else folder, _path_entries())
 
 
 @contextmanager
@@ -164,9 +174,12 @@ def _own_files(repo: Path) -> list[str]:
 
 def _python_path(repo: Path, tree: Path) -> tuple[Path, ...]:
     """The entries of PYTHONPATH; those that lie in the repository as they lie in a side's tree."""
-    entries = [Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     root = repo.resolve()
-    return tuple(tree / entry.relative_to(root) if entry.is_relative_to(root) else entry for entry in entries)
+    return tuple(tree / entry.relative_to(root) if entry.is_relative_to(root) else entry for entry in _path_entries())
+
+
+def _path_entries() -> tuple[Path, ...]:
+    return tuple(Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
 
 
 def origin(code: Code, module: str) -> Path | None:
@@ -203,7 +216,7 @@ def spec_fields(code: Code) -> dict[str, list[str]]:
 def _told(code: Code, program: str, *arguments: str) -> str:
     """What a program prints with this side's code on its path; nothing when it fails."""
     return subprocess.run(
-        [sys.executable, *SAFE_PATH, "-c", program, *arguments], cwd=code.path.parent,
+        [sys.executable, SAFE_PATH, "-c", program, *arguments],
         env=os.environ | code.environment, capture_output=True, text=True, check=False,
     ).stdout.strip()  # fmt: skip
 
@@ -214,7 +227,7 @@ def refuse_foreign_code(code: Code, module: str, repo: Path) -> None:
     Both sides would otherwise run the same code, and nothing would ever be found.
     """
     found = origin(code, module)
-    if found is None or code.path.resolve() not in found.parents:
+    if found is None or code.path is None or code.path.resolve() not in found.parents:
         package = module.partition(".")[0]
         raise UserError(
             f"{code.side} {code.name} has no {package}: the module {module} is not among its code.",
