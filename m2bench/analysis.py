@@ -25,6 +25,7 @@ from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
 from .usage import summarize_usage
 from .verdicts import also_claimed, attribute_gains, is_rated, judge_claim, recommend, smallest_effect_seen
+from .wrong_device import wrong_device
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
@@ -62,6 +63,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "trials_planned": len(make_trials(spec)),
         "unfinished": unfinished,
         "device": description["device"]["device"],
+        "device_faults": description.get("device_faults", []),
         "machine": {**description["machine"], **description["device"]},
         "peak_flops": description["peak_flops"],
         "claimed_together": description.get("claimed_together", {}),
@@ -69,7 +71,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": describe_conditions(trials, math.exp(attribution.noise[0]) if attribution.noise else None),
+            "conditions": _conditions(trials, attribution, description),
             **_timing(sound),
             "trial_sd": attribution.noise and math.expm1(attribution.noise[0]),
             "min_detectable": smallest_effect_seen(attribution),
@@ -99,6 +101,16 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "sweep": sweep,
         "gates": _gates_cost(record, trials),
     }
+
+
+def _conditions(trials: list[StoredTrial], attribution: Effects, description: Document) -> Document:
+    """What the machine did besides, and what makes every figure doubtful: before all else a device that is wrong."""
+    found = describe_conditions(trials, math.exp(attribution.noise[0]) if attribution.noise else None)
+    faults = description.get("device_faults")
+    if faults:
+        wrong = f"{wrong_device(description['device'], faults)}: no figure here means anything"
+        found["warnings"] = [wrong, *found["warnings"]]
+    return found
 
 
 def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | None:
