@@ -56,7 +56,12 @@ WrapForward = Callable[[nn.Module, torch.device], Forward]
 
 
 class Precision(Protocol):
-    """The arithmetic of the forward pass, and what its gradients need before they are applied."""
+    """The arithmetic of the forward pass, and what its gradients need before they are applied.
+
+    ``dtype``: of its matrix products.
+    """
+
+    dtype: torch.dtype
 
     def autocast(self) -> AbstractContextManager[object]: ...
 
@@ -121,6 +126,8 @@ class DirectFeed:
 
 class Float32:
     """Single precision throughout."""
+
+    dtype = torch.float32
 
     def __init__(self, device: torch.device):
         self.device = device

@@ -27,6 +27,7 @@ from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
 from .sweep import sweep_sizes
+from .wrong_device import refuse_wrong_device
 
 SHOWN_BLOCKS = 3  # of a plan
 COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
@@ -131,6 +132,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
                 console.print(remark, markup=False, highlight=False)
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
                 description |= prepare(launcher, spec.workload, folder / "logs")
+            if not spec.allow_wrong_device:
+                refuse_wrong_device(description["device"], description["device_faults"], may_go_on=True)
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
             compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
             if description["device"]["fork_after_compiler_import"]:

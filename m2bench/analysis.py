@@ -27,6 +27,7 @@ from .store import RunRecord, StoredTrial
 from .sweep import summarize_sweep
 from .usage import summarize_usage
 from .verdicts import also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
+from .wrong_device import wrong_device
 
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
@@ -67,6 +68,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "trials_planned": count_trials(spec),
         "unfinished": unfinished,
         "device": description["device"]["device"],
+        "device_faults": description.get("device_faults", []),
         "machine": {**description["machine"], **description["device"]},
         "peak_flops": description["peak_flops"],
         "claimed_together": description.get("claimed_together", {}),
@@ -74,9 +76,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": describe_conditions(
-                trials, math.exp(attribution.scatter.sd) if attribution.scatter else None
-            ),
+            "conditions": _conditions(trials, attribution, description),
             **_timing(sound),
             "trial_sd": attribution.scatter and math.expm1(attribution.scatter.sd),
             "scatter_groups": [asdict(group) for group in attribution.scatter.groups] if attribution.scatter else [],
@@ -109,6 +109,16 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "sweep": sweep,
         "gates": _gates_cost(record, trials),
     }
+
+
+def _conditions(trials: list[StoredTrial], attribution: Effects, description: Document) -> Document:
+    """What the machine did besides, and what makes every figure doubtful: before all else a device that is wrong."""
+    found = describe_conditions(trials, math.exp(attribution.scatter.sd) if attribution.scatter else None)
+    faults = description.get("device_faults")
+    if faults:
+        wrong = f"{wrong_device(description['device'], faults)}: no figure here means anything"
+        found["warnings"] = [wrong, *found["warnings"]]
+    return found
 
 
 def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | None:

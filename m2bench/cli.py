@@ -45,6 +45,7 @@ from .options import (
     workload_spec,
 )
 from .spec import QUICK, SWEPT_LAYER, Layers, RunSpec, WindowSpec, WorkloadSpec
+from .wrong_device import OPTION as WRONG_DEVICE
 
 if TYPE_CHECKING:
     from .profile_command import Pair
@@ -154,6 +155,9 @@ def ablate(
     more_blocks: Annotated[
         int | None, typer.Option(help="With --resume: so many blocks more than were planned, to settle what is not.")
     ] = None,
+    allow_wrong_device: Annotated[
+        bool, typer.Option(WRONG_DEVICE, help="Go on where the device computes wrongly, and mark every figure.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and a time estimate; run nothing.")
     ] = False,
@@ -178,7 +182,7 @@ def ablate(
         )
         _refuse_beside_budget(budget, all_combinations, design, blocks)
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
-        spec = replace(spec, sweep=_sweep(sweep, taking_part))
+        spec = replace(spec, sweep=_sweep(sweep, taking_part), allow_wrong_device=allow_wrong_device)
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = make_console()
     budget_s = parse_duration(budget) if budget is not None else None

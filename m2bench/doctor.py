@@ -24,6 +24,7 @@ from .plan import make_trials
 from .runner import Launcher, describe, prepare, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from .store import StoredTrial
+from .wrong_device import refuse_wrong_device
 
 EFFECTS = (0.02, 0.05, 0.10)
 LEAST_TRIALS = 4
@@ -124,7 +125,8 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, workload, work)
-                prepare(launcher, workload, work)
+                prepared = prepare(launcher, workload, work)
+                refuse_wrong_device(description["device"], prepared["device_faults"])
                 if description["device"]["fork_after_compiler_import"]:
                     launcher.preload_compiler(probe=False)
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):

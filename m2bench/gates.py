@@ -1,9 +1,12 @@
-"""The gates of a trial: did this combination compute what the plain trainer computes?
+"""The gates: does the device compute right, and does a combination compute what the plain trainer computes?
 
 Each gate compares with the referee (referee.py) by one rule: the error may be at most ``tolerance`` times the plain
-float32 trainer's own error, plus a small ``floor``, both from the loosest contract of the layers that are on. To the
-plain trainer's error of a gradient belongs what a ReLU at its kink makes of any rounding. The rule is that of torch's
-compiler benchmarks, which judge a result against a float64 run of the same model.
+float32 trainer's own error, plus a small ``floor``, both from the loosest contract of the layers that are on, and
+never more than a limit that no device has a say in. To it is added what a ReLU at its kink makes of any rounding. The
+rule is that of torch's compiler benchmarks, which judge a result against a float64 run of the same model; the limit is
+there because such a rule alone passes everything on a device whose plain float32 is wrong.
+
+Before any trial the plain trainer itself is held to the limits. See docs/decisions/016-when-a-device-is-wrong.md.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +30,15 @@ from .stream import WatchedStream, digest, stream_fault
 # A parameter's error is measured against its own gradient, but not against one that is next to nothing.
 SMALLEST_SHARE = 1e-3
 
+# What sound arithmetic can be off by, relative. Of a gradient and of logits 1e-6 is usual in float32, and TF32 would
+# come to 1e-2: half-way, as a ratio. A loss is added up step by step, by which its error grows with the episode. A
+# weight of size 1 that Adam moves by 1e-4 is rounded to 6e-8, which is 6e-4 of its way.
+LIMITS = {"loss": 1e-3, "gradient": 1e-4, "logits": 1e-4, "update": 1e-3}
+# The same for a coarser number format, in its own epsilons. The terms of a policy gradient largely cancel.
+LIMITS_IN_EPSILONS = {"loss": 32.0, "gradient": 256.0, "logits": 32.0, "update": 0.0}
+# The limits alone: no error of the device itself is forgiven, nor any multiple of it.
+ABSOLUTE = Contract(floor=math.inf)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -37,6 +49,62 @@ class Verdict:
     reason: str | None = None
 
 
+class _Error(NamedTuple):
+    """Of one quantity, relative: that of what is judged, the plain trainer's on this device, and what kinks explain."""
+
+    kind: str
+    found: float
+    plain: float
+    kinks: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What an error may come to: the contract of the layers, and the format of their matrix products.
+
+    ``capped``: by the limits. Not on a device that is known to compute wrongly, where only the user's consent lets a
+    trial run: there a combination is compared with the plain trainer alone.
+    """
+
+    contract: Contract
+    dtype: torch.dtype = torch.float32
+    capped: bool = True
+
+    def allowed(self, error: _Error) -> float:
+        allowed = self.contract.tolerance * error.plain + self.contract.floor
+        if self.capped:
+            in_epsilons = LIMITS_IN_EPSILONS[error.kind] * torch.finfo(self.dtype).eps
+            allowed = min(allowed, max(LIMITS[error.kind], in_epsilons))
+        return allowed + self.contract.tolerance * error.kinks
+
+    def excess(self, error: _Error) -> float:
+        """The error as a multiple of what is allowed; infinite for what is not a number."""
+        excess = error.found / self.allowed(error)
+        return math.inf if math.isnan(excess) else excess
+
+
+def check_device(referee: Referee, free: EpisodeBatch) -> list[str]:
+    """What the plain trainer in single precision on the device gets wrong by more than sound arithmetic can.
+
+    A sentence for each gate that finds something, with the quantity that is furthest off. Gradients are judged episode
+    by episode: what is near a kink in one is far from it in another.
+    """
+    rule, plain = _Rule(ABSOLUTE), referee.plain
+    episodes = [
+        _gradient_errors(referee, weights, loss, gradient)
+        for weights, loss, gradient in zip(
+            torch.eye(EPISODES, dtype=torch.float64), plain.losses, plain.gradients, strict=True
+        )
+    ]
+    gradients = {name: max((errors[name] for errors in episodes), key=rule.excess) for name in episodes[0]}
+    verdicts = {
+        "gradient": _judge(gradients, rule),
+        "draws": _judge_draws(referee, rule, free, list(range(EPISODES)), plain.logits, plain.actions),
+        "update": _judge_update(referee, rule, plain.moved),
+    }
+    return [f"{name}: {verdict.reason}" for name, verdict in verdicts.items() if verdict.reason is not None]
+
+
 def check_numerics(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
 ) -> dict[str, dict[str, Any]]:
@@ -45,11 +113,14 @@ def check_numerics(
     ``gradient``: loss and every parameter's gradient for forced actions. ``draws``: logits and actions drawn
     freely. ``update``: how two given gradients move the weights, and when the macro part has its turn.
     """
+    capped = not check_device(referee, free)
+    rule = _Rule(contract, trainer.precision.dtype, capped)
     with _lent(trainer, referee.weights):
         verdicts = {
-            "gradient": _check_gradient(trainer, referee, contract, forced),
-            "draws": _check_draws(trainer, referee, contract, free),
-            "update": _check_update(trainer, referee),
+            "gradient": _check_gradient(trainer, referee, rule, forced),
+            "draws": _check_draws(trainer, referee, rule, free),
+            # Both updates get the referee's gradients, so the layers' own precision does not matter here.
+            "update": _check_update(trainer, referee, _Rule(Contract(), capped=capped)),
         }
     return {name: asdict(verdict) for name, verdict in verdicts.items()}
 
@@ -82,7 +153,7 @@ def _lent(trainer: Trainer, weights: dict[str, Tensor]) -> Iterator[None]:
         trainer.policy.zero_grad(set_to_none=True)
 
 
-def _check_gradient(trainer: Trainer, referee: Referee, contract: Contract, forced: EpisodeBatch) -> Verdict:
+def _check_gradient(trainer: Trainer, referee: Referee, rule: _Rule, forced: EpisodeBatch) -> Verdict:
     size, backwards = trainer.parts.rollout.num_envs, trainer.parts.update.backwards
     columns = [episode % EPISODES for episode in range(size * backwards)]
     trainer.losses = []
@@ -94,50 +165,52 @@ def _check_gradient(trainer: Trainer, referee: Referee, contract: Contract, forc
     trainer.precision.finish_update()
     trainer.policy.zero_grad(set_to_none=True)
     loss = torch.stack(trainer.losses).mean().cpu().double()
-
     weights = torch.tensor(columns).bincount(minlength=EPISODES).double() / len(columns)
-    names = ["loss", *(name for name, _ in trainer.policy.named_parameters())]
-    sizes = [p.numel() for p in trainer.policy.parameters()]
+    return _judge(_gradient_errors(referee, weights, loss, gradient), rule)
+
+
+def _gradient_errors(referee: Referee, weights: Tensor, loss: Tensor, gradient: Tensor) -> dict[str, _Error]:
+    """Of a mean loss and its gradient (P,) over the referee's episodes, which have these weights (D,) in it."""
     exact, plain = weights @ referee.exact.gradients, weights @ referee.plain.gradients
-    errors = [_loss_errors(loss, weights, referee)]
+    sizes = [weight.numel() for weight in referee.weights.values()]
+    errors = {"loss": _loss_error(referee, weights, loss)}
     smallest = SMALLEST_SHARE * exact.norm() / len(exact) ** 0.5
     jumps = weights @ referee.kinks
-    for got, plainly, right, jump in zip(
-        gradient.split(sizes), plain.split(sizes), exact.split(sizes), jumps, strict=True
+    for name, got, plainly, right, jump in zip(
+        referee.weights, gradient.split(sizes), plain.split(sizes), exact.split(sizes), jumps, strict=True
     ):
         scale = max(right.norm(), smallest * len(right) ** 0.5)
         # A unit whose input rounds to the other side of zero is no error of the plain trainer's alone.
-        plainly_off = (plainly - right).norm() + jump
-        errors.append((float((got - right).norm() / scale), float(plainly_off / scale)))
-    return _judge(dict(zip(names, errors, strict=True)), contract)
+        norms = ((got - right).norm(), (plainly - right).norm(), jump)
+        errors[name] = _Error("gradient", *(float(norm / scale) for norm in norms))
+    return errors
 
 
-def _loss_errors(loss: Tensor, weights: Tensor, referee: Referee) -> tuple[float, float]:
-    right = weights @ referee.exact.losses
-    scale = weights @ referee.exact.losses.abs()
-    return float((loss - right).abs() / scale), float((weights @ referee.plain.losses - right).abs() / scale)
+def _loss_error(referee: Referee, weights: Tensor, loss: Tensor) -> _Error:
+    """Measured against the usual size of a loss, since that of one episode may happen to be next to nothing."""
+    right, scale = weights @ referee.exact.losses, referee.exact.losses.abs().mean()
+    plain = weights @ referee.plain.losses
+    return _Error("loss", float((loss - right).abs() / scale), float((plain - right).abs() / scale))
 
 
-def _judge(errors: dict[str, tuple[float, float]], contract: Contract) -> Verdict:
-    """The rule, for each name's error and the plain trainer's; the worst is the one furthest beyond what it may be."""
-    allowed = {name: contract.tolerance * plain + contract.floor for name, (_, plain) in errors.items()}
-    excess = {name: error / allowed[name] for name, (error, _) in errors.items()}
-    bad = [name for name, value in excess.items() if not value <= 1]  # also catches what is not a number
-    worst = max(bad or excess, key=lambda name: (excess[name] != excess[name], excess[name]))
-    error, plain = errors[worst]
+def _judge(errors: dict[str, _Error], rule: _Rule) -> Verdict:
+    """The rule, for each name's error; the worst is the one furthest beyond what it may be."""
+    bad = [name for name, error in errors.items() if rule.excess(error) > 1]
+    worst = max(errors, key=lambda name: rule.excess(errors[name]))
+    error, allowed = errors[worst], rule.allowed(errors[worst])
     evidence = {
         "worst": worst,
-        "error": _finite(error),
-        "plain_error": plain,
-        "allowed": allowed[worst],
-        "largest_error": _finite(max((error for error, _ in errors.values()), key=lambda e: (e != e, e))),
+        "error": _finite(error.found),
+        "plain_error": _finite(error.plain),
+        "kinks": error.kinks,
+        "allowed": _finite(allowed),
+        "largest_error": _finite(max((error.found for error in errors.values()), key=lambda e: (e != e, e))),
     }
     if not bad:
         return Verdict(True, evidence)
     others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    return Verdict(
-        False, evidence, f"{worst}{others} is off by {error:.2g} of its size, where {allowed[worst]:.2g} is allowed"
-    )
+    reason = f"{worst}{others} is off by {error.found:.2g} of its size, where {allowed:.2g} is allowed"
+    return Verdict(False, evidence, reason)
 
 
 def _finite(value: float) -> float | None:
@@ -145,23 +218,27 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _check_draws(trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch) -> Verdict:
+def _check_draws(trainer: Trainer, referee: Referee, rule: _Rule, free: EpisodeBatch) -> Verdict:
     columns = [episode % EPISODES for episode in range(trainer.parts.rollout.num_envs)]
-    batch = free.take(columns)
-    trajectory = trainer.play(batch)
+    trajectory = trainer.play(free.take(columns))
     logits = torch.stack(trajectory.logits).detach().cpu().double()
-    actions = trajectory.actions.cpu()
-    right_logits, right_actions = referee.exact.logits[:, columns], referee.exact.actions[:, columns]
+    return _judge_draws(referee, rule, free, columns, logits, trajectory.actions.cpu())
 
+
+def _judge_draws(
+    referee: Referee, rule: _Rule, free: EpisodeBatch, columns: list[int], logits: Tensor, actions: Tensor
+) -> Verdict:
+    """Logits (T, N, 3) and actions (T, N) of the referee's episodes in these columns."""
+    right_logits, right_actions = referee.exact.logits[:, columns], referee.exact.actions[:, columns]
     comparable = _until_first_difference(actions, right_actions)
     plainly = _until_first_difference(referee.plain.actions, referee.exact.actions)
     size = referee.exact.logits.square().mean().sqrt()
     error = (logits - right_logits).abs()[comparable].max() / size
     plain = (referee.plain.logits - referee.exact.logits).abs()[plainly].max() / size
-    verdict = _judge({"logits": (float(error), float(plain))}, contract)
+    verdict = _judge({"logits": _Error("logits", float(error), float(plain))}, rule)
 
     differs = comparable & (actions != right_actions)
-    best = (right_logits + batch.noise).topk(2, dim=2).values
+    best = (right_logits + free.take(columns).noise).topk(2, dim=2).values
     # Two logits may err in opposite directions, each by as much as the worst of them all.
     tie = (best[..., 0] - best[..., 1]) <= 2 * error * size
     evidence = {**verdict.evidence, "draws": int(comparable.sum()), "rounding_ties": int((differs & tie).sum())}
@@ -180,12 +257,15 @@ def _until_first_difference(actions: Tensor, others: Tensor) -> Tensor:
     return before == 0
 
 
-def _check_update(trainer: Trainer, referee: Referee) -> Verdict:
-    """Both updates get the referee's gradients, so the layers' own precision does not matter here."""
+def _check_update(trainer: Trainer, referee: Referee, rule: _Rule) -> Verdict:
     # The referee takes one episode per update; Adam's steps are proportional to the learning rate.
-    moved = move_twice(trainer, referee.exact.gradients[:2]) / trainer.rate_factor
+    return _judge_update(referee, rule, move_twice(trainer, referee.exact.gradients[:2]) / trainer.rate_factor)
+
+
+def _judge_update(referee: Referee, rule: _Rule, moved: Tensor) -> Verdict:
+    """How far two updates moved the weights, (2, P)."""
     is_macro = torch.cat(
-        [torch.full((p.numel(),), name.startswith("macro.")) for name, p in trainer.policy.named_parameters()]
+        [torch.full((weight.numel(),), name.startswith("macro.")) for name, weight in referee.weights.items()]
     )
     schedule = [bool(step[is_macro].any()) for step in moved]
     expected = [bool(step[is_macro].any()) for step in referee.exact.moved]
@@ -193,13 +273,15 @@ def _check_update(trainer: Trainer, referee: Referee) -> Verdict:
         reason = f"of two updates the macro part moved in {_which(schedule)}, where {_which(expected)} is right"
         return Verdict(False, {"macro_moved": schedule}, reason)
     errors = {
-        f"update {number} of {part}": (_relative(got[mask], right[mask]), _relative(plain[mask], right[mask]))
+        f"update {number} of {part}": _Error(
+            "update", _relative(got[mask], right[mask]), _relative(plain[mask], right[mask])
+        )
         for number, (got, plain, right) in enumerate(
             zip(moved, referee.plain.moved, referee.exact.moved, strict=True), 1
         )
         for part, mask in (("macro", is_macro), ("micro", ~is_macro))
     }
-    verdict = _judge(errors, Contract())
+    verdict = _judge(errors, rule)
     return Verdict(verdict.same, {**verdict.evidence, "macro_moved": schedule}, verdict.reason)
 
 

@@ -121,12 +121,12 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
 def fewest_blocks(spec: RunSpec) -> int:
     """The blocks of the smallest run whose trials tell how much one scatters, so that figures have intervals.
 
-    From repeated combinations, or, where every combination is measured, from interactions of three layers and more.
+    From repeated combinations, or from interactions of three layers and more where there are so many combinations.
     """
     combinations = choose_combinations(spec.layers, spec.design)
     layers = len(spec.layers)
     second_order = 1 + layers + math.comb(layers, 2)
-    levels = min(len(combinations), second_order) if len(combinations) == 2**layers else len(combinations)
+    levels = min(len(combinations), second_order)
     trials = block_trials(spec, 1)
     mini_blocks = max(number for trial in trials for number in trial.mini_blocks)
     # Each mini-block has a level of its own, but for the first, which is the others'.

@@ -22,6 +22,7 @@ from .runner import Launcher, describe, prepare, run_watched
 from .spec import Layers, WorkloadSpec, combination_name
 from .tables import NOTHING, Table, digits, draw_table, times
 from .timeline import draw_timeline
+from .wrong_device import refuse_wrong_device
 
 TIMEOUT_S = 1800.0
 PAIRS = 4  # of processes, one of each side; every second one in the other order
@@ -63,7 +64,9 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
                 _require({*pair.before, *pair.after}, description)
                 if capture is not None:
                     _require_metal(description["device"])
-                peak_flops = prepare(launcher, spec, folder)["peak_flops"]
+                prepared = prepare(launcher, spec, folder)
+                peak_flops = prepared["peak_flops"]
+                refuse_wrong_device(description["device"], prepared["device_faults"])
             sides = _profile(launcher, spec, pair, seed, folder, console)
         device = description["device"]
         for name, side in sides.items():

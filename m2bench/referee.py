@@ -33,7 +33,7 @@ class Answers:
 
     ``losses`` (D,) and ``gradients`` (D, P) of single episodes with forced actions; ``logits`` (T, D, 3) and
     ``actions`` (T, D) of the same episodes with free draws; ``moved`` (2, P): how far the weights were moved by
-    two updates, with the gradients of episodes 0 and 1. All float64 but the actions.
+    two updates, with the exact gradients of episodes 0 and 1. All float64 but the actions.
     """
 
     losses: Tensor
@@ -80,14 +80,23 @@ def prepare_referee(market: PreparedMarket, settings: Hyperparameters, device: t
     free, forced = referee_episodes(market, settings.episode_length)
     weights = _weights(settings)
     source = EpisodeSource(market, settings.episode_length, SEED)
-    exact = Trainer(_double_parts(), source, settings, SEED, torch.device("cpu"))
-    plain = Trainer(baseline_parts(), source, settings, SEED, device)
+    trainer = Trainer(_double_parts(), source, settings, SEED, torch.device("cpu"))
+    losses, gradients = _learn(trainer, weights, forced)
+    exact = _answers(trainer, losses, gradients, free, gradients)
     return Referee(
         weights,
-        exact=_ask(exact, weights, free, forced),
-        plain=_ask(plain, weights, free, forced),
-        kinks=_kinks(exact, weights, forced),
+        exact=exact,
+        plain=ask_plain(market, settings, device, gradients),
+        kinks=_kinks(trainer, weights, forced),
     )
+
+
+def ask_plain(market: PreparedMarket, settings: Hyperparameters, device: torch.device, exact: Tensor) -> Answers:
+    """The plain trainer's answers in single precision on the device; ``exact``: the exact gradients (D, P)."""
+    free, forced = referee_episodes(market, settings.episode_length)
+    source = EpisodeSource(market, settings.episode_length, SEED)
+    trainer = Trainer(baseline_parts(), source, settings, SEED, device)
+    return _answers(trainer, *_learn(trainer, _weights(settings), forced), free, exact)
 
 
 def flat(tensors: list[Tensor]) -> Tensor:
@@ -140,15 +149,15 @@ def _in_double(policy: nn.Module, device: torch.device) -> Forward:
     return policy.double()
 
 
-def _ask(trainer: Trainer, weights: dict[str, Tensor], free: EpisodeBatch, forced: EpisodeBatch) -> Answers:
-    losses, gradients = _learn(trainer, weights, forced)
+def _answers(trainer: Trainer, losses: Tensor, gradients: Tensor, free: EpisodeBatch, exact: Tensor) -> Answers:
+    """With these losses and gradients; the trainer has the referee's weights, which two updates then change."""
     trajectories = [trainer.play(free.take([episode])) for episode in range(EPISODES)]
     return Answers(
         losses=losses,
         gradients=gradients,
         logits=torch.cat([torch.stack(t.logits).detach().cpu().double() for t in trajectories], dim=1),
         actions=torch.cat([t.actions.cpu() for t in trajectories], dim=1),
-        moved=move_twice(trainer, gradients[:2]),
+        moved=move_twice(trainer, exact[:2]),
     )
 
 

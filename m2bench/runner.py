@@ -218,7 +218,8 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str
 def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
     """Have a worker prepare what the gates of all trials compare with, and measure what the device can do at most.
 
-    ``prepare_s``: the seconds that the former took; ``peak_flops``: the latter (devices.matmul_peak_flops).
+    ``prepare_s``: the seconds that the former took; ``device_faults``: what the device computes wrongly, which is to be
+    refused (wrong_device.py); ``peak_flops``: the latter (devices.matmul_peak_flops).
 
     Raises WorkerError when the worker fails.
     """
@@ -226,7 +227,7 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str,
     outcome = launcher.run("prepare", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
     if "failure" in outcome:
         raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
-    return {name: outcome["result"][name] for name in ("prepare_s", "peak_flops")}
+    return {name: outcome["result"][name] for name in ("prepare_s", "device_faults", "peak_flops")}
 
 
 def run_watched(launcher: Launcher, job: str, request: dict[str, Any], log: Path, timeout_s: float) -> dict[str, Any]:

@@ -102,6 +102,8 @@ class RunSpec:
     learning: str = "quick"
     sweep: tuple[int, ...] = ()
     """Numbers of environments to try with the fastest combination."""
+    allow_wrong_device: bool = False
+    """Whether to go on, with every figure marked, on a device that computes wrongly."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -60,9 +60,13 @@ def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     begin = time.perf_counter()
-    importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
+    faults = importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
     prepare_s = time.perf_counter() - begin
-    return {"prepare_s": prepare_s, "peak_flops": devices.matmul_peak_flops(devices.resolve_device(spec.device))}
+    return {
+        "prepare_s": prepare_s,
+        "device_faults": faults or [],
+        "peak_flops": devices.matmul_peak_flops(devices.resolve_device(spec.device)),
+    }
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:

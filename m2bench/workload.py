@@ -34,7 +34,7 @@ from .baselines.trainer import (
 )
 from .errors import UserError
 from .forward_passes import time_forward
-from .gates import check_numerics, check_stream
+from .gates import check_device, check_numerics, check_stream
 from .optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from .optimizations.layer import Contract, Options, compose, loosest_contract
 from .phase_times import Episodes
@@ -77,10 +77,17 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     }
 
 
-def prepare(spec: WorkloadSpec, work: Path) -> None:
-    """What trials need beside the market that ``describe`` prepared in ``work``: the referee's answers."""
-    device = devices.resolve_device(spec.device)
-    prepare_referee(PreparedMarket(work / "market"), _settings(spec), device).save(work)
+def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
+    """What trials need beside the market that ``describe`` prepared in ``work``: the referee's answers.
+
+    Returns what the device computes wrongly, by which nothing that is measured on it would mean anything; [] where it
+    is sound.
+    """
+    prepared = PreparedMarket(work / "market")
+    referee = prepare_referee(prepared, _settings(spec), devices.resolve_device(spec.device))
+    referee.save(work)
+    free, _ = referee_episodes(prepared, spec.episode_length)
+    return check_device(referee, free)
 
 
 def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[str, Any]:

@@ -93,8 +93,9 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     }
 
 
-def prepare(spec: WorkloadSpec, work: Path) -> None:
+def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
     (work / "prepared").touch()
+    return ["gradient: weight is off by 2 of its size, where 0.0001 is allowed"] if spec.data == "wrong-device" else []
 
 
 def _faults(spec: WorkloadSpec) -> dict[str, str]:

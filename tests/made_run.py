@@ -45,6 +45,7 @@ def description(layers: Layers) -> dict[str, Any]:
     return {
         "device": {"device": "cpu", "torch": "2.0", "torch_threads": 2, "device_name": "fake"},
         "prepare_s": 2.0,
+        "device_faults": [],
         "peak_flops": 1e6,
         "machine": {
             "chip": "a chip", "physical_cores": 2, "logical_cores": 2, "memory_mb": 8000.0, "system": "Linux 6",

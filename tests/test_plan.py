@@ -161,7 +161,7 @@ def test_a_run_survives_its_way_through_json() -> None:
 
 @pytest.mark.parametrize(
     ("layers", "design", "blocks"),
-    [(1, "full", 5), (2, "full", 3), (3, "full", 2), (6, "full", 1), (6, "half", 2), (6, "single", 2)],
+    [(1, "full", 5), (2, "full", 3), (3, "full", 2), (6, "full", 1), (6, "half", 1), (6, "single", 2)],
 )
 def test_the_fewest_blocks_are_those_with_which_trials_tell_how_much_they_scatter(
     layers: int, design: str, blocks: int

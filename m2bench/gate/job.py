@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from m2bench.errors import UserError
 from m2bench.folders import locked, make_folder
 from m2bench.spec import Layers, TrialSpec, combination_name
+from m2bench.wrong_device import refuse_wrong_device
 
 from .measure import TURN_S, Block, NotFiniteError, Request, Side, run_block, run_in_turns
 from .references import (
@@ -131,10 +132,26 @@ def check(asked: Asked, folder: Path, console: Console) -> Document:
     return _document(asked, question, verdict, sides, blocks, time.monotonic() - began)
 
 
+def _changed_arithmetic(descriptions: dict[str, Document]) -> str | None:
+    """What the head's plain trainer gets wrong in single precision where the base's does not.
+
+    Raises UserError where it is the device that computes wrongly: the base finds so as well, or does not look.
+    """
+    head = descriptions["head"]
+    faults = head["device_faults"]
+    base_is_right = "base" in descriptions and descriptions["base"]["device_faults"] == []
+    if not base_is_right:
+        refuse_wrong_device(head["device"], faults)
+    if not faults:
+        return None
+    return f"the head's plain trainer in single precision is wrong where the base's is right: {'; '.join(faults)}"
+
+
 def save(name: str, request: Request, blocks: int, folder: Path, console: Console) -> Reference:
     """Measure the working tree alone over so many blocks, as a reference that is not written yet."""
     repo = repository(Path.cwd())
     with _prepared(repo, None, request, folder, console) as sides, _progress(blocks, console) as step:
+        _changed_arithmetic(sides.descriptions)  # refuses a device that computes wrongly
         measured = [step(sides.run_block(number, request)) for number in range(1, blocks + 1)]
     description = sides.descriptions["head"]
     reference = Reference(
@@ -269,6 +286,9 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
 def _measure(question: Question, request: Request, sides: Sides, console: Console) -> tuple[list[Block], Verdict]:
     """Blocks until a look decides; a few where counts alone can be compared, none where nothing can."""
     blocks: list[Block] = []
+    changed = _changed_arithmetic(sides.descriptions)
+    if changed is not None:
+        return blocks, replace(decide(question, blocks, final=True), kind="changed", changes=[changed])
     gates_speed = bool(metrics_of(question, blocks))
     if not gates_speed and question.reference is None:
         return blocks, decide(question, blocks, final=True)

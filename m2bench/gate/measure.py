@@ -60,11 +60,13 @@ class Side:
     def prepare(self) -> Document:
         """Machine, device, layers and workload as this side's code describes them; what its trials need is prepared.
 
+        ``device_faults``: what its plain trainer gets wrong on the device; None from code that does not look.
+
         Raises UserError for a combination that cannot run here, WorkerError where the code fails.
         """
         with self._named():
             description = self._ask("describe", "describing it", self._logs / "describe.log", DESCRIBE_TIMEOUT_S, {})
-            self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
+            prepared = self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
         layers = {layer["name"]: layer for layer in description["layers"]}
         used = {name for combination in self._request.combinations for name in combination}
         for name in sorted(used):
@@ -76,7 +78,7 @@ class Side:
         may_preload = description["device"].get("fork_after_compiler_import", False)
         self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
         self._preload()
-        return description
+        return {**description, "device_faults": prepared.get("device_faults")}
 
     def renew(self) -> None:
         """Start trials from a new process from here on.

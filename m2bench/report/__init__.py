@@ -47,7 +47,7 @@ def _impact_csv(summary: dict[str, Any]) -> str:
     columns = [
         "layer", "part", "difficulty", "priority", "claim_low", "claim_high", "alone", "last", "main_effect",
         "shapley", "shapley_ci_low", "shapley_ci_high", "share", "verdict", "episodes_needed", "time_to_target",
-        "gain_surviving", "learning",
+        "gain_surviving", "learning", "device_faults",
     ]  # fmt: skip
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -56,5 +56,6 @@ def _impact_csv(summary: dict[str, Any]) -> str:
         claim, interval = layer["claim"], layer["shapley_ci"] or (None, None)
         row = {**layer, "layer": layer["name"], "claim_low": claim[0], "claim_high": claim[1]}
         row |= {"shapley_ci_low": interval[0], "shapley_ci_high": interval[1]}
+        row |= {"device_faults": "; ".join(summary["device_faults"])}
         writer.writerow([row[column] for column in columns])
     return out.getvalue()

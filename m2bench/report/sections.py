@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from m2bench.tables import Table
 
 from .charts import Chart, NotDrawn
-from .sentences import claims, remarks
+from .sentences import claims, marked, remarks
 from .tables import (
     before_and_after_table,
     combinations_table,
@@ -71,6 +71,11 @@ def sections(summary: Document, charts: Sequence[Chart | NotDrawn] = ()) -> list
         ("machine", "Machine and workload"): (facts_table(summary),),
     }  # fmt: skip
     return [
-        Section(name, title, tuple(part for part in found if part is not None))
+        Section(name, title, tuple(_marked(part, summary) for part in found if part is not None))
         for (name, title), found in parts.items()
     ]
+
+
+def _marked(part: Part, summary: Document) -> Part:
+    """A table or chart with its title marked where no figure can be trusted."""
+    return replace(part, title=marked(part.title, summary)) if isinstance(part, Table | Chart) else part

@@ -47,13 +47,18 @@ def recommended(summary: Document) -> Document | None:
 def headlines(summary: Document) -> list[str]:
     """The main results, the first first: what to switch on, what is faster, which layers gain, what learns soonest."""
     return [
-        f"{_first_headline(summary)}.",
+        f"{marked(_first_headline(summary), summary)}.",
         *_sentence(_unfinished(summary)),
         *_sentence(_by_time_headline(summary)),
         *_sentence(_fastest_headline(summary)),
         *_sentence(what_layers_are_worth(summary)),
         *_sentence("" if _is_soonest(summary) else soonest_headline(summary)),  # else the first one says it
     ]
+
+
+def marked(text: str, summary: Document) -> str:
+    """A title or first sentence, which says so where the figures come from a device that computes wrongly."""
+    return f"{text} (on a device that computes wrongly)" if summary["device_faults"] else text
 
 
 def warnings(summary: Document) -> list[str]:

@@ -1,0 +1,213 @@
+"""A device that computes wrongly is found before anything is measured; at sizes of its own, by the gates of a trial."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import EPISODE_LENGTH, TESTS
+from test_cli import FAKE, m2bench
+from wrong_devices import WrongDevice
+
+from m2bench import workload
+from m2bench.baselines.episodes import PreparedMarket, prepare_market
+from m2bench.baselines.market import Market
+from m2bench.baselines.trainer import Hyperparameters
+from m2bench.errors import UserError
+from m2bench.gate import job
+from m2bench.gates import check_device
+from m2bench.referee import EPISODES, Referee, ask_plain, referee_episodes
+from m2bench.spec import Layers, WorkloadSpec
+from m2bench.workload import TradingSystem
+
+ROWS = 4096
+SPEC = WorkloadSpec(device="cpu", num_envs=ROWS // EPISODE_LENGTH, episode_length=EPISODE_LENGTH)
+SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
+FACTORS = (3.0, 1.1, 1.01)
+REFUSED = (
+    "error: cpu computes wrongly in single precision "
+    "(gradient: weight is off by 2 of its size, where 0.0001 is allowed)"
+)
+
+
+@pytest.fixture(scope="module")
+def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's work folder, prepared on this machine as it is."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "market").mkdir()
+    prepare_market(market, folder / "market")
+    assert workload.prepare(SPEC, folder) == []
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faults(work: Path) -> Callable[[AbstractContextManager[object]], list[str]]:
+    """What is found wrong with a device, where the plain trainer is asked within this context."""
+    market, referee = PreparedMarket(work / "market"), Referee.load(work)
+    free, _ = referee_episodes(market, EPISODE_LENGTH)
+
+    def find(device: AbstractContextManager[object]) -> list[str]:
+        with device:
+            plain = ask_plain(market, SETTINGS, torch.device("cpu"), referee.exact.gradients)
+        return check_device(replace(referee, plain=plain), free)
+
+    return find
+
+
+Find = Callable[[AbstractContextManager[object]], list[str]]
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize(
+    ("operator", "finding"),
+    [
+        ("layer norm weight gradient", r"gradient: \S+\.norm\.weight \(and 7 more\) is off by {error} of its size"),
+        ("linear", "draws: logits is off by"),
+        ("matrix product of the gradient", r"gradient: \S+ \(and \d+ more\) is off by"),
+        ("log softmax", r"gradient: \S+ \(and \d+ more\) is off by"),
+        ("argmax", "draws: 8 of 8 episodes draw an action that rounding cannot explain"),
+        ("adam step", "update: update [12] of (macro|micro) .* is off by {error} of its size, where 0.001 is allowed"),
+    ],
+)
+def test_a_wrong_device_is_found_with_what_it_gets_wrong(
+    operator: str, finding: str, factor: float, faults: Find
+) -> None:
+    """All eight norms, and nothing else, where it is their weights' gradients; by as much as was planted."""
+    found = faults(WrongDevice(operator, factor))
+    pattern = finding.replace("{error}", re.escape(f"{factor - 1:.2g}"))
+    assert any(re.match(pattern, sentence) for sentence in found), found
+
+
+def test_a_sound_device_is_not_refused(faults: Find) -> None:
+    assert faults(nullcontext()) == []
+
+
+def test_what_is_not_a_number_is_wrong(faults: Find) -> None:
+    assert any("is off by nan of its size" in sentence for sentence in faults(WrongDevice("layer norm", float("nan"))))
+
+
+@pytest.fixture
+def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
+    built: list[TradingSystem] = []
+
+    def make(layers: Layers) -> TradingSystem:
+        built.append(workload.build(SPEC, work, layers, seed=1))
+        return built[-1]
+
+    yield make
+    for system in built:
+        system.close()
+
+
+def changed(system: TradingSystem, device: AbstractContextManager[object]) -> set[str]:
+    """The gates that find something in a trial on the device."""
+    with device:
+        verdicts: dict[str, dict[str, Any]] = system.check_numerics()
+    return {name for name, verdict in verdicts.items() if not verdict["same"]}
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize(
+    "operator", ["layer norm weight gradient", "linear", "matrix product of the gradient", "log softmax"]
+)
+def test_what_is_wrong_at_large_sizes_alone_is_found_in_the_trial_of_that_size(
+    operator: str, factor: float, faults: Find, build: Callable[[Layers], TradingSystem]
+) -> None:
+    """The plain trainer never has so many rows; batching has them in its one pass with gradients."""
+    device = WrongDevice(operator, factor, least_rows=ROWS)
+    assert faults(device) == []
+    system = build(("batching", "vectorized-loss"))
+    assert changed(system, nullcontext()) == set()
+    assert "gradient" in changed(system, device)
+
+
+@pytest.mark.parametrize("operator", ["layer norm weight gradient", "matrix product of the gradient"])
+def test_half_precision_that_is_three_times_too_large_is_found_in_the_trial(operator: str, work: Path) -> None:
+    """Single precision is right there, so that the plain trainer knows nothing of it."""
+    system = workload.build(replace(SPEC, num_envs=EPISODES), work, ("batching", "amp", "vectorized-loss"), seed=1)
+    assert changed(system, nullcontext()) == set()
+    assert changed(system, WrongDevice(operator, 3.0, dtype=torch.bfloat16)) == {"gradient"}
+
+
+def test_a_multiple_of_what_the_device_gets_wrong_is_not_allowed_beyond_the_limit(work: Path, tmp_path: Path) -> None:
+    """A plain trainer just within the limit would let four times its error through; a device that is refused does."""
+    referee = Referee.load(work)
+    (tmp_path / "market").symlink_to(work / "market")
+    for error, found in ((0.9e-4, {"gradient"}), (2e-4, set())):
+        gradients = referee.exact.gradients * (1 + error)
+        replace(referee, plain=replace(referee.plain, gradients=gradients)).save(tmp_path)
+        system = workload.build(replace(SPEC, num_envs=EPISODES), tmp_path, ("batching", "vectorized-loss"), seed=1)
+        assert changed(system, WrongDevice("layer norm weight gradient", 1 + 3.5 * error)) == found
+
+
+def test_the_user_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    options = ("--layers", "amp", "--data", "wrong-device", "--out", "run")
+    done = m2bench("ablate", *FAKE, *options, cwd=tmp_path, NVIDIA_TF32_OVERRIDE="1")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{REFUSED}: no figure measured on it would mean anything. You can unset NVIDIA_TF32")
+    for remedy in ("--device", f"another version of torch ({version('torch')} here)", "--allow-wrong-device"):
+        assert remedy in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
+    options = ("--layers", "amp", "--data", "wrong-device", "--allow-wrong-device", "--out", "run")
+    done = m2bench("ablate", *FAKE, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    mark, reason = "(on a device that computes wrongly)", "weight is off by 2 of its size"
+    summary = json.loads((run / "summary.json").read_text())
+    assert reason in summary["device_faults"][0]
+    assert all(reason in row["device_faults"] for row in csv.DictReader((run / "impact.csv").read_text().splitlines()))
+    report = (run / "report.md").read_text().splitlines()
+    assert mark in report[2]  # the first sentence
+    assert reason in report[4]  # the warning right under it
+    titles = [line for line in report if line.startswith("### ") and "|" in "".join(report[report.index(line) :][:4])]
+    assert titles
+    assert all(mark in title for title in titles)
+    assert mark in (run / "report.html").read_text()
+
+
+WRONG = """
+from fake_workload import build, describe
+
+
+def prepare(spec, work):
+    return ["gradient: weight is off by 2 of its size, where 0.0001 is allowed"]
+"""
+
+
+@pytest.mark.parametrize("command", [("doctor", "--seconds", "1"), ("profile", "--layer", "amp", "--quick")])
+def test_other_commands_refuse_it_as_well(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG)
+    paths = os.pathsep.join(map(str, (TESTS, tmp_path)))
+    done = m2bench(*command, "--workload", "wrong", cwd=tmp_path, PYTHONPATH=paths)
+    assert (done.returncode, done.stderr.startswith(REFUSED)) == (1, True), done.stderr
+    assert "--allow-wrong-device" not in done.stderr  # they have no such option
+
+
+def described(faults: list[str] | None) -> dict[str, Any]:
+    return {"device": {"device": "cpu", "torch": "2"}, "device_faults": faults}
+
+
+def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:
+    """By the base, where that looks; without it the device is to blame."""
+    wrong = ["draws: logits is off by 1 of its size, where 0.0001 is allowed"]
+    for base in ({}, {"base": described(wrong)}, {"base": described(None)}):
+        with pytest.raises(UserError, match=r"cpu computes wrongly .*draws: logits is off by 1"):
+            job._changed_arithmetic({**base, "head": described(wrong)})
+        assert job._changed_arithmetic({**base, "head": described([])}) is None
+    found = job._changed_arithmetic({"base": described([]), "head": described(wrong)})
+    assert found is not None
+    assert found.endswith(f"wrong where the base's is right: {wrong[0]}")
