@@ -26,6 +26,7 @@ from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
 from .sweep import sweep_sizes
+from .threads import choose_threads, threads_sentence
 
 COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
 
@@ -37,6 +38,7 @@ SAME_ON_RESUME = (
     ("device", "device"),
     ("device", "torch"),
     ("device", "torch_threads"),
+    ("device", "thread_waiting"),
     ("workload", "market"),
 )
 
@@ -102,8 +104,16 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
                 make_folder(name)
             stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
+            launcher.threads = spec.threads  # of a run that is continued: what it chose
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
+            if not resuming:
+                with console.status("measuring with how many threads this machine is fastest"):
+                    threads = choose_threads(
+                        launcher, description, spec.workload, spec.layers, spec.threads, folder / "logs"
+                    )
+                spec = replace(spec, threads=threads)
+                console.print(threads_sentence(description["device"]), markup=False, highlight=False)
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
                 description |= prepare(launcher, spec.workload, folder / "logs")
             taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
@@ -163,7 +173,7 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
     store = Store.open(folder)
     before = store.record().description
     for group, fact in SAME_ON_RESUME:
-        was, now = before[group][fact], description[group][fact]
+        was, now = before[group].get(fact), description[group][fact]
         if was != now:
             store.__exit__()
             raise UserError(

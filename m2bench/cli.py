@@ -32,6 +32,7 @@ from .options import (
     NumEnvs,
     Policy,
     Seed,
+    Threads,
     Workload,
     at_least,
     debugging,
@@ -40,6 +41,7 @@ from .options import (
     one_of,
     parse_layers,
     parse_names,
+    thread_count,
     whole_numbers,
     within,
     workload_spec,
@@ -148,6 +150,7 @@ def ablate(
         typer.Option(help="Numbers of environments, comma-separated, to try with the fastest combination at the end."),
     ] = None,
     compile_backend: CompileBackend = None,
+    threads: Threads = "auto",
     seed: Seed = 0,
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: reports/<time>]")] = None,
@@ -173,7 +176,7 @@ def ablate(
         )
         _refuse_beside_budget(budget, all_combinations, design, blocks)
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
-        spec = replace(spec, sweep=_sweep(sweep, taking_part))
+        spec = replace(spec, sweep=_sweep(sweep, taking_part), threads=thread_count(threads))
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = make_console()
     budget_s = parse_duration(budget) if budget is not None else None

@@ -289,6 +289,7 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "torch_git": torch.version.git_version,
         "torch_threads": torch.get_num_threads(),
+        "thread_waiting": os.environ.get("OMP_WAIT_POLICY", "active").lower(),
         # Importing the compiler initializes CUDA where there is a GPU, and a process that has done so must not fork.
         "fork_after_compiler_import": device.type == "cpu" and not torch.cuda.is_available(),
         **describe_compiler(),

@@ -24,6 +24,7 @@ from .plan import make_trials
 from .runner import Launcher, describe, prepare, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from .store import StoredTrial
+from .threads import choose_threads
 
 EFFECTS = (0.02, 0.05, 0.10)
 LEAST_TRIALS = 4
@@ -124,6 +125,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, workload, work)
+                choose_threads(launcher, description, workload, layers, None, work)
                 prepare(launcher, workload, work)
                 if description["device"]["fork_after_compiler_import"]:
                     launcher.preload_compiler(probe=False)

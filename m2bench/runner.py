@@ -20,6 +20,7 @@ from .conditions import Watch
 from .errors import UserError, WorkerError
 from .folders import open_log
 from .launcher import SAFE_PATH, Lines
+from .machine import PASSIVE_WAITING
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
 from .telemetry import Telemetry, probes_for
@@ -53,8 +54,11 @@ Execute = Callable[[TrialSpec, Path], dict[str, Any]]
 class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
-    ``environment``: variables that the workers get beside those of all workers.
+    ``environment``: variables that the workers get beside those of all workers. ``threads``: how many torch uses in
+    each worker; None leaves that to torch.
     """
+
+    threads: int | None = None
 
     def __init__(self, work: Path, log: Path, environment: dict[str, str] | None = None):
         self._environment = environment or {}
@@ -113,6 +117,7 @@ class Launcher:
             "work": str(self.work),
             "log": str(log.resolve()),
             "compiler_import_s": self._compiler_import_s,
+            "threads": self.threads,
             **request,
         }
         try:
@@ -194,7 +199,9 @@ def worker_environment(work: Path) -> dict[str, str]:
     """The environment of every worker: a fixed part of the shell's, and caches that belong to this run."""
     inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
     # Compiled code is kept within the run: its first use is cold, later ones are warm, whatever ran before.
-    return inherited | {
+    return {
+        **PASSIVE_WAITING,  # unless the shell says otherwise
+        **inherited,
         "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
         "TRITON_CACHE_DIR": str(work / "triton"),
         "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile

@@ -102,6 +102,8 @@ class RunSpec:
     learning: str = "quick"
     sweep: tuple[int, ...] = ()
     """Numbers of environments to try with the fastest combination."""
+    threads: int | None = None
+    """How many torch uses in every trial; None until that is measured."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -15,6 +15,7 @@ from .errors import UserError
 from .folders import make_folder, refuse_used, removed_if_refused
 from .runner import Launcher, describe
 from .spec import Layers, WorkloadSpec, combination_name
+from .threads import choose_threads
 
 TIMEOUT_S = 7 * 86_400.0
 
@@ -33,6 +34,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
             _require(layers, description)
+            choose_threads(launcher, description, spec, layers, None, folder)
         good = description["workload"]["good_return"]
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)

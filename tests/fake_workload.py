@@ -52,6 +52,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "device": "cpu",
             "torch": version("torch"),
             "torch_threads": 1,
+            "thread_waiting": "passive",
             "device_name": "fake",
             "fork_after_compiler_import": False,
         },
