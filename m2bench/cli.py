@@ -155,6 +155,10 @@ def ablate(
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: reports/<time>]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    wait_for_quiet: Annotated[
+        str | None,
+        typer.Option(help="Time to wait in all, as 90s or 10m, while other processes keep the machine busy."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and a time estimate; run nothing.")
     ] = False,
@@ -179,12 +183,13 @@ def ablate(
         spec = replace(spec, sweep=_sweep(sweep, taking_part), threads=thread_count(threads))
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = make_console()
-    budget_s = parse_duration(budget) if budget is not None else None
+    wait_s = parse_duration("--wait-for-quiet", wait_for_quiet) if wait_for_quiet is not None else 0.0
+    budget_s = parse_duration("--budget", budget) if budget is not None else None
     if dry_run:
         ablation.show_plan(spec, folder if resume else None, budget_s, console)
         return
     try:
-        ablation.run(spec, folder, resume is not None, budget_s, console)
+        ablation.run(spec, folder, resume is not None, budget_s, wait_s, console)
     except KeyboardInterrupt:
         begun = (folder / FILE_NAME).exists()
         advice = f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had been run"
@@ -204,7 +209,7 @@ def _refuse_beside_resume(context: typer.Context) -> None:
     given = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in (None, "resume", "dry_run", "debug")
+        if parameter.name not in (None, "resume", "wait_for_quiet", "dry_run", "debug")
         and (source := context.get_parameter_source(str(parameter.name))) is not None
         and source.name == "COMMANDLINE"
     ]

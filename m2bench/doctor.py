@@ -15,7 +15,6 @@ from typing import Any
 from rich.console import Console
 
 from .checks import check_machine
-from .conditions import Watch
 from .distributions import chi_square_quantile, t_quantile
 from .effects import Effects, Estimate, Observation
 from .errors import UserError
@@ -168,14 +167,14 @@ def _repeat(
     trials: list[StoredTrial] = []
     begin = time.monotonic()
     while len(trials) < LEAST_TRIALS or time.monotonic() - begin < seconds:
-        watch, started = Watch(), time.monotonic()
+        started = time.monotonic()
         spec = TrialSpec(f"doctor{len(trials)}", BASELINE, 1, 0)
         outcome = execute(spec, work / "doctor.log")
         if "failure" in outcome:
             raise UserError(f"the baseline does not run on this machine: {outcome['failure']}.")
         result = outcome["result"]
-        conditions = watch.conditions(result["own_cpu_s"])
-        trials.append(StoredTrial(spec, "", time.monotonic() - started, "ok", None, None, result, conditions))
+        elapsed_s = time.monotonic() - started
+        trials.append(StoredTrial(spec, "", elapsed_s, "ok", None, None, result, outcome["conditions"]))
     return trials
 
 

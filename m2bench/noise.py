@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from .conditions import are_disturbed
 from .distributions import t_quantile
 from .steady import steady_speed
 from .store import StoredTrial
 
-BUSY_CORES = 0.2  # kept busy by other processes: more than a desktop at rest
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
 
@@ -75,8 +75,7 @@ def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | Non
 
 def busy_cores(trial: StoredTrial) -> float | None:
     """How many cores other processes kept busy beside the trial, where that is more than a desktop at rest does."""
-    load: float | None = trial.conditions.get("other_cores") if trial.conditions else None
-    return load if load is not None and load > BUSY_CORES else None
+    return float(trial.conditions["other_cores"]) if are_disturbed(trial.conditions) else None
 
 
 def is_disturbed(trials: list[StoredTrial]) -> bool:
@@ -96,6 +95,7 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
         low, high = quantiles(canaries, n=20)[0], quantiles(canaries, n=20)[-1]
         spread = high / low
     found = _gather([trial.conditions for trial in trials if trial.conditions], spread)
+    found["repeated_trials"] = sum(trial.spec.repeats is not None for trial in trials)
     return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
 
 
@@ -109,7 +109,7 @@ def _gather(conditions: list[dict[str, Any]], canary_spread: float | None) -> di
     return {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
-        "busy_trials": sum(load > BUSY_CORES for load in loads),
+        "busy_trials": sum(map(are_disturbed, conditions)),
         "canary_spread": canary_spread,
         "power": sorted({c["power"] for c in conditions if c["power"]}),
         "low_power": any(c["low_power"] for c in conditions),

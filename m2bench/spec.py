@@ -81,6 +81,8 @@ class TrialSpec:
     """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
     num_envs: int | None = None
     """Where it is not that of the run."""
+    repeats: str | None = None
+    """Key of the trial that this one repeats, since that one ran under load."""
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:

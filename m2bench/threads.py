@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import geometric_mean, median
 from typing import TYPE_CHECKING, Any
 
-from .errors import WorkerError
 from .machine import fast_cores
 
 if TYPE_CHECKING:
@@ -58,29 +57,20 @@ def choose_threads(
     """Decide the number of threads of all workers to come, and write it and its grounds into ``description``.
 
     ``asked`` is taken as it is; None measures on the combinations of ``taking_part`` that the workload names for that,
-    by turns in one process. Raises WorkerError when the measurement fails.
+    by turns in one process. Where that fails there is one thread: the trials themselves tell what is wrong.
     """
     asked = asked or asked_of_environment()
     tried = [asked] if asked else candidates(fast_cores())
-    measured: list[dict[str, Any]] = []
+    outcome: dict[str, Any] = {"result": {"measured": []}}
     if len(tried) > 1:
-        log = logs / "threads.log"
-        request = {
-            "workload": asdict(workload),
-            "combinations": _measured_on(description, taking_part),
-            "candidates": tried,
-        }
-        outcome = launcher.run("threads", request, log, TIMEOUT_S)
-        if "failure" in outcome:
-            raise WorkerError(
-                f"the number of threads cannot be measured: {outcome['failure']}.",
-                f"The log is {log}. Name a number with --threads.",
-            )
-        measured = outcome["result"]["measured"]
+        measured_on = _measured_on(description, taking_part)
+        request = {"workload": asdict(workload), "combinations": measured_on, "candidates": tried}
+        outcome = launcher.run("threads", request, logs / "threads.log", TIMEOUT_S)
+    measured = outcome["result"]["measured"] if "result" in outcome else []
     launcher.threads = fewest_fast(measured) if measured else tried[0]
     description["device"] |= {
         "torch_threads": launcher.threads,
-        "threads_chosen": {"asked": asked or "auto", "measured": measured},
+        "threads_chosen": {"asked": asked or "auto", "measured": measured, "failure": outcome.get("failure")},
     }
     return launcher.threads
 
@@ -101,9 +91,13 @@ def threads_sentence(device: dict[str, Any]) -> str:
     threads = device["torch_threads"]
     waiting = "threads that wait without spinning" if device["thread_waiting"] == "passive" else "threads"
     named = f"{threads} {waiting}" if threads > 1 else "1 thread"
-    measured = device["threads_chosen"]["measured"]
+    chosen = device["threads_chosen"]
+    measured = chosen["measured"]
+    if chosen["failure"]:
+        return f"Every trial computes with {named}, since no other number could be tried ({chosen['failure']})."
     if not measured:
-        return f"Every trial computes with {named}, as asked."
+        why = "the only fast core" if chosen["asked"] == "auto" else "as asked"
+        return f"Every trial computes with {named}: {why}."
     costs = _costs(measured)
     others = ", ".join(
         f"{other} took {cost / costs[threads]:.2f}x as long" for other, cost in costs.items() if other != threads

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 import traceback
@@ -51,7 +50,7 @@ def run(request: dict[str, Any], send: Send) -> int:
         with suppress(OSError):  # a full disk has no room for the log
             traceback.print_exc()
         return 1
-    send({"event": "result", "result": {**result, "own_cpu_s": _own_cpu_s()}})
+    send({"event": "result", "result": result})
     return 0
 
 
@@ -167,12 +166,6 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "forward": _forward,
     "train": _train,
 }
-
-
-def _own_cpu_s() -> float:
-    """Seconds of all cores that this process and those it started and waited for have used."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _first_line(error: Exception) -> str:

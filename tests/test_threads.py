@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,16 +125,26 @@ def test_workers_compute_with_the_number_that_was_measured_to_be_fastest(
 def test_the_number_asked_for_is_taken_without_measuring(launcher: Launcher) -> None:
     description = describe(launcher, WORKLOAD, launcher.work)
     assert choose_threads(launcher, description, WORKLOAD, (), 5, launcher.work) == 5
-    assert description["device"]["threads_chosen"] == {"asked": 5, "measured": []}
+    assert description["device"]["threads_chosen"] == {"asked": 5, "measured": [], "failure": None}
     assert not (launcher.work / "threads.log").exists()
+
+
+def test_a_trainer_that_fails_is_left_to_its_trials(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "fast_cores", lambda: 2)
+    description = describe(launcher, WORKLOAD, launcher.work)
+    broken = replace(WORKLOAD, data="=crash")
+    assert choose_threads(launcher, description, broken, (), None, launcher.work) == 1
+    assert "planted crash" in threads_sentence(description["device"])
 
 
 def test_what_was_chosen_is_said() -> None:
     device: dict[str, Any] = {
         "torch_threads": 1,
         "thread_waiting": "passive",
-        "threads_chosen": {"asked": "auto", "measured": measured(t1=[[1.0]], t2=[[1.5]])},
+        "threads_chosen": {"asked": "auto", "measured": measured(t1=[[1.0]], t2=[[1.5]]), "failure": None},
     }
     assert threads_sentence(device) == "Every trial computes with 1 thread: 2 took 1.50x as long."
-    device |= {"torch_threads": 2, "threads_chosen": {"asked": 2, "measured": []}}
-    assert threads_sentence(device) == "Every trial computes with 2 threads that wait without spinning, as asked."
+    device |= {"torch_threads": 2, "threads_chosen": {"asked": 2, "measured": [], "failure": None}}
+    assert threads_sentence(device) == "Every trial computes with 2 threads that wait without spinning: as asked."
+    device |= {"torch_threads": 1, "threads_chosen": {"asked": "auto", "measured": [], "failure": None}}
+    assert threads_sentence(device) == "Every trial computes with 1 thread: the only fast core."
