@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
@@ -156,9 +157,13 @@ def compiler_threads(device: torch.device) -> int:
 
 def probe_compiler() -> None:
     """Let inductor find out about this CPU's vector instructions, once for all processes forked from this one."""
-    from torch._inductor.cpu_vec_isa import valid_vec_isa_list
+    from torch._inductor.cpu_vec_isa import supported_vec_isa_list, valid_vec_isa_list, x86_isa_checker
 
     if _why_no_cpp_compiler() is None:
+        known = {*x86_isa_checker()}
+        # Each is tried by a compilation of some seconds, whose outcome torch keeps: as many at once as there are cores.
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(bool, [isa for isa in supported_vec_isa_list if {*str(isa).split()} <= known]))
         valid_vec_isa_list()
 
 

@@ -88,17 +88,22 @@ def make_trials(spec: RunSpec) -> list[TrialSpec]:
 
     A block holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
-    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone.
+    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone. The
+    first trial of every combination counts its operators.
     """
     chosen = choose_combinations(spec.layers, spec.design)
     trials: list[TrialSpec] = []
     number = 0  # of the mini-block, over the whole run
+    counted: set[Layers] = set()
     for block in range(1, spec.blocks + 1):
         rng = random.Random(f"{spec.seed}/{block}")
         parts = mini_blocks(spec.layers, chosen, rng)
 
         def trial(name: str, layers: Layers, numbers: range, block: int = block) -> TrialSpec:
-            return TrialSpec(f"b{block}.{name}", layers, block, spec.seed + block - 1, mini_blocks=tuple(numbers))
+            key, counts = f"b{block}.{name}", layers not in counted
+            counted.add(layers)
+            seed = spec.seed + block - 1
+            return TrialSpec(key, layers, block, seed, mini_blocks=tuple(numbers), counts=counts)
 
         for index, part in enumerate(parts):
             number += 1

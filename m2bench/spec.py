@@ -83,6 +83,8 @@ class TrialSpec:
     """Where it is not that of the run."""
     repeats: str | None = None
     """Key of the trial that this one repeats, since that one ran under load."""
+    counts: bool = True
+    """Whether operators are counted, which takes as long as the timed window and comes out the same in every trial."""
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:

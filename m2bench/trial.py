@@ -97,7 +97,7 @@ def run_trial(
         eval_return = system.evaluate()
         with no_collections():
             phase_ms_per_episode = watch_turn(system)
-        counts = system.count()
+        counts = system.count() if spec.counts else None
     finally:
         system.close()
     timed_s = sum(updates)
