@@ -6,12 +6,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from m2bench import quiet
+from m2bench.ablation import _Watch as Progress
 from m2bench.conditions import Watch, are_disturbed, busy_from
 from m2bench.launcher import spent_cpu_s
 from m2bench.plan import make_trials
@@ -191,3 +194,23 @@ def test_without_time_to_wait_it_looks_once(monkeypatch: pytest.MonkeyPatch) -> 
     clock = Clock(monkeypatch, [0.9])
     assert not Quiet(0, lambda load: pytest.fail("it waits")).is_quiet()
     assert clock.now == 1
+
+
+def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp_path: Path) -> None:
+    shown = StringIO()
+    console = Console(file=shown, force_terminal=True, width=200)
+    trials = make_trials(SPEC)[:2]
+    result = {"gates": {}, "episodes_per_min": 100.0}
+
+    def frame() -> str:
+        text = shown.getvalue()
+        shown.truncate(0)
+        return text
+
+    with Progress(console, trials, [], wait_s=0) as progress:
+        progress.ended(StoredTrial(trials[0], "", 1.0, "ok", None, None, result, BUSY))
+        assert "slowed by other processes (0.9 cores busy)" in frame()
+        progress.ended(StoredTrial(trials[1], "", 1.0, "ok", None, None, result, QUIET))
+        assert "slowed" not in frame().rpartition("left")[2]
+        progress._waits(1.2)
+        assert "waiting until other processes leave the machine alone (1.2 cores busy)" in frame()
