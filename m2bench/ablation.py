@@ -21,12 +21,14 @@ from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .learning_plan import BUDGET_SHARE
 from .noise import busy_cores
 from .plan import block_trials, choose_combinations, count_trials
+from .quiet import Quiet
 from .remaining import remaining_trials
 from .report import show_report, write_report
 from .runner import Launcher, describe, prepare, run_trials, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, combination_name
 from .store import RunRecord, Store, StoredTrial
 from .sweep import sweep_sizes
+from .threads import choose_threads, threads_sentence
 from .wrong_device import refuse_wrong_device
 
 SHOWN_BLOCKS = 3  # of a plan
@@ -40,6 +42,7 @@ SAME_ON_RESUME = (
     ("device", "device"),
     ("device", "torch"),
     ("device", "torch_threads"),
+    ("device", "thread_waiting"),
     ("workload", "market"),
 )
 
@@ -60,7 +63,7 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     done: set[str] = set()
     if begun is not None:
         with Store.open(begun) as store:
-            done = {trial.spec.key for trial in store.trials() if trial.spec.kind == "speed"}
+            done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
     console.print(
@@ -106,9 +109,10 @@ def _in_words(minutes: float) -> str:
     return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 60 / 24:,.0f} days"
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, console: Console) -> None:
+def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console) -> None:
     """Run what is missing of the run in ``folder``, then write and show its report.
 
+    While other processes keep the machine busy, it waits for up to ``wait_s`` seconds in all.
     With a budget the design and the blocks of ``spec`` are chosen anew, by what two trials take on this machine.
 
     Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
@@ -125,11 +129,19 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
                 make_folder(name)
             stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
+            launcher.threads = spec.threads  # of a run that is continued: what it chose
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
             show_warnings_of_machine(description, console)
             for remark in description["workload"].get("market_remarks", ()):
                 console.print(remark, markup=False, highlight=False)
+            if not resuming:
+                with console.status("measuring with how many threads this machine is fastest"):
+                    threads = choose_threads(
+                        launcher, description, spec.workload, spec.layers, spec.threads, folder / "logs"
+                    )
+                spec = replace(spec, threads=threads)
+                console.print(threads_sentence(description["device"]), markup=False, highlight=False)
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
                 description |= prepare(launcher, spec.workload, folder / "logs")
             if not spec.allow_wrong_device:
@@ -146,8 +158,8 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, con
         with _open_store(spec, folder, resuming, description) as store:
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
             execute = trial_executor(launcher, spec, description["device"], _target_return(description))
-            with _Watch(console, count_trials(spec), store.trials()) as watch:
-                remaining = remaining_trials(spec, description, store.trials)
+            with _Watch(console, count_trials(spec), store.attempts(), wait_s) as watch:
+                remaining = remaining_trials(spec, description, store.attempts, watch.quiet.is_quiet)
                 run_trials(remaining, unsupported, store, execute, watch.begins, watch.ended)
             summary = write_report(store)
     shutil.rmtree(work, ignore_errors=True)
@@ -191,7 +203,7 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
     store = Store.open(folder)
     before = store.record().description
     for group, fact in SAME_ON_RESUME:
-        was, now = before[group][fact], description[group][fact]
+        was, now = before[group].get(fact), description[group][fact]
         if was != now:
             store.__exit__()
             raise UserError(
@@ -205,10 +217,11 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
 class _Watch:
     """Shows how far the run is; silent when nobody watches."""
 
-    def __init__(self, console: Console, planned: int, stored: list[StoredTrial]):
+    def __init__(self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float):
         self._baseline: dict[int, float] = {}
         self._best = (0.0, "")
-        self._warned = False
+        self._load: float | None = None
+        self.quiet = Quiet(wait_s, self._waits)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -217,17 +230,20 @@ class _Watch:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[best]}"),
+            TextColumn("{task.fields[load]}"),
             console=console,
             disable=not console.is_terminal,
             speed_estimate_period=3600.0,
             auto_refresh=False,  # drawn between trials alone: drawing in a timed window would take its CPU
         )
-        done = [trial.spec.kind for trial in stored]
+        done = [trial.spec.kind for trial in stored if trial.spec.repeats is None]
         self._tasks = {
-            "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best=""),
+            "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
             # How many there will be depends on how long they take.
             **{
-                kind: self._progress.add_task("", total=None, completed=done.count(kind), visible=False, best="")
+                kind: self._progress.add_task(
+                    "", total=None, completed=done.count(kind), visible=False, best="", load=""
+                )
                 for kind in ("learning", "sweep")
             },
         }
@@ -239,7 +255,13 @@ class _Watch:
     def __exit__(self, *exc: object) -> None:
         self._progress.stop()
 
+    def _waits(self, load: float) -> None:
+        description = f"waiting until other processes leave the machine alone ({load:.1f} cores busy)"
+        self._progress.update(self._tasks["speed"], description=description, refresh=True)
+
     def begins(self, trial: TrialSpec) -> None:
+        if self._load is not None:
+            self.quiet.wait()
         description = f"{trial.kind}: {combination_name(trial.layers)}"
         self._progress.update(self._tasks[trial.kind], description=escape(description), visible=True, refresh=True)
 
@@ -251,15 +273,11 @@ class _Watch:
             elif trial.spec.block in self._baseline:
                 ratio = speed / self._baseline[trial.spec.block]
                 self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
-        load = busy_cores(trial)
-        if load is not None and not self._warned and self._progress.console.is_terminal:
-            self._warned = True
-            self._progress.console.print(
-                f"Warning: other processes keep {load:.1f} cores busy: close them, or the figures mean little.",
-                highlight=False,
-            )
+        self._load = busy_cores(trial)
+        load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
         if trial.status != "ok":
             reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
             self._progress.console.print(reason, highlight=False)
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
-        self._progress.update(self._tasks[trial.spec.kind], advance=1, best=escape(best), refresh=True)
+        advance = 1 if trial.spec.repeats is None else 0
+        self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)

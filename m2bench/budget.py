@@ -36,11 +36,11 @@ def rough_cost(spec: RunSpec, compiles: bool) -> Cost:
     return Cost(STARTUP_S + spec.window.warmup_s + spec.window.timed_s, COLD_COMPILE_S if compiles else 0.0)
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(option: str, text: str) -> float:
     """Seconds from 90s, 10m, 1.5h or a number of seconds; UserError for anything else."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
     if found is None or float(found[1]) == 0:
-        raise UserError(f"--budget {text!r} is not a time.", "Write it as 90s, 10m or 1.5h.")
+        raise UserError(f"{option} {text!r} is not a time.", "Write it as 90s, 10m or 1.5h.")
     return float(found[1]) * UNIT_S[found[2] or "s"]
 
 

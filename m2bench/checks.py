@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
+from .conditions import busy_from
 from .mps_gates import LEAST_MACOS
-from .noise import BUSY_CORES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ def check_machine(
         *_layers(layers),
         *_compiler(machine),
         *_power_and_heat(conditions),
-        *_load(conditions, trial_sd),
+        *_load(conditions, machine["logical_cores"], trial_sd),
         *_threads(machine),
         *_room(folder),
         *_environment(machine),
@@ -138,9 +138,9 @@ def _power_and_heat(conditions: Document) -> Iterator[Check]:
         yield Check("heat", "ok", ", ".join(conditions["thermal"]) or "thermal pressure is not told here")
 
 
-def _load(conditions: Document, trial_sd: float) -> Iterator[Check]:
+def _load(conditions: Document, cores: int, trial_sd: float) -> Iterator[Check]:
     others = conditions["other_cores"]
-    if others is not None and others > BUSY_CORES:
+    if others is not None and others > busy_from(cores):
         yield Check("load", "bad", f"other processes keep {others:.1f} cores busy", "Close them; see which with top.")
     elif others is not None:
         yield Check("load", "ok", f"other processes keep {others:.1f} cores busy")

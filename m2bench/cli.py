@@ -32,6 +32,7 @@ from .options import (
     NumEnvs,
     Policy,
     Seed,
+    Threads,
     Workload,
     at_least,
     debugging,
@@ -40,6 +41,7 @@ from .options import (
     one_of,
     parse_layers,
     parse_names,
+    thread_count,
     whole_numbers,
     within,
     workload_spec,
@@ -148,6 +150,7 @@ def ablate(
         typer.Option(help="Numbers of environments, comma-separated, to try with the fastest combination at the end."),
     ] = None,
     compile_backend: CompileBackend = None,
+    threads: Threads = "auto",
     seed: Seed = 0,
     trial_timeout: Annotated[float, typer.Option(help="Seconds after which a trial is killed.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: reports/<time>]")] = None,
@@ -158,6 +161,10 @@ def ablate(
     allow_wrong_device: Annotated[
         bool, typer.Option(WRONG_DEVICE, help="Go on where the device computes wrongly, and mark every figure.")
     ] = False,
+    wait_for_quiet: Annotated[
+        str | None,
+        typer.Option(help="Time to wait in all, as 90s or 10m, while other processes keep the machine busy."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and a time estimate; run nothing.")
     ] = False,
@@ -182,15 +189,21 @@ def ablate(
         )
         _refuse_beside_budget(budget, all_combinations, design, blocks)
         spec = _run_spec(all_combinations, design, taking_part, blocks, quick, trial_timeout, seed, learning, system)
-        spec = replace(spec, sweep=_sweep(sweep, taking_part), allow_wrong_device=allow_wrong_device)
+        spec = replace(
+            spec,
+            sweep=_sweep(sweep, taking_part),
+            allow_wrong_device=allow_wrong_device,
+            threads=thread_count(threads),
+        )
         folder = out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     console = make_console()
-    budget_s = parse_duration(budget) if budget is not None else None
+    wait_s = parse_duration("--wait-for-quiet", wait_for_quiet) if wait_for_quiet is not None else 0.0
+    budget_s = parse_duration("--budget", budget) if budget is not None else None
     if dry_run:
         ablation.show_plan(spec, folder if resume else None, budget_s, console)
         return
     try:
-        ablation.run(spec, folder, resume is not None, budget_s, console)
+        ablation.run(spec, folder, resume is not None, budget_s, wait_s, console)
     except KeyboardInterrupt:
         begun = (folder / FILE_NAME).exists()
         advice = f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had been run"
@@ -210,7 +223,7 @@ def _refuse_beside_resume(context: typer.Context) -> None:
     given = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in (None, "resume", "more_blocks", "dry_run", "debug")
+        if parameter.name not in (None, "resume", "more_blocks", "wait_for_quiet", "dry_run", "debug")
         and (source := context.get_parameter_source(str(parameter.name))) is not None
         and source.name == "COMMANDLINE"
     ]

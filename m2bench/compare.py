@@ -28,6 +28,7 @@ IDENTITY = (
     "device_name",
     "torch",
     "torch_threads",
+    "thread_waiting",
     "python",
 )
 

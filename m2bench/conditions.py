@@ -9,27 +9,45 @@ from typing import Any
 
 import psutil
 
+from .launcher import spent_cpu_s
 from .system_tools import answer_of
 from .telemetry import busy_cpu_s
 
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 
 
+# More than a desktop at rest keeps busy: of all cores, and at least.
+BUSY_SHARE = 0.05
+LEAST_BUSY_CORES = 0.2
+
+
+def busy_from(cores: int) -> float:
+    """The number of cores, kept busy by others, from which on they disturb a machine that has so many."""
+    return max(LEAST_BUSY_CORES, BUSY_SHARE * cores)
+
+
+def are_disturbed(conditions: dict[str, Any]) -> bool:
+    """Whether others disturbed what ran under these conditions."""
+    load = conditions.get("other_cores")
+    return load is not None and bool(load > busy_from(conditions.get("cores", 1)))
+
+
 class Watch:
-    """Started before a trial, asked after it."""
+    """Started before a trial, asked after it. What this process and its tools use meanwhile is no other load."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
-        self._busy_s = busy_cpu_s()
+        self._others_s = busy_cpu_s() - spent_cpu_s()
 
     def conditions(self, own_cpu_s: float | None) -> dict[str, Any]:
-        """What the machine did besides the trial, whose processes used ``own_cpu_s``.
+        """What the machine did besides the trial, whose processes used ``own_cpu_s``; ``cores``: how many it has.
 
         ``other_cores``: how many cores other processes kept busy on average; None for a trial that told nothing.
         """
         elapsed_s = time.monotonic() - self._begin
-        other_s = None if own_cpu_s is None else max(0.0, busy_cpu_s() - self._busy_s - own_cpu_s)
-        return {"other_cores": None if other_s is None else other_s / elapsed_s, **power_and_heat()}
+        others_s = busy_cpu_s() - spent_cpu_s() - self._others_s
+        load = None if own_cpu_s is None else max(0.0, others_s - own_cpu_s) / elapsed_s
+        return {"other_cores": load, "cores": psutil.cpu_count() or 1, **power_and_heat()}
 
 
 def power_and_heat() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from statistics import median
@@ -203,9 +204,13 @@ def compiler_threads(device: torch.device) -> int:
 
 def probe_compiler() -> None:
     """Let inductor find out about this CPU's vector instructions, once for all processes forked from this one."""
-    from torch._inductor.cpu_vec_isa import valid_vec_isa_list
+    from torch._inductor.cpu_vec_isa import supported_vec_isa_list, valid_vec_isa_list, x86_isa_checker
 
     if _why_no_cpp_compiler() is None:
+        known = {*x86_isa_checker()}
+        # Each is tried by a compilation of some seconds, whose outcome torch keeps: as many at once as there are cores.
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(bool, [isa for isa in supported_vec_isa_list if {*str(isa).split()} <= known]))
         valid_vec_isa_list()
 
 
@@ -336,6 +341,7 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "torch_git": torch.version.git_version,
         "torch_threads": torch.get_num_threads(),
+        "thread_waiting": os.environ.get("OMP_WAIT_POLICY", "active").lower(),
         # Importing the compiler initializes CUDA where there is a GPU, and a process that has done so must not fork.
         "fork_after_compiler_import": device.type == "cpu" and not torch.cuda.is_available(),
         **describe_compiler(),

@@ -15,7 +15,6 @@ from typing import Any
 from rich.console import Console
 
 from .checks import check_machine
-from .conditions import Watch
 from .distributions import chi_square_quantile, t_quantile
 from .effects import Effects, Estimate, Observation
 from .errors import UserError
@@ -24,6 +23,7 @@ from .plan import make_trials
 from .runner import Launcher, describe, prepare, trial_executor
 from .spec import BASELINE, RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from .store import StoredTrial
+from .threads import choose_threads
 from .wrong_device import refuse_wrong_device
 
 EFFECTS = (0.02, 0.05, 0.10)
@@ -125,6 +125,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, workload, work)
+                choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description["device"], prepared["device_faults"])
                 if description["device"]["fork_after_compiler_import"]:
@@ -171,14 +172,14 @@ def _repeat(
     trials: list[StoredTrial] = []
     begin = time.monotonic()
     while len(trials) < LEAST_TRIALS or time.monotonic() - begin < seconds:
-        watch, started = Watch(), time.monotonic()
+        started = time.monotonic()
         spec = TrialSpec(f"doctor{len(trials)}", BASELINE, 1, 0)
         outcome = execute(spec, work / "doctor.log")
         if "failure" in outcome:
             raise UserError(f"the baseline does not run on this machine: {outcome['failure']}.")
         result = outcome["result"]
-        conditions = watch.conditions(result["own_cpu_s"])
-        trials.append(StoredTrial(spec, "", time.monotonic() - started, "ok", None, None, result, conditions))
+        elapsed_s = time.monotonic() - started
+        trials.append(StoredTrial(spec, "", elapsed_s, "ok", None, None, result, outcome["conditions"]))
     return trials
 
 

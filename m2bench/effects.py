@@ -180,7 +180,7 @@ class Effects:
     @property
     def mixed(self) -> bool:
         """Whether main effects mix with interactions, which this design is too small to tell apart."""
-        return self._main_terms is not self.terms and self._main_terms != self.terms
+        return self._main_terms != self.terms
 
     def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
         """exp(sum of weight x log response) over cells, at the run's average moment; None when one of them is missing.

@@ -2,7 +2,8 @@
 
 Run as ``python -m m2bench.launcher``. The parent writes one JSON request a line to its input; it answers with
 one JSON event a line: ``ready`` once, then per request whatever the worker sends (``progress``, ``result``) and
-``exit`` with its exit code when the worker and all it started are gone. A line ``{"kill": true}`` ends the worker
+``exit`` with its exit code when the worker and all it started are gone, and the seconds of CPU that this process and
+its workers have used since the last time. A line ``{"kill": true}`` ends the worker
 under way; the end of the input (the parent has gone, however it went) ends the worker and the launcher.
 
 On Linux a worker is forked from this process, which has imported torch but computed nothing; after a request
@@ -17,6 +18,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -45,18 +47,32 @@ def main() -> None:
         importlib.import_module("m2bench.worker")
     send(events, {"event": "ready"})
     requests = Lines(0)
+    told_s = 0.0
     while (request := requests.next()) is not None:
         if "kill" in request:
             continue  # the worker it was meant for has just ended by itself
         if request["job"] == "preload":
             send(events, {"event": "result", "result": _preload(request["probe"])})
-            send(events, {"event": "exit", "code": 0})
+            told_s = _send_exit(events, 0, told_s)
             continue
         worker = _fork(request, events, wake_read) if CAN_FORK else _spawn(request, events)
         code = _wait(worker, requests, wake_read)
         if code is None:
             return
-        send(events, {"event": "exit", "code": code})
+        told_s = _send_exit(events, code, told_s)
+
+
+def spent_cpu_s() -> float:
+    """Seconds of all cores that this process and those it has waited for have used."""
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
+
+
+def _send_exit(events: int, code: int, told_s: float) -> float:
+    """Tell of a worker's end; ``told_s``: seconds of CPU that were told of before. Those of which are told now."""
+    spent_s = spent_cpu_s()
+    send(events, {"event": "exit", "code": code, "cpu_s": spent_s - told_s})
+    return spent_s
 
 
 class Lines:

@@ -17,9 +17,10 @@ from statistics import fmean, variance
 from typing import Any
 
 from .distributions import t_quantile
-from .effects import ROUNDING, Estimate, mean_ratio, named
+from .effects import Estimate, mean_ratio, named
 from .learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks
 from .learning_plan import Cell, Cells, make_cells, sound_speeds
+from .least_squares import ROUNDING
 from .plan import every_combination
 from .spec import BASELINE, Layers, combination_name
 from .store import RunRecord, StoredTrial

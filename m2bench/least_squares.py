@@ -53,7 +53,8 @@ class Fit:
 
     def free(self) -> Floats:
         """The share of each observation (n) that is left to its residual: 1 - leverage. They sum to the degrees."""
-        return 1 - np.einsum("ij,jk,ik->i", self.design, self.inverse, self.design) / self.variances
+        free: Floats = 1 - np.einsum("ij,jk,ik->i", self.design, self.inverse, self.design) / self.variances
+        return free
 
     def determines(self, contrast: Floats) -> bool:
         """Whether the data say anything of the contrast: it lies in the row space of the design."""
@@ -141,7 +142,7 @@ def measure_scatter(layers: Layers, on: NDArray[np.bool_], design: Floats, y: Fl
     degrees: Floats = np.array([float(fit.degrees)])
     for _ in range(ROUNDS if factors else 0):
         fit = Fit(design, y, np.maximum((sds / sds.max()) ** 2, ROUNDING)[member])
-        degrees = np.bincount(member, fit.free(), len(patterns))
+        degrees = np.bincount(member, fit.free(), len(patterns)).astype(float)
         before, sds = sds, np.sqrt(np.bincount(member, fit.residuals**2, len(patterns)) / degrees)
         if np.allclose(before, sds, rtol=1e-4):
             break

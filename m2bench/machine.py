@@ -16,6 +16,9 @@ from .system_tools import answer_of
 # Variables that change how torch computes; those that are set are recorded.
 RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
 
+# A thread without work sleeps, with either OpenMP runtime, libgomp and libomp, which read this when they are loaded.
+PASSIVE_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+
 # Set by the harness for every worker alike, with paths that mean nothing elsewhere.
 OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_WARM_POOL")
 
@@ -34,8 +37,22 @@ def describe_machine() -> dict[str, Any]:
         "power": None if battery is None else ("mains" if battery.power_plugged else "battery"),
         "python": platform.python_version(),
         "m2bench": __version__,
-        "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(RELEVANT) and k not in OWN},
+        "environment": {
+            k: v
+            for k, v in sorted(os.environ.items())
+            if k.startswith(RELEVANT) and k not in OWN and PASSIVE_WAITING.get(k) != v
+        },
     }
+
+
+def fast_cores() -> int:
+    """Physical cores that this process may use, on a Mac those of performance alone; at least 1."""
+    if sys.platform == "darwin":
+        cores = int(answer_of("sysctl", "-n", "hw.perflevel0.physicalcpu") or 0)
+    else:
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+        cores = min(psutil.cpu_count(logical=False) or allowed, allowed)
+    return max(cores, 1)
 
 
 def _chip() -> str:

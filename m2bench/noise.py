@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .conditions import are_disturbed
 from .distributions import t_quantile, t_two_sided_p
-from .effects import ROUNDING
+from .least_squares import ROUNDING
 from .spec import Layers
 from .steady import steady_speed
 from .store import StoredTrial
 from .tables import times_between
 
-BUSY_CORES = 0.2  # kept busy by other processes: more than a desktop at rest
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
 RELATED = 0.01  # the p value below which canary and trials are taken to slow down together
@@ -95,8 +95,7 @@ def drift_in_words(drift: float, interval: Sequence[float]) -> str:
 
 def busy_cores(trial: StoredTrial) -> float | None:
     """How many cores other processes kept busy beside the trial, where that is more than a desktop at rest does."""
-    load: float | None = trial.conditions.get("other_cores") if trial.conditions else None
-    return load if load is not None and load > BUSY_CORES else None
+    return float(trial.conditions["other_cores"]) if are_disturbed(trial.conditions) else None
 
 
 def is_disturbed(trials: list[StoredTrial]) -> bool:
@@ -118,6 +117,7 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
         low, *_, high = quantiles(canaries, n=20, method="inclusive")
         spread = high / low
     found = _gather([trial.conditions for trial in trials if trial.conditions], spread, _is_related(measured))
+    found["repeated_trials"] = sum(trial.spec.repeats is not None for trial in trials)
     return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
 
 
@@ -154,7 +154,7 @@ def _gather(conditions: list[dict[str, Any]], canary_spread: float | None, canar
     return {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
-        "busy_trials": sum(load > BUSY_CORES for load in loads),
+        "busy_trials": sum(map(are_disturbed, conditions)),
         "canary_spread": canary_spread,
         "canary_related": canary_related,
         "power": sorted({c["power"] for c in conditions if c["power"]}),

@@ -54,6 +54,9 @@ CompileBackend = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of weights, episodes and order.")]
 Workload = Annotated[str, typer.Option(hidden=True, help="Python module that builds the system under test.")]
+Threads = Annotated[
+    str, typer.Option(help="Threads of torch in every trial: a number, or auto, which measures what is fastest here.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -84,6 +87,15 @@ def workload_spec(
         module=module,
     )
     return spec if num_envs is None else replace(spec, num_envs=at_least("--num-envs", num_envs, 2))
+
+
+def thread_count(text: str) -> int | None:
+    """A number of threads, or None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--threads {text!r} is not a number of threads.", "Name a whole number from 1 on, or auto.")
+    return int(text)
 
 
 def whole_numbers(option: str, text: str, what: str) -> list[int]:

@@ -101,14 +101,17 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
 
     It holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
-    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone.
+    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone. The
+    first trial of every combination counts its operators.
     """
     chosen = choose_combinations(spec.layers, spec.design)
     parts = mini_blocks(spec.layers, chosen, random.Random(f"{spec.seed}/{block}"))
     first = (block - 1) * len(parts) + 1  # number of the mini-block, over the whole run
 
     def trial(name: str, layers: Layers, numbers: range) -> TrialSpec:
-        return TrialSpec(f"b{block}.{name}", layers, block, spec.seed + block - 1, mini_blocks=tuple(numbers))
+        counts = block == 1 and (layers != BASELINE or name == "anchor0")
+        key, seed = f"b{block}.{name}", spec.seed + block - 1
+        return TrialSpec(key, layers, block, seed, mini_blocks=tuple(numbers), counts=counts)
 
     trials: list[TrialSpec] = []
     for number, part in enumerate(parts, first):

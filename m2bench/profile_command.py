@@ -21,6 +21,7 @@ from .noise import warnings_of
 from .runner import Launcher, describe, prepare, run_watched
 from .spec import Layers, WorkloadSpec, combination_name
 from .tables import NOTHING, Table, digits, draw_table, times
+from .threads import choose_threads
 from .timeline import draw_timeline
 from .wrong_device import refuse_wrong_device
 
@@ -62,6 +63,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
                 _require({*pair.before, *pair.after}, description)
+                choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
                 if capture is not None:
                     _require_metal(description["device"])
                 prepared = prepare(launcher, spec, folder)

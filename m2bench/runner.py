@@ -20,6 +20,7 @@ from .conditions import Watch
 from .errors import UserError, WorkerError
 from .folders import open_log
 from .launcher import SAFE_PATH, Lines
+from .machine import PASSIVE_WAITING
 from .spec import RunSpec, TrialSpec, WorkloadSpec
 from .store import Store, StoredTrial
 from .telemetry import Telemetry, probes_for
@@ -47,14 +48,17 @@ INHERITED_PREFIXES = (
 
 Progress = Callable[[dict[str, Any]], None]
 Execute = Callable[[TrialSpec, Path], dict[str, Any]]
-"""Runs one trial with its log at the path; the worker's result, or {"failure": why}."""
+"""Runs one trial with its log at the path; the worker's result, or {"failure": why}, and its "conditions"."""
 
 
 class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
-    ``environment``: variables that the workers get beside those of all workers.
+    ``environment``: variables that the workers get beside those of all workers. ``threads``: how many torch uses in
+    each worker; None leaves that to torch.
     """
+
+    threads: int | None = None
 
     def __init__(self, work: Path, log: Path, environment: dict[str, str] | None = None):
         self._environment = environment or {}
@@ -113,6 +117,7 @@ class Launcher:
             "work": str(self.work),
             "log": str(log.resolve()),
             "compiler_import_s": self._compiler_import_s,
+            "threads": self.threads,
             **request,
         }
         try:
@@ -172,8 +177,8 @@ def _collect(
             outcome = {key: value for key, value in event.items() if key != "event"}
         elif event["event"] == "exit":
             if timed_out:
-                return {"failure": f"no result after {timeout_s:g} s; killed"}
-            return outcome or {"failure": _describe_exit(event["code"])}
+                outcome = {"failure": f"no result after {timeout_s:g} s; killed"}
+            return {**(outcome or {"failure": _describe_exit(event["code"])}), "cpu_s": event.get("cpu_s")}
 
 
 def _describe_exit(code: int) -> str:
@@ -194,7 +199,9 @@ def worker_environment(work: Path) -> dict[str, str]:
     """The environment of every worker: a fixed part of the shell's, and caches that belong to this run."""
     inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
     # Compiled code is kept within the run: its first use is cold, later ones are warm, whatever ran before.
-    return inherited | {
+    return {
+        **PASSIVE_WAITING,  # unless the shell says otherwise
+        **inherited,
         "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
         "TRITON_CACHE_DIR": str(work / "triton"),
         "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile
@@ -230,11 +237,18 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str,
     return {name: outcome["result"][name] for name in ("prepare_s", "device_faults", "peak_flops")}
 
 
-def run_watched(launcher: Launcher, job: str, request: dict[str, Any], log: Path, timeout_s: float) -> dict[str, Any]:
+def run_watched(
+    launcher: Launcher,
+    job: str,
+    request: dict[str, Any],
+    log: Path,
+    timeout_s: float,
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
     """Run one job; what comes of it also tells under "conditions" what the machine did besides (conditions.Watch)."""
     watch = Watch()
-    outcome = launcher.run(job, request, log, timeout_s)
-    return {**outcome, "conditions": watch.conditions(outcome.get("result", {}).get("own_cpu_s"))}
+    outcome = launcher.run(job, request, log, timeout_s, on_progress)
+    return {**outcome, "conditions": watch.conditions(outcome.get("cpu_s"))}
 
 
 def trial_executor(
@@ -256,8 +270,9 @@ def trial_executor(
         telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
         if trial.num_envs is not None:
             request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
-        outcome = launcher.run(jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
-        return {**outcome, "telemetry": telemetry.summary()}
+        outcome = run_watched(launcher, jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
+        outcome["conditions"]["telemetry"] = telemetry.summary()
+        return outcome
 
     return execute
 
@@ -279,17 +294,14 @@ def run_trials(
     for trial in trials:
         before(trial)
         started, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-        watch = Watch()
         reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
         if reasons:
             stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, {})
         else:
             log = store.folder / "logs" / f"{trial.key}.log"
             outcome = execute(trial, log)
-            conditions = watch.conditions(outcome.get("result", {}).get("own_cpu_s"))
-            conditions["telemetry"] = outcome.get("telemetry")
             judged = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
-            stored = replace(judged, conditions=conditions)
+            stored = replace(judged, conditions=outcome.get("conditions", {}))
         store.add(stored)
         after(stored)
 

@@ -81,6 +81,10 @@ class TrialSpec:
     """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
     num_envs: int | None = None
     """Where it is not that of the run."""
+    repeats: str | None = None
+    """Key of the trial that this one repeats, since that one ran under load."""
+    counts: bool = True
+    """Whether operators are counted, which takes as long as the timed window and comes out the same in every trial."""
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:
@@ -104,6 +108,8 @@ class RunSpec:
     """Numbers of environments to try with the fastest combination."""
     allow_wrong_device: bool = False
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
+    threads: int | None = None
+    """How many torch uses in every trial; None until that is measured."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

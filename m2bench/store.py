@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,8 +19,9 @@ FILE_NAME = "results.sqlite"
 APPLICATION_ID = 0x6D32626E
 # History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
 # 3: learning trials; how long every trial took and under what conditions. 4: how well the window is timed; energy.
-# 5: phases by the clock, counts, telemetry.
-SCHEMA = 5
+# 5: phases by the clock, counts, telemetry. 6: threads; trials that repeat others.
+SCHEMA = 6
+READABLE = (5, 6)
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);
@@ -114,10 +116,10 @@ class Store:
         if application != APPLICATION_ID:
             connection.close()
             raise UserError(f"{path} is not a results file of m2bench.", "Give the folder that m2bench ablate wrote.")
-        if schema != SCHEMA:
+        if schema not in READABLE:
             connection.close()
             raise UserError(
-                f"{path} has results schema {schema}, and this m2bench reads schema {SCHEMA}.",
+                f"{path} has results schema {schema}, and this m2bench reads schemas {min(READABLE)} to {SCHEMA}.",
                 "Use the version of m2bench that wrote it, or run the ablation again.",
             )
         return cls(path, connection)
@@ -153,7 +155,11 @@ class Store:
             self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def trials(self) -> list[StoredTrial]:
-        """All stored trials in the order in which they ended."""
+        """The trials on which figures rest, in the order in which they ended; see ``settled``."""
+        return settled(self.attempts())
+
+    def attempts(self) -> list[StoredTrial]:
+        """All stored trials in the order in which they ended, with those that were run again."""
         with _explained(self.path), closing(self._connection.execute("SELECT * FROM trial ORDER BY rowid")) as rows:
             return [
                 StoredTrial(
@@ -168,6 +174,22 @@ class Store:
                 )
                 for _, spec, started, elapsed_s, status, reason, log, result, conditions in rows
             ]
+
+
+def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:
+    """One attempt at every trial: the one beside the least load. What it measured has no say in that."""
+    calmest: dict[str, StoredTrial] = {}
+    for trial in attempts:
+        key = trial.spec.repeats or trial.spec.key
+        if key not in calmest or _load(trial) < _load(calmest[key]):
+            calmest[key] = trial
+    kept = {trial.spec.key for trial in calmest.values()}
+    return [trial for trial in attempts if trial.spec.key in kept]
+
+
+def _load(trial: StoredTrial) -> float:
+    load = trial.conditions.get("other_cores")
+    return math.inf if load is None else float(load)
 
 
 @contextmanager

@@ -41,8 +41,10 @@ def sweep_trials(spec: RunSpec, stored: list[StoredTrial]) -> Iterator[TrialSpec
         sizes = list(sweep_sizes(spec))
         random.Random(f"{spec.seed}/sweep/{block}").shuffle(sizes)
         seed = spec.seed + block - 1
-        first, last = (TrialSpec(f"s{block}.anchor{n}", BASELINE, block, seed, "sweep") for n in (0, 1))
-        swept = (TrialSpec(f"s{block}.{size}", layers, block, seed, "sweep", num_envs=size) for size in sizes)
+        first, last = (TrialSpec(f"s{block}.anchor{n}", BASELINE, block, seed, "sweep", counts=False) for n in (0, 1))
+        swept = (
+            TrialSpec(f"s{block}.{size}", layers, block, seed, "sweep", num_envs=size, counts=False) for size in sizes
+        )
         yield from (trial for trial in (first, *swept, last) if trial.key not in done)
 
 

@@ -16,6 +16,7 @@ from .errors import UserError
 from .folders import make_folder, refuse_used, removed_if_refused
 from .runner import Launcher, describe
 from .spec import Layers, WorkloadSpec, combination_name
+from .threads import choose_threads
 
 TIMEOUT_S = 7 * 86_400.0
 
@@ -34,6 +35,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
             _require(layers, description)
+            choose_threads(launcher, description, spec, layers, None, folder)
         show_warnings_of_machine(description, console)
         good = description["workload"]["good_return"]
         for remark in description["workload"].get("market_remarks", ()):

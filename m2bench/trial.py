@@ -95,7 +95,7 @@ def run_trial(
         eval_return = system.evaluate()
         with no_collections():
             phase_ms_per_episode = watch_turn(system)
-        counts = system.count()
+        counts = system.count() if spec.counts else None
     finally:
         system.close()
     canary_s = devices.canary_s(devices.resolve_device(workload_spec.device))  # nothing of the trial runs any more

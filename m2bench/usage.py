@@ -19,14 +19,14 @@ Document = dict[str, Any]
 def summarize_usage(
     trials: list[StoredTrial], episodes_per_min: Estimate | None, peak_flops: float, has_device_telemetry: bool
 ) -> Document:
-    """What is typical of the trials, counts as medians; None for what none of them could tell.
+    """What is typical of the trials, counts as medians of those that counted; None for what none of them could tell.
 
     ``utilization``: the share of the timed window in which the device computes, None where its telemetry
     (``has_device_telemetry``) could not be read; on the CPU, the share of all cores that the trial's own processes use
     (in older runs, that all processes use).
     ``mfu``: matrix-product operations per second as a share of ``peak_flops``, the most that was measured in float32.
     """
-    per_episode = [trial.result["counts"]["per_episode"] for trial in trials]
+    per_episode = [trial.result["counts"]["per_episode"] for trial in trials if trial.result["counts"]]
     told = [trial.conditions.get("telemetry") or {} for trial in trials]
     telemetry = {name: _median([t[name] for t in told if name in t]) for name in TELEMETRY}
     counts = {f"{name}_per_episode": _median([counts[name] for counts in per_episode]) for name in COUNTS}

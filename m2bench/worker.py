@@ -1,16 +1,15 @@
 """The worker process: does one job and reports what came of it.
 
-Jobs: ``describe`` (this machine, the layers, the market), ``prepare`` (what the gates of all trials compare with),
-``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes), ``updates`` (some, for a log of the
-device's own), ``audit`` (what another device would lack), ``forward`` (forward passes alone), ``train`` (to a
-checkpoint). It imports torch; the parent does not.
+Jobs: ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how many), ``prepare`` (what the
+gates of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
+``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
+passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import resource
 import time
 import traceback
 from collections.abc import Callable
@@ -18,9 +17,10 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import torch._dynamo  # noqa: F401 (optimizers import it when first made, which would be charged to a trial)
+import torch
+import torch._dynamo  # (optimizers import it when first made, which would be charged to a trial)
 
-from . import counters, devices, learning_trial, machine, profiling, training, trial
+from . import counters, devices, learning_trial, machine, profiling, thread_times, training, trial
 from .devices import probe_compiler as probe_compiler
 from .errors import UserError
 from .spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -37,6 +37,8 @@ def import_compiler() -> None:
 def run(request: dict[str, Any], send: Send) -> int:
     """Do the job named in the request and send its result; the exit code of the process."""
     try:
+        if request.get("threads"):
+            torch.set_num_threads(request["threads"])
         result = JOBS[request["job"]](request, send)
     except UserError as error:
         send({"event": "result", "error": str(error)})
@@ -46,7 +48,7 @@ def run(request: dict[str, Any], send: Send) -> int:
         with suppress(OSError):  # a full disk has no room for the log
             traceback.print_exc()
         return 1
-    send({"event": "result", "result": {**result, "own_cpu_s": _own_cpu_s()}})
+    send({"event": "result", "result": result})
     return 0
 
 
@@ -55,6 +57,14 @@ def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     workload = importlib.import_module(spec.module)
     described = workload.describe(spec, Path(request["work"]))
     return {**described, "machine": machine.describe_machine(), "counting": counters.COUNTING}
+
+
+def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    combinations = [tuple(layers) for layers in request["combinations"]]
+    workload = importlib.import_module(spec.module)
+    measured = thread_times.time_threads(workload, spec, Path(request["work"]), combinations, request["candidates"])
+    return {"measured": measured}
 
 
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -148,6 +158,7 @@ def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "describe": _describe,
+    "threads": _threads,
     "prepare": _prepare,
     "trial": _trial,
     "learn": _learn,
@@ -157,12 +168,6 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
     "forward": _forward,
     "train": _train,
 }
-
-
-def _own_cpu_s() -> float:
-    """Seconds of all cores that this process and those it started and waited for have used."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _first_line(error: Exception) -> str:

@@ -72,6 +72,8 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "options": asdict(_options(spec)),
             "evaluation_episodes": len(evaluation.source.evaluation_starts()),
             "good_return": evaluation.good_return,
+            # Small work and large work, of which more threads may gain.
+            "threads_measured_on": [[], ["batching", "vectorized-loss"]],
             "target": None if target is None else {**asdict(target), "return": target.target_return},
         },
     }

@@ -47,11 +47,14 @@ FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orph
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     if spec.data == "bad":
         raise UserError("the data is bad, row 7.", "Correct it.")
+    import torch  # which a worker has imported
+
     return {
         "device": {
             "device": "cpu",
             "torch": version("torch"),
-            "torch_threads": 1,
+            "torch_threads": torch.get_num_threads(),
+            "thread_waiting": "passive",
             "device_name": "fake",
             "fork_after_compiler_import": False,
         },

@@ -19,13 +19,13 @@ def spec(layers: tuple[str, ...] = SIX, learning: str = "off") -> RunSpec:
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", 45), (" 2 m ", 120)])
 def test_times_are_understood(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert parse_duration("--budget", text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "ten", "-5m", "0", "5 days", "1e3"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is not a time"):
-        parse_duration(text)
+        parse_duration("--budget", text)
 
 
 @pytest.mark.parametrize(

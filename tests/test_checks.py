@@ -13,7 +13,7 @@ from m2bench.mps_gates import GATES, describe_gates, is_open
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2,
-    "physical_cores": 2, "environment": {},
+    "logical_cores": 2, "physical_cores": 2, "environment": {},
 }  # fmt: skip
 CONDITIONS = {"power": ["mains"], "low_power": False, "thermal": ["nominal"], "other_cores": 0.0}
 LAYERS = [{"name": "amp", "unsupported": None}, {"name": "compile", "unsupported": None}]

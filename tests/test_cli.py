@@ -118,7 +118,9 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
     again = m2bench("report", "run", cwd=tmp_path)
     assert again.returncode == 0
-    assert again.stdout == done.stdout
+    threads, report = done.stdout.split("\n", 1)
+    assert threads.startswith("Every trial computes with ")
+    assert again.stdout == report
 
 
 def test_it_is_a_module_that_python_runs(tmp_path: Path) -> None:
@@ -359,6 +361,31 @@ def test_a_budget_chooses_the_design_by_what_trials_take_here(tmp_path: Path) ->
     assert tight.returncode == 1
     assert "is too short: the smallest design takes about" in tight.stderr
     assert not (tmp_path / "tight").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--threads", "0", "is not a number of threads"),
+        ("--wait-for-quiet", "soon", "--wait-for-quiet 'soon' is not a time"),
+    ],
+)
+def test_threads_and_waiting_are_numbers(option: str, value: str, message: str, tmp_path: Path) -> None:
+    done = typed("ablate", *FAKE, option, value, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_path: Path) -> None:
+    begun = m2bench("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    assert begun.stdout.startswith("Every trial computes with 3 threads")
+    resumed = m2bench("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Every trial computes" not in resumed.stdout
+    found = summary(tmp_path / "run")
+    assert (found["machine"]["torch_threads"], found["workload"]["spec"]["threads"]) == (3, 3)
 
 
 def test_a_budget_beside_a_design_is_refused(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ CHILD_SIDE = {
     "referee",
     "stream",
     "learning_trial",
+    "thread_times",
     "energy",
     "counters",
     "profiling",

@@ -91,6 +91,12 @@ def test_a_block_holds_every_combination_once_and_an_anchor_around_every_mini_bl
         assert all(7 <= after - before - 1 <= 8 for before, after in pairwise(anchors))
 
 
+def test_the_first_trial_of_every_combination_counts_and_no_other() -> None:
+    counting = [trial for trial in make_trials(spec()) if trial.counts]
+    assert sorted(trial.layers for trial in counting) == sorted(every_combination(SIX))
+    assert {trial.block for trial in counting} == {1}
+
+
 def members(trials: list[TrialSpec], number: int) -> set[Layers]:
     return {trial.layers for trial in trials if number in trial.mini_blocks}
 

@@ -52,7 +52,7 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
     folders = re.findall(r"reports/([\w-]+)", command)
     for name in folders:
         shutil.copytree(finished_run, tmp_path / "reports" / name)
-    for option, value in (("--blocks", "1"), ("--budget", "20s"), ("--episodes", "64")):
+    for option, value in (("--blocks", "1"), ("--budget", "20s"), ("--wait-for-quiet", "1s"), ("--episodes", "64")):
         if option in arguments:
             arguments[arguments.index(option) + 1] = value
     changes = SMALLER.get(arguments[0], ())

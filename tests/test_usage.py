@@ -10,6 +10,7 @@ from made_run import make_run
 
 from m2bench.analysis import summarize
 from m2bench.report.sentences import remarks
+from m2bench.usage import summarize_usage
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,11 @@ def test_utilization_is_said_to_be_of_what_it_was_measured_of(
         summary = summarize("run", store.record(), trials)
     assert {c["utilization"] for c in summary["combinations"]} == {utilization}
     assert words in " ".join(remarks(summary))
+
+
+def test_trials_that_did_not_count_leave_the_counts_to_those_that_did(tmp_path: Path) -> None:
+    with make_run(tmp_path / "run") as store:
+        of_one = [trial for trial in store.trials() if trial.spec.kind == "speed" and not trial.spec.layers]
+    uncounted = [replace(trial, result={**trial.result, "counts": None}) for trial in of_one[1:]]
+    assert summarize_usage([of_one[0], *uncounted], None, 1e9, False)["dispatches_per_episode"] == 600.0
+    assert summarize_usage(uncounted, None, 1e9, False)["dispatches_per_episode"] is None

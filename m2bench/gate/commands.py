@@ -25,10 +25,12 @@ from m2bench.options import (
     NumEnvs,
     Policy,
     Seed,
+    Threads,
     Workload,
     at_least,
     make_console,
     parse_layers,
+    thread_count,
     within,
     workload_spec,
 )
@@ -94,6 +96,7 @@ def check(
     episode_length: EpisodeLength = 128,
     policy: Policy = "default",
     compile_backend: CompileBackend = None,
+    threads: Threads = "auto",
     seed: Seed = 0,
     window: Window = None,
     trial_timeout: Timeout = 600.0,
@@ -119,7 +122,7 @@ def check(
     combinations = _combinations(layers, against, workload)
     layers_used = _taking_part(combinations)
     spec = workload_spec(device, data, num_envs, episode_length, policy, "none", compile_backend, workload, layers_used)
-    request = _request(spec, combinations, window, seed, trial_timeout)
+    request = _request(spec, combinations, window, threads, seed, trial_timeout)
     asked = Asked(
         request=request,
         delta=_share("--delta", delta or (DELTA_OF_REFERENCE if against else DELTA), 0.5),
@@ -215,7 +218,12 @@ def _taking_part(combinations: tuple[Layers, ...]) -> Layers:
 
 
 def _request(
-    spec: WorkloadSpec, combinations: tuple[Layers, ...], window_s: float | None, seed: int, trial_timeout_s: float
+    spec: WorkloadSpec,
+    combinations: tuple[Layers, ...],
+    window_s: float | None,
+    threads: str,
+    seed: int,
+    trial_timeout_s: float,
 ) -> Request:
     from .measure import Request
 
@@ -225,7 +233,7 @@ def _request(
     if window_s is not None:
         within("--window", window_s, 0.01, 600)
         window = replace(window, warmup_s=window_s / 2, timed_s=window_s, timed_most_s=window_s)
-    return Request(spec, window, combinations, seed, trial_timeout_s)
+    return Request(spec, window, combinations, seed, trial_timeout_s, thread_count(threads))
 
 
 def _share(option: str, text: str, most: float) -> float:
@@ -275,6 +283,7 @@ def save_reference(
     episode_length: EpisodeLength = 128,
     policy: Policy = "default",
     compile_backend: CompileBackend = None,
+    threads: Threads = "auto",
     seed: Seed = 0,
     window: Window = None,
     trial_timeout: Timeout = 600.0,
@@ -302,7 +311,7 @@ def save_reference(
     spec = workload_spec(
         device, data, num_envs, episode_length, policy, "none", compile_backend, workload, _taking_part(combinations)
     )
-    request = _request(spec, combinations, window, seed, trial_timeout)
+    request = _request(spec, combinations, window, threads, seed, trial_timeout)
     at_least("--blocks", blocks, 3)
     folder = out or Path("reports") / datetime.now().strftime("save-%Y-%m-%d-%H%M%S")
     refuse_used(folder, "Choose another folder with --out.")

@@ -126,7 +126,10 @@ def check(asked: Asked, folder: Path, console: Console) -> Document:
     repo = repository(Path.cwd()) if needs_repository or has_repository(Path.cwd()) else None
     reference = find(repo, asked.against) if repo is not None and asked.against is not None else None
     commit = find_commit(repo, asked.base) if repo is not None and asked.base is not None else None
-    with _prepared(repo, commit, asked.request, folder, console) as sides:
+    request = asked.request
+    if reference is not None and request.threads is None:
+        request = replace(request, threads=reference.machine.get("torch_threads"))  # its speeds are comparable to these
+    with _prepared(repo, commit, request, folder, console) as sides:
         question = _question(asked, sides, reference)
         blocks, verdict = _measure(question, asked.request, sides, console)
     return _document(asked, question, verdict, sides, blocks, time.monotonic() - began)
@@ -195,8 +198,11 @@ def _prepared(
             run_in = work / code.side / "work"
             run_in.mkdir(parents=True)
             sides[code.side] = stack.enter_context(Side(code, request, run_in, logs[code.side]))
-            with console.status(f"preparing the {code.side}"):
-                descriptions[code.side] = sides[code.side].prepare()
+        threads = None
+        for name, side in reversed(sides.items()):  # the head's code chooses the number of threads of both
+            with console.status(f"preparing the {name}"):
+                descriptions[name] = side.prepare(threads)
+            threads = descriptions["head"]["device"]["torch_threads"]
         know_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
         yield Sides(sides, descriptions, work, know_turns)
 

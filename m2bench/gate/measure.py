@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from m2bench.errors import UserError, WorkerError
 from m2bench.runner import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec, combination_name
+from m2bench.threads import choose_threads
 from m2bench.turns import Leader
 
 from .sides import Code, spec_fields
@@ -34,6 +36,8 @@ class Request:
     combinations: tuple[Layers, ...]
     seed: int
     trial_timeout_s: float
+    threads: int | None = None
+    """How many torch uses in every trial; None until that is measured."""
 
 
 class NotFiniteError(WorkerError):
@@ -47,7 +51,8 @@ class Side:
         self.code = code
         self._request = request
         self._logs = logs
-        self._launcher = Launcher(work, logs / "launcher.log", code.environment)
+        self._environment = dict(code.environment)
+        self._launcher = Launcher(work, logs / "launcher.log", self._environment)
         self._compiles = False
         self._fields = spec_fields(code)
 
@@ -57,15 +62,22 @@ class Side:
     def __exit__(self, *exc: object) -> None:
         self._launcher.stop()
 
-    def prepare(self) -> Document:
+    def prepare(self, threads: int | None = None) -> Document:
         """Machine, device, layers and workload as this side's code describes them; what its trials need is prepared.
 
-        ``device_faults``: what its plain trainer gets wrong on the device; None from code that does not look.
+        ``threads``: how many torch uses; None lets this side choose, and describe the choice. ``device_faults``: what
+        its plain trainer gets wrong on the device; None from code that does not look.
 
         Raises UserError for a combination that cannot run here, WorkerError where the code fails.
         """
         with self._named():
+            if threads is not None:
+                self._use_threads(threads)
             description = self._ask("describe", "describing it", self._logs / "describe.log", DESCRIBE_TIMEOUT_S, {})
+            if threads is None:
+                gated = tuple(chain.from_iterable(self._request.combinations))
+                asked = self._request.workload, gated, self._request.threads
+                self._use_threads(choose_threads(self._launcher, description, *asked, self._logs))
             prepared = self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
         layers = {layer["name"]: layer for layer in description["layers"]}
         used = {name for combination in self._request.combinations for name in combination}
@@ -79,6 +91,11 @@ class Side:
         self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
         self._preload()
         return {**description, "device_faults": prepared.get("device_faults")}
+
+    def _use_threads(self, threads: int) -> None:
+        """In all workers from here on; by the environment, which code of any age follows."""
+        self._environment["OMP_NUM_THREADS"] = str(threads)
+        self._launcher.stop()
 
     def renew(self) -> None:
         """Start trials from a new process from here on.

@@ -495,7 +495,8 @@ def facts_table(summary: Document) -> Table:
         "system": machine["system"],
         "power": machine["power"],
         "python, torch": f"{machine['python']}, {machine['torch']}",
-        "torch threads": machine["torch_threads"],
+        "torch threads": f"{machine['torch_threads']}"
+        + (", which wait without spinning" if machine.get("thread_waiting") == "passive" else ""),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "nothing that matters set",
         "market": f"{workload['market']['name']}, {workload['market']['candles']:,} candles",
         "known good policy": f"{digits(workload['good_return'])} % per held-out episode"

@@ -1,0 +1,150 @@
+"""The number of threads is chosen by what was timed, and every worker computes with it and waits without spinning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TESTS
+
+from m2bench import machine, threads
+from m2bench.errors import UserError
+from m2bench.options import thread_count
+from m2bench.runner import Launcher, describe, worker_environment
+from m2bench.spec import WorkloadSpec
+from m2bench.threads import candidates, choose_threads, fewest_fast, threads_sentence
+
+WORKLOAD = WorkloadSpec(module="fake_workload")
+
+
+def measured(**update_s: list[list[float]]) -> list[dict[str, Any]]:
+    return [{"threads": int(name[1:]), "update_s": seconds} for name, seconds in update_s.items()]
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (8, [1, 4, 8])])
+def test_one_thread_half_of_the_cores_and_all_of_them_are_tried(cores: int, expected: list[int]) -> None:
+    assert candidates(cores) == expected
+
+
+def test_the_fastest_over_both_combinations_is_taken() -> None:
+    # The small one takes 2x as long with four threads, the large one a quarter of the time: sqrt(2 / 4) over both.
+    assert fewest_fast(measured(t1=[[1, 1], [4, 4]], t4=[[2, 2], [1, 1]])) == 4
+    assert fewest_fast(measured(t1=[[1, 1], [4, 4]], t4=[[4, 4], [2, 2]])) == 1
+
+
+def test_more_threads_must_gain_more_than_the_noise() -> None:
+    assert fewest_fast(measured(t1=[[1.04]], t2=[[1.0]])) == 1
+    assert fewest_fast(measured(t1=[[1.07]], t2=[[1.0]])) == 2
+
+
+def test_one_update_that_was_held_up_decides_nothing() -> None:
+    assert fewest_fast(measured(t1=[[1.0, 50.0, 1.0]], t2=[[1.5, 1.5, 1.5]])) == 1
+
+
+def test_a_number_of_threads_is_a_whole_number_or_auto() -> None:
+    assert thread_count("auto") is None
+    assert thread_count("3") == 3
+    for wrong in ("0", "-1", "many", "1.5", ""):
+        with pytest.raises(UserError, match="--threads"):
+            thread_count(wrong)
+
+
+def test_cores_that_save_power_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.sys, "platform", "darwin")
+    monkeypatch.setattr(machine.psutil, "cpu_count", lambda logical=True: 8)
+    monkeypatch.setattr(machine, "_answer", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8")
+    assert machine.fast_cores() == 4
+
+
+def test_cores_that_this_process_may_not_use_are_not_counted() -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert machine.fast_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_threads_sleep_while_they_wait_unless_the_shell_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    quiet = worker_environment(tmp_path)
+    assert (quiet["OMP_WAIT_POLICY"], quiet["GOMP_SPINCOUNT"], quiet["KMP_BLOCKTIME"]) == ("PASSIVE", "0", "0")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert worker_environment(tmp_path)["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launcher]:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with Launcher(tmp_path, tmp_path / "launcher.log") as started:
+        yield started
+
+
+# A system whose update takes 30 ms for each thread that torch uses, and tells that number.
+PROBE = """
+import time, torch
+episodes_per_update = 1
+def describe(spec, work):
+    return {"device": {"torch_threads": torch.get_num_threads()}, "layers": [], "workload": {}}
+def build(spec, work, layers, seed):
+    import probe
+    return probe
+def update():
+    time.sleep(0.03 * torch.get_num_threads())
+def synchronize(): pass
+def close(): pass
+"""
+
+
+def test_workers_compute_with_the_number_that_was_measured_to_be_fastest(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (launcher.work / "probe.py").write_text(PROBE)
+    monkeypatch.setenv("PYTHONPATH", str(launcher.work))
+    monkeypatch.setattr(threads, "fast_cores", lambda: 4)
+    workload = WorkloadSpec(module="probe")
+    launcher.threads = 3
+    description = describe(launcher, workload, launcher.work)
+    assert description["device"]["torch_threads"] == 3
+    assert choose_threads(launcher, description, workload, (), None, launcher.work) == 1
+    found = {each["threads"]: each["update_s"][0] for each in description["device"]["threads_chosen"]["measured"]}
+    assert all(min(seconds) >= 0.03 * number for number, seconds in found.items())
+    assert sorted(found) == [1, 2, 4]
+    assert description["device"]["torch_threads"] == 1
+    assert describe(launcher, workload, launcher.work)["device"]["torch_threads"] == 1
+
+
+def test_the_number_asked_for_is_taken_without_measuring(launcher: Launcher) -> None:
+    description = describe(launcher, WORKLOAD, launcher.work)
+    assert choose_threads(launcher, description, WORKLOAD, (), 5, launcher.work) == 5
+    assert description["device"]["threads_chosen"] == {"asked": 5, "measured": [], "failure": None}
+    assert not (launcher.work / "threads.log").exists()
+
+
+def test_a_trainer_that_fails_is_left_to_its_trials(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "fast_cores", lambda: 2)
+    description = describe(launcher, WORKLOAD, launcher.work)
+    broken = replace(WORKLOAD, data="=crash")
+    assert choose_threads(launcher, description, broken, (), None, launcher.work) == 1
+    assert "planted crash" in threads_sentence(description["device"])
+
+
+def test_what_was_chosen_is_said() -> None:
+    device: dict[str, Any] = {
+        "torch_threads": 1,
+        "thread_waiting": "passive",
+        "threads_chosen": {"asked": "auto", "measured": measured(t1=[[1.0]], t2=[[1.5]]), "failure": None},
+    }
+    assert threads_sentence(device) == "Every trial computes with 1 thread: 2 took 1.50x as long."
+    device |= {"torch_threads": 2, "threads_chosen": {"asked": 2, "measured": [], "failure": None}}
+    assert threads_sentence(device) == "Every trial computes with 2 threads that wait without spinning: as asked."
+    device |= {"torch_threads": 1, "threads_chosen": {"asked": "auto", "measured": [], "failure": None}}
+    assert threads_sentence(device) == "Every trial computes with 1 thread: the only fast core."
