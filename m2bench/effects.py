@@ -175,7 +175,7 @@ class Effects:
     @property
     def has_second_order(self) -> bool:
         """Whether the trials determine all main effects and two-way interactions."""
-        return self._second_fit.full_rank
+        return bool(self._second_fit.full_rank)
 
     @property
     def mixed(self) -> bool:
