@@ -167,7 +167,7 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
     assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
     assert "A/A 1.0" in charts["noise"].title or "A/A 0.9" in charts["noise"].title
     # 16 x 4 x 1.25 the speed, and 32 times the episodes, are later than 4 x 1.25 and no more episodes.
-    assert charts["learning"].title.startswith("The learning target is reached soonest with amp+vectorized-loss: 4.99x")
+    assert charts["learning"].title.startswith("The learning target is reached soonest with amp+vectorized-loss: 5.00x")
 
 
 def test_the_title_on_claims_leaves_out_none(full: Document) -> None:

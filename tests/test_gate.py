@@ -287,6 +287,9 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
     measured = blocks_of(14)
 
     class Diverging:
+        def __init__(self) -> None:
+            self.descriptions = {"head": {"device": {"device": "cpu"}, "device_faults": []}}
+
         def run_block(self, number: int, request: Request) -> Block:
             if number > sound:
                 raise NotFiniteError("the loss is not finite")

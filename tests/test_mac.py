@@ -59,7 +59,7 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
 @pytest.mark.slow
 def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
     options = ("--layers", "compile,dataloader", "--design", "stack", "--learning", "off", "--episode-length", "16")
-    done = m2bench("ablate", "--quick", *options, "--out", "run", cwd=tmp_path)
+    done = m2bench("ablate", "--quick", *options, "--blocks", "1", "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     summary: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
     told = {name: summary["machine"][name] for name in ("device", "device_name", "device_cores", "chip", "macos_build")}
@@ -190,12 +190,14 @@ def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytes
     def prepare(*anything: object) -> None:
         raise UserError("here it would begin.")
 
-    described = {"machine": {}, "device": {"device": "cpu", "why_not_mps": "macOS offers none"}}
+    described = {"machine": {}, "device": {"device": "cpu", "why_not_mps": "macOS offers none"}, "workload": {}}
     monkeypatch.setattr(ablation, "describe", lambda *anything: described)
+    monkeypatch.setattr(ablation, "choose_threads", lambda *anything: 1)
+    monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
     monkeypatch.setattr(ablation, "prepare", prepare)
     console = Console(width=200, file=io.StringIO())
     with pytest.raises(UserError, match="here it would begin"):
-        ablation.run(RunSpec(("amp",), ("full",), 1, 0), tmp_path / "run", False, None, console)
+        ablation.run(RunSpec(("amp",), ("full",), 1, 0), tmp_path / "run", False, None, 0.0, console)
     assert isinstance(console.file, io.StringIO)
     assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in console.file.getvalue()
 

@@ -207,7 +207,7 @@ def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp
         shown.truncate(0)
         return text
 
-    with Progress(console, trials, [], wait_s=0) as progress:
+    with Progress(console, len(trials), [], wait_s=0) as progress:
         progress.ended(StoredTrial(trials[0], "", 1.0, "ok", None, None, result, BUSY))
         assert "slowed by other processes (0.9 cores busy)" in frame()
         progress.ended(StoredTrial(trials[1], "", 1.0, "ok", None, None, result, QUIET))

@@ -56,7 +56,9 @@ def test_a_number_of_threads_is_a_whole_number_or_auto() -> None:
 def test_cores_that_save_power_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.sys, "platform", "darwin")
     monkeypatch.setattr(machine.psutil, "cpu_count", lambda logical=True: 8)
-    monkeypatch.setattr(machine, "_answer", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8")
+    monkeypatch.setattr(
+        machine, "answer_of", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8"
+    )
     assert machine.fast_cores() == 4
 
 
