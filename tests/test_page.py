@@ -83,7 +83,7 @@ def test_the_page_asks_the_network_for_nothing_and_complains_of_nothing(browser:
 
 def test_it_says_the_main_result_first(page: Any) -> None:
     heading = page.locator("h1").inner_text()
-    assert heading.startswith("On this a chip (cpu) the recommended amp+vectorized-loss trains ")
+    assert heading.startswith("On this a chip (cpu) switch on amp+vectorized-loss: it trains ")
     assert page.locator(".advice").inner_text().startswith("Recommended: amp+vectorized-loss")
     assert page.locator("figure svg").count() == 8
 
