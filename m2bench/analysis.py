@@ -54,7 +54,8 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
     for c in combinations:
-        c.update(named("speedup_predicted", prediction.ratio(tuple(c["layers"])) if c["speedup"] else None))
+        # Of what computes something else its own trials tell, and they are no part of the prediction.
+        c.update(named("speedup_predicted", prediction.ratio(tuple(c["layers"])) if is_rated(c) else None))
     rated = [c for c in combinations if is_rated(c)]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)

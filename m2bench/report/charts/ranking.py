@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.tables import NOT_KNOWN, times, times_within
+from m2bench.tables import NOT_KNOWN, times, times_between
 
 from .style import (
     BEST,
@@ -29,7 +29,7 @@ NOTE_CHARACTERS = 46
 
 def draw(summary: Document) -> Chart | NotDrawn:
     """Left, a dot for every layer that is on; right, the speedup with its interval."""
-    combinations = sorted(summary["combinations"], key=lambda c: -(c["speedup"] or 0.0))
+    combinations = sorted(summary["combinations"], key=lambda c: -(_speedup(c)[0] or 0.0))
     rated = [c for c in combinations if c["speedup"] is not None]
     if len(rated) < 2:
         return NotDrawn(NAME, "fewer than two combinations have a figure")
@@ -39,24 +39,31 @@ def draw(summary: Document) -> Chart | NotDrawn:
         dots, speeds = canvas.axes
         _draw_dots(dots, combinations, names)
         for row, c in enumerate(combinations):
-            if c["speedup"] is not None:
+            ratio, ends = _speedup(c)
+            if ratio is not None:
                 same = c["status"] == "ok" and c["numerics"] == "same"
-                colour = BEST if _is(c, summary["recommended"]) else effect_colour(c["speedup_ci"])
+                colour = BEST if _is(c, summary["recommended"]) else effect_colour(ends)
                 fill = {} if same else {"markerfacecolor": SURFACE}
-                interval(speeds, row, c["speedup"], c["speedup_ci"], colour, markersize=4.0, **fill)
+                interval(speeds, row, ratio, ends, colour, markersize=4.0, **fill)
             beside(speeds, row, _note(c, summary), fontweight="bold" if _is(c, summary["recommended"]) else "normal")
-        ends = [value for c in rated for value in (c["speedup"], *(c["speedup_ci"] or ()))]
-        ratio_axis(speeds, *span(ends))
+        values = [value for c in rated for ratio, ends in [_speedup(c)] for value in (ratio, *(ends or ()))]
+        ratio_axis(speeds, *span(values))
         speeds.spines["left"].set_visible(False)
         speeds.tick_params(axis="y", length=0, labelleft=False)
         speeds.set_xlabel("episodes/min over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(rated),
-            "A filled dot: the layer is on. The point is the speedup with its 95 % interval; grey where no difference "
-            "from the baseline is shown, hollow where the combination computes something else or was not at work in "
-            "every trial.",
+            "A filled dot: the layer is on. The point is the speedup, predicted from all trials of the run, with its "
+            "95 % interval; grey where no difference from the baseline is shown; hollow, and as measured, where the "
+            "combination computes something else or was not at work in every trial.",
         )
+
+
+def _speedup(combination: Document) -> tuple[float | None, list[float] | None]:
+    """As predicted from all trials, with its interval; as measured where it is no part of the prediction."""
+    name = "speedup" if combination["speedup_predicted"] is None else "speedup_predicted"
+    return combination[name], combination[f"{name}_ci"]
 
 
 def _draw_dots(axis: Axes, combinations: list[Document], names: list[str]) -> None:
@@ -97,13 +104,11 @@ def _note(combination: Document, summary: Document) -> str:
         marks.append(reason if len(reason) <= NOTE_CHARACTERS else reason[: NOTE_CHARACTERS - 3] + "...")
     elif combination["numerics"] == "changed":
         marks.append("computes something else")
-    return f"{times(combination['speedup'])}  {', '.join(marks)}" if combination["speedup"] else ", ".join(marks)
+    return f"{times(_speedup(combination)[0])}  {', '.join(marks)}" if combination["speedup"] else ", ".join(marks)
 
 
 def _title(rated: list[Document]) -> str:
-    best, worst = rated[0], rated[-1]
-    slower = sum(c["speedup_ci"] is not None and c["speedup_ci"][1] < 1 for c in rated)
-    title = (
-        f"The fastest of {len(rated)} combinations trains at {times_within(best, 'speedup')} of the baseline's speed"
-    )
-    return f"{title}, the slowest at {times(worst['speedup'])}; {slower} are shown to be slower than the baseline"
+    (best, ends), (worst, _) = _speedup(rated[0]), _speedup(rated[-1])
+    slower = sum(interval is not None and interval[1] < 1 for _, interval in map(_speedup, rated))
+    title = f"The fastest of {len(rated)} combinations trains at {times_between(best, ends)} of the baseline's speed"
+    return f"{title}, the slowest at {times(worst)}; {slower} are shown to be slower than the baseline"
