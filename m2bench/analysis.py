@@ -92,7 +92,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         **named("total_speedup", attribution.ratio(attribution.layers)),
         "total_layers": list(attribution.layers),
         "main_effects_mixed": attribution.mixed,
-        "best": max(rated, key=lambda c: float(c["speedup_predicted"]), default=None),
+        "best": max(rated, key=lambda c: float(c["speedup_predicted"] or c["speedup"]), default=None),
         "soonest": soonest,
         **named(
             "soonest_gain",
