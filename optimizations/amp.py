@@ -9,9 +9,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from m2bench import devices
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
+from m2bench.devices import torch_device
 
 from .layer import Claim, Contract, Layer, Options, Proof
 
@@ -30,7 +30,7 @@ class MixedPrecision:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.dtype = devices.autocast_dtype(device)
+        self.dtype = torch_device.autocast_dtype(device)
         self.scaler = torch.amp.GradScaler(
             device.type, init_scale=INITIAL_SCALE, growth_interval=NEVER, enabled=self.dtype is torch.float16
         )
@@ -71,7 +71,7 @@ def prove(trainer: Trainer) -> Proof:
     skipped = trainer.precision.skipped_steps() if isinstance(trainer.precision, MixedPrecision) else 0
     left_on = torch.is_autocast_enabled(trainer.device.type)
     evidence = {"matmul_dtype": str(seen).removeprefix("torch."), "skipped_steps": skipped, "left_on": left_on}
-    wanted = devices.autocast_dtype(trainer.device)
+    wanted = torch_device.autocast_dtype(trainer.device)
     if left_on:
         return Proof(False, evidence, "autocast was still on after the update that entered it")
     if seen is wanted:
@@ -89,5 +89,5 @@ LAYER = Layer(
     contract=Contract(floor=0.4),
     apply=apply,
     prove=prove,
-    unsupported=lambda device, options: devices.why_no_autocast(device),
+    unsupported=lambda device, options: torch_device.why_no_autocast(device),
 )

@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from m2bench import devices
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.parts import Forward, Parts, Trajectory
 from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
+from m2bench.devices import torch_device
 
 from .layer import Claim, Layer, Options, Proof
 
@@ -42,9 +42,9 @@ class BatchedRollout:
     def _play(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """States (T, N, 122) seen, actions (T, N) taken and rewards (T, N) received."""
         with phase("copy"):
-            noise = devices.to_device(batch.noise, device)
-            features = devices.to_device(batch.features, device)
-            price_changes = devices.to_device(batch.price_changes, device)
+            noise = torch_device.to_device(batch.noise, device)
+            features = torch_device.to_device(batch.features, device)
+            price_changes = torch_device.to_device(batch.price_changes, device)
         env = BatchedTradingEnv()
         with phase("environment"):
             state = env.reset(features, price_changes)

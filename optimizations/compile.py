@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters, get_compilation_metrics
 from torch.profiler import ProfilerActivity, profile
 
-from m2bench import devices
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
+from m2bench.devices import torch_device
 
 from .layer import Claim, Layer, Options, Proof
 
@@ -24,10 +24,10 @@ class CompiledForward:
     """The compiled policy. Shapes are static, and a graph that breaks is an error, not a slow path."""
 
     def __init__(self, policy: nn.Module, device: torch.device, backend: str | None):
-        self.backend = backend or devices.compile_backend(device)
+        self.backend = backend or torch_device.compile_backend(device)
         self.calls = 0
         self.recompiles = 0
-        torch._inductor.config.compile_threads = devices.compiler_threads(device)
+        torch._inductor.config.compile_threads = torch_device.compiler_threads(device)
         self._compiled = torch.compile(policy, backend=self.backend, fullgraph=True, dynamic=False)
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -104,8 +104,8 @@ LAYER = Layer(
     claim=Claim(low=1.5, high=2.5, text="1.5-2.5x", difficulty="low", priority="high"),
     apply=apply,
     prove=prove,
-    unsupported=lambda device, options: devices.why_no_compile(
-        device, options.compile_backend or devices.compile_backend(device)
+    unsupported=lambda device, options: torch_device.why_no_compile(
+        device, options.compile_backend or torch_device.compile_backend(device)
     ),
     compiles=True,
     timed=timed,

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from m2bench import devices
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
+from m2bench.devices import torch_device
 
 from .layer import Claim, Layer, Options, Proof
 
@@ -57,8 +57,8 @@ class WorkerFeed:
             num_workers=num_workers,
             prefetch_factor=PREFETCH,
             persistent_workers=True,
-            pin_memory=devices.honours_pinning(device),
-            multiprocessing_context=devices.worker_start_method(device),
+            pin_memory=torch_device.honours_pinning(device),
+            multiprocessing_context=torch_device.worker_start_method(device),
         )
         self.pinned = self.loader.pin_memory
         self.served_by: set[int] = set()

@@ -29,7 +29,7 @@ def why_no_mps() -> str | None:
     """Why nothing can be computed on an Apple GPU, or None; tried by a process of its own, which MPS may end."""
     if not torch.backends.mps.is_available():
         return "torch finds none"
-    code = "from m2bench.devices import resolve_device; resolve_device('mps')"
+    code = "from m2bench.devices.torch_device import resolve_device; resolve_device('mps')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else f"{done.stderr[-300:]} (exit code {done.returncode})"
 

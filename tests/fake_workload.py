@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-from m2bench.errors import UserError
+from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import LAYERS
-from m2bench.spec import Layers, WorkloadSpec
-from m2bench.usage import COUNTS
+from m2bench.records.errors import UserError
+from m2bench.records.spec import Layers, WorkloadSpec
 
 # Seconds of an update, divided by the factor of each layer that is on.
 UPDATE_S = 0.004

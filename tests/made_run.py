@@ -9,12 +9,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from m2bench.learning_curve import arrival, evaluation_episodes
+from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import LAYERS
-from m2bench.remaining import remaining_trials
-from m2bench.spec import Layers, RunSpec, TrialSpec
-from m2bench.store import RunRecord, Store, StoredTrial
-from m2bench.usage import COUNTS
+from m2bench.plan.remaining import remaining_trials
+from m2bench.records.spec import Layers, RunSpec, TrialSpec
+from m2bench.run.store import RunRecord, Store, StoredTrial
+from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 
 STARTED = "2026-01-01T00:00:00+00:00"
 GOOD_RETURN = 5.0

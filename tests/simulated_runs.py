@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from m2bench.effects import Effects, Observation
-from m2bench.plan import every_combination, make_trials
-from m2bench.prediction import Prediction
-from m2bench.recommendation import recommend
-from m2bench.spec import BASELINE, Layers, RunSpec
+from m2bench.findings.recommendation import recommend
+from m2bench.plan.designs import every_combination, make_trials
+from m2bench.records.spec import BASELINE, Layers, RunSpec
+from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.prediction import Prediction
 
 SAMPLE = json.loads((Path(__file__).parents[1] / "reports" / "sample" / "summary.json").read_text())
 LAYERS: Layers = tuple(SAMPLE["workload"]["spec"]["layers"])

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from m2bench.spec import WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:

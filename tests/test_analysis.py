@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.analysis import summarize
-from m2bench.plan import make_trials
+from m2bench.findings.summarize import summarize
+from m2bench.findings.usage import COUNTS
+from m2bench.plan.designs import make_trials
+from m2bench.processes.client import run_trials
+from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.report.tables import combinations_table, responses_table
-from m2bench.runner import run_trials
-from m2bench.spec import RunSpec, TrialSpec
-from m2bench.store import RunRecord, Store, StoredTrial
-from m2bench.usage import COUNTS
+from m2bench.run.store import RunRecord, Store, StoredTrial
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)

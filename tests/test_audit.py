@@ -13,16 +13,16 @@ import torch
 from rich.console import Console
 from torch import Tensor, tensor
 
-from m2bench.audit import _findings, audit, is_missing, train, watch
-from m2bench.audit_command import show
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
 from m2bench.baselines.trainer import Hyperparameters, baseline_parts
-from m2bench.dry_run import DryRun, dry_trainer, fused_adam_allowed
-from m2bench.kernel_tables import CAVEATS, KernelTables
+from m2bench.inspect.audit import show
 from m2bench.optimizations.layer import Options
+from m2bench.systems.trading.audit import _findings, audit, is_missing, train, watch
+from m2bench.systems.trading.dry_run import DryRun, dry_trainer, fused_adam_allowed
+from m2bench.systems.trading.kernel_tables import CAVEATS, KernelTables
 
 SETTINGS = Hyperparameters(episode_length=4)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from m2bench.change_points import change_points
+from m2bench.statistics.change_points import change_points
 
 Series = NDArray[np.float64]
 

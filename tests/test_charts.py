@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from m2bench.analysis import summarize
+from m2bench.findings.summarize import summarize
 from m2bench.report.charts import claims, draw_charts, learning, pareto
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table

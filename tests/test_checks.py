@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from m2bench import checks
-from m2bench.checks import check_machine, warnings_of_machine
-from m2bench.mps_gates import GATES, describe_gates, is_open
+from m2bench.machine import checks
+from m2bench.machine.checks import check_machine, warnings_of_machine
+from m2bench.machine.torch_features import GATES, describe_gates, is_open
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2,

@@ -23,10 +23,10 @@ from conftest import TESTS
 
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
-from m2bench.cli import app, main
+from m2bench.cli.app import app, main
+from m2bench.cli.options import workload_spec
 from m2bench.optimizations import LAYERS
-from m2bench.options import workload_spec
-from m2bench.spec import WindowSpec
+from m2bench.records.spec import WindowSpec
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")

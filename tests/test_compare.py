@@ -15,13 +15,13 @@ from rich.console import Console
 from scipy import stats
 from test_analysis import result
 
-from m2bench.compare import _absolute, _over, compare, show_comparison
-from m2bench.effects import Estimate
-from m2bench.errors import UserError
-from m2bench.plan import make_trials
-from m2bench.spec import RunSpec, WorkloadSpec
-from m2bench.store import RunRecord, Store, StoredTrial
-from m2bench.trace import trace
+from m2bench.findings.compare import _absolute, _over, compare, show_comparison
+from m2bench.findings.trials_behind import trace
+from m2bench.plan.designs import make_trials
+from m2bench.records.errors import UserError
+from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.run.store import RunRecord, Store, StoredTrial
+from m2bench.statistics.effects import Estimate
 
 LAYERS = ("a", "b")
 SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)

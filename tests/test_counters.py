@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from m2bench import devices, workload
 from m2bench.baselines.phases import Watch
-from m2bench.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
+from m2bench.devices import torch_device
+from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
 from m2bench.optimizations import LAYERS
-from m2bench.spec import Layers, WorkloadSpec
+from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.systems.trading import system as trading
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 STEPS, ENVIRONMENTS = 6, 4
@@ -27,12 +28,12 @@ ALL = tuple(chain.from_iterable(combinations(LAYERS, n) for n in range(len(LAYER
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
-    workload.describe(SPEC, folder)
+    trading.describe(SPEC, folder)
     return folder
 
 
 def counted(work: Path, layers: Layers, spec: WorkloadSpec = SPEC, seed: int = 0) -> dict[str, float]:
-    system = workload.build(spec, work, layers, seed)
+    system = trading.build(spec, work, layers, seed)
     try:
         system.update()
         per_episode: dict[str, float] = system.count()["per_episode"]
@@ -52,7 +53,7 @@ def flops_of_one_state(policy: nn.Module) -> tuple[int, int]:
 
 @pytest.mark.parametrize("layers", [(), ("vectorized-loss",), ("amp",), ("dataloader",), ("grad-accumulation",)])
 def test_flops_of_an_episode_are_those_of_its_forward_and_backward_passes(work: Path, layers: Layers) -> None:
-    policy = workload.build(SPEC, work, (), 0).trainer.policy
+    policy = trading.build(SPEC, work, (), 0).trainer.policy
     forward, backward = flops_of_one_state(policy)
     expected = STEPS * (forward + backward)
     if "vectorized-loss" in layers:
@@ -61,7 +62,7 @@ def test_flops_of_an_episode_are_those_of_its_forward_and_backward_passes(work: 
 
 
 def test_batching_plays_without_gradients_and_passes_forward_once_more(work: Path) -> None:
-    policy = workload.build(SPEC, work, (), 0).trainer.policy
+    policy = trading.build(SPEC, work, (), 0).trainer.policy
     forward, backward = flops_of_one_state(policy)
     assert counted(work, ("batching",))["flops"] == STEPS * (2 * forward + backward)
 
@@ -81,7 +82,7 @@ def test_counts_are_the_same_twice_and_do_not_depend_on_the_seed(work: Path, lay
 @pytest.mark.parametrize("layers", [(), *((layer,) for layer in LAYERS), LAYERS], ids="+".join)
 def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
     """Two updates, one of which is the macro part's, counted from one end to the other."""
-    system = workload.build(SPEC, work, layers, 0)
+    system = trading.build(SPEC, work, layers, 0)
     try:
         system.update()
         system.update()
@@ -100,7 +101,7 @@ def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
 
 def test_later_backward_passes_add_to_the_gradient(work: Path) -> None:
     """One addition per parameter; the first of an update takes the gradients over as they are."""
-    system = workload.build(SPEC, work, ("grad-accumulation",), 0)
+    system = trading.build(SPEC, work, ("grad-accumulation",), 0)
     system.update()
     mode = CountingMode(CPU)
     kernels = []
@@ -114,7 +115,7 @@ def test_later_backward_passes_add_to_the_gradient(work: Path) -> None:
 
 
 def test_the_baseline_reads_one_action_a_step_and_batching_none(work: Path) -> None:
-    system = workload.build(SPEC, work, (), 0)
+    system = trading.build(SPEC, work, (), 0)
     assert counted(work, ())["syncs"] == STEPS
     (line,) = system.count()["lines"]["syncs"]
     assert line.startswith("baselines/rollout.py:")
@@ -155,7 +156,7 @@ def test_a_copy_between_devices_is_found_by_its_line() -> None:
 
 def test_a_copy_by_a_helper_of_ours_is_found_where_it_is_asked_for() -> None:
     with CountingMode(META) as mode:
-        devices.to_device(torch.ones(3), META)  # planted request
+        torch_device.to_device(torch.ones(3), META)  # planted request
     (line,) = mode.counts.copies
     assert "tests/test_counters.py:" in line
     assert "planted request" in line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from m2bench.distributions import chi_square_quantile, f_tail, t_quantile, t_two_sided_p
+from m2bench.statistics.distributions import chi_square_quantile, f_tail, t_quantile, t_two_sided_p
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 4.7, 30, 1000])

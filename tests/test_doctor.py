@@ -8,10 +8,10 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from m2bench.doctor import BLOCKS, DesignErrors, Resolution, _resolved, resolution_sentences
-from m2bench.effects import Effects, Observation
-from m2bench.plan import make_trials
-from m2bench.spec import Layers, RunSpec
+from m2bench.inspect.doctor import BLOCKS, DesignErrors, Resolution, _resolved, resolution_sentences
+from m2bench.plan.designs import make_trials
+from m2bench.records.spec import Layers, RunSpec
+from m2bench.statistics.effects import Effects, Observation
 
 LAYERS = ("a", "b", "c", "d")
 RUNS = 4000  # simulated: their scatter is known to 1.1 %

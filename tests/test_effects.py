@@ -14,10 +14,10 @@ import statsmodels.formula.api as smf
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from m2bench.effects import Effects, Observation, holm, shapley_weights, typical
-from m2bench.least_squares import Group, Scatter
-from m2bench.plan import every_combination, make_trials
-from m2bench.spec import BASELINE, Layers, RunSpec
+from m2bench.plan.designs import every_combination, make_trials
+from m2bench.records.spec import BASELINE, Layers, RunSpec
+from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights, typical
+from m2bench.statistics.least_squares import Group, Scatter
 
 SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")
 FACTORS = dict(zip(SIX, (2.5, -0.3, 0.2, 0.1, 0.0, 0.02), strict=True))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from m2bench import devices, energy
+from m2bench.devices import energy, torch_device
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def test_a_counter_that_starts_again_goes_on(powercap: Path) -> None:
 def test_a_machine_that_does_not_tell_has_no_counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError):
         energy.RaplCounter(tmp_path)
-    monkeypatch.setattr(devices, "RaplCounter", lambda: energy.RaplCounter(tmp_path))
+    monkeypatch.setattr(torch_device, "RaplCounter", lambda: energy.RaplCounter(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
-    assert devices.energy_counter(torch.device("cpu")) is None
+    assert torch_device.energy_counter(torch.device("cpu")) is None
 
 
 def test_the_chip_of_a_mac_is_the_sum_of_its_rails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_the_chip_of_a_mac_is_the_sum_of_its_rails(monkeypatch: pytest.MonkeyPat
     library = SimpleNamespace(AppleEnergyMonitor=lambda: monitor)
     monkeypatch.setitem(sys.modules, "zeus_apple_silicon", library)
     monkeypatch.setattr(sys, "platform", "darwin")
-    read_j = devices.energy_counter(torch.device("mps"))
+    read_j = torch_device.energy_counter(torch.device("mps"))
     assert read_j is not None
     assert read_j() == pytest.approx(4.0)
 
@@ -63,12 +63,12 @@ def test_a_library_that_finds_no_counter_is_no_error(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setitem(sys.modules, "zeus_apple_silicon", SimpleNamespace(AppleEnergyMonitor=refuse))
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert devices.energy_counter(torch.device("mps")) is None
+    assert torch_device.energy_counter(torch.device("mps")) is None
 
 
 @pytest.mark.cuda
 def test_the_board_of_an_nvidia_gpu_counts_up() -> None:
-    read_j = devices.energy_counter(torch.device("cuda"))
+    read_j = torch_device.energy_counter(torch.device("cuda"))
     if read_j is None:
         pytest.skip("NVML or its counter is not here")
     before = read_j()

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m2bench.event_tree import Event, busy_and_gaps_ns, calls
-from m2bench.speedscope import write_speedscope
+from m2bench.devices.event_tree import Event, busy_and_gaps_ns, calls
+from m2bench.devices.speedscope import write_speedscope
 
 
 def random_tree(rng: random.Random, start: int, depth: int, thread: int, own: dict[str, int]) -> list[Event]:

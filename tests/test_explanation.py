@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.explanation import explain, predictions
+from m2bench.inspect.explanation import explain, predictions
 
 MACHINE = (0.9, 1.1, 0.8, 1.25)  # how long everything takes in the processes of each pair
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from m2bench.errors import UserError, WorkerError
-from m2bench.folders import open_log, refuse_unwritten, removed_if_refused, write_file, written
+from m2bench.records.errors import UserError, WorkerError
+from m2bench.records.folders import open_log, refuse_unwritten, removed_if_refused, write_file, written
 
 
 def ends_with(error: BaseException, folder: Path, work: Callable[[], object]) -> None:

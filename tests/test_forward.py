@@ -8,9 +8,9 @@ from matplotlib import pyplot
 from torch import nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.crossings import Cells, Comparison
-from m2bench.forward_command import compare, forward_table, mark_crossings, plot_line
-from m2bench.forward_passes import time_forward
+from m2bench.inspect.forward import compare, forward_table, mark_crossings, plot_line
+from m2bench.statistics.crossings import Cells, Comparison
+from m2bench.systems.trading.forward import time_forward
 
 SIZES = (1, 4, 16, 64, 256)
 

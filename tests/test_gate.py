@@ -21,8 +21,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from m2bench.cli import app
-from m2bench.errors import UserError
+from m2bench.cli.app import app
 from m2bench.gate import job, outputs, references
 from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
 from m2bench.gate.counts import compare_counts, counted
@@ -34,7 +33,8 @@ from m2bench.gate.promotion import taken_over
 from m2bench.gate.references import Recorded, Reference, history_entry, record
 from m2bench.gate.sides import Code, has_module
 from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
-from m2bench.spec import BASELINE, Layers, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.errors import UserError
+from m2bench.records.spec import BASELINE, Layers, TrialSpec, WindowSpec, WorkloadSpec
 
 FAST: Layers = ("batching", "vectorized-loss")
 COMBINATIONS = (BASELINE, FAST)

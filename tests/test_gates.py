@@ -12,15 +12,15 @@ import torch
 from broken_layers import FAULTS
 from conftest import EPISODE_LENGTH
 
-from m2bench import workload
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters, Trainer
 from m2bench.optimizations import LAYERS
-from m2bench.plan import every_combination
-from m2bench.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes
-from m2bench.spec import Layers, WorkloadSpec
-from m2bench.workload import TradingSystem
+from m2bench.plan.designs import every_combination
+from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.systems.trading import system as trading
+from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes
+from m2bench.systems.trading.system import TradingSystem
 
 SPEC = WorkloadSpec(
     device="cpu", num_envs=12, episode_length=EPISODE_LENGTH, compile_backend="aot_eager", num_workers=2
@@ -34,7 +34,7 @@ def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     (folder / "market").mkdir()
     prepare_market(market, folder / "market")
-    workload.prepare(SPEC, folder)
+    trading.prepare(SPEC, folder)
     return folder
 
 
@@ -44,7 +44,7 @@ def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
 
     def make(layers: Layers) -> TradingSystem:
         torch.compiler.reset()
-        built.append(workload.build(SPEC, work, layers, seed=1))
+        built.append(trading.build(SPEC, work, layers, seed=1))
         return built[-1]
 
     yield make
@@ -89,7 +89,7 @@ def test_the_gradient_is_judged_at_the_size_that_is_timed(
     others: Layers, num_envs: int, same: bool, work: Path
 ) -> None:
     """On MPS, gradients of many rows were reported wrong (pytorch/pytorch#177116); a sweep comes to such sizes."""
-    system = workload.build(replace(SPEC, num_envs=num_envs), work, ("batching", *others), seed=1)
+    system = trading.build(replace(SPEC, num_envs=num_envs), work, ("batching", *others), seed=1)
     rows: list[int] = []
 
     def forward(states: torch.Tensor) -> torch.Tensor:
@@ -214,7 +214,7 @@ def test_the_referees_gradient_is_the_slope_of_its_loss(work: Path) -> None:
 
 
 def _double_trainer(market: PreparedMarket, referee: Referee) -> Trainer:
-    from m2bench.referee import _double_parts
+    from m2bench.systems.trading.referee import _double_parts
 
     source = EpisodeSource(market, EPISODE_LENGTH, seed=0)
     settings = Hyperparameters(episode_length=EPISODE_LENGTH)
@@ -239,6 +239,6 @@ def test_the_deep_policy_passes_the_gates_too(work: Path, tmp_path: Path) -> Non
     prepare_referee(PreparedMarket(work / "market"), settings, torch.device("cpu")).save(tmp_path)
     spec = WorkloadSpec(device="cpu", num_envs=EPISODES, episode_length=EPISODE_LENGTH, policy="deep")
     for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
-        system = workload.build(spec, tmp_path, layers, seed=1)
+        system = trading.build(spec, tmp_path, layers, seed=1)
         gates = verdicts(system)
         assert all(gate["same"] for gate in gates.values()), gates

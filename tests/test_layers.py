@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from m2bench import devices
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.devices import torch_device
 from m2bench.optimizations import LAYERS, load_layer
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, Options, compose
-from m2bench.plan import every_combination
+from m2bench.plan.designs import every_combination
 
 SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that 32 combinations take seconds.
@@ -209,7 +209,7 @@ def test_every_combination_keeps_its_tensors_on_the_device(
     monkeypatch.setattr(torch.optim, "Adam", lambda parameters, lr, fused: adam(parameters, lr=lr))
     monkeypatch.setattr(torch, "compile", lambda policy, **_: policy)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    monkeypatch.setattr(devices, "autocast_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr(torch_device, "autocast_dtype", lambda _: torch.bfloat16)
     short = EpisodeSource(source.market, episode_length=3, seed=0)
     with AnyNumber():
         t = make(short, names, device="meta")

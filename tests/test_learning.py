@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.effects import Estimate, shapley_weights
-from m2bench.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge, mean_episodes
-from m2bench.learning_curve import arrival, distance, evaluation_episodes
-from m2bench.learning_plan import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
-from m2bench.plan import make_trials
-from m2bench.spec import Layers, RunSpec, TrialSpec
-from m2bench.store import RunRecord, StoredTrial
+from m2bench.findings.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge, mean_episodes
+from m2bench.plan.designs import make_trials
+from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
+from m2bench.records.spec import Layers, RunSpec, TrialSpec
+from m2bench.run.store import RunRecord, StoredTrial
+from m2bench.statistics.effects import Estimate, shapley_weights
+from m2bench.statistics.learning_curve import arrival, distance, evaluation_episodes
 
 # "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.
 SIX_TIMES = {"wide": 12.0, "rough": 0.5, "fast": 2.0}

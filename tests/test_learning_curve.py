@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from m2bench.learning_curve import arrival, distance, evaluation_episodes, progress, setbacks
+from m2bench.statistics.learning_curve import arrival, distance, evaluation_episodes, progress, setbacks
 
 
 def curve(*returns: float, size: int = 1) -> list[dict[str, Any]]:

@@ -16,9 +16,9 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_ma
 from m2bench.baselines.evaluation import TARGET_SHARE, Evaluation
 from m2bench.baselines.market import Market
 from m2bench.baselines.policy import make_policy
-from m2bench.learning_curve import evaluation_episodes
-from m2bench.learning_trial import run_learning_trial
-from m2bench.spec import Layers, TrialSpec, WorkloadSpec
+from m2bench.records.spec import Layers, TrialSpec, WorkloadSpec
+from m2bench.statistics.learning_curve import evaluation_episodes
+from m2bench.worker.learning_trial import run_learning_trial
 
 
 def trial(*layers: str, limit_s: float = 60.0) -> TrialSpec:
@@ -133,12 +133,12 @@ def test_the_sampled_measure_draws_from_the_policy_step_by_step(market: Market, 
 
 @pytest.mark.slow
 def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
-    from m2bench import workload
+    from m2bench.systems.trading import system as trading
 
     spec = WorkloadSpec(device="cpu", episode_length=64)
-    target = workload.describe(spec, tmp_path)["workload"]["target"]
+    target = trading.describe(spec, tmp_path)["workload"]["target"]
     result = run_learning_trial(
-        workload, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), target["return"]
+        trading, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), target["return"]
     )
     assert result["episodes_to_target"] is not None
     assert result["curve"][0]["return"] < target["return"] / 2

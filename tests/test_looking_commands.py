@@ -18,8 +18,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from m2bench.errors import UserError
-from m2bench.profile_command import publish
+from m2bench.inspect.profile import publish
+from m2bench.records.errors import UserError
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 TESTS = Path(__file__).parent

@@ -20,11 +20,13 @@ from conftest import TESTS
 from rich.console import Console
 from test_runner import execute, still_in, working_in
 
-from m2bench import ablation, conditions, devices, machine, system_tools
-from m2bench.errors import UserError
-from m2bench.runner import Launcher, describe
-from m2bench.spec import RunSpec, WorkloadSpec
-from m2bench.store import Store
+from m2bench.devices import torch_device
+from m2bench.machine import conditions, identity, system_tools
+from m2bench.processes.client import Launcher, describe
+from m2bench.records.errors import UserError
+from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.run import ablation
+from m2bench.run.store import Store
 
 STAND_IN = TESTS / "mac_stand_in"
 COMMAND = str(Path(sys.executable).parent / "m2bench")
@@ -158,7 +160,7 @@ def test_mps_is_there_where_it_computes(
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch, "ones", ones)
-    assert devices._why_absent.__wrapped__("mps") == why
+    assert torch_device._why_absent.__wrapped__("mps") == why
 
 
 def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.MonkeyPatch, cpu: torch.device) -> None:
@@ -169,10 +171,10 @@ def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.Monk
         return full(size, value, device=device) if size[0] < 512 else no_room(*size, device="mps")
 
     monkeypatch.setattr(torch, "full", little)
-    assert devices.matmul_peak_flops(cpu) > 0
-    monkeypatch.setattr(devices, "PEAK_SIZES", {"cpu": (512, 1024)})
+    assert torch_device.matmul_peak_flops(cpu) > 0
+    monkeypatch.setattr(torch_device, "PEAK_SIZES", {"cpu": (512, 1024)})
     with pytest.raises(RuntimeError, match="out of memory"):
-        devices.matmul_peak_flops(cpu)
+        torch_device.matmul_peak_flops(cpu)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +184,8 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
     system: str, asked: str, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(devices, "_why_absent", lambda name: f"no {name}")
-    assert devices.why_not_mps(asked) == ("no mps" if told else None)
+    monkeypatch.setattr(torch_device, "_why_absent", lambda name: f"no {name}")
+    assert torch_device.why_not_mps(asked) == ("no mps" if told else None)
 
 
 def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +209,7 @@ def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(laun
         found = describe(launcher, WorkloadSpec(module="spawning_workload"), launcher.work)
     imported = {*found["imported"]}
     assert "spawning_workload" in imported
-    assert not imported & {"m2bench.worker", "torch", "torch._dynamo"}
+    assert not imported & {"m2bench.worker.jobs", "torch", "torch._dynamo"}
 
 
 def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:
@@ -235,8 +237,8 @@ def test_the_systems_tools_are_found_outside_of_the_path_or_done_without(
     """A shell whose PATH lacks /usr/sbin, where sysctl and ioreg are."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(system_tools, "FOLDERS", folders)
-    for module in (machine, conditions):
+    for module in (identity, conditions):
         monkeypatch.setattr(module, "sys", Darwin)
-    assert machine.describe_machine()["chip"] == chip
+    assert identity.describe_machine()["chip"] == chip
     power = "mains" if folders else None
     assert conditions.power_and_heat()["power"] == power

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from m2bench.mps_log import MpsLog, parse_mps_log
+from m2bench.inspect.mps_log import MpsLog, parse_mps_log
 
 
 def operations(*rows: tuple[str, int, float, float, float, str]) -> str:

@@ -16,9 +16,8 @@ import pytest
 import torch
 from scipy import stats
 
-from m2bench import devices
-from m2bench.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
-from m2bench.noise import (
+from m2bench.devices import torch_device
+from m2bench.findings.noise import (
     aa_in_words,
     describe_conditions,
     drift_in_words,
@@ -26,8 +25,9 @@ from m2bench.noise import (
     measure_noise,
     warnings_of,
 )
-from m2bench.spec import TrialSpec
-from m2bench.store import StoredTrial
+from m2bench.machine.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
+from m2bench.records.spec import TrialSpec
+from m2bench.run.store import StoredTrial
 
 
 def anchor(block: int, speed: float, status: str = "ok") -> StoredTrial:
@@ -193,9 +193,9 @@ def test_the_canary_is_the_median_of_so_many_series_that_single_moments_do_not_c
             now[0] = next(clock)
             return now[0]
 
-        monkeypatch.setattr(devices, "time", SimpleNamespace(perf_counter=perf_counter))
-        monkeypatch.setattr(devices, "CANARY_PRODUCTS", 0)
-        return devices.canary_s(torch.device("cpu")), now[0]
+        monkeypatch.setattr(torch_device, "time", SimpleNamespace(perf_counter=perf_counter))
+        monkeypatch.setattr(torch_device, "CANARY_PRODUCTS", 0)
+        return torch_device.canary_s(torch.device("cpu")), now[0]
 
     found, took = np.array([reading() for _ in range(300)]).T
     assert np.min(took) >= 0.05

@@ -9,9 +9,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from m2bench.effects import Effects, Observation
-from m2bench.errors import UserError
-from m2bench.plan import (
+from m2bench.plan.designs import (
     DEFAULT_DESIGN,
     choose_combinations,
     count_trials,
@@ -20,7 +18,9 @@ from m2bench.plan import (
     make_trials,
     mini_blocks,
 )
-from m2bench.spec import BASELINE, Layers, RunSpec, TrialSpec
+from m2bench.records.errors import UserError
+from m2bench.records.spec import BASELINE, Layers, RunSpec, TrialSpec
+from m2bench.statistics.effects import Effects, Observation
 
 SIX = ("a", "b", "c", "d", "e", "f")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from simulated_runs import LAYERS, MEASURED, TROUBLES, simulate
 
-from m2bench.effects import Effects, Observation
-from m2bench.plan import every_combination
-from m2bench.prediction import Prediction
-from m2bench.spec import BASELINE, Layers
+from m2bench.plan.designs import every_combination
+from m2bench.records.spec import BASELINE, Layers
+from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.prediction import Prediction
 
 AB: Layers = ("a", "b")
 

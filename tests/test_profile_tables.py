@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from m2bench.profile_command import OPERATORS_SHOWN, kernels_table, operators_table, shorten
+from m2bench.inspect.profile import OPERATORS_SHOWN, kernels_table, operators_table, shorten
 
 
 def side(**changes: Any) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
-from m2bench.effects import Effects, Estimate, Observation
-from m2bench.prediction import Prediction
-from m2bench.recommendation import recommend
-from m2bench.spec import Layers
+from m2bench.findings.recommendation import recommend
+from m2bench.records.spec import Layers
+from m2bench.statistics.effects import Effects, Estimate, Observation
+from m2bench.statistics.prediction import Prediction
 
 ABC = ("a", "b", "c")
 # a is worth 10x and b 1.5x whatever else is on; c costs 30 %.

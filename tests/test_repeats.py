@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from m2bench import quiet
-from m2bench.ablation import _Watch as Progress
-from m2bench.conditions import Watch, are_disturbed, busy_from
-from m2bench.launcher import spent_cpu_s
-from m2bench.plan import make_trials
-from m2bench.quiet import Quiet
-from m2bench.remaining import remaining_trials
-from m2bench.runner import run_trials
-from m2bench.spec import RunSpec, TrialSpec
-from m2bench.store import RunRecord, Store, StoredTrial, settled
+from m2bench.machine.conditions import Watch, are_disturbed, busy_from
+from m2bench.plan.designs import make_trials
+from m2bench.plan.remaining import remaining_trials
+from m2bench.processes.client import run_trials
+from m2bench.processes.launcher import spent_cpu_s
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.run import quiet
+from m2bench.run.ablation import _Watch as Progress
+from m2bench.run.quiet import Quiet
+from m2bench.run.store import RunRecord, Store, StoredTrial, settled
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")
 DESCRIPTION: dict[str, Any] = {"workload": {"target": None}, "layers": []}
@@ -145,7 +145,7 @@ def test_what_disturbs_is_a_share_of_the_cores_with_a_floor(cores: int, share: f
 def test_what_this_process_and_its_tools_use_is_no_load_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second of this process's CPU and half of a child's, on a machine where nothing else computes."""
     begin = spent_cpu_s()
-    monkeypatch.setattr("m2bench.conditions.busy_cpu_s", lambda: spent_cpu_s() - begin)
+    monkeypatch.setattr("m2bench.machine.conditions.busy_cpu_s", lambda: spent_cpu_s() - begin)
     watch = Watch()
     exec(BURN)
     subprocess.run([sys.executable, "-c", BURN], check=True)

@@ -21,9 +21,10 @@ from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
 from rich.console import Console
 
-from m2bench.analysis import summarize
-from m2bench.errors import UserError
-from m2bench.machine import describe_machine
+from m2bench.findings.summarize import summarize
+from m2bench.machine.identity import describe_machine
+from m2bench.records.errors import UserError
+from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.report import show_report, write_report
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
@@ -32,9 +33,8 @@ from m2bench.report.page import page
 from m2bench.report.sections import sections
 from m2bench.report.sentences import headlines, recommendation
 from m2bench.report.tables import impact_table, learning_table
-from m2bench.spec import RunSpec, WorkloadSpec
-from m2bench.store import Store
-from m2bench.tables import Table, digits, draw_table, within
+from m2bench.run.store import Store
+from m2bench.text.tables import Table, digits, draw_table, within
 
 SAMPLE = TESTS.parent / "reports" / "sample"
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from conftest import TESTS
 
-from m2bench.errors import UserError
-from m2bench.runner import Launcher, describe, trial_executor, worker_environment
-from m2bench.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.processes.client import Launcher, describe, trial_executor, worker_environment
+from m2bench.records.errors import UserError
+from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 
 WINDOW = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.gate.sequential import Mean, Rule, difference, looks_until, mean_of
+from m2bench.statistics.sequential import Mean, Rule, difference, looks_until, mean_of
 
 THRESHOLD = math.log(0.95)
 RULE = Rule(alpha=0.01, max_blocks=14, metrics=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m2bench.steady import mean_error, steady_from, steady_speed
+from m2bench.statistics.steady import mean_error, steady_from, steady_speed
 
 
 def window(parts: list[tuple[int, float]], sigma: float = 0.03, seed: int = 0) -> list[float]:

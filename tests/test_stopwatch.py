@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from m2bench import stopwatch
 from m2bench.baselines.phases import PHASES, phase, watched
-from m2bench.stopwatch import OTHER, Stopwatch
+from m2bench.devices import stopwatch
+from m2bench.devices.stopwatch import OTHER, Stopwatch
 
 
 class Device:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from m2bench.errors import UserError
-from m2bench.spec import RunSpec, TrialSpec
-from m2bench.store import FILE_NAME, RunRecord, Store, StoredTrial
+from m2bench.records.errors import UserError
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.run.store import FILE_NAME, RunRecord, Store, StoredTrial
 
 RECORD = RunRecord(RunSpec(("amp",), ("full",), 1, 0), "2026-01-01T00:00:00+00:00", {"device": {"device": "cpu"}})
 TRIAL = StoredTrial(

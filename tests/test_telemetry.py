@@ -10,7 +10,7 @@ from itertools import count
 import psutil
 import pytest
 
-from m2bench.telemetry import (
+from m2bench.machine.telemetry import (
     Reading,
     Telemetry,
     host_probe,

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from conftest import TESTS
 
-from m2bench import machine, threads
-from m2bench.errors import UserError
-from m2bench.options import thread_count
-from m2bench.runner import Launcher, describe, worker_environment
-from m2bench.spec import WorkloadSpec
-from m2bench.threads import candidates, choose_threads, fewest_fast, threads_sentence
+from m2bench.cli.options import thread_count
+from m2bench.machine import identity
+from m2bench.processes.client import Launcher, describe, worker_environment
+from m2bench.records.errors import UserError
+from m2bench.records.spec import WorkloadSpec
+from m2bench.run import threads
+from m2bench.run.threads import candidates, choose_threads, fewest_fast, threads_sentence
 
 WORKLOAD = WorkloadSpec(module="fake_workload")
 
@@ -54,19 +55,19 @@ def test_a_number_of_threads_is_a_whole_number_or_auto() -> None:
 
 
 def test_cores_that_save_power_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.sys, "platform", "darwin")
-    monkeypatch.setattr(machine.psutil, "cpu_count", lambda logical=True: 8)
+    monkeypatch.setattr(identity.sys, "platform", "darwin")
+    monkeypatch.setattr(identity.psutil, "cpu_count", lambda logical=True: 8)
     monkeypatch.setattr(
-        machine, "answer_of", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8"
+        identity, "answer_of", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8"
     )
-    assert machine.fast_cores() == 4
+    assert identity.fast_cores() == 4
 
 
 def test_cores_that_this_process_may_not_use_are_not_counted() -> None:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        assert machine.fast_cores() == 1
+        assert identity.fast_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m2bench.timeline import draw_timeline, shares
+from m2bench.inspect.timeline import draw_timeline, shares
 
 # A step of 10 ms, of which 0.002 ms, far less than a slice, belong to clip.
 CUTS = [("forward", 0.0, 4.0), ("clip", 4.0, 0.002), ("other", 4.002, 5.998)]

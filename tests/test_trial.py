@@ -13,8 +13,9 @@ import pytest
 import torch
 from scipy import stats
 
-from m2bench import devices, stopwatch, trial
-from m2bench.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.devices import stopwatch, torch_device
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.worker import trial
 
 
 class Clock:
@@ -122,7 +123,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
         system.log.append("canary")
         return 0.02
 
-    monkeypatch.setattr(devices, "canary_s", canary_s)
+    monkeypatch.setattr(torch_device, "canary_s", canary_s)
     return system
 
 

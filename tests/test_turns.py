@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from m2bench.turns import Leader, Turns
+from m2bench.processes.turns import Leader, Turns
 
 
 class Trial(threading.Thread):

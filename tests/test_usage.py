@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from made_run import make_run
 
-from m2bench.analysis import summarize
+from m2bench.findings.summarize import summarize
+from m2bench.findings.usage import summarize_usage
 from m2bench.report.sentences import remarks
-from m2bench.usage import summarize_usage
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from m2bench.effects import Effects, Estimate, Observation
-from m2bench.learning import Setbacks
-from m2bench.spec import Layers
-from m2bench.verdicts import also_claimed, attribute_gains, judge_claim
+from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
+from m2bench.findings.learning import Setbacks
+from m2bench.records.spec import Layers
+from m2bench.statistics.effects import Effects, Estimate, Observation
 
 
 def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> dict[str, Any]:

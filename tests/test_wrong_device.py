@@ -19,16 +19,16 @@ from conftest import EPISODE_LENGTH, TESTS
 from test_cli import FAKE, m2bench
 from wrong_devices import WrongDevice
 
-from m2bench import workload
 from m2bench.baselines.episodes import PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters
-from m2bench.errors import UserError
 from m2bench.gate import job
-from m2bench.gates import check_device
-from m2bench.referee import EPISODES, Referee, ask_plain, referee_episodes
-from m2bench.spec import Layers, WorkloadSpec
-from m2bench.workload import TradingSystem
+from m2bench.records.errors import UserError
+from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.systems.trading import system as trading
+from m2bench.systems.trading.numerics import check_device
+from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes
+from m2bench.systems.trading.system import TradingSystem
 
 ROWS = 4096
 SPEC = WorkloadSpec(device="cpu", num_envs=ROWS // EPISODE_LENGTH, episode_length=EPISODE_LENGTH)
@@ -46,7 +46,7 @@ def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     (folder / "market").mkdir()
     prepare_market(market, folder / "market")
-    assert workload.prepare(SPEC, folder) == []
+    assert trading.prepare(SPEC, folder) == []
     return folder
 
 
@@ -101,7 +101,7 @@ def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
     built: list[TradingSystem] = []
 
     def make(layers: Layers) -> TradingSystem:
-        built.append(workload.build(SPEC, work, layers, seed=1))
+        built.append(trading.build(SPEC, work, layers, seed=1))
         return built[-1]
 
     yield make
@@ -134,7 +134,7 @@ def test_what_is_wrong_at_large_sizes_alone_is_found_in_the_trial_of_that_size(
 @pytest.mark.parametrize("operator", ["layer norm weight gradient", "matrix product of the gradient"])
 def test_half_precision_that_is_three_times_too_large_is_found_in_the_trial(operator: str, work: Path) -> None:
     """Single precision is right there, so that the plain trainer knows nothing of it."""
-    system = workload.build(replace(SPEC, num_envs=EPISODES), work, ("batching", "amp", "vectorized-loss"), seed=1)
+    system = trading.build(replace(SPEC, num_envs=EPISODES), work, ("batching", "amp", "vectorized-loss"), seed=1)
     assert changed(system, nullcontext()) == set()
     assert changed(system, WrongDevice(operator, 3.0, dtype=torch.bfloat16)) == {"gradient"}
 
@@ -146,7 +146,7 @@ def test_a_multiple_of_what_the_device_gets_wrong_is_not_allowed_beyond_the_limi
     for error, found in ((0.9e-4, {"gradient"}), (2e-4, set())):
         gradients = referee.exact.gradients * (1 + error)
         replace(referee, plain=replace(referee.plain, gradients=gradients)).save(tmp_path)
-        system = workload.build(replace(SPEC, num_envs=EPISODES), tmp_path, ("batching", "vectorized-loss"), seed=1)
+        system = trading.build(replace(SPEC, num_envs=EPISODES), tmp_path, ("batching", "vectorized-loss"), seed=1)
         assert changed(system, WrongDevice("layer norm weight gradient", 1 + 3.5 * error)) == found
 
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from m2bench.change_points import change_points
-from m2bench.effects import MAD_TO_SD
-from m2bench.steady import PENALTY
+from m2bench.statistics.change_points import change_points
+from m2bench.statistics.effects import MAD_TO_SD
+from m2bench.statistics.sequential import Mean, mean_of
+from m2bench.statistics.steady import PENALTY
 
 from .job import FORMAT
 from .references import Recorded, Reference, level_of
-from .sequential import Mean, mean_of
 from .soundness import LEVELS, refuse_unsound_check
 
 LEAST_SEGMENT = 3  # runs: fewer are no level

@@ -18,10 +18,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from m2bench.errors import UserError
-from m2bench.folders import locked, make_folder
-from m2bench.spec import Layers, TrialSpec, combination_name
-from m2bench.wrong_device import refuse_wrong_device
+from m2bench.records.errors import UserError
+from m2bench.records.folders import locked, make_folder
+from m2bench.records.spec import Layers, TrialSpec, combination_name
+from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 
 from .measure import TURN_S, Block, NotFiniteError, Request, Side, run_block, run_in_turns
 from .references import (
@@ -35,7 +36,6 @@ from .references import (
     record,
     workload_identity,
 )
-from .sequential import LEAST_BLOCKS, looks_until
 from .sides import (
     WORK_PREFIX,
     Code,

@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from m2bench.errors import UserError, WorkerError
-from m2bench.runner import DESCRIBE_TIMEOUT_S, Launcher
-from m2bench.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec, combination_name
-from m2bench.threads import choose_threads
-from m2bench.turns import Leader
+from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.turns import Leader
+from m2bench.records.errors import UserError, WorkerError
+from m2bench.records.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec, combination_name
+from m2bench.run.threads import choose_threads
 
 from .sides import Code, spec_fields
 

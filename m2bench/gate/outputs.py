@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 from xml.etree import ElementTree
 
-from m2bench.errors import UserError
+from m2bench.records.errors import UserError
 
 from .aspects import AGREEMENT, COUNTS, SPEED, not_compared, unchecked, undecided, wrong
 from .references import write_whole

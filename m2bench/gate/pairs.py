@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from statistics import fmean
 from typing import Any
 
-from m2bench.steady import steady_speed
+from m2bench.statistics.steady import steady_speed
 
 TRIMMED = 0.25  # of the turns at either end: somebody else had the machine for a moment
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from m2bench.errors import UserError
+from m2bench.records.errors import UserError
 
 from .job import FORMAT, SCHEMA
 from .references import Recorded, Reference, differing, history_entry, shifted

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from m2bench.errors import UserError, quoted
-from m2bench.spec import BASELINE, Layers, combination_name, layers_of
+from m2bench.records.errors import UserError, quoted
+from m2bench.records.spec import BASELINE, Layers, combination_name, layers_of
 
 from .counts import Counted, counted, lines_of
 from .measure import Block
@@ -73,7 +73,7 @@ class Reference:
 
 def machine_identity(description: Document) -> Document:
     """What must be equal for absolute speeds to be comparable. Memory in whole GB: a new kernel keeps some back."""
-    from m2bench.compare import IDENTITY  # brings the analysis along, which takes half a second
+    from m2bench.findings.compare import IDENTITY  # brings the analysis along, which takes half a second
 
     facts = {**description["machine"], **description["device"]}
     identity = {key: facts.get(key) for key in IDENTITY}
@@ -108,7 +108,7 @@ def level_of(recorded: Recorded) -> dict[str, float]:
 
 
 def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
-    from m2bench.steady import steady_speed
+    from m2bench.statistics.steady import steady_speed
 
     results = [block["head", combination] for block in blocks]
     speeds = [steady_speed(result) for result in results]

@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2bench.errors import UserError, WorkerError, quoted
-from m2bench.launcher import SAFE_PATH
+from m2bench.processes.launcher import SAFE_PATH
+from m2bench.records.errors import UserError, WorkerError, quoted
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
@@ -201,7 +201,7 @@ def has_module(code: Code, package: str, name: str) -> bool:
 def spec_fields(code: Code) -> dict[str, list[str]]:
     """The fields of what the side's workers are asked in, by the name of the specification."""
     program = (
-        "import dataclasses, json, m2bench.spec as s; names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; "
+        "import dataclasses, json, m2bench.records.spec as s; names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; "
         "print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
     )
     answer = _told(code, program)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from m2bench.spec import BASELINE, Layers, combination_name
-from m2bench.steady import steady_speed
+from m2bench.records.spec import BASELINE, Layers, combination_name
+from m2bench.statistics.sequential import JOB_SD, MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
+from m2bench.statistics.steady import steady_speed
 
 from .agreement import broken_gates, gates_gone, learning_change, untold
 from .counts import CountChange, compare_counts, counts_of, lines_of
@@ -16,7 +17,6 @@ from .measure import Block
 from .pairs import log_ratio, whole_log_ratio
 from .phases import PhaseChange, grown_most, median_phases
 from .references import Recorded, Reference, record
-from .sequential import JOB_SD, MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
 
 Kind = Literal["pass", "regression", "inconclusive", "not comparable", "changed"]
 EXIT_CODES: dict[Kind, int] = {"pass": 0, "regression": 2, "inconclusive": 3, "not comparable": 3, "changed": 4}

@@ -7,9 +7,9 @@ import io
 import json
 from typing import Any
 
-from m2bench.analysis import summarize
-from m2bench.folders import make_folder, write_file
-from m2bench.store import Store
+from m2bench.findings.summarize import summarize
+from m2bench.records.folders import make_folder, write_file
+from m2bench.run.store import Store
 
 from .charts import Chart, draw_charts
 from .markdown import markdown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from m2bench.tables import Table
+from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
 from .sections import Part, Sentences, sections

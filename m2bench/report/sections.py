@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from m2bench.tables import Table
+from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
 from .sentences import claims, marked, remarks

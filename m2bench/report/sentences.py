@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from m2bench.checks import warnings_of_machine
-from m2bench.noise import aa_in_words, drift_in_words
-from m2bench.spec import BASELINE, Layers, WorkloadSpec, combination_name
-from m2bench.tables import digits, is_known, percent, percent_within, times, times_between, times_within, within
+from m2bench.findings.noise import aa_in_words, drift_in_words
+from m2bench.machine.checks import warnings_of_machine
+from m2bench.records.spec import BASELINE, Layers, WorkloadSpec, combination_name
+from m2bench.text.tables import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
 

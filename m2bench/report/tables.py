@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from m2bench.spec import combination_name
-from m2bench.tables import (
+from m2bench.records.spec import combination_name
+from m2bench.text.tables import (
     NOT_KNOWN,
     NOTHING,
     Table,

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from m2bench.tables import Table, draw_table
+from m2bench.text.tables import Table, draw_table
 
 from .sections import Sentences, sections
 from .sentences import headlines, recommendation, train_command, warnings

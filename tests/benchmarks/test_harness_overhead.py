@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench import workload
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import compose
-from m2bench.spec import Layers, WorkloadSpec
-from m2bench.trial import timed_updates
+from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.systems.trading import system as trading
+from m2bench.worker.trial import timed_updates
 
 SPEC = WorkloadSpec(device="cpu")
 PAIRS = 400
@@ -30,20 +30,20 @@ WINDOW_S = 0.05  # of each of a pair, at least two updates: neighbours in time m
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
-    workload.describe(SPEC, folder)
+    trading.describe(SPEC, folder)
     return folder
 
 
-def plain_trainer(system: workload.TradingSystem, layers: Layers) -> Trainer:
+def plain_trainer(system: trading.TradingSystem, layers: Layers) -> Trainer:
     """The trainer as somebody without the harness would build it."""
-    parts = compose(workload.baseline_parts(), [load_layer(name) for name in layers], workload._options(SPEC))
-    source, settings = system.evaluation.source, workload._settings(SPEC)
+    parts = compose(trading.baseline_parts(), [load_layer(name) for name in layers], trading._options(SPEC))
+    source, settings = system.evaluation.source, trading._settings(SPEC)
     return Trainer(parts, source, settings, 0, system.device)
 
 
 @pytest.mark.parametrize("layers", [(), ("batching", "vectorized-loss")], ids=["baseline", "batching"])
 def test_the_timed_window_against_a_plain_loop(benchmark: Any, work: Path, layers: Layers) -> None:
-    system = workload.build(SPEC, work, layers, 0)
+    system = trading.build(SPEC, work, layers, 0)
     trainer = plain_trainer(system, layers)
     first, _ = timed_updates(system, 3)
     updates = 2 * max(1, math.ceil(WINDOW_S / 2 / first[-1]))  # even: every second one steps the macro part as well

@@ -133,13 +133,15 @@ def write_mps_log() -> None:
 
 
 if KIND:
-    if "m2bench.launcher" in WORDS:
+    if "m2bench.processes.launcher" in WORDS:
         sys.platform = "darwin"  # it imports little beside itself, and nothing that minds
-    if "m2bench.spawned_worker" in WORDS and "PYTORCH_MPS_LOG_PROFILE_INFO" in os.environ:
+    if "m2bench.processes.spawned_worker" in WORDS and "PYTORCH_MPS_LOG_PROFILE_INFO" in os.environ:
         atexit.register(write_mps_log)
     hooks = {
-        **dict.fromkeys(("m2bench.conditions", "m2bench.machine", "m2bench.devices"), on_darwin),
-        "m2bench.counters": counting_mps,
+        **dict.fromkeys(
+            ("m2bench.machine.conditions", "m2bench.machine.identity", "m2bench.devices.torch_device"), on_darwin
+        ),
+        "m2bench.devices.counters": counting_mps,
         "psutil": without_childrens_times,
         "torch": with_apples_gpu,
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.patches import Rectangle
 
-from m2bench.tables import NOT_KNOWN, times_within
-from m2bench.verdicts import INDIFFERENT
+from m2bench.findings.claims import INDIFFERENT
+from m2bench.text.tables import NOT_KNOWN, times_within
 
 from .style import (
     GAIN,

@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from m2bench.records.spec import combination_name
 from m2bench.report.sentences import soonest_headline
-from m2bench.spec import combination_name
-from m2bench.tables import digits
+from m2bench.text.tables import digits
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, Document, NotDrawn, plain_log_ticks
 

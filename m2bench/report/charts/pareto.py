@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from .style import (
-    GRID,
-    INK,
-    MARKERS,
-    MUTED,
-    SERIES,
-    SURFACE,
-    Canvas,
-    Chart,
-    Document,
-    NotDrawn,
-    plain_log_ticks,
-)
+from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, Document, NotDrawn, plain_log_ticks
 
 NAME = "throughput-and-learning"
 LABEL_MARGIN = 0.035  # of an axis: half of a label's width and height, and a little more

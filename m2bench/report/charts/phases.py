@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from m2bench.records.spec import combination_name
 from m2bench.report.sentences import compared
-from m2bench.spec import combination_name
-from m2bench.tables import percent, times_within
+from m2bench.text.tables import percent, times_within
 
 from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, plain_log_ticks, rows
 

@@ -1,0 +1,1 @@
+"""From stored trials to figures, verdicts and the recommendation."""

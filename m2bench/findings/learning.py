@@ -1,0 +1,444 @@
+"""What the layers do to learning: verdicts, episodes to the target, time to the target.
+
+Pure: takes stored trials, gives figures. Two responses are compared between trials that differ in one layer alone and
+share their seed: how far their learning curves lie apart over the same episodes, and the ratio of the episodes that
+they take to the target. A seed is one observation. A layer learns the *same* when both are shown to be small (two
+one-sided tests, TOST; Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for
+assessing the equivalence of average bioavailability", 1987), not when no difference could be shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, variance
+from typing import Any
+
+from m2bench.plan.designs import every_combination
+from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
+from m2bench.records.spec import BASELINE, Layers, combination_name
+from m2bench.run.store import RunRecord, StoredTrial
+from m2bench.statistics.distributions import t_quantile
+from m2bench.statistics.effects import Estimate, mean_ratio, named
+from m2bench.statistics.learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks
+from m2bench.statistics.least_squares import ROUNDING
+
+MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
+EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
+SIGNIFICANCE = 0.05
+
+Document = dict[str, Any]
+BySeed = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A layer's effects on learning, one value per seed.
+
+    ``distances``: of the learning curves, as a share of what there is to learn (below 0: learns less).
+    ``log_ratios``: of the episodes to the target. ``all_arrived``: whether every trial that was compared did.
+    """
+
+    distances: BySeed
+    log_ratios: BySeed
+    all_arrived: bool
+
+
+@dataclass(frozen=True)
+class Setbacks:
+    """How steady learning is: the share of the return's movement that goes down, as a mean over seeds.
+
+    ``without`` and ``with_it``: the layer alone. ``interval``: of their difference, seed by seed.
+    """
+
+    without: float
+    with_it: float
+    interval: tuple[float, float]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a combination's episodes to target come from: a cell that was trained, and the layers by which it differs.
+
+    The ratio of episodes that was measured for each of these elsewhere is added (1) or taken away (-1).
+    """
+
+    cell: Cell
+    layers: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a layer learns the same from the same episodes: ``same``, ``changed`` or ``undecided``."""
+
+    verdict: str
+    reason: str
+    effect: float | None = None
+    interval: tuple[float, float] | None = None
+    seeds: int = 0
+
+
+def judge(found: Comparison, judged_layers: int) -> Verdict:
+    """Same, changed or undecided.
+
+    Same: the 90 % t intervals of both responses lie within their margins, which is TOST at 5 %. Changed: an interval
+    leaves out no effect, the error of 5 % being shared among both responses of all ``judged_layers`` (Bonferroni).
+    """
+    seeds = len(found.distances)
+    if seeds < 2:
+        return Verdict(
+            "undecided", f"compared with {seeds} seed{'s' * (seeds != 1)}, and two are the least", seeds=seeds
+        )
+    responses = (
+        (list(found.distances.values()), MARGIN, 0.0),
+        (list(found.log_ratios.values()), math.log(EPISODES_MARGIN), 2 * ROUNDING_VARIANCE),
+    )
+    small, changed = [], False
+    for values, margin, rounding in responses:
+        if len(values) < 2:
+            small.append(False)
+            continue
+        low, high = t_interval(values, 2 * SIGNIFICANCE, rounding)
+        small.append(-margin < low and high < margin)
+        low, high = t_interval(values, SIGNIFICANCE / (2 * max(1, judged_layers)), rounding)
+        changed |= low > 0 or high < 0
+    effect, interval = fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE)
+    if all(small) and found.all_arrived:
+        reason = f"learning curves within {MARGIN:.0%}, episodes to the target within {EPISODES_MARGIN}x"
+        return Verdict("same", reason, effect, interval, seeds)
+    if changed:
+        less = effect < 0 or (effect == 0 and fmean(responses[1][0]) > 0)
+        return Verdict(
+            "changed", f"learns {'less' if less else 'more'} from the same episodes", effect, interval, seeds
+        )
+    return Verdict("undecided", "neither a difference nor its absence can be shown", effect, interval, seeds)
+
+
+def t_interval(values: list[float], outside: float, rounding: float = 0.0) -> tuple[float, float]:
+    """The t interval of the mean that leaves out this share.
+
+    ``rounding``: the variance of a value that was rounded. Few seeds can be rounded alike, and would seem not to
+    scatter; so it comes on top of the scatter, with no more degrees of freedom.
+    """
+    centre, error = fmean(values), math.sqrt((variance(values) + rounding) / len(values))
+    half = t_quantile(1 - outside / 2, len(values) - 1) * error if error else 0.0
+    return centre - half, centre + half
+
+
+def mean_episodes(logs: list[float], rounding: float) -> Estimate | None:
+    """The geometric mean over seeds from their logarithms, with the interval of ``t_interval`` from two seeds on."""
+    if len(logs) < 2:
+        return mean_ratio(logs)
+    return Estimate.from_log(fmean(logs), math.sqrt((variance(logs) + rounding) / len(logs)), len(logs) - 1)
+
+
+class Learning:
+    """The learning trials of a run, and what follows from them for its layers and combinations."""
+
+    def __init__(self, record: RunRecord, trials: list[StoredTrial]):
+        self.spec = record.spec
+        self.target: Document | None = record.description["workload"]["target"]
+        exact = {layer["name"] for layer in record.description["layers"] if layer["exact"]}
+        self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
+        self.speeds = sound_speeds(trials)
+        self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
+        self.elapsed_s = {
+            kind: sum(trial.elapsed_s for trial in trials if trial.spec.kind == kind) for kind in ("speed", "learning")
+        }
+        not_exact = tuple(layer for layer in self.spec.layers if layer not in self.exact)
+        full = self.spec.learning == "full"
+        self._compared = make_cells(self.spec.layers if full else not_exact, trials)
+        self._comparisons = {layer: self._compare(layer) for layer in self.spec.layers}
+        self.verdicts = self._judge_layers()
+        refuted = {layer for layer in self.exact if self._proved(layer) and self.verdicts[layer].verdict == "changed"}
+        # Trials that are proved to learn the same are pooled, unless the proof was refuted.
+        apart = tuple(layer for layer in self.spec.layers if layer in refuted or layer not in self.exact)
+        self.cells = make_cells(apart, trials)
+        self.by_cell = self._in_cells(self.cells)
+
+    def _in_cells(self, cells: Cells) -> dict[Cell, list[StoredTrial]]:
+        """The trials that trained, whether or not they arrived; one that failed counts as one that did not."""
+        by_cell: dict[Cell, list[StoredTrial]] = defaultdict(list)
+        for trial in self.trials:
+            cell = cells.of(trial.spec.layers)
+            if cell is not None and trial.status in ("ok", "failed"):
+                by_cell[cell].append(trial)
+        return dict(by_cell)
+
+    # The layers.
+
+    def _judge_layers(self) -> dict[str, Verdict]:
+        judged = sum(len(found.distances) > 1 for found in self._comparisons.values())
+        return {layer: self._judge(layer, found, judged) for layer, found in self._comparisons.items()}
+
+    def _compare(self, layer: str) -> Comparison:
+        by_cell = self._in_cells(self._compared)
+        distances, log_ratios = defaultdict(list), defaultdict(list)
+        all_arrived = True
+        for cell, other in self._neighbours(layer):
+            pairs = [
+                (without, with_it)
+                for without in by_cell.get(cell, ())
+                for with_it in by_cell.get(other, ())
+                if cell != other and without.spec.seed == with_it.spec.seed
+            ]
+            for without, with_it in pairs:
+                if without.status == with_it.status == "ok" and self.target is not None:
+                    worth = self.target["good_return"] - self.target["ignorant_return"]
+                    apart = distance(without.result["curve"], with_it.result["curve"]) / worth
+                    distances[without.spec.seed].append(apart)
+                arrivals = _arrival(without), _arrival(with_it)
+                if arrivals[0] is not None and arrivals[1] is not None:
+                    log_ratios[without.spec.seed].append(math.log(arrivals[1] / arrivals[0]))
+                else:
+                    all_arrived = False
+        return Comparison(
+            {seed: fmean(values) for seed, values in distances.items()},
+            {seed: fmean(values) for seed, values in log_ratios.items()},
+            all_arrived,
+        )
+
+    def comparison(self, layer: str) -> Comparison:
+        """The layer's effects on learning, seed by seed."""
+        return self._comparisons[layer]
+
+    def _neighbours(self, layer: str) -> list[tuple[Cell, Cell]]:
+        """The cells of measured combinations without and with the layer, each pair once."""
+        pairs: dict[tuple[Cell, Cell], None] = {}
+        for layers in every_combination(self.spec.layers):
+            added = tuple(name for name in self.spec.layers if name in layers or name == layer)
+            cell, other = self._compared.of(layers), self._compared.of(added)
+            if layer not in layers and cell is not None and other is not None:
+                pairs[cell, other] = None
+        return list(pairs)
+
+    def _proved(self, layer: str) -> bool:
+        """Whether the gates speak for the layer: it is held to rounding, and keeps the episodes per update."""
+        pairs = self._neighbours(layer)
+        same_size = all(cell.episodes_per_update == other.episodes_per_update for cell, other in pairs)
+        return layer in self.exact and bool(pairs) and same_size
+
+    @property
+    def spoiling(self) -> Layers:
+        """The layers that change learning although they keep the episodes per update."""
+        return tuple(
+            layer
+            for layer in self.spec.layers
+            if self.verdicts[layer].verdict == "changed"
+            and all(a.episodes_per_update == b.episodes_per_update for a, b in self._neighbours(layer))
+        )
+
+    def _judge(self, layer: str, found: Comparison, judged: int) -> Verdict:
+        measured = judge(found, judged)
+        if not self._proved(layer) or measured.verdict == "changed":
+            return measured
+        unsound = [c for c in self._compared.episodes_per_update if layer in c and c not in self.speeds]
+        if unsound:
+            return Verdict("undecided", f"not proved: {len(unsound)} of its combinations failed or compute otherwise")
+        proof = "proved by the gates: equal gradients, draws, updates and episodes"
+        return Verdict("same", proof, measured.effect, measured.interval, measured.seeds)
+
+    def of_layer(self, layer: str) -> Document:
+        """The layer's verdict, and how many times the episodes to the target it needs."""
+        verdict, needed = self.verdicts[layer], self.episodes_needed(layer)
+        return {
+            "learning": verdict.verdict,
+            "learning_reason": verdict.reason,
+            "learning_effect": verdict.effect,
+            "learning_ci": verdict.interval,
+            "learning_seeds": verdict.seeds,
+            "episodes_needed": needed and needed.ratio,
+            "episodes_needed_ci": needed and needed.interval,
+        }
+
+    def episodes_needed(self, layer: str) -> Estimate | None:
+        """Episodes to the target with the layer alone over those of the baseline.
+
+        For a layer that others stand in for when it is alone, as it was measured beside them.
+        """
+        alone = self.cells.of((layer,))
+        log_ratios = list(self._comparisons[layer].log_ratios.values())
+        if layer not in self.exact and alone not in self.by_cell and log_ratios:
+            return mean_episodes(log_ratios, 2 * ROUNDING_VARIANCE) if self._comparisons[layer].all_arrived else None
+        return self.episodes_ratio((layer,), BASELINE)
+
+    def setbacks(self, layer: str) -> Setbacks | None:
+        """How steadily the layer alone learns, against the baseline; None where fewer than two seeds trained both."""
+        by_cell = self._in_cells(self._compared)
+        cells = self._compared.of(BASELINE), self._compared.of((layer,))
+        without, with_it = ({} if cell is None else _setbacks(by_cell.get(cell, [])) for cell in cells)
+        seeds = sorted(set(without) & set(with_it))
+        if len(seeds) < 2 or cells[0] == cells[1]:
+            return None
+        interval = t_interval([with_it[seed] - without[seed] for seed in seeds], SIGNIFICANCE)
+        plain, layered = (fmean(found[seed] for seed in seeds) for found in (without, with_it))
+        return Setbacks(plain, layered, interval, len(seeds))
+
+    # The combinations.
+
+    def of_combination(self, layers: Layers, episodes_per_min: Estimate | None) -> Document:
+        """Verdict, episodes and seconds to the target of one combination that trains at this speed."""
+        episodes, reason = self.episodes_to_target(layers)
+        seconds = episodes.over(episodes_per_min).scaled(60) if episodes and episodes_per_min else None
+        source = self._source(layers)
+        return {
+            "learning": self._verdict_of(layers),
+            "episodes_per_update": self.cells.episodes_per_update.get(layers),
+            **named("episodes_to_target", episodes),
+            "learning_trials_of": None if source is None else list(self.by_cell[source.cell][0].spec.layers),
+            **named("episodes_needed", self.episodes_ratio(layers, BASELINE) if episodes else None),
+            **named("time_to_target_s", seconds),
+            "time_to_target_modelled": episodes is not None and source is not None and bool(source.layers),
+            "time_to_target_reason": reason,
+        }
+
+    def _verdict_of(self, layers: Layers) -> str | None:
+        if layers not in self.cells.episodes_per_update:
+            return None
+        if layers not in self.speeds:
+            return "undecided"
+        verdicts = {self.verdicts[layer].verdict for layer in layers}
+        return next((verdict for verdict in ("changed", "undecided") if verdict in verdicts), "same")
+
+    def episodes_to_target(self, layers: Layers) -> tuple[Estimate | None, str | None]:
+        """Geometric mean over seeds with its interval, or why there is none."""
+        if self.target is None:
+            return None, "this market has no target that could be told from luck"
+        if layers not in self.speeds:
+            return None, "not every speed trial is ok and computes the same"
+        source = self._source(layers)
+        if source is None:
+            return None, "no learning trial stands for it: a layer in it was not trained at these episodes per update"
+        trials = self.by_cell[source.cell]
+        missing = [trial for trial in trials if _arrival(trial) is None]
+        if missing:
+            return None, f"{len(missing)} of {len(trials)} learning trials did not arrive"
+        return self.contrast({layers: 1.0}), None
+
+    def episodes_ratio(self, over: Layers, under: Layers) -> Estimate | None:
+        """Episodes to the target of one combination over those of another, paired by seed."""
+        return self.contrast({over: 1.0, under: -1.0}) if over != under else self.contrast({over: 0.0})
+
+    def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
+        """exp(sum of weight x log episodes to target) over combinations, paired by seed; None when one has none.
+
+        What combinations that learn the same contribute cancels exactly.
+        """
+        terms: dict[Cell | str, float] = defaultdict(float)
+        for layers, weight in weights.items():
+            source = self._source(layers)
+            if source is None or any(_arrival(trial) is None for trial in self.by_cell[source.cell]):
+                return None
+            terms[source.cell] += weight
+            for layer, sign in source.layers.items():
+                terms[layer] += sign * weight
+        logs = {
+            term: self._comparisons[term].log_ratios if isinstance(term, str) else self._log_arrivals(term)
+            for term, weight in terms.items()
+            if abs(weight) > ROUNDING
+        }
+        if not logs:
+            return Estimate(1.0, (1.0, 1.0), 0.0, None, 1)
+        seeds = sorted(set.intersection(*(set(by_seed) for by_seed in logs.values())))
+        sums = [sum(terms[term] * by_seed[seed] for term, by_seed in logs.items()) for seed in seeds]
+        arrivals = sum(weight**2 * (2 if isinstance(term, str) else 1) for term, weight in terms.items())
+        return mean_episodes(sums, arrivals * ROUNDING_VARIANCE)
+
+    def _log_arrivals(self, cell: Cell) -> BySeed:
+        by_seed = defaultdict(list)
+        for trial in self.by_cell[cell]:
+            arrived = _arrival(trial)
+            if arrived is not None:
+                by_seed[trial.spec.seed].append(math.log(arrived))
+        return {seed: fmean(values) for seed, values in by_seed.items()}
+
+    def _source(self, layers: Layers) -> Source | None:
+        """Whose trials tell the combination's episodes to target; a model of main effects where none stands for it."""
+        cell, own = self._trained_cell(layers), self.cells.of(layers)
+        if cell is not None:
+            return Source(cell, {})
+        if own is None or layers not in self.speeds:
+            return None
+        known = [layer for layer, found in self._comparisons.items() if found.log_ratios and found.all_arrived]
+        sources = [
+            Source(cell, {layer: 1 if layer in own.apart else -1 for layer in differing})
+            for cell in self.by_cell
+            if cell.episodes_per_update == own.episodes_per_update
+            and (differing := [layer for layer in self.spec.layers if (layer in own.apart) != (layer in cell.apart)])
+            and set(differing) <= set(known)
+        ]
+        return min(sources, key=lambda source: len(source.layers), default=None)
+
+    def _trained_cell(self, layers: Layers) -> Cell | None:
+        """The combination's own cell; else the plainest of its group, where all layers in between learn the same."""
+        own = self.cells.of(layers)
+        if own is None or layers not in self.speeds:
+            return None
+        if own in self.by_cell:
+            return own
+        standing_in = [
+            cell
+            for cell in self.by_cell
+            if cell.episodes_per_update == own.episodes_per_update
+            and all(self.verdicts[layer].verdict == "same" for layer in {*cell.apart} ^ {*own.apart})
+        ]
+        return min(standing_in, key=lambda cell: len(cell.apart), default=None)
+
+    # The run.
+
+    def document(self) -> Document:
+        """What was measured and how, for the summary."""
+        return {
+            "mode": self.spec.learning,
+            "target": self.target,
+            "margin": MARGIN,
+            "episodes_margin": EPISODES_MARGIN,
+            "evaluations_averaged": WINDOW,
+            "trials": len(self.trials),
+            "rounds": max((trial.spec.block for trial in self.trials), default=0),
+            "failed": [
+                f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason} (log: {trial.log})"
+                for trial in self.trials
+                if trial.status != "ok"
+            ],
+            "elapsed_s": self.elapsed_s["learning"],
+            "share_of_run": self.elapsed_s["learning"] / max(sum(self.elapsed_s.values()), 1e-9),
+            "cells": [self._describe_cell(cell) for cell in sorted(self.by_cell, key=_size)],
+        }
+
+    def _describe_cell(self, cell: Cell) -> Document:
+        trials = self.by_cell[cell]
+        came = sorted(arrived for trial in trials if (arrived := _arrival(trial)) is not None)
+        curves = [trial.result["curve"] for trial in trials if trial.result]
+        episodes = self.episodes_to_target(trials[0].spec.layers)[0]
+        return {
+            "episodes_per_update": cell.episodes_per_update,
+            "apart": list(cell.apart),
+            "layers": list(trials[0].spec.layers),
+            "trials": len(trials),
+            "reached": len(came),
+            "episodes_to_target": episodes and episodes.ratio,
+            "episodes_to_target_ci": episodes and episodes.interval,
+            "episodes_to_target_range": [came[0], came[-1]] if came else None,
+            "not_within": min((curve[-1]["after"] for curve in curves), default=0),
+            "curve": [] if self.target is None else progress(curves, self.target["return"]),
+        }
+
+
+def _arrival(trial: StoredTrial) -> float | None:
+    """Episodes to the target; None for a trial that did not get there, or failed."""
+    arrived: float | None = trial.result.get("episodes_to_target")
+    return arrived
+
+
+def _setbacks(trials: list[StoredTrial]) -> BySeed:
+    """By seed, for the trials that ended well."""
+    found = {trial.spec.seed: setbacks(trial.result["curve"]) for trial in trials if trial.status == "ok"}
+    return {seed: share for seed, share in found.items() if share is not None}
+
+
+def _size(cell: Cell) -> tuple[int, int, Layers]:
+    return cell.episodes_per_update, len(cell.apart), cell.apart

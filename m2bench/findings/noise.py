@@ -1,0 +1,184 @@
+"""The noise of a run, from its anchors: trials of the baseline that differ in nothing but the moment."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, median, quantiles, stdev
+from typing import Any
+
+import numpy as np
+
+from m2bench.machine.conditions import are_disturbed
+from m2bench.records.spec import Layers
+from m2bench.run.store import StoredTrial
+from m2bench.statistics.distributions import t_quantile, t_two_sided_p
+from m2bench.statistics.least_squares import ROUNDING
+from m2bench.statistics.steady import steady_speed
+from m2bench.text.tables import times_between
+
+DISTURBED_SHARE = 0.25  # of the trials
+CANARY_DRIFT = 1.05
+RELATED = 0.01  # the p value below which canary and trials are taken to slow down together
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Ratios of identical trials, which ought to be 1.
+
+    ``aa_ratio`` with its 95 % ``aa_ci``: half of the anchors against the other half. ``aa_typical``, ``aa_worst``:
+    how far two anchors next to each other lie apart, whichever is faster. ``drift``: the last anchor over the first,
+    by a line through all.
+    """
+
+    aa_ratio: float | None = None
+    aa_ci: tuple[float, float] | None = None
+    aa_pairs: int = 0
+    aa_typical: float | None = None
+    aa_worst: float | None = None
+    drift: float | None = None
+    drift_ci: tuple[float, float] | None = None
+
+
+def measure_noise(anchors: list[StoredTrial]) -> Noise:
+    """From the anchors that are ok, in the order in which they were run."""
+    speeds: dict[int, list[float]] = defaultdict(list)
+    for trial in anchors:
+        if trial.status == "ok":
+            speeds[trial.spec.block].append(math.log(steady_speed(trial.result)))
+    steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
+    if not steps:
+        return Noise()
+    ratio, interval, pairs = _halves(list(speeds.values()))
+    drift, drift_interval = _drift([speed for block in speeds.values() for speed in block])
+    return Noise(ratio, interval, pairs, math.exp(median(steps)), math.exp(max(steps)), drift, drift_interval)
+
+
+def _halves(blocks: list[list[float]]) -> tuple[float, tuple[float, float] | None, int]:
+    """Pairs of neighbours, each anchor in one; which half comes first alternates, so that drift cancels."""
+    pairs = [pair for block in blocks for pair in zip(block[::2], block[1::2], strict=False)]
+    differences = [(b - a) * (-1) ** index for index, (a, b) in enumerate(pairs)]
+    centre = mean(differences)
+    if len(differences) < 2:
+        return math.exp(centre), None, len(pairs)
+    half = t_quantile(0.975, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+    return math.exp(centre), (math.exp(centre - half), math.exp(centre + half)), len(pairs)
+
+
+def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | None]:
+    if len(speeds) < 3:
+        return None, None
+    (slope, _), covariance = np.polyfit(range(len(speeds)), speeds, 1, cov=True)
+    half_slope = t_quantile(0.975, len(speeds) - 2) * math.sqrt(covariance[0, 0])
+    change, half = (float(value) * (len(speeds) - 1) for value in (slope, half_slope))
+    return math.exp(change), (math.exp(change - half), math.exp(change + half))
+
+
+def aa_in_words(interval: Sequence[float] | None) -> str:
+    """What the A/A test says, and what it is worth: at 95 % one in 20 sound runs leaves 1x out."""
+    if interval is None:
+        return "too few for an interval"
+    if interval[0] <= 1 <= interval[1]:
+        return "which includes 1x, as in 19 of 20 sound runs"
+    return "which leaves out 1x, as in 1 of 20 sound runs; run again before you trust small effects"
+
+
+def drift_in_words(drift: float, interval: Sequence[float]) -> str:
+    """By how much the baseline's speed changed from the first to the last, and whether that is shown."""
+    shown = "no drift is shown" if interval[0] <= 1 <= interval[1] else "a drift is shown"
+    return f"{shown}: the last ran at {times_between(drift, interval)} the speed of the first, by a line through all"
+
+
+def busy_cores(trial: StoredTrial) -> float | None:
+    """How many cores other processes kept busy beside the trial, where that is more than a desktop at rest does."""
+    return float(trial.conditions["other_cores"]) if are_disturbed(trial.conditions) else None
+
+
+def is_disturbed(trials: list[StoredTrial]) -> bool:
+    """Whether so many trials ran beside other load that no claim can be judged by them."""
+    return sum(busy_cores(trial) is not None for trial in trials) > DISTURBED_SHARE * len(trials)
+
+
+def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> dict[str, Any]:
+    """What else the machine did during the trials, and the warnings that follow, each with what to do next.
+
+    ``scatter``: the standard deviation of one trial, as a ratio; where trials repeat well, a canary that varies says
+    little. So does one that varies by itself: its scatter tells of the machine's speed only where trials are shown to
+    be slower when it is.
+    """
+    measured = [trial for trial in trials if "canary_s" in trial.result]
+    canaries = [_canary_s(trial) for trial in measured]
+    spread = None
+    if len(canaries) > 1:
+        low, *_, high = quantiles(canaries, n=20, method="inclusive")
+        spread = high / low
+    found = _gather([trial.conditions for trial in trials if trial.conditions], spread, _is_related(measured))
+    found["repeated_trials"] = sum(trial.spec.repeats is not None for trial in trials)
+    return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
+
+
+def warnings_of(conditions: list[dict[str, Any]], what: str) -> list[str]:
+    """The same warnings from the conditions of others than trials; ``what`` is the word for one of them."""
+    return list(_warnings(_gather(conditions, None, False), False, what))
+
+
+def _canary_s(trial: StoredTrial) -> float:
+    return float(min(trial.result["canary_s"]))
+
+
+def _is_related(trials: list[StoredTrial]) -> bool:
+    """Whether trials of the same combination are shown to be slower when the canary beside them is (RELATED)."""
+    by_layers: dict[Layers, list[tuple[float, float]]] = defaultdict(list)
+    for trial in trials:
+        if trial.status == "ok":
+            by_layers[trial.spec.layers].append((math.log(_canary_s(trial)), -math.log(steady_speed(trial.result))))
+    apart = [np.array(found) - np.mean(found, axis=0) for found in by_layers.values()]
+    degrees = sum(len(found) - 1 for found in apart) - 1
+    if degrees < 1:
+        return False
+    canaries, times = np.concatenate(apart).T
+    lengths = math.sqrt(float(canaries @ canaries) * float(times @ times))
+    correlation = float(canaries @ times) / lengths if lengths > ROUNDING else 0.0
+    if correlation <= 0:
+        return False
+    statistic = correlation * math.sqrt(degrees / max(1 - correlation**2, sys.float_info.epsilon))
+    return t_two_sided_p(statistic, degrees) < RELATED
+
+
+def _gather(conditions: list[dict[str, Any]], canary_spread: float | None, canary_related: bool) -> dict[str, Any]:
+    loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
+    return {
+        "other_cores": median(loads) if loads else None,
+        "other_cores_worst": max(loads, default=None),
+        "busy_trials": sum(map(are_disturbed, conditions)),
+        "canary_spread": canary_spread,
+        "canary_related": canary_related,
+        "power": sorted({c["power"] for c in conditions if c["power"]}),
+        "low_power": any(c["low_power"] for c in conditions),
+        "thermal": sorted({c["thermal"] for c in conditions if c["thermal"]}),
+    }
+
+
+def _warnings(found: dict[str, Any], scatters: bool, what: str) -> Iterator[str]:
+    busy, several = found["busy_trials"], f"{what}{'es' if what.endswith('s') else 's'}"
+    if busy:
+        yield (
+            f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {busy} "
+            f"{what if busy == 1 else several}, which can distort every figure here: close them and run again"
+        )
+    if scatters and found["canary_related"] and found["canary_spread"] > CANARY_DRIFT:
+        yield (
+            f"a fixed computation beside the trials took {found['canary_spread'] - 1:.0%} longer at some times than at "
+            "others (5th to 95th percentile), and trials were slower then: the machine's own speed varies, and more "
+            "blocks help"
+        )
+    if "battery" in found["power"]:
+        yield f"some {several} ran on battery: connect the machine to the mains"
+    if found["low_power"]:
+        yield "low-power mode was on: switch it off"
+    if set(found["thermal"]) - {"nominal"}:
+        yield f"the machine was under thermal pressure ({', '.join(found['thermal'])}): let it cool, or cool it"

@@ -1,0 +1,183 @@
+"""From a figure back to the trials behind it. Pure: takes stored trials, gives tables."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from statistics import geometric_mean
+
+from m2bench.records.errors import UserError
+from m2bench.records.spec import Layers, combination_name
+from m2bench.run.store import RunRecord, StoredTrial
+from m2bench.statistics.effects import Effects, Estimate, shapley_weights
+from m2bench.statistics.steady import steady_speed
+from m2bench.text.tables import NOTHING, Table, digits, times, times_between
+
+from .learning import Learning
+from .summarize import sound_trials, speed_effects
+
+
+def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table]:
+    """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``),
+    of the noise and the drift (``noise``), or of what was learned (``learning``).
+
+    Raises UserError for a name that is neither.
+    """
+    spec = record.spec
+    if name in spec.layers:
+        return [
+            _layer_figures(name, speed_effects(spec, trials)),
+            _pairs(spec.layers, name, trials),
+            _seeds(name, Learning(record, trials)),
+            _trials(trials, (name,)),
+            _trials(trials, ()),
+        ]
+    if name == "learning":
+        return [_learned(trials)]
+    pair = tuple(name.split("*"))
+    if len(pair) == 2 and set(pair) <= set(spec.layers):
+        effects = speed_effects(spec, trials)
+        return [
+            _figures(name, {"interaction": effects.interaction((pair[0], pair[1]))}, effects),
+            _interaction(trials, pair),
+        ]
+    layers = () if name in ("baseline", "noise") else tuple(name.split("+"))
+    chosen = tuple(layer for layer in spec.layers if layer in layers)
+    if set(chosen) != set(layers):
+        raise UserError(
+            f"{name!r} is neither a layer of this run nor a combination of its layers.",
+            f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline, an interaction a*b; "
+            "there are noise and learning as well.",
+        )
+    return [_trials(trials, chosen)]
+
+
+def _layer_figures(layer: str, effects: Effects) -> Table:
+    layers = effects.layers
+    without = tuple(other for other in layers if other != layer)
+    shapley, modelled = effects.shapley(layer)
+    figures = {
+        "alone": effects.ratio((layer,)),
+        "added last": effects.ratio(layers, without) if layer in layers else None,
+        "main effect": effects.main_effect(layer),
+        "Shapley value" + " (model-based)" * modelled: shapley,
+    }
+    return _figures(layer, figures, effects)
+
+
+def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -> Table:
+    """What the fit makes of the trials below, in the order in which the reports name them."""
+    rows = [
+        (
+            figure,
+            NOTHING if estimate is None else times_between(estimate.ratio, estimate.interval),
+            NOTHING if estimate is None or estimate.p is None else f"{estimate.p:.2g}",
+        )
+        for figure, estimate in figures.items()
+    ]
+    scatter = ""
+    if effects.scatter is not None:
+        known = f"known from {effects.scatter.degrees:.0f} degrees of freedom"
+        scatter = f"; one trial scatters by {effects.scatter.sd:.1%}, {known}"
+    columns = ("figure", "ratio [95 % interval]", "p of no effect")
+    title = f"What the fit makes of {name}: {len(effects.observations)} trials{scatter}"
+    return Table(title, columns, rows, frozenset(columns[1:]))
+
+
+def _seeds(layer: str, learning: Learning) -> Table:
+    """What the layer did to learning, seed by seed: its verdict and its episodes needed are made of these."""
+    found = learning.comparison(layer)
+    rows = [
+        (
+            str(seed),
+            NOTHING if seed not in found.distances else f"{found.distances[seed]:+.1%}",
+            times(math.exp(found.log_ratios[seed]) if seed in found.log_ratios else None),
+        )
+        for seed in sorted({*found.distances, *found.log_ratios})
+    ]
+    columns = ("seed", "learning curve above that without it", "episodes to target over those without it")
+    return Table(f"What {layer} does to learning, by seed", columns, rows, frozenset(columns[1:]))
+
+
+def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
+    """Every trial of one combination, as stored."""
+    rows = [
+        (
+            trial.spec.key,
+            " ".join(map(str, trial.spec.mini_blocks)) or NOTHING,
+            trial.started,
+            trial.status,
+            digits(steady_speed(trial.result) if "update_s" in trial.result else None),
+            digits(trial.result.get("episodes_to_target")),
+            trial.log or NOTHING,
+        )
+        for trial in trials
+        if trial.spec.layers == layers
+    ]
+    columns = ("trial", "mini-blocks", "started", "status", "episodes/min", "episodes to target", "log")
+    return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6]))
+
+
+def _learned(trials: list[StoredTrial]) -> Table:
+    """Every learning trial: episodes to target of the same seed are compared with each other."""
+    rows = [
+        (
+            trial.spec.key,
+            combination_name(trial.spec.layers),
+            str(trial.spec.seed),
+            trial.status,
+            digits(trial.result.get("episodes_to_target")),
+            trial.log or NOTHING,
+        )
+        for trial in trials
+        if trial.spec.kind == "learning"
+    ]
+    columns = ("trial", "layers", "seed", "status", "episodes to target", "log")
+    return Table("Learning trials", columns, rows, frozenset(columns[4:5]))
+
+
+def _interaction(trials: list[StoredTrial], pair: tuple[str, ...]) -> Table:
+    """The means of which the interaction of two layers is made: with both off, one on, the other on, both on."""
+    speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
+    for trial in sound_trials(trials):
+        speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.result))
+    rows = [
+        (
+            *("yes" if on else "no" for on in state),
+            digits(geometric_mean(found) if found else None),
+            str(len(found)),
+        )
+        for state in ((False, False), (False, True), (True, False), (True, True))
+        for found in [speeds[state]]
+    ]
+    columns = (*pair, "episodes/min (geometric mean)", "trials")
+    return Table(f"Trials with and without {pair[0]} and {pair[1]}", columns, rows, frozenset(columns[2:]))
+
+
+def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
+    """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
+
+    The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
+    """
+    speeds: dict[Layers, list[float]] = defaultdict(list)
+    for trial in sound_trials(trials):
+        speeds[trial.spec.layers].append(steady_speed(trial.result))
+    weights = shapley_weights(taking_part, layer)
+    rows = []
+    for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):
+        without = tuple(x for x in with_it if x != layer)
+        pair = [geometric_mean(speeds[c]) if speeds[c] else None for c in (without, with_it)]
+        ratio = None if pair[0] is None or pair[1] is None else pair[1] / pair[0]
+        counts = f"{len(speeds[without])}, {len(speeds[with_it])}"
+        rows.append(
+            (
+                combination_name(without),
+                digits(pair[0]),
+                digits(pair[1]),
+                times(ratio),
+                counts,
+                f"{weights[with_it]:.1%}",
+            )
+        )
+    columns = ("beside", "episodes/min without", "with", "ratio", "trials", "weight in the Shapley value")
+    return Table(f"What {layer} does beside every combination of the others", columns, rows, frozenset(columns[1:]))

@@ -1,0 +1,59 @@
+"""What a combination asks of its machine: phases, counts, and how busy the machine is with it; from its trials."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from m2bench.run.store import StoredTrial
+from m2bench.statistics.effects import Estimate, named, typical
+
+COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")
+# Older runs have cpu_share in place of own_cpu_share: that of all processes of the machine.
+TELEMETRY = ("own_cpu_share", "cpu_share", "device_share", "device_share_of_everybody", "memory_used_mb",
+             "device_memory_used_mb", "power_w", "temperature_c", "device_temperature_c")  # fmt: skip
+
+Document = dict[str, Any]
+
+
+def summarize_usage(
+    trials: list[StoredTrial], episodes_per_min: Estimate | None, peak_flops: float, has_device_telemetry: bool
+) -> Document:
+    """What is typical of the trials, counts as medians of those that counted; None for what none of them could tell.
+
+    ``utilization``: the share of the timed window in which the device computes, None where its telemetry
+    (``has_device_telemetry``) could not be read; on the CPU, the share of all cores that the trial's own processes use
+    (in older runs, that all processes use).
+    ``mfu``: matrix-product operations per second as a share of ``peak_flops``, the most that was measured in float32.
+    """
+    per_episode = [trial.result["counts"]["per_episode"] for trial in trials if trial.result["counts"]]
+    told = [trial.conditions.get("telemetry") or {} for trial in trials]
+    telemetry = {name: _median([t[name] for t in told if name in t]) for name in TELEMETRY}
+    counts = {f"{name}_per_episode": _median([counts[name] for counts in per_episode]) for name in COUNTS}
+    flops = counts["flops_per_episode"]
+    used = None if flops is None or episodes_per_min is None else episodes_per_min.scaled(flops / 60 / peak_flops)
+    of_the_cpu = "cpu_share" if telemetry["own_cpu_share"] is None else "own_cpu_share"
+    busy = "device_share" if has_device_telemetry else of_the_cpu
+    return {
+        **counts,
+        **named("mfu", used),
+        **named("utilization", typical(t[busy] for t in told if busy in t)),
+        "telemetry": telemetry,
+        "telemetry_not_available": {k: v for t in told for k, v in t.get("not_available", {}).items()},
+        **_phases(trials),
+    }
+
+
+def _phases(trials: list[StoredTrial]) -> Document:
+    """Milliseconds per episode of each phase, and of all of them together."""
+    phases = [trial.result["phase_ms_per_episode"] for trial in trials]
+    found = {name: typical(phase[name] for phase in phases) for name in (phases[0] if phases else ())}
+    return {
+        "phase_ms_per_episode": {name: phase.ratio for name, phase in found.items() if phase} or None,
+        "phase_ms_per_episode_ci": {name: phase.interval for name, phase in found.items() if phase} or None,
+        **named("phases_sum_ms", typical(sum(phase.values()) for phase in phases)),
+    }
+
+
+def _median(values: list[float]) -> float | None:
+    return median(values) if values else None

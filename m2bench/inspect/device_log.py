@@ -1,0 +1,45 @@
+"""What the device's own log says of both sides of a profile, where torch.profiler sees nothing of the device.
+
+The log is written when a process ends and covers all of it. So each side is run in two processes that differ in the
+number of updates alone, and their difference is what those updates did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from m2bench.processes.client import Launcher
+from m2bench.records.spec import Layers, WorkloadSpec
+
+from .mps_log import MpsLog, parse_mps_log
+
+UPDATES = (2, 8)
+TIMEOUT_S = 1800.0
+
+Document = dict[str, Any]
+
+
+def read_device_log(
+    environment: dict[str, str], spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path
+) -> Document:
+    """Operations, fallbacks and copies per episode; or {"reason": why there are none}.
+
+    ``environment``: the variables that make the backend write its log, read once when torch is loaded.
+    """
+    found: list[MpsLog] = []
+    episodes = []
+    for updates in UPDATES:
+        path = log.with_suffix(f".{updates}.log")
+        request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": updates}
+        with Launcher(work, path, environment) as launcher:
+            outcome = launcher.run("updates", request, path, TIMEOUT_S)
+        if "failure" in outcome:
+            return {"reason": f"{outcome['failure']} (log: {path})"}
+        try:
+            found.append(parse_mps_log(path.read_text(errors="replace")))
+        except (OSError, ValueError) as error:
+            return {"reason": f"{error} (log: {path})"}
+        episodes.append(outcome["result"]["episodes"])
+    return asdict(found[1].since(found[0], episodes[1] - episodes[0]))

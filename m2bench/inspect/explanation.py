@@ -1,0 +1,238 @@
+"""What a profile's figures say, in plain sentences, and how far they explain the measured change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import fmean, stdev
+from typing import Any
+
+from m2bench.records.spec import combination_name
+from m2bench.statistics.distributions import t_quantile
+from m2bench.statistics.effects import Estimate, mean_ratio, named
+from m2bench.text.tables import digits, percent, times, times_between, times_within
+
+SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
+WORTH_NAMING = 0.05  # of the whole change
+MOST_NAMED = 3
+IDLE_ARITHMETIC = 0.1  # of the peak: below, the arithmetic is not what takes the time
+EXPLAINED = 0.15  # how far a prediction may lie from what was measured
+MOST_OF_IT = 0.5  # how much of a change, on the log scale, an explanation of it may lack or have too much
+ADDS_UP = 0.02  # how far the phases may lie from an unwatched episode
+
+Side = dict[str, Any]
+
+
+def predictions(before: Side, after: Side) -> dict[str, Any]:
+    """Ratios of time per episode, with 95 % intervals over the pairs of processes where there are several: as
+    ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over the
+    second. And as the numbers of dispatched operators would have it, did each take as long as before.
+    """
+    measured = _logs(before["undisturbed_each_ms"], after["undisturbed_each_ms"])
+    phases = _logs(*([sum(each.values()) for each in side["phases_each_ms"]] for side in (before, after)))
+    return {
+        **named("measured", mean_ratio(measured)),
+        **named("phases", mean_ratio(phases)),
+        # What the machine did to a process it did to both looks: this is known better than either.
+        **named("remainder", mean_ratio([m - p for m, p in zip(measured, phases, strict=True)])),
+        "dispatches": _count(before, "dispatches") / _count(after, "dispatches"),
+    }
+
+
+def adds_up(side: Side) -> Estimate | None:
+    """The watched phases, without the time that cutting takes, over an unwatched episode; over the processes."""
+    return mean_ratio(_logs([sum(each.values()) for each in side["phases_each_ms"]], side["undisturbed_each_ms"]))
+
+
+def _logs(over: list[float], under: list[float]) -> list[float]:
+    return [math.log(a / b) for a, b in zip(over, under, strict=True)]
+
+
+def explain(before: Side, after: Side, peak_flops: float) -> list[str]:
+    """Sentences, the most important first."""
+    return [
+        *_overall(before, after),
+        *_where(before, after),
+        *_small_operators(before, after),
+        *_dispatches(before, after),
+        *_kernels(before, after),
+        *_syncs(before, after),
+        *_arithmetic(before, after, peak_flops),
+        *_prediction(before, after),
+        *_cost_of_looking(before, after),
+    ]
+
+
+def _name(side: Side) -> str:
+    return combination_name(tuple(side["layers"]))
+
+
+def _count(side: Side, name: str) -> float:
+    return float(side["counts"]["per_episode"][name])
+
+
+def _overall(before: Side, after: Side) -> Iterator[str]:
+    spread = " and ".join(
+        f"{digits(min(side['undisturbed_each_ms']))} to {digits(max(side['undisturbed_each_ms']))}"
+        for side in (before, after)
+    )
+    processes, found = len(before["undisturbed_each_ms"]), predictions(before, after)
+    yield (
+        f"An episode takes {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
+        f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found, 'measured')} the speed, "
+        f"measured while nothing was watched ({processes} processes each: {spread})."
+    )
+
+
+def _where(before: Side, after: Side) -> Iterator[str]:
+    """In which phases the change lies, or that it is not known to lie in any."""
+    names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
+    was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
+    shown = sorted((n for n in names if _differs(before, after, n)), key=lambda name: -abs(now[name] - was[name]))
+    if _is_shown(predictions(before, after)) and _agree(before, after):
+        whole = sum(now.values()) - sum(was.values())
+        parts = [
+            f"{name} {digits(was[name])} -> {digits(now[name])} ms ({(now[name] - was[name]) / whole:.0%})"
+            for name in shown
+            if abs(now[name] - was[name]) >= WORTH_NAMING * abs(whole)
+        ]
+        verb = "saved" if whole < 0 else "lost"
+        yield f"The time {verb} lies in: {', '.join(parts)}." if parts else f"The time {verb} is shown in no one phase."
+        return
+    parts = [f"{name} {digits(was[name])} -> {digits(now[name])} ms" for name in shown[:MOST_NAMED]]
+    yield "No phase stands for a change of the whole" + (
+        f"; shown to differ are: {', '.join(parts)}." if parts else ", and none is shown to differ."
+    )
+
+
+def _differs(before: Side, after: Side, phase: str) -> bool:
+    """Whether the phase's mean difference between the processes of a pair is shown, by a t test at 5 % for all phases
+    together (Bonferroni).
+    """
+    sides = zip(before["phases_each_ms"], after["phases_each_ms"], strict=True)
+    changes = [b.get(phase, 0.0) - a.get(phase, 0.0) for a, b in sides]
+    if len(changes) < 2:
+        return False
+    error = stdev(changes) / math.sqrt(len(changes))
+    reach = t_quantile(1 - 0.025 / len(before["phases_ms"]), len(changes) - 1)
+    return bool(abs(fmean(changes)) > reach * error)
+
+
+def _agree(before: Side, after: Side) -> bool:
+    """Whether the watched phases and the undisturbed episodes changed in the same direction."""
+    found = predictions(before, after)
+    return bool((found["phases"] - 1) * (found["measured"] - 1) > 0)
+
+
+def _is_shown(found: dict[str, Any]) -> bool:
+    """Whether the processes show a change of the time per episode at all."""
+    ends = found["measured_ci"]
+    return bool(ends is not None and not ends[0] <= 1 <= ends[1])
+
+
+def _small_operators(before: Side, after: Side) -> Iterator[str]:
+    small = [(calls, ms) for calls, ms in before["operators"].values() if calls and ms / calls < SMALL_MS]
+    total = sum(ms for _, ms in before["operators"].values())
+    if not total or not small:
+        return
+    calls, share = sum(calls for calls, _ in small), sum(ms for _, ms in small) / total
+    yield (
+        f"{percent(share)} of the operators' time with {_name(before)}, under torch.profiler, goes into {calls:,.0f} "
+        "events of less than 10 us on average, next to which what they compute hardly matters (an operator that calls "
+        "others is an event beside theirs: there are more events than dispatches)."
+    )
+
+
+def _dispatches(before: Side, after: Side) -> Iterator[str]:
+    was, now = _count(before, "dispatches"), _count(after, "dispatches")
+    each = [1e3 * side["undisturbed_ms"] / _count(side, "dispatches") for side in (before, after)]
+    compiled = before["compiles"] or after["compiles"]
+    uncounted = " What the compiler has fused is not among them." if compiled else ""
+    if abs(now / was - 1) < WORTH_NAMING:
+        yield f"Both dispatch about the same number of operators per episode ({was:,.0f} and {now:,.0f}).{uncounted}"
+        return
+    relation = f"divides that by {digits(was / now)}" if now < was else f"multiplies that by {digits(now / was)}"
+    yield (
+        f"An episode with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} ({now:,.0f}). "
+        f"Divided among them, an episode's time is {digits(each[0])} us each before and {digits(each[1])} us after."
+        f"{uncounted}"
+    )
+
+
+def _kernels(before: Side, after: Side) -> Iterator[str]:
+    busy, gaps = ([side[name] for side in (before, after)] for name in ("kernel_busy_ms", "launch_gap_ms"))
+    if None not in busy:
+        yield (
+            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of an episode, and waits "
+            f"{digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under torch.profiler."
+        )
+
+
+def _syncs(before: Side, after: Side) -> Iterator[str]:
+    for name, what in (("syncs", "values that the host reads"), ("copies", "copies"), ("doubles", "float64 operators")):
+        was, now = _count(before, name), _count(after, name)
+        if was == now == 0:
+            continue
+        old, new = (side["counts"]["lines"][name] for side in (before, after))
+        lines = sorted({*old, *new}, key=lambda line: (-max(old.get(line, 0), new.get(line, 0)), line))
+        places = [f"{line} ({old.get(line, 0):,.3g} -> {new.get(line, 0):,.3g})" for line in lines[:MOST_NAMED]]
+        where = "; ".join(places) + (f" and {len(lines) - MOST_NAMED} more lines" if len(lines) > MOST_NAMED else "")
+        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per episode before, {now:,.4g} after, at {where}."
+
+
+def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
+    used = [1e3 * _count(side, "flops") / side["undisturbed_ms"] / peak_flops for side in (before, after)]
+    megaflops = [_count(side, "flops") / 1e6 for side in (before, after)]
+    verdict = (
+        "the arithmetic is not what takes the time in either"
+        if max(used) < IDLE_ARITHMETIC
+        else "the arithmetic takes a good part of the time only where that share is large"
+    )
+    yield (
+        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per episode, at {used[0]:.1%} -> "
+        f"{used[1]:.1%} of the most that this machine was measured to do in float32 ({peak_flops / 1e9:,.0f} GFLOP/s; "
+        f"products of a lower precision are held against it as well): {verdict}."
+    )
+
+
+def _prediction(before: Side, after: Side) -> Iterator[str]:
+    found = predictions(before, after)
+    was, now = (times_within(found, name) for name in ("measured", "phases"))
+    remainder = f"what they leave is {times_within(found, 'remainder')}"
+    if not _is_shown(found):
+        yield (
+            f"These looks show no change of an episode ({was}), so there is nothing to explain; the phases add up to "
+            f"{now}, and {remainder}."
+        )
+        return
+    yield (
+        f"The phases add up to {now} and {was} was measured: {_verdict(found['measured'], found['phases'])}; "
+        f"{remainder}. The number of operators alone would give {times(found['dispatches'])}: "
+        f"{_verdict(found['measured'], found['dispatches'])}."
+    )
+
+
+def _verdict(measured: float, predicted: float) -> str:
+    """Whether a prediction explains the change: it must come near it, and hold most of it and not much more."""
+    share = math.log(predicted) / math.log(measured)
+    near = abs(measured / predicted - 1) <= EXPLAINED and abs(share - 1) <= MOST_OF_IT
+    return f"{share:.0%} of it on the log scale, {'explained' if near else 'NOT explained by them'}"
+
+
+def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
+    found = [adds_up(side) for side in (before, after)]
+    sums = " and ".join(times_between(ratio.ratio, ratio.interval) for ratio in found if ratio is not None)
+    profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
+    yield (
+        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched episode (before and "
+        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "
+        f"{profiler} longer. Neither feeds the speed."
+    )
+
+
+def _nearness(sums: list[Estimate]) -> str:
+    if all(abs(ratio.ratio - 1) <= ADDS_UP for ratio in sums):
+        return "within"
+    ends = [ratio.interval for ratio in sums if ratio.interval is not None]
+    is_off = any(low > 1 + ADDS_UP or high < 1 - ADDS_UP for low, high in ends)
+    return "NOT within" if is_off else "not shown to be within"

@@ -1,0 +1,202 @@
+"""The command ``forward``: what a forward pass takes at each batch size, and where one way overtakes another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from m2bench.findings.noise import warnings_of
+from m2bench.machine.checks import show_warnings_of_machine
+from m2bench.processes.client import Launcher, describe, run_watched
+from m2bench.records.errors import UserError
+from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
+from m2bench.records.spec import WorkloadSpec
+from m2bench.statistics.crossings import Cells, Comparison
+from m2bench.text.tables import NOTHING, Table, digits, draw_table
+
+TIMEOUT_S = 3600.0
+WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
+PLAIN = "float32, eager"
+
+Document = dict[str, Any]
+
+
+def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
+    """Time forward passes on the device that is named, or, for ``auto``, on every device here.
+
+    Prints tables, and writes forward.json and forward.png to ``folder``. Raises UserError when nothing can be timed or
+    a file cannot be written, which costs nothing of what is printed.
+    """
+    refuse_used(folder, "Choose another folder with --out.")
+    with removed_if_refused(folder):
+        make_folder(folder)
+        results = _time_devices(spec, sizes, passes, folder, console)
+    found = {device: result["timed"] for device, result in results.items()}
+    conditions = {device: result["conditions"] for device, result in results.items()}
+    comparisons, warnings = compare(found), warnings_of(list(conditions.values()), "process")
+    sentences = [comparison.sentence() for comparison in comparisons]
+    for name, timed in found.items():
+        draw_table(forward_table(name, timed), console)
+    for warning in warnings:
+        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+    for sentence in sentences:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+    chart = _draw(folder / "forward.png", found, comparisons)
+    document = {
+        "passes": passes,
+        "devices": found,
+        "comparisons": [_comparison_document(comparison) for comparison in comparisons],
+        "sentences": sentences,
+        "conditions": conditions,
+        "warnings": warnings,
+        "chart": chart,
+    }
+    write_file(folder / "forward.json", json.dumps(document, indent=1) + "\n")
+    console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
+    refuse_unwritten({"chart": chart})
+
+
+def _time_devices(
+    spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console
+) -> dict[str, Document]:
+    """By device, each in a process of its own: what was "timed", and the "conditions" meanwhile."""
+    found = {}
+    with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
+        description = describe(launcher, spec, folder)
+        show_warnings_of_machine(description, console)
+        here = description["device"]
+        names = here["all_devices"] if spec.device == "auto" else [here["device"]]
+        for name in names:
+            request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}
+            with console.status(f"forward passes on {name}"):
+                outcome = run_watched(launcher, "forward", request, folder / "forward.log", TIMEOUT_S)
+            if "failure" in outcome:
+                raise UserError(
+                    f"forward passes on {name} failed: {outcome['failure']}.", f"The log is {folder / 'forward.log'}."
+                )
+            found[name] = {"timed": outcome["result"]["timed"], "conditions": outcome["conditions"]}
+    return found
+
+
+def _variant(timed: Document) -> str:
+    return f"{timed['precision']}, {'compiled' if timed['compiled'] else 'eager'}"
+
+
+def _by_variant(timed: list[Document]) -> dict[str, Cells]:
+    variants: dict[str, Cells] = {}
+    for entry in timed:
+        variants.setdefault(_variant(entry), {})[entry["batch"]] = entry
+    return variants
+
+
+def forward_table(device: str, timed: list[Document]) -> Table:
+    """Milliseconds of a pass with their spread, by batch size and variant."""
+    variants = _by_variant(timed)
+    sizes = list(dict.fromkeys(entry["batch"] for entry in timed))
+    rows = []
+    for size in sizes:
+        cells = [variants[name][size] for name in variants]
+        best = min((cell["ms"] for cell in cells if "ms" in cell), default=None)
+        rows.append((f"{size:,}", *(_cell(cell) for cell in cells),
+                     NOTHING if best is None else f"{1e3 * size / best:,.0f}"))  # fmt: skip
+    columns = (*variants, "states/s at best")
+    first = {name: cells[sizes[0]] for name, cells in variants.items()}
+    reasons = "".join(f"; {name}: {cell['reason']}" for name, cell in first.items() if "reason" in cell)
+    return Table(
+        f"ms per forward pass on {device}, without gradients{reasons}",
+        ("batch", *columns),
+        rows,
+        frozenset({"batch", *columns}),
+        notes=("Passes are timed in groups: the median of the groups, in brackets the least and the most of them.",),
+    )
+
+
+def _cell(cell: Document) -> str:
+    if "reason" in cell:
+        return "not here"
+    return f"{digits(cell['ms'])} [{digits(cell['ms_least'])}, {digits(cell['ms_most'])}]"
+
+
+def compare(found: dict[str, list[Document]]) -> list[Comparison]:
+    """Each variant with plain float32 on its device, and plain float32 of each device with that of the CPU."""
+    comparisons = []
+    for device, timed in found.items():
+        variants = {name: _timed_cells(cells) for name, cells in _by_variant(timed).items()}
+        plain = variants.pop(PLAIN)
+        comparisons += [
+            Comparison(_label(device, name), _label(device, PLAIN), cells, plain)
+            for name, cells in variants.items()
+            if cells
+        ]
+        if device != "cpu" and "cpu" in found:
+            on_cpu = _timed_cells(_by_variant(found["cpu"])[PLAIN])
+            comparisons.append(Comparison(_label(device, PLAIN), _label("cpu", PLAIN), plain, on_cpu))
+    return comparisons
+
+
+def _label(device: str, variant: str) -> str:
+    return f"{variant} on {device}"
+
+
+def _timed_cells(cells: Cells) -> Cells:
+    return {size: cell for size, cell in cells.items() if "ms" in cell}
+
+
+def _comparison_document(comparison: Comparison) -> Document:
+    return {
+        "of": comparison.name,
+        "against": comparison.other,
+        "leads": comparison.leads,
+        "crossings": comparison.crossings,
+    }
+
+
+def _draw(path: Path, found: dict[str, list[Document]], comparisons: list[Comparison]) -> str:
+    """A chart of ms per pass by batch size, one line per device and variant; its path, or why there is none."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(WIDTH, HEIGHT), constrained_layout=True)
+    for device, timed in found.items():
+        for name, cells in _by_variant(timed).items():
+            plot_line(axis, _label(device, name), _timed_cells(cells))
+    mark_crossings(axis, comparisons)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("batch size")
+    axis.set_ylabel("ms per forward pass (bars: least to most of the groups)")
+    axis.set_title("Forward passes of the policy: flat where dispatching operators takes the time")
+    axis.grid(visible=True, which="major", alpha=0.3)
+    axis.legend()
+    drawn = written(path, lambda: figure.savefig(path, dpi=DPI))
+    pyplot.close(figure)
+    return drawn
+
+
+def plot_line(axis: Any, label: str, cells: Cells) -> None:
+    """The median of each batch size, with a bar from the least to the most; nothing where nothing was timed."""
+    if cells:
+        below = [cell["ms"] - cell["ms_least"] for cell in cells.values()]
+        above = [cell["ms_most"] - cell["ms"] for cell in cells.values()]
+        medians = [cell["ms"] for cell in cells.values()]
+        axis.errorbar(list(cells), medians, (below, above), marker="o", capsize=3, label=label)
+
+
+def mark_crossings(axis: Any, comparisons: Sequence[Comparison]) -> None:
+    """A diamond where two lines cross, with a bar from one batch size at which the lead is decided to the next."""
+    label = f"the lead over {PLAIN} changes between these batch sizes"
+    for comparison in comparisons:
+        for low, high in comparison.crossings:
+            size, ms = comparison.point(low, high)
+            axis.errorbar(size, ms, xerr=([size - low], [high - size]), label=label, fmt="D", color="black",
+                          markerfacecolor="none", markersize=9, capsize=5, zorder=3)  # fmt: skip
+            label = ""  # one entry in the legend is enough

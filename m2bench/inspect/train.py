@@ -1,0 +1,90 @@
+"""The command ``train``: one combination, its learning curve and a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from m2bench.machine.checks import show_warnings_of_machine
+from m2bench.processes.client import Launcher, describe
+from m2bench.records.errors import UserError
+from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.records.spec import Layers, WorkloadSpec, combination_name
+from m2bench.run.threads import choose_threads
+
+TIMEOUT_S = 7 * 86_400.0
+
+
+def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Path, console: Console) -> None:
+    """Train, print the learning curve as it grows, and write checkpoint.pt and train.json to ``folder``.
+
+    Raises UserError when a layer cannot run here or training fails.
+    """
+    checkpoint = folder / "checkpoint.pt"
+    refuse_used(folder, "Choose another folder with --out.")
+    with ExitStack() as stack:
+        with removed_if_refused(folder):
+            make_folder(folder)
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m2bench-")))
+            launcher = stack.enter_context(Launcher(work, folder / "train.log"))
+            description = describe(launcher, spec, folder)
+            _require(layers, description)
+            choose_threads(launcher, description, spec, layers, None, folder)
+        show_warnings_of_machine(description, console)
+        good = description["workload"]["good_return"]
+        for remark in description["workload"].get("market_remarks", ()):
+            console.print(remark, markup=False, highlight=False)
+        console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
+        console.print(_header(good), highlight=False)
+        request = {
+            "workload": asdict(spec),
+            "layers": layers,
+            "episodes": episodes,
+            "seed": seed,
+            "checkpoint": str(checkpoint.resolve()),
+        }
+        outcome = launcher.run(
+            "train",
+            request,
+            folder / "train.log",
+            TIMEOUT_S,
+            on_progress=lambda point: console.print(_line(point, good), highlight=False),
+        )
+    if "failure" in outcome:
+        raise UserError(f"training failed: {outcome['failure']}.", f"The log is {folder / 'train.log'}.")
+    result = {**outcome["result"], "good_return": good, "workload": asdict(spec)}
+    (folder / "train.json").write_text(json.dumps(result, indent=1) + "\n")
+    idle = [f"{name}: {proof['reason']}" for name, proof in result["proofs"].items() if not proof["engaged"]]
+    if idle:
+        raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
+    console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
+
+
+def _require(layers: Layers, description: dict[str, Any]) -> None:
+    for layer in description["layers"]:
+        if layer["name"] in layers and layer["unsupported"]:
+            raise UserError(
+                f"layer {layer['name']} cannot run here: {layer['unsupported']}.", "Leave it out of --with."
+            )
+
+
+def _header(good_return: float | None) -> str:
+    share = "" if good_return is None else f"{'of good policy':>16}"
+    return f"{'episodes':>9}{'seconds':>9}{'episodes/min':>14}{'training %':>12}{'held-out %':>12}{share}"
+
+
+def _line(point: dict[str, Any], good_return: float | None) -> str:
+    speed = 60 * point["episodes"] / point["train_s"] if point["train_s"] else None
+    training = point["training_return"]
+    return (
+        f"{point['episodes']:>9,}{point['train_s']:>9.1f}"
+        f"{'-' if speed is None else format(speed, ',.0f'):>14}"
+        f"{'-' if training is None else format(training, '.2f'):>12}{point['eval_return']:>12.2f}"
+        + ("" if good_return is None else f"{point['eval_return'] / good_return:>16.0%}")
+    )

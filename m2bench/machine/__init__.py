@@ -1,0 +1,1 @@
+"""The machine around a trial, asked without torch."""

@@ -1,0 +1,182 @@
+"""Is this machine fit for measuring? Each check finds one thing, and says what to do where that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
+
+from .conditions import busy_from
+from .torch_features import LEAST_MACOS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LEAST_FREE_DISK_MB = 1000.0
+LEAST_FREE_MEMORY_MB = 2000.0
+HOPELESS_SD = 0.25  # of one trial: then not even 10 % can be told from nothing in a run of bearable length
+
+State = Literal["bad", "note", "ok"]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """``bad``: do not measure here before ``fix`` is done; ``note``: to be known, without spoiling figures."""
+
+    name: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+def check_machine(
+    machine: Document, layers: list[Document], conditions: Document, trial_sd: float, folder: Path
+) -> list[Check]:
+    """All checks, the worst first. ``folder``: where runs would be written."""
+    checks = [
+        *_device(machine),
+        *_macos(machine),
+        *_layers(layers),
+        *_compiler(machine),
+        *_power_and_heat(conditions),
+        *_load(conditions, machine["logical_cores"], trial_sd),
+        *_threads(machine),
+        *_room(folder),
+        *_environment(machine),
+    ]
+    order: list[State] = ["bad", "note", "ok"]
+    return sorted(checks, key=lambda check: order.index(check.state))
+
+
+def warnings_of_machine(machine: Document) -> list[str]:
+    """What spoils every figure that is measured here, whatever happens during a run; each with what to do."""
+    found = (*_device(machine), *_macos(machine), *_environment(machine))
+    return [f"{check.found}. {check.fix}".rstrip(".") for check in found if check.state == "bad"]
+
+
+def show_warnings_of_machine(description: Document, console: Console) -> None:
+    """Print them, from what a worker has found (runner.describe)."""
+    for warning in warnings_of_machine({**description["machine"], **description["device"]}):
+        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+
+
+def _device(machine: Document) -> Iterator[Check]:
+    name = str(machine.get("device_name") or "")
+    if machine.get("why_not_mps"):
+        yield Check(
+            "device", "bad", f"--device auto takes the {machine['device']} and not this Mac's GPU: "
+            f"{machine['why_not_mps']}", "Put that right, or say with --device what you mean."
+        )  # fmt: skip
+    elif "paravirtual" in name.lower():
+        yield Check(
+            "device", "bad", f"{name} is a virtual GPU, whose speed says nothing of a real one",
+            "Measure on the machine itself, or use --device cpu."
+        )  # fmt: skip
+    else:
+        yield Check("device", "ok", " ".join(filter(None, (machine["device"], name))))
+    for absent, why in machine.get("absent_devices", {}).items():
+        yield Check("device", "note", f"no {absent}: {why}")
+    for gate in machine.get("gates", []):
+        yield Check(
+            "torch", "note", f"{gate['feature']} needs {gate['needs']}: {gate['otherwise']} ({gate['source']})",
+            f"Install {gate['needs']} or newer." if gate["needs"].startswith("torch") else ""
+        )  # fmt: skip
+
+
+def _macos(machine: Document) -> Iterator[Check]:
+    version = machine.get("macos")
+    if version is None:
+        return
+    if int(version.split(".")[0]) >= LEAST_MACOS:
+        yield Check("macos", "ok", f"macOS {version}")
+    else:
+        state: State = "bad" if _runs_on_mps(machine) else "note"
+        yield Check("macos", state, f"macOS {version}, and MPS needs {LEAST_MACOS}", "Update macOS.")
+
+
+def _runs_on_mps(machine: Document) -> bool:
+    """Whether it is to be measured there: only such a machine is described with gates (mps_gates.py)."""
+    return "gates" in machine
+
+
+def _compiler(machine: Document) -> Iterator[Check]:
+    compiler, why_none = machine.get("cpp_compiler"), machine.get("no_cpp_compiler_because")
+    if compiler:
+        yield Check("compiler", "ok", f"torch.compile by inductor uses {compiler}")
+    elif why_none:
+        yield Check(
+            "compiler", "note", f"{why_none}: without one no code is compiled for the CPU",
+            "Install g++ or clang++ (on a Mac: xcode-select --install), or name one with CXX."
+        )  # fmt: skip
+
+
+def _layers(layers: list[Document]) -> Iterator[Check]:
+    for layer in layers:
+        if layer["unsupported"]:
+            yield Check("layer", "note", f"{layer['name']} cannot run here: {layer['unsupported']}",
+                        "Put that right, or leave it out with --layers.")  # fmt: skip
+    running = [layer["name"] for layer in layers if not layer["unsupported"]]
+    yield Check("layers", "ok", f"{len(running)} of {len(layers)} can run: {', '.join(running)}")
+
+
+def _power_and_heat(conditions: Document) -> Iterator[Check]:
+    if "battery" in conditions["power"]:
+        yield Check("power", "bad", "the machine runs on battery", "Connect it to the mains.")
+    else:
+        yield Check("power", "ok", ", ".join(conditions["power"]) or "the source is not told here")
+    if conditions["low_power"]:
+        yield Check("power", "bad", "low-power mode is on", "Switch it off in the system's settings.")
+    pressed = sorted(set(conditions["thermal"]) - {"nominal"})
+    if pressed:
+        yield Check("heat", "bad", f"thermal pressure is {', '.join(pressed)}", "Let it cool, or cool it.")
+    else:
+        yield Check("heat", "ok", ", ".join(conditions["thermal"]) or "thermal pressure is not told here")
+
+
+def _load(conditions: Document, cores: int, trial_sd: float) -> Iterator[Check]:
+    others = conditions["other_cores"]
+    if others is not None and others > busy_from(cores):
+        yield Check("load", "bad", f"other processes keep {others:.1f} cores busy", "Close them; see which with top.")
+    elif others is not None:
+        yield Check("load", "ok", f"other processes keep {others:.1f} cores busy")
+    if trial_sd > HOPELESS_SD:
+        yield Check("noise", "bad", f"identical trials scatter by {trial_sd:.0%}",
+                    "Find what else runs here; on a shared machine come back at a quieter time.")  # fmt: skip
+
+
+def _threads(machine: Document) -> Iterator[Check]:
+    threads, cores = machine["torch_threads"], machine["physical_cores"]
+    if cores and threads > cores:
+        yield Check("threads", "note", f"torch uses {threads} threads on {cores} physical cores",
+                    f"Try OMP_NUM_THREADS={cores}.")  # fmt: skip
+    else:
+        yield Check("threads", "ok", f"torch uses {threads} of {cores or 'an unknown number of'} physical cores")
+
+
+def _room(folder: Path) -> Iterator[Check]:
+    memory_mb = psutil.virtual_memory().available / 1e6
+    disk_mb = shutil.disk_usage(folder).free / 1e6
+    for name, free_mb, least_mb, fix in (
+        ("memory", memory_mb, LEAST_FREE_MEMORY_MB, "Close other programs: a trial that swaps is not measured."),
+        ("disk", disk_mb, LEAST_FREE_DISK_MB, f"Make room where {folder.resolve()} lies."),
+    ):
+        if free_mb < least_mb:
+            yield Check(name, "bad", f"{free_mb:,.0f} MB free, and {least_mb:,.0f} MB are needed", fix)
+        else:
+            yield Check(name, "ok", f"{free_mb / 1e3:,.0f} GB free")
+
+
+def _environment(machine: Document) -> Iterator[Check]:
+    variables = machine.get("environment", {})
+    if variables.get("PYTORCH_ENABLE_MPS_FALLBACK", "0") != "0":
+        state: State = "bad" if _runs_on_mps(machine) else "note"  # on any other device it does nothing
+        yield Check("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "
+                    "unseen", "Unset it.")  # fmt: skip
+    others = [f"{name}={value}" for name, value in variables.items() if name != "PYTORCH_ENABLE_MPS_FALLBACK"]
+    if others:
+        yield Check("environment", "note", f"set, and inherited by every trial: {', '.join(others)}")

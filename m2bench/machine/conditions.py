@@ -1,0 +1,82 @@
+"""The conditions a trial ran under: load of other processes, power and heat. The parent reads them, outside a trial."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import Any
+
+import psutil
+
+from m2bench.processes.launcher import spent_cpu_s
+
+from .system_tools import answer_of
+from .telemetry import busy_cpu_s
+
+THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
+
+
+# More than a desktop at rest keeps busy: of all cores, and at least.
+BUSY_SHARE = 0.05
+LEAST_BUSY_CORES = 0.2
+
+
+def busy_from(cores: int) -> float:
+    """The number of cores, kept busy by others, from which on they disturb a machine that has so many."""
+    return max(LEAST_BUSY_CORES, BUSY_SHARE * cores)
+
+
+def are_disturbed(conditions: dict[str, Any]) -> bool:
+    """Whether others disturbed what ran under these conditions."""
+    load = conditions.get("other_cores")
+    return load is not None and bool(load > busy_from(conditions.get("cores", 1)))
+
+
+class Watch:
+    """Started before a trial, asked after it. What this process and its tools use meanwhile is no other load."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._others_s = busy_cpu_s() - spent_cpu_s()
+
+    def conditions(self, own_cpu_s: float | None) -> dict[str, Any]:
+        """What the machine did besides the trial, whose processes used ``own_cpu_s``; ``cores``: how many it has.
+
+        ``other_cores``: how many cores other processes kept busy on average; None for a trial that told nothing.
+        """
+        elapsed_s = time.monotonic() - self._begin
+        others_s = busy_cpu_s() - spent_cpu_s() - self._others_s
+        load = None if own_cpu_s is None else max(0.0, others_s - own_cpu_s) / elapsed_s
+        return {"other_cores": load, "cores": psutil.cpu_count() or 1, **power_and_heat()}
+
+
+def power_and_heat() -> dict[str, Any]:
+    """Power source, low-power mode and thermal pressure; None where the machine does not tell."""
+    if sys.platform == "darwin":
+        return {
+            "power": parse_power_source(answer_of("pmset", "-g", "batt")),
+            "low_power": parse_low_power(answer_of("pmset", "-g")),
+            "thermal": parse_thermal(answer_of("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
+        }
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    power = None if battery is None else ("mains" if battery.power_plugged else "battery")
+    return {"power": power, "low_power": None, "thermal": None}
+
+
+def parse_power_source(text: str) -> str | None:
+    """From ``pmset -g batt``, whose first line names what the machine draws from."""
+    found = re.search(r"drawing from '(AC|Battery|UPS) Power'", text)
+    return None if found is None else {"AC": "mains", "Battery": "battery", "UPS": "battery"}[found[1]]
+
+
+def parse_low_power(text: str) -> bool | None:
+    """From ``pmset -g``: a line ``lowpowermode 1`` where it is on."""
+    found = re.search(r"^\s*(?:lowpowermode|powermode)\s+(\d)", text, flags=re.MULTILINE)
+    return None if found is None else found[1] == "1"
+
+
+def parse_thermal(text: str) -> str | None:
+    """From ``notifyutil -g com.apple.system.thermalpressurelevel``: the name and a number from 0."""
+    found = re.search(r"thermalpressurelevel\s+(\d+)", text)
+    return None if found is None or int(found[1]) >= len(THERMAL_LEVELS) else THERMAL_LEVELS[int(found[1])]

@@ -1,0 +1,162 @@
+"""Which learning trials a run takes, one after the other. Pure: nothing is run, nothing is read.
+
+``full`` trains every combination. ``quick`` makes use of what the numerics gates prove: combinations with equal
+episodes per update learn the same from the same episodes, so one of them stands for all, and the fastest is taken. A
+layer whose contract allows more than float32's rounding is proved nothing, so it gets a combination of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from m2bench.records.spec import Layers, RunSpec, TrialSpec, combination_name
+from m2bench.run.store import StoredTrial
+
+BUDGET_SHARE = 0.2  # of the run's time, in quick mode; a round is not cut off, so it may become somewhat more
+MOST_ROUNDS = 10  # of quick mode
+FIRST_ROUND_MAY_USE = 0.8  # of the budget: a trial takes a little longer than its training
+ROUND_MAY_TAKE = 1.5  # times the longest round so far
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Combinations that learn the same from the same episodes.
+
+    They share their episodes per update and those of their layers that must be told apart.
+    """
+
+    episodes_per_update: int
+    apart: Layers
+
+
+@dataclass(frozen=True)
+class Cells:
+    """To which cell each combination belongs. ``apart``: the layers that are not proved to learn the same."""
+
+    apart: Layers
+    episodes_per_update: dict[Layers, int]
+    """Of the combinations that were measured."""
+
+    def of(self, layers: Layers) -> Cell | None:
+        """The combination's cell; None for one that was not measured."""
+        if layers not in self.episodes_per_update:
+            return None
+        return Cell(self.episodes_per_update[layers], tuple(layer for layer in layers if layer in self.apart))
+
+
+def make_cells(apart: Layers, trials: list[StoredTrial]) -> Cells:
+    """The cells of a run, from its speed trials, with these layers told apart."""
+    sizes = {t.spec.layers: t.result["episodes_per_update"] for t in trials if t.spec.kind == "speed" and t.result}
+    return Cells(apart, sizes)
+
+
+def learning_trials(spec: RunSpec, exact: Layers, stored: Callable[[], list[StoredTrial]]) -> Iterator[TrialSpec]:
+    """The learning trials that are still to run.
+
+    ``exact`` names the layers held to float32's rounding, which are proved to learn the same; ``stored`` gives all
+    trials of the run that have ended.
+
+    Each next one is chosen when it is asked for, by what has been stored until then, so that an interrupted run
+    continues as it would have gone on.
+    """
+    if spec.learning == "off":
+        return
+    apart = tuple(layer for layer in spec.layers if layer not in exact)
+    while (trial := _next_trial(spec, make_cells(apart, stored()), stored())) is not None:
+        yield trial
+
+
+def _next_trial(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> TrialSpec | None:
+    chosen = {combination_name(layers): layers for layers in choose_learners(spec, cells, trials)}
+    rounds = _rounds(trials)
+    number = max(rounds, default=1)
+    if all(name in rounds[number] for name in chosen):
+        number += 1
+        if not _another_round_fits(spec, trials, rounds):
+            return None
+    waiting = [name for name in chosen if name not in rounds[number]]
+    if spec.learning == "full":
+        waiting = random.Random(f"{spec.seed}/learning/{number}").sample(waiting, len(waiting))
+    # A trial that does not arrive must end by itself before it would be killed.
+    limit_s = spec.trial_timeout_s / 2
+    if spec.learning == "quick" and number == 1:
+        # The first round has to fit; later ones begin only where they do, and are not cut off.
+        limit_s = min(limit_s, FIRST_ROUND_MAY_USE * _budget_left_s(trials) / len(waiting))
+    if limit_s <= 0:
+        return None
+    name = waiting[0]
+    return TrialSpec(f"learn{number}.{name}", chosen[name], number, spec.seed + number - 1, "learning", limit_s)
+
+
+def choose_learners(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> list[Layers]:
+    """The combinations that are trained: in full mode all that are sound, in quick mode the fastest of some cells.
+
+    Those are, for each number of episodes per update, the cell with the fewest layers to be told apart; and for
+    each such layer one cell that differs from another in this layer alone.
+    """
+    speeds = sound_speeds(trials)
+    if spec.learning == "full":
+        return list(speeds)
+    fastest: dict[Cell, Layers] = {}
+    for layers in sorted(speeds, key=lambda layers: speeds[layers]):  # the fastest last, and kept
+        cell = cells.of(layers)
+        assert cell is not None
+        fastest[cell] = layers
+    plainest: dict[int, Cell] = {}
+    for cell in sorted(fastest, key=lambda cell: -len(cell.apart)):
+        plainest[cell.episodes_per_update] = cell
+    chosen = list(plainest.values())
+    for layer in cells.apart:
+        beside = [Cell(c.episodes_per_update, _with(spec, c.apart, layer)) for c in chosen if layer not in c.apart]
+        beside = [cell for cell in beside if cell in fastest]
+        chosen += sorted(beside, key=lambda cell: speeds[fastest[cell]])[-1:]
+    return sorted((fastest[cell] for cell in set(chosen)), key=lambda layers: -speeds[layers])
+
+
+def _with(spec: RunSpec, layers: Layers, added: str) -> Layers:
+    return tuple(layer for layer in spec.layers if layer in layers or layer == added)
+
+
+def sound_speeds(trials: list[StoredTrial]) -> dict[Layers, float]:
+    """Median episodes per minute of the combinations all of whose speed trials are ok and compute the same."""
+    results: dict[Layers, list[dict[str, Any] | None]] = defaultdict(list)
+    for trial in trials:
+        if trial.spec.kind == "speed":
+            gates = trial.result["gates"] if trial.status == "ok" else {}
+            sound = bool(gates) and all(gate["same"] for gate in gates.values())
+            results[trial.spec.layers].append(trial.result if sound else None)
+    return {
+        layers: median(result["episodes_per_min"] for result in found if result is not None)
+        for layers, found in results.items()
+        if None not in found
+    }
+
+
+def _rounds(trials: list[StoredTrial]) -> dict[int, dict[str, StoredTrial]]:
+    """The learning trials of each round so far, by combination."""
+    rounds: dict[int, dict[str, StoredTrial]] = defaultdict(dict)
+    for trial in trials:
+        if trial.spec.kind == "learning":
+            rounds[trial.spec.block][combination_name(trial.spec.layers)] = trial
+    return rounds
+
+
+def _another_round_fits(spec: RunSpec, trials: list[StoredTrial], rounds: dict[int, dict[str, StoredTrial]]) -> bool:
+    if not rounds[1]:
+        return False  # nothing can be trained at all
+    if spec.learning == "full":
+        return len(rounds) < spec.blocks
+    longest_s = max(sum(trial.elapsed_s for trial in done.values()) for done in rounds.values())
+    return len(rounds) < MOST_ROUNDS and ROUND_MAY_TAKE * longest_s <= _budget_left_s(trials)
+
+
+def _budget_left_s(trials: list[StoredTrial]) -> float:
+    spent_s = {
+        kind: sum(trial.elapsed_s for trial in trials if trial.spec.kind == kind) for kind in ("speed", "learning")
+    }
+    return BUDGET_SHARE / (1 - BUDGET_SHARE) * spent_s["speed"] - spent_s["learning"]

@@ -1,0 +1,62 @@
+"""Which trials a run has still to do: those of the speed in their order, then learning and a sweep. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from m2bench.machine.conditions import are_disturbed
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.run.store import StoredTrial, settled
+
+from .designs import block_trials
+from .learners import learning_trials
+from .sweep import sweep_trials
+
+
+def remaining_trials(
+    spec: RunSpec,
+    description: dict[str, Any],
+    stored: Callable[[], list[StoredTrial]],
+    is_quiet: Callable[[], bool] = lambda: False,
+) -> Iterator[TrialSpec]:
+    """The trials still to run, by what ``stored`` says has ended; none where the run is finished.
+
+    A speed trial that ran under load is run once more at the end of its block, where ``is_quiet`` says that the load
+    has ended. Each trial is chosen when it is asked for, since which ones follow depends on what was measured.
+    """
+    done = {trial.spec.repeats or trial.spec.key for trial in stored()}
+    for block in range(1, spec.blocks + 1):
+        planned = block_trials(spec, block)
+        yield from (trial for trial in planned if trial.key not in done)
+        yield from _repeats(planned, stored, is_quiet)
+    if description["workload"]["target"] is not None:
+        exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
+        yield from learning_trials(spec, exact, lambda: settled(stored()))
+    yield from sweep_trials(spec, settled(stored()))
+
+
+def _repeats(
+    block: list[TrialSpec], stored: Callable[[], list[StoredTrial]], is_quiet: Callable[[], bool]
+) -> Iterator[TrialSpec]:
+    """The block's trials that ran under load, each once; none when something later has begun: that moment is over."""
+    last = block[-1]
+    while True:
+        attempts = stored()
+        if any(trial.spec.kind != "speed" or trial.spec.block > last.block for trial in attempts):
+            return
+        repeated = {trial.spec.repeats for trial in attempts}
+        waiting = [
+            trial.spec
+            for trial in attempts
+            if trial.spec.block == last.block
+            and trial.spec.repeats is None
+            and trial.spec.key not in repeated
+            and are_disturbed(trial.conditions)
+        ]
+        if not waiting or not is_quiet():
+            return
+        # It is tied to what else was run at this moment, not to what it was meant to run beside.
+        key = waiting[0].key
+        yield replace(waiting[0], key=f"{key}.again", repeats=key, mini_blocks=last.mini_blocks)

@@ -1,0 +1,1 @@
+"""Worker processes: starting, talking to and ending them."""

@@ -1,0 +1,37 @@
+"""Where a worker that is a fresh interpreter begins: ``python -m m2bench.processes.spawned_worker REQUEST EVENTS LIFELINE``.
+
+Neither torch nor what uses it is imported before ``main``: every data-loading process that the worker spawns imports
+this module as well, because it is the worker's ``__main__``, and needs a small part of what the worker does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+
+from .launcher import send
+
+
+def main() -> None:
+    """Do the job of the request, a JSON document; its events go to the descriptor EVENTS.
+
+    LIFELINE: a descriptor that ends when the launcher does, however it went.
+    """
+    request, events, lifeline = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    from m2bench.worker.jobs import run
+
+    sys.exit(run(request, lambda event: send(events, event)))
+
+
+def _end_with(lifeline: int) -> None:
+    """Wait for the end of the lifeline; then end the worker and what it has started, which is its process group."""
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""The main job: plan, run, store, report."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from m2bench.findings.noise import busy_cores
+from m2bench.machine.checks import show_warnings_of_machine
+from m2bench.plan.budget import Cost, fit, rough_cost
+from m2bench.plan.designs import block_trials, choose_combinations, count_trials
+from m2bench.plan.learners import BUDGET_SHARE
+from m2bench.plan.remaining import remaining_trials
+from m2bench.plan.sweep import sweep_sizes
+from m2bench.processes.client import Launcher, describe, prepare, run_trials, trial_executor
+from m2bench.records.errors import UserError, quoted
+from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.records.spec import BASELINE, RunSpec, TrialSpec, combination_name
+from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.report import show_report, write_report
+
+from .quiet import Quiet
+from .store import RunRecord, Store, StoredTrial
+from .threads import choose_threads, threads_sentence
+
+SHOWN_BLOCKS = 3  # of a plan
+COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
+
+# Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
+SAME_ON_RESUME = (
+    ("machine", "chip"),
+    ("machine", "logical_cores"),
+    ("machine", "python"),
+    ("device", "device"),
+    ("device", "torch"),
+    ("device", "torch_threads"),
+    ("device", "thread_waiting"),
+    ("workload", "market"),
+)
+
+
+def stored_spec(folder: Path) -> RunSpec:
+    """What the run in ``folder`` was asked to do; UserError when there is no run."""
+    with Store.open(folder) as store:
+        return store.record().spec
+
+
+def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console: Console) -> None:
+    """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess."""
+    cost = rough_cost(spec, compiles="compile" in spec.layers)
+    if budget_s is not None:
+        spec, choice = fit(spec, budget_s, cost)
+        console.print(choice, markup=False, highlight=False)
+    combinations = choose_combinations(spec.layers, spec.design)
+    done: set[str] = set()
+    if begun is not None:
+        with Store.open(begun) as store:
+            done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
+    planned = count_trials(spec)
+    console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
+    console.print(
+        f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
+        f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
+        highlight=False,
+    )
+    _show_blocks(spec, done, console)
+    minutes = cost.of(replace(spec, learning="off")) * (1 - len(done) / planned) / 60
+    learning = {
+        "off": "",
+        "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
+        "full": f", and learning trials of {len(combinations)} combinations x {spec.blocks} seeds",
+    }[spec.learning]
+    if spec.sweep:
+        sizes = ", ".join(map(str, sweep_sizes(spec)))
+        console.print(f"At last the fastest combination with {sizes} environments, {spec.blocks} times each.")
+    console.print(f"Roughly {_in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
+
+
+def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
+    """Print the trials of the first blocks that are not done, and how many more blocks there are."""
+    shown = 0
+    for block in range(1, spec.blocks + 1):
+        to_run = [trial for trial in block_trials(spec, block) if trial.key not in done]
+        if to_run and shown == SHOWN_BLOCKS:
+            left = spec.blocks - block + 1
+            console.print(
+                f"And {left:,} more blocks of these combinations, each in an order of its own.", highlight=False
+            )
+            return
+        if to_run:
+            shown += 1
+            console.print(f"Block {block}:", highlight=False)
+        for trial in to_run:
+            console.print(f"  {combination_name(trial.layers)}", highlight=False)
+
+
+def _in_words(minutes: float) -> str:
+    """A rough time in a unit that suits it."""
+    if minutes < 120:
+        return f"{minutes:.0f} minutes"
+    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 60 / 24:,.0f} days"
+
+
+def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console) -> None:
+    """Run what is missing of the run in ``folder``, then write and show its report.
+
+    While other processes keep the machine busy, it waits for up to ``wait_s`` seconds in all.
+    With a budget the design and the blocks of ``spec`` are chosen anew, by what two trials take on this machine.
+
+    Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
+    """
+    if not resuming:
+        refuse_used(
+            folder,
+            f"Continue a run with: m2bench ablate --resume {quoted(folder)}, or choose another folder with --out.",
+        )
+    work, begin = folder / "work", time.monotonic()
+    with ExitStack() as stack:
+        with nullcontext() if resuming else removed_if_refused(folder):
+            for name in (work, folder / "logs"):
+                make_folder(name)
+            stack.enter_context(locked(folder, work / "lock"))
+            launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
+            launcher.threads = spec.threads  # of a run that is continued: what it chose
+            with console.status("examining this machine and preparing the market"):
+                description = describe(launcher, spec.workload, folder / "logs")
+            show_warnings_of_machine(description, console)
+            for remark in description["workload"].get("market_remarks", ()):
+                console.print(remark, markup=False, highlight=False)
+            if not resuming:
+                with console.status("measuring with how many threads this machine is fastest"):
+                    threads = choose_threads(
+                        launcher, description, spec.workload, spec.layers, spec.threads, folder / "logs"
+                    )
+                spec = replace(spec, threads=threads)
+                console.print(threads_sentence(description["device"]), markup=False, highlight=False)
+            with console.status("asking the plain trainer in double precision, for the numerics gate"):
+                description |= prepare(launcher, spec.workload, folder / "logs")
+            if not spec.allow_wrong_device:
+                refuse_wrong_device(description["device"], description["device_faults"], may_go_on=True)
+            taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+            compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
+            if description["device"]["fork_after_compiler_import"]:
+                launcher.preload_compiler(probe=compiling)
+            if budget_s is not None:
+                with console.status("measuring what a trial takes"):
+                    cost = _measure_cost(launcher, spec, description["device"], taking_part, folder / "logs")
+                    spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
+                console.print(choice, markup=False, highlight=False)
+        with _open_store(spec, folder, resuming, description) as store:
+            unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
+            execute = trial_executor(launcher, spec, description["device"], _target_return(description))
+            with _Watch(console, count_trials(spec), store.attempts(), wait_s) as watch:
+                remaining = remaining_trials(spec, description, store.attempts, watch.quiet.is_quiet)
+                run_trials(remaining, unsupported, store, execute, watch.begins, watch.ended)
+            summary = write_report(store)
+    shutil.rmtree(work, ignore_errors=True)
+    show_report(summary, folder, console)
+    if summary["best"] is None:
+        raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
+
+
+def _measure_cost(
+    launcher: Launcher, spec: RunSpec, device: dict[str, Any], taking_part: list[dict[str, Any]], logs: Path
+) -> Cost:
+    """What trials take here, from the baseline's and from that of all layers that can run, each once.
+
+    What the second one takes to compile stands for everything that a run compiles for the first time.
+    """
+    execute = trial_executor(launcher, spec, device)
+    runnable = tuple(layer["name"] for layer in taking_part if not layer["unsupported"])
+    elapsed_s, compile_s = [], 0.0
+    for layers in (BASELINE, runnable):
+        begin = time.monotonic()
+        outcome = execute(TrialSpec("budget", layers, 1, spec.seed), logs / "budget.log")
+        if "failure" in outcome:
+            raise UserError(
+                f"a trial of {combination_name(layers)} failed, so its time is not known: {outcome['failure']}.",
+                f"The log is {logs / 'budget.log'}.",
+            )
+        compile_s += outcome["result"]["compile_s"] or 0.0
+        elapsed_s.append(time.monotonic() - begin)
+    return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=COMPILED_SHAPES * compile_s)
+
+
+def _target_return(description: dict[str, Any]) -> float | None:
+    target = description["workload"]["target"]
+    return None if target is None else target["return"]
+
+
+def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
+    if not resuming:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        return Store.create(folder, RunRecord(spec, started, description))
+    store = Store.open(folder)
+    before = store.record().description
+    for group, fact in SAME_ON_RESUME:
+        was, now = before[group].get(fact), description[group][fact]
+        if was != now:
+            store.__exit__()
+            raise UserError(
+                f"{folder} was begun with {group} {fact} {was}, and now it is {now}.",
+                "Trials of both would not be comparable: begin a new run.",
+            )
+    store.replan(spec)  # it may have been given more blocks
+    return store
+
+
+class _Watch:
+    """Shows how far the run is; silent when nobody watches."""
+
+    def __init__(self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float):
+        self._baseline: dict[int, float] = {}
+        self._best = (0.0, "")
+        self._load: float | None = None
+        self.quiet = Quiet(wait_s, self._waits)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[best]}"),
+            TextColumn("{task.fields[load]}"),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=3600.0,
+            auto_refresh=False,  # drawn between trials alone: drawing in a timed window would take its CPU
+        )
+        done = [trial.spec.kind for trial in stored if trial.spec.repeats is None]
+        self._tasks = {
+            "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
+            # How many there will be depends on how long they take.
+            **{
+                kind: self._progress.add_task(
+                    "", total=None, completed=done.count(kind), visible=False, best="", load=""
+                )
+                for kind in ("learning", "sweep")
+            },
+        }
+
+    def __enter__(self) -> _Watch:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def _waits(self, load: float) -> None:
+        description = f"waiting until other processes leave the machine alone ({load:.1f} cores busy)"
+        self._progress.update(self._tasks["speed"], description=description, refresh=True)
+
+    def begins(self, trial: TrialSpec) -> None:
+        if self._load is not None:
+            self.quiet.wait()
+        description = f"{trial.kind}: {combination_name(trial.layers)}"
+        self._progress.update(self._tasks[trial.kind], description=escape(description), visible=True, refresh=True)
+
+    def ended(self, trial: StoredTrial) -> None:
+        if trial.status == "ok" and trial.spec.kind == "speed":
+            speed = trial.result["episodes_per_min"]
+            if trial.spec.layers == BASELINE:
+                self._baseline.setdefault(trial.spec.block, speed)
+            elif trial.spec.block in self._baseline:
+                ratio = speed / self._baseline[trial.spec.block]
+                self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
+        self._load = busy_cores(trial)
+        load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
+        if trial.status != "ok":
+            reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
+            self._progress.console.print(reason, highlight=False)
+        best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
+        advance = 1 if trial.spec.repeats is None else 0
+        self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)

@@ -1,0 +1,37 @@
+"""Waiting until other processes leave the machine alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from m2bench.machine.conditions import Watch, are_disturbed
+
+SAMPLE_S = 1.0
+
+
+class Quiet:
+    """Says whether the machine is quiet while nothing of this run computes, and waits for that.
+
+    It waits at most ``wait_s`` seconds in all; ``tell`` is told before every second of it how many cores are busy.
+    """
+
+    def __init__(self, wait_s: float, tell: Callable[[float], None]):
+        self._left_s = wait_s
+        self._tell = tell
+
+    def is_quiet(self) -> bool:
+        """Whether it is quiet now, or becomes so while there is still time to wait."""
+        while True:
+            begin, watch = time.monotonic(), Watch()
+            time.sleep(SAMPLE_S)
+            now = watch.conditions(0.0)
+            if not are_disturbed(now) or self._left_s <= 0:
+                return not are_disturbed(now)
+            self._tell(now["other_cores"])
+            self._left_s -= time.monotonic() - begin
+
+    def wait(self) -> None:
+        """Wait, if any time to do so is left."""
+        if self._left_s > 0:
+            self.is_quiet()

@@ -1,0 +1,105 @@
+"""With how many threads a run's trials compute, and how those wait for work; see docs/decisions/017."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from statistics import geometric_mean, median
+from typing import TYPE_CHECKING, Any
+
+from m2bench.machine.identity import fast_cores
+
+if TYPE_CHECKING:
+    from m2bench.processes.client import Launcher
+    from m2bench.records.spec import Layers, WorkloadSpec
+
+WORTH_MORE_THREADS = 0.05  # of the time: fewer threads are disturbed less by whatever else runs
+HALF_FROM_CORES = 4
+TIMEOUT_S = 300.0
+
+
+def candidates(cores: int) -> list[int]:
+    """Numbers of threads to be tried on so many fast cores: one, half of the cores, all of them."""
+    half = {cores // 2} if cores >= HALF_FROM_CORES else set()
+    return sorted({1, *half, cores})
+
+
+def fewest_fast(measured: list[dict[str, Any]]) -> int:
+    """The smallest number of ``threads`` that is as fast as any.
+
+    ``update_s`` lists the seconds of updates for each combination. A combination's time is their median; several count
+    by their geometric mean. "As fast" leaves WORTH_MORE_THREADS to the fewer threads.
+    """
+    costs = _costs(measured)
+    enough = (1 + WORTH_MORE_THREADS) * min(costs.values())
+    return min(threads for threads, cost in costs.items() if cost <= enough)
+
+
+def _costs(measured: list[dict[str, Any]]) -> dict[int, float]:
+    return {each["threads"]: geometric_mean(map(median, each["update_s"])) for each in measured}
+
+
+def asked_of_environment() -> int | None:
+    """The number of threads that OMP_NUM_THREADS asks for; None where it does not."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return int(text) if text.isdecimal() and int(text) else None
+
+
+def choose_threads(
+    launcher: Launcher,
+    description: dict[str, Any],
+    workload: WorkloadSpec,
+    taking_part: Layers,
+    asked: int | None,
+    logs: Path,
+) -> int:
+    """Decide the number of threads of all workers to come, and write it and its grounds into ``description``.
+
+    ``asked`` is taken as it is; None measures on the combinations of ``taking_part`` that the workload names for that,
+    by turns in one process. Where that fails there is one thread: the trials themselves tell what is wrong.
+    """
+    asked = asked or asked_of_environment()
+    tried = [asked] if asked else candidates(fast_cores())
+    outcome: dict[str, Any] = {"result": {"measured": []}}
+    if len(tried) > 1:
+        measured_on = _measured_on(description, taking_part)
+        request = {"workload": asdict(workload), "combinations": measured_on, "candidates": tried}
+        outcome = launcher.run("threads", request, logs / "threads.log", TIMEOUT_S)
+    measured = outcome["result"]["measured"] if "result" in outcome else []
+    launcher.threads = fewest_fast(measured) if measured else tried[0]
+    description["device"] |= {
+        "torch_threads": launcher.threads,
+        "threads_chosen": {"asked": asked or "auto", "measured": measured, "failure": outcome.get("failure")},
+    }
+    return launcher.threads
+
+
+def _measured_on(description: dict[str, Any], taking_part: Layers) -> list[list[str]]:
+    """What the workload names, without layers that do not take part or cannot run; the plain trainer at least."""
+    can_run = {layer["name"] for layer in description["layers"] if not layer["unsupported"]} & {*taking_part}
+    found: list[list[str]] = [[]]
+    for combination in description["workload"].get("threads_measured_on", []):
+        kept = [layer for layer in combination if layer in can_run]
+        if kept not in found:
+            found.append(kept)
+    return found
+
+
+def threads_sentence(device: dict[str, Any]) -> str:
+    """What was chosen, and by what."""
+    threads = device["torch_threads"]
+    waiting = "threads that wait without spinning" if device["thread_waiting"] == "passive" else "threads"
+    named = f"{threads} {waiting}" if threads > 1 else "1 thread"
+    chosen = device["threads_chosen"]
+    measured = chosen["measured"]
+    if chosen["failure"]:
+        return f"Every trial computes with {named}, since no other number could be tried ({chosen['failure']})."
+    if not measured:
+        why = "the only fast core" if chosen["asked"] == "auto" else "as asked"
+        return f"Every trial computes with {named}: {why}."
+    costs = _costs(measured)
+    others = ", ".join(
+        f"{other} took {cost / costs[threads]:.2f}x as long" for other, cost in costs.items() if other != threads
+    )
+    return f"Every trial computes with {named}: {others}."

@@ -1,0 +1,1 @@
+"""The trading system behind the interface of a system under test."""

@@ -1,0 +1,245 @@
+"""The RL system under test, behind the narrow interface that a trial uses.
+
+Another system can take its place: a module with ``describe`` and ``build`` of the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from m2bench.baselines import synthetic
+from m2bench.baselines.candle_columns import split_symbol
+from m2bench.baselines.candle_files import read_eurusd_1h, read_file
+from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.evaluation import Evaluation
+from m2bench.baselines.market import Market, MarketError
+from m2bench.baselines.phases import Watch, watched
+from m2bench.baselines.policy import PolicySize, make_policy
+from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
+from m2bench.devices import counters, torch_device
+from m2bench.devices.phase_times import Episodes
+from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
+from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
+from m2bench.records.errors import UserError
+from m2bench.records.spec import Layers, WorkloadSpec, combination_name
+
+from .audit import audit as run_audit
+from .forward import time_forward
+from .numerics import check_device, check_numerics, check_stream
+from .referee import Referee, prepare_referee, referee_episodes
+from .stream import WatchedStream
+
+
+def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
+    """Prepare the market in ``work`` and tell device, layers (with what cannot run here) and workload.
+
+    Raises UserError for a device that is not there or data that cannot be used.
+    """
+    device = torch_device.resolve_device(spec.device)
+    if spec.compile_backend is not None:
+        torch_device.check_compile_backend(spec.compile_backend)
+    folder = work / "market"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        market = _read_market(spec.data)
+        prepared = prepare_market(market, folder)
+        evaluation = Evaluation(EpisodeSource(prepared, spec.episode_length, seed=0), device)
+        target = evaluation.target
+    except MarketError as error:
+        raise UserError(str(error)) from error
+    settings = _settings(spec)
+    return {
+        "device": {**torch_device.describe_device(device), "why_not_mps": torch_device.why_not_mps(spec.device)},
+        "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
+        "claimed_together": CLAIMED_TOGETHER,
+        "workload": {
+            "market": prepared.facts,
+            "market_remarks": list(market.remarks),
+            "hyperparameters": asdict(settings),
+            "options": asdict(_options(spec)),
+            "evaluation_episodes": len(evaluation.source.evaluation_starts()),
+            "good_return": evaluation.good_return,
+            # Small work and large work, of which more threads may gain.
+            "threads_measured_on": [[], ["batching", "vectorized-loss"]],
+            "target": None if target is None else {**asdict(target), "return": target.target_return},
+        },
+    }
+
+
+def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
+    """What trials need beside the market that ``describe`` prepared in ``work``: the referee's answers.
+
+    Returns what the device computes wrongly, by which nothing that is measured on it would mean anything; [] where it
+    is sound.
+    """
+    prepared = PreparedMarket(work / "market")
+    referee = prepare_referee(prepared, _settings(spec), torch_device.resolve_device(spec.device))
+    referee.save(work)
+    free, _ = referee_episodes(prepared, spec.episode_length)
+    return check_device(referee, free)
+
+
+def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[str, Any]:
+    """What training would meet on the device ``target``, found without it (audit.py)."""
+    return run_audit(target, layers, work, _settings(spec), _options(spec))
+
+
+def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
+    """What forward passes of the policy take at these batch sizes (forward_passes.py)."""
+    device = torch_device.resolve_device(spec.device)
+    policy = make_policy(cast(PolicySize, spec.policy), 0, device)
+    return time_forward(policy, device, sizes, passes, spec.compile_backend or torch_device.compile_backend(device))
+
+
+def _read_market(data: str) -> Market:
+    if data == "synthetic":
+        return synthetic.synthetic_market()
+    if data == "eurusd-1h":
+        return read_eurusd_1h()
+    return read_file(*split_symbol(data))
+
+
+def _options(spec: WorkloadSpec) -> Options:
+    return Options(
+        num_envs=spec.num_envs,
+        compile_backend=spec.compile_backend,
+        num_workers=spec.num_workers,
+        accumulation_steps=spec.accumulation_steps,
+    )
+
+
+def _settings(spec: WorkloadSpec) -> Hyperparameters:
+    return Hyperparameters(
+        policy_size=cast(PolicySize, spec.policy),
+        episode_length=spec.episode_length,
+        lr_scaling=cast(RateScaling, spec.lr_scaling),
+    )
+
+
+def _describe_layer(name: str, device: torch.device, options: Options) -> dict[str, Any]:
+    layer = load_layer(name)
+    return {
+        "name": layer.name,
+        "part": layer.part,
+        "summary": layer.summary,
+        "claim": asdict(layer.claim),
+        "contract": asdict(layer.contract),
+        "exact": layer.contract == Contract(),
+        "compiles": layer.compiles,
+        "unsupported": layer.unsupported(device, options),
+    }
+
+
+def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> TradingSystem:
+    """The system with these layers, ready for its first update, on the market that ``describe`` prepared."""
+    return TradingSystem(spec, work, layers, seed)
+
+
+class TradingSystem:
+    """One combination of the trainer."""
+
+    def __init__(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int):
+        self.work = work
+        self.device = torch_device.resolve_device(spec.device)
+        self.layers = [load_layer(name) for name in layers]
+        parts = compose(baseline_parts(), self.layers, _options(spec))
+        source = EpisodeSource(PreparedMarket(work / "market"), spec.episode_length, seed)
+        self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
+        self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
+        self.evaluation = Evaluation(source, self.device)
+        self.episodes_per_update = parts.episodes_per_update
+        self.steps_per_episode = spec.episode_length
+        self.compiles = any(layer.compiles for layer in self.layers)
+        self._energy_counter = torch_device.energy_counter(self.device)
+
+    def update(self) -> Tensor:
+        """One optimizer step; the mean training return per episode, on the device, not waited for."""
+        return self.trainer.update()
+
+    def check_finite(self) -> None:
+        """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""
+        try:
+            self.trainer.check_finite()
+        except NotFiniteError as error:
+            names = combination_name(tuple(layer.name for layer in self.layers))
+            raise FloatingPointError(f"{error}, with {names}") from error
+
+    def check_numerics(self) -> dict[str, dict[str, Any]]:
+        """Gates that compare this combination with the referee; the trainer is left as it was."""
+        referee = Referee.load(self.work)
+        free, forced = referee_episodes(self.evaluation.source.market, self.steps_per_episode)
+        return check_numerics(self.trainer, referee, loosest_contract(self.layers), free, forced)
+
+    def check_stream(self) -> dict[str, dict[str, Any]]:
+        """The gate on the episodes that were consumed up to now."""
+        return check_stream(self.stream, self.evaluation.source)
+
+    def synchronize(self) -> None:
+        torch_device.synchronize(self.device)
+
+    def energy_j(self) -> float | None:
+        """Joules that the machine has used since some fixed moment; None where it does not tell."""
+        return None if self._energy_counter is None else self._energy_counter()
+
+    def timed_window(self) -> AbstractContextManager[object]:
+        """Held around the timed window: each layer's own, and a fresh count of peak memory."""
+        torch_device.reset_peak_memory(self.device)
+        self.trainer.feed_wait_s = 0.0
+        stack = ExitStack()
+        for layer in self.layers:
+            stack.enter_context(layer.timed(self.trainer))
+        return stack
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        device_mb, host_mb = torch_device.peak_memory_mb(self.device)
+        return {"device": device_mb, "host": host_mb}
+
+    def waits_s(self) -> dict[str, float]:
+        """Seconds of the timed window spent waiting for episodes, by the phase they belong to."""
+        return {"feed": self.trainer.feed_wait_s}
+
+    def watch_phases(self, watch: Watch) -> AbstractContextManager[None]:
+        """Held around updates whose phases are each entered through ``watch``."""
+        return watched(watch)
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]:
+        """Pieces of training to be run one after the other, and how many episodes what each one costs is for.
+
+        The first backward pass of an update is like that of any other; the second, which adds to a gradient that is
+        there, stands for all later ones. There are so many steps that the macro part has its turn once, since a step
+        with it costs more than one without. None: the piece only makes the gradient of the next step.
+        """
+        trainer, interval = self.trainer, self.trainer.settings.macro_interval
+        later = trainer.parts.update.backwards - 1
+        for step in range(interval):
+            yield trainer.gather_gradient, None if step else self.episodes_per_update
+            if later and not step:
+                yield trainer.gather_gradient, Fraction(self.episodes_per_update, later)
+            yield trainer.apply_gradient, interval * self.episodes_per_update
+
+    def count(self) -> dict[str, Any]:
+        """What one episode's share of an update asks of the device, and from which lines (counters.py)."""
+        return counters.count_pieces(self, self.device)
+
+    def proofs(self) -> dict[str, dict[str, Any]]:
+        """For each layer: was it at work, by what evidence, and if not, why not."""
+        return {layer.name: asdict(layer.prove(self.trainer)) for layer in self.layers}
+
+    def evaluate(self) -> float:
+        """Mean return per held-out episode of the greedy policy, in percent of the capital."""
+        return self.evaluation.mean_return(self.trainer.policy)
+
+    def learned_return(self) -> float:
+        """The return in which this market's target is stated."""
+        return self.evaluation.learned_return(self.trainer.policy)
+
+    def close(self) -> None:
+        self.trainer.close()

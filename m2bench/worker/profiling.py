@@ -1,0 +1,126 @@
+"""One side of a profile: where the time, memory and operators of one combination go. Runs in a worker.
+
+Looks at one trainer: undisturbed updates and updates cut into phases by the clock, by turns, so that what watching
+costs is known; then, in one process of a side, one more update for a picture and one turn under torch.profiler; then
+counts.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from m2bench.devices import torch_device
+from m2bench.devices.phase_times import cut_into_phases, watch_turn
+from m2bench.devices.profiler_window import Window
+from m2bench.devices.stopwatch import Cut
+from m2bench.records.spec import Layers, WorkloadSpec
+
+from .trial import System, Workload, no_collections, timed_updates
+
+ROUNDS = 8  # the machine's speed may change from one to the next, and so in both kinds of looks alike
+
+Document = dict[str, Any]
+
+
+def profile_combination(
+    workload: Workload, spec: WorkloadSpec, work: Path, layers: Layers, seed: int, seconds: float, files: Path | None
+) -> Document:
+    """What all looks found, as a JSON document; times in ms per episode unless the name says otherwise.
+
+    ``seconds``: of undisturbed updates, and about as many of watched ones. ``files``: the traces go there, with
+    suffixes of their own; None: no picture is taken, and torch.profiler is not asked.
+    """
+    system = workload.build(spec, work, layers, seed)
+    try:
+        timed_updates(system, 1)
+        timed_updates(system, 2, seconds / ROUNDS)
+        with system.timed_window():
+            timed_updates(system, 4)
+        proofs = system.proofs()
+        with no_collections():
+            undisturbed_ms, phases_ms = _look(system, seconds / ROUNDS)
+            pictures = {} if files is None else _pictures(system, torch_device.resolve_device(spec.device), files)
+        counts = system.count()
+        begin = time.perf_counter()
+        system.evaluate()
+        evaluation_s = time.perf_counter() - begin
+    finally:
+        system.close()
+    if pictures:
+        pictures["profiler_overhead"] = pictures.pop("profiled_ms") / undisturbed_ms - 1
+    return {
+        "layers": list(layers),
+        "compiles": system.compiles,
+        "proofs": proofs,
+        "undisturbed_ms": undisturbed_ms,
+        "phases_ms": phases_ms,
+        "episodes_per_update": system.episodes_per_update,
+        "counts": counts,
+        "evaluation_s": evaluation_s,
+        **pictures,
+    }
+
+
+def _pictures(system: System, device: torch.device, files: Path) -> Document:
+    """One update as a timeline, and one turn as torch.profiler sees it, with its files."""
+    timeline = _timeline(cut_into_phases(system, system.update).cuts)
+    window = Window(system, torch_device.profiler_activities(device), torch_device.allocated_mb(device))
+    kernels = window.kernels()
+    busy_ms, gap_ms = window.busy_and_gap_ms()
+    return {
+        "timeline": timeline,
+        "profiled_ms": window.wall_ms,
+        "operators": window.operators(),
+        "kernels": kernels,
+        "kernel_busy_ms": busy_ms if kernels else None,
+        "launch_gap_ms": gap_ms if kernels else None,
+        "no_kernels_because": None if kernels else torch_device.why_no_kernel_times(device),
+        "peak_memory_mb": window.peak_memory_mb(),
+        "memory_is_sampled": window.memory_is_sampled,
+        "files": window.write(files),
+    }
+
+
+def _look(system: System, round_s: float) -> tuple[float, dict[str, float]]:
+    """Milliseconds per episode undisturbed, and in each phase while being watched.
+
+    Both in every round, the one or the other first, and each round counts alike: the machine's speed drifts, and a
+    fast moment has room for more turns.
+    """
+    undisturbed_ms: list[float] = []
+    watched: list[dict[str, float]] = []
+    for number in range(ROUNDS):
+        for is_watched in (False, True) if number % 2 == 0 else (True, False):
+            if is_watched:
+                watched.append(_watched(system, round_s))
+            else:
+                undisturbed_ms.append(_undisturbed(system, round_s))
+    return fmean(undisturbed_ms), _means(watched)
+
+
+def _undisturbed(system: System, seconds: float) -> float:
+    update_s, _ = timed_updates(system, 1, seconds)
+    return 1e3 * fmean(update_s) / system.episodes_per_update
+
+
+def _watched(system: System, seconds: float) -> dict[str, float]:
+    begin = time.perf_counter()
+    turns = [watch_turn(system)]
+    while time.perf_counter() - begin < seconds:
+        turns.append(watch_turn(system))
+    return _means(turns)
+
+
+def _means(phases: list[dict[str, float]]) -> dict[str, float]:
+    return {name: fmean(each.get(name, 0.0) for each in phases) for name in phases[0]}
+
+
+def _timeline(cuts: list[Cut]) -> list[tuple[str, float, float]]:
+    """Phase, begin and length, in ms from the first cut on."""
+    start = cuts[0][1]
+    return [(name, 1e3 * (begin - start), 1e3 * (end - begin)) for name, begin, end in cuts]

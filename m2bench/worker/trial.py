@@ -1,0 +1,207 @@
+"""One trial: build one combination, warm it up, time it; after that evaluate it, watch its phases, and count."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from m2bench.devices import torch_device
+from m2bench.devices.phase_times import InPieces, watch_turn
+from m2bench.processes.turns import Turns
+from m2bench.records.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.statistics.steady import mean_error
+
+TIMER_READINGS = 25
+
+
+class System(InPieces, Protocol):
+    """What a trial needs of the system under test."""
+
+    episodes_per_update: int
+    steps_per_episode: int
+    compiles: bool
+
+    def update(self) -> Tensor: ...
+    def check_finite(self) -> None: ...
+    def check_numerics(self) -> dict[str, dict[str, Any]]: ...
+    def check_stream(self) -> dict[str, dict[str, Any]]: ...
+    def energy_j(self) -> float | None: ...
+    def timed_window(self) -> AbstractContextManager[object]: ...
+    def waits_s(self) -> dict[str, float]: ...
+    def count(self) -> dict[str, Any]: ...
+    def peak_memory_mb(self) -> dict[str, float | None]: ...
+    def proofs(self) -> dict[str, dict[str, Any]]: ...
+    def evaluate(self) -> float: ...
+    def learned_return(self) -> float: ...
+    def close(self) -> None: ...
+
+
+class Workload(Protocol):
+    """A module that builds the system under test."""
+
+    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System: ...
+
+
+def run_trial(
+    workload: Workload,
+    workload_spec: WorkloadSpec,
+    work: Path,
+    spec: TrialSpec,
+    window: WindowSpec,
+    compiler_import_s: float = 0.0,
+    on_window: Callable[[str], None] = lambda moment: None,
+    turns: Turns | None = None,
+) -> dict[str, Any]:
+    """Everything a trial records, as a JSON document; times in seconds unless the name says otherwise.
+
+    ``compiler_import_s`` is what importing the compiler took in the process this one was forked
+    from; it belongs to the price of compiling, whoever paid it. ``on_window`` is told when the timed window is
+    about to "begin", and its "end". With ``turns`` the timed window consists of them (turns.py).
+    """
+    start = time.perf_counter()
+    system = workload.build(workload_spec, work, spec.layers, spec.seed)
+    system.synchronize()
+    setup_s = time.perf_counter() - start
+    try:
+        first, first_returns = timed_updates(system, 1)  # whatever is compiled is compiled here
+        gates_begin = time.perf_counter()
+        gates = system.check_numerics()
+        gates_s = time.perf_counter() - gates_begin
+        warmup, warmup_returns = timed_updates(system, window.warmup_updates, window.warmup_s)
+        with no_collections(), system.timed_window():
+            on_window("begin")
+            energy_before_j = system.energy_j()
+            if turns is None:
+                updates, returns = timed_window(system, window)
+                turn_updates = [len(updates)]
+            else:
+                updates, returns, turn_updates = timed_turns(system, turns)
+            energy_after_j = system.energy_j()
+            on_window("end")
+        timer_s = time_of_the_timer(system)
+        waits_s = system.waits_s()
+        peak_memory_mb = system.peak_memory_mb()
+        proofs = system.proofs()
+        gates_begin = time.perf_counter()
+        gates |= system.check_stream()
+        gates_s += time.perf_counter() - gates_begin
+        eval_return = system.evaluate()
+        with no_collections():
+            phase_ms_per_episode = watch_turn(system)
+        counts = system.count() if spec.counts else None
+    finally:
+        system.close()
+    canary_s = torch_device.canary_s(
+        torch_device.resolve_device(workload_spec.device)
+    )  # nothing of the trial runs any more
+    timed_s = sum(updates)
+    episodes = len(updates) * system.episodes_per_update
+    # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
+    phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
+    return {
+        "setup_s": setup_s,
+        "canary_s": [canary_s],
+        "warmup_update_s": first + warmup,
+        "update_s": updates,
+        "turn_updates": turn_updates,
+        "episodes_per_update": system.episodes_per_update,
+        "episodes_per_min": 60 * episodes / timed_s,
+        "window_error": mean_error(updates) if len(updates) > 1 else None,
+        "timer_share": timer_s * len(updates) / timed_s,
+        "energy_j_per_episode": None
+        if energy_before_j is None or energy_after_j is None
+        else (energy_after_j - energy_before_j) / episodes,
+        "env_steps_per_s": episodes * system.steps_per_episode / timed_s,
+        "compile_s": compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
+        "peak_memory_mb": peak_memory_mb,
+        "proofs": proofs,
+        "gates": gates,
+        "gates_s": gates_s,
+        "phase_ms_per_episode": phase_ms_per_episode,
+        "counts": counts,
+        "training_return": first_returns + warmup_returns + returns,
+        "eval_return": eval_return,
+    }
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Collect garbage now, and not while this is held.
+
+    A collection takes tenths of a second, and would be charged to whatever combination or phase it hits.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[float]]:
+    """The updates of one timed window, as of ``timed_updates``."""
+    return timed_updates(system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error)
+
+
+def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float], list[int]]:
+    """The updates of all turns, as of ``timed_updates``, and how many each turn had; between them the other works."""
+    times: list[float] = []
+    returns: list[float] = []
+    updates: list[int] = []
+    for _ in range(turns.count):
+        turns.pass_on()
+        more_times, more_returns = timed_updates(system, 1, turns.seconds)
+        times += more_times
+        returns += more_returns
+        updates.append(len(more_times))
+    turns.pass_on()
+    return times, returns, updates
+
+
+def timed_updates(
+    system: System, at_least: int, seconds: float = 0.0, most_s: float = 0.0, error: float = 0.0
+) -> tuple[list[float], list[float]]:
+    """Seconds and mean training return of each update.
+
+    It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
+    is known to within a relative standard error of ``error``.
+
+    The device is waited for at both ends of every update, so each time is that of finished work. Between two
+    updates, outside of either's time, loss and gradient are checked to be finite numbers; the returns stay on the
+    device until the last update is done.
+    """
+    times: list[float] = []
+    returns = []
+    system.synchronize()
+    begin = mark = time.perf_counter()
+    while (
+        len(times) < at_least
+        or mark - begin < seconds
+        or (error > 0 and mark - begin < most_s and mean_error(times) > error)
+    ):
+        # Again, so that what was done since is in no update's time.
+        mark = time.perf_counter()
+        returns.append(system.update())
+        system.synchronize()
+        times.append(time.perf_counter() - mark)
+        system.check_finite()
+        mark = time.perf_counter()
+    return times, [float(value) for value in returns]
+
+
+def time_of_the_timer(system: System) -> float:
+    """Seconds that timing adds to an update: those of an update that does nothing (the median of some)."""
+    readings = []
+    for _ in range(TIMER_READINGS):
+        mark = time.perf_counter()
+        system.synchronize()
+        readings.append(time.perf_counter() - mark)
+    return median(readings)
