@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import LAYERS
+from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
 
 # Seconds of an update, divided by the factor of each layer that is on.
 UPDATE_S = 0.004

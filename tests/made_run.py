@@ -12,8 +12,10 @@ from typing import Any
 from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import LAYERS
 from m2bench.plan.remaining import remaining_trials
-from m2bench.records.spec import Layers, RunSpec, TrialSpec
-from m2bench.run.store import RunRecord, Store, StoredTrial
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.run.store import Store
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 
 STARTED = "2026-01-01T00:00:00+00:00"

@@ -14,10 +14,11 @@ from scipy import stats
 from m2bench.findings.summarize import summarize
 from m2bench.findings.usage import COUNTS
 from m2bench.plan.designs import make_trials
-from m2bench.processes.client import run_trials
 from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.report.tables import combinations_table, responses_table
-from m2bench.run.store import RunRecord, Store, StoredTrial
+from m2bench.run.store import Store
+from m2bench.run.trials import run_trials
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)

@@ -20,7 +20,8 @@ from m2bench.findings.trials_behind import trace
 from m2bench.plan.designs import make_trials
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, WorkloadSpec
-from m2bench.run.store import RunRecord, Store, StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.run.store import Store
 from m2bench.statistics.effects import Estimate
 
 LAYERS = ("a", "b")

@@ -16,7 +16,8 @@ from m2bench.baselines.phases import Watch
 from m2bench.devices import torch_device
 from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
 from m2bench.optimizations import LAYERS
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 
 CPU, META = torch.device("cpu"), torch.device("meta")

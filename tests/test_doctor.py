@@ -10,7 +10,8 @@ import pytest
 
 from m2bench.inspect.doctor import BLOCKS, DesignErrors, Resolution, _resolved, resolution_sentences
 from m2bench.plan.designs import make_trials
-from m2bench.records.spec import Layers, RunSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import RunSpec
 from m2bench.statistics.effects import Effects, Observation
 
 LAYERS = ("a", "b", "c", "d")

@@ -15,7 +15,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from m2bench.plan.designs import every_combination, make_trials
-from m2bench.records.spec import BASELINE, Layers, RunSpec
+from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.spec import RunSpec
 from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights, typical
 from m2bench.statistics.least_squares import Group, Scatter
 

@@ -33,8 +33,9 @@ from m2bench.gate.promotion import taken_over
 from m2bench.gate.references import Recorded, Reference, history_entry, record
 from m2bench.gate.sides import Code, has_module
 from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import BASELINE, Layers, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 FAST: Layers = ("batching", "vectorized-loss")
 COMBINATIONS = (BASELINE, FAST)

@@ -13,8 +13,9 @@ from scipy import stats
 from m2bench.findings.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge, mean_episodes
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
-from m2bench.records.spec import Layers, RunSpec, TrialSpec
-from m2bench.run.store import RunRecord, StoredTrial
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Estimate, shapley_weights
 from m2bench.statistics.learning_curve import arrival, distance, evaluation_episodes
 

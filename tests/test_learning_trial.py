@@ -16,7 +16,8 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_ma
 from m2bench.baselines.evaluation import TARGET_SHARE, Evaluation
 from m2bench.baselines.market import Market
 from m2bench.baselines.policy import make_policy
-from m2bench.records.spec import Layers, TrialSpec, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
 from m2bench.worker.learning_trial import run_learning_trial
 

@@ -22,10 +22,11 @@ from test_runner import execute, still_in, working_in
 
 from m2bench.devices import torch_device
 from m2bench.machine import conditions, identity, system_tools
-from m2bench.processes.client import Launcher, describe
+from m2bench.processes.client import Launcher
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.run import ablation
+from m2bench.run.describe import describe
 from m2bench.run.store import Store
 
 STAND_IN = TESTS / "mac_stand_in"

@@ -18,8 +18,9 @@ from m2bench.plan.designs import (
     make_trials,
     mini_blocks,
 )
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import BASELINE, Layers, RunSpec, TrialSpec
+from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.statistics.effects import Effects, Observation
 
 SIX = ("a", "b", "c", "d", "e", "f")

@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity
 from m2bench.devices import profiler_window
 from m2bench.devices.profiler_window import Window, is_device_work, peaks_mb
 from m2bench.devices.torch_device import torch_version
-from m2bench.worker.trial import System
+from m2bench.systems.interface import System
 
 MEGABYTE = 250_000  # float32
 

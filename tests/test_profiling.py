@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
 from m2bench.worker.profiling import ROUNDS, profile_combination
 
 FAST_S, SLOW_S = 1 / 16, 1 / 8  # of an episode; sums of them have no rounding

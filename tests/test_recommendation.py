@@ -10,7 +10,7 @@ import pytest
 from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation import recommend
-from m2bench.records.spec import Layers
+from m2bench.records.combinations import Layers
 from m2bench.statistics.effects import Effects, Estimate, Observation
 from m2bench.statistics.prediction import Prediction
 

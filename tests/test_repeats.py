@@ -14,15 +14,16 @@ import pytest
 from rich.console import Console
 
 from m2bench.machine.conditions import Watch, are_disturbed, busy_from
+from m2bench.machine.telemetry import spent_cpu_s
 from m2bench.plan.designs import make_trials
 from m2bench.plan.remaining import remaining_trials
-from m2bench.processes.client import run_trials
-from m2bench.processes.launcher import spent_cpu_s
 from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.run import quiet
-from m2bench.run.ablation import _Watch as Progress
+from m2bench.run.progress import _Watch as Progress
 from m2bench.run.quiet import Quiet
-from m2bench.run.store import RunRecord, Store, StoredTrial, settled
+from m2bench.run.store import Store
+from m2bench.run.trials import run_trials
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")
 DESCRIPTION: dict[str, Any] = {"workload": {"target": None}, "layers": []}

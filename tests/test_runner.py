@@ -11,9 +11,12 @@ import psutil
 import pytest
 from conftest import TESTS
 
-from m2bench.processes.client import Launcher, describe, trial_executor, worker_environment
+from m2bench.processes.client import Launcher
+from m2bench.processes.environment import worker_environment
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.run.describe import describe
+from m2bench.run.trials import trial_executor
 
 WINDOW = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3)
 

@@ -9,7 +9,8 @@ import pytest
 
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.run.store import FILE_NAME, RunRecord, Store, StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.run.store import FILE_NAME, Store
 
 RECORD = RunRecord(RunSpec(("amp",), ("full",), 1, 0), "2026-01-01T00:00:00+00:00", {"device": {"device": "cpu"}})
 TRIAL = StoredTrial(

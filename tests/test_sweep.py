@@ -11,10 +11,12 @@ import pytest
 from made_run import FULL, GROWTH, MARKUP, STARTED, make_run, result, run_swept
 from scipy import stats
 
-from m2bench.plan.sweep import pooled, rivals, summarize_sweep, sweep_trials
-from m2bench.records.spec import BASELINE, RunSpec, TrialSpec
+from m2bench.findings.sweep import pooled, rivals, summarize_sweep
+from m2bench.plan.sweep import sweep_trials
+from m2bench.records.combinations import BASELINE
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
-from m2bench.run.store import StoredTrial
 
 SPEC = replace(FULL, sweep=(8, 256), learning="off")  # 32 is the run's own number
 FASTEST = ("batching", "amp", "vectorized-loss")

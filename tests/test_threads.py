@@ -13,10 +13,12 @@ from conftest import TESTS
 
 from m2bench.cli.options import thread_count
 from m2bench.machine import identity
-from m2bench.processes.client import Launcher, describe, worker_environment
+from m2bench.processes.client import Launcher
+from m2bench.processes.environment import worker_environment
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import threads
+from m2bench.run.describe import describe
 from m2bench.run.threads import candidates, choose_threads, fewest_fast, threads_sentence
 
 WORKLOAD = WorkloadSpec(module="fake_workload")

@@ -9,7 +9,7 @@ import pytest
 
 from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
 from m2bench.findings.learning import Setbacks
-from m2bench.records.spec import Layers
+from m2bench.records.combinations import Layers
 from m2bench.statistics.effects import Effects, Estimate, Observation
 
 

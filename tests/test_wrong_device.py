@@ -23,8 +23,9 @@ from m2bench.baselines.episodes import PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters
 from m2bench.gate import job
+from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.numerics import check_device
 from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes

@@ -15,8 +15,9 @@ import typer
 
 from m2bench import __version__
 from m2bench.optimizations import LAYERS
+from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.spec import QUICK, SWEPT_LAYER, Layers, RunSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import QUICK, SWEPT_LAYER, RunSpec, WindowSpec, WorkloadSpec
 from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
 
 from . import gate_commands as gate
@@ -385,7 +386,8 @@ def show_layers(
     from rich.markup import escape
     from rich.table import Table
 
-    from m2bench.processes.client import Launcher, describe
+    from m2bench.processes.client import Launcher
+    from m2bench.run.describe import describe
 
     spec = WorkloadSpec(device=one_of("--device", device, DEVICES), compile_backend=compile_backend)
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:

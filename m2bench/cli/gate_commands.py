@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.errors import UserError
-from m2bench.records.spec import BASELINE, Layers, WindowSpec, WorkloadSpec, combination_name, layers_of
+from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .options import (
     INTERRUPTED,

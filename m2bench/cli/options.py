@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from m2bench.optimizations import LAYERS
+from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection

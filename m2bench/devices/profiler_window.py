@@ -15,7 +15,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from m2bench.records.folders import written
-from m2bench.worker.trial import System
+from m2bench.systems.interface import System
 
 from .event_tree import Event, busy_and_gaps_ns, calls
 from .phase_times import Episodes

@@ -9,9 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
+from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
-from m2bench.records.spec import BASELINE, Layers, combination_name
-from m2bench.run.store import Store, StoredTrial
+from m2bench.records.trials import StoredTrial
+from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects, Estimate, named
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed

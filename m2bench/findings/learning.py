@@ -18,8 +18,8 @@ from typing import Any
 
 from m2bench.plan.designs import every_combination
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
-from m2bench.records.spec import BASELINE, Layers, combination_name
-from m2bench.run.store import RunRecord, StoredTrial
+from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Estimate, mean_ratio, named
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from m2bench.machine.conditions import are_disturbed
-from m2bench.records.spec import Layers
-from m2bench.run.store import StoredTrial
+from m2bench.records.combinations import Layers
+from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.statistics.steady import steady_speed

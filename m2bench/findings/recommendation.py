@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection
 from typing import Any
 
-from m2bench.records.spec import BASELINE, Layers, combination_name
+from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import CONFIDENCE, Estimate, named
 from m2bench.statistics.prediction import Prediction

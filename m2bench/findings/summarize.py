@@ -16,10 +16,10 @@ from typing import Any
 
 from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.remaining import remaining_trials
-from m2bench.plan.sweep import summarize_sweep
-from m2bench.records.spec import BASELINE, Layers, RunSpec, TrialKind
+from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.spec import RunSpec, TrialKind
+from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.records.wrong_device import wrong_device
-from m2bench.run.store import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects, Estimate, Observation, holm, named, shapley_weights, typical
 from m2bench.statistics.prediction import Prediction
 from m2bench.statistics.steady import steady_from, steady_speed
@@ -28,6 +28,7 @@ from .claims import also_claimed, attribute_gains, is_rated, judge_claim, smalle
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .recommendation import recommend
+from .sweep import summarize_sweep
 from .usage import summarize_usage
 
 SUMMARY_SCHEMA = 1

@@ -6,9 +6,9 @@ import math
 from collections import defaultdict
 from statistics import geometric_mean
 
+from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, combination_name
-from m2bench.run.store import RunRecord, StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects, Estimate, shapley_weights
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.tables import NOTHING, Table, digits, times, times_between

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from m2bench.run.store import StoredTrial
+from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Estimate, named, typical
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")

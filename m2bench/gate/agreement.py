@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from m2bench.records.spec import Layers, combination_name
+from m2bench.records.combinations import Layers, combination_name
 
 FIRST_UPDATES = 6  # later ones have had more chances to part by rounding, where there is any
 TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from m2bench.records.spec import Layers, combination_name
+from m2bench.records.combinations import Layers, combination_name
 
 # Evidence of a layer that compiles: more graphs, and more regions in a call, are graph breaks.
 FROM_EVIDENCE = {"graphs": "compiled graphs", "compiled_regions_per_call": "compiled regions per call",

@@ -18,9 +18,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
-from m2bench.records.spec import Layers, TrialSpec, combination_name
+from m2bench.records.spec import TrialSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.turns import Leader
+from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec, combination_name
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.threads import choose_threads
 
 from .sides import Code, spec_fields

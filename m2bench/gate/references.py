@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.spec import BASELINE, Layers, combination_name, layers_of
 
 from .counts import Counted, counted, lines_of
 from .measure import Block

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from m2bench.records.spec import BASELINE, combination_name
+from m2bench.records.combinations import BASELINE, combination_name
 
 LEVELS = ("saved", "promoted", "annotated")  # how a level of a reference came about
 LEAST_BLOCKS = 2  # fewer have no spread

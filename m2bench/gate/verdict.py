@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from m2bench.records.spec import BASELINE, Layers, combination_name
+from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.sequential import JOB_SD, MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
 from m2bench.statistics.steady import steady_speed
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from m2bench.processes.client import Launcher, describe
+from m2bench.processes.client import Launcher
+from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
+from m2bench.run.describe import describe
 from m2bench.text.tables import Table, digits, draw_table
 
 TIMEOUT_S = 1800.0

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.processes.client import Launcher
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
 
 from .mps_log import MpsLog, parse_mps_log
 

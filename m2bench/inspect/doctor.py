@@ -17,12 +17,15 @@ from rich.console import Console
 from m2bench.findings.noise import describe_conditions, drift_in_words, measure_noise
 from m2bench.machine.checks import check_machine
 from m2bench.plan.designs import make_trials
-from m2bench.processes.client import Launcher, describe, prepare, trial_executor
+from m2bench.processes.client import Launcher
+from m2bench.records.combinations import BASELINE
 from m2bench.records.errors import UserError
-from m2bench.records.spec import BASELINE, RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.trials import StoredTrial
 from m2bench.records.wrong_device import refuse_wrong_device
-from m2bench.run.store import StoredTrial
+from m2bench.run.describe import describe, prepare
 from m2bench.run.threads import choose_threads
+from m2bench.run.trials import trial_executor
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
 from m2bench.statistics.effects import Effects, Estimate, Observation
 

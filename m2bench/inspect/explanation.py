@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import fmean, stdev
 from typing import Any
 
-from m2bench.records.spec import combination_name
+from m2bench.records.combinations import combination_name
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Estimate, mean_ratio, named
 from m2bench.text.tables import digits, percent, times, times_between, times_within

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import show_warnings_of_machine
-from m2bench.processes.client import Launcher, describe, run_watched
+from m2bench.processes.client import Launcher
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
 from m2bench.records.spec import WorkloadSpec
+from m2bench.run.describe import describe
+from m2bench.run.trials import run_watched
 from m2bench.statistics.crossings import Cells, Comparison
 from m2bench.text.tables import NOTHING, Table, digits, draw_table
 

@@ -14,12 +14,15 @@ from rich.console import Console
 
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
-from m2bench.processes.client import Launcher, describe, prepare, run_watched
+from m2bench.processes.client import Launcher
+from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
-from m2bench.records.spec import Layers, WorkloadSpec, combination_name
+from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.run.describe import describe, prepare
 from m2bench.run.threads import choose_threads
+from m2bench.run.trials import run_watched
 from m2bench.text.tables import NOTHING, Table, digits, draw_table, times
 
 from .device_log import read_device_log

@@ -12,10 +12,12 @@ from typing import Any
 from rich.console import Console
 
 from m2bench.machine.checks import show_warnings_of_machine
-from m2bench.processes.client import Launcher, describe
+from m2bench.processes.client import Launcher
+from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
-from m2bench.records.spec import Layers, WorkloadSpec, combination_name
+from m2bench.records.spec import WorkloadSpec
+from m2bench.run.describe import describe
 from m2bench.run.threads import choose_threads
 
 TIMEOUT_S = 7 * 86_400.0

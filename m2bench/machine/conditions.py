@@ -9,10 +9,8 @@ from typing import Any
 
 import psutil
 
-from m2bench.processes.launcher import spent_cpu_s
-
 from .system_tools import answer_of
-from .telemetry import busy_cpu_s
+from .telemetry import busy_cpu_s, spent_cpu_s
 
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 

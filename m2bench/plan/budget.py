@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, RunSpec
+from m2bench.records.spec import RunSpec
 
 from .designs import DEFAULT_DESIGN, HALF_GENERATORS, QUARTER_GENERATORS, count_trials
 from .learners import BUDGET_SHARE

@@ -7,8 +7,9 @@ import random
 from collections.abc import Callable, Iterable
 from itertools import accumulate, chain, combinations
 
+from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
-from m2bench.records.spec import BASELINE, Layers, RunSpec, TrialSpec, combination_name
+from m2bench.records.spec import RunSpec, TrialSpec
 
 LEAST_DEGREES = 8  # of freedom: with fewer, trials tell too little of how much one scatters
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from m2bench.records.spec import Layers, RunSpec, TrialSpec, combination_name
-from m2bench.run.store import StoredTrial
+from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import StoredTrial
 
 BUDGET_SHARE = 0.2  # of the run's time, in quick mode; a round is not cut off, so it may become somewhat more
 MOST_ROUNDS = 10  # of quick mode

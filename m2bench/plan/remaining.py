@@ -8,7 +8,7 @@ from typing import Any
 
 from m2bench.machine.conditions import are_disturbed
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.run.store import StoredTrial, settled
+from m2bench.records.trials import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials

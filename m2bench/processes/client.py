@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from m2bench.machine.conditions import Watch
-from m2bench.machine.identity import PASSIVE_WAITING
-from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import open_log
-from m2bench.records.spec import RunSpec, TrialSpec, WorkloadSpec
-from m2bench.run.store import Store, StoredTrial
 
-from .launcher import SAFE_PATH, Lines
+from .environment import worker_environment
+from .launcher import SAFE_PATH
+from .lines import Lines
 
 DESCRIBE_TIMEOUT_S = 600.0
 
-# Variables that a worker inherits; everything else of the shell stays outside the experiment.
-INHERITED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "TMPDIR",
-    "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH",
-    "SDKROOT",
-    "CC",
-    "CXX",
-)
-INHERITED_PREFIXES = (
-    "LC_", "PYTHON", "OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_",
-    "DYLD_", "XDG_",
-)  # fmt: skip
 
 Progress = Callable[[dict[str, Any]], None]
-Execute = Callable[[TrialSpec, Path], dict[str, Any]]
-"""Runs one trial with its log at the path; the worker's result, or {"failure": why}, and its "conditions"."""
 
 
 class Launcher:
@@ -194,124 +168,3 @@ def _write_line(process: subprocess.Popen[bytes], document: dict[str, Any]) -> N
     assert process.stdin is not None
     process.stdin.write(json.dumps(document).encode() + b"\n")
     process.stdin.flush()
-
-
-def worker_environment(work: Path) -> dict[str, str]:
-    """The environment of every worker: a fixed part of the shell's, and caches that belong to this run."""
-    inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
-    # Compiled code is kept within the run: its first use is cold, later ones are warm, whatever ran before.
-    return {
-        **PASSIVE_WAITING,  # unless the shell says otherwise
-        **inherited,
-        "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
-        "TRITON_CACHE_DIR": str(work / "triton"),
-        "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
-    """Machine, device, layers and workload, found by a worker, which also prepares the market.
-
-    Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
-    """
-    log = logs / "describe.log"
-    outcome = launcher.run("describe", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
-    if "failure" in outcome:
-        raise WorkerError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
-    description: dict[str, Any] = outcome["result"]
-    return description
-
-
-def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
-    """Have a worker prepare what the gates of all trials compare with, and measure what the device can do at most.
-
-    ``prepare_s``: the seconds that the former took; ``device_faults``: what the device computes wrongly, which is to be
-    refused (wrong_device.py); ``peak_flops``: the latter (devices.matmul_peak_flops).
-
-    Raises WorkerError when the worker fails.
-    """
-    log = logs / "prepare.log"
-    outcome = launcher.run("prepare", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
-    if "failure" in outcome:
-        raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
-    return {name: outcome["result"][name] for name in ("prepare_s", "device_faults", "peak_flops")}
-
-
-def run_watched(
-    launcher: Launcher,
-    job: str,
-    request: dict[str, Any],
-    log: Path,
-    timeout_s: float,
-    on_progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run one job; what comes of it also tells under "conditions" what the machine did besides (conditions.Watch)."""
-    watch = Watch()
-    outcome = launcher.run(job, request, log, timeout_s, on_progress)
-    return {**outcome, "conditions": watch.conditions(outcome.get("cpu_s"))}
-
-
-def trial_executor(
-    launcher: Launcher, spec: RunSpec, device: dict[str, Any], target_return: float | None = None
-) -> Execute:
-    """Runs trials of the run in worker processes; ``target_return`` is what learning trials are to reach.
-
-    Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
-    """
-    common: dict[str, Any] = {
-        "workload": asdict(spec.workload),
-        "window": asdict(spec.window),
-        "target_return": target_return,
-    }
-    jobs = {"speed": "trial", "learning": "learn", "sweep": "trial"}
-    probes = probes_for(device)
-
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
-        if trial.num_envs is not None:
-            request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
-        outcome = run_watched(launcher, jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
-        outcome["conditions"]["telemetry"] = telemetry.summary()
-        return outcome
-
-    return execute
-
-
-def run_trials(
-    trials: Iterable[TrialSpec],
-    unsupported: dict[str, str],
-    store: Store,
-    execute: Execute,
-    before: Callable[[TrialSpec], None],
-    after: Callable[[StoredTrial], None],
-) -> None:
-    """Run the trials in order and store each as it ends.
-
-    ``unsupported`` gives the reason for each layer that cannot run here; a combination with one is stored as
-    unsupported without being run. ``before`` and ``after`` are told of each trial. The next trial is asked for when
-    the one before it is stored, so it may depend on what was measured.
-    """
-    for trial in trials:
-        before(trial)
-        started, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-        reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
-        if reasons:
-            stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, {})
-        else:
-            log = store.folder / "logs" / f"{trial.key}.log"
-            outcome = execute(trial, log)
-            judged = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
-            stored = replace(judged, conditions=outcome.get("conditions", {}))
-        store.add(stored)
-        after(stored)
-
-
-def _judge(trial: TrialSpec, started: str, elapsed_s: float, log: Path, outcome: dict[str, Any]) -> StoredTrial:
-    if "failure" in outcome:
-        return StoredTrial(trial, started, elapsed_s, "failed", outcome["failure"], str(log), {})
-    result = outcome["result"]
-    idle = [f"{layer}: {proof['reason']}" for layer, proof in result["proofs"].items() if not proof["engaged"]]
-    if idle:
-        return StoredTrial(trial, started, elapsed_s, "not-engaged", "; ".join(idle), str(log), result)
-    return StoredTrial(trial, started, elapsed_s, "ok", None, str(log), result)

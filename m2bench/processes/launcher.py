@@ -18,7 +18,6 @@ import gc
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -26,12 +25,14 @@ import sys
 import time
 from contextlib import suppress
 from functools import cache
-from typing import Any
+
+from m2bench.machine.telemetry import spent_cpu_s
+
+from .lines import Event, Lines, send
 
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 SAFE_PATH = "-P"  # a checkout in the working directory must not stand in for the installed package
-Event = dict[str, Any]
 
 
 def main() -> None:
@@ -62,47 +63,11 @@ def main() -> None:
         told_s = _send_exit(events, code, told_s)
 
 
-def spent_cpu_s() -> float:
-    """Seconds of all cores that this process and those it has waited for have used."""
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
-
-
 def _send_exit(events: int, code: int, told_s: float) -> float:
     """Tell of a worker's end; ``told_s``: seconds of CPU that were told of before. Those of which are told now."""
     spent_s = spent_cpu_s()
     send(events, {"event": "exit", "code": code, "cpu_s": spent_s - told_s})
     return spent_s
-
-
-class Lines:
-    """JSON lines read from a file descriptor without losing what lies beyond the first."""
-
-    def __init__(self, fd: int):
-        self.fd = fd
-        self._buffer = b""
-        self.ended = False
-
-    def read(self) -> None:
-        """Read what is there; blocks when nothing is."""
-        chunk = os.read(self.fd, 1 << 16)
-        self._buffer += chunk
-        self.ended = not chunk
-
-    def take(self) -> Event | None:
-        """A line that has been read, or None."""
-        line, newline, rest = self._buffer.partition(b"\n")
-        if not newline:
-            return None
-        self._buffer = rest
-        document: Event = json.loads(line)
-        return document
-
-    def next(self) -> Event | None:
-        """The next line, waiting for it; None at the end."""
-        while (line := self.take()) is None and not self.ended:
-            self.read()
-        return line
 
 
 def _preload(probe: bool) -> float:
@@ -208,12 +173,6 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         return
-
-
-def send(fd: int, event: Event) -> None:
-    data = json.dumps(event).encode() + b"\n"
-    while data:
-        data = data[os.write(fd, data) :]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-from .launcher import send
+from .lines import send
 
 
 def main() -> None:

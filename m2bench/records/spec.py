@@ -5,20 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Layers = tuple[str, ...]
+from .combinations import Layers
 
-BASELINE: Layers = ()
 SWEPT_LAYER = "batching"  # whose number of environments a sweep varies
-
-
-def combination_name(layers: Layers) -> str:
-    """``baseline``, or the layers joined by ``+``."""
-    return "+".join(layers) or "baseline"
-
-
-def layers_of(name: str) -> Layers:
-    """The inverse of ``combination_name``."""
-    return BASELINE if name == combination_name(BASELINE) else tuple(name.split("+"))
 
 
 @dataclass(frozen=True)

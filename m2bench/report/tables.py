@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from m2bench.records.spec import combination_name
+from m2bench.records.combinations import combination_name
 from m2bench.text.tables import (
     NOT_KNOWN,
     NOTHING,

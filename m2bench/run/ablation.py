@@ -11,26 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from m2bench.findings.noise import busy_cores
 from m2bench.machine.checks import show_warnings_of_machine
 from m2bench.plan.budget import Cost, fit, rough_cost
 from m2bench.plan.designs import block_trials, choose_combinations, count_trials
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.plan.remaining import remaining_trials
 from m2bench.plan.sweep import sweep_sizes
-from m2bench.processes.client import Launcher, describe, prepare, run_trials, trial_executor
+from m2bench.processes.client import Launcher
+from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
-from m2bench.records.spec import BASELINE, RunSpec, TrialSpec, combination_name
+from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.report import show_report, write_report
 
-from .quiet import Quiet
-from .store import RunRecord, Store, StoredTrial
+from .describe import describe, prepare
+from .progress import _Watch
+from .store import Store
 from .threads import choose_threads, threads_sentence
+from .trials import run_trials, trial_executor
 
 SHOWN_BLOCKS = 3  # of a plan
 COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
@@ -213,72 +214,3 @@ def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[s
             )
     store.replan(spec)  # it may have been given more blocks
     return store
-
-
-class _Watch:
-    """Shows how far the run is; silent when nobody watches."""
-
-    def __init__(self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float):
-        self._baseline: dict[int, float] = {}
-        self._best = (0.0, "")
-        self._load: float | None = None
-        self.quiet = Quiet(wait_s, self._waits)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[best]}"),
-            TextColumn("{task.fields[load]}"),
-            console=console,
-            disable=not console.is_terminal,
-            speed_estimate_period=3600.0,
-            auto_refresh=False,  # drawn between trials alone: drawing in a timed window would take its CPU
-        )
-        done = [trial.spec.kind for trial in stored if trial.spec.repeats is None]
-        self._tasks = {
-            "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
-            # How many there will be depends on how long they take.
-            **{
-                kind: self._progress.add_task(
-                    "", total=None, completed=done.count(kind), visible=False, best="", load=""
-                )
-                for kind in ("learning", "sweep")
-            },
-        }
-
-    def __enter__(self) -> _Watch:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
-
-    def _waits(self, load: float) -> None:
-        description = f"waiting until other processes leave the machine alone ({load:.1f} cores busy)"
-        self._progress.update(self._tasks["speed"], description=description, refresh=True)
-
-    def begins(self, trial: TrialSpec) -> None:
-        if self._load is not None:
-            self.quiet.wait()
-        description = f"{trial.kind}: {combination_name(trial.layers)}"
-        self._progress.update(self._tasks[trial.kind], description=escape(description), visible=True, refresh=True)
-
-    def ended(self, trial: StoredTrial) -> None:
-        if trial.status == "ok" and trial.spec.kind == "speed":
-            speed = trial.result["episodes_per_min"]
-            if trial.spec.layers == BASELINE:
-                self._baseline.setdefault(trial.spec.block, speed)
-            elif trial.spec.block in self._baseline:
-                ratio = speed / self._baseline[trial.spec.block]
-                self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
-        self._load = busy_cores(trial)
-        load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
-        if trial.status != "ok":
-            reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
-            self._progress.console.print(reason, highlight=False)
-        best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
-        advance = 1 if trial.spec.repeats is None else 0
-        self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.trials import RunRecord, StoredTrial, settled
 
 FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
@@ -28,34 +27,6 @@ CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, 
 CREATE TABLE trial (key TEXT PRIMARY KEY, spec TEXT NOT NULL, started TEXT NOT NULL, elapsed_s REAL NOT NULL,
                     status TEXT NOT NULL, reason TEXT, log TEXT, result TEXT NOT NULL, conditions TEXT NOT NULL);
 """
-STATUSES = ("ok", "failed", "unsupported", "not-engaged")
-
-
-@dataclass(frozen=True)
-class StoredTrial:
-    """One finished trial, which took ``elapsed_s`` with everything around it.
-
-    ``result`` is what the worker measured; empty where it measured nothing. ``conditions`` is what the machine did
-    meanwhile (conditions.py).
-    """
-
-    spec: TrialSpec
-    started: str
-    elapsed_s: float
-    status: str
-    reason: str | None
-    log: str | None
-    result: dict[str, Any]
-    conditions: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a run was asked to do, when it began (ISO, UTC), and what machine and workload it found."""
-
-    spec: RunSpec
-    started: str
-    description: dict[str, Any]
 
 
 class Store:
@@ -174,22 +145,6 @@ class Store:
                 )
                 for _, spec, started, elapsed_s, status, reason, log, result, conditions in rows
             ]
-
-
-def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:
-    """One attempt at every trial: the one beside the least load. What it measured has no say in that."""
-    calmest: dict[str, StoredTrial] = {}
-    for trial in attempts:
-        key = trial.spec.repeats or trial.spec.key
-        if key not in calmest or _load(trial) < _load(calmest[key]):
-            calmest[key] = trial
-    kept = {trial.spec.key for trial in calmest.values()}
-    return [trial for trial in attempts if trial.spec.key in kept]
-
-
-def _load(trial: StoredTrial) -> float:
-    load = trial.conditions.get("other_cores")
-    return math.inf if load is None else float(load)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from m2bench.machine.identity import fast_cores
 
 if TYPE_CHECKING:
     from m2bench.processes.client import Launcher
-    from m2bench.records.spec import Layers, WorkloadSpec
+    from m2bench.records.combinations import Layers
+    from m2bench.records.spec import WorkloadSpec
 
 WORTH_MORE_THREADS = 0.05  # of the time: fewer threads are disturbed less by whatever else runs
 HALF_FROM_CORES = 4

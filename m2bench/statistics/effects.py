@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from m2bench.plan.designs import LEAST_DEGREES
-from m2bench.records.spec import BASELINE, Layers
+from m2bench.records.combinations import BASELINE, Layers
 
 from .distributions import f_tail, t_quantile, t_two_sided_p
 from .least_squares import ROUNDING, Fit, Floats, Scatter, measure_scatter

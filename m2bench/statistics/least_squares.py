@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2bench.plan.designs import LEAST_DEGREES
-from m2bench.records.spec import Layers
+from m2bench.records.combinations import Layers
 
 from .distributions import t_two_sided_p
 

@@ -20,7 +20,7 @@ from itertools import combinations as subsets
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from m2bench.records.spec import BASELINE, Layers
+from m2bench.records.combinations import BASELINE, Layers
 
 from .effects import Effects, Estimate
 from .least_squares import Floats

@@ -8,8 +8,9 @@ from typing import Any
 
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
+from m2bench.systems.interface import System, Workload
 
-from .trial import System, Workload, timed_updates
+from .trial import timed_updates
 
 
 def run_learning_trial(

@@ -18,9 +18,11 @@ from m2bench.devices import torch_device
 from m2bench.devices.phase_times import cut_into_phases, watch_turn
 from m2bench.devices.profiler_window import Window
 from m2bench.devices.stopwatch import Cut
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
+from m2bench.systems.interface import System, Workload
 
-from .trial import System, Workload, no_collections, timed_updates
+from .trial import no_collections, timed_updates
 
 ROUNDS = 8  # the machine's speed may change from one to the next, and so in both kinds of looks alike
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from m2bench.records.spec import Layers, WorkloadSpec
-
-from .trial import System, Workload
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
+from m2bench.systems.interface import System, Workload
 
 LEAST_TURNS = 3
 MOST_TURNS = 9

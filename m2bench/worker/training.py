@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading.system import build
 
 EVALUATIONS = 20  # points of the learning curve

@@ -5,48 +5,19 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import Any
 
 from m2bench.devices import torch_device
-from m2bench.devices.phase_times import InPieces, watch_turn
+from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
-from m2bench.records.spec import Layers, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
+from m2bench.systems.interface import System, Workload
 
 TIMER_READINGS = 25
-
-
-class System(InPieces, Protocol):
-    """What a trial needs of the system under test."""
-
-    episodes_per_update: int
-    steps_per_episode: int
-    compiles: bool
-
-    def update(self) -> Tensor: ...
-    def check_finite(self) -> None: ...
-    def check_numerics(self) -> dict[str, dict[str, Any]]: ...
-    def check_stream(self) -> dict[str, dict[str, Any]]: ...
-    def energy_j(self) -> float | None: ...
-    def timed_window(self) -> AbstractContextManager[object]: ...
-    def waits_s(self) -> dict[str, float]: ...
-    def count(self) -> dict[str, Any]: ...
-    def peak_memory_mb(self) -> dict[str, float | None]: ...
-    def proofs(self) -> dict[str, dict[str, Any]]: ...
-    def evaluate(self) -> float: ...
-    def learned_return(self) -> float: ...
-    def close(self) -> None: ...
-
-
-class Workload(Protocol):
-    """A module that builds the system under test."""
-
-    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System: ...
 
 
 def run_trial(

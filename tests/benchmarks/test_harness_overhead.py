@@ -18,7 +18,8 @@ from scipy import stats
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import compose
-from m2bench.records.spec import Layers, WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.worker.trial import timed_updates
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from m2bench.records.spec import combination_name
+from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import soonest_headline
 from m2bench.text.tables import digits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from m2bench.records.spec import combination_name
+from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import compared
 from m2bench.text.tables import percent, times_within
 

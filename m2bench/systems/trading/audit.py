@@ -23,7 +23,7 @@ from m2bench.devices.counters import PLACED
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
 from m2bench.plan.designs import choose_combinations
-from m2bench.records.spec import Layers, combination_name
+from m2bench.records.combinations import Layers, combination_name
 
 from .dry_run import META, DryRun, dry_trainer, fused_adam_allowed
 from .kernel_tables import CAVEATS, KernelTables

@@ -28,8 +28,9 @@ from m2bench.devices import counters, torch_device
 from m2bench.devices.phase_times import Episodes
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
+from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
-from m2bench.records.spec import Layers, WorkloadSpec, combination_name
+from m2bench.records.spec import WorkloadSpec
 
 from .audit import audit as run_audit
 from .forward import time_forward

@@ -1,0 +1,43 @@
+"""The surroundings of every worker: variables and how its interpreter is started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from m2bench.machine.identity import PASSIVE_WAITING
+
+# Variables that a worker inherits; everything else of the shell stays outside the experiment.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "SDKROOT",
+    "CC",
+    "CXX",
+)
+
+
+INHERITED_PREFIXES = (
+    "LC_", "PYTHON", "OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_",
+    "DYLD_", "XDG_",
+)  # fmt: skip
+
+
+def worker_environment(work: Path) -> dict[str, str]:
+    """The environment of every worker: a fixed part of the shell's, and caches that belong to this run."""
+    inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
+    # Compiled code is kept within the run: its first use is cold, later ones are warm, whatever ran before.
+    return {
+        **PASSIVE_WAITING,  # unless the shell says otherwise
+        **inherited,
+        "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
+        "TRITON_CACHE_DIR": str(work / "triton"),
+        "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile
+        "PYTHONUNBUFFERED": "1",
+    }
