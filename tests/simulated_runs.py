@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from m2bench.findings.recommendation import recommend
-from m2bench.plan.designs import every_combination, make_trials
-from m2bench.records.combinations import BASELINE, Layers
+from m2bench.plan.designs import make_trials
+from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.spec import RunSpec
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction

@@ -22,7 +22,7 @@ from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.run.store import Store
-from m2bench.statistics.effects import Estimate
+from m2bench.statistics.estimate import Estimate
 
 LAYERS = ("a", "b")
 SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)

@@ -14,10 +14,11 @@ import statsmodels.formula.api as smf
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from m2bench.plan.designs import every_combination, make_trials
-from m2bench.records.combinations import BASELINE, Layers
+from m2bench.plan.designs import make_trials
+from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.spec import RunSpec
-from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights, typical
+from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
+from m2bench.statistics.estimate import typical
 from m2bench.statistics.least_squares import Group, Scatter
 
 SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")

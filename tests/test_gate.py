@@ -31,7 +31,7 @@ from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.phases import grown_most
 from m2bench.gate.promotion import taken_over
 from m2bench.gate.references import Recorded, Reference, history_entry, record
-from m2bench.gate.sides import Code, has_module
+from m2bench.gate.sides import Code, has_module, layout_of
 from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.errors import UserError
@@ -384,9 +384,31 @@ def test_a_module_lent_by_an_installation_is_not_the_sides_own(tmp_path: Path) -
     package.mkdir()
     (package / "__init__.py").touch()
     code = Code("base", "0" * 40, dirty=False, path=tmp_path)
-    assert not has_module(code, "m2bench", "turns")
+    assert not has_module(code, "m2bench.turns")
     (package / "turns.py").touch()
-    assert has_module(code, "m2bench", "turns")
+    assert has_module(code, "m2bench.turns")
+
+
+@pytest.mark.parametrize("launcher", ["m2bench.worker.launcher", "m2bench.launcher"])
+def test_the_code_of_an_earlier_version_is_asked_where_it_keeps_things(launcher: str, tmp_path: Path) -> None:
+    """Its ``worker`` is a module, and what was no folder then must not be taken from an installation."""
+    path = (tmp_path / launcher.replace(".", "/")).with_suffix(".py")
+    path.parent.mkdir(parents=True)
+    for file in (tmp_path / "m2bench" / "__init__.py", path.parent / "__init__.py", path):
+        file.touch()
+    if launcher == "m2bench.launcher":
+        (path.parent / "worker.py").touch()
+    layout = layout_of(Code("base", "0" * 40, dirty=False, path=tmp_path))
+    assert layout.launcher == launcher
+    assert layout.module_of("their.trainer") == "their.trainer"
+    assert layout.module_of(WorkloadSpec.module) == layout.trading
+
+
+def test_code_without_a_launcher_cannot_be_gated(tmp_path: Path) -> None:
+    (tmp_path / "m2bench").mkdir()
+    (tmp_path / "m2bench" / "__init__.py").touch()
+    with pytest.raises(UserError, match="cannot be asked for trials"):
+        layout_of(Code("base", "0" * 40, dirty=False, path=tmp_path))
 
 
 def test_code_that_does_not_know_a_field_yet_is_asked_without_it() -> None:

@@ -16,8 +16,7 @@ from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMark
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters, Trainer
 from m2bench.optimizations import LAYERS
-from m2bench.plan.designs import every_combination
-from m2bench.records.combinations import Layers
+from m2bench.records.combinations import Layers, every_combination
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes

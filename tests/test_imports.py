@@ -18,25 +18,32 @@ FOLDERS = {
     "m2bench.baselines": Path(str(m2bench.baselines.__file__)).parent,
     "m2bench.optimizations": Path(str(m2bench.optimizations.__file__)).parent,
 }
-CHILD_SIDE = {
-    "worker",
-    "trial",
-    "workload",
-    "training",
-    "devices",
-    "gates",
-    "referee",
-    "stream",
-    "learning_trial",
-    "thread_times",
-    "energy",
-    "counters",
-    "profiling",
-    "profiler_window",
-    "audit",
-    "dry_run",
-    "forward_passes",
+
+# Which room may import which, in the order in which data flows. The parent's side never imports torch; systems.trading
+# is the one room that knows the trading system and its layers.
+MAY_IMPORT = {
+    "records": "",
+    "text": "records",
+    "statistics": "records",
+    "machine": "records",
+    "plan": "records statistics machine",
+    "processes": "records machine",
+    "run": "records machine plan processes",
+    "findings": "records text statistics machine plan run",
+    "report": "records text machine run findings",
+    "inspect": "records text statistics machine plan processes run findings",
+    "gate": "records statistics processes run findings",
+    "cli": "records text plan processes run findings report inspect gate optimizations baselines",
+    "systems": "records",
+    "devices": "records machine systems",
+    "baselines": "",
+    "optimizations": "baselines devices",
+    "systems.trading": "records plan devices systems baselines optimizations",
+    "worker": "records statistics machine processes devices systems systems.trading",
 }
+TORCH = {"systems", "devices", "baselines", "optimizations", "systems.trading", "worker"}
+# What of these rooms does without torch, and is used by the parent: the names of layers, and how a file is named.
+WITHOUT_TORCH = {"m2bench.optimizations", "m2bench.baselines.candle_columns"}
 HEAVY = {"torch", "gymnasium"}
 
 
@@ -60,20 +67,45 @@ def files(package: str) -> list[Path]:
 
 
 def package_of(path: Path) -> str:
+    for package in ("m2bench.baselines", "m2bench.optimizations"):
+        if FOLDERS[package] in path.parents:
+            return package
     return ".".join(("m2bench", *path.relative_to(FOLDERS["m2bench"]).parts[:-1]))
 
 
-def parents() -> list[Path]:
-    return [path for path in files("m2bench") if package_of(path) != "m2bench" or path.stem not in CHILD_SIDE]
+def room_of(module: str) -> str | None:
+    """The room that a module of ours is in, the innermost one; None for another's, and for the package itself."""
+    name = module.removeprefix("m2bench.")
+    inside = [room for room in MAY_IMPORT if name == room or name.startswith(f"{room}.")]
+    return max(inside, key=len, default=None) if module.startswith("m2bench.") else None
 
 
-@pytest.mark.parametrize("path", parents(), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_the_parent_side_imports_neither_torch_nor_the_child_side(path: Path) -> None:
+EVERY_FILE = [path for package in FOLDERS for path in files(package) if path.parent != FOLDERS["m2bench"]]
+
+
+def test_every_file_lies_in_a_room_of_the_table() -> None:
+    assert {room_of(package_of(path)) for path in EVERY_FILE} == {*MAY_IMPORT}
+
+
+def test_the_table_has_no_cycle() -> None:
+    """In the order of the table a room imports only rooms above it: first the parent's side, then the worker's."""
+    above: set[str] = set()
+    for room in [*(r for r in MAY_IMPORT if r not in TORCH), *(r for r in MAY_IMPORT if r in TORCH)]:
+        beyond = {*MAY_IMPORT[room].split()} - above - ({"optimizations", "baselines"} if room == "cli" else set())
+        assert not beyond, f"{room} imports {beyond}"
+        above.add(room)
+
+
+@pytest.mark.parametrize("path", EVERY_FILE, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_room_imports_what_the_table_allows(path: Path) -> None:
     names = imports_of(path, package_of(path))
-    allowed = {"m2bench.worker.jobs"} if path.stem in ("launcher", "spawned_worker") else set()
-    banned = {f"m2bench.{name}" for name in CHILD_SIDE} - allowed
-    assert not {name.split(".")[0] for name in names} & HEAVY
-    assert not names & banned
+    room = room_of(package_of(path))
+    assert room is not None
+    assert {room_of(name) for name in names} - {None, room} <= {*MAY_IMPORT[room].split()}
+    if room not in TORCH:
+        assert not {name.split(".")[0] for name in names} & HEAVY
+        modules = {name for name in names if room_of(name) in TORCH}
+        assert all(any(name.startswith(allowed) for allowed in WITHOUT_TORCH) for name in modules), modules
 
 
 @pytest.mark.parametrize("path", files("m2bench.baselines"), ids=lambda path: path.stem)
@@ -88,7 +120,7 @@ def test_no_layer_imports_a_layer_or_the_harness(path: Path) -> None:
     layers = {f"m2bench.optimizations.{m}" for m in m2bench.optimizations.LAYERS.values()}
     assert not names & layers
     harness = {n for n in names if not n.startswith(("m2bench.baselines", "m2bench.optimizations"))}
-    assert harness <= {"m2bench", "m2bench.devices.torch_device"}
+    assert harness <= {"m2bench", "m2bench.devices", "m2bench.devices.torch_device"}
 
 
 @pytest.mark.parametrize("package", ["m2bench.baselines", "m2bench.optimizations"])
@@ -100,7 +132,7 @@ def test_nobody_imports_the_top_level_folders(package: str) -> None:
 def test_only_the_devices_module_asks_which_device_it_is() -> None:
     for package in FOLDERS:
         for path in files(package):
-            if path.stem in ("devices", "cli", "options", "kernel_tables"):
+            if path.stem in ("torch_device", "app", "options", "kernel_tables"):
                 continue
             words = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}
             assert not words & {"mps", "cuda"}, path
@@ -114,7 +146,8 @@ def test_the_command_line_waits_for_no_library_that_a_command_may_not_need() -> 
 
 def test_the_parent_loads_no_torch() -> None:
     code = (
-        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.inspect.train, m2bench.report, m2bench.gate.job; "
+        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.inspect.train, m2bench.report; "
+        "import m2bench.gate.job; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

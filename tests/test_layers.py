@@ -19,7 +19,7 @@ from m2bench.devices import torch_device
 from m2bench.optimizations import LAYERS, load_layer
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, Options, compose
-from m2bench.plan.designs import every_combination
+from m2bench.records.combinations import every_combination
 
 SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that 32 combinations take seconds.

@@ -16,7 +16,8 @@ from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, so
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.statistics.effects import Estimate, shapley_weights
+from m2bench.statistics.effects import shapley_weights
+from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.learning_curve import arrival, distance, evaluation_episodes
 
 # "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.

@@ -13,12 +13,11 @@ from m2bench.plan.designs import (
     DEFAULT_DESIGN,
     choose_combinations,
     count_trials,
-    every_combination,
     fewest_blocks,
     make_trials,
     mini_blocks,
 )
-from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.statistics.effects import Effects, Observation

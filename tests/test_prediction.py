@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from simulated_runs import LAYERS, MEASURED, TROUBLES, simulate
 
-from m2bench.plan.designs import every_combination
-from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
 

@@ -11,7 +11,8 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation import recommend
 from m2bench.records.combinations import Layers
-from m2bench.statistics.effects import Effects, Estimate, Observation
+from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.prediction import Prediction
 
 ABC = ("a", "b", "c")

@@ -20,7 +20,7 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.run import quiet
-from m2bench.run.progress import _Watch as Progress
+from m2bench.run.progress import RunProgress as Progress
 from m2bench.run.quiet import Quiet
 from m2bench.run.store import Store
 from m2bench.run.trials import run_trials

@@ -34,7 +34,8 @@ from m2bench.report.sections import sections
 from m2bench.report.sentences import headlines, recommendation
 from m2bench.report.tables import impact_table, learning_table
 from m2bench.run.store import Store
-from m2bench.text.tables import Table, digits, draw_table, within
+from m2bench.text.figures import digits, within
+from m2bench.text.tables import Table, draw_table
 
 SAMPLE = TESTS.parent / "reports" / "sample"
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"

@@ -10,7 +10,8 @@ import pytest
 from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
 from m2bench.findings.learning import Setbacks
 from m2bench.records.combinations import Layers
-from m2bench.statistics.effects import Effects, Estimate, Observation
+from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.estimate import Estimate
 
 
 def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> dict[str, Any]:

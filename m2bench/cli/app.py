@@ -52,6 +52,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from m2bench.inspect.profile import Pair
 
 TARGETS = ("mps", "cuda")
@@ -206,11 +208,24 @@ def ablate(
         return
     try:
         ablation.run(spec, folder, resume is not None, budget_s, wait_s, console)
+        _report(folder, console)
     except KeyboardInterrupt:
         begun = (folder / FILE_NAME).exists()
         advice = f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had been run"
         typer.echo(f"interrupted; {advice}", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _report(folder: Path, console: Console) -> None:
+    """Write and show the report of the run in ``folder``; UserError when nothing could be measured."""
+    from m2bench.report import show_report, write_report
+    from m2bench.run.store import Store
+
+    with Store.open(folder) as store:
+        summary = write_report(store)
+    show_report(summary, folder, console)
+    if summary["best"] is None:
+        raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
 
 
 def _refuse_beside_budget(budget: str | None, all_combinations: bool, design: str | None, blocks: int | None) -> None:

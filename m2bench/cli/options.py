@@ -143,10 +143,7 @@ def _located(data: str) -> str:
     """A data file by its absolute path, since workers run in another folder; a source by its name."""
     if data in SOURCES:
         return data
-    from m2bench.baselines.candle_columns import (  # takes numpy, which asking for help need not wait for
-        SYMBOL_MARK,
-        split_symbol,
-    )
+    from m2bench.baselines.candle_columns import SYMBOL_MARK, split_symbol
 
     try:
         path, symbol = split_symbol(data)

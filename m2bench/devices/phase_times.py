@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from fractions import Fraction
-from typing import Protocol
+from collections.abc import Callable
+
+from m2bench.systems.interface import InPieces
 
 from .stopwatch import OTHER, Stopwatch
-
-Episodes = int | Fraction
-"""So many episodes the cost of a piece is for; a fraction where one piece stands for several others."""
-
-
-class InPieces(Protocol):
-    """What can be run in pieces whose phases can be watched."""
-
-    def synchronize(self) -> None: ...
-    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]: ...
-    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]: ...
 
 
 def cut_into_phases(system: InPieces, work: Callable[[], object]) -> Stopwatch:

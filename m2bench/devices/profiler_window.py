@@ -15,10 +15,9 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from m2bench.records.folders import written
-from m2bench.systems.interface import System
+from m2bench.systems.interface import Episodes, System
 
 from .event_tree import Event, busy_and_gaps_ns, calls
-from .phase_times import Episodes
 from .speedscope import write_speedscope
 from .torch_device import torch_version
 

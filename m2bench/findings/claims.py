@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.effects import Effects, Estimate, named
-from m2bench.text.tables import percent, times, times_between, within
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.estimate import Estimate, named
+from m2bench.text.figures import percent, times, times_between, within
 
 from .learning import Setbacks
 

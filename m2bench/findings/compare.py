@@ -13,10 +13,12 @@ from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
-from m2bench.statistics.effects import Effects, Estimate, named
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.estimate import Estimate, named
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
-from m2bench.text.tables import Table, draw_table, times_within
+from m2bench.text.figures import times_within
+from m2bench.text.tables import Table, draw_table
 
 from .summarize import sound_trials, speed_effects
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import Any
 
-from m2bench.plan.designs import every_combination
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
-from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.effects import Estimate, mean_ratio, named
+from m2bench.statistics.estimate import Estimate, mean_ratio, named
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks
 from m2bench.statistics.least_squares import ROUNDING
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from m2bench.machine.conditions import are_disturbed
+from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.statistics.steady import steady_speed
-from m2bench.text.tables import times_between
+from m2bench.text.figures import times_between
 
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
@@ -93,14 +93,9 @@ def drift_in_words(drift: float, interval: Sequence[float]) -> str:
     return f"{shown}: the last ran at {times_between(drift, interval)} the speed of the first, by a line through all"
 
 
-def busy_cores(trial: StoredTrial) -> float | None:
-    """How many cores other processes kept busy beside the trial, where that is more than a desktop at rest does."""
-    return float(trial.conditions["other_cores"]) if are_disturbed(trial.conditions) else None
-
-
 def is_disturbed(trials: list[StoredTrial]) -> bool:
     """Whether so many trials ran beside other load that no claim can be judged by them."""
-    return sum(busy_cores(trial) is not None for trial in trials) > DISTURBED_SHARE * len(trials)
+    return sum(busy_cores(trial.conditions) is not None for trial in trials) > DISTURBED_SHARE * len(trials)
 
 
 def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.effects import CONFIDENCE, Estimate, named
+from m2bench.statistics.estimate import CONFIDENCE, Estimate, named
 from m2bench.statistics.prediction import Prediction
-from m2bench.text.tables import times_between
+from m2bench.text.figures import times_between
 
 from .claims import INDIFFERENT, is_rated
 

@@ -20,7 +20,8 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.spec import RunSpec, TrialKind
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.records.wrong_device import wrong_device
-from m2bench.statistics.effects import Effects, Estimate, Observation, holm, named, shapley_weights, typical
+from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
+from m2bench.statistics.estimate import Estimate, named, typical
 from m2bench.statistics.prediction import Prediction
 from m2bench.statistics.steady import steady_from, steady_speed
 

@@ -16,7 +16,7 @@ from m2bench.records.combinations import BASELINE
 from m2bench.records.spec import RunSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.effects import Estimate, named, typical
+from m2bench.statistics.estimate import Estimate, named, typical
 from m2bench.statistics.steady import steady_speed
 
 OUTSIDE = 0.05  # of intervals

@@ -9,9 +9,11 @@ from statistics import geometric_mean
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.statistics.effects import Effects, Estimate, shapley_weights
+from m2bench.statistics.effects import Effects, shapley_weights
+from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.steady import steady_speed
-from m2bench.text.tables import NOTHING, Table, digits, times, times_between
+from m2bench.text.figures import NOTHING, digits, times, times_between
+from m2bench.text.tables import Table
 
 from .learning import Learning
 from .summarize import sound_trials, speed_effects

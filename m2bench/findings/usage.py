@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from m2bench.records.trials import StoredTrial
-from m2bench.statistics.effects import Estimate, named, typical
+from m2bench.statistics.estimate import Estimate, named, typical
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")
 # Older runs have cpu_share in place of own_cpu_share: that of all processes of the machine.

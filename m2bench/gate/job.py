@@ -46,6 +46,7 @@ from .sides import (
     has_module,
     has_repository,
     head_code,
+    layout_of,
     loose_code,
     refuse_foreign_code,
     remove_leftovers,
@@ -204,7 +205,7 @@ def _prepared(
             with console.status(f"preparing the {name}"):
                 descriptions[name] = side.prepare(threads)
             threads = descriptions["head"]["device"]["torch_threads"]
-        know_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
+        know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, descriptions, work, know_turns)
 
 
@@ -213,7 +214,7 @@ def _codes(repo: Path, commit: str | None, work: Path, logs: Path, stack: ExitSt
     codes = [stack.enter_context(base_code(repo, commit, _made(work / "base"), logs))] if commit is not None else []
     codes.append(stack.enter_context(head_code(repo, _made(work / "head"), logs)))
     for code in codes:
-        refuse_foreign_code(code, module, repo)
+        refuse_foreign_code(code, layout_of(code).module_of(module), repo)
     return codes
 
 

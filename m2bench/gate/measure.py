@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.threads import choose_threads
 
-from .sides import Code, spec_fields
+from .sides import Code, layout_of, spec_fields
 
 TURN_S = 0.1  # of each of two trials that are timed by turns
 
@@ -53,9 +53,10 @@ class Side:
         self._request = request
         self._logs = logs
         self._environment = dict(code.environment)
-        self._launcher = Launcher(work, logs / "launcher.log", self._environment)
+        self._layout = layout_of(code)
+        self._launcher = Launcher(work, logs / "launcher.log", self._environment, self._layout.launcher)
         self._compiles = False
-        self._fields = spec_fields(code)
+        self._fields = spec_fields(code, self._layout.spec)
 
     def __enter__(self) -> Side:
         return self
@@ -131,7 +132,9 @@ class Side:
         self._launcher.end_worker()
 
     def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: Document) -> Document:
-        outcome = self._launcher.run(job, {"workload": self._known(self._request.workload), **request}, log, timeout_s)
+        workload = self._request.workload
+        workload = replace(workload, module=self._layout.module_of(workload.module))
+        outcome = self._launcher.run(job, {"workload": self._known(workload), **request}, log, timeout_s)
         if "failure" in outcome:
             diverged = self.code.side == "head" and outcome["failure"].startswith(FloatingPointError.__name__)
             raise (NotFiniteError if diverged else WorkerError)(

@@ -21,8 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2bench.processes.launcher import SAFE_PATH
+from m2bench.processes.client import LAUNCHER
+from m2bench.processes.environment import SAFE_PATH
 from m2bench.records.errors import UserError, WorkerError, quoted
+from m2bench.records.spec import WorkloadSpec
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
@@ -182,6 +184,36 @@ def _path_entries() -> tuple[Path, ...]:
     return tuple(Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where an m2bench keeps what a gate asks for: the launcher of workers, what trials are asked in, the turns that they
+    take, and the trading system.
+    """
+
+    launcher: str
+    spec: str
+    turns: str
+    trading: str
+
+    def module_of(self, module: str) -> str:
+        """Where this m2bench keeps the module of a system under test."""
+        return self.trading if module == LAYOUTS[0].trading else module
+
+
+LAYOUTS = (
+    Layout(LAUNCHER, "m2bench.records.spec", "m2bench.processes.turns", WorkloadSpec.module),
+    Layout("m2bench.launcher", "m2bench.spec", "m2bench.turns", "m2bench.workload"),  # until 0.1 had rooms
+)
+
+
+def layout_of(code: Code) -> Layout:
+    """The layout of the m2bench that the side's workers would import; UserError where it is none that is known."""
+    for layout in LAYOUTS:
+        if has_module(code, layout.launcher):
+            return layout
+    raise UserError(f"{code.side} {code.name} has an m2bench that cannot be asked for trials.", "Name a later base.")
+
+
 def origin(code: Code, module: str) -> Path | None:
     """The file that the side's workers would import ``module`` from; None when they would find none."""
     program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"
@@ -189,22 +221,22 @@ def origin(code: Code, module: str) -> Path | None:
     return Path(found).resolve() if found else None
 
 
-def has_module(code: Code, package: str, name: str) -> bool:
-    """Whether the package that the side's workers would import has this module itself.
+def has_module(code: Code, module: str) -> bool:
+    """Whether the package that the side's workers would import has this module of its itself.
 
     An editable installation of another version lends a package the modules that it lacks.
     """
-    own, found = origin(code, package), origin(code, f"{package}.{name}")
-    return own is not None and found is not None and found.parent == own.parent
+    own, found = origin(code, module.partition(".")[0]), origin(code, module)
+    return own is not None and found is not None and own.parent in found.parents
 
 
-def spec_fields(code: Code) -> dict[str, list[str]]:
-    """The fields of what the side's workers are asked in, by the name of the specification."""
+def spec_fields(code: Code, module: str) -> dict[str, list[str]]:
+    """The fields of what the side's workers are asked in, by the name of the specification in ``module``."""
     program = (
-        "import dataclasses, json, m2bench.records.spec as s; names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; "
-        "print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
+        "import dataclasses, importlib, json, sys; s = importlib.import_module(sys.argv[1]); "
+        "names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
     )
-    answer = _told(code, program)
+    answer = _told(code, program, module)
     if not answer:
         raise UserError(
             f"{code.side} {code.name} has an m2bench that cannot be asked for trials.", "Name a later base."

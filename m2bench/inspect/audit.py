@@ -15,7 +15,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe
-from m2bench.text.tables import Table, digits, draw_table
+from m2bench.text.figures import digits
+from m2bench.text.tables import Table, draw_table
 
 TIMEOUT_S = 1800.0
 WORDS = {

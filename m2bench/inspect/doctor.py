@@ -27,7 +27,8 @@ from m2bench.run.describe import describe, prepare
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
-from m2bench.statistics.effects import Effects, Estimate, Observation
+from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.estimate import Estimate
 
 EFFECTS = (0.02, 0.05, 0.10)
 LEAST_TRIALS = 4

@@ -9,8 +9,8 @@ from typing import Any
 
 from m2bench.records.combinations import combination_name
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.effects import Estimate, mean_ratio, named
-from m2bench.text.tables import digits, percent, times, times_between, times_within
+from m2bench.statistics.estimate import Estimate, mean_ratio, named
+from m2bench.text.figures import digits, percent, times, times_between, times_within
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change

@@ -20,7 +20,8 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe
 from m2bench.run.trials import run_watched
 from m2bench.statistics.crossings import Cells, Comparison
-from m2bench.text.tables import NOTHING, Table, digits, draw_table
+from m2bench.text.figures import NOTHING, digits
+from m2bench.text.tables import Table, draw_table
 
 TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110

@@ -23,7 +23,8 @@ from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import run_watched
-from m2bench.text.tables import NOTHING, Table, digits, draw_table, times
+from m2bench.text.figures import NOTHING, digits, times
+from m2bench.text.tables import Table, draw_table
 
 from .device_log import read_device_log
 from .explanation import explain, predictions

@@ -31,6 +31,11 @@ def are_disturbed(conditions: dict[str, Any]) -> bool:
     return load is not None and bool(load > busy_from(conditions.get("cores", 1)))
 
 
+def busy_cores(conditions: dict[str, Any]) -> float | None:
+    """How many cores others kept busy, where that is more than a desktop at rest does."""
+    return float(conditions["other_cores"]) if are_disturbed(conditions) else None
+
+
 class Watch:
     """Started before a trial, asked after it. What this process and its tools use meanwhile is no other load."""
 

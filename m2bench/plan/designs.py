@@ -5,19 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
-from itertools import accumulate, chain, combinations
+from itertools import accumulate, chain
 
-from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, TrialSpec
-
-LEAST_DEGREES = 8  # of freedom: with fewer, trials tell too little of how much one scatters
-
-
-def every_combination(layers: Layers) -> list[Layers]:
-    """All 2^k sets of the layers, smallest first."""
-    sizes = range(len(layers) + 1)
-    return list(chain.from_iterable(combinations(layers, size) for size in sizes))
+from m2bench.statistics.estimate import LEAST_DEGREES
 
 
 def _single(layers: Layers) -> list[Layers]:

@@ -16,11 +16,11 @@ from typing import Any
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import open_log
 
-from .environment import worker_environment
-from .launcher import SAFE_PATH
+from .environment import SAFE_PATH, worker_environment
 from .lines import Lines
 
 DESCRIBE_TIMEOUT_S = 600.0
+LAUNCHER = "m2bench.worker.launcher"
 
 
 Progress = Callable[[dict[str, Any]], None]
@@ -30,13 +30,14 @@ class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
     ``environment``: variables that the workers get beside those of all workers. ``threads``: how many torch uses in
-    each worker; None leaves that to torch.
+    each worker; None leaves that to torch. ``module``: the launcher's, which code of another version may keep elsewhere.
     """
 
     threads: int | None = None
 
-    def __init__(self, work: Path, log: Path, environment: dict[str, str] | None = None):
+    def __init__(self, work: Path, log: Path, environment: dict[str, str] | None = None, module: str = LAUNCHER):
         self._environment = environment or {}
+        self._module = module
         self.work = work.resolve()
         self._log = log.resolve()
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,7 +111,7 @@ class Launcher:
         if self._process is None:
             with open_log(self._log) as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, SAFE_PATH, "-m", "m2bench.processes.launcher"],
+                    [sys.executable, SAFE_PATH, "-m", self._module],
                     cwd=self.work,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

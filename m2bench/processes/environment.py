@@ -41,3 +41,6 @@ def worker_environment(work: Path) -> dict[str, str]:
         "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile
         "PYTHONUNBUFFERED": "1",
     }
+
+
+SAFE_PATH = "-P"  # a checkout in the working directory must not stand in for the installed package

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-Layers = tuple[str, ...]
+from itertools import chain, combinations
 
+Layers = tuple[str, ...]
 
 BASELINE: Layers = ()
 
@@ -16,3 +17,9 @@ def combination_name(layers: Layers) -> str:
 def layers_of(name: str) -> Layers:
     """The inverse of ``combination_name``."""
     return BASELINE if name == combination_name(BASELINE) else tuple(name.split("+"))
+
+
+def every_combination(layers: Layers) -> list[Layers]:
+    """All 2^k sets of the layers, smallest first."""
+    sizes = range(len(layers) + 1)
+    return list(chain.from_iterable(combinations(layers, size) for size in sizes))

@@ -10,6 +10,10 @@ from .combinations import Layers
 SWEPT_LAYER = "batching"  # whose number of environments a sweep varies
 
 
+FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
+"""Where systems under test were in earlier versions, whose runs and references are still read."""
+
+
 @dataclass(frozen=True)
 class WorkloadSpec:
     """What is trained and on what; the same for every trial of a run."""
@@ -28,7 +32,7 @@ class WorkloadSpec:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
-        return cls(**document)
+        return cls(**{**document, "module": FORMER_MODULES.get(document["module"], document["module"])})
 
 
 @dataclass(frozen=True)

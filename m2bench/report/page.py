@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2bench.text.tables import NOT_KNOWN, Table, digits, is_known, within
+from m2bench.text.figures import NOT_KNOWN, digits, is_known, within
+from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
 from .sections import Part, Sentences, sections

@@ -11,7 +11,7 @@ from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.spec import WorkloadSpec
-from m2bench.text.tables import digits, is_known, percent, percent_within, times, times_between, times_within, within
+from m2bench.text.figures import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
 

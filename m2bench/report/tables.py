@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from m2bench.records.combinations import combination_name
-from m2bench.text.tables import (
+from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
-    Table,
     digits,
     is_known,
     percent_within,
@@ -17,6 +16,7 @@ from m2bench.text.tables import (
     times_within,
     within,
 )
+from m2bench.text.tables import Table
 
 from .charts.interactions import SIGNIFICANT
 from .sentences import compared

@@ -25,10 +25,9 @@ from m2bench.records.folders import locked, make_folder, refuse_used, removed_if
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
-from m2bench.report import show_report, write_report
 
 from .describe import describe, prepare
-from .progress import _Watch
+from .progress import RunProgress
 from .store import Store
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
@@ -112,7 +111,7 @@ def _in_words(minutes: float) -> str:
 
 
 def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console) -> None:
-    """Run what is missing of the run in ``folder``, then write and show its report.
+    """Run what is missing of the run in ``folder`` and store it.
 
     While other processes keep the machine busy, it waits for up to ``wait_s`` seconds in all.
     With a budget the design and the blocks of ``spec`` are chosen anew, by what two trials take on this machine.
@@ -160,14 +159,10 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
         with _open_store(spec, folder, resuming, description) as store:
             unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
             execute = trial_executor(launcher, spec, description["device"], _target_return(description))
-            with _Watch(console, count_trials(spec), store.attempts(), wait_s) as watch:
-                remaining = remaining_trials(spec, description, store.attempts, watch.quiet.is_quiet)
-                run_trials(remaining, unsupported, store, execute, watch.begins, watch.ended)
-            summary = write_report(store)
+            with RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress:
+                remaining = remaining_trials(spec, description, store.attempts, progress.quiet.is_quiet)
+                run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
     shutil.rmtree(work, ignore_errors=True)
-    show_report(summary, folder, console)
-    if summary["best"] is None:
-        raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
 
 
 def _measure_cost(

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from m2bench.findings.noise import busy_cores
+from m2bench.machine.conditions import busy_cores
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial
@@ -14,7 +14,7 @@ from m2bench.records.trials import StoredTrial
 from .quiet import Quiet
 
 
-class _Watch:
+class RunProgress:
     """Shows how far the run is; silent when nobody watches."""
 
     def __init__(self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float):
@@ -48,7 +48,7 @@ class _Watch:
             },
         }
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> RunProgress:
         self._progress.start()
         return self
 
@@ -73,7 +73,7 @@ class _Watch:
             elif trial.spec.block in self._baseline:
                 ratio = speed / self._baseline[trial.spec.block]
                 self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
-        self._load = busy_cores(trial)
+        self._load = busy_cores(trial.conditions)
         load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
         if trial.status != "ok":
             reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")

@@ -19,20 +19,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations as subsets
-from statistics import fmean, median, stdev
-from typing import Any
 
 import numpy as np
 
-from m2bench.plan.designs import LEAST_DEGREES
 from m2bench.records.combinations import BASELINE, Layers
 
-from .distributions import f_tail, t_quantile, t_two_sided_p
+from .distributions import f_tail, t_quantile
+from .estimate import CONFIDENCE, LEAST_DEGREES, Estimate
 from .least_squares import ROUNDING, Fit, Floats, Scatter, measure_scatter
 
-CONFIDENCE = 0.95
 OUTLYING = 5.0  # robust standard deviations
 MAD_TO_SD = 1.4826  # the median absolute deviation of a normal distribution, inverted
 
@@ -45,53 +42,6 @@ class Observation:
     layers: Layers
     mini_blocks: tuple[int, ...]
     value: float
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A ratio with its 95 % t interval; ``log_se`` and ``p`` (against no effect) are on the log scale.
-
-    All but the ratio are None where the run does not tell how noisy it is.
-    """
-
-    ratio: float
-    interval: tuple[float, float] | None = None
-    log_se: float | None = None
-    p: float | None = None
-    degrees: float | None = None
-
-    @classmethod
-    def from_log(cls, effect: float, se: float, degrees: float) -> Estimate:
-        """From an effect on the log scale and its standard error."""
-        half = t_quantile((1 + CONFIDENCE) / 2, degrees) * se
-        p = t_two_sided_p(effect / se, degrees) if se else None
-        return cls(math.exp(effect), (math.exp(effect - half), math.exp(effect + half)), se, p, degrees)
-
-    def over(self, other: Estimate) -> Estimate:
-        """The ratio of this to an independent other, with the degrees of freedom of the one that has fewer."""
-        effect = math.log(self.ratio / other.ratio)
-        if self.log_se is None or other.log_se is None or self.degrees is None or other.degrees is None:
-            return Estimate(math.exp(effect))
-        exact = [estimate for estimate in (self, other) if not estimate.log_se]
-        degrees = [estimate.degrees for estimate in (self, other) if estimate not in exact] or [self.degrees]
-        se = math.hypot(self.log_se, other.log_se)
-        return Estimate.from_log(effect, se, min(d for d in degrees if d is not None))
-
-    def inverse(self) -> Estimate:
-        """One over it."""
-        return replace(
-            self, ratio=1 / self.ratio, interval=self.interval and (1 / self.interval[1], 1 / self.interval[0])
-        )
-
-    def scaled(self, factor: float) -> Estimate:
-        """The same in another unit."""
-        interval = self.interval and (factor * self.interval[0], factor * self.interval[1])
-        return replace(self, ratio=factor * self.ratio, interval=interval)
-
-
-def named(name: str, estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as two fields: the ratio, and its interval."""
-    return {name: estimate and estimate.ratio, f"{name}_ci": estimate and estimate.interval}
 
 
 class Effects:
@@ -361,21 +311,6 @@ class Effects:
         if self.scatter is None:
             return Estimate(math.exp(effect))
         return Estimate.from_log(effect, *self.scatter.of_weights(fit.weights(contrast)))
-
-
-def mean_ratio(logs: list[float]) -> Estimate | None:
-    """The geometric mean of independent ratios from their logarithms, with an interval where there are two or more."""
-    if len(logs) < 2:
-        return Estimate(math.exp(logs[0])) if logs else None
-    return Estimate.from_log(fmean(logs), stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
-
-
-def typical(values: Iterable[float]) -> Estimate | None:
-    """The geometric mean of several trials' values with its t interval; the median alone where one of them is 0."""
-    listed = list(values)
-    if not listed or min(listed) > 0:
-        return mean_ratio([math.log(value) for value in listed])
-    return Estimate(median(listed))
 
 
 def shapley_weights(layers: Layers, layer: str) -> dict[Layers, float]:

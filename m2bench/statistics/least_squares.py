@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m2bench.plan.designs import LEAST_DEGREES
 from m2bench.records.combinations import Layers
 
 from .distributions import t_two_sided_p
+from .estimate import LEAST_DEGREES
 
 ROUNDING = 1e-9
 UNEQUAL = 0.01  # the chance that a layer is found to change the scatter where none does

@@ -22,7 +22,8 @@ from scipy.linalg import solve_triangular
 
 from m2bench.records.combinations import BASELINE, Layers
 
-from .effects import Effects, Estimate
+from .effects import Effects
+from .estimate import Estimate
 from .least_squares import Floats
 
 DRAWS = 600

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from m2bench.devices.phase_times import InPieces
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
+
+Episodes = int | Fraction
+"""So many episodes the cost of a piece is for; a fraction where one piece stands for several others."""
+
+
+class InPieces(Protocol):
+    """What can be run in pieces whose phases can be watched."""
+
+    def synchronize(self) -> None: ...
+    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]: ...
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]: ...
 
 
 class System(InPieces, Protocol):

@@ -133,9 +133,9 @@ def write_mps_log() -> None:
 
 
 if KIND:
-    if "m2bench.processes.launcher" in WORDS:
+    if "m2bench.worker.launcher" in WORDS:
         sys.platform = "darwin"  # it imports little beside itself, and nothing that minds
-    if "m2bench.processes.spawned_worker" in WORDS and "PYTORCH_MPS_LOG_PROFILE_INFO" in os.environ:
+    if "m2bench.worker.spawned_worker" in WORDS and "PYTORCH_MPS_LOG_PROFILE_INFO" in os.environ:
         atexit.register(write_mps_log)
     hooks = {
         **dict.fromkeys(

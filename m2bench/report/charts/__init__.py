@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from m2bench.text.tables import is_known
+from m2bench.text.figures import is_known
 
 from . import claims, interactions, learning, noise, pareto, phases, ranking, sweep, waterfall
 from .style import Chart as Chart

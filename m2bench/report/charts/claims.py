@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.patches import Rectangle
 
 from m2bench.findings.claims import INDIFFERENT
-from m2bench.text.tables import NOT_KNOWN, times_within
+from m2bench.text.figures import NOT_KNOWN, times_within
 
 from .style import (
     GAIN,

@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from m2bench.text.tables import times
+from m2bench.text.figures import times
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, shade
 

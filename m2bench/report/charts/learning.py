@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import soonest_headline
-from m2bench.text.tables import digits
+from m2bench.text.figures import digits
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, Document, NotDrawn, plain_log_ticks
 

@@ -6,7 +6,7 @@ from statistics import geometric_mean
 
 from matplotlib.ticker import FuncFormatter
 
-from m2bench.text.tables import times, times_between, times_within
+from m2bench.text.figures import times, times_between, times_within
 
 from .style import GAIN, INK, LOSS, MUTED, Canvas, Chart, Document, NotDrawn
 

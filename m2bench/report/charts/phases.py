@@ -6,7 +6,7 @@ from typing import Any
 
 from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import compared
-from m2bench.text.tables import percent, times_within
+from m2bench.text.figures import percent, times_within
 
 from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, plain_log_ticks, rows
 

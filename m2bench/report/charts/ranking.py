@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.text.tables import NOT_KNOWN, times, times_between
+from m2bench.text.figures import NOT_KNOWN, times, times_between
 
 from .style import (
     BEST,

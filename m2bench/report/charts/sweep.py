@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from m2bench.text.tables import times, times_within
+from m2bench.text.figures import times, times_within
 
 from .style import GAIN, INK, MUTED, Canvas, Chart, Document, NotDrawn, plain_log_ticks
 

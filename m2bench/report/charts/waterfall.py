@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from m2bench.report.sentences import what_layers_are_worth
-from m2bench.text.tables import times, times_within
+from m2bench.text.figures import times, times_within
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, ratio_axis, rows, span
 

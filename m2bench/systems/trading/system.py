@@ -25,12 +25,12 @@ from m2bench.baselines.phases import Watch, watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
 from m2bench.devices import counters, torch_device
-from m2bench.devices.phase_times import Episodes
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
+from m2bench.systems.interface import Episodes
 
 from .audit import audit as run_audit
 from .forward import time_forward

@@ -1,4 +1,6 @@
-"""Where a worker that is a fresh interpreter begins: ``python -m m2bench.processes.spawned_worker REQUEST EVENTS LIFELINE``.
+"""Where a worker that is a fresh interpreter begins.
+
+Run as ``python -m m2bench.worker.spawned_worker REQUEST EVENTS LIFELINE``.
 
 Neither torch nor what uses it is imported before ``main``: every data-loading process that the worker spawns imports
 this module as well, because it is the worker's ``__main__``, and needs a small part of what the worker does.
@@ -12,7 +14,7 @@ import signal
 import sys
 import threading
 
-from .lines import send
+from m2bench.processes.lines import send
 
 
 def main() -> None:
@@ -22,7 +24,7 @@ def main() -> None:
     """
     request, events, lifeline = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    from m2bench.worker.jobs import run
+    from .jobs import run
 
     sys.exit(run(request, lambda event: send(events, event)))
 

@@ -1,6 +1,6 @@
 """The process between the parent and its workers: starts one at a time, and never leaves one behind.
 
-Run as ``python -m m2bench.processes.launcher``. The parent writes one JSON request a line to its input; it answers with
+Run as ``python -m m2bench.worker.launcher``. The parent writes one JSON request a line to its input; it answers with
 one JSON event a line: ``ready`` once, then per request whatever the worker sends (``progress``, ``result``) and
 ``exit`` with its exit code when the worker and all it started are gone, and the seconds of CPU that this process and
 its workers have used since the last time. A line ``{"kill": true}`` ends the worker
@@ -27,12 +27,11 @@ from contextlib import suppress
 from functools import cache
 
 from m2bench.machine.telemetry import spent_cpu_s
-
-from .lines import Event, Lines, send
+from m2bench.processes.environment import SAFE_PATH
+from m2bench.processes.lines import Event, Lines, send
 
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
-SAFE_PATH = "-P"  # a checkout in the working directory must not stand in for the installed package
 
 
 def main() -> None:
@@ -74,7 +73,7 @@ def _preload(probe: bool) -> float:
     """Import torch's compiler, and with ``probe`` let it examine the CPU; seconds that the import took."""
     if not CAN_FORK:
         return 0.0
-    from m2bench.worker import jobs
+    from . import jobs
 
     start = time.perf_counter()
     jobs.import_compiler()
@@ -95,7 +94,7 @@ def _fork(request: Event, events: int, wake_read: int) -> int:
     code = 1
     try:
         _isolate(request["log"], wake_read, launcher)
-        from m2bench.worker.jobs import run
+        from .jobs import run
 
         code = run(request, lambda event: send(events, event))
     finally:
@@ -128,7 +127,7 @@ def _spawn(request: Event, events: int) -> int:
         sys.executable,
         SAFE_PATH,
         "-m",
-        "m2bench.processes.spawned_worker",
+        "m2bench.worker.spawned_worker",
         json.dumps(request),
         *map(str, descriptors),
     ]
