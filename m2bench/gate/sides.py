@@ -186,8 +186,9 @@ def _path_entries() -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an m2bench keeps what a gate asks for: the launcher of workers, what trials are asked in, the turns that they
-    take, and the trading system.
+    """Where an m2bench keeps what a gate asks for.
+
+    That is the launcher of workers, what trials are asked in, the turns that they take, and the trading system.
     """
 
     launcher: str
@@ -234,7 +235,8 @@ def spec_fields(code: Code, module: str) -> dict[str, list[str]]:
     """The fields of what the side's workers are asked in, by the name of the specification in ``module``."""
     program = (
         "import dataclasses, importlib, json, sys; s = importlib.import_module(sys.argv[1]); "
-        "names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
+        "names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; "
+        "print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
     )
     answer = _told(code, program, module)
     if not answer:

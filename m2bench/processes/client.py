@@ -30,7 +30,7 @@ class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
     ``environment``: variables that the workers get beside those of all workers. ``threads``: how many torch uses in
-    each worker; None leaves that to torch. ``module``: the launcher's, which code of another version may keep elsewhere.
+    each worker; None leaves that to torch. ``module``: the launcher's, which other versions keep elsewhere.
     """
 
     threads: int | None = None
