@@ -66,12 +66,10 @@ OWN_FORMULAS: dict[Any, Callable[..., int]] = {
     aten.linear: _linear_flops,
     aten.linear_backward: _linear_backward_flops,
 }
-# Where a call is only passed on: torch, code without a file, and what of ours stands between it and the trainer.
-PASSING_ON = (
-    str(Path(torch.__file__).parent),
-    "<",
-    *(str(Path(__file__).with_name(name)) for name in ("counters.py", "dry_run.py", "devices.py")),
-)
+# Where a call is only passed on: torch, code without a file, and this room.
+PASSING_ON = (str(Path(torch.__file__).parent), "<", str(Path(__file__).parent))
+PASSES_CALLS_ON = "PASSES_CALLS_ON"
+"""A module of another room that stands between torch and the trainer has a constant of this name."""
 # They make a tensor on a device of the host's data, and copy that past the dispatcher; and which argument is the data.
 CONSTRUCTORS = ((torch, "tensor", 0), (torch, "as_tensor", 0), (torch, "asarray", 0), (Tensor, "new_tensor", 1))
 
@@ -270,13 +268,17 @@ def given_data(place: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 def calling_line() -> str:
     """The innermost line that led here and does not only pass a call on: "baselines/rollout.py:42 action = ..."."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PASSING_ON):
+    while frame is not None and _passes_on(frame):
         frame = frame.f_back
     if frame is None:
         return "unknown"
     path = Path(frame.f_code.co_filename)
     text = linecache.getline(str(path), frame.f_lineno).strip()
     return f"{path.parent.name}/{path.name}:{frame.f_lineno} {text}"
+
+
+def _passes_on(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(PASSING_ON) or PASSES_CALLS_ON in frame.f_globals
 
 
 def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from m2bench.devices.counters import CONSTRUCTORS, CountingMode, calling_line, g
 
 aten = torch.ops.aten
 META = torch.device("meta")
+PASSES_CALLS_ON = True  # what is counted here is asked by the trainer (counters.calling_line)
 FUSED_LIST = "_get_fused_kernels_supported_devices"  # torch's own, of devices that have a fused Adam
 DATA_AT = {getattr(owner, name): place for owner, name, place in CONSTRUCTORS}
 INDEXING = {Tensor.__getitem__, Tensor.__setitem__}
