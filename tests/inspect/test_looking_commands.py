@@ -22,7 +22,7 @@ from m2bench.inspect.profile import publish
 from m2bench.records.errors import UserError
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
-from test_analysis import result
+from test_summarize import result
 
 from m2bench.findings.compare import _absolute, _over, compare, show_comparison
 from m2bench.findings.trials_behind import trace

@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import TESTS
 from rich.console import Console
-from test_runner import execute, still_in, working_in
+from test_launching import execute, still_in, working_in
 
 from m2bench.devices import torch_device
 from m2bench.machine import conditions, identity, system_tools
@@ -87,7 +87,7 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
 # This machine as it describes itself, and a system whose training takes no time.
 DESCRIBED = """
 from fake_workload import build, prepare
-from m2bench.workload import describe
+from m2bench.systems.trading.system import describe
 """
 
 
