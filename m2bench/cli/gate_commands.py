@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,9 +40,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
-    from m2bench.gate.references import Reference
-
-Document = dict[str, Any]
+    from m2bench.gate.references.reference import Reference
 
 RECOMMENDED: Layers = ("batching", "vectorized-loss")  # of the sample run in reports/sample
 PLACES = ("out", "junit", "as_json", "debug", "base")  # options that do not change what is asked
@@ -116,8 +114,7 @@ def check(
     from m2bench.gate import outputs
     from m2bench.gate.job import Asked
     from m2bench.gate.job import check as run_check
-    from m2bench.gate.references import write_whole
-    from m2bench.records.folders import refuse_used, removed_if_refused
+    from m2bench.records.folders import make_folder, refuse_used, removed_if_refused, write_file
 
     _refuse_contradictions(base, against, floors)
     combinations = _combinations(layers, against, workload)
@@ -139,27 +136,21 @@ def check(
     console = make_console(to_stderr=as_json)
     try:
         with removed_if_refused(folder):
-            document = run_check(asked, folder, console)
+            outcome = run_check(asked, folder, console)
     except KeyboardInterrupt:
         typer.echo("interrupted; there is no verdict, and nothing was left behind", err=True)
         sys.exit(INTERRUPTED)
     # The verdict first: a disk that is full must not cost what took minutes.
-    typer.echo(json.dumps(document, indent=1) if as_json else _in_words(document))
-    outputs.write_outputs(document, folder)
+    typer.echo(json.dumps(outcome.to_json(), indent=1) if as_json else outcome.in_words)
+    outputs.write_outputs(outcome, folder)
     if junit is not None:
-        write_whole(junit, outputs.junit(document, strict))
-    for line in outputs.tell_github(document, strict):
+        make_folder(junit.parent, "Choose another file with --junit.")
+        write_file(junit, outputs.junit(outcome, strict))
+    for line in outputs.tell_github(outcome, strict):
         typer.echo(line, err=as_json)
-    typer.echo(f"Exit code {document['exit_code']} ({document['verdict']}). Results: {folder}", err=as_json)
-    raise typer.Exit(document["exit_code"])
-
-
-def _in_words(document: Document) -> str:
-    lines = [document["sentence"], *document["notes"], *document["not_comparable"]]
-    if document["verdict"] == "regression" and document["changes"]:
-        lines += document["changes"]
-    lines.append(f"Again: {document['reproduce']}")
-    return "\n".join(dict.fromkeys(lines))
+    verdict = outcome.verdict
+    typer.echo(f"Exit code {verdict.exit_code} ({verdict.kind}). Results: {folder}", err=as_json)
+    raise typer.Exit(verdict.exit_code)
 
 
 def _refuse_contradictions(base: str | None, against: str | None, floors: list[str] | None) -> None:
@@ -208,7 +199,7 @@ def _combinations(text: str | None, against: str | None, workload: str) -> tuple
 
 
 def _reference(name: str) -> Reference:
-    from m2bench.gate.references import find
+    from m2bench.gate.references.stored import find
     from m2bench.gate.sides import repository
 
     return find(repository(Path.cwd()), name)
@@ -249,7 +240,7 @@ def _share(option: str, text: str, most: float) -> float:
 
 
 def _floors(texts: list[str], combinations: tuple[Layers, ...]) -> dict[str, float]:
-    from m2bench.gate.verdict import FLOORS
+    from m2bench.gate.metrics import FLOORS
 
     found = {}
     for text in texts:
@@ -295,8 +286,8 @@ def save_reference(
 ) -> None:
     """Measure the working tree now, and store it as a reference."""
     from m2bench.gate.job import save
-    from m2bench.gate.references import reference_path
-    from m2bench.gate.references import save as write
+    from m2bench.gate.references.stored import reference_path
+    from m2bench.gate.references.stored import save as write
     from m2bench.gate.sides import repository
     from m2bench.records.folders import refuse_used, removed_if_refused
 
@@ -328,7 +319,7 @@ def save_reference(
 @baseline.command("list")
 def list_all(as_json: AsJson = False, debug: Debug = False) -> None:
     """List the references of this repository, the newest first."""
-    from m2bench.gate.references import list_references
+    from m2bench.gate.references.stored import list_references
     from m2bench.gate.sides import repository
 
     found = list_references(repository(Path.cwd()))
@@ -344,7 +335,7 @@ def list_all(as_json: AsJson = False, debug: Debug = False) -> None:
 @baseline.command("show")
 def show_reference(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show one reference: its levels, its machine, and how it came about."""
-    from m2bench.gate.references import find
+    from m2bench.gate.references.stored import find
     from m2bench.gate.sides import repository
 
     reference = find(repository(Path.cwd()), name)
@@ -352,8 +343,8 @@ def show_reference(name: Name, as_json: AsJson = False, debug: Debug = False) ->
     facts = ", ".join(f"{key} {value}" for key, value in reference.machine.items() if value is not None)
     lines.append(f"machine: {facts}")
     for entry in reference.history:
-        reason = f": {entry['reason']}" if entry["reason"] else ""
-        lines.append(f"{entry['date']} {entry['kind']} at {entry['commit']}{reason}")
+        reason = f": {entry.reason}" if entry.reason else ""
+        lines.append(f"{entry.date} {entry.kind} at {entry.commit}{reason}")
     _say(reference, "\n".join(lines), as_json)
 
 
@@ -378,8 +369,8 @@ def annotate(
 
 
 def _take_over(name: str, folder: Path, kind: str, reason: str | None, as_json: bool) -> None:
-    from m2bench.gate.promotion import taken_over
-    from m2bench.gate.references import find, save
+    from m2bench.gate.references.promotion import taken_over
+    from m2bench.gate.references.stored import find, save
     from m2bench.gate.sides import repository
 
     repo = repository(Path.cwd())
@@ -401,17 +392,17 @@ def show_history(
 
     Where the machine may have become slower instead, that is said, and is no failure.
     """
-    from m2bench.gate.history import draw, make_series, read_checks
-    from m2bench.gate.references import find, write_whole
+    from m2bench.gate.references.history import draw, make_series
+    from m2bench.gate.references.stored import find, load_checks
     from m2bench.gate.sides import repository
-    from m2bench.records.folders import make_folder
+    from m2bench.records.folders import make_folder, write_file
 
     reference = find(repository(Path.cwd()), name)
-    series = make_series(reference, read_checks(runs), _share("--delta", delta, 0.5))
+    series = make_series(reference, load_checks(runs), _share("--delta", delta, 0.5))
     documents = [{**asdict(one), "sentence": one.sentence} for one in series]
     if out is not None:
         make_folder(out)
-        write_whole(out / "history.json", json.dumps(documents, indent=1) + "\n")
+        write_file(out / "history.json", json.dumps(documents, indent=1) + "\n")
         draw(series, out / "history.svg")
     typer.echo(json.dumps(documents, indent=1) if as_json else "\n".join(one.sentence for one in series))
     if any(one.creep for one in series):

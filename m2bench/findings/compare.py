@@ -11,6 +11,7 @@ from rich.console import Console
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
+from m2bench.records.same_machine import differing, identity
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects
@@ -21,20 +22,6 @@ from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
 from .summarize import sound_trials, speed_effects
-
-# Facts of the machine without which episodes/min of two runs say nothing about each other.
-IDENTITY = (
-    "chip",
-    "physical_cores",
-    "logical_cores",
-    "memory_mb",
-    "device",
-    "device_name",
-    "torch",
-    "torch_threads",
-    "thread_waiting",
-    "python",
-)
 
 Document = dict[str, Any]
 
@@ -50,19 +37,17 @@ def compare(a: Store, b: Store) -> Document:
     """
     records = a.record(), b.record()
     specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
-    differing = [key for key in specs[0] if specs[0][key] != specs[1][key]]
+    options = [key for key in specs[0] if specs[0][key] != specs[1][key]]
     markets = [record.description["workload"]["market"]["sha256"] for record in records]
-    if differing or markets[0] != markets[1]:
+    if options or markets[0] != markets[1]:
         raise UserError(
-            f"the runs trained different things ({', '.join(differing) or 'another market'} differ), so their figures "
+            f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "
             "cannot be compared.",
             "Compare runs of the same options.",
         )
     trials = a.trials(), b.trials()
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
-    machines = [{**record.description["machine"], **record.description["device"]} for record in records]
-    other = [f"{key}: {machines[0].get(key)} and {machines[1].get(key)}" for key in IDENTITY
-             if machines[0].get(key) != machines[1].get(key)]  # fmt: skip
+    other = differing(*(identity(record.description["machine"], record.description["device"]) for record in records))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
     return {
         "a": a.folder.resolve().name,

@@ -1,62 +1,62 @@
 """Do two sides compute and learn the same? From trials that were run anyway. Pure.
 
-Each trial's own gates compare it with the plain trainer of the same code, so a fault in what both share is not seen by
-them. The other side sees it: with the same seed both play the same episodes from the same weights, so the returns of
-their first updates must be equal. Rounding alone may flip a draw now and then and part two runs for good; a fault parts
-them in nearly every pair. So a combination has changed when most of its pairs part within the first updates. Where
-these are equal to the last bit, both sides round alike, and all later updates must be equal as well.
+Each trial's own numerics checks compare it with the plain trainer of the same code, so they do not see a fault in what
+both share. The other side sees it: with the same seed both play the same episodes from the same weights, so the returns
+of their first updates must be equal. Rounding alone may flip a draw now and then and part two runs for good; a fault
+parts them in nearly every pair. So a combination has changed when most of its pairs part within the first updates.
+Where these are equal to the last bit, both sides round alike, and all later updates must be equal as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any
 
 from m2bench.records.combinations import Layers, combination_name
+
+from .measured import Measured
+from .reasons import Aspect, Reason
 
 FIRST_UPDATES = 6  # later ones have had more chances to part by rounding, where there is any
 TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding
 
-Document = dict[str, Any]
 
-
-def broken_gates(combination: Layers, heads: Sequence[Document], bases: Sequence[Document] = ()) -> list[str]:
-    """What the numerics gates of the head's trials of a combination found: the first finding of each gate."""
-    found, before = _findings(heads), _findings(bases)
+def failed_checks(combination: Layers, heads: Sequence[Measured], bases: Sequence[Measured] = ()) -> list[str]:
+    """What the numerics checks of the head's trials of a combination found: the first fault of each check."""
+    found, before = _faults(heads), _faults(bases)
     return [
-        f"{combination_name(combination)}: the numerics gate {name} finds: {why}"
-        + (" (it finds fault with the base as well)" if name in before else "")
+        f"{combination_name(combination)}: the numerics check {name} fails: {why}"
+        + (" (it fails on the base as well)" if name in before else "")
         for name, why in found.items()
     ]
 
 
-def _findings(results: Sequence[Document]) -> dict[str, str]:
+def _faults(trials: Sequence[Measured]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for result in results:
-        for name, gate in result.get("gates", {}).items():
-            if not gate["same"]:
-                found.setdefault(name, gate["reason"])
+    for trial in trials:
+        for name, why in trial.faults.items():
+            if why is not None:
+                found.setdefault(name, why)
     return found
 
 
-def gates_gone(combination: Layers, before: Sequence[Document], heads: Sequence[Document]) -> list[str]:
-    """The numerics gates that the other side's trials were put through, and some of the head's were not."""
-    gone = {gate: None for other in before for gate in other.get("gates", {})
-            if any(gate not in head.get("gates", {}) for head in heads)}  # fmt: skip
-    return [f"numerics: {combination_name(combination)}: the gate {gate} is not run any more" for gate in gone]
+def checks_gone(combination: Layers, before: Iterable[str], heads: Sequence[Measured]) -> list[Reason]:
+    """The numerics checks that the other side's trials went through, and some of the head's did not."""
+    gone = [name for name in dict.fromkeys(before) if any(name not in head.faults for head in heads)]
+    name = combination_name(combination)
+    return [Reason((Aspect.AGREEMENT,), "numerics", f"{name}: the check {check} is no longer run") for check in gone]
 
 
-def untold(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> list[str]:
+def untold(combination: Layers, pairs: Sequence[tuple[Measured, Measured]]) -> list[Reason]:
     """Why the learning of a combination cannot be compared: the base tells its training returns, and the head does not.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
     for base, head in pairs:
-        told, updates = len(head.get("training_return", ())), len(head["update_s"])
-        if told < updates and base.get("training_return"):
-            name = combination_name(combination)
-            return [f"learning: {name}: the head tells the training return of {told} of {updates} updates or more"]
+        told, updates = len(head.training_return), len(head.update_s)
+        if told < updates and base.training_return:
+            text = f"the head tells the training return of only {told} of its {updates} updates"
+            return [Reason((Aspect.AGREEMENT,), "learning", f"{combination_name(combination)}: {text}")]
     return []
 
 
@@ -74,14 +74,12 @@ def first_difference(before: Sequence[float], after: Sequence[float]) -> int | N
     return None
 
 
-def learning_change(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> str | None:
+def learning_change(combination: Layers, pairs: Sequence[tuple[Measured, Measured]]) -> str | None:
     """What is said of a combination that learns something else than it did; None for one that learns the same.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
-    returns = [
-        (a["training_return"], b["training_return"]) for a, b in pairs if "training_return" in a.keys() & b.keys()
-    ]
+    returns = [(a.training_return, b.training_return) for a, b in pairs if a.training_return and b.training_return]
     parted = [(update, pair) for pair in returns if (update := first_difference(*pair)) is not None]
     if 2 * len(parted) <= len(returns):
         return None

@@ -9,18 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from m2bench.records.combinations import Layers, combination_name
 
-# Evidence of a layer that compiles: more graphs, and more regions in a call, are graph breaks.
-FROM_EVIDENCE = {"graphs": "compiled graphs", "compiled_regions_per_call": "compiled regions per call",
-                 "recompiles": "recompiles"}  # fmt: skip
-DIGITS = 6  # of a count per episode that mean something: the rest is division
-LINES_NAMED = 3
+from .measured import DIGITS, FROM_EVIDENCE, Counts, Lines, Measured
+from .reasons import Aspect, Reason
 
-Counted = dict[str, float]
-Document = dict[str, Any]
+LINES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -44,32 +39,24 @@ class CountChange:
         )
 
 
-def counted(results: Sequence[Document]) -> Counted:
-    """Counts that are the same in all of one side's trials of a combination; one that varies is none."""
+def counted(trials: Sequence[Measured]) -> Counts:
+    """Counts that are the same in all of one side's trials of a combination; one that varies is left out."""
     found: dict[str, set[float]] = {}
-    for result in results:
-        for name, value in counts_of(result).items():
+    for trial in trials:
+        for name, value in trial.counts.items():
             found.setdefault(name, set()).add(value)
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
-def counts_of(result: Document) -> Counted:
-    """All that was counted in one trial."""
-    counts: Counted = {**result.get("counts", {}).get("per_episode", {})}
-    for proof in result.get("proofs", {}).values():
-        counts |= {name: proof["evidence"][key] for key, name in FROM_EVIDENCE.items() if key in proof["evidence"]}
-    return {name: round(value, DIGITS) for name, value in counts.items()}
-
-
 def compare_counts(
-    combination: Layers, pairs: Sequence[tuple[Counted, Counted]], lines: tuple[Document, Document] = ({}, {})
-) -> tuple[list[CountChange], list[str]]:
+    combination: Layers, pairs: Sequence[tuple[Counts, Counts]], lines: tuple[Lines, Lines] = ({}, {})
+) -> tuple[list[CountChange], list[Reason]]:
     """What differs among the counts of both sides, and why one cannot be compared.
 
     A count has changed when it differs in most pairs, and in all of these in one direction: what the code does may
     depend on the seed.
     ``pairs``: counts before and after, of trials that share their seed, since it may change what is done. ``lines``: of
-    both sides, by count, as a trial stores them.
+    both sides.
     """
     changes, unclear = [], []
     names = {name: None for before, _ in pairs for name in before}
@@ -77,7 +64,7 @@ def compare_counts(
         found = [(before.get(name), after.get(name)) for before, after in pairs]
         known = [(old, new) for old, new in found if old is not None and new is not None]
         if len(known) < len(found):
-            unclear.append(f"counts: {combination_name(combination)}: {name} is not counted on both sides any more")
+            unclear.append(_unclear(combination, f"{name} is no longer counted on both sides"))
             continue
         other = [(old, new) for old, new in known if new != old]
         in_one_direction = all(new > old for old, new in other) or all(new < old for old, new in other)
@@ -85,13 +72,17 @@ def compare_counts(
             where = _changed_lines(lines[0].get(name), lines[1].get(name))
             changes.append(CountChange(combination, name, *other[0], where))
         elif other:
-            unclear.append(f"counts: {combination_name(combination)}: {name} differs in some trials and not in others")
+            unclear.append(_unclear(combination, f"{name} differs in some trials and not in others"))
     return changes, unclear
 
 
-def lines_of(results: Sequence[Document]) -> Document:
+def _unclear(combination: Layers, why: str) -> Reason:
+    return Reason((Aspect.COUNTS,), "counts", f"{combination_name(combination)}: {why}")
+
+
+def lines_of(trials: Sequence[Measured]) -> Lines:
     """Source lines behind the counts of one side's trials of a combination."""
-    return dict(results[0].get("counts", {}).get("lines", {})) if results else {}
+    return trials[0].lines if trials else {}
 
 
 def _changed_lines(before: Mapping[str, float] | None, after: Mapping[str, float] | None) -> tuple[str, ...]:

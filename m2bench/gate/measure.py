@@ -1,4 +1,4 @@
-"""Measuring blocks: in each, every gated combination of every side once, a fresh process each."""
+"""Measuring blocks: in each, every combination under test of every side once, a fresh process each."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.threads import choose_threads
 
-from .sides import Code, layout_of, spec_fields
+from .facts import SideFacts
+from .layouts import layout_of, spec_fields
+from .measured import Block, Measured
+from .sides import Code
 
 TURN_S = 0.1  # of each of two trials that are timed by turns
 
-Document = dict[str, Any]
-Block = dict[tuple[str, Layers], Document]
-"""What the trials of one block measured, by side and combination."""
-RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, Document]]
+RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, Measured]]
 """Runs one trial on each of the named sides, in this order; what they measured."""
 
 
@@ -39,6 +39,16 @@ class Request:
     trial_timeout_s: float
     threads: int | None = None
     """How many torch uses in every trial; None until that is measured."""
+
+
+@dataclass(frozen=True)
+class TurnRequest:
+    """Where a trial gets its turns from, how many and how long they are, and under which name it takes them."""
+
+    address: str
+    count: int
+    seconds: float
+    name: str
 
 
 class NotFiniteError(WorkerError):
@@ -64,11 +74,10 @@ class Side:
     def __exit__(self, *exc: object) -> None:
         self._launcher.stop()
 
-    def prepare(self, threads: int | None = None) -> Document:
-        """Machine, device, layers and workload as this side's code describes them; what its trials need is prepared.
+    def prepare(self, threads: int | None = None) -> SideFacts:
+        """Prepare what the trials need; what this side's code says of the machine and of itself.
 
-        ``threads``: how many torch uses; None lets this side choose, and describe the choice. ``device_faults``: what
-        its plain trainer gets wrong on the device; None from code that does not look.
+        ``threads``: how many torch uses; None lets this side choose, and describe the choice.
 
         Raises UserError for a combination that cannot run here, WorkerError where the code fails.
         """
@@ -82,17 +91,17 @@ class Side:
                 self._use_threads(choose_threads(self._launcher, description, *asked, self._logs))
             prepared = self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
         layers = {layer["name"]: layer for layer in description["layers"]}
-        used = {name for combination in self._request.combinations for name in combination}
-        for name in sorted(used):
+        used = sorted({name for combination in self._request.combinations for name in combination})
+        for name in used:
             reason = layers[name]["unsupported"] if name in layers else f"the {self.code.side} has no such layer"
             if reason:
                 raise UserError(
-                    f"the layer {name} cannot run here: {reason}.", "Gate other combinations with --layers."
+                    f"the layer {name} cannot run here: {reason}.", "Name other combinations with --layers."
                 )
         may_preload = description["device"].get("fork_after_compiler_import", False)
         self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
         self._preload()
-        return {**description, "device_faults": prepared.get("device_faults")}
+        return SideFacts.from_json(description, prepared.get("device_faults"))
 
     def _use_threads(self, threads: int) -> None:
         """In all workers from here on; by the environment, which code of any age follows."""
@@ -112,26 +121,29 @@ class Side:
         if self._compiles:
             self._launcher.preload_compiler(probe=True)
 
-    def run(self, trial: TrialSpec, turns: Document | None = None) -> Document:
+    def run(self, trial: TrialSpec, turns: TurnRequest | None = None) -> Measured:
         """What the trial measured; WorkerError when it failed or a layer was not at work.
 
-        ``turns``: where it gets its turns from, when it is timed by turns with another.
+        ``turns``: when it is timed by turns with another.
         """
         log = self._logs / f"{trial.key}.log"
         what = f"the trial of {combination_name(trial.layers)}"
         with self._named():
-            request = {"window": self._known(self._request.window), "trial": self._known(trial), "turns": turns}
-            result = self._ask("trial", what, log, self._request.trial_timeout_s, request)
-            for layer, proof in result.get("proofs", {}).items():
-                if not proof["engaged"]:
-                    raise WorkerError(f"{what}: {layer} was not at work: {proof['reason']}.", f"The log is {log}.")
-        return result
+            request = {
+                "window": self._known(self._request.window),
+                "trial": self._known(trial),
+                "turns": None if turns is None else asdict(turns),
+            }
+            measured = Measured.from_json(self._ask("trial", what, log, self._request.trial_timeout_s, request))
+            for layer, why in measured.idle.items():
+                raise WorkerError(f"{what}: the layer {layer} was not at work: {why}.", f"The log is {log}.")
+        return measured
 
     def end_trial(self) -> None:
         """End the trial under way, from another thread than the one that runs it."""
         self._launcher.end_worker()
 
-    def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: Document) -> Document:
+    def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: dict[str, Any]) -> dict[str, Any]:
         workload = self._request.workload
         workload = replace(workload, module=self._layout.module_of(workload.module))
         outcome = self._launcher.run(job, {"workload": self._known(workload), **request}, log, timeout_s)
@@ -140,10 +152,10 @@ class Side:
             raise (NotFiniteError if diverged else WorkerError)(
                 f"{what} failed: {outcome['failure']}.", f"The log is {log}."
             )
-        result: Document = outcome["result"]
+        result: dict[str, Any] = outcome["result"]
         return result
 
-    def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> Document:
+    def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> dict[str, object]:
         return known_part(spec, self._fields[type(spec).__name__])
 
     @contextmanager
@@ -155,7 +167,7 @@ class Side:
             raise type(error)(f"{self.code.side} {self.code.name}: {error}") from error
 
 
-def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[str]) -> Document:
+def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[str]) -> dict[str, object]:
     """The document of a specification for code that knows these fields of it.
 
     A field that is not known yet is left out; UserError when it asks for something else than it does by default.
@@ -163,7 +175,10 @@ def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[st
     for unknown in (field for field in fields(spec) if field.name not in known):
         value = getattr(spec, unknown.name)
         if value != unknown.default:
-            raise UserError(f"it does not know {unknown.name} yet, which is to be {value}.", "Name a later base.")
+            raise UserError(
+                f"its m2bench does not know the option {unknown.name} yet, which is {value} here.",
+                "Name a later base, or leave the option at its default.",
+            )
     return {name: value for name, value in asdict(spec).items() if name in known}
 
 
@@ -181,16 +196,16 @@ def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrial
     return block
 
 
-def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, Document]:
+def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, Measured]:
     """Run the trial on all sides at once, timed by so many ``turns`` of each; what ``Side.run`` says, by side.
 
     ``folder`` holds the socket that the turns go over.
     """
     names = [side.code.side for side in sides]
     with ThreadPoolExecutor(len(sides)) as pool, Leader(folder) as leader:
-        common = {"address": leader.address, "count": turns, "seconds": TURN_S}
         running = {
-            name: pool.submit(side.run, trial, common | {"name": name}) for name, side in zip(names, sides, strict=True)
+            name: pool.submit(side.run, trial, TurnRequest(leader.address, turns, TURN_S, name))
+            for name, side in zip(names, sides, strict=True)
         }
         try:
             leader.lead(names, turns, lambda: any(future.done() for future in running.values()))

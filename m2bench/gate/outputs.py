@@ -1,4 +1,4 @@
-"""A check's document in the forms that other tools read: Markdown, JUnit, GitHub, github-action-benchmark, Bencher."""
+"""A check's outcome in the forms that other tools read: Markdown, JUnit, GitHub, github-action-benchmark, Bencher."""
 
 from __future__ import annotations
 
@@ -6,65 +6,59 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 from xml.etree import ElementTree
 
+from m2bench.records.combinations import combination_name
 from m2bench.records.errors import UserError
+from m2bench.records.folders import write_file
 
-from .aspects import AGREEMENT, COUNTS, SPEED, not_compared, unchecked, undecided, wrong
-from .references import write_whole
+from .metrics import Metric
+from .outcome import Outcome
+from .reasons import Aspect
+from .references.stored import CHECK_FILE
 
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step
 SUMMARY_BYTES = 1024 * 1024  # GitHub refuses a longer step summary
 
-Document = dict[str, Any]
 
-
-def write_outputs(document: Document, folder: Path) -> None:
+def write_outputs(outcome: Outcome, folder: Path) -> None:
     """All files of a check: the document itself, for people, and for two services that keep histories."""
-    write_whole(folder / "check.json", json.dumps(document, indent=1) + "\n")
-    write_whole(folder / "check.md", markdown(document))
-    write_whole(folder / "github-action-benchmark.json", json.dumps(bigger_is_better(document), indent=1) + "\n")
-    write_whole(folder / "bencher.json", json.dumps(bencher(document), indent=1) + "\n")
+    write_file(folder / CHECK_FILE, json.dumps(outcome.to_json(), indent=1) + "\n")
+    write_file(folder / "check.md", markdown(outcome))
+    write_file(folder / "github-action-benchmark.json", json.dumps(bigger_is_better(outcome), indent=1) + "\n")
+    write_file(folder / "bencher.json", json.dumps(bencher(outcome), indent=1) + "\n")
 
 
-def markdown(document: Document) -> str:
+def markdown(outcome: Outcome) -> str:
     """The verdict, a table of the metrics, and all that was found."""
-    lines = [f"### m2bench check: {document['verdict']}", "", document["sentence"], ""]
-    if document["metrics"]:
+    verdict = outcome.verdict
+    lines = [f"### m2bench check: {verdict.kind}", "", verdict.sentence, ""]
+    if verdict.judged:
         lines += ["| combination | metric | against | value | bounds | verdict |", "|---|---|---|---:|---:|---|"]
         lines += [
-            f"| {m['combination']} | {m['name']} | {m['against']} | {_figure(m, m['value'])} "
-            f"| {_figure(m, m['bounds'][0])} to {_figure(m, m['bounds'][1])} | {m['state']} |"
-            for m in document["metrics"]
+            f"| {combination_name(found.metric.combination)} | {found.metric.name} | {found.metric.against} "
+            f"| {_figure(found.metric, found.value)} "
+            f"| {_figure(found.metric, found.lower)} to {_figure(found.metric, found.upper)} | {found.state} |"
+            for found in verdict.judged
         ]
         lines.append("")
-    lines += [f"- {finding}" for finding in findings(document)]
-    lines += [f"- {note}" for note in document["notes"]]
-    lines += ["", f"Again: `{document['reproduce']}`", ""]
+    lines += [f"- {finding}" for finding in outcome.findings]
+    lines += [f"- {note}" for note in verdict.notes]
+    lines += ["", f"Again: `{outcome.reproduce}`", ""]
     return "\n".join(lines)
 
 
-def _figure(metric: Document, value: float) -> str:
-    return f"{value:,.4g}" if metric["against"] == "floor" else f"{value:.3f}x"
-
-
-def findings(document: Document) -> list[str]:
-    """Everything that is not as it was, one sentence each."""
-    return [
-        *document["changes"],
-        *(m["text"] for m in document["metrics"] if m["state"] == "slower"),
-        *(change["sentence"] for change in document["counts"]),
-        *document["not_comparable"],
-    ]
+def _figure(metric: Metric, value: float) -> str:
+    return f"{value:,.4g}" if metric.against == "floor" else f"{value:.3f}x"
 
 
 # --- GitHub
 
 
-def tell_github(document: Document, strict: bool, environment: Mapping[str, str] = os.environ) -> list[str]:
+def tell_github(outcome: Outcome, strict: bool, environment: Mapping[str, str] = os.environ) -> list[str]:
     """Append the step summary, and return the annotations to be printed; nothing outside of GitHub Actions.
 
     Raises UserError when the summary cannot be written.
@@ -72,8 +66,8 @@ def tell_github(document: Document, strict: bool, environment: Mapping[str, str]
     if environment.get("GITHUB_ACTIONS") != "true":
         return []
     if "GITHUB_STEP_SUMMARY" in environment:
-        _append(Path(environment["GITHUB_STEP_SUMMARY"]), markdown(document))
-    return list(annotated(document, strict))
+        _append(Path(environment["GITHUB_STEP_SUMMARY"]), markdown(outcome))
+    return list(annotated(outcome, strict))
 
 
 def _append(summary: Path, text: str) -> None:
@@ -86,11 +80,11 @@ def _append(summary: Path, text: str) -> None:
         ) from error
 
 
-def annotated(document: Document, strict: bool) -> Iterator[str]:
+def annotated(outcome: Outcome, strict: bool) -> Iterator[str]:
     """The sentence first, then single findings, as many as GitHub shows."""
-    fails = document["exit_code"] in failing(strict)
-    level = "error" if fails else "notice" if document["verdict"] == "pass" else "warning"
-    texts = [document["sentence"], *findings(document)]
+    fails = outcome.verdict.exit_code in failing(strict)
+    level = "error" if fails else "notice" if outcome.verdict.kind == "pass" else "warning"
+    texts = [outcome.verdict.sentence, *outcome.findings]
     for text in texts[:MOST_ANNOTATIONS]:
         yield f"::{level} title=m2bench check::{_escaped(text)}"
 
@@ -107,24 +101,26 @@ def _escaped(text: str) -> str:
 # --- JUnit
 
 
-def junit(document: Document, strict: bool) -> str:
+def junit(outcome: Outcome, strict: bool) -> str:
     """One test per metric, one for the counts, one for learning and numerics.
 
     What is undecided is skipped, or failed if one is strict.
     """
-    suite = ElementTree.Element("testsuite", name="m2bench check", time=str(document["seconds"]))
-    for metric in document["metrics"]:
-        name = f"{metric['combination']} {metric['name']} against {metric['against']}"
-        kind = {"slower": "failure", "undecided": "undecided", "passed": ""}[metric["state"]]
-        _case(suite, name, kind, metric["text"], strict)
-    for reason in not_compared(document, SPEED):
-        _case(suite, f"speed not compared: {reason.partition(':')[0]}", "undecided", reason, strict)
-    for aspect in (COUNTS, AGREEMENT):
-        failures, doubts, rest = (say(document, aspect) for say in (wrong, undecided, unchecked))
+    verdict = outcome.verdict
+    suite = ElementTree.Element("testsuite", name="m2bench check", time=str(outcome.seconds))
+    for found in verdict.judged:
+        name = f"{combination_name(found.metric.combination)} {found.metric.name} against {found.metric.against}"
+        kind = {"slower": "failure", "undecided": "undecided", "passed": ""}[found.state]
+        _case(suite, name, kind, found.text, strict)
+    for reason in verdict.not_compared(Aspect.SPEED):
+        _case(suite, f"speed not compared: {reason.topic}", "undecided", str(reason), strict)
+    for aspect in (Aspect.COUNTS, Aspect.AGREEMENT):
+        failures, doubts = verdict.wrong(aspect), verdict.undecided(aspect)
+        rest = list(map(str, verdict.not_checked(aspect)))
         kind = "failure" if failures else "undecided" if doubts else "unchecked" if rest else ""
         _case(suite, aspect, kind, "; ".join([*failures, *doubts, *rest]), strict)
-    for outcome, tag in (("failures", "failure"), ("skipped", "skipped")):
-        suite.set(outcome, str(len(suite.findall(f"testcase/{tag}"))))
+    for count, tag in (("failures", "failure"), ("skipped", "skipped")):
+        suite.set(count, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite)))
     root = ElementTree.Element("testsuites")
     root.append(suite)
@@ -142,12 +138,21 @@ def _case(suite: ElementTree.Element, name: str, kind: str, message: str, strict
 # --- services that keep histories
 
 
-def levels(document: Document) -> Iterator[tuple[str, str, list[float]]]:
-    """(combination, metric, values per block) of what was measured of the head."""
-    for name, recorded in document["measured"].items():
-        for metric in ("episodes_per_min", "speedup"):
-            if recorded[metric]:
-                yield name, metric, recorded[metric]
+@dataclass(frozen=True)
+class Levels:
+    """A metric of one combination: its value in each block."""
+
+    combination: str
+    metric: str
+    values: list[float]
+
+
+def levels(outcome: Outcome) -> Iterator[Levels]:
+    """What was measured of the head."""
+    for name, recorded in outcome.measured.items():
+        yield Levels(name, "episodes_per_min", recorded.episodes_per_min)
+        if recorded.speedup:
+            yield Levels(name, "speedup", recorded.speedup)
 
 
 def geometric(values: list[float]) -> tuple[float, float]:
@@ -157,21 +162,21 @@ def geometric(values: list[float]) -> tuple[float, float]:
     return math.exp(fmean(logs)), math.exp(error)
 
 
-def bigger_is_better(document: Document) -> list[Document]:
+def bigger_is_better(outcome: Outcome) -> list[dict[str, str | float]]:
     """For github-action-benchmark's tool ``customBiggerIsBetter``."""
-    found = []
-    for name, metric, values in levels(document):
-        level, factor = geometric(values)
-        unit = "x" if metric == "speedup" else "episodes/min"
-        found.append({"name": f"{name} {metric}", "unit": unit, "value": level, "range": f"{factor - 1:.1%}"})
+    found: list[dict[str, str | float]] = []
+    for each in levels(outcome):
+        level, factor = geometric(each.values)
+        name, unit = f"{each.combination} {each.metric}", "x" if each.metric == "speedup" else "episodes/min"
+        found.append({"name": name, "unit": unit, "value": level, "range": f"{factor - 1:.1%}"})
     return found
 
 
-def bencher(document: Document) -> Document:
+def bencher(outcome: Outcome) -> dict[str, dict[str, dict[str, float]]]:
     """Bencher Metric Format: by benchmark and measure, a value with one standard error below and above."""
-    found: Document = {}
-    for name, metric, values in levels(document):
-        level, factor = geometric(values)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for each in levels(outcome):
+        level, factor = geometric(each.values)
         measure = {"value": level, "lower_value": level / factor, "upper_value": level * factor}
-        found.setdefault(name, {})[metric.replace("_", "-")] = measure
+        found.setdefault(each.combination, {})[each.metric.replace("_", "-")] = measure
     return found

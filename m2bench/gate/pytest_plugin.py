@@ -7,17 +7,20 @@ import json
 import shlex
 import subprocess
 import sysconfig
+import tempfile
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from .aspects import ASPECTS, unchecked, undecided, wrong
+from .reasons import Aspect
 
 DEFAULT = "--base HEAD~1"
-
-Document = dict[str, Any]
+VERDICTS = (0, 2, 3, 4)  # exit codes of a check that came to one
+PREFIX = "m2bench check: "  # of the names of its tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +59,25 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     options = config.getoption("--m2bench")
     if options is not None:
         gate = Gate(shlex.split(options), config.rootpath)
-        items += [GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate) for aspect in ASPECTS]
+        items += [GateItem.from_parent(session, name=f"{PREFIX}{aspect}", gate=gate) for aspect in Aspect]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The tests that a check is made of, as JUnit has them, and the command that runs it again."""
+
+    cases: ElementTree.Element
+    reproduce: str
+
+    def messages(self, aspect: Aspect, outcome: str) -> list[str]:
+        """What the tests of this aspect say that are a ``failure``, or ``skipped``."""
+        found = [case for case in self.cases.iter("testcase") if _aspect_of(case) is aspect]
+        return [element.get("message", "") for case in found for element in case.findall(outcome)]
+
+
+def _aspect_of(case: ElementTree.Element) -> Aspect:
+    """Counts, and learning and numerics, are one test each; all others are of the speed."""
+    return next((aspect for aspect in Aspect if aspect == case.get("name")), Aspect.SPEED)
 
 
 class Gate:
@@ -66,22 +87,25 @@ class Gate:
         self.options = options
         self.folder = folder
 
-    @property
-    def strict(self) -> bool:
-        return "--strict" in self.options
-
-    def document(self) -> Document:
+    def suite(self) -> Suite:
         """What the check found; pytest's failure, with its message, when there is no verdict."""
-        if not self._done.stdout:
-            pytest.fail(self._done.stderr.strip(), pytrace=False)
-        document: Document = json.loads(self._done.stdout)
-        return document
+        if isinstance(self._found, str):
+            pytest.fail(self._found, pytrace=False)
+        return self._found
 
     @cached_property
-    def _done(self) -> subprocess.CompletedProcess[str]:
+    def _found(self) -> Suite | str:
         program = Path(sysconfig.get_path("scripts")) / "m2bench"
-        command = [str(program), "check", *self.options, "--json"]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        with tempfile.TemporaryDirectory() as folder:
+            parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+            parser.add_argument("--junit", type=Path, default=Path(folder) / "check.xml")
+            asked, others = parser.parse_known_args(self.options)
+            command = [str(program), "check", *others, "--json", "--junit", str(asked.junit)]
+            done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+            if done.returncode not in VERDICTS:
+                return done.stderr.strip()
+            (cases,) = ElementTree.parse(self.folder / asked.junit).getroot()
+            return Suite(cases, json.loads(done.stdout)["reproduce"])
 
 
 class GateItem(pytest.Item):
@@ -95,16 +119,15 @@ class GateItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail for what is wrong in this aspect, skip for what is undecided."""
-        document = self.gate.document()
-        failures, doubts = wrong(document, self.aspect), undecided(document, self.aspect)
-        if failures or (doubts and self.gate.strict):
-            pytest.fail("\n".join([*failures, *doubts, f"Again: {document['reproduce']}"]), pytrace=False)
-        if skipped := [*doubts, *unchecked(document, self.aspect)]:
+        suite = self.gate.suite()
+        if failures := suite.messages(self.aspect, "failure"):
+            pytest.fail("\n".join([*failures, f"Again: {suite.reproduce}"]), pytrace=False)
+        if skipped := suite.messages(self.aspect, "skipped"):
             pytest.skip("; ".join(skipped))
 
     @property
-    def aspect(self) -> str:
-        return self.name.partition(": ")[2]
+    def aspect(self) -> Aspect:
+        return Aspect(self.name.removeprefix(PREFIX))
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says that the test stands."""

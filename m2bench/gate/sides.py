@@ -9,7 +9,6 @@ same.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -21,10 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2bench.processes.client import LAUNCHER
-from m2bench.processes.environment import SAFE_PATH
+from packaging.requirements import Requirement
+
 from m2bench.records.errors import UserError, WorkerError, quoted
-from m2bench.records.spec import WorkloadSpec
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
@@ -124,7 +122,7 @@ def head_code(repo: Path, work: Path, logs: Path) -> Iterator[Code]:
     commit = _asked(repo, "rev-parse", "HEAD")
     dirty = bool(_asked(repo, "status", "--porcelain"))
     with _worktree(repo, commit, work / "tree", "--no-checkout") as folder:
-        _copy_own_files(repo, folder)
+        _copyown_files(repo, folder)
         _asked(folder, *NO_HOOKS, "reset", "--quiet")  # without a checkout git would take all files for new ones
         path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
         yield Code("head", commit, dirty, path, _python_path(repo, folder))
@@ -154,10 +152,10 @@ def remove_leftovers(repo: Path) -> None:
             shutil.rmtree(folder.parent.parent, ignore_errors=True)
 
 
-def _copy_own_files(repo: Path, folder: Path) -> None:
+def _copyown_files(repo: Path, folder: Path) -> None:
     """Tracked files and new ones that git does not ignore, as git sees them: a link is a link, whatever it leads to."""
     root = repo.resolve()
-    for name in _own_files(repo):
+    for name in own_files(repo):
         source, target = root / name, folder / name
         if source.parent.resolve() != source.parent:
             continue  # deleted: a link has taken the place of its folder
@@ -168,7 +166,7 @@ def _copy_own_files(repo: Path, folder: Path) -> None:
             target.mkdir(parents=True, exist_ok=True)
 
 
-def _own_files(repo: Path) -> list[str]:
+def own_files(repo: Path) -> list[str]:
     """What belongs to the working tree: tracked files and new ones that git does not ignore, relative to it."""
     names = _asked(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     return sorted({name for name in names.split("\0") if name})  # one in conflict is there three times
@@ -184,117 +182,13 @@ def _path_entries() -> tuple[Path, ...]:
     return tuple(Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where an m2bench keeps what a gate asks for.
-
-    That is the launcher of workers, what trials are asked in, the turns that they take, and the trading system.
-    """
-
-    launcher: str
-    spec: str
-    turns: str
-    trading: str
-
-    def module_of(self, module: str) -> str:
-        """Where this m2bench keeps the module of a system under test."""
-        return self.trading if module == LAYOUTS[0].trading else module
-
-
-LAYOUTS = (
-    Layout(LAUNCHER, "m2bench.records.spec", "m2bench.processes.turns", WorkloadSpec.module),
-    Layout("m2bench.launcher", "m2bench.spec", "m2bench.turns", "m2bench.workload"),  # until 0.1 had rooms
-)
-
-
-def layout_of(code: Code) -> Layout:
-    """The layout of the m2bench that the side's workers would import; UserError where it is none that is known."""
-    for layout in LAYOUTS:
-        if has_module(code, layout.launcher):
-            return layout
-    raise UserError(f"{code.side} {code.name} has an m2bench that cannot be asked for trials.", "Name a later base.")
-
-
-def origin(code: Code, module: str) -> Path | None:
-    """The file that the side's workers would import ``module`` from; None when they would find none."""
-    program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"
-    found = _told(code, program, module)
-    return Path(found).resolve() if found else None
-
-
-def has_module(code: Code, module: str) -> bool:
-    """Whether the package that the side's workers would import has this module of its itself.
-
-    An editable installation of another version lends a package the modules that it lacks.
-    """
-    own, found = origin(code, module.partition(".")[0]), origin(code, module)
-    return own is not None and found is not None and own.parent in found.parents
-
-
-def spec_fields(code: Code, module: str) -> dict[str, list[str]]:
-    """The fields of what the side's workers are asked in, by the name of the specification in ``module``."""
-    program = (
-        "import dataclasses, importlib, json, sys; s = importlib.import_module(sys.argv[1]); "
-        "names = 'WorkloadSpec', 'WindowSpec', 'TrialSpec'; "
-        "print(json.dumps({n: [f.name for f in dataclasses.fields(getattr(s, n))] for n in names}))"
-    )
-    answer = _told(code, program, module)
-    if not answer:
-        raise UserError(
-            f"{code.side} {code.name} has an m2bench that cannot be asked for trials.", "Name a later base."
-        )
-    found: dict[str, list[str]] = json.loads(answer)
-    return found
-
-
-def _told(code: Code, program: str, *arguments: str) -> str:
-    """What a program prints with this side's code on its path; nothing when it fails."""
-    return subprocess.run(
-        [sys.executable, SAFE_PATH, "-c", program, *arguments],
-        env=os.environ | code.environment, capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-
-
-def refuse_foreign_code(code: Code, module: str, repo: Path) -> None:
-    """UserError unless the side's workers would import ``module``, and what it imports, from this side's own code.
-
-    Both sides would otherwise run the same code, and nothing would ever be found.
-    """
-    found = origin(code, module)
-    if found is None or code.path is None or code.path.resolve() not in found.parents:
-        package = module.partition(".")[0]
-        raise UserError(
-            f"{code.side} {code.name} has no {package}: the module {module} is not among its code.",
-            "Name a base that has it." if code.side == "base" else "Run the gate in the repository that holds it.",
-        )
-    shared = {str(repo.resolve() / name) for name in _own_files(repo)}.intersection(_imported(code, module))
-    if shared:
-        raise UserError(
-            f"{code.side} {code.name} would import {min(shared)} from the working tree itself, so that both sides run "
-            "the same code.",
-            "Let the repository's pyproject.toml install it, name its folder in PYTHONPATH, or take it off the import "
-            "path (an editable installation puts it there).",
-        )
-
-
-def _imported(code: Code, module: str) -> list[str]:
-    """The files that the side's workers have imported after ``module``; none when it does not import."""
-    program = (
-        "import importlib, json, os, sys; importlib.import_module(sys.argv[1]); files = [getattr(m, '__file__', None) "
-        "for m in list(sys.modules.values())]; print(json.dumps([os.path.realpath(f) for f in files if f]))"
-    )
-    answer = _told(code, program, module)
-    files: list[str] = json.loads(answer.splitlines()[-1]) if answer else []
-    return files
-
-
 def _installed(folder: Path, target: Path, log: Path, what: str) -> Path:
     """What to import the tree's code from: a folder that it is installed to, or the tree itself."""
     needed = _build_requirements(folder)
     if needed is None:
         return folder
     # Building in the environment as it is needs no network; where something is missing there, pip fetches all of it.
-    here = ["--no-build-isolation"] if all(map(_is_installed, needed)) else []
+    here = ["--no-build-isolation"] if all(map(_is_met, needed)) else []
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", *here,
                "--target", str(target), str(folder)]  # fmt: skip
     with log.open("wb") as stream:
@@ -303,31 +197,33 @@ def _installed(folder: Path, target: Path, log: Path, what: str) -> Path:
         ).returncode
     if code:
         raise WorkerError(
-            f"{what} does not install: {_last_line(log.read_text(errors='replace'))}.",
-            f"The log is {quoted(log)}; the command was: {' '.join(command)}",
+            f"pip cannot install {what}.",
+            f"What it says is in {quoted(log)}; the command was: {' '.join(command)}",
         )
     return target
 
 
-def _build_requirements(folder: Path) -> list[str] | None:
-    """The packages that build the tree, by their names; None for a tree that is not there to be installed.
+def _build_requirements(folder: Path) -> list[Requirement] | None:
+    """The packages that build the tree; None for a tree that is not there to be installed.
 
     A pyproject.toml may hold nothing but the settings of other tools. One that cannot be read is pip's to complain of.
     """
+    path = folder / "pyproject.toml"
     try:
-        project = tomllib.loads((folder / "pyproject.toml").read_text())
-    except FileNotFoundError:
-        project = {}
+        project = tomllib.loads(path.read_text()) if path.exists() else {}
+        if not project.keys() & {"project", "build-system"} and not (folder / "setup.py").exists():
+            return None
+        return list(map(Requirement, project.get("build-system", {}).get("requires", ["setuptools"])))
     except (ValueError, OSError):
         return []
-    if not project.keys() & {"project", "build-system"} and not (folder / "setup.py").exists():
-        return None
-    requirements = project.get("build-system", {}).get("requires", ["setuptools"])
-    return [re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0] for requirement in requirements]
 
 
-def _is_installed(package: str) -> bool:
-    return any(True for _ in importlib.metadata.distributions(name=package))
+def _is_met(requirement: Requirement) -> bool:
+    """Whether the package is here in such a version; one that is not needed here is."""
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return True
+    versions = [found.version for found in importlib.metadata.distributions(name=requirement.name)]
+    return bool(versions) and requirement.specifier.contains(versions[0], prereleases=True)
 
 
 def _without_python_path() -> dict[str, str]:

@@ -17,26 +17,37 @@ LEFTOVERS = {"logs", "work"}
 NOT_WRITTEN = "not written: "
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder and those above it; UserError when that cannot be done."""
+def make_folder(folder: Path, advice: str = "Choose a folder you may write to with --out.") -> None:
+    """Make the folder and those above it; UserError with the advice when that cannot be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"{error.filename}: {error.strerror}.", "Choose a folder you may write to with --out."
-        ) from error
+        raise UserError(f"{error.filename}: {error.strerror}.", advice) from error
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a path to write to, and put that file in the place of ``path``, which is there whole or as it was."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())  # a disk that is full may only say so now
+        os.replace(partial, path)
+    except BaseException:
+        _remove(partial)
+        raise
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; UserError when it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Write a file whole, or leave what was there; UserError when it cannot be written."""
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        _remove(partial)
+        kept = "; the one that was there is kept" if path.is_file() else ""
         raise UserError(
-            f"{path} cannot be written: {error.strerror}.",
+            f"{path} cannot be written: {error.strerror}{kept}.",
             "Make room, give yourself access, or copy the folder to a place of your own.",
         ) from error
 

@@ -34,13 +34,17 @@ def mean_error(update_s: list[float]) -> float:
 
 
 def steady_speed(result: dict[str, Any]) -> float:
-    """A trial's episodes per minute from its first steady update on.
+    """``steady_episodes_per_min`` of what a trial measured."""
+    return steady_episodes_per_min(result["update_s"], result["episodes_per_update"])
+
+
+def steady_episodes_per_min(update_s: list[float], episodes_per_update: float) -> float:
+    """Episodes per minute from the first steady update on.
 
     Over the whole window where it ends in no steady state.
     """
-    update_s: list[float] = result["update_s"]
     steady = update_s[steady_from(update_s) or 0 :]
-    return 60 * len(steady) * float(result["episodes_per_update"]) / sum(steady)
+    return 60 * len(steady) * float(episodes_per_update) / sum(steady)
 
 
 def steady_from(update_s: list[float]) -> int | None:

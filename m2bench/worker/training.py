@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from m2bench.records.combinations import Layers
+from m2bench.records.folders import written_whole
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading.system import build
 
@@ -52,9 +52,8 @@ def train(
         policy = system.trainer.policy.cpu().state_dict()
     finally:
         system.close()
-    partial = checkpoint.with_name(f".{checkpoint.name}.partial")
-    torch.save({"layers": layers, "policy": spec.policy, "state": policy}, partial)
-    os.replace(partial, checkpoint)  # a checkpoint is there whole or not at all
+    with written_whole(checkpoint) as partial:
+        torch.save({"layers": layers, "policy": spec.policy, "state": policy}, partial)
     return {"layers": layers, "seed": seed, "curve": curve, "proofs": proofs, "checkpoint": str(checkpoint)}
 
 

@@ -22,20 +22,29 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from m2bench.cli.app import app
-from m2bench.gate import job, outputs, references
+from m2bench.gate import job, outputs
 from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
 from m2bench.gate.counts import compare_counts, counted
-from m2bench.gate.history import make_series, read_checks
-from m2bench.gate.measure import Block, NotFiniteError, Request, known_part, run_block
-from m2bench.gate.pairs import log_ratio, whole_log_ratio
-from m2bench.gate.phases import grown_most
-from m2bench.gate.promotion import taken_over
-from m2bench.gate.references import Recorded, Reference, history_entry, record
-from m2bench.gate.sides import Code, has_module, layout_of
-from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
+from m2bench.gate.facts import SideFacts
+from m2bench.gate.layouts import has_module, layout_of
+from m2bench.gate.measure import NotFiniteError, Request, known_part, run_block
+from m2bench.gate.measured import Block, Measured
+from m2bench.gate.metrics import Question, metrics_of
+from m2bench.gate.outcome import Outcome
+from m2bench.gate.pairs import grown_most, log_ratio, whole_log_ratio
+from m2bench.gate.preparation import Sides
+from m2bench.gate.reasons import Aspect, Reason
+from m2bench.gate.references import stored
+from m2bench.gate.references.history import make_series
+from m2bench.gate.references.promotion import taken_over
+from m2bench.gate.references.reading import StoredCheck, read_check
+from m2bench.gate.references.reference import Recorded, Reference, record, with_level
+from m2bench.gate.sides import Code
+from m2bench.gate.verdict import Verdict, decide
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.errors import UserError
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.statistics.sequential import State
 
 FAST: Layers = ("batching", "vectorized-loss")
 COMBINATIONS = (BASELINE, FAST)
@@ -48,7 +57,7 @@ GOOD_GATE = {"gradient": {"same": True, "evidence": {}, "reason": None}}
 
 
 def result(speed: float, canary_s: float = 0.01, **changes: Any) -> dict[str, Any]:
-    """What a trial measures at this many episodes per minute."""
+    """What a worker tells of a trial at this many episodes per minute."""
     return {
         "update_s": [60 / speed] * 4,
         "episodes_per_update": 1,
@@ -60,6 +69,10 @@ def result(speed: float, canary_s: float = 0.01, **changes: Any) -> dict[str, An
         "phase_ms_per_episode": PHASES,
         **changes,
     }  # fmt: skip
+
+
+def measured(speed: float, canary_s: float = 0.01, **changes: Any) -> Measured:
+    return Measured.from_json(result(speed, canary_s, **changes))
 
 
 def blocks_of(
@@ -74,7 +87,7 @@ def blocks_of(
             for side, factor in (("base", 1.0), ("head", ratio)):
                 changed = changes if side == "head" else {}
                 value = speed * factor * machine * math.exp(rng.normal(0, noise))
-                block[side, combination] = result(value, 0.01 / machine, **changed)
+                block[side, combination] = measured(value, 0.01 / machine, **changed)
         found.append(block)
     return found
 
@@ -82,9 +95,9 @@ def blocks_of(
 # --- pairs
 
 
-def in_turns(speeds: list[float], updates: int = 3) -> dict[str, Any]:
+def in_turns(speeds: list[float], updates: int = 3) -> Measured:
     update_s = [60 / speed for speed in speeds for _ in range(updates)]
-    return result(1.0, update_s=update_s, turn_updates=[updates] * len(speeds))
+    return measured(1.0, update_s=update_s, turn_updates=[updates] * len(speeds))
 
 
 def test_turns_are_compared_one_by_one() -> None:
@@ -96,8 +109,8 @@ def test_turns_are_compared_one_by_one() -> None:
 
 
 def test_whole_windows_are_compared_where_there_are_no_turns() -> None:
-    assert log_ratio(result(540), result(600)) == pytest.approx(math.log(0.9))
-    assert log_ratio(in_turns([540.0, 540.0]), result(600)) == pytest.approx(math.log(0.9))
+    assert log_ratio(measured(540), measured(600)) == pytest.approx(math.log(0.9))
+    assert log_ratio(in_turns([540.0, 540.0]), measured(600)) == pytest.approx(math.log(0.9))
 
 
 def test_what_happens_seldom_and_takes_long_is_in_the_whole_windows_alone() -> None:
@@ -111,10 +124,10 @@ def test_code_that_stalls_now_and_then_does_not_pass() -> None:
     question = replace(BASED, in_turns=(BASELINE, FAST))
     blocks = blocks_of(6)
     for block in blocks:
-        for (side, combination), trial in block.items():
+        for side, combination in block:
             speed = SPEEDS[combination]
             turns = [speed] * 20 if side == "base" else [speed] * 19 + [speed / 5]
-            block[side, combination] = {**trial, **in_turns(turns)}
+            block[side, combination] = in_turns(turns)
     verdict = decide(question, blocks, final=False)
     assert {(found.metric.name, found.state) for found in verdict.judged} == {
         ("episodes/min", "passed"), ("episodes/min of whole windows", "slower"),
@@ -128,14 +141,14 @@ def test_code_that_stalls_now_and_then_does_not_pass() -> None:
 def test_equal_code_passes() -> None:
     verdict = decide(BASED, blocks_of(6), final=False)
     assert (verdict.kind, verdict.exit_code, verdict.decided) == ("pass", 0, True)
-    assert sentence(verdict, BASED).startswith("Passed after 6 blocks against base abc: baseline: episodes/min 1.0")
+    assert verdict.sentence.startswith("Passed after 6 blocks against base abc: baseline: episodes/min 1.0")
 
 
 def test_slower_code_is_a_regression_that_names_the_phase() -> None:
     slower = {"environment": 6.0, "forward": 30.1}
     verdict = decide(BASED, blocks_of(6, 0.85, phase_ms_per_episode=slower), final=False)
     assert (verdict.kind, verdict.exit_code) == ("regression", 2)
-    said = sentence(verdict, BASED)
+    said = verdict.sentence
     assert "the phase environment takes +5 ms per episode (1 -> 6)" in said
     assert "0.85" in said
 
@@ -145,8 +158,8 @@ def test_a_noisy_machine_is_told_that_it_cannot_gate() -> None:
     assert not decide(BASED, blocks[:6], final=False).decided
     verdict = decide(BASED, blocks, final=True)
     assert (verdict.kind, verdict.exit_code) == ("inconclusive", 3)
-    (said,) = [note for note in verdict.notes if "cannot gate" in note]
-    assert said.startswith("This machine cannot gate 5 %: take --max-blocks ")
+    (said,) = [note for note in verdict.notes if "too noisy" in note]
+    assert said.startswith("This machine is too noisy to detect a loss of 5 %. Use --max-blocks ")
 
 
 def test_with_the_delta_that_a_noisy_machine_is_told_equal_code_passes_in_half_of_the_cases() -> None:
@@ -178,7 +191,7 @@ def test_counts_are_compared_exactly(change: float, kind: str) -> None:
 
 
 def test_a_count_that_varies_is_no_count() -> None:
-    varying = [{"counts": {"per_episode": {"syncs": syncs, "kernels": 5.0}}} for syncs in (1.0, 2.0)]
+    varying = [measured(600, counts={"per_episode": {"syncs": syncs, "kernels": 5.0}}) for syncs in (1.0, 2.0)]
     assert counted(varying) == {"kernels": 5.0}
 
 
@@ -208,12 +221,13 @@ def test_counts_are_compared_between_trials_of_one_seed(
 def test_a_head_that_counts_nothing_any_more_does_not_pass() -> None:
     verdict = decide(BASED, blocks_of(6, counts={}), final=False)
     assert verdict.kind == "not comparable"
-    assert "syncs is not counted on both sides any more" in sentence(verdict, BASED)
+    assert "syncs is no longer counted on both sides" in verdict.sentence
 
 
 def test_more_graphs_are_more_counts() -> None:
-    def evidence(graphs: int) -> list[dict[str, Any]]:
-        return [{"proofs": {"compile": {"engaged": True, "evidence": {"graphs": graphs, "recompiles": 0}}}}]
+    def evidence(graphs: int) -> list[Measured]:
+        proof = {"engaged": True, "evidence": {"graphs": graphs, "recompiles": 0}}
+        return [measured(600, counts={}, proofs={"compile": proof})]
 
     ((change,), unclear) = compare_counts(("compile",), [(counted(evidence(2)), counted(evidence(3)))])
     assert unclear == []
@@ -227,74 +241,75 @@ def test_only_what_is_counted_per_episode_is_called_so() -> None:
 
 
 def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None:
-    blocks = blocks_of(6, 0.85)
-    for block in blocks:
-        for combination in COMBINATIONS:
-            for field in ("counts", "phase_ms_per_episode", "training_return", "gates"):
-                del block["base", combination][field]
+    told_nothing = {"counts": {}, "phase_ms": {}, "training_return": [], "faults": {}}
+    blocks = on("base", blocks_of(6, 0.85), **told_nothing)
     verdict = decide(BASED, blocks, final=False)
     assert (verdict.kind, verdict.counts, verdict.changes, verdict.phases) == ("regression", [], [], {})
-    assert verdict.unchecked == [
-        f"{aspect}: {name}: the base {nothing}"
+    assert list(map(str, verdict.unchecked)) == [
+        f"{topic}: {name}: the base {nothing}"
         for name in ("baseline", "+".join(FAST))
-        for aspect, nothing in (("counts", "counts nothing"), ("learning", "tells no training return"))
+        for topic, nothing in (("counts", "counts nothing"), ("learning", "tells no training return"))
+    ]
+    assert [reason.aspects for reason in verdict.unchecked] == [(Aspect.COUNTS,), (Aspect.AGREEMENT,)] * 2
+
+
+def on(changed: str, blocks: list[Block], **changes: Any) -> list[Block]:
+    """The blocks with other trials of one side."""
+    return [
+        {(side, c): replace(trial, **changes) if side == changed else trial for (side, c), trial in block.items()}
+        for block in blocks
     ]
 
 
 def test_what_neither_side_shows_is_said_not_to_be_checked() -> None:
-    """Code whose base has lost its gates as well would pass in silence ever after."""
-    blocks = blocks_of(6, gates={})
-    for block in blocks:
-        for combination in COMBINATIONS:
-            block["base", combination]["gates"] = {}
-    verdict = decide(BASED, blocks, final=False)
+    """Code whose base has lost its numerics checks as well would pass in silence ever after."""
+    verdict = decide(BASED, on("base", blocks_of(6, gates={}), faults={}), final=False)
     assert verdict.kind == "pass"
-    assert "Not checked: numerics: baseline: no gate was run." in verdict.notes
+    assert "Not checked: numerics: baseline: no numerics check was run." in verdict.notes
 
 
-def test_a_head_with_fewer_gates_than_the_reference_does_not_pass() -> None:
+def test_a_head_with_fewer_numerics_checks_than_the_reference_does_not_pass() -> None:
     question = against(reference_of(blocks_of(6)))
     verdict = decide(question, blocks_of(6, seed=1, gates={}), final=False)
     assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
-    assert "numerics: baseline: the gate gradient is not run any more" in sentence(verdict, question)
+    assert "numerics: baseline: the check gradient is no longer run" in verdict.sentence
 
 
-def test_a_numerics_gate_of_the_head_counts() -> None:
+def test_a_numerics_check_of_the_head_counts() -> None:
     gates = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
     verdict = decide(BASED, blocks_of(6, gates=gates), final=False)
     assert (verdict.kind, verdict.exit_code) == ("changed", 4)
-    assert "the numerics gate gradient finds: weight is off" in sentence(verdict, BASED)
-    assert "with the base as well" not in sentence(verdict, BASED)
+    assert "the numerics check gradient fails: weight is off" in verdict.sentence
+    assert "on the base as well" not in verdict.sentence
 
 
 def test_a_fault_that_the_base_has_as_well_is_said_to_be_no_change() -> None:
-    blocks = blocks_of(6)
-    for trial in (trial for block in blocks for trial in block.values()):
-        trial["gates"] = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
+    wrong = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
+    blocks = on("base", blocks_of(6, gates=wrong), faults={"gradient": "weight is off"})
     verdict = decide(BASED, blocks, final=False)
     assert verdict.exit_code == 4  # numerics that are wrong are never green
-    assert "weight is off (it finds fault with the base as well)" in sentence(verdict, BASED)
+    assert "weight is off (it fails on the base as well)" in verdict.sentence
 
 
 def test_other_returns_from_the_same_episodes_are_another_learning() -> None:
     verdict = decide(BASED, blocks_of(6, training_return=[0.5, 0.7, 0.11, 0.9, 1.1, 1.2]), final=False)
     assert verdict.exit_code == 4
-    assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in sentence(verdict, BASED)
+    assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in verdict.sentence
 
 
 @pytest.mark.parametrize("sound", range(8))
 def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
     """In its first block, or after so many sound ones."""
-    measured = blocks_of(14)
+    sound_blocks = blocks_of(14)
 
     class Diverging:
         def __init__(self) -> None:
-            self.descriptions = {"head": {"device": {"device": "cpu"}, "device_faults": []}}
+            self.facts = {"head": SideFacts({"device": "cpu"}, "m2bench 0.1", ("m", "0"), device_faults=())}
 
         def run_block(self, number: int, request: Request) -> Block:
             if number > sound:
                 raise NotFiniteError("the loss is not finite")
-            return measured[number - 1]
+            return sound_blocks[number - 1]
 
     question = replace(BASED, alpha=1e-9)  # undecided until then
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
@@ -310,7 +325,7 @@ def test_rounding_is_no_other_learning() -> None:
     late = returns[:FIRST_UPDATES] + [value + 1 for value in returns[FIRST_UPDATES:]]
     assert first_difference([rounded[0], *returns[1:]], late) is None
     assert first_difference(returns, [math.nan, *returns[1:]]) == 1
-    same, flipped = result(600), result(600, training_return=[value + 1 for value in returns])
+    same, flipped = measured(600), measured(600, training_return=[value + 1 for value in returns])
     assert learning_change(BASELINE, [(same, same)] * 3 + [(same, flipped)] * 3) is None  # half of them: luck
     assert learning_change(BASELINE, [(same, same)] * 2 + [(same, flipped)] * 4) is not None
 
@@ -323,23 +338,22 @@ def test_sides_that_round_alike_must_learn_alike_to_the_end() -> None:
 
 
 NEVER_COMPARED: dict[str, dict[str, Any]] = {
-    "numerics: baseline: the gate gradient is not run any more": {"gates": {}},
-    "learning: baseline: the head tells the training return of 0 of 4 updates": {"training_return": []},
-    "the head tells the training return of 3 of 4 updates": {"training_return": result(600)["training_return"][:3]},
+    "numerics: baseline: the check gradient is no longer run": {"faults": {}},
+    "learning: baseline: the head tells the training return of only 0 of its 4 updates": {"training_return": []},
+    "the head tells the training return of only 3 of its 4 updates": {
+        "training_return": result(600)["training_return"][:3]
+    },
 }
 
 
 @pytest.mark.parametrize("said", NEVER_COMPARED)
 def test_a_head_that_shows_less_than_the_base_does_not_pass(said: str) -> None:
     changes = NEVER_COMPARED[said]
-    verdict = decide(BASED, blocks_of(6, **changes), final=False)
+    verdict = decide(BASED, on("head", blocks_of(6), **changes), final=False)
     assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
-    assert said in sentence(verdict, BASED)
-    blocks = blocks_of(6)  # the other way round it shows more, which nobody has to answer for
-    for block in blocks:
-        for combination in COMBINATIONS:
-            block["base", combination] |= changes
-    assert decide(BASED, blocks, final=False).kind == "pass"
+    assert said in verdict.sentence
+    # The other way round it shows more, which nobody has to answer for.
+    assert decide(BASED, on("base", blocks_of(6), **changes), final=False).kind == "pass"
 
 
 def test_the_phase_that_grew_most() -> None:
@@ -364,9 +378,9 @@ def test_a_block_measures_both_sides_in_turns() -> None:
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=7, trial_timeout_s=1.0)
     order: list[tuple[str, Layers, int]] = []
 
-    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, Any]:
+    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, Measured]:
         order.extend((side, trial.layers, trial.seed) for side in sides)
-        return {side: {} for side in sides}
+        return {side: measured(600) for side in sides}
 
     for number in (1, 2):
         assert set(run_block(number, ("base", "head"), request, run)) == {
@@ -414,7 +428,7 @@ def test_code_without_a_launcher_cannot_be_gated(tmp_path: Path) -> None:
 def test_code_that_does_not_know_a_field_yet_is_asked_without_it() -> None:
     known = ["warmup_s", "timed_s"]
     assert known_part(WindowSpec(timed_s=3.0), known) == {"warmup_s": WindowSpec.warmup_s, "timed_s": 3.0}
-    with pytest.raises(UserError, match="it does not know timed_updates yet, which is to be 9"):
+    with pytest.raises(UserError, match="does not know the option timed_updates yet, which is 9 here"):
         known_part(WindowSpec(timed_updates=9), known)
 
 
@@ -424,9 +438,13 @@ MACHINE = {"chip": "one", "device": "cpu", "torch": "2"}
 
 
 def reference_of(blocks: list[Block], name: str = "release") -> Reference:
-    measured = record(blocks, COMBINATIONS)
-    found = Reference(name, "2026-01-01T00:00:00+00:00", "abc", "0.1", MACHINE, {"data": "m"}, measured)
-    return replace(found, history=[history_entry("saved", found)])
+    found = Reference(
+        name, "2026-01-01T00:00:00+00:00", "abc", "0.1", MACHINE, {"data": "m"}, record(blocks, COMBINATIONS)
+    )
+    return with_level(None, found, "saved")
+
+
+OTHER_MACHINE = Reason((Aspect.SPEED,), "speeds", "another machine")
 
 
 def against(reference: Reference, **changes: Any) -> Question:
@@ -447,9 +465,9 @@ def test_what_jobs_differ_by_no_number_of_blocks_lessens() -> None:
     question = against(reference_of(blocks_of(14)), delta=0.05)
     verdict = decide(question, blocks_of(14, seed=1), final=True)
     assert verdict.kind == "inconclusive"
-    (said,) = [note for note in verdict.notes if "cannot gate" in note]
+    (said,) = [note for note in verdict.notes if "too noisy" in note]
     assert "--max-blocks" not in said
-    assert "--delta 9%, --base in place of a reference, or a quieter machine" in said
+    assert "--delta 9%, --base instead of a reference, or a quieter machine" in said
     assert decide(replace(question, delta=0.09), blocks_of(14, seed=1), final=True).kind == "pass"
 
 
@@ -464,7 +482,7 @@ def test_a_machine_that_runs_slower_today_is_no_regression(machine: float, noise
 
 def test_on_another_machine_speeds_neither_pass_nor_fail() -> None:
     """What a layer gains differs from machine to machine, so that a reference of another one tells nothing."""
-    question = against(reference_of(blocks_of(6)), same_machine=False, not_comparable=("speeds: another machine",))
+    question = against(reference_of(blocks_of(6)), same_machine=False, not_comparable=(OTHER_MACHINE,))
     for ratio in (1.0, 0.8):
         verdict = decide(question, blocks_of(3, ratio, machine=5.0), final=False)
         assert (verdict.kind, verdict.exit_code, verdict.judged) == ("not comparable", 3, [])
@@ -477,7 +495,7 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
     fewer = {"per_episode": {"dispatches": 90.0, "syncs": 2.0}, "lines": {}}
     verdict = decide(question, blocks_of(6, seed=1, counts=fewer), final=False)
     assert verdict.exit_code == 2
-    assert sentence(verdict, question).startswith("The reference is outdated, since less is asked of the device now")
+    assert verdict.sentence.startswith("The reference release is outdated, since the code asks less of the device now")
     counted_otherwise = replace(question, same_counting=False)
     assert decide(counted_otherwise, blocks_of(6, seed=1, counts=fewer), final=False).kind == "not comparable"
 
@@ -485,20 +503,22 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
 THEN = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memory_mb": 8000.0}
 
 
-def description(facts: dict[str, Any]) -> dict[str, Any]:
+def facts_of(facts: dict[str, Any], layers: Sequence[dict[str, str]] = ()) -> SideFacts:
+    """What code says of itself on a machine like this."""
     market = {"name": "m", "sha256": "0"}
-    return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
-            "counting": facts["counting"]}  # fmt: skip
+    return SideFacts.from_json({"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
+                                "layers": layers, "counting": facts["counting"]})  # fmt: skip
 
 
 def reference_made_on(facts: dict[str, Any]) -> tuple[Request, Reference]:
     """What was asked for there, and what was saved of it."""
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
+    there = facts_of(facts)
     reference = replace(
         reference_of(blocks_of(6)),
-        counted_by=references.counted_by(description(facts)),
-        machine=references.machine_identity(description(facts)),
-        workload=references.workload_identity(asdict(request.workload), description(facts)),
+        counted_by=there.counted_by,
+        machine=there.machine,
+        workload=there.workload(request.workload),
     )
     return request, reference
 
@@ -524,7 +544,7 @@ def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
 
 def asked_of_reference(request: Request, reference: Reference, facts: dict[str, Any]) -> Question:
     """What a check asks against a reference, on a machine with these facts."""
-    sides = SimpleNamespace(base=None, descriptions={"head": description(facts)}, takes_turns=lambda _: False)
+    sides = SimpleNamespace(base=None, facts={"head": facts_of(facts)}, takes_turns=lambda _: False)
     asked = job.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
     return job._question(asked, sides, reference)  # type: ignore[arg-type]
 
@@ -533,7 +553,9 @@ def test_combinations_that_a_reference_lacks_are_not_comparable() -> None:
     request, reference = reference_made_on(THEN)
     beside = replace(request, combinations=(*COMBINATIONS, ("amp",)))
     question = asked_of_reference(beside, reference, THEN)
-    assert question.not_comparable == ("amp: the reference release has baseline, batching+vectorized-loss alone",)
+    (reason,) = question.not_comparable
+    assert str(reason) == "amp: the reference release has only baseline, batching+vectorized-loss"
+    assert reason.aspects == (Aspect.SPEED, Aspect.COUNTS)  # learning is compared with a base alone
     assert question.reference == reference
     assert asked_of_reference(request, reference, THEN).not_comparable == ()
 
@@ -543,7 +565,7 @@ def test_a_reference_of_another_workload_compares_nothing() -> None:
     other = replace(request, workload=replace(request.workload, episode_length=64))
     question = asked_of_reference(other, reference, THEN)
     (reason,) = question.not_comparable
-    assert reason == "the reference release is of another workload (episode_length: 128 and 64)"
+    assert reason.text == "the reference release is of another workload (episode_length: 128 and 64)"
     assert (question.reference, metrics_of(question, [])) == (None, [])
     verdict = decide(question, [], final=True)
     assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
@@ -552,7 +574,7 @@ def test_a_reference_of_another_workload_compares_nothing() -> None:
 def test_what_works_ahead_is_not_timed_by_turns() -> None:
     """Its episodes would be prepared while it waits, and cost nothing."""
     layers = [{"name": "dataloader", "part": "feed"}, {"name": "batching", "part": "rollout"}]
-    sides = job.Sides({}, {"head": {"layers": layers}}, Path(), know_turns=True)
+    sides = Sides({}, {"head": facts_of(THEN, layers)}, Path(), know_turns=True)
     taken = {c: sides.takes_turns(c) for c in (BASELINE, ("batching",), ("dataloader",), ("batching", "dataloader"))}
     assert taken == {BASELINE: True, ("batching",): True, ("dataloader",): False, ("batching", "dataloader"): False}
     assert not replace(sides, know_turns=False).takes_turns(("batching",))
@@ -570,10 +592,20 @@ def test_floors_are_gated() -> None:
 
 def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = reference_of(blocks_of(6))
-    references.save(tmp_path, saved)
-    assert references.find(tmp_path, "release") == saved
-    assert references.list_references(tmp_path) == [saved]
-    assert (tmp_path / references.FOLDER / "release.json").stat().st_size < 10_000
+    stored.save(tmp_path, saved)
+    assert stored.find(tmp_path, "release") == saved
+    assert stored.list_references(tmp_path) == [saved]
+    assert (tmp_path / stored.FOLDER / "release.json").stat().st_size < 10_000
+
+
+def test_a_reference_of_an_earlier_layout_is_of_the_same_workload(tmp_path: Path) -> None:
+    """It names the module of the trading system by where that was."""
+    _, reference = reference_made_on(THEN)
+    path = stored.save(tmp_path, reference)
+    text = path.read_text()
+    assert text.count(WorkloadSpec.module) == 1
+    path.write_text(text.replace(WorkloadSpec.module, "m2bench.workload"))
+    assert stored.find(tmp_path, "release") == reference
 
 
 @pytest.mark.parametrize(
@@ -588,11 +620,11 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     ],
 )
 def test_a_reference_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / references.FOLDER / "release.json"
+    path = tmp_path / stored.FOLDER / "release.json"
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(UserError, match=message):
-        references.find(tmp_path, "release")
+        stored.find(tmp_path, "release")
 
 
 NAN, INF = math.nan, math.inf
@@ -646,11 +678,11 @@ def damaged(document: dict[str, Any], place: tuple[str | int, ...], value: Any) 
 def test_a_damaged_reference_is_refused_with_what_is_wrong(
     place: tuple[str | int, ...], values: list[Any], tmp_path: Path
 ) -> None:
-    path = references.save(tmp_path, reference_of(blocks_of(6)))
+    path = stored.save(tmp_path, reference_of(blocks_of(6)))
     sound = json.loads(path.read_text())
     for value in [*values, GONE]:
         path.write_text(json.dumps(damaged(sound, place, value)))
-        for read in (lambda: references.find(tmp_path, "release"), lambda: references.list_references(tmp_path)):
+        for read in (lambda: stored.find(tmp_path, "release"), lambda: stored.list_references(tmp_path)):
             with pytest.raises(UserError, match=r"release\.json is damaged: ") as refused:
                 read()
             assert str(place[0]) in str(refused.value)
@@ -660,21 +692,21 @@ def test_a_damaged_reference_is_refused_with_what_is_wrong(
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     for name in ("../evil", "", ".hidden", "a/b"):
         with pytest.raises(UserError, match="cannot be the name"):
-            references.find(tmp_path, name)
+            stored.find(tmp_path, name)
 
 
 def test_a_full_disk_leaves_the_old_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = reference_of(blocks_of(6))
-    references.save(tmp_path, old)
+    stored.save(tmp_path, old)
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"No space left on device; the one that was there is kept"):
-        references.save(tmp_path, reference_of(blocks_of(6, seed=9)))
-    assert references.find(tmp_path, "release") == old
-    assert [path.name for path in (tmp_path / references.FOLDER).iterdir()] == ["release.json"]
+        stored.save(tmp_path, reference_of(blocks_of(6, seed=9)))
+    assert stored.find(tmp_path, "release") == old
+    assert [path.name for path in (tmp_path / stored.FOLDER).iterdir()] == ["release.json"]
 
 
 # --- promotion and history
@@ -710,7 +742,7 @@ def test_promoting_takes_level_and_spread_annotating_the_level_alone(tmp_path: P
     before, kept, taken = (sd_of(found.combinations["baseline"]) for found in (reference, annotated, promoted))
     assert kept == pytest.approx(before, rel=0.01)
     assert taken < before / 4
-    assert annotated.history[-1]["reason"] == "a larger network"
+    assert annotated.history[-1].reason == "a larger network"
 
 
 def test_a_check_that_cannot_be_promoted_is_refused(tmp_path: Path) -> None:
@@ -718,7 +750,7 @@ def test_a_check_that_cannot_be_promoted_is_refused(tmp_path: Path) -> None:
     good = document_of(blocks_of(6))
     cases = {
         "trained something else": {**good, "workload": {"data": "other"}},
-        "is not what this m2bench check writes": {"hello": 1},
+        "is not a result of this version of m2bench check": {"hello": 1},
         "learning or numerics changed": {**good, "changes": ["baseline: other returns"]},
         "measured nothing": {**good, "measured": {}},
     }
@@ -746,7 +778,7 @@ def test_a_damaged_check_is_no_level_and_no_history(key: str, tmp_path: Path) ->
         folder = write_check(tmp_path / str(number), damaged(document_of(blocks_of(6)), (key,), value))
         with pytest.raises(UserError, match=r"is damaged|measured nothing|trained something else"):
             taken_over(reference, folder, "promoted", None)
-    assert not any(check["workload"] == reference.workload for check in read_checks(tmp_path))
+    assert not any(check.workload == reference.workload for check in stored.load_checks(tmp_path))
 
 
 def test_an_annotated_reference_can_be_read_again_where_the_old_one_had_no_speedup(tmp_path: Path) -> None:
@@ -754,13 +786,15 @@ def test_an_annotated_reference_can_be_read_again_where_the_old_one_had_no_speed
     fast = replace(whole.combinations["batching+vectorized-loss"], speedup=[])
     old = replace(whole, combinations={"batching+vectorized-loss": fast})
     folder = write_check(tmp_path / "check", document_of(blocks_of(6)))
-    references.save(tmp_path, taken_over(old, folder, "annotated", "the baseline too"))
-    assert references.find(tmp_path, "release").combinations == record(blocks_of(6), COMBINATIONS)
+    stored.save(tmp_path, taken_over(old, folder, "annotated", "the baseline too"))
+    assert stored.find(tmp_path, "release").combinations == record(blocks_of(6), COMBINATIONS)
 
 
-def checks_with(ratios: list[float]) -> list[dict[str, Any]]:
+def checks_with(ratios: list[float]) -> list[StoredCheck]:
     return [
-        document_of(blocks_of(6, ratio, noise=0.003, seed=day), f"2026-03-{day + 1:02}T00:00:00+00:00", f"c{day}")
+        read_check(
+            document_of(blocks_of(6, ratio, noise=0.003, seed=day), f"2026-03-{day + 1:02}T00:00:00+00:00", f"c{day}")
+        )
         for day, ratio in enumerate(ratios)
     ]
 
@@ -785,79 +819,87 @@ def test_a_step_is_dated() -> None:
 
 def test_an_intended_change_begins_anew() -> None:
     reference = reference_of(blocks_of(6))
-    lower = reference_of(blocks_of(6, 0.7))
-    entry = {**history_entry("annotated", lower, "a larger network"), "date": "2026-02-15T00:00:00+00:00"}
-    reference = replace(reference, history=[*reference.history, entry])
+    lower = replace(reference_of(blocks_of(6, 0.7)), created="2026-02-15T00:00:00+00:00")
+    reference = replace(reference, history=with_level(reference, lower, "annotated", "a larger network").history)
     assert not any(one.creep for one in make_series(reference, checks_with([0.7] * 10), delta=0.05))
 
 
 def test_checks_of_other_machines_are_no_history() -> None:
     reference = reference_of(blocks_of(6))
-    foreign = [{**document, "machine": {**MACHINE, "chip": "two"}} for document in checks_with([0.5] * 5)]
+    foreign = [replace(check, machine={**MACHINE, "chip": "two"}) for check in checks_with([0.5] * 5)]
     assert all(len(one.points) == 1 for one in make_series(reference, foreign, delta=0.05))
 
 
 # --- outputs
 
 
-def full_document(**changes: Any) -> dict[str, Any]:
-    metric = {"name": "episodes/min", "combination": "baseline", "against": "base", "state": "passed", "value": 1.0,
-              "bounds": [0.98, 1.02], "sd": 0.01, "text": "baseline: episodes/min 1.000x"}  # fmt: skip
-    return document_of(blocks_of(6)) | {
-        "verdict": "pass", "exit_code": 0, "sentence": "Passed.", "reproduce": "m2bench check --base abc",
-        "seconds": 9.0, "metrics": [metric], "counts": [], "not_comparable": [], "notes": [], "base": {"name": "abc"},
-        "reference": None, "blocks": 6, "unchecked": [],
-        **changes,
-    }  # fmt: skip
+def outcome_of(verdict: Verdict | None = None, **changes: Any) -> Outcome:
+    """What a check tells whose verdict is this one: without one, that equal code passed against a base."""
+    verdict = verdict or decide(BASED, blocks_of(6), final=False)
+    code = Code("head", "0" * 40, dirty=False, path=None)
+    return Outcome(
+        verdict=replace(verdict, **changes), command=("m2bench", "check"), date="2026-02-01T00:00:00+00:00",
+        seconds=9.0, head=code, base=replace(code, side="base") if verdict.question.base else None,
+        reference=None, counted_by="m2bench 0.1, counting 3", machine=MACHINE, workload={"data": "m"},
+        measured=record(blocks_of(6), COMBINATIONS),
+    )  # fmt: skip
+
+
+def with_state(state: State) -> Outcome:
+    """Equal code, but that the speed of the baseline came out like this."""
+    verdict = decide(BASED, blocks_of(6), final=False)
+    return outcome_of(verdict, judged=[replace(verdict.judged[0], state=state)])
 
 
 def test_junit_skips_what_is_undecided_unless_one_is_strict() -> None:
-    document = full_document()
-    document["metrics"][0]["state"] = "undecided"
+    undecided = with_state("undecided")
     for strict, tag in ((False, "skipped"), (True, "failure")):
-        suite = ElementTree.fromstring(outputs.junit(document, strict))[0]
+        suite = ElementTree.fromstring(outputs.junit(undecided, strict))[0]
         assert suite.get("tests") == "3"
         assert len(suite.findall(f"testcase/{tag}")) == 1
-    document["changes"] = ["baseline: other returns"]
-    suite = ElementTree.fromstring(outputs.junit(document, False))[0]
+    changed = outcome_of(undecided.verdict, changes=["baseline: other returns"])
+    suite = ElementTree.fromstring(outputs.junit(changed, False))[0]
     assert suite.get("failures") == "1"
 
 
-def junit_outcomes(document: dict[str, Any], strict: bool = False) -> dict[str, str]:
-    suite = ElementTree.fromstring(outputs.junit(document, strict))[0]
+def junit_outcomes(outcome: Outcome, strict: bool = False) -> dict[str, str]:
+    suite = ElementTree.fromstring(outputs.junit(outcome, strict))[0]
     return {case.get("name", ""): case[0].tag if len(case) else "passed" for case in suite}
 
 
 def test_junit_calls_nothing_passed_that_was_not_compared() -> None:
-    document = full_document(not_comparable=["counts: baseline: syncs is not counted on both sides any more"])
-    assert junit_outcomes(document) == {
+    one = with_state("passed").verdict
+    uncounted = outcome_of(one, not_comparable=[Reason((Aspect.COUNTS,), "counts", "baseline: syncs is gone")])
+    assert junit_outcomes(uncounted) == {
         "baseline episodes/min against base": "passed", "counts": "skipped", "learning and numerics": "passed"
     }  # fmt: skip
-    assert junit_outcomes(document, strict=True)["counts"] == "failure"
-    document["not_comparable"] = ["numerics: baseline: the gate gradient is not run any more"]
-    assert junit_outcomes(document)["learning and numerics"] == "skipped"
-    floors = full_document(base=None, unchecked=["counts: there is no base and no reference"])
+    assert junit_outcomes(uncounted, strict=True)["counts"] == "failure"
+    gone = outcome_of(one, not_comparable=[Reason((Aspect.AGREEMENT,), "numerics", "baseline: a check is gone")])
+    assert junit_outcomes(gone)["learning and numerics"] == "skipped"
+    floors = decide(replace(BASED, base=None, floors={"speedup": 20.0}), blocks_of(6), final=False)
     for strict in (False, True):  # nobody asked for them
-        assert junit_outcomes(floors, strict)["counts"] == "skipped"
-    elsewhere = full_document(metrics=[], base=None, reference="release", blocks=3,
-                              not_comparable=["speeds: the reference release is of another machine"])  # fmt: skip
-    assert junit_outcomes(elsewhere) == {
+        assert junit_outcomes(outcome_of(floors), strict)["counts"] == "skipped"
+    question = against(reference_of(blocks_of(6)), same_machine=False, not_comparable=(OTHER_MACHINE,))
+    assert junit_outcomes(outcome_of(decide(question, blocks_of(3), final=True))) == {
         "speed not compared: speeds": "skipped", "counts": "passed", "learning and numerics": "passed"
     }  # fmt: skip
-    other_work = "the reference release is of another workload (data: a and b)"
-    nothing = full_document(metrics=[], base=None, reference="release", blocks=0, not_comparable=[other_work])
+    request, reference = reference_made_on(THEN)
+    other = replace(request, workload=replace(request.workload, episode_length=64))
+    nothing = outcome_of(decide(asked_of_reference(other, reference, THEN), [], final=True))
     assert set(junit_outcomes(nothing).values()) == {"skipped"}
+    assert "speed not compared: workload" in junit_outcomes(nothing)
 
 
 def test_github_gets_a_summary_and_at_most_ten_annotations(tmp_path: Path) -> None:
-    document = full_document(verdict="regression", exit_code=2, sentence="Regression: 5% off.",
-                             changes=[f"change {number}" for number in range(30)])  # fmt: skip
+    verdict = decide(BASED, blocks_of(6), final=False)
+    outcome = outcome_of(verdict, kind="changed", changes=[f"change {number} of 5%" for number in range(30)])
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
-    lines = outputs.tell_github(document, False, environment)
+    lines = outputs.tell_github(outcome, False, environment)
     assert len(lines) == 10
-    assert lines[0] == "::error title=m2bench check::Regression: 5%25 off."
-    assert "| baseline | episodes/min | base | 1.000x |" in (tmp_path / "summary").read_text()
-    assert outputs.tell_github(document, False, {}) == []
+    assert lines[0].startswith("::error title=m2bench check::Learning or numerics changed against base abc: change 0")
+    assert lines[1] == "::error title=m2bench check::change 0 of 5%25"
+    assert "| baseline | episodes/min | base | 1.00" in (tmp_path / "summary").read_text()
+    assert outputs.tell_github(outcome, False, {}) == []
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -865,11 +907,11 @@ def test_a_full_disk_does_not_cost_the_verdict(as_json: bool, tmp_path: Path, mo
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(job, "check", lambda *_: full_document(sentence="Passed, after all."))
+    monkeypatch.setattr(job, "check", lambda *_: outcome_of())
     monkeypatch.setattr(os, "fsync", full)
     arguments = ["check", "--min", "episodes_per_min=1", "--layers", "baseline", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, *(["--json"] if as_json else [])])
-    assert "Passed, after all." in done.stdout
+    assert "Passed after 6 blocks against base abc" in done.stdout
     assert isinstance(done.exception, UserError)
     assert "check.json cannot be written: No space left on device" in str(done.exception)
 
@@ -877,24 +919,23 @@ def test_a_full_disk_does_not_cost_the_verdict(as_json: bool, tmp_path: Path, mo
 def test_a_step_summary_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path)}
     with pytest.raises(UserError, match=r"the step summary .* cannot be written"):
-        outputs.tell_github(full_document(), False, environment)
+        outputs.tell_github(outcome_of(), False, environment)
 
 
 @pytest.mark.parametrize(("strict", "level"), [(False, "warning"), (True, "error")])
 def test_what_is_inconclusive_is_a_warning(strict: bool, level: str) -> None:
-    document = full_document(verdict="inconclusive", exit_code=3)
-    assert next(outputs.annotated(document, strict)).startswith(f"::{level} ")
+    assert next(outputs.annotated(outcome_of(kind="inconclusive"), strict)).startswith(f"::{level} ")
 
 
 def test_histories_of_other_services_get_their_formats() -> None:
-    document = full_document()
-    entries = outputs.bigger_is_better(document)
+    outcome = outcome_of()
+    entries = outputs.bigger_is_better(outcome)
     assert {(e["name"], e["unit"]) for e in entries} == {
         ("baseline episodes_per_min", "episodes/min"),
         ("batching+vectorized-loss episodes_per_min", "episodes/min"),
         ("batching+vectorized-loss speedup", "x"),
     }
-    measures = outputs.bencher(document)
+    measures = outputs.bencher(outcome)
     speed = measures["baseline"]["episodes-per-min"]
     assert speed["lower_value"] < speed["value"] < speed["upper_value"]
     assert measures["batching+vectorized-loss"]["speedup"]["value"] == pytest.approx(30, rel=0.01)

@@ -17,10 +17,11 @@ import pytest
 import yaml
 from conftest import TESTS
 from github_action import action, run_action
+from packaging.requirements import Requirement
 from test_cli import COMMAND, environment, m2bench, typed, wait_until, workers_of
 from test_readme import GATE, README
 
-from m2bench.gate.sides import _build_requirements, loose_code
+from m2bench.gate.sides import _build_requirements, _is_met, loose_code
 
 TOY = '''
 """A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
@@ -279,9 +280,29 @@ def test_a_base_that_does_not_install_is_said(repo: Path) -> None:
     git(repo, "commit", "--quiet", "-m", "mended")
     done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 1
-    assert "does not install" in done.stderr
+    assert "pip cannot install the base" in done.stderr
     assert (repo / "out" / "logs" / "install-base.log").stat().st_size > 0
     assert len(worktrees(repo)) == 1
+
+
+@pytest.mark.parametrize(
+    ("requirement", "is_met"),
+    [
+        ("packaging", True),
+        ("packaging>=1", True),
+        ("packaging>=999", False),
+        ("no-such-package", False),
+        ("no-such-package; python_version < '3'", True),
+    ],
+)
+def test_a_tree_is_built_without_network_only_where_all_that_it_needs_is_here(requirement: str, is_met: bool) -> None:
+    assert _is_met(Requirement(requirement)) is is_met
+
+
+def build_requirements(tree: Path) -> list[str] | None:
+    """Names of what builds the tree."""
+    needed = _build_requirements(tree)
+    return None if needed is None else [requirement.name for requirement in needed]
 
 
 @pytest.mark.parametrize(
@@ -298,9 +319,9 @@ def test_a_base_that_does_not_install_is_said(repo: Path) -> None:
 )
 def test_only_what_is_to_be_installed_is_installed(settings: str, needed: list[str] | None, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(settings)
-    assert _build_requirements(tmp_path) == needed
+    assert build_requirements(tmp_path) == needed
     (tmp_path / "setup.py").touch()
-    assert _build_requirements(tmp_path) == (["setuptools"] if needed is None else needed)
+    assert build_requirements(tmp_path) == (["setuptools"] if needed is None else needed)
 
 
 def test_a_shallow_clone_is_told_what_to_fetch(repo: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from test_gate import MACHINE
 
-from m2bench.gate.history import Series, make_series
-from m2bench.gate.promotion import taken_over
-from m2bench.gate.references import Recorded, Reference, history_entry
+from m2bench.gate.references.history import Series, make_series
+from m2bench.gate.references.promotion import taken_over
+from m2bench.gate.references.reading import StoredCheck, read_check
+from m2bench.gate.references.reference import Recorded, Reference, with_level
 
 DELTA = 0.05
 FAST = "batching"
@@ -38,16 +39,20 @@ def job(ratio: float = 1.0, host: float = 1.0, canary: float = 1.0) -> Job:
 
 def reference_of(first: Job) -> Reference:
     found = Reference("release", "2026-01-01T00:00:00+00:00", "first", "0.1", MACHINE, {"data": "m"}, first)
-    return replace(found, history=[history_entry("saved", found)])
+    return with_level(None, found, "saved")
 
 
-def check_of(measured: Job, day: int) -> dict[str, Any]:
+def document_of(measured: Job, day: int) -> dict[str, Any]:
     return {
         "format": "m2bench check", "schema": 2, "date": f"2026-02-{day + 1:02}T00:00:00+00:00",
         "head": {"name": f"c{day}"}, "machine": MACHINE, "counted_by": "m2bench 0.1", "workload": {"data": "m"},
         "changes": [],
         "measured": {name: asdict(recorded) for name, recorded in measured.items()},
     }  # fmt: skip
+
+
+def check_of(measured: Job, day: int) -> StoredCheck:
+    return read_check(document_of(measured, day))
 
 
 def history(jobs: list[Job]) -> list[Series]:
@@ -104,7 +109,7 @@ def test_a_check_that_became_a_level_counts_once(tmp_path: Path) -> None:
     for _ in range(150):
         first, *others = (job(speed, 1.0, 1.0) for speed in np.exp(rng.uniform(-0.13, 0.13, 5)))
         checks = [check_of(one, day) for day, one in enumerate(others)]
-        (tmp_path / "check.json").write_text(json.dumps(checks[-1]))
+        (tmp_path / "check.json").write_text(json.dumps(document_of(others[-1], len(others) - 1)))
         promoted = taken_over(reference_of(first), tmp_path, "promoted", None)
         found = make_series(promoted, checks, DELTA)
         assert all([point.kind for point in one.points] == ["saved", *["check"] * 3, "promoted"] for one in found)
@@ -115,5 +120,4 @@ def test_a_check_that_became_a_level_counts_once(tmp_path: Path) -> None:
 def test_what_was_checked_before_the_first_level_is_not_since_then() -> None:
     checks = [check_of(job(2.0), 0)]
     late = replace(reference_of(job()), created="2026-06-01T00:00:00+00:00")
-    late = replace(late, history=[history_entry("saved", late)])
-    assert all(len(one.points) == 1 for one in make_series(late, checks, DELTA))
+    assert all(len(one.points) == 1 for one in make_series(with_level(None, late, "saved"), checks, DELTA))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from test_cli import environment
-from test_gate import full_document
+from test_gate import BASED, against, blocks_of, outcome_of, reference_of, with_state
 
-from m2bench.gate import pytest_plugin
-from m2bench.gate.pytest_plugin import ASPECTS, Gate, GateItem
+from m2bench.gate import outputs, pytest_plugin
+from m2bench.gate.counts import CountChange
+from m2bench.gate.outcome import Outcome
+from m2bench.gate.pytest_plugin import Gate, GateItem, Suite
+from m2bench.gate.reasons import Aspect, Reason
+from m2bench.gate.verdict import Verdict, decide
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,14 +55,14 @@ def test_only_the_named_tests_are_collected_beside_the_gates(option: str, tmp_pa
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     done = run_pytest(tmp_path, "test_one.py", option, "--collect-only")
     collected = [line for line in done.stdout.splitlines() if "::" in line or line.startswith("m2bench check: ")]
-    assert len(collected) == 1 + len(ASPECTS), done.stdout + done.stderr
+    assert len(collected) == 1 + len(Aspect), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("plugins", [(), ("-p", "no:timeout"), ("-p", "no:timeout", "-p", "no:xdist")])
 def test_it_needs_no_other_plugin(plugins: tuple[str, ...], tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "--m2bench", "--strict-markers", "--collect-only", *plugins)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert all(f"m2bench check: {aspect}" in done.stdout for aspect in ASPECTS)
+    assert all(f"m2bench check: {aspect}" in done.stdout for aspect in Aspect)
 
 
 def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,18 +74,24 @@ def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(pytest_plugin.subprocess, "run", refused)
     gate = Gate(["--base", "nowhere"], tmp_path)
-    for _ in ASPECTS:
+    for _ in Aspect:
         with pytest.raises(pytest.fail.Exception, match="the base 'nowhere' is no commit"):
-            gate.document()
+            gate.suite()
     assert len(commands) == 1
 
 
-def outcomes(session: pytest.Session, document: dict[str, Any], *options: str) -> list[str]:
-    """What the gate's tests make of a check's document: speed, counts, and learning and numerics."""
-    gate = Gate(list(options), Path())
-    gate.document = lambda: document  # type: ignore[method-assign]
+def suite_of(outcome: Outcome, strict: bool = False) -> Suite:
+    """What pytest reads of the check."""
+    (cases,) = ElementTree.fromstring(outputs.junit(outcome, strict))
+    return Suite(cases, outcome.reproduce)
+
+
+def outcomes(session: pytest.Session, suite: Suite) -> list[str]:
+    """What the gate's tests make of a check: speed, counts, and learning and numerics."""
+    gate = Gate([], Path())
+    gate.suite = lambda: suite  # type: ignore[method-assign]
     found = []
-    for aspect in ASPECTS:
+    for aspect in Aspect:
         item = GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate)
         try:
             item.runtest()
@@ -91,53 +103,63 @@ def outcomes(session: pytest.Session, document: dict[str, Any], *options: str) -
     return found
 
 
-def count_change(before: float, after: float) -> dict[str, Any]:
-    return {"before": before, "after": after, "sentence": f"baseline: {before} -> {after}"}
+def against_reference(**changes: Any) -> Verdict:
+    question = against(reference_of(blocks_of(6)), **changes)
+    return decide(question, blocks_of(3), final=True)
 
 
-def with_state(state: str) -> dict[str, Any]:
-    document = full_document()
-    document["metrics"][0]["state"] = state
-    return document
+def about(aspect: Aspect) -> dict[str, list[Reason]]:
+    return {"not_comparable": [Reason((aspect,), "a topic", "it is gone")]}
 
 
-CHECKS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "equal code": (full_document(), ["passed", "passed", "passed"]),
+ONE = with_state("passed").verdict
+MORE, LESS = CountChange((), "syncs", 1, 3), CountChange((), "syncs", 3, 1)
+ELSEWHERE = against_reference(same_machine=False)
+CHECKS: dict[str, tuple[Outcome, list[str]]] = {
+    "equal code": (outcome_of(ONE), ["passed", "passed", "passed"]),
     "slower": (with_state("slower"), ["failed", "passed", "passed"]),
     "a noisy machine": (with_state("undecided"), ["skipped", "passed", "passed"]),
-    "more of a count": (full_document(counts=[count_change(1, 3)]), ["passed", "failed", "passed"]),
-    "less of it than the base": (full_document(counts=[count_change(3, 1)]), ["passed", "passed", "passed"]),
-    "less of it than a reference": (
-        full_document(counts=[count_change(3, 1)], base=None, reference="release"), ["passed", "failed", "passed"],
+    "more of a count": (outcome_of(ONE, counts=[MORE]), ["passed", "failed", "passed"]),
+    "less of it than the base": (outcome_of(ONE, counts=[LESS]), ["passed", "passed", "passed"]),
+    "less of it than a reference": (outcome_of(ELSEWHERE, counts=[LESS]), ["passed", "failed", "passed"]),
+    "learns otherwise": (outcome_of(ONE, changes=["baseline: other returns"]), ["passed", "passed", "failed"]),
+    "a count that is gone": (outcome_of(ONE, **about(Aspect.COUNTS)), ["passed", "skipped", "passed"]),
+    "a numerics check that is gone": (outcome_of(ONE, **about(Aspect.AGREEMENT)), ["passed", "passed", "skipped"]),
+    "another machine": (outcome_of(ELSEWHERE, **about(Aspect.SPEED)), ["skipped", "passed", "passed"]),
+    "nothing measured": (outcome_of(decide(BASED, [], final=True)), ["skipped", "skipped", "skipped"]),
+    "floors alone": (
+        outcome_of(decide(replace(BASED, base=None, floors={"speedup": 20.0}), blocks_of(6), final=False)),
+        ["passed", "skipped", "passed"],
     ),
-    "learns otherwise": (full_document(changes=["baseline: other returns"]), ["passed", "passed", "failed"]),
-    "a count that is gone": (full_document(not_comparable=["counts: baseline"]), ["passed", "skipped", "passed"]),
-    "a gate that is gone": (full_document(not_comparable=["numerics: baseline"]), ["passed", "passed", "skipped"]),
-    "returns that are gone": (full_document(not_comparable=["learning: baseline"]), ["passed", "passed", "skipped"]),
-    "another machine": (
-        full_document(metrics=[], base=None, reference="release", not_comparable=["speeds: another machine"]),
-        ["skipped", "passed", "passed"],
-    ),
-    "another workload": (
-        full_document(metrics=[], base=None, reference="release", blocks=0, not_comparable=["another workload"]),
-        ["skipped", "skipped", "skipped"],
-    ),
-    "floors alone": (full_document(base=None, unchecked=["counts: no base"]), ["passed", "skipped", "passed"]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CHECKS)
 def test_each_aspect_is_a_test_of_its_own(case: str, request: pytest.FixtureRequest) -> None:
-    document, expected = CHECKS[case]
-    assert outcomes(request.session, document) == expected
+    outcome, expected = CHECKS[case]
+    assert outcomes(request.session, suite_of(outcome)) == expected
     undecided = "skipped" if case == "floors alone" else "failed"  # what nobody asked for is not undecided
-    strict = [undecided if outcome == "skipped" else outcome for outcome in expected]
-    assert outcomes(request.session, document, "--strict") == strict
+    strict = [undecided if found == "skipped" else found for found in expected]
+    assert outcomes(request.session, suite_of(outcome, strict=True)) == strict
 
 
 def test_a_failure_says_how_to_see_it_again(request: pytest.FixtureRequest) -> None:
     gate = Gate([], Path())
-    gate.document = lambda: with_state("slower")  # type: ignore[method-assign]
+    gate.suite = lambda: suite_of(with_state("slower"))  # type: ignore[method-assign]
     item = GateItem.from_parent(request.session, name="m2bench check: speed", gate=gate)
-    with pytest.raises(pytest.fail.Exception, match=r"episodes/min 1\.000x\nAgain: m2bench check --base abc"):
+    with pytest.raises(pytest.fail.Exception, match=r"episodes/min .*x.*\nAgain: git checkout 0+ && m2bench check"):
         item.runtest()
+
+
+@pytest.mark.parametrize("options", [[], ["--junit", "mine.xml"]])
+def test_a_junit_file_of_the_users_own_is_written_as_well(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked(command: list[str], cwd: Path, **_: object) -> subprocess.CompletedProcess[str]:
+        (cwd / command[command.index("--junit") + 1]).write_text(outputs.junit(with_state("slower"), strict=False))
+        return subprocess.CompletedProcess(command, 2, '{"reproduce": "m2bench check"}', "")
+
+    monkeypatch.setattr(pytest_plugin.subprocess, "run", checked)
+    (said,) = Gate(options, tmp_path).suite().messages(Aspect.SPEED, "failure")
+    assert said.startswith("baseline: episodes/min")
+    assert [path.name for path in tmp_path.iterdir()] == options[1:]

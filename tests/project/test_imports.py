@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "findings": "records text statistics machine plan run",
     "report": "records text machine run findings",
     "inspect": "records text statistics machine plan processes run findings",
-    "gate": "records statistics processes run findings",
+    "gate": "records statistics processes run",
     "cli": "records text plan processes run findings report inspect gate optimizations baselines",
     "systems": "records",
     "devices": "records machine systems",

@@ -9,14 +9,12 @@ reference. How far jobs of equal code differ is seen in the scatter of the last 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 
@@ -25,9 +23,8 @@ from m2bench.statistics.effects import MAD_TO_SD
 from m2bench.statistics.sequential import Mean, mean_of
 from m2bench.statistics.steady import PENALTY
 
-from .job import FORMAT
-from .references import Recorded, Reference, level_of
-from .soundness import LEVELS, refuse_unsound_check
+from .reading import LEVELS, StoredCheck
+from .reference import Reference, level_of
 
 LEAST_SEGMENT = 3  # runs: fewer are no level
 RECENT = 5  # runs whose mean is the level of today
@@ -37,8 +34,6 @@ UNDECIDED = (
     "differ, so it may be the machine"
 )
 METRICS = ("episodes_per_min", "speedup")
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -99,35 +94,20 @@ class Series:
         return f"{text}. It has become slower since the first level{alone}"
 
 
-def read_checks(folder: Path) -> list[Document]:
-    """All documents of checks below the folder, the oldest first; damaged files and those of others are passed over."""
-    found = []
-    for path in sorted(folder.rglob("check.json")):
-        try:
-            document = json.loads(path.read_text())
-            refuse_unsound_check(document)
-        except (OSError, ValueError):
-            continue
-        if document.get("format") == FORMAT:
-            found.append(document)
-    return sorted(found, key=lambda document: str(document["date"]))
-
-
-def make_series(reference: Reference, checks: Sequence[Document], delta: float) -> list[Series]:
+def make_series(reference: Reference, checks: Sequence[StoredCheck], delta: float) -> list[Series]:
     """Every metric of every combination of the reference, over its own levels and these checks."""
     points: dict[tuple[str, str], list[Point]] = {}
     taken = set()
     for entry in reference.history:
-        if entry["machine"] == reference.machine:
-            taken.add((entry["date"], entry["commit"]))
-            for key, point in _points(entry["date"], entry["commit"], entry["kind"], entry["levels"]):
+        if entry.machine == reference.machine:
+            taken.add((entry.date, entry.commit))
+            for key, point in _points(entry.date, entry.commit, entry.kind, entry.levels):
                 points.setdefault(key, []).append(point)
     for check in checks:
-        date, commit = check["date"], check["head"]["name"]
-        is_comparable = check["machine"] == reference.machine and check["workload"] == reference.workload
-        if is_comparable and (date, commit) not in taken:  # else it has become a level, and would count twice
-            levels = {name: level_of(Recorded(**recorded)) for name, recorded in check["measured"].items()}
-            for key, point in _points(date, commit, "check", levels):
+        is_comparable = check.machine == reference.machine and check.workload == reference.workload
+        if is_comparable and (check.date, check.commit) not in taken:  # else it is a level, and would count twice
+            levels = {name: level_of(recorded) for name, recorded in check.measured.items()}
+            for key, point in _points(check.date, check.commit, "check", levels):
                 if key in points:
                     points[key].append(point)
     return [

@@ -1,0 +1,100 @@
+"""What needs no statistics: is the same computed, learned and counted, and which phase has become slower? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from m2bench.records.combinations import Layers, combination_name
+
+from .agreement import checks_gone, failed_checks, learning_change, untold
+from .counts import CountChange, compare_counts, lines_of
+from .measured import Block, Measured
+from .metrics import Judged, Question
+from .pairs import PhaseChange, grown_most, median_phases
+from .reasons import Aspect, Reason
+
+
+def agreement_changes(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
+    """What the head computes or learns otherwise than it should, or than the base does."""
+    for combination in question.combinations:
+        heads, bases = _trials(blocks, "head", combination), _bases(question, blocks, combination)
+        yield from failed_checks(combination, heads, bases)
+        change = learning_change(combination, list(zip(bases, heads, strict=True))) if bases else None
+        if change is not None:
+            yield change
+
+
+def uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
+    """What the other side went through and the head did not."""
+    for combination in question.combinations:
+        heads, bases = _trials(blocks, "head", combination), _bases(question, blocks, combination)
+        recorded = question.recorded(combination)
+        if question.base is not None:
+            yield from untold(combination, list(zip(bases, heads, strict=True)))
+            yield from checks_gone(combination, (name for base in bases for name in base.faults), heads)
+        elif recorded is not None:
+            yield from checks_gone(combination, recorded.gates, heads)
+
+
+def unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
+    """What was not asked of the head, since there was nothing to compare it with."""
+    if question.base is None and question.reference is None:
+        yield Reason((Aspect.COUNTS,), "counts", "there is no base and no reference to compare them with")
+    for combination in question.combinations:
+        name, bases = combination_name(combination), _bases(question, blocks, combination)
+        if bases and not any(base.counts for base in bases):
+            yield Reason((Aspect.COUNTS,), "counts", f"{name}: the base counts nothing")
+        if bases and not any(base.training_return for base in bases):
+            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base tells no training return")
+        if not any(head.faults for head in _trials(blocks, "head", combination)):
+            yield Reason((Aspect.AGREEMENT,), "numerics", f"{name}: no numerics check was run")
+
+
+def count_changes(question: Question, blocks: Sequence[Block]) -> tuple[list[CountChange], list[Reason]]:
+    """The counts that differ, and why counts cannot be compared."""
+    changes: list[CountChange] = []
+    unclear: list[Reason] = []
+    if question.reference is not None and not question.same_counting:
+        text = "the reference was counted with another version of torch or m2bench, or on another device"
+        unclear.append(Reason((Aspect.COUNTS,), "counts", text))
+    for combination in question.combinations:
+        heads, recorded = _trials(blocks, "head", combination), question.recorded(combination)
+        if question.base is not None:
+            bases = _trials(blocks, "base", combination)
+            before, lines = [base.counts for base in bases], lines_of(bases)
+        elif recorded is not None and question.same_counting:
+            before, lines = [recorded.counts] * len(heads), recorded.lines
+        else:
+            continue
+        pairs = list(zip(before, (head.counts for head in heads), strict=True))
+        found, not_found = compare_counts(combination, pairs, (lines, lines_of(heads)))
+        changes += found
+        unclear += not_found
+    return changes, unclear
+
+
+def grown_phases(
+    question: Question, blocks: Sequence[Block], judged: Sequence[Judged]
+) -> Iterator[tuple[Layers, PhaseChange]]:
+    """For each slower combination, the phase that has grown the most."""
+    for combination in {found.metric.combination: None for found in judged if found.state == "slower"}:
+        heads, recorded = _trials(blocks, "head", combination), question.recorded(combination)
+        if question.base is not None:
+            bases = _trials(blocks, "base", combination)
+            pairs = [(median_phases([base]), median_phases([head])) for base, head in zip(bases, heads, strict=True)]
+        elif recorded is not None and question.same_machine:
+            pairs = [(recorded.phase_ms, median_phases(heads))]
+        else:
+            continue
+        grown = grown_most(pairs)
+        if grown is not None:
+            yield combination, grown
+
+
+def _trials(blocks: Sequence[Block], side: str, combination: Layers) -> list[Measured]:
+    return [block[side, combination] for block in blocks]
+
+
+def _bases(question: Question, blocks: Sequence[Block], combination: Layers) -> list[Measured]:
+    """Empty without a base."""
+    return [] if question.base is None else _trials(blocks, "base", combination)

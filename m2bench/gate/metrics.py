@@ -1,0 +1,175 @@
+"""The speeds that are judged by statistics: which there are, and what a look says of each. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.statistics.sequential import JOB_SD, Mean, Rule, State, difference, mean_of
+
+from .measured import Block
+from .pairs import log_ratio, whole_log_ratio
+from .reasons import Reason
+from .references.reference import Recorded, Reference, record
+
+FLOORS = ("episodes_per_min", "speedup")
+Against = Literal["base", "reference", "floor"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the head. ``delta``: the share of its speed that it may lose against ``base`` (the code's name)
+    or ``reference``; ``floors``: least values of the last combination's metrics, by name.
+
+    ``in_turns``: the combinations that are timed by turns with the base. ``not_comparable``: why figures of the
+    reference say nothing here; ``same_machine`` and ``same_counting``: whether its speeds and its counts do.
+    """
+
+    combinations: tuple[Layers, ...]
+    delta: float
+    alpha: float
+    max_blocks: int
+    base: str | None = None
+    in_turns: tuple[Layers, ...] = ()
+    reference: Reference | None = None
+    floors: dict[str, float] = field(default_factory=dict)
+    not_comparable: tuple[Reason, ...] = ()
+    same_machine: bool = True
+    same_counting: bool = True
+
+    @property
+    def threshold(self) -> float:
+        """The least log ratio that is allowed."""
+        return math.log1p(-self.delta)
+
+    def recorded(self, combination: Layers) -> Recorded | None:
+        """What the reference holds of the combination."""
+        return self.reference.combinations.get(combination_name(combination)) if self.reference is not None else None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One log value per block. Where there are those of a reference, the difference of both means is judged."""
+
+    logs: list[float]
+    reference: list[float] | None = None
+
+    @property
+    def mean(self) -> Mean:
+        return mean_of(self.logs) if self.reference is None else difference(self.logs, self.reference, JOB_SD)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A speed that is judged. It is decided when all ``samples`` say the same; the first one is shown."""
+
+    name: str
+    combination: Layers
+    against: Against
+    threshold: float
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A metric after a look: a ratio (a level, against a floor) with the bounds by which it was judged."""
+
+    metric: Metric
+    state: State
+    value: float
+    lower: float
+    upper: float
+    mean: Mean
+
+    @property
+    def sd(self) -> float:
+        """Of one block, on the logarithmic scale."""
+        return self.mean.sd
+
+    @property
+    def text(self) -> str:
+        """The figure in words."""
+        name = combination_name(self.metric.combination)
+        if self.metric.against == "floor":
+            figures = f"{self.value:,.4g} [{self.lower:,.4g}, {self.upper:,.4g}]"
+            return f"{name}: {self.metric.name} {figures}, floor {math.exp(self.metric.threshold):,.4g}"
+        return f"{name}: {self.metric.name} {self.value:.3f}x [{self.lower:.3f}, {self.upper:.3f}]"
+
+
+def metrics_of(question: Question, blocks: Sequence[Block]) -> list[Metric]:
+    """All metrics, with what was measured of them so far. Which ones there are does not depend on the blocks."""
+    return [*_against_base(question, blocks), *_against_reference(question, blocks), *_against_floors(question, blocks)]
+
+
+def judge(metric: Metric, rule: Rule) -> Judged:
+    """What the rule says of the metric now."""
+    means = [sample.mean for sample in metric.samples]
+    states: set[State] = {rule.judge(mean, metric.threshold) for mean in means}
+    mean = means[0]
+    return Judged(
+        metric=metric,
+        state=states.pop() if len(states) == 1 else "undecided",
+        value=math.exp(mean.value),
+        lower=math.exp(mean.lower(rule.alpha_to_pass)),
+        upper=math.exp(mean.upper(rule.alpha_to_fail)),
+        mean=mean,
+    )
+
+
+def _speeds(blocks: Sequence[Block], side: str, combination: Layers) -> list[float]:
+    return [block[side, combination].episodes_per_min for block in blocks]
+
+
+def _logs(values: Sequence[float], over: Sequence[float] | None = None) -> list[float]:
+    if over is None:
+        return [math.log(value) for value in values]
+    return [math.log(value / other) for value, other in zip(values, over, strict=True)]
+
+
+def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
+    if question.base is None:
+        return
+    for combination in question.combinations:
+        pairs = [(block["head", combination], block["base", combination]) for block in blocks]
+        found = {"episodes/min": log_ratio}
+        if combination in question.in_turns:
+            found["episodes/min of whole windows"] = whole_log_ratio  # the other one leaves out what happens seldom
+        for name, ratio in found.items():
+            logs = [ratio(head, base) for head, base in pairs]
+            yield Metric(name, combination, "base", question.threshold, (Sample(logs),))
+
+
+def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
+    if question.reference is None or not question.same_machine:
+        return
+    measured = record(blocks, question.combinations) if blocks else {}
+    for combination in question.combinations:
+        old = question.recorded(combination)
+        if old is None:
+            continue
+        new = measured.get(combination_name(combination), Recorded([], [], [], {}, {}, {}, []))
+        if old.speedup and BASELINE in question.combinations:
+            sample = Sample(_logs(new.speedup), _logs(old.speedup))
+            yield Metric("speedup", combination, "reference", question.threshold, (sample,))
+        samples = (
+            Sample(_logs(new.episodes_per_min), _logs(old.episodes_per_min)),
+            Sample(_at_canary(new), _at_canary(old)),
+        )
+        yield Metric("episodes/min", combination, "reference", question.threshold, samples)
+
+
+def _at_canary(recorded: Recorded) -> list[float]:
+    """Log of episodes in the time of a fixed computation: what the machine's own speed does to both cancels."""
+    pairs = zip(recorded.episodes_per_min, recorded.canary_s, strict=True)
+    return [math.log(speed * seconds) for speed, seconds in pairs]
+
+
+def _against_floors(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
+    combination = question.combinations[-1]
+    for name, least in question.floors.items():
+        speeds = _speeds(blocks, "head", combination)
+        over = _speeds(blocks, "head", BASELINE) if name == "speedup" else None
+        yield Metric(name, combination, "floor", math.log(least), (Sample(_logs(speeds, over)),))

@@ -1,0 +1,32 @@
+"""Which facts two machines must share for their episodes per minute to be comparable, and in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Facts = Mapping[str, object]
+"""By name, in the words of the worker that found them; compared with ``==`` and shown, never computed with."""
+
+IDENTITY = (
+    "chip",
+    "physical_cores",
+    "logical_cores",
+    "memory_mb",
+    "device",
+    "device_name",
+    "torch",
+    "torch_threads",
+    "thread_waiting",
+    "python",
+)
+
+
+def identity(machine: Facts, device: Facts) -> dict[str, object]:
+    """The facts of IDENTITY; None for one that is not known."""
+    facts = {**machine, **device}
+    return {key: facts.get(key) for key in IDENTITY}
+
+
+def differing(a: Facts, b: Facts) -> list[str]:
+    """What differs between two descriptions, as "key: one and other"; a fact that one lacks counts as None."""
+    return [f"{key}: {a.get(key)} and {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
