@@ -600,7 +600,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 def test_a_reference_of_an_earlier_layout_is_of_the_same_workload(tmp_path: Path) -> None:
     """It names the module of the trading system by where that was."""
-    _, reference = reference_made_on(THEN)
+    reference = with_level(None, reference_made_on(THEN)[1], "saved")
     path = stored.save(tmp_path, reference)
     text = path.read_text()
     assert text.count(WorkloadSpec.module) == 1
