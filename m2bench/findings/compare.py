@@ -38,7 +38,7 @@ def compare(a: Store, b: Store) -> Document:
     records = a.record(), b.record()
     specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
     options = [key for key in specs[0] if specs[0][key] != specs[1][key]]
-    markets = [record.description["workload"]["market"]["sha256"] for record in records]
+    markets = [record.description.workload.market["sha256"] for record in records]
     if options or markets[0] != markets[1]:
         raise UserError(
             f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "
@@ -47,7 +47,7 @@ def compare(a: Store, b: Store) -> Document:
         )
     trials = a.trials(), b.trials()
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
-    other = differing(*(identity(record.description["machine"], record.description["device"]) for record in records))
+    other = differing(*(identity(record.description) for record in records))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
     return {
         "a": a.folder.resolve().name,
@@ -109,7 +109,7 @@ def _anchors(trials: list[StoredTrial]) -> list[float]:
     blocks: dict[int, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         if trial.spec.layers == BASELINE:
-            blocks[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            blocks[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     return [fmean(logs) for logs in blocks.values()]
 
 

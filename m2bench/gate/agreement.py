@@ -13,15 +13,15 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import TrialResult
 
-from .measured import Measured
 from .reasons import Aspect, Reason
 
 FIRST_UPDATES = 6  # later ones have had more chances to part by rounding, where there is any
 TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding
 
 
-def failed_checks(combination: Layers, heads: Sequence[Measured], bases: Sequence[Measured] = ()) -> list[str]:
+def failed_checks(combination: Layers, heads: Sequence[TrialResult], bases: Sequence[TrialResult] = ()) -> list[str]:
     """What the numerics checks of the head's trials of a combination found: the first fault of each check."""
     found, before = _faults(heads), _faults(bases)
     return [
@@ -31,23 +31,23 @@ def failed_checks(combination: Layers, heads: Sequence[Measured], bases: Sequenc
     ]
 
 
-def _faults(trials: Sequence[Measured]) -> dict[str, str]:
+def _faults(trials: Sequence[TrialResult]) -> dict[str, str]:
     found: dict[str, str] = {}
     for trial in trials:
-        for name, why in trial.faults.items():
-            if why is not None:
-                found.setdefault(name, why)
+        for name, check in trial.numerics.items():
+            if not check.same:
+                found.setdefault(name, check.reason or "it gives no reason")
     return found
 
 
-def checks_gone(combination: Layers, before: Iterable[str], heads: Sequence[Measured]) -> list[Reason]:
+def checks_gone(combination: Layers, before: Iterable[str], heads: Sequence[TrialResult]) -> list[Reason]:
     """The numerics checks that the other side's trials went through, and some of the head's did not."""
-    gone = [name for name in dict.fromkeys(before) if any(name not in head.faults for head in heads)]
+    gone = [name for name in dict.fromkeys(before) if any(name not in head.numerics for head in heads)]
     name = combination_name(combination)
     return [Reason((Aspect.AGREEMENT,), "numerics", f"{name}: the check {check} is no longer run") for check in gone]
 
 
-def untold(combination: Layers, pairs: Sequence[tuple[Measured, Measured]]) -> list[Reason]:
+def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> list[Reason]:
     """Why the learning of a combination cannot be compared: the base tells its training returns, and the head does not.
 
     ``pairs``: both sides' trials, each pair with one seed.
@@ -74,7 +74,7 @@ def first_difference(before: Sequence[float], after: Sequence[float]) -> int | N
     return None
 
 
-def learning_change(combination: Layers, pairs: Sequence[tuple[Measured, Measured]]) -> str | None:
+def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str | None:
     """What is said of a combination that learns something else than it did; None for one that learns the same.
 
     ``pairs``: both sides' trials, each pair with one seed.

@@ -11,11 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import TrialResult
 
-from .measured import DIGITS, FROM_EVIDENCE, Counts, Lines, Measured
 from .reasons import Aspect, Reason
 
+# Evidence of a layer that compiles: more graphs, and more regions in a call, are graph breaks.
+FROM_EVIDENCE = {"graphs": "compiled graphs", "compiled_regions_per_call": "compiled regions per call",
+                 "recompiles": "recompiles"}  # fmt: skip
+DIGITS = 6  # of a count per episode that mean something: the rest is division
 LINES_NAMED = 3
+
+Counts = Mapping[str, float]
+"""By name: per episode, or as a compiler tells them."""
+Lines = Mapping[str, Mapping[str, float]]
+"""By the name of a count: how much of it each source line accounts for."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,21 @@ class CountChange:
         )
 
 
-def counted(trials: Sequence[Measured]) -> Counts:
+def counted(trials: Sequence[TrialResult]) -> Counts:
     """Counts that are the same in all of one side's trials of a combination; one that varies is left out."""
     found: dict[str, set[float]] = {}
     for trial in trials:
-        for name, value in trial.counts.items():
+        for name, value in counts_of(trial).items():
             found.setdefault(name, set()).add(value)
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
+
+
+def counts_of(trial: TrialResult) -> Counts:
+    """All that was counted in one trial."""
+    counts = {} if trial.counts is None else {**trial.counts.per_episode}
+    for proof in trial.proofs.values():
+        counts |= {name: proof.evidence[key] for key, name in FROM_EVIDENCE.items() if key in proof.evidence}
+    return {name: round(value, DIGITS) for name, value in counts.items()}
 
 
 def compare_counts(
@@ -80,9 +97,9 @@ def _unclear(combination: Layers, why: str) -> Reason:
     return Reason((Aspect.COUNTS,), "counts", f"{combination_name(combination)}: {why}")
 
 
-def lines_of(trials: Sequence[Measured]) -> Lines:
+def lines_of(trials: Sequence[TrialResult]) -> Lines:
     """Source lines behind the counts of one side's trials of a combination."""
-    return trials[0].lines if trials else {}
+    return trials[0].counts.lines if trials and trials[0].counts else {}
 
 
 def _changed_lines(before: Mapping[str, float] | None, after: Mapping[str, float] | None) -> tuple[str, ...]:

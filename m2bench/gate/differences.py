@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import TrialResult
 
 from .agreement import checks_gone, failed_checks, learning_change, untold
-from .counts import CountChange, compare_counts, lines_of
-from .measured import Block, Measured
+from .counts import CountChange, compare_counts, counts_of, lines_of
 from .metrics import Judged, Question
-from .pairs import PhaseChange, grown_most, median_phases
+from .pairs import Block, PhaseChange, grown_most, median_phases
 from .reasons import Aspect, Reason
 
 
@@ -31,7 +31,7 @@ def uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
         recorded = question.recorded(combination)
         if question.base is not None:
             yield from untold(combination, list(zip(bases, heads, strict=True)))
-            yield from checks_gone(combination, (name for base in bases for name in base.faults), heads)
+            yield from checks_gone(combination, (name for base in bases for name in base.numerics), heads)
         elif recorded is not None:
             yield from checks_gone(combination, recorded.gates, heads)
 
@@ -42,11 +42,11 @@ def unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
         yield Reason((Aspect.COUNTS,), "counts", "there is no base and no reference to compare them with")
     for combination in question.combinations:
         name, bases = combination_name(combination), _bases(question, blocks, combination)
-        if bases and not any(base.counts for base in bases):
+        if bases and not any(map(counts_of, bases)):
             yield Reason((Aspect.COUNTS,), "counts", f"{name}: the base counts nothing")
         if bases and not any(base.training_return for base in bases):
             yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base tells no training return")
-        if not any(head.faults for head in _trials(blocks, "head", combination)):
+        if not any(head.numerics for head in _trials(blocks, "head", combination)):
             yield Reason((Aspect.AGREEMENT,), "numerics", f"{name}: no numerics check was run")
 
 
@@ -61,12 +61,12 @@ def count_changes(question: Question, blocks: Sequence[Block]) -> tuple[list[Cou
         heads, recorded = _trials(blocks, "head", combination), question.recorded(combination)
         if question.base is not None:
             bases = _trials(blocks, "base", combination)
-            before, lines = [base.counts for base in bases], lines_of(bases)
+            before, lines = [counts_of(base) for base in bases], lines_of(bases)
         elif recorded is not None and question.same_counting:
             before, lines = [recorded.counts] * len(heads), recorded.lines
         else:
             continue
-        pairs = list(zip(before, (head.counts for head in heads), strict=True))
+        pairs = list(zip(before, map(counts_of, heads), strict=True))
         found, not_found = compare_counts(combination, pairs, (lines, lines_of(heads)))
         changes += found
         unclear += not_found
@@ -91,10 +91,10 @@ def grown_phases(
             yield combination, grown
 
 
-def _trials(blocks: Sequence[Block], side: str, combination: Layers) -> list[Measured]:
+def _trials(blocks: Sequence[Block], side: str, combination: Layers) -> list[TrialResult]:
     return [block[side, combination] for block in blocks]
 
 
-def _bases(question: Question, blocks: Sequence[Block], combination: Layers) -> list[Measured]:
+def _bases(question: Question, blocks: Sequence[Block], combination: Layers) -> list[TrialResult]:
     """Empty without a base."""
     return [] if question.base is None else _trials(blocks, "base", combination)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from m2bench.records.same_machine import Facts, identity
+from m2bench.records.combinations import Layers
+from m2bench.records.description import Description, Device, Facts
+from m2bench.records.same_machine import identity
 from m2bench.records.spec import WorkloadSpec
 
 MEMORY_DIGITS = -3  # of MB: whole GB, since a new kernel keeps some back
@@ -14,35 +14,31 @@ MEMORY_DIGITS = -3  # of MB: whole GB, since a new kernel keeps some back
 
 @dataclass(frozen=True)
 class SideFacts:
-    """``machine``: what must be equal for absolute speeds to be comparable. ``counted_by``: the version of m2bench and
-    of its counting; counts of another one are not comparable. ``market``: name and SHA-256 of the training data.
+    """A side's own description, and what its plain trainer gets wrong on the device; None where it does not look."""
 
-    ``threads``: how many torch uses. ``works_ahead``: layers with processes that prepare episodes meanwhile.
-    ``device_faults``: what the plain trainer gets wrong on the device; None from code that does not look.
-    """
-
-    machine: Facts
-    counted_by: str
-    market: tuple[str, str]
-    threads: int | None = None
-    works_ahead: frozenset[str] = frozenset()
+    description: Description
     device_faults: tuple[str, ...] | None = None
 
-    @classmethod
-    def from_json(cls, description: Mapping[str, Any], device_faults: list[str] | None = None) -> SideFacts:
-        """Read what a worker's ``describe`` and ``prepare`` say."""
-        facts, market = description["machine"], description["workload"]["market"]
-        machine = identity(facts, description["device"])
-        return cls(
-            machine=machine | {"memory_mb": round(facts["memory_mb"], MEMORY_DIGITS)},
-            counted_by=f"m2bench {facts.get('m2bench')}, counting {description.get('counting')}",
-            market=(market["name"], market["sha256"]),
-            threads=description["device"].get("torch_threads"),
-            works_ahead=frozenset(layer["name"] for layer in description["layers"] if layer.get("part") == "feed"),
-            device_faults=None if device_faults is None else tuple(device_faults),
-        )
+    @property
+    def device(self) -> Device:
+        return self.description.device
 
-    def workload(self, asked: WorkloadSpec) -> dict[str, object]:
+    @property
+    def machine(self) -> Facts:
+        """What must be equal for absolute speeds to be comparable."""
+        memory_mb = round(self.description.machine.memory_mb, MEMORY_DIGITS)
+        return {**identity(self.description), "memory_mb": memory_mb}
+
+    @property
+    def counted_by(self) -> str:
+        """What counted in the trials: another m2bench may count otherwise, and says so by a number of its own."""
+        return f"m2bench {self.description.machine.m2bench}, counting {self.description.counting}"
+
+    def workload(self, asked: WorkloadSpec) -> Facts:
         """What must be equal for any figures to be comparable: the options, and the market by its contents."""
-        name, sha256 = self.market
-        return {**asdict(asked), "data": name, "device": None, "sha256": sha256}
+        market = self.description.workload.market
+        return {**asdict(asked), "data": market["name"], "device": None, "sha256": market["sha256"]}
+
+    def works_ahead(self, layers: Layers) -> bool:
+        """Whether processes of the combination's own prepare episodes for it."""
+        return any(layer.part == "feed" for layer in self.description.layers if layer.name in layers)

@@ -18,9 +18,9 @@ from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 
 from .facts import SideFacts
 from .measure import NotFiniteError, Request
-from .measured import Block
 from .metrics import Question, metrics_of
 from .outcome import Outcome
+from .pairs import Block
 from .preparation import Sides, prepared
 from .reasons import Aspect, Reason
 from .references.reference import Reference, now, record, with_level
@@ -142,7 +142,7 @@ def _changed_arithmetic(facts: Mapping[str, SideFacts]) -> str | None:
     faults = head.device_faults or ()
     base_is_right = "base" in facts and facts["base"].device_faults == ()
     if not base_is_right:
-        refuse_wrong_device(dict(head.machine), list(faults))
+        refuse_wrong_device(head.device, faults)
     if not faults:
         return None
     return f"the head's plain trainer in single precision is wrong where the base's is right: {'; '.join(faults)}"

@@ -8,23 +8,26 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
+from m2bench.records.results import Failure, TrialResult, idle_layers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.threads import choose_threads
 
 from .facts import SideFacts
 from .layouts import layout_of, spec_fields
-from .measured import Block, Measured
+from .pairs import Block
 from .sides import Code
 
 TURN_S = 0.1  # of each of two trials that are timed by turns
 
-RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, Measured]]
+T = TypeVar("T")
+RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, TrialResult]]
 """Runs one trial on each of the named sides, in this order; what they measured."""
 
 
@@ -84,24 +87,27 @@ class Side:
         with self._named():
             if threads is not None:
                 self._use_threads(threads)
-            description = self._ask("describe", "describing it", self._logs / "describe.log", DESCRIBE_TIMEOUT_S, {})
+            log = self._logs / "describe.log"
+            description = self._ask("describe", "describing it", Description, log, DESCRIBE_TIMEOUT_S, {})
             if threads is None:
                 gated = tuple(chain.from_iterable(self._request.combinations))
                 asked = self._request.workload, gated, self._request.threads
-                self._use_threads(choose_threads(self._launcher, description, *asked, self._logs))
-            prepared = self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
-        layers = {layer["name"]: layer for layer in description["layers"]}
-        used = sorted({name for combination in self._request.combinations for name in combination})
-        for name in used:
-            reason = layers[name]["unsupported"] if name in layers else f"the {self.code.side} has no such layer"
+                description = choose_threads(self._launcher, description, *asked, self._logs)
+                self._use_threads(description.device.torch_threads)
+            log = self._logs / "prepare.log"
+            prepared = self._ask("prepare", "preparing its trials", Prepared, log, DESCRIBE_TIMEOUT_S, {})
+        layers = {layer.name: layer for layer in description.layers}
+        used = {name for combination in self._request.combinations for name in combination}
+        for name in sorted(used):
+            reason = layers[name].unsupported if name in layers else f"the {self.code.side} has no such layer"
             if reason:
                 raise UserError(
                     f"the layer {name} cannot run here: {reason}.", "Name other combinations with --layers."
                 )
-        may_preload = description["device"].get("fork_after_compiler_import", False)
-        self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
+        may_preload = description.device.fork_after_compiler_import
+        self._compiles = may_preload and any(layers[name].compiles for name in used)
         self._preload()
-        return SideFacts.from_json(description, prepared.get("device_faults"))
+        return SideFacts(description, prepared.device_faults)
 
     def _use_threads(self, threads: int) -> None:
         """In all workers from here on; by the environment, which code of any age follows."""
@@ -121,7 +127,7 @@ class Side:
         if self._compiles:
             self._launcher.preload_compiler(probe=True)
 
-    def run(self, trial: TrialSpec, turns: TurnRequest | None = None) -> Measured:
+    def run(self, trial: TrialSpec, turns: TurnRequest | None = None) -> TrialResult:
         """What the trial measured; WorkerError when it failed or a layer was not at work.
 
         ``turns``: when it is timed by turns with another.
@@ -134,26 +140,23 @@ class Side:
                 "trial": self._known(trial),
                 "turns": None if turns is None else asdict(turns),
             }
-            measured = Measured.from_json(self._ask("trial", what, log, self._request.trial_timeout_s, request))
-            for layer, why in measured.idle.items():
-                raise WorkerError(f"{what}: the layer {layer} was not at work: {why}.", f"The log is {log}.")
-        return measured
+            result = self._ask("trial", what, TrialResult, log, self._request.trial_timeout_s, request)
+            if idle := idle_layers(result.proofs):
+                raise WorkerError(f"{what}: a layer was not at work: {'; '.join(idle)}.", f"The log is {log}.")
+        return result
 
     def end_trial(self) -> None:
         """End the trial under way, from another thread than the one that runs it."""
         self._launcher.end_worker()
 
-    def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, job: str, what: str, kind: type[T], log: Path, timeout_s: float, request: dict[str, Any]) -> T:
         workload = self._request.workload
         workload = replace(workload, module=self._layout.module_of(workload.module))
-        outcome = self._launcher.run(job, {"workload": self._known(workload), **request}, log, timeout_s)
-        if "failure" in outcome:
-            diverged = self.code.side == "head" and outcome["failure"].startswith(FloatingPointError.__name__)
-            raise (NotFiniteError if diverged else WorkerError)(
-                f"{what} failed: {outcome['failure']}.", f"The log is {log}."
-            )
-        result: dict[str, Any] = outcome["result"]
-        return result
+        found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result
+        if isinstance(found, Failure):
+            diverged = self.code.side == "head" and found.kind == "not finite"
+            raise (NotFiniteError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
+        return found
 
     def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> dict[str, object]:
         return known_part(spec, self._fields[type(spec).__name__])
@@ -196,7 +199,7 @@ def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrial
     return block
 
 
-def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, Measured]:
+def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, TrialResult]:
     """Run the trial on all sides at once, timed by so many ``turns`` of each; what ``Side.run`` says, by side.
 
     ``folder`` holds the socket that the turns go over.

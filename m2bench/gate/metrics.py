@@ -9,9 +9,9 @@ from typing import Literal
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.sequential import JOB_SD, Mean, Rule, State, difference, mean_of
+from m2bench.statistics.steady import steady_speed
 
-from .measured import Block
-from .pairs import log_ratio, whole_log_ratio
+from .pairs import Block, log_ratio, whole_log_ratio
 from .reasons import Reason
 from .references.reference import Recorded, Reference, record
 
@@ -120,7 +120,7 @@ def judge(metric: Metric, rule: Rule) -> Judged:
 
 
 def _speeds(blocks: Sequence[Block], side: str, combination: Layers) -> list[float]:
-    return [block[side, combination].episodes_per_min for block in blocks]
+    return [steady_speed(block[side, combination]) for block in blocks]
 
 
 def _logs(values: Sequence[float], over: Sequence[float] | None = None) -> list[float]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from m2bench.records.combinations import combination_name
-from m2bench.records.same_machine import Facts
+from m2bench.records.description import Facts
 
 from .metrics import Judged
 from .references.reference import Recorded

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from statistics import fmean, median
 
-from .measured import Measured
+from m2bench.records.combinations import Layers
+from m2bench.records.results import TrialResult
+from m2bench.statistics.steady import steady_speed
 
 TRIMMED = 0.25  # of the turns at either end: somebody else had the machine for a moment
 
+Block = dict[tuple[str, Layers], TrialResult]
+"""What the trials of one block measured, by side and combination."""
 Phases = Mapping[str, float]
 """Milliseconds per episode in each phase."""
 
 
-def log_ratio(over: Measured, under: Measured) -> float:
+def log_ratio(over: TrialResult, under: TrialResult) -> float:
     """Log of one trial's episodes per minute over the other's.
 
     Where both were timed by as many turns it is the trimmed mean of the turns' ratios, each turn against the other
     trial's next to it; else that of the whole windows.
     """
-    turns = over.turn_speeds, under.turn_speeds
+    turns = list(_turn_speeds(over)), list(_turn_speeds(under))
     if len(turns[0]) == 1 or len(turns[0]) != len(turns[1]):
-        return math.log(over.episodes_per_min / under.episodes_per_min)
+        return math.log(steady_speed(over) / steady_speed(under))
     ratios = sorted(math.log(a / b) for a, b in zip(*turns, strict=True))
     left_out = int(TRIMMED * len(ratios))
     return fmean(ratios[left_out : len(ratios) - left_out])
 
 
-def whole_log_ratio(over: Measured, under: Measured) -> float:
+def whole_log_ratio(over: TrialResult, under: TrialResult) -> float:
     """The same with nothing trimmed: all episodes over all seconds, with what happens seldom and takes long."""
-    return math.log(over.episodes_per_s_of_window / under.episodes_per_s_of_window)
+    speeds = [len(trial.update_s) * trial.episodes_per_update / sum(trial.update_s) for trial in (over, under)]
+    return math.log(speeds[0] / speeds[1])
+
+
+def _turn_speeds(trial: TrialResult) -> Iterator[float]:
+    """Episodes per minute of each turn; one for a trial that was timed at once."""
+    ends = accumulate(trial.turn_updates or [len(trial.update_s)])
+    for begin, end in pairwise([0, *ends]):
+        yield 60 * (end - begin) * trial.episodes_per_update / sum(trial.update_s[begin:end])
 
 
 @dataclass(frozen=True)
@@ -50,9 +63,9 @@ class PhaseChange:
         )
 
 
-def median_phases(trials: Sequence[Measured]) -> dict[str, float]:
+def median_phases(trials: Sequence[TrialResult]) -> Phases:
     """Milliseconds per episode in each phase that all of these trials know."""
-    found = [trial.phase_ms for trial in trials if trial.phase_ms]
+    found = [trial.phase_ms_per_episode for trial in trials if trial.phase_ms_per_episode]
     names = [name for name in found[0] if all(name in phases for phases in found)] if found else []
     return {name: median(phases[name] for phases in found) for name in names}
 

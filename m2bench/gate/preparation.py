@@ -17,12 +17,13 @@ from rich.console import Console
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
+from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec
 
 from .facts import SideFacts
 from .layouts import has_module, layout_of, refuse_foreign_code
 from .measure import TURN_S, Request, Side, run_block, run_in_turns
-from .measured import Block, Measured
+from .pairs import Block
 from .sides import (
     WORK_PREFIX,
     Code,
@@ -61,7 +62,7 @@ class Sides:
             for side in self.by_name.values():
                 side.renew()
 
-        def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Measured]:
+        def run(names: Sequence[str], trial: TrialSpec) -> dict[str, TrialResult]:
             if self.takes_turns(trial.layers):
                 return run_in_turns([self.by_name[name] for name in names], trial, turns, self.work)
             return {name: self.by_name[name].run(trial) for name in names}
@@ -73,7 +74,7 @@ class Sides:
 
         Not where processes of its own prepare episodes while it waits: these would cost it nothing.
         """
-        return self.know_turns and not self.facts["head"].works_ahead.intersection(layers)
+        return self.know_turns and not self.facts["head"].works_ahead(layers)
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def prepared(
         for name, side in reversed(sides.items()):  # the head's code chooses the number of threads of both
             with console.status(f"preparing the {name}"):
                 facts[name] = side.prepare(threads)
-            threads = facts["head"].threads
+            threads = facts["head"].device.torch_threads
         know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, facts, work, know_turns)
 

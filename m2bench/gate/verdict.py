@@ -12,9 +12,8 @@ from m2bench.statistics.sequential import JOB_SD, MOST_BLOCKS, POWER, Rule
 
 from .counts import CountChange
 from .differences import agreement_changes, count_changes, grown_phases, unchecked, uncompared
-from .measured import Block
 from .metrics import Judged, Question, judge, metrics_of
-from .pairs import PhaseChange
+from .pairs import Block, PhaseChange
 from .reasons import Aspect, Reason
 
 Kind = Literal["pass", "regression", "inconclusive", "not comparable", "changed"]

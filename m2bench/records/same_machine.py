@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-Facts = Mapping[str, object]
-"""By name, in the words of the worker that found them; compared with ``==`` and shown, never computed with."""
+from .description import Description, Facts
 
 IDENTITY = (
     "chip",
@@ -21,9 +18,9 @@ IDENTITY = (
 )
 
 
-def identity(machine: Facts, device: Facts) -> dict[str, object]:
+def identity(description: Description) -> Facts:
     """The facts of IDENTITY; None for one that is not known."""
-    facts = {**machine, **device}
+    facts = description.facts
     return {key: facts.get(key) for key in IDENTITY}
 
 

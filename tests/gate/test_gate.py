@@ -28,10 +28,9 @@ from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.facts import SideFacts
 from m2bench.gate.layouts import has_module, layout_of
 from m2bench.gate.measure import NotFiniteError, Request, known_part, run_block
-from m2bench.gate.measured import Block, Measured
 from m2bench.gate.metrics import Question, metrics_of
 from m2bench.gate.outcome import Outcome
-from m2bench.gate.pairs import grown_most, log_ratio, whole_log_ratio
+from m2bench.gate.pairs import Block, grown_most, log_ratio, whole_log_ratio
 from m2bench.gate.preparation import Sides
 from m2bench.gate.reasons import Aspect, Reason
 from m2bench.gate.references import stored
@@ -42,7 +41,10 @@ from m2bench.gate.references.reference import Recorded, Reference, record, with_
 from m2bench.gate.sides import Code
 from m2bench.gate.verdict import Verdict, decide
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import Description
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
+from m2bench.records.results import NumericsCheck, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.sequential import State
 
@@ -56,6 +58,13 @@ COUNTS = {"per_episode": {"dispatches": 100.0, "syncs": 2.0}, "lines": LINES}
 GOOD_GATE = {"gradient": {"same": True, "evidence": {}, "reason": None}}
 
 
+# What a trial tells besides, and no gate asks for.
+OTHERWISE: dict[str, Any] = dict.fromkeys(("window_error", "energy_j_per_episode", "compile_s")) | {
+    "setup_s": 0.0, "warmup_update_s": [], "episodes_per_min": 0.0, "timer_share": 0.0, "env_steps_per_s": 0.0,
+    "peak_memory_mb": {"device": None, "host": 1.0}, "gates_s": 0.0, "eval_return": 0.0,
+}  # fmt: skip
+
+
 def result(speed: float, canary_s: float = 0.01, **changes: Any) -> dict[str, Any]:
     """What a worker tells of a trial at this many episodes per minute."""
     return {
@@ -67,12 +76,13 @@ def result(speed: float, canary_s: float = 0.01, **changes: Any) -> dict[str, An
         "proofs": {},
         "training_return": [0.5, 0.7, 0.1, 0.9, 1.1, 1.2, 1.3, 1.4],
         "phase_ms_per_episode": PHASES,
+        **OTHERWISE,
         **changes,
     }  # fmt: skip
 
 
-def measured(speed: float, canary_s: float = 0.01, **changes: Any) -> Measured:
-    return Measured.from_json(result(speed, canary_s, **changes))
+def measured(speed: float, canary_s: float = 0.01, **changes: Any) -> TrialResult:
+    return read(TrialResult, result(speed, canary_s, **changes))
 
 
 def blocks_of(
@@ -95,7 +105,7 @@ def blocks_of(
 # --- pairs
 
 
-def in_turns(speeds: list[float], updates: int = 3) -> Measured:
+def in_turns(speeds: list[float], updates: int = 3) -> TrialResult:
     update_s = [60 / speed for speed in speeds for _ in range(updates)]
     return measured(1.0, update_s=update_s, turn_updates=[updates] * len(speeds))
 
@@ -191,7 +201,9 @@ def test_counts_are_compared_exactly(change: float, kind: str) -> None:
 
 
 def test_a_count_that_varies_is_no_count() -> None:
-    varying = [measured(600, counts={"per_episode": {"syncs": syncs, "kernels": 5.0}}) for syncs in (1.0, 2.0)]
+    varying = [
+        measured(600, counts={"per_episode": {"syncs": syncs, "kernels": 5.0}, "lines": {}}) for syncs in (1.0, 2.0)
+    ]
     assert counted(varying) == {"kernels": 5.0}
 
 
@@ -219,15 +231,15 @@ def test_counts_are_compared_between_trials_of_one_seed(
 
 
 def test_a_head_that_counts_nothing_any_more_does_not_pass() -> None:
-    verdict = decide(BASED, blocks_of(6, counts={}), final=False)
+    verdict = decide(BASED, on("head", blocks_of(6), counts=None), final=False)
     assert verdict.kind == "not comparable"
     assert "syncs is no longer counted on both sides" in verdict.sentence
 
 
 def test_more_graphs_are_more_counts() -> None:
-    def evidence(graphs: int) -> list[Measured]:
+    def evidence(graphs: int) -> list[TrialResult]:
         proof = {"engaged": True, "evidence": {"graphs": graphs, "recompiles": 0}}
-        return [measured(600, counts={}, proofs={"compile": proof})]
+        return [replace(measured(600, proofs={"compile": proof}), counts=None)]
 
     ((change,), unclear) = compare_counts(("compile",), [(counted(evidence(2)), counted(evidence(3)))])
     assert unclear == []
@@ -241,7 +253,7 @@ def test_only_what_is_counted_per_episode_is_called_so() -> None:
 
 
 def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None:
-    told_nothing = {"counts": {}, "phase_ms": {}, "training_return": [], "faults": {}}
+    told_nothing = {"counts": None, "phase_ms_per_episode": {}, "training_return": (), "numerics": {}}
     blocks = on("base", blocks_of(6, 0.85), **told_nothing)
     verdict = decide(BASED, blocks, final=False)
     assert (verdict.kind, verdict.counts, verdict.changes, verdict.phases) == ("regression", [], [], {})
@@ -263,7 +275,7 @@ def on(changed: str, blocks: list[Block], **changes: Any) -> list[Block]:
 
 def test_what_neither_side_shows_is_said_not_to_be_checked() -> None:
     """Code whose base has lost its numerics checks as well would pass in silence ever after."""
-    verdict = decide(BASED, on("base", blocks_of(6, gates={}), faults={}), final=False)
+    verdict = decide(BASED, on("base", blocks_of(6, gates={}), numerics={}), final=False)
     assert verdict.kind == "pass"
     assert "Not checked: numerics: baseline: no numerics check was run." in verdict.notes
 
@@ -285,7 +297,8 @@ def test_a_numerics_check_of_the_head_counts() -> None:
 
 def test_a_fault_that_the_base_has_as_well_is_said_to_be_no_change() -> None:
     wrong = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
-    blocks = on("base", blocks_of(6, gates=wrong), faults={"gradient": "weight is off"})
+    broken = {"gradient": NumericsCheck(same=False, evidence={}, reason="weight is off")}
+    blocks = on("base", blocks_of(6, gates=wrong), numerics=broken)
     verdict = decide(BASED, blocks, final=False)
     assert verdict.exit_code == 4  # numerics that are wrong are never green
     assert "weight is off (it fails on the base as well)" in verdict.sentence
@@ -304,7 +317,7 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
 
     class Diverging:
         def __init__(self) -> None:
-            self.facts = {"head": SideFacts({"device": "cpu"}, "m2bench 0.1", ("m", "0"), device_faults=())}
+            self.facts = {"head": replace(facts_of(THEN), device_faults=())}
 
         def run_block(self, number: int, request: Request) -> Block:
             if number > sound:
@@ -338,11 +351,9 @@ def test_sides_that_round_alike_must_learn_alike_to_the_end() -> None:
 
 
 NEVER_COMPARED: dict[str, dict[str, Any]] = {
-    "numerics: baseline: the check gradient is no longer run": {"faults": {}},
-    "learning: baseline: the head tells the training return of only 0 of its 4 updates": {"training_return": []},
-    "the head tells the training return of only 3 of its 4 updates": {
-        "training_return": result(600)["training_return"][:3]
-    },
+    "numerics: baseline: the check gradient is no longer run": {"numerics": {}},
+    "learning: baseline: the head tells the training return of only 0 of its 4 updates": {"training_return": ()},
+    "the head tells the training return of only 3 of its 4 updates": {"training_return": (0.5, 0.7, 0.1)},
 }
 
 
@@ -378,7 +389,7 @@ def test_a_block_measures_both_sides_in_turns() -> None:
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=7, trial_timeout_s=1.0)
     order: list[tuple[str, Layers, int]] = []
 
-    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, Measured]:
+    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, TrialResult]:
         order.extend((side, trial.layers, trial.seed) for side in sides)
         return {side: measured(600) for side in sides}
 
@@ -503,11 +514,23 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
 THEN = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memory_mb": 8000.0}
 
 
-def facts_of(facts: dict[str, Any], layers: Sequence[dict[str, str]] = ()) -> SideFacts:
-    """What code says of itself on a machine like this."""
-    market = {"name": "m", "sha256": "0"}
-    return SideFacts.from_json({"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
-                                "layers": layers, "counting": facts["counting"]})  # fmt: skip
+CLAIM = {"low": 1.0, "high": 2.0, "text": "", "difficulty": "", "priority": ""}
+
+
+def facts_of(facts: dict[str, Any], layers: dict[str, str] | None = None) -> SideFacts:
+    """What code says of itself on a machine like this; ``layers``: which part each of its layers replaces."""
+    described = [
+        {"name": name, "part": part, "claim": CLAIM, "exact": True, "compiles": False, "unsupported": None}
+        for name, part in (layers or {}).items()
+    ]
+    document = {
+        "machine": {"logical_cores": 2, "physical_cores": 2, "python": "3", **facts},
+        "device": {"device": "cpu", "torch": facts["torch"], "torch_threads": 1},
+        "workload": {"market": {"name": "m", "sha256": "0"}, "target": None},
+        "layers": described,
+        "counting": facts["counting"],
+    }
+    return SideFacts(read(Description, document))
 
 
 def reference_made_on(facts: dict[str, Any]) -> tuple[Request, Reference]:
@@ -573,8 +596,7 @@ def test_a_reference_of_another_workload_compares_nothing() -> None:
 
 def test_what_works_ahead_is_not_timed_by_turns() -> None:
     """Its episodes would be prepared while it waits, and cost nothing."""
-    layers = [{"name": "dataloader", "part": "feed"}, {"name": "batching", "part": "rollout"}]
-    sides = Sides({}, {"head": facts_of(THEN, layers)}, Path(), know_turns=True)
+    sides = Sides({}, {"head": facts_of(THEN, {"dataloader": "feed", "batching": "rollout"})}, Path(), know_turns=True)
     taken = {c: sides.takes_turns(c) for c in (BASELINE, ("batching",), ("dataloader",), ("batching", "dataloader"))}
     assert taken == {BASELINE: True, ("batching",): True, ("dataloader",): False, ("batching", "dataloader"): False}
     assert not replace(sides, know_turns=False).takes_turns(("batching",))
@@ -682,9 +704,9 @@ def test_a_damaged_reference_is_refused_with_what_is_wrong(
     sound = json.loads(path.read_text())
     for value in [*values, GONE]:
         path.write_text(json.dumps(damaged(sound, place, value)))
-        for read in (lambda: stored.find(tmp_path, "release"), lambda: stored.list_references(tmp_path)):
+        for load in (lambda: stored.find(tmp_path, "release"), lambda: stored.list_references(tmp_path)):
             with pytest.raises(UserError, match=r"release\.json is damaged: ") as refused:
-                read()
+                load()
             assert str(place[0]) in str(refused.value)
             assert "Restore it from git, or delete it and save it anew: m2bench baseline save" in str(refused.value)
 

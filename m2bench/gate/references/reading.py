@@ -10,7 +10,7 @@ from collections.abc import Sized
 from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, combination_name
-from m2bench.records.same_machine import Facts
+from m2bench.records.description import Facts
 from m2bench.records.spec import FORMER_MODULES
 
 from .reference import HistoryEntry, Recorded, Reference

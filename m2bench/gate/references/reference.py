@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import fmean
 
-from m2bench.gate.counts import counted, lines_of
-from m2bench.gate.measured import Block, Counts, Lines
-from m2bench.gate.pairs import median_phases
+from m2bench.gate.counts import Counts, Lines, counted, lines_of
+from m2bench.gate.pairs import Block, Phases, median_phases
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
-from m2bench.records.same_machine import Facts
+from m2bench.records.description import Facts
+from m2bench.statistics.steady import steady_speed
 
 DIGITS = 5  # of a figure that are stored; its noise is in the second or third
 
@@ -31,7 +31,7 @@ class Recorded:
     canary_s: list[float]
     counts: Counts
     lines: Lines
-    phase_ms: dict[str, float]
+    phase_ms: Phases
     gates: list[str]
     """Names of the numerics checks that all trials went through."""
 
@@ -93,8 +93,8 @@ def level_of(recorded: Recorded) -> Level:
 
 def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
     trials = [block["head", combination] for block in blocks]
-    speeds = [trial.episodes_per_min for trial in trials]
-    plain = [block["head", BASELINE].episodes_per_min for block in blocks if ("head", BASELINE) in block]
+    speeds = [steady_speed(trial) for trial in trials]
+    plain = [steady_speed(block["head", BASELINE]) for block in blocks if ("head", BASELINE) in block]
     is_over = combination != BASELINE and len(plain) == len(speeds)
     return Recorded(
         episodes_per_min=[_rounded(speed) for speed in speeds],
@@ -103,7 +103,7 @@ def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
         counts=counted(trials),
         lines=lines_of(trials),
         phase_ms={name: _rounded(value) for name, value in median_phases(trials).items()},
-        gates=sorted(set.intersection(*(set(trial.faults) for trial in trials))),
+        gates=sorted(set.intersection(*(set(trial.numerics) for trial in trials))),
     )
 
 
