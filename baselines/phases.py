@@ -17,24 +17,24 @@ PHASES = {
     "optimizer": "the optimizer's step",
 }
 
-Watch = Callable[[str], AbstractContextManager[object]]
+AroundPhase = Callable[[str], AbstractContextManager[object]]
 """Given the name of a phase, what is held around it."""
 
 _UNWATCHED: AbstractContextManager[object] = nullcontext()
-_watch: Watch | None = None
+_around: AroundPhase | None = None
 
 
 def phase(name: str) -> AbstractContextManager[object]:
     """Held around code that belongs to the phase ``name``, one of PHASES."""
-    return _UNWATCHED if _watch is None else _watch(name)
+    return _UNWATCHED if _around is None else _around(name)
 
 
 @contextmanager
-def watched(watch: Watch) -> Iterator[None]:
-    """Until the end, every phase of this process is entered through ``watch``."""
-    global _watch
-    before, _watch = _watch, watch
+def watched(around: AroundPhase) -> Iterator[None]:
+    """Until the end, every phase of this process is entered through ``around``."""
+    global _around
+    before, _around = _around, around
     try:
         yield
     finally:
-        _watch = before
+        _around = before

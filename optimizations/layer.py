@@ -37,7 +37,7 @@ class Contract:
     """How far a combination with this layer may lie from the plain trainer's own rounding error.
 
     The error of loss, gradients and logits against a double-precision referee may be at most ``tolerance``
-    times the plain float32 trainer's error, plus ``floor``; errors are relative. m2bench/gates.py enforces it. The
+    times the plain float32 trainer's error, plus ``floor``; errors are relative. The numerics checks enforce it. The
     defaults are for a layer that computes in float32, in another order.
     """
 

@@ -1,4 +1,4 @@
-"""Layers with a fault that a careful reader could overlook. Each must be caught, by the gate that is named here.
+"""Layers with a fault that a careful reader could overlook. Each must be caught, by the check that is named here.
 
 A fault changes a trainer that was composed from working layers.
 """
@@ -22,8 +22,8 @@ from m2bench.optimizations.vectorized_loss import RETURN_EPSILON, discounted_ret
 @dataclass(frozen=True)
 class Fault:
     layers: tuple[str, ...]
-    gate: str
-    """What must catch it: a gate, ``engaged`` (the layer's proof), ``finite``, or ``reached`` (by the gradient)."""
+    check: str
+    """What must catch it: a numerics check, ``engaged`` (the proof), ``finite``, or ``reached`` (by the gradient)."""
     plant: Callable[[Trainer], None]
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity
 
-from m2bench.machine.torch_features import describe_gates, is_open
+from m2bench.machine.torch_features import is_usable, missing_features
 from m2bench.records.errors import UserError
 
 from .energy import Counter, RaplCounter, apple_counter, nvml_counter
@@ -185,7 +185,7 @@ def why_no_autocast(device: torch.device) -> str | None:
     On MPS, fused Adam ignored the gradient scaler's skipped steps before torch 2.13
     (pytorch/pytorch#186360).
     """
-    if device.type == "mps" and not is_open("fused_scaler", torch_version()):
+    if device.type == "mps" and not is_usable("fused_scaler", torch_version()):
         return f"float16 with fused Adam on MPS needs torch 2.13 or newer, this is {torch.__version__}"
     return None
 
@@ -220,7 +220,7 @@ def why_no_compile(device: torch.device, backend: str) -> str | None:
     if backend != "inductor":
         return None
     if device.type == "mps":
-        if not is_open("inductor", torch_version()):
+        if not is_usable("inductor", torch_version()):
             return f"compiled LayerNorm is wrong on MPS before torch 2.13, this is {torch.__version__}"
         return None
     return _why_no_triton() if device.type == "cuda" else _why_no_cpp_compiler()
@@ -279,7 +279,7 @@ def torch_version() -> tuple[int, int]:
 def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif device.type == "mps" and is_open("peak_memory", torch_version()):
+    elif device.type == "mps" and is_usable("peak_memory", torch_version()):
         torch.accelerator.reset_peak_memory_stats()
 
 
@@ -291,7 +291,7 @@ def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
     device_mb = None
     if device.type == "cuda":
         device_mb = torch.cuda.max_memory_allocated(device) / 1e6
-    elif device.type == "mps" and is_open("peak_memory", torch_version()):
+    elif device.type == "mps" and is_usable("peak_memory", torch_version()):
         device_mb = torch.accelerator.max_memory_allocated() / 1e6
     # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
     unit = 1 if sys.platform == "darwin" else 1024
@@ -362,7 +362,7 @@ def describe_device(device: torch.device) -> dict[str, Any]:
             "device_name": torch.backends.mps.get_name(),
             "device_telemetry": "ioreg",
             "device_log_environment": MPS_LOG,
-            "gates": describe_gates(torch_version()),
+            "gates": missing_features(torch_version()),
             "device_cores": torch.backends.mps.get_core_count(),
         }
     else:

@@ -84,10 +84,11 @@ def _device(device: Device) -> Iterator[Check]:
         yield Check("device", "ok", " ".join(filter(None, (device.device, name))))
     for absent, why in device.absent_devices.items():
         yield Check("device", "note", f"no {absent}: {why}")
-    for gate in device.gates or ():
+    for missing in device.gates or ():
         yield Check(
-            "torch", "note", f"{gate['feature']} needs {gate['needs']}: {gate['otherwise']} ({gate['source']})",
-            f"Install {gate['needs']} or newer." if gate["needs"].startswith("torch") else ""
+            "torch", "note",
+            f"{missing['feature']} needs {missing['needs']}: {missing['otherwise']} ({missing['source']})",
+            f"Install {missing['needs']} or newer." if missing["needs"].startswith("torch") else ""
         )  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def _macos(machine: Machine, device: Device) -> Iterator[Check]:
 
 
 def _runs_on_mps(device: Device) -> bool:
-    """Whether it is to be measured there: only such a device is described with gates (torch_features.py)."""
+    """Whether it is to be measured there: only such a device lacks features (torch_features.py)."""
     return device.gates is not None
 
 

@@ -28,7 +28,8 @@ class Cost:
         return speed_s / (1 - BUDGET_SHARE) if spec.learning == "quick" else speed_s
 
 
-# Rough seconds of a trial beside its windows, with its gates, and of first compilations, on two cores of a server CPU.
+# Rough seconds of a trial beside its windows, with its numerics checks, and of first compilations, on two cores of a
+# server CPU.
 STARTUP_S = 2.8
 COLD_COMPILE_S = 100.0
 

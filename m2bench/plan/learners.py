@@ -1,6 +1,6 @@
 """Which learning trials a run takes, one after the other. Pure: nothing is run, nothing is read.
 
-``full`` trains every combination. ``quick`` makes use of what the numerics gates prove: combinations with equal
+``full`` trains every combination. ``quick`` makes use of what the numerics checks prove: combinations with equal
 episodes per update learn the same from the same episodes, so one of them stands for all, and the fastest is taken. A
 layer whose contract allows more than float32's rounding is proved nothing, so it gets a combination of its own.
 """

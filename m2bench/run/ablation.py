@@ -144,7 +144,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                     )
                 spec = replace(spec, threads=description.device.torch_threads)
                 console.print(threads_sentence(description.device), markup=False, highlight=False)
-            with console.status("asking the plain trainer in double precision, for the numerics gate"):
+            with console.status("asking the plain trainer in double precision, for the numerics checks"):
                 prepared = prepare(launcher, spec.workload, folder / "logs")
             if not spec.allow_wrong_device:
                 refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)

@@ -32,5 +32,5 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
     log = logs / "prepare.log"
     found = launcher.run("prepare", {"workload": asdict(workload)}, Prepared, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
-        raise WorkerError(f"the numerics gate cannot be prepared: {found.text}.", f"The log is {log}.")
+        raise WorkerError(f"the numerics checks cannot be prepared: {found.text}.", f"The log is {log}.")
     return found

@@ -20,7 +20,7 @@ from m2bench.records.trials import RESULTS, Result, RunRecord, StoredTrial, sett
 FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
 APPLICATION_ID = 0x6D32626E
-# History of the schema. 1: run and trial tables, documents as JSON. 2: the gates' verdicts in every result.
+# History of the schema. 1: run and trial tables, documents as JSON. 2: numerics checks in every result.
 # 3: learning trials; how long every trial took and under what conditions. 4: how well the window is timed; energy.
 # 5: phases by the clock, counts, telemetry. 6: threads; trials that repeat others.
 SCHEMA = 6

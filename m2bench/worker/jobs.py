@@ -1,7 +1,7 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how many), ``prepare`` (what the
-gates of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
+checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
 ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
 passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from m2bench.baselines.phases import Watch
+from m2bench.baselines.phases import AroundPhase
 from m2bench.devices import torch_device
 from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
 from m2bench.optimizations import LAYERS
@@ -216,7 +216,7 @@ def test_counts_of_pieces_are_divided_by_their_episodes() -> None:
         def synchronize(self) -> None:
             pass
 
-        def watch_phases(self, watch: Watch) -> AbstractContextManager[None]:
+        def watch_phases(self, watch: AroundPhase) -> AbstractContextManager[None]:
             self.phase = watch
             return nullcontext()
 

@@ -9,7 +9,7 @@ import pytest
 
 from m2bench.machine import checks
 from m2bench.machine.checks import check_machine, warnings_of_machine
-from m2bench.machine.torch_features import GATES, describe_gates, is_open
+from m2bench.machine.torch_features import FEATURES, is_usable, missing_features
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2,
@@ -119,16 +119,16 @@ def test_the_fallback_of_mps_spoils_figures_of_mps_alone(device: dict[str, Any],
     assert [check.state for check in found if check.name == "environment"] == [state]
 
 
-def test_the_gates_open_with_their_version() -> None:
-    assert not is_open("fused_scaler", (2, 12))
-    assert is_open("fused_scaler", (2, 13))
-    assert is_open("inductor", (3, 0))
+def test_a_feature_is_usable_from_its_version_on() -> None:
+    assert not is_usable("fused_scaler", (2, 12))
+    assert is_usable("fused_scaler", (2, 13))
+    assert is_usable("inductor", (3, 0))
     never = ("events", "layout", "pinning", "sampling", "streams")
-    assert not any(is_open(name, (2, 14)) for name in never)
-    assert {gate["feature"] for gate in describe_gates((2, 13))} == {GATES[name].feature for name in never}
-    assert [is_open("bfloat16", version) for version in ((2, 5), (2, 6))] == [False, True]
-    assert len(describe_gates((2, 4))) == len(GATES)
+    assert not any(is_usable(name, (2, 14)) for name in never)
+    assert {found["feature"] for found in missing_features((2, 13))} == {FEATURES[name].name for name in never}
+    assert [is_usable("bfloat16", version) for version in ((2, 5), (2, 6))] == [False, True]
+    assert len(missing_features((2, 4))) == len(FEATURES)
 
 
-def test_every_gate_names_its_source() -> None:
-    assert all(gate.source.startswith("#") for gate in GATES.values())
+def test_every_feature_names_its_source() -> None:
+    assert all(feature.source.startswith("#") for feature in FEATURES.values())

@@ -1,4 +1,4 @@
-"""The gates pass every working combination and catch every planted fault, each by the gate it belongs to."""
+"""The checks pass every working combination and catch every planted fault, each by the one it belongs to."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
         torch.set_autocast_enabled("cpu", False)
 
 
-def verdicts(system: TradingSystem) -> dict[str, dict[str, Any]]:
+def outcomes(system: TradingSystem) -> dict[str, dict[str, Any]]:
     system.update()
     system.check_finite()
-    gates = system.check_numerics()
+    checks = system.check_numerics()
     system.update()
-    return gates | system.check_stream()
+    return checks | system.check_stream()
 
 
 @pytest.mark.parametrize("layers", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
-def test_every_combination_passes_every_gate(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
-    gates = verdicts(build(layers))
-    assert list(gates) == [*NUMERICS, "stream"]
-    assert all(gate["same"] for gate in gates.values()), gates
+def test_every_combination_passes_every_check(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
+    checks = outcomes(build(layers))
+    assert list(checks) == [*NUMERICS, "stream"]
+    assert all(check["same"] for check in checks.values()), checks
 
 
 class WrongBeyond(torch.autograd.Function):
@@ -101,10 +101,10 @@ def test_the_gradient_is_judged_at_the_size_that_is_timed(
     system.trainer.forward = forward
     system.update()
     timed = rows.copy()
-    gate = system.check_numerics()["gradient"]
+    check = system.check_numerics()["gradient"]
     assert {*timed} == {num_envs * EPISODE_LENGTH}
     assert {*rows[len(timed) :]} == {*timed}
-    assert gate["same"] is same, gate
+    assert check["same"] is same, check
 
 
 def test_all_combinations_consume_the_same_stream(build: Callable[[Layers], TradingSystem]) -> None:
@@ -118,26 +118,26 @@ def test_all_combinations_consume_the_same_stream(build: Callable[[Layers], Trad
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_caught_by_its_gate(name: str, build: Callable[[Layers], TradingSystem]) -> None:
+def test_a_planted_fault_is_caught_by_its_check(name: str, build: Callable[[Layers], TradingSystem]) -> None:
     fault = FAULTS[name]
     system = build(fault.layers)
     fault.plant(system.trainer)
-    if fault.gate == "finite":
+    if fault.check == "finite":
         system.update()
         with pytest.raises(FloatingPointError, match=r"update 1: the gradient of .* is not finite .*vectorized-loss"):
             system.check_finite()
-    elif fault.gate == "reached":
+    elif fault.check == "reached":
         with pytest.raises(RuntimeError, match=r"no gradient has reached micro"):
             system.update()
-    elif fault.gate == "engaged":
+    elif fault.check == "engaged":
         system.update()
         proof = system.proofs()[fault.layers[0]]
         assert not proof["engaged"]
         assert proof["reason"]
     else:
-        gates = verdicts(system)
-        assert not gates[fault.gate]["same"]
-        assert gates[fault.gate]["reason"]
+        checks = outcomes(system)
+        assert not checks[fault.check]["same"]
+        assert checks[fault.check]["reason"]
 
 
 @pytest.mark.parametrize("episodes_per_update", [1, 4, 12, 48])
@@ -178,7 +178,7 @@ def _four_updates(trainer: Trainer, forced: EpisodeBatch) -> torch.Tensor:
 
 
 def test_the_trainer_is_given_back_as_it_was(build: Callable[[Layers], TradingSystem]) -> None:
-    """A trainer that passes the gates in between learns the same as one that does not."""
+    """A trainer that goes through the checks in between learns the same as one that does not."""
     alone, checked = build(("batching",)), build(("batching",))
     for system in (alone, checked):
         for _ in range(3):
@@ -233,12 +233,12 @@ def test_forced_actions_are_taken_whatever_the_policy_says(work: Path) -> None:
         assert torch.equal(actions, forced.noise[:, episode].argmax(dim=1))
 
 
-def test_the_deep_policy_passes_the_gates_too(work: Path, tmp_path: Path) -> None:
+def test_the_deep_policy_passes_the_checks_too(work: Path, tmp_path: Path) -> None:
     (tmp_path / "market").symlink_to(work / "market")
     settings = Hyperparameters(policy_size="deep", episode_length=EPISODE_LENGTH)
     prepare_referee(PreparedMarket(work / "market"), settings, torch.device("cpu")).save(tmp_path)
     spec = WorkloadSpec(device="cpu", num_envs=EPISODES, episode_length=EPISODE_LENGTH, policy="deep")
     for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
         system = trading.build(spec, tmp_path, layers, seed=1)
-        gates = verdicts(system)
-        assert all(gate["same"] for gate in gates.values()), gates
+        checks = outcomes(system)
+        assert all(check["same"] for check in checks.values()), checks

@@ -1,4 +1,4 @@
-"""A device that computes wrongly is found before anything is measured; at sizes of its own, by the gates of a trial."""
+"""A device that computes wrongly is found before anything is measured, or by the checks of a trial of its size."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ import pytest
 import torch
 from conftest import EPISODE_LENGTH, TESTS
 from test_cli import FAKE, m2bench
+from test_gate import THEN, facts_of
 from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters
 from m2bench.gate import job
+from m2bench.gate.facts import SideFacts
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
@@ -111,10 +113,10 @@ def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
 
 
 def changed(system: TradingSystem, device: AbstractContextManager[object]) -> set[str]:
-    """The gates that find something in a trial on the device."""
+    """The checks that find something in a trial on the device."""
     with device:
-        verdicts: dict[str, dict[str, Any]] = system.check_numerics()
-    return {name for name, verdict in verdicts.items() if not verdict["same"]}
+        checks: dict[str, dict[str, Any]] = system.check_numerics()
+    return {name for name, check in checks.items() if not check["same"]}
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -198,8 +200,8 @@ def test_other_commands_refuse_it_as_well(command: tuple[str, ...], tmp_path: Pa
     assert "--allow-wrong-device" not in done.stderr  # they have no such option
 
 
-def described(faults: list[str] | None) -> dict[str, Any]:
-    return {"device": {"device": "cpu", "torch": "2"}, "device_faults": faults}
+def described(faults: list[str] | None) -> SideFacts:
+    return replace(facts_of(THEN), device_faults=None if faults is None else tuple(faults))
 
 
 def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:

@@ -68,7 +68,7 @@ def _audit_combination(
                 "training": watch(tables, lambda: train(trainer, UPDATES)),
                 "evaluation": watch(tables, lambda: evaluate(trainer, Evaluation(source, META))),
             }
-            if runs["training"].stopped_at is None:  # what stops training stops the gates, which train as well
+            if runs["training"].stopped_at is None:  # what stops training stops these as well
                 contract = loosest_contract(layers)
                 runs["gates"] = watch(tables, lambda: check(trainer, referee, contract, *episodes))
         finally:
@@ -89,7 +89,7 @@ def evaluate(trainer: Trainer, evaluation: Evaluation) -> tuple[float, Target | 
 def check(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
 ) -> dict[str, Document]:
-    """What is asked after every update, and the gates."""
+    """What is asked after every update, and the numerics checks."""
     with suppress(NotFiniteError):  # what is read back here is 0, also of the question whether all is finite
         trainer.check_finite()
     with warnings.catch_warnings():

@@ -35,7 +35,7 @@ CAVEATS = {
         "A compiled policy is audited uncompiled: kernels that a compiler makes are not in the tables.",
         "Fused and foreach operators are taken as they stand; on MPS the foreach ones without a kernel run tensor by "
         "tensor.",
-        "A kernel may be there and wrong: numerics are checked by the gates of every trial, on the device.",
+        "A kernel may be there and wrong: numerics are checked in every trial, on the device.",
         *UNSEEN,
     ),
     "cuda": (

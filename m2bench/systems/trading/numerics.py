@@ -1,6 +1,6 @@
-"""The gates: does the device compute right, and does a combination compute what the plain trainer computes?
+"""The numerics checks: does the device compute right, and does a combination compute what the plain trainer computes?
 
-Each gate compares with the referee (referee.py) by one rule: the error may be at most ``tolerance`` times the plain
+Each check compares with the referee (referee.py) by one rule: the error may be at most ``tolerance`` times the plain
 float32 trainer's own error, plus a small ``floor``, both from the loosest contract of the layers that are on, and
 never more than a limit that no device has a say in. To it is added what a ReLU at its kink makes of any rounding. The
 rule is that of torch's compiler benchmarks, which judge a result against a float64 run of the same model; the limit is
@@ -24,6 +24,7 @@ from torch import Tensor
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.layer import Contract
+from m2bench.records.results import NumericsCheck
 
 from .referee import EPISODES, Referee, flat_gradient, move_twice
 from .stream import WatchedStream, digest, stream_fault
@@ -39,15 +40,6 @@ LIMITS = {"loss": 1e-3, "gradient": 1e-4, "logits": 1e-4, "update": 1e-3}
 LIMITS_IN_EPSILONS = {"loss": 32.0, "gradient": 256.0, "logits": 32.0, "update": 0.0}
 # The limits alone: no error of the device itself is forgiven, nor any multiple of it.
 ABSOLUTE = Contract(floor=math.inf)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one gate found; ``reason`` says what is wrong where the combination is not ``same``."""
-
-    same: bool
-    evidence: dict[str, Any]
-    reason: str | None = None
 
 
 class _Error(NamedTuple):
@@ -87,7 +79,7 @@ class _Rule:
 def check_device(referee: Referee, free: EpisodeBatch) -> list[str]:
     """What the plain trainer in single precision on the device gets wrong by more than sound arithmetic can.
 
-    A sentence for each gate that finds something, with the quantity that is furthest off. Gradients are judged episode
+    A sentence for each check that finds something, with the quantity that is furthest off. Gradients are judged episode
     by episode: what is near a kink in one is far from it in another.
     """
     rule, plain = _Rule(ABSOLUTE), referee.plain
@@ -98,18 +90,18 @@ def check_device(referee: Referee, free: EpisodeBatch) -> list[str]:
         )
     ]
     gradients = {name: max((errors[name] for errors in episodes), key=rule.excess) for name in episodes[0]}
-    verdicts = {
+    checks = {
         "gradient": _judge(gradients, rule),
         "draws": _judge_draws(referee, rule, free, list(range(EPISODES)), plain.logits, plain.actions),
         "update": _judge_update(referee, rule, plain.moved),
     }
-    return [f"{name}: {verdict.reason}" for name, verdict in verdicts.items() if verdict.reason is not None]
+    return [f"{name}: {check.reason}" for name, check in checks.items() if check.reason is not None]
 
 
 def check_numerics(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
 ) -> dict[str, dict[str, Any]]:
-    """The gates that need the trainer's policy for a while; it is given back as it was.
+    """The checks that need the trainer's policy for a while; it is given back as it was.
 
     ``gradient``: loss and every parameter's gradient for forced actions. ``draws``: logits and actions drawn
     freely. ``update``: how two given gradients move the weights, and when the macro part has its turn.
@@ -117,20 +109,20 @@ def check_numerics(
     capped = not check_device(referee, free)
     rule = _Rule(contract, trainer.precision.dtype, capped)
     with _lent(trainer, referee.weights):
-        verdicts = {
+        checks = {
             "gradient": _check_gradient(trainer, referee, rule, forced),
             "draws": _check_draws(trainer, referee, rule, free),
             # Both updates get the referee's gradients, so the layers' own precision does not matter here.
             "update": _check_update(trainer, referee, _Rule(Contract(), capped=capped)),
         }
-    return {name: asdict(verdict) for name, verdict in verdicts.items()}
+    return {name: asdict(check) for name, check in checks.items()}
 
 
 def check_stream(stream: WatchedStream, source: EpisodeSource) -> dict[str, dict[str, Any]]:
-    """The gate ``stream``: the trainer consumed episodes 0, 1, 2, ... and nothing else."""
+    """The check ``stream``: the trainer consumed episodes 0, 1, 2, ... and nothing else."""
     fault = stream_fault(stream, source)
     evidence = {"episodes": len(stream.numbers()), "sha256": digest(stream.first_episodes())}
-    return {"stream": asdict(Verdict(fault is None, evidence, fault))}
+    return {"stream": asdict(NumericsCheck(fault is None, evidence, fault))}
 
 
 @contextmanager
@@ -154,7 +146,7 @@ def _lent(trainer: Trainer, weights: dict[str, Tensor]) -> Iterator[None]:
         trainer.policy.zero_grad(set_to_none=True)
 
 
-def _check_gradient(trainer: Trainer, referee: Referee, rule: _Rule, forced: EpisodeBatch) -> Verdict:
+def _check_gradient(trainer: Trainer, referee: Referee, rule: _Rule, forced: EpisodeBatch) -> NumericsCheck:
     size, backwards = trainer.parts.rollout.num_envs, trainer.parts.update.backwards
     columns = [episode % EPISODES for episode in range(size * backwards)]
     trainer.losses = []
@@ -194,7 +186,7 @@ def _loss_error(referee: Referee, weights: Tensor, loss: Tensor) -> _Error:
     return _Error("loss", float((loss - right).abs() / scale), float((plain - right).abs() / scale))
 
 
-def _judge(errors: dict[str, _Error], rule: _Rule) -> Verdict:
+def _judge(errors: dict[str, _Error], rule: _Rule) -> NumericsCheck:
     """The rule, for each name's error; the worst is the one furthest beyond what it may be."""
     bad = [name for name, error in errors.items() if rule.excess(error) > 1]
     worst = max(errors, key=lambda name: rule.excess(errors[name]))
@@ -205,13 +197,13 @@ def _judge(errors: dict[str, _Error], rule: _Rule) -> Verdict:
         "plain_error": _finite(error.plain),
         "kinks": error.kinks,
         "allowed": _finite(allowed),
-        "largest_error": _finite(max((error.found for error in errors.values()), key=lambda e: (e != e, e))),
+        "largest_error": _finite(max((error.found for error in errors.values()), key=lambda e: (math.isnan(e), e))),
     }
     if not bad:
-        return Verdict(True, evidence)
+        return NumericsCheck(True, evidence)
     others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     reason = f"{worst}{others} is off by {error.found:.2g} of its size, where {allowed:.2g} is allowed"
-    return Verdict(False, evidence, reason)
+    return NumericsCheck(False, evidence, reason)
 
 
 def _finite(value: float) -> float | None:
@@ -219,7 +211,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _check_draws(trainer: Trainer, referee: Referee, rule: _Rule, free: EpisodeBatch) -> Verdict:
+def _check_draws(trainer: Trainer, referee: Referee, rule: _Rule, free: EpisodeBatch) -> NumericsCheck:
     columns = [episode % EPISODES for episode in range(trainer.parts.rollout.num_envs)]
     trajectory = trainer.play(free.take(columns))
     logits = torch.stack(trajectory.logits).detach().cpu().double()
@@ -228,7 +220,7 @@ def _check_draws(trainer: Trainer, referee: Referee, rule: _Rule, free: EpisodeB
 
 def _judge_draws(
     referee: Referee, rule: _Rule, free: EpisodeBatch, columns: list[int], logits: Tensor, actions: Tensor
-) -> Verdict:
+) -> NumericsCheck:
     """Logits (T, N, 3) and actions (T, N) of the referee's episodes in these columns."""
     right_logits, right_actions = referee.exact.logits[:, columns], referee.exact.actions[:, columns]
     comparable = _until_first_difference(actions, right_actions)
@@ -236,19 +228,19 @@ def _judge_draws(
     size = referee.exact.logits.square().mean().sqrt()
     error = (logits - right_logits).abs()[comparable].max() / size
     plain = (referee.plain.logits - referee.exact.logits).abs()[plainly].max() / size
-    verdict = _judge({"logits": _Error("logits", float(error), float(plain))}, rule)
+    check = _judge({"logits": _Error("logits", float(error), float(plain))}, rule)
 
     differs = comparable & (actions != right_actions)
     best = (right_logits + free.take(columns).noise).topk(2, dim=2).values
     # Two logits may err in opposite directions, each by as much as the worst of them all.
     tie = (best[..., 0] - best[..., 1]) <= 2 * error * size
-    evidence = {**verdict.evidence, "draws": int(comparable.sum()), "rounding_ties": int((differs & tie).sum())}
+    evidence = {**check.evidence, "draws": int(comparable.sum()), "rounding_ties": int((differs & tie).sum())}
     wrong = int((differs & ~tie).sum())
     if wrong:
-        return Verdict(
+        return NumericsCheck(
             False, evidence, f"{wrong} of {len(columns)} episodes draw an action that rounding cannot explain"
         )
-    return Verdict(verdict.same, evidence, verdict.reason)
+    return NumericsCheck(check.same, evidence, check.reason)
 
 
 def _until_first_difference(actions: Tensor, others: Tensor) -> Tensor:
@@ -258,12 +250,12 @@ def _until_first_difference(actions: Tensor, others: Tensor) -> Tensor:
     return before == 0
 
 
-def _check_update(trainer: Trainer, referee: Referee, rule: _Rule) -> Verdict:
+def _check_update(trainer: Trainer, referee: Referee, rule: _Rule) -> NumericsCheck:
     # The referee takes one episode per update; Adam's steps are proportional to the learning rate.
     return _judge_update(referee, rule, move_twice(trainer, referee.exact.gradients[:2]) / trainer.rate_factor)
 
 
-def _judge_update(referee: Referee, rule: _Rule, moved: Tensor) -> Verdict:
+def _judge_update(referee: Referee, rule: _Rule, moved: Tensor) -> NumericsCheck:
     """How far two updates moved the weights, (2, P)."""
     is_macro = torch.cat(
         [torch.full((weight.numel(),), name.startswith("macro.")) for name, weight in referee.weights.items()]
@@ -272,7 +264,7 @@ def _judge_update(referee: Referee, rule: _Rule, moved: Tensor) -> Verdict:
     expected = [bool(step[is_macro].any()) for step in referee.exact.moved]
     if schedule != expected:
         reason = f"of two updates the macro part moved in {_which(schedule)}, where {_which(expected)} is right"
-        return Verdict(False, {"macro_moved": schedule}, reason)
+        return NumericsCheck(False, {"macro_moved": schedule}, reason)
     errors = {
         f"update {number} of {part}": _Error(
             "update", _relative(got[mask], right[mask]), _relative(plain[mask], right[mask])
@@ -282,8 +274,8 @@ def _judge_update(referee: Referee, rule: _Rule, moved: Tensor) -> Verdict:
         )
         for part, mask in (("macro", is_macro), ("micro", ~is_macro))
     }
-    verdict = _judge(errors, rule)
-    return Verdict(verdict.same, {**verdict.evidence, "macro_moved": schedule}, verdict.reason)
+    check = _judge(errors, rule)
+    return NumericsCheck(check.same, {**check.evidence, "macro_moved": schedule}, check.reason)
 
 
 def _relative(got: Tensor, right: Tensor) -> float:

@@ -21,7 +21,7 @@ from m2bench.baselines.candle_files import read_eurusd_1h, read_file
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.market import Market, MarketError
-from m2bench.baselines.phases import Watch, watched
+from m2bench.baselines.phases import AroundPhase, watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
 from m2bench.devices import counters, torch_device
@@ -174,13 +174,13 @@ class TradingSystem:
             raise FloatingPointError(f"{error}, with {names}") from error
 
     def check_numerics(self) -> dict[str, dict[str, Any]]:
-        """Gates that compare this combination with the referee; the trainer is left as it was."""
+        """Checks that compare this combination with the referee; the trainer is left as it was."""
         referee = Referee.load(self.work)
         free, forced = referee_episodes(self.evaluation.source.market, self.steps_per_episode)
         return check_numerics(self.trainer, referee, loosest_contract(self.layers), free, forced)
 
     def check_stream(self) -> dict[str, dict[str, Any]]:
-        """The gate on the episodes that were consumed up to now."""
+        """The check of the episodes that were consumed up to now."""
         return check_stream(self.stream, self.evaluation.source)
 
     def synchronize(self) -> None:
@@ -207,7 +207,7 @@ class TradingSystem:
         """Seconds of the timed window spent waiting for episodes, by the phase they belong to."""
         return {"feed": self.trainer.feed_wait_s}
 
-    def watch_phases(self, watch: Watch) -> AbstractContextManager[None]:
+    def watch_phases(self, watch: AroundPhase) -> AbstractContextManager[None]:
         """Held around updates whose phases are each entered through ``watch``."""
         return watched(watch)
 
