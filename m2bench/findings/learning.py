@@ -61,9 +61,10 @@ class Setbacks:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a combination's episodes to target come from: a cell that was trained, and the layers by which it differs.
+    """How the episodes to target of a combination are put together that was not trained itself.
 
-    The ratio of episodes that was measured for each of these elsewhere is added (1) or taken away (-1).
+    ``cell``: the trained cell to begin with. ``layers``: those that the combination has and the cell has not (1), or
+    the other way round (-1). Each changes the episodes by the ratio that was measured for it on other cells.
     """
 
     cell: Cell

@@ -144,17 +144,14 @@ def _interaction(trials: list[StoredTrial], pair: tuple[str, ...]) -> Table:
     speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.timed))
-    rows = [
-        (
-            *("yes" if on else "no" for on in state),
-            digits(geometric_mean(found) if found else None),
-            str(len(found)),
-        )
-        for state in ((False, False), (False, True), (True, False), (True, True))
-        for found in [speeds[state]]
-    ]
+    states = ((False, False), (False, True), (True, False), (True, True))
+    rows = [(*("yes" if on else "no" for on in state), *_mean_and_count(speeds[state])) for state in states]
     columns = (*pair, "episodes/min (geometric mean)", "trials")
     return Table(f"Trials with and without {pair[0]} and {pair[1]}", columns, rows, frozenset(columns[2:]))
+
+
+def _mean_and_count(speeds: list[float]) -> tuple[str, str]:
+    return digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
 def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:

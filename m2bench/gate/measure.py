@@ -17,6 +17,7 @@ from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure, TrialResult, idle_layers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.unsupported import refuse_unsupported
 from m2bench.run.threads import choose_threads
 
 from .facts import SideFacts
@@ -25,6 +26,8 @@ from .pairs import Block
 from .sides import Code
 
 TURN_S = 0.1  # of each of two trials that are timed by turns
+
+OTHER_COMBINATIONS = "Name other combinations with --layers."
 
 T = TypeVar("T")
 RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, TrialResult]]
@@ -96,16 +99,13 @@ class Side:
                 self._use_threads(description.device.torch_threads)
             log = self._logs / "prepare.log"
             prepared = self._ask("prepare", "preparing its trials", Prepared, log, DESCRIBE_TIMEOUT_S, {})
-        layers = {layer.name: layer for layer in description.layers}
-        used = {name for combination in self._request.combinations for name in combination}
-        for name in sorted(used):
-            reason = layers[name].unsupported if name in layers else f"the {self.code.side} has no such layer"
-            if reason:
-                raise UserError(
-                    f"the layer {name} cannot run here: {reason}.", "Name other combinations with --layers."
-                )
+        used = {*chain.from_iterable(self._request.combinations)}
+        missing = used - {layer.name for layer in description.layers}
+        if missing:
+            raise UserError(f"the {self.code.side} has no layer {min(missing)}.", OTHER_COMBINATIONS)
+        refuse_unsupported(used, description, OTHER_COMBINATIONS)
         may_preload = description.device.fork_after_compiler_import
-        self._compiles = may_preload and any(layers[name].compiles for name in used)
+        self._compiles = may_preload and any(layer.compiles for layer in description.layers if layer.name in used)
         self._preload()
         return SideFacts(description, prepared.device_faults)
 

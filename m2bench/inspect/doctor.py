@@ -95,10 +95,10 @@ class Resolution:
         return cls(math.sqrt(fmean((b - a) ** 2 for a, b in pairwise(logs)) / 2), len(speeds))
 
     def interval(self) -> tuple[Resolution, Resolution]:
-        """The least and the most that a machine may scatter whose trials came out like this, at 95 %.
+        """The 95 % interval of the scatter of a trial: its lower and its upper end.
 
-        The estimate from n trials has the mean and the variance of a chi-square variable of 2 (n - 1)^2 / (3 n - 4)
-        degrees of freedom, by the variance that von Neumann et al. give.
+        The estimate from n trials is taken to follow a chi-square distribution with 2 (n - 1)^2 / (3 n - 4) degrees of
+        freedom, which has the variance that von Neumann et al. give for it.
         """
         degrees = 2 * (self.trials - 1) ** 2 / (3 * self.trials - 4)
         low, high = (self.trial_sd * math.sqrt(degrees / chi_square_quantile(end, degrees)) for end in (0.975, 0.025))

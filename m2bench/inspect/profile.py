@@ -16,12 +16,13 @@ from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Description, Device
+from m2bench.records.description import Device
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
 from m2bench.records.results import Conditions, Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
+from m2bench.records.unsupported import refuse_unsupported
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare
 from m2bench.run.threads import choose_threads
@@ -70,7 +71,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         with Launcher(Path(work), folder / "profile.log") as launcher:
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
-                _require({*pair.before, *pair.after}, description)
+                refuse_unsupported({*pair.before, *pair.after}, description, "Leave it out.")
                 description = choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
                 if capture is not None:
                     _require_metal(description.device)
@@ -130,12 +131,6 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
     except OSError as error:
         return f"not available: {capture} cannot be written: {error}"
     return str(capture)
-
-
-def _require(layers: set[str], description: Description) -> None:
-    for layer in description.layers:
-        if layer.name in layers and layer.unsupported:
-            raise UserError(f"layer {layer.name} cannot run here: {layer.unsupported}.", "Leave it out.")
 
 
 def _profile(

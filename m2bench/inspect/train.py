@@ -14,12 +14,12 @@ from rich.console import Console
 from m2bench.machine.checks import show_warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Description
 from m2bench.records.documents import Document, read
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
+from m2bench.records.unsupported import refuse_unsupported
 from m2bench.run.describe import describe
 from m2bench.run.threads import choose_threads
 
@@ -39,7 +39,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m2bench-")))
             launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
-            _require(layers, description)
+            refuse_unsupported(layers, description, "Leave it out of --with.")
             description = choose_threads(launcher, description, spec, layers, None, folder)
         show_warnings_of_machine(description, console)
         good = description.workload.good_return
@@ -70,12 +70,6 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
     console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
-
-
-def _require(layers: Layers, description: Description) -> None:
-    for layer in description.layers:
-        if layer.name in layers and layer.unsupported:
-            raise UserError(f"layer {layer.name} cannot run here: {layer.unsupported}.", "Leave it out of --with.")
 
 
 def _header(good_return: float | None) -> str:

@@ -75,11 +75,12 @@ def _next_trial(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> Trial
     chosen = {combination_name(layers): layers for layers in choose_learners(spec, cells, trials)}
     rounds = _rounds(trials)
     number = max(rounds, default=1)
-    if all(name in rounds[number] for name in chosen):
-        number += 1
+    done = rounds.get(number, {})
+    if all(name in done for name in chosen):
         if not _another_round_fits(spec, trials, rounds):
             return None
-    waiting = [name for name in chosen if name not in rounds[number]]
+        number, done = number + 1, {}
+    waiting = [name for name in chosen if name not in done]
     if spec.learning == "full":
         waiting = random.Random(f"{spec.seed}/learning/{number}").sample(waiting, len(waiting))
     # A trial that does not arrive must end by itself before it would be killed.
@@ -138,15 +139,15 @@ def sound_speeds(trials: list[StoredTrial]) -> dict[Layers, float]:
 
 def _rounds(trials: list[StoredTrial]) -> dict[int, dict[str, StoredTrial]]:
     """The learning trials of each round so far, by combination."""
-    rounds: dict[int, dict[str, StoredTrial]] = defaultdict(dict)
+    rounds: dict[int, dict[str, StoredTrial]] = {}
     for trial in trials:
         if trial.spec.kind == "learning":
-            rounds[trial.spec.block][combination_name(trial.spec.layers)] = trial
+            rounds.setdefault(trial.spec.block, {})[combination_name(trial.spec.layers)] = trial
     return rounds
 
 
 def _another_round_fits(spec: RunSpec, trials: list[StoredTrial], rounds: dict[int, dict[str, StoredTrial]]) -> bool:
-    if not rounds[1]:
+    if not rounds:
         return False  # nothing can be trained at all
     if spec.learning == "full":
         return len(rounds) < spec.blocks
