@@ -46,7 +46,7 @@ FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orph
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
-    if spec.data == "bad":
+    if spec.options["data"] == "bad":
         raise UserError("the data is bad, row 7.", "Correct it.")
     import torch  # which a worker has imported
 
@@ -81,9 +81,9 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             for name in LAYERS
         ],
         "workload": {
-            "market": {"name": spec.data, "candles": 1, "sha256": "0"},
+            "market": {"name": spec.options["data"], "candles": 1, "sha256": "0"},
             "hyperparameters": {"episode_length": 2, "policy_size": "default"},
-            "options": {"num_envs": spec.num_envs},
+            "options": {"num_envs": spec.options["num_envs"]},
             "good_return": GOOD_RETURN,
             "target": {
                 "measure": "greedy",
@@ -99,11 +99,12 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
 
 def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
     (work / "prepared").touch()
-    return ["gradient: weight is off by 2 of its size, where 0.0001 is allowed"] if spec.data == "wrong-device" else []
+    is_wrong = spec.options["data"] == "wrong-device"
+    return ["gradient: weight is off by 2 of its size, where 0.0001 is allowed"] if is_wrong else []
 
 
 def _faults(spec: WorkloadSpec) -> dict[str, str]:
-    pairs = (item.split("=") for item in spec.data.split(",") if "=" in item)
+    pairs = (item.split("=") for item in str(spec.options["data"]).split(",") if "=" in item)
     return {layer: fault for layer, fault in pairs}  # noqa: C416 (a malformed pair must raise)
 
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.spec import SWEPT_LAYER, RunSpec, TrialSpec
+from m2bench.records.spec import RunSpec, TrialSpec, swept_option
 from m2bench.records.trials import StoredTrial
 
 from .learners import sound_speeds
@@ -36,11 +36,11 @@ def sweep_trials(spec: RunSpec, stored: list[StoredTrial]) -> Iterator[TrialSpec
 
 def sweep_sizes(spec: RunSpec) -> list[int]:
     """The numbers of environments, that of the run among them; none where there is no sweep."""
-    return sorted({*spec.sweep, spec.workload.num_envs}) if spec.sweep else []
+    return sorted({*spec.sweep, int(spec.workload.options[swept_option().name] or 0)}) if spec.sweep else []
 
 
 def _swept(stored: list[StoredTrial]) -> Layers | None:
     """The fastest sound combination with the layer, or the one with which the sweep has begun."""
     begun = next((t.spec.layers for t in stored if t.spec.kind == "sweep" and t.spec.layers != BASELINE), None)
-    speeds = {layers: speed for layers, speed in sound_speeds(stored).items() if SWEPT_LAYER in layers}
+    speeds = {layers: speed for layers, speed in sound_speeds(stored).items() if swept_option().layer in layers}
     return begun or max(speeds, key=lambda layers: speeds[layers], default=None)

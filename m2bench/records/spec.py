@@ -2,37 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from typing import Any, Literal
 
 from .combinations import Layers
-
-SWEPT_LAYER = "batching"  # whose number of environments a sweep varies
-
+from .options import DEVICES, TRAINING, Option, Value, one_of, option, options_of
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
 
 
+def system_options() -> tuple[Option, ...]:
+    """What a system under test can be asked for. Found by name, as the system is: the harness knows no option of it."""
+    declared: tuple[Option, ...] = import_module("m2bench.systems.trading.options").OPTIONS
+    return declared
+
+
+def swept_option() -> Option:
+    """The option that a sweep varies."""
+    return next(option for option in system_options() if option.swept)
+
+
 @dataclass(frozen=True)
 class WorkloadSpec:
-    """What is trained and on what; the same for every trial of a run."""
+    """What is trained and on what; the same for every trial of a run.
 
-    device: str = "auto"
-    data: str = "synthetic"
-    num_envs: int = 32
-    episode_length: int = 128
-    policy: str = "default"
-    lr_scaling: str = "none"
-    compile_backend: str | None = None
-    num_workers: int = 4
-    accumulation_steps: int = 4
-    module: str = "m2bench.systems.trading.system"
-    """The Python module that builds the system under test."""
+    ``options`` are those of the system under test, of which each that is not given has its default. TypeError for one
+    that the system does not declare.
+    """
+
+    device: str = option(
+        "auto",
+        f"Device to train on: {', '.join(DEVICES)}.",
+        read=one_of(DEVICES),
+        commands=(*TRAINING, "layers", "doctor"),
+    )
+    options: Mapping[str, Value] = field(default_factory=dict)
+    module: str = option(
+        "m2bench.systems.trading.system",
+        "Python module that builds the system under test.",
+        spelled="--workload",
+        hidden=True,
+        commands=(*TRAINING, "doctor"),
+    )
+
+    def __post_init__(self) -> None:
+        defaults = {option.name: option.default for option in system_options()}
+        unknown = self.options.keys() - defaults.keys()
+        if unknown:
+            raise TypeError(f"the system under test has no option {', '.join(sorted(unknown))}")
+        missing = {name: value for name, value in defaults.items() if name not in self.options}
+        object.__setattr__(self, "options", {**self.options, **missing})
+
+    def with_options(self, **options: Value) -> WorkloadSpec:
+        """The same with other options of the system."""
+        return replace(self, options={**self.options, **options})
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat document, as workers of every version read it."""
+        return {"device": self.device, **self.options, "module": self.module}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
-        return cls(**{**document, "module": FORMER_MODULES.get(document["module"], document["module"])})
+    def from_json(cls, document: Mapping[str, Any]) -> WorkloadSpec:
+        """The inverse of ``to_json``; reads what earlier versions wrote as well."""
+        options = {name: value for name, value in document.items() if name not in ("device", "module")}
+        return cls(document["device"], options, FORMER_MODULES.get(document["module"], document["module"]))
+
+    def words(self, command: str, layers: Layers) -> list[str]:
+        """The words that ask a command for this, with these layers on."""
+        device, module = options_of(WorkloadSpec)
+        return [
+            word
+            for option in (device, *system_options(), module)
+            if command in option.commands and option.layer in (None, *layers)
+            if (value := self.to_json()[option.name]) != option.default
+            for word in (option.flag, str(value))
+        ]
 
 
 @dataclass(frozen=True)
@@ -105,7 +152,7 @@ class RunSpec:
     """How many torch uses in every trial; None until that is measured."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "workload": self.workload.to_json()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> RunSpec:

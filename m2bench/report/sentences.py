@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
@@ -288,31 +287,14 @@ def _rivals(advice: Document) -> list[str]:
     return [f"Not shown to be worse than this: {named}{more}."]
 
 
-TRAIN_OPTIONS = {
-    "device": "--device",
-    "data": "--data",
-    "num_envs": "--num-envs",
-    "episode_length": "--episode-length",
-    "policy": "--policy",
-    "lr_scaling": "--lr-scaling",
-    "compile_backend": "--compile-backend",
-    "module": "--workload",
-}
-NEEDS = {"num_envs": "batching", "compile_backend": "compile"}
-"""Options that mean nothing without a layer."""
-
-
 def train_command(summary: Document) -> str | None:
     """The command that trains the recommended set as it was measured."""
     if summary["recommended"] is None:
         return None
     layers = summary["recommended"]["layers"]
-    words = ["m2bench", "train", *(["--with", ",".join(layers)] if layers else [])]
-    usual = asdict(WorkloadSpec())
-    for name, value in summary["workload"]["spec"]["workload"].items():
-        if name in TRAIN_OPTIONS and value != usual[name] and NEEDS.get(name) in (None, *layers):
-            words += [TRAIN_OPTIONS[name], str(value)]
-    return shlex.join(words)
+    workload = WorkloadSpec.from_json(summary["workload"]["spec"]["workload"])
+    with_layers = ["--with", ",".join(layers)] if layers else []
+    return shlex.join(["m2bench", "train", *with_layers, *workload.words("train", layers)])
 
 
 def claims(summary: Document) -> list[str]:

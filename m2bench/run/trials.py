@@ -12,7 +12,7 @@ from typing import Any
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.processes.client import Launcher, Progress
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.spec import RunSpec, TrialSpec, swept_option
 from m2bench.records.trials import StoredTrial
 
 from .store import Store
@@ -43,7 +43,7 @@ def trial_executor(
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
     common: dict[str, Any] = {
-        "workload": asdict(spec.workload),
+        "workload": spec.workload.to_json(),
         "window": asdict(spec.window),
         "target_return": target_return,
     }
@@ -53,7 +53,7 @@ def trial_executor(
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
         telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
         if trial.num_envs is not None:
-            request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
+            request["workload"] = spec.workload.with_options(**{swept_option().name: trial.num_envs}).to_json()
         outcome = run_watched(launcher, jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
         outcome["conditions"]["telemetry"] = telemetry.summary()
         return outcome

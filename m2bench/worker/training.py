@@ -53,7 +53,7 @@ def train(
     finally:
         system.close()
     partial = checkpoint.with_name(f".{checkpoint.name}.partial")
-    torch.save({"layers": layers, "policy": spec.policy, "state": policy}, partial)
+    torch.save({"layers": layers, "policy": spec.options["policy"], "state": policy}, partial)
     os.replace(partial, checkpoint)  # a checkpoint is there whole or not at all
     return {"layers": layers, "seed": seed, "curve": curve, "proofs": proofs, "checkpoint": str(checkpoint)}
 

@@ -149,7 +149,7 @@ def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Pat
 
 @pytest.mark.parametrize("market", ["m", "another"])
 def test_runs_that_trained_different_things_are_refused(market: str, tmp_path: Path) -> None:
-    spec = SPEC if market != "m" else replace(SPEC, workload=WorkloadSpec(num_envs=64))
+    spec = SPEC if market != "m" else replace(SPEC, workload=WorkloadSpec().with_options(num_envs=64))
     with (
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec, market=market) as second,

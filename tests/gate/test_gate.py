@@ -498,7 +498,7 @@ def reference_made_on(facts: dict[str, Any]) -> tuple[Request, Reference]:
         reference_of(blocks_of(6)),
         counted_by=references.counted_by(description(facts)),
         machine=references.machine_identity(description(facts)),
-        workload=references.workload_identity(asdict(request.workload), description(facts)),
+        workload=references.workload_identity(request.workload.to_json(), description(facts)),
     )
     return request, reference
 

@@ -29,12 +29,14 @@ from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
+from m2bench.records.options import chosen
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Episodes
 
 from .audit import audit as run_audit
 from .forward import time_forward
 from .numerics import check_device, check_numerics, check_stream
+from .options import TradingOptions
 from .referee import Referee, prepare_referee, referee_episodes
 from .stream import WatchedStream
 
@@ -45,27 +47,27 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     Raises UserError for a device that is not there or data that cannot be used.
     """
     device = torch_device.resolve_device(spec.device)
-    if spec.compile_backend is not None:
-        torch_device.check_compile_backend(spec.compile_backend)
+    settings, options = _settings(spec), _options(spec)
+    if options.compile_backend is not None:
+        torch_device.check_compile_backend(options.compile_backend)
     folder = work / "market"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        market = _read_market(spec.data)
+        market = _read_market(chosen(TradingOptions, spec.options).data)
         prepared = prepare_market(market, folder)
-        evaluation = Evaluation(EpisodeSource(prepared, spec.episode_length, seed=0), device)
+        evaluation = Evaluation(EpisodeSource(prepared, settings.episode_length, seed=0), device)
         target = evaluation.target
     except MarketError as error:
         raise UserError(str(error)) from error
-    settings = _settings(spec)
     return {
         "device": {**torch_device.describe_device(device), "why_not_mps": torch_device.why_not_mps(spec.device)},
-        "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
+        "layers": [_describe_layer(name, device, options) for name in LAYERS],
         "claimed_together": CLAIMED_TOGETHER,
         "workload": {
             "market": prepared.facts,
             "market_remarks": list(market.remarks),
             "hyperparameters": asdict(settings),
-            "options": asdict(_options(spec)),
+            "options": asdict(options),
             "evaluation_episodes": len(evaluation.source.evaluation_starts()),
             "good_return": evaluation.good_return,
             # Small work and large work, of which more threads may gain.
@@ -81,10 +83,10 @@ def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
     Returns what the device computes wrongly, by which nothing that is measured on it would mean anything; [] where it
     is sound.
     """
-    prepared = PreparedMarket(work / "market")
-    referee = prepare_referee(prepared, _settings(spec), torch_device.resolve_device(spec.device))
+    prepared, settings = PreparedMarket(work / "market"), _settings(spec)
+    referee = prepare_referee(prepared, settings, torch_device.resolve_device(spec.device))
     referee.save(work)
-    free, _ = referee_episodes(prepared, spec.episode_length)
+    free, _ = referee_episodes(prepared, settings.episode_length)
     return check_device(referee, free)
 
 
@@ -96,8 +98,9 @@ def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[s
 def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
     """What forward passes of the policy take at these batch sizes (forward_passes.py)."""
     device = torch_device.resolve_device(spec.device)
-    policy = make_policy(cast(PolicySize, spec.policy), 0, device)
-    return time_forward(policy, device, sizes, passes, spec.compile_backend or torch_device.compile_backend(device))
+    policy = make_policy(_settings(spec).policy_size, 0, device)
+    backend = _options(spec).compile_backend or torch_device.compile_backend(device)
+    return time_forward(policy, device, sizes, passes, backend)
 
 
 def _read_market(data: str) -> Market:
@@ -109,19 +112,15 @@ def _read_market(data: str) -> Market:
 
 
 def _options(spec: WorkloadSpec) -> Options:
-    return Options(
-        num_envs=spec.num_envs,
-        compile_backend=spec.compile_backend,
-        num_workers=spec.num_workers,
-        accumulation_steps=spec.accumulation_steps,
-    )
+    return chosen(Options, spec.options)
 
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
+    asked = chosen(TradingOptions, spec.options)
     return Hyperparameters(
-        policy_size=cast(PolicySize, spec.policy),
-        episode_length=spec.episode_length,
-        lr_scaling=cast(RateScaling, spec.lr_scaling),
+        policy_size=cast(PolicySize, asked.policy),
+        episode_length=asked.episode_length,
+        lr_scaling=cast(RateScaling, asked.lr_scaling),
     )
 
 
@@ -152,12 +151,13 @@ class TradingSystem:
         self.device = torch_device.resolve_device(spec.device)
         self.layers = [load_layer(name) for name in layers]
         parts = compose(baseline_parts(), self.layers, _options(spec))
-        source = EpisodeSource(PreparedMarket(work / "market"), spec.episode_length, seed)
-        self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
+        settings = _settings(spec)
+        source = EpisodeSource(PreparedMarket(work / "market"), settings.episode_length, seed)
+        self.trainer = Trainer(parts, source, settings, seed, self.device)
         self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
-        self.steps_per_episode = spec.episode_length
+        self.steps_per_episode = settings.episode_length
         self.compiles = any(layer.compiles for layer in self.layers)
         self._energy_counter = torch_device.energy_counter(self.device)
 

@@ -1,0 +1,116 @@
+"""From declared options to a command.
+
+``@command("train")`` makes what typer needs of a function with a few parameters of these kinds: a dataclass of options
+(``records.options``), ``System`` for the system under test with its options, and ``Given`` for all that was typed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, get_type_hints
+
+import typer
+
+from m2bench.records.combinations import Layers
+from m2bench.records.errors import UserError
+from m2bench.records.options import Option, option, options_of
+from m2bench.records.spec import WorkloadSpec, system_options
+
+
+@dataclass(frozen=True)
+class Given:
+    """The options on the command line, each with what was typed for it: True for a flag alone."""
+
+    typed: tuple[tuple[Option, Any], ...]
+
+    def words(self) -> tuple[str, ...]:
+        """Them as words for a shell, without those that only say where the answer goes."""
+        words: list[str] = []
+        for one, typed in self.typed:
+            for value in typed if isinstance(typed, (list, tuple)) else [typed]:
+                if one.asks:
+                    words += [one.flag] if value is True else [one.flag, shlex.quote(str(value))]
+        return tuple(words)
+
+
+@dataclass(frozen=True)
+class System:
+    """The system under test that is asked for."""
+
+    workload: WorkloadSpec
+    given: Given
+
+    def with_layers(self, layers: Layers) -> WorkloadSpec:
+        """The system where these layers take part; UserError for an option that has no effect with them."""
+        for one, _ in self.given.typed:
+            if one.layer not in (None, *layers):
+                raise UserError(
+                    f"{one.flag} has no effect without the layer {one.layer}.", f"Add {one.layer}, or leave it out."
+                )
+        return self.workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EveryCommand:
+    debug: bool = option(False, "Show the traceback of an error.", with_resume=True, asks=False)
+
+
+def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function of values a command: its parameters become options, ``name`` says which of the system's."""
+
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        kinds = {parameter: kind for parameter, kind in get_type_hints(function).items() if parameter != "return"}
+        options = [one for kind in (*kinds.values(), _EveryCommand) for one in _options(kind, name)]
+
+        def run(**typed: Any) -> None:
+            given = Given(tuple((one, typed[one.name]) for one in options if _is_given(typed[one.name])))
+            function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+
+        run.__signature__ = inspect.Signature([_parameter(one) for one in options])  # type: ignore[attr-defined]
+        run.__annotations__ = {}
+        run.__name__, run.__doc__ = name.split()[-1], function.__doc__
+        return run
+
+    return made
+
+
+def _options(kind: type, command: str) -> tuple[Option, ...]:
+    """The options that a parameter of this kind brings."""
+    if kind is Given:
+        return ()
+    if kind is not System:
+        return options_of(kind)
+    device, module = options_of(WorkloadSpec)
+    return tuple(
+        replace(one, default=one.default_of.get(command, one.default))
+        for one in (device, *system_options(), module)
+        if command in one.commands
+    )
+
+
+def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
+    """What a parameter of this kind is called with. Raises UserError for a value that an option cannot have."""
+    if kind is Given:
+        return given
+    values = {one.name: one.value(typed[one.name]) for one in _options(kind, command)}
+    if kind is not System:
+        return kind(**values)
+    named = {name: values.pop(name) for name in ("device", "module") if name in values}
+    return System(WorkloadSpec(**named).with_options(**values), given)
+
+
+def _is_given(typed: Any) -> bool:
+    return not (typed is None or typed is False or typed == [])
+
+
+def _parameter(one: Option) -> inspect.Parameter:
+    """The parameter that typer reads; what is not typed comes as None, or False."""
+    absent = ... if one.default is ... else False if one.kind is bool else None
+    if one.positional:
+        info = typer.Argument(absent, help=one.help)
+    else:
+        info = typer.Option(absent, one.flag, help=one.explained, hidden=one.hidden, show_default=False)
+    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=one.kind)
