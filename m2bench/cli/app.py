@@ -17,15 +17,16 @@ from m2bench import __version__
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.spec import QUICK, SWEPT_LAYER, RunSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import QUICK, RunSpec, WindowSpec, WorkloadSpec
 from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
 
 from . import gate_commands as gate
 from .options import (
+    COMPILING_LAYER,
     DEVICES,
     INTERRUPTED,
     MAX_SEED,
-    POLICIES,
+    SWEPT_LAYER,
     AsJson,
     CompileBackend,
     Data,
@@ -204,7 +205,7 @@ def ablate(
     wait_s = parse_duration("--wait-for-quiet", wait_for_quiet) if wait_for_quiet is not None else 0.0
     budget_s = parse_duration("--budget", budget) if budget is not None else None
     if dry_run:
-        ablation.show_plan(spec, folder if resume else None, budget_s, console)
+        ablation.show_plan(spec, COMPILING_LAYER in spec.layers, folder if resume else None, budget_s, console)
         return
     try:
         ablation.run(spec, folder, resume is not None, budget_s, wait_s, console)
@@ -404,7 +405,9 @@ def show_layers(
     from m2bench.processes.client import Launcher
     from m2bench.run.describe import describe
 
-    spec = WorkloadSpec(device=one_of("--device", device, DEVICES), compile_backend=compile_backend)
+    spec = workload_spec(
+        device, "synthetic", None, 128, "default", "none", compile_backend, WorkloadSpec.module, tuple(LAYERS)
+    )
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
         with Launcher(work, work / "launcher.log") as launcher:
@@ -498,10 +501,8 @@ def forward(
 
     within("--passes", passes, 5, 1_000_000)
     sizes = whole_numbers("--batches", batches, "batch size")
-    spec = WorkloadSpec(
-        device=one_of("--device", device, DEVICES),
-        policy=one_of("--policy", policy, POLICIES),
-        compile_backend=compile_backend,
+    spec = workload_spec(
+        device, "synthetic", None, 128, policy, "none", compile_backend, WorkloadSpec.module, tuple(LAYERS)
     )
     folder = out or Path("reports") / datetime.now().strftime("forward-%Y-%m-%d-%H%M%S")
     try:

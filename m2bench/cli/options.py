@@ -13,6 +13,7 @@ from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
+from m2bench.systems.trading.options import TradingOptions, asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +24,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 POLICIES = ("default", "deep")
 LR_SCALINGS = ("none", "sqrt", "linear")
 SOURCES = ("synthetic", "eurusd-1h")
+SWEPT_LAYER, COMPILING_LAYER = "batching", "compile"
 MAX_SEED = 2**32 - 1
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 
@@ -78,16 +80,15 @@ def workload_spec(
     ):
         if value is not None and layer not in taking_part:
             raise UserError(f"{option} has no effect without the layer {layer}.", f"Add {layer}, or leave it out.")
-    spec = WorkloadSpec(
-        device=one_of("--device", device, DEVICES),
-        data=_located(data),
+    options = TradingOptions(
         episode_length=at_least("--episode-length", episode_length, 2),
         policy=one_of("--policy", policy, POLICIES),
         lr_scaling=one_of("--lr-scaling", lr_scaling, LR_SCALINGS),
         compile_backend=compile_backend,
-        module=module,
     )
-    return spec if num_envs is None else replace(spec, num_envs=at_least("--num-envs", num_envs, 2))
+    if num_envs is not None:
+        options = replace(options, num_envs=at_least("--num-envs", num_envs, 2))
+    return WorkloadSpec(one_of("--device", device, DEVICES), _located(data), asked_for(options), module)
 
 
 def thread_count(text: str) -> int | None:

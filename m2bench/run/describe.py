@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str
     Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
     """
     log = logs / "describe.log"
-    outcome = launcher.run("describe", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
+    outcome = launcher.run("describe", {"workload": workload.to_json()}, log, DESCRIBE_TIMEOUT_S)
     if "failure" in outcome:
         raise WorkerError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
     description: dict[str, Any] = outcome["result"]
@@ -33,7 +32,7 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str,
     Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
-    outcome = launcher.run("prepare", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
+    outcome = launcher.run("prepare", {"workload": workload.to_json()}, log, DESCRIBE_TIMEOUT_S)
     if "failure" in outcome:
         raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
     return {name: outcome["result"][name] for name in ("prepare_s", "device_faults", "peak_flops")}

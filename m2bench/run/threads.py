@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import TYPE_CHECKING, Any
@@ -65,7 +64,7 @@ def choose_threads(
     outcome: dict[str, Any] = {"result": {"measured": []}}
     if len(tried) > 1:
         measured_on = _measured_on(description, taking_part)
-        request = {"workload": asdict(workload), "combinations": measured_on, "candidates": tried}
+        request = {"workload": workload.to_json(), "combinations": measured_on, "candidates": tried}
         outcome = launcher.run("threads", request, logs / "threads.log", TIMEOUT_S)
     measured = outcome["result"]["measured"] if "result" in outcome else []
     launcher.threads = fewest_fast(measured) if measured else tried[0]

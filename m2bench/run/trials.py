@@ -43,7 +43,7 @@ def trial_executor(
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
     common: dict[str, Any] = {
-        "workload": asdict(spec.workload),
+        "workload": spec.workload.to_json(),
         "window": asdict(spec.window),
         "target_return": target_return,
     }
@@ -51,9 +51,8 @@ def trial_executor(
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
-        if trial.num_envs is not None:
-            request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
+        telemetry, request = Telemetry(probes), {"trial": trial.to_json(), **common}
+        request["workload"] = {**common["workload"], **trial.options}
         outcome = run_watched(launcher, jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
         outcome["conditions"]["telemetry"] = telemetry.summary()
         return outcome
