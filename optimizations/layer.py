@@ -48,6 +48,15 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Swept:
+    """An option that is a number, and the word for what it is a number of."""
+
+    option: str
+    one: str
+    many: str
+
+
+@dataclass(frozen=True)
 class Proof:
     """Whether a layer was at work, and by what it is known: in the timed window, or right after it."""
 
@@ -75,6 +84,12 @@ class Layer:
     unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
+    compiled_apart: bool = False
+    """Whether a layer that compiles has other code to compile beside this one."""
+    works_ahead: bool = False
+    """Whether processes of its own go on while the trainer waits."""
+    sweeps: Swept | None = None
+    """What a sweep varies."""
     timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
 
 

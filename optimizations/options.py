@@ -14,9 +14,7 @@ class Options:
     Those without ``commands`` are no options of the command line: their values are stored with every run all the same.
     """
 
-    num_envs: int = option(
-        32, "Episodes in one batch, for the layer batching.", read=at_least(2), layer="batching", swept=True
-    )
+    num_envs: int = option(32, "Episodes in one batch, for the layer batching.", read=at_least(2), layer="batching")
     compile_backend: str | None = option(
         None,
         "Backend of torch.compile.",

@@ -46,11 +46,12 @@ FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orph
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
-    if spec.options["data"] == "bad":
+    if spec.data == "bad":
         raise UserError("the data is bad, row 7.", "Correct it.")
     import torch  # which a worker has imported
 
     return {
+        "system": {"unit": {"one": "episode", "many": "episodes"}, "facts": {}, "no_target_because": None},
         "device": {
             "device": "cpu",
             "torch": version("torch"),
@@ -76,14 +77,19 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                 "contract": {"tolerance": 1, "floor": 0},
                 "exact": name != "amp",
                 "compiles": False,
+                "compiled_apart": False,
+                "works_ahead": False,
+                "sweeps": {"option": "num_envs", "one": "environment", "many": "environments"}
+                if name == "batching"
+                else None,
                 "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
             }
             for name in LAYERS
         ],
         "workload": {
-            "market": {"name": spec.options["data"], "candles": 1, "sha256": "0"},
+            "market": {"name": spec.data, "candles": 1, "sha256": "0"},
             "hyperparameters": {"episode_length": 2, "policy_size": "default"},
-            "options": {"num_envs": spec.options["num_envs"]},
+            "options": {"num_envs": 32, **spec.options},
             "good_return": GOOD_RETURN,
             "target": {
                 "measure": "greedy",
@@ -99,12 +105,11 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
 
 def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
     (work / "prepared").touch()
-    is_wrong = spec.options["data"] == "wrong-device"
-    return ["gradient: weight is off by 2 of its size, where 0.0001 is allowed"] if is_wrong else []
+    return ["gradient: weight is off by 2 of its size, where 0.0001 is allowed"] if spec.data == "wrong-device" else []
 
 
 def _faults(spec: WorkloadSpec) -> dict[str, str]:
-    pairs = (item.split("=") for item in str(spec.options["data"]).split(",") if "=" in item)
+    pairs = (item.split("=") for item in spec.data.split(",") if "=" in item)
     return {layer: fault for layer, fault in pairs}  # noqa: C416 (a malformed pair must raise)
 
 

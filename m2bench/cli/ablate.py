@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import COMPILING, LAYERS, SWEPT
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.options import at_least, one_of, option
-from m2bench.records.spec import QUICK, RunSpec, WindowSpec, swept_option
+from m2bench.records.spec import QUICK, RunSpec, WindowSpec
 from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
 
 from .command import Given, System, command
@@ -81,7 +81,7 @@ class Ablate(Timed):
         kind=str,
         read=_read_sizes,
         shown="",
-        layer=swept_option().layer,
+        layer=SWEPT,
     )
     allow_wrong_device: bool = option(
         False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
@@ -115,7 +115,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
-        ablation.show_plan(spec, asked.resume, asked.budget_s, console)
+        ablation.show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
         return
 
     def advice() -> str:

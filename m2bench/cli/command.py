@@ -9,15 +9,15 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 import typer
 
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
-from m2bench.records.options import Option, option, options_of
-from m2bench.records.spec import WorkloadSpec, system_options
+from m2bench.records.options import Option, option, options_of, workload_options
+from m2bench.records.spec import WorkloadSpec
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         options = [one for kind in (*kinds.values(), _EveryCommand) for one in _options(kind, name)]
 
         def run(**typed: Any) -> None:
-            given = Given(tuple((one, typed[one.name]) for one in options if _is_given(typed[one.name])))
+            given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
             function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
 
-        run.__signature__ = inspect.Signature([_parameter(one) for one in options])  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature([_parameter(one, name) for one in options])  # type: ignore[attr-defined]
         run.__annotations__ = {}
         run.__name__, run.__doc__ = name.split()[-1], function.__doc__
         return run
@@ -81,36 +81,30 @@ def _options(kind: type, command: str) -> tuple[Option, ...]:
     """The options that a parameter of this kind brings."""
     if kind is Given:
         return ()
-    if kind is not System:
-        return options_of(kind)
-    device, module = options_of(WorkloadSpec)
-    return tuple(
-        replace(one, default=one.default_of.get(command, one.default))
-        for one in (device, *system_options(), module)
-        if command in one.commands
-    )
+    return workload_options(command) if kind is System else options_of(kind)
 
 
 def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
     """What a parameter of this kind is called with. Raises UserError for a value that an option cannot have."""
     if kind is Given:
         return given
-    values = {one.name: one.value(typed[one.name]) for one in _options(kind, command)}
+    options = _options(kind, command)
+    values = {one.name: one.value(typed[one.name], command) for one in options}
     if kind is not System:
         return kind(**values)
-    named = {name: values.pop(name) for name in ("device", "module") if name in values}
-    return System(WorkloadSpec(**named).with_options(**values), given)
+    asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
+    return System(WorkloadSpec.from_json({"module": WorkloadSpec.module, **asked}), given)
 
 
-def _is_given(typed: Any) -> bool:
-    return not (typed is None or typed is False or typed == [])
+def _is_given(one: Option, typed: Any) -> bool:
+    return not (one.positional or typed is None or typed is False or typed == [])
 
 
-def _parameter(one: Option) -> inspect.Parameter:
+def _parameter(one: Option, command: str) -> inspect.Parameter:
     """The parameter that typer reads; what is not typed comes as None, or False."""
     absent = ... if one.default is ... else False if one.kind is bool else None
     if one.positional:
         info = typer.Argument(absent, help=one.help)
     else:
-        info = typer.Option(absent, one.flag, help=one.explained, hidden=one.hidden, show_default=False)
+        info = typer.Option(absent, one.flag, help=one.explained(command), hidden=one.hidden, show_default=False)
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=one.kind)

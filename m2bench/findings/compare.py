@@ -11,6 +11,7 @@ from rich.console import Console
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
+from m2bench.records.system import asked_of
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects
@@ -49,9 +50,9 @@ def compare(a: Store, b: Store) -> Document:
     Raises UserError when the runs trained different things.
     """
     records = a.record(), b.record()
-    specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
-    differing = [key for key in specs[0] if specs[0][key] != specs[1][key]]
-    markets = [record.description["workload"]["market"]["sha256"] for record in records]
+    asked = [{**asked_of(record.spec.workload, record.description), "device": None} for record in records]
+    differing = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
+    markets = [(record.description["workload"]["market"] or {}).get("sha256") for record in records]
     if differing or markets[0] != markets[1]:
         raise UserError(
             f"the runs trained different things ({', '.join(differing) or 'another market'} differ), so their figures "

@@ -18,6 +18,7 @@ from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.spec import RunSpec, TrialKind
+from m2bench.records.system import swept_by
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.records.wrong_device import wrong_device
 from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
@@ -44,7 +45,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     """The summary document of a run, finished or not."""
     spec, description = record.spec, record.description
     unfinished = _unfinished(record, trials)
-    learning, sweep = Learning(record, trials), summarize_sweep(spec, trials)
+    learning, sweep = Learning(record, trials), summarize_sweep(spec, swept_by(description), trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
@@ -71,6 +72,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "trials_done": len(trials),
         "trials_planned": count_trials(spec),
         "unfinished": unfinished,
+        "system": description["system"],
         "device": description["device"]["device"],
         "device_faults": description.get("device_faults", []),
         "machine": {**description["machine"], **description["device"]},

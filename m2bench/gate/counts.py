@@ -55,7 +55,7 @@ def counted(results: Sequence[Document]) -> Counted:
 
 def counts_of(result: Document) -> Counted:
     """All that was counted in one trial."""
-    counts: Counted = {**result.get("counts", {}).get("per_episode", {})}
+    counts: Counted = {**(result.get("counts") or {}).get("per_episode", {})}
     for proof in result.get("proofs", {}).values():
         counts |= {name: proof["evidence"][key] for key, name in FROM_EVIDENCE.items() if key in proof["evidence"]}
     return {name: round(value, DIGITS) for name, value in counts.items()}
@@ -91,7 +91,7 @@ def compare_counts(
 
 def lines_of(results: Sequence[Document]) -> Document:
     """Source lines behind the counts of one side's trials of a combination."""
-    return dict(results[0].get("counts", {}).get("lines", {})) if results else {}
+    return dict((results[0].get("counts") or {}).get("lines", {})) if results else {}
 
 
 def _changed_lines(before: Mapping[str, float] | None, after: Mapping[str, float] | None) -> tuple[str, ...]:

@@ -111,10 +111,10 @@ class Sides:
     def takes_turns(self, layers: Layers) -> bool:
         """Whether the combination is timed by turns.
 
-        Not where processes of its own prepare episodes while it waits, which would come to it as a gift.
+        Not where processes of its own go on while it waits, which would come to it as a gift.
         """
         described = self.descriptions["head"]["layers"]
-        works_ahead = any(layer["part"] == "feed" for layer in described if layer["name"] in layers)
+        works_ahead = any(layer["works_ahead"] for layer in described if layer["name"] in layers)
         return self.know_turns and not works_ahead
 
 
@@ -165,7 +165,7 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
         commit=sides.head.name,
         counted_by=counted_by(description),
         machine=machine_identity(description),
-        workload=workload_identity(request.workload.to_json(), description),
+        workload=workload_identity(request.workload, description),
         combinations=record(measured, request.combinations),
     )
     return replace(reference, history=[history_entry("saved", reference)])
@@ -264,7 +264,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
     if reference is None:
         return question
     description = sides.descriptions["head"]
-    other_work = differing(reference.workload, workload_identity(asked.request.workload.to_json(), description))
+    other_work = differing(reference.workload, workload_identity(asked.request.workload, description))
     if other_work:
         reason = f"the reference {reference.name} is of another workload ({'; '.join(other_work)})"
         return replace(question, not_comparable=(reason,))
@@ -352,7 +352,7 @@ def _document(
         "reference": asked.against,
         "counted_by": counted_by(description),
         "machine": machine_identity(description),
-        "workload": workload_identity(asked.request.workload.to_json(), description),
+        "workload": workload_identity(asked.request.workload, description),
         "metrics": [_metric(found) for found in verdict.judged],
         "counts": [
             {**asdict(change), "combination": combination_name(change.combination), "sentence": change.sentence}

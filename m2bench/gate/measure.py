@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.earlier import completed
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.threads import choose_threads
@@ -81,6 +82,7 @@ class Side:
                 asked = self._request.workload, gated, self._request.threads
                 self._use_threads(choose_threads(self._launcher, description, *asked, self._logs))
             prepared = self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
+        description = completed(description)
         layers = {layer["name"]: layer for layer in description["layers"]}
         used = {name for combination in self._request.combinations for name in combination}
         for name in sorted(used):
@@ -158,13 +160,17 @@ class Side:
 def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[str]) -> Document:
     """The document of a specification for code that knows these fields of it.
 
-    A field that is not known yet is left out; UserError when it asks for something else than it does by default.
+    A field that is not known yet is left out; UserError when it asks for something else than it does by default. Code
+    that knows ``options`` takes any; earlier code knew them by name.
     """
-    for unknown in (field for field in fields(spec) if field.name not in known):
-        value = getattr(spec, unknown.name)
-        if value != unknown.default:
-            raise UserError(f"it does not know {unknown.name} yet, which is to be {value}.", "Name a later base.")
-    return {name: value for name, value in asdict(spec).items() if name in known}
+    document = asdict(spec) if isinstance(spec, WindowSpec) else spec.to_json()
+    if "options" in known:
+        return document
+    usual = {field.name: field.default for field in fields(spec)}
+    for name, value in document.items():
+        if name not in known and value != usual.get(name, MISSING):
+            raise UserError(f"it does not know {name} yet, which is to be {value}.", "Name a later base.")
+    return {name: value for name, value in document.items() if name in known}
 
 
 def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrials) -> Block:

@@ -15,6 +15,8 @@ from typing import Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.errors import UserError, quoted
+from m2bench.records.spec import WorkloadSpec, present_module
+from m2bench.records.system import asked_of
 
 from .counts import Counted, counted, lines_of
 from .measure import Block
@@ -85,10 +87,15 @@ def counted_by(description: Document) -> str:
     return f"m2bench {description['machine'].get('m2bench')}, counting {description.get('counting')}"
 
 
-def workload_identity(workload: Document, description: Document) -> Document:
-    """What must be equal for any figures to be comparable: the options, and the market by its contents."""
-    market = description["workload"]["market"]
-    return {**workload, "data": market["name"], "device": None, "sha256": market["sha256"]}
+def workload_identity(workload: WorkloadSpec, description: Document) -> Document:
+    """What must be equal for any figures to be comparable: the options, and the data by their contents."""
+    market = description["workload"]["market"] or {}
+    return {
+        **asked_of(workload, description),
+        "data": market.get("name"),
+        "device": None,
+        "sha256": market.get("sha256"),
+    }
 
 
 def differing(a: Document, b: Document) -> list[str]:
@@ -211,10 +218,14 @@ def load(path: Path) -> Reference:
 
 def _from_document(name: str, document: Document) -> Reference:
     combinations = {key: Recorded(**recorded) for key, recorded in document["combinations"].items()}
-    keys = ("created", "commit", "counted_by", "machine", "workload")
+    keys = ("created", "commit", "counted_by", "machine")
+    workload = {**document["workload"]}
+    if "module" in workload:
+        workload["module"] = present_module(workload["module"])
     return Reference(
-        name, **{key: document[key] for key in keys}, combinations=combinations, history=document["history"]
-    )
+        name, **{key: document[key] for key in keys}, workload=workload, combinations=combinations,
+        history=document["history"],
+    )  # fmt: skip
 
 
 def save(repo: Path, reference: Reference) -> Path:

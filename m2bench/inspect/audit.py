@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,7 +38,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
             with console.status("preparing the market"):
                 description = describe(launcher, spec, work)
             with console.status(f"training every combination on a stand-in for {target}"):
-                request = {"workload": spec.to_json(), "target": target, "layers": layers}
+                request = {"workload": asdict(spec), "target": target, "layers": layers}
                 outcome = launcher.run("audit", request, work / "audit.log", TIMEOUT_S)
         if "failure" in outcome:
             log = (work / "audit.log").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {
-            "workload": spec.to_json(),
+            "workload": asdict(spec),
             "layers": layers,
             "episodes": episodes,
             "seed": seed,
@@ -59,7 +60,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
         )
     if "failure" in outcome:
         raise UserError(f"training failed: {outcome['failure']}.", f"The log is {folder / 'train.log'}.")
-    result = {**outcome["result"], "good_return": good, "workload": spec.to_json()}
+    result = {**outcome["result"], "good_return": good, "workload": asdict(spec)}
     (folder / "train.json").write_text(json.dumps(result, indent=1) + "\n")
     idle = [f"{name}: {proof['reason']}" for name, proof in result["proofs"].items() if not proof["engaged"]]
     if idle:

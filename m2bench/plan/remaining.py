@@ -8,6 +8,7 @@ from typing import Any
 
 from m2bench.machine.conditions import are_disturbed
 from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.system import swept_by
 from m2bench.records.trials import StoredTrial, settled
 
 from .designs import block_trials
@@ -34,7 +35,7 @@ def remaining_trials(
     if description["workload"]["target"] is not None:
         exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
         yield from learning_trials(spec, exact, lambda: settled(stored()))
-    yield from sweep_trials(spec, settled(stored()))
+    yield from sweep_trials(spec, swept_by(description), settled(stored()))
 
 
 def _repeats(

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, get_type_hints
+from importlib import import_module
+from typing import Any, get_type_hints
 
+from .combinations import Layers
 from .errors import UserError
+from .spec import WorkloadSpec
 
-Value = str | int | float | None
-"""Of an option of a system under test: as it stands in JSON."""
 Read = Callable[[str, Any], Any]
 """From an option's flag and what was typed to its value. Raises UserError."""
-T = TypeVar("T")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 GPUS = ("mps", "cuda")
@@ -46,28 +46,30 @@ class Option:
     """Whether it changes what is measured or judged, and not only where the answer goes."""
     commands: tuple[str, ...] = TRAINING
     """Of an option of the system under test: the commands that take it."""
-    default_of: Mapping[str, Value] = field(default_factory=dict)
+    default_of: Mapping[str, Any] = field(default_factory=dict)
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
-    swept: bool = False
-    """Whether a sweep varies it."""
 
     @property
     def flag(self) -> str:
         """As it is typed: ``--num-envs``."""
         return self.spelled or f"--{self.name.replace('_', '-')}"
 
-    @property
-    def explained(self) -> str:
+    def default_in(self, command: str) -> Any:
+        """The default of a command."""
+        return self.default_of.get(command, self.default)
+
+    def explained(self, command: str) -> str:
         """The help text with the default."""
-        default = "" if any(self.default is nothing for nothing in (None, False, ...)) else str(self.default)
-        shown = default if self.shown is None else self.shown
+        default = self.default_in(command)
+        usual = "" if any(default is nothing for nothing in (None, False, ...)) else str(default)
+        shown = usual if self.shown is None else self.shown
         return f"{self.help}  [default: {shown}]" if shown else self.help
 
-    def value(self, typed: Any) -> Any:
-        """The value of what was typed, None where nothing was. Raises UserError."""
-        return self.default if typed is None else self.read(self.flag, typed)
+    def value(self, typed: Any, command: str) -> Any:
+        """The value of what was typed for a command, None where nothing was. Raises UserError."""
+        return self.default_in(command) if typed is None else self.read(self.flag, typed)
 
 
 def option(default: Any, help: str, **how: Any) -> Any:  # noqa: A002 (what it is called everywhere)
@@ -89,11 +91,6 @@ def options_of(declaring: type) -> tuple[Option, ...]:
         for name in dict.fromkeys(written)
         if (found := declared[name].metadata.get(_DECLARED)) is not None
     )
-
-
-def chosen(declaring: type[T], values: Mapping[str, Value]) -> T:
-    """An instance of a dataclass of options from those of the values that are its own."""
-    return declaring(**{one.name: values[one.name] for one in fields(declaring) if one.name in values})  # type: ignore[arg-type]
 
 
 def one_of(known: tuple[str, ...]) -> Read:
@@ -127,3 +124,42 @@ def within(least: float, most: float) -> Read:
         return typed
 
     return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions:
+    """What is asked for of every system under test."""
+
+    device: str = option(
+        WorkloadSpec.device,
+        f"Device to train on: {', '.join(DEVICES)}.",
+        read=one_of(DEVICES),
+        commands=(*TRAINING, "layers", "doctor"),
+    )
+    module: str = option(
+        WorkloadSpec.module,
+        "Python module that builds the system under test.",
+        spelled="--workload",
+        hidden=True,
+        commands=(*TRAINING, "doctor"),
+    )
+
+
+def workload_options(command: str) -> tuple[Option, ...]:
+    """The options that say what a command trains.
+
+    Those of the system are found by its name, as the system is: the harness knows none of them.
+    """
+    system: tuple[Option, ...] = import_module("m2bench.systems.trading.options").OPTIONS
+    device, module = options_of(WorkloadOptions)
+    return tuple(one for one in (device, *system, module) if command in one.commands)
+
+
+def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
+    """The words that ask a command for this workload (its document) with these layers, as far as it is not usual."""
+    words: list[str] = []
+    for one in workload_options(command):
+        value = workload.get(one.name, one.default)
+        if value != one.default and one.layer in (None, *layers):
+            words += [one.flag, str(value)]
+    return words

@@ -3,83 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from .combinations import Layers
-from .options import DEVICES, TRAINING, Option, Value, one_of, option, options_of
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
 
 
-def system_options() -> tuple[Option, ...]:
-    """What a system under test can be asked for. Found by name, as the system is: the harness knows no option of it."""
-    declared: tuple[Option, ...] = import_module("m2bench.systems.trading.options").OPTIONS
-    return declared
+def present_module(module: str) -> str:
+    """Where the system under test is now that an earlier version knew by this name."""
+    return FORMER_MODULES.get(module, module)
 
 
-def swept_option() -> Option:
-    """The option that a sweep varies."""
-    return next(option for option in system_options() if option.swept)
+Options = Mapping[str, Any]
+"""Options of a system under test by their names: those that were asked for. It knows the others' values itself."""
 
 
 @dataclass(frozen=True)
 class WorkloadSpec:
     """What is trained and on what; the same for every trial of a run.
 
-    ``options`` are those of the system under test, of which each that is not given has its default. TypeError for one
-    that the system does not declare.
+    In its document the options stand beside the other fields, so none may have the name of one of these.
     """
 
-    device: str = option(
-        "auto",
-        f"Device to train on: {', '.join(DEVICES)}.",
-        read=one_of(DEVICES),
-        commands=(*TRAINING, "layers", "doctor"),
-    )
-    options: Mapping[str, Value] = field(default_factory=dict)
-    module: str = option(
-        "m2bench.systems.trading.system",
-        "Python module that builds the system under test.",
-        spelled="--workload",
-        hidden=True,
-        commands=(*TRAINING, "doctor"),
-    )
-
-    def __post_init__(self) -> None:
-        defaults = {option.name: option.default for option in system_options()}
-        unknown = self.options.keys() - defaults.keys()
-        if unknown:
-            raise TypeError(f"the system under test has no option {', '.join(sorted(unknown))}")
-        missing = {name: value for name, value in defaults.items() if name not in self.options}
-        object.__setattr__(self, "options", {**self.options, **missing})
-
-    def with_options(self, **options: Value) -> WorkloadSpec:
-        """The same with other options of the system."""
-        return replace(self, options={**self.options, **options})
+    device: str = "auto"
+    data: str = "synthetic"
+    options: Options = field(default_factory=dict)
+    module: str = "m2bench.systems.trading.system"
+    """The Python module that builds the system under test."""
 
     def to_json(self) -> dict[str, Any]:
-        """One flat document, as workers of every version read it."""
-        return {"device": self.device, **self.options, "module": self.module}
+        return {"device": self.device, "data": self.data, **self.options, "module": self.module}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> WorkloadSpec:
-        """The inverse of ``to_json``; reads what earlier versions wrote as well."""
-        options = {name: value for name, value in document.items() if name not in ("device", "module")}
-        return cls(document["device"], options, FORMER_MODULES.get(document["module"], document["module"]))
+    def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
+        own, options = _apart(cls, document)
+        return cls(**{**own, "module": present_module(own["module"])}, options=options)
 
-    def words(self, command: str, layers: Layers) -> list[str]:
-        """The words that ask a command for this, with these layers on."""
-        device, module = options_of(WorkloadSpec)
-        return [
-            word
-            for option in (device, *system_options(), module)
-            if command in option.commands and option.layer in (None, *layers)
-            if (value := self.to_json()[option.name]) != option.default
-            for word in (option.flag, str(value))
-        ]
+
+def _apart(spec: type[WorkloadSpec | TrialSpec], document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a specification in its document, and the options that stand beside them."""
+    names = {each.name for each in fields(spec)}
+    own = {name: value for name, value in document.items() if name in names}
+    return own, {name: value for name, value in document.items() if name not in names}
 
 
 @dataclass(frozen=True)
@@ -107,7 +75,7 @@ TrialKind = Literal["speed", "learning", "sweep"]
 class TrialSpec:
     """One process that trains one combination: for a timed window, or until it has learned enough.
 
-    A trial of a sweep is a timed one with a number of environments of its own.
+    A trial of a sweep is a timed one with an option of its own.
     """
 
     key: str
@@ -119,17 +87,24 @@ class TrialSpec:
     """Seconds after which a learning trial gives up."""
     mini_blocks: tuple[int, ...] = ()
     """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
-    num_envs: int | None = None
-    """Where it is not that of the run."""
+    options: Options = field(default_factory=dict)
+    """Those that are not as in the run; in its document they stand beside the other fields."""
     repeats: str | None = None
     """Key of the trial that this one repeats, since that one ran under load."""
     counts: bool = True
     """Whether operators are counted, which takes as long as the timed window and comes out the same in every trial."""
 
+    def to_json(self) -> dict[str, Any]:
+        own = asdict(self)
+        options = own.pop("options")
+        return {**own, **options}
+
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:
-        lists = {name: tuple(document[name]) for name in ("layers", "mini_blocks")}
-        return cls(**{**document, **lists})
+        own, options = _apart(cls, document)
+        lists = {name: tuple(own[name]) for name in ("layers", "mini_blocks")}
+        # In earlier versions an option that was as in the run was there too, without a value.
+        return cls(**{**own, **lists}, options={name: value for name, value in options.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -145,7 +120,7 @@ class RunSpec:
     trial_timeout_s: float = 600.0
     learning: str = "quick"
     sweep: tuple[int, ...] = ()
-    """Numbers of environments to try with the fastest combination."""
+    """Values of the option that a sweep varies, to try with the fastest combination."""
     allow_wrong_device: bool = False
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
     threads: int | None = None

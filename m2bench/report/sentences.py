@@ -9,7 +9,7 @@ from typing import Any
 from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.options import workload_words
 from m2bench.text.figures import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
@@ -292,9 +292,9 @@ def train_command(summary: Document) -> str | None:
     if summary["recommended"] is None:
         return None
     layers = summary["recommended"]["layers"]
-    workload = WorkloadSpec.from_json(summary["workload"]["spec"]["workload"])
     with_layers = ["--with", ",".join(layers)] if layers else []
-    return shlex.join(["m2bench", "train", *with_layers, *workload.words("train", layers)])
+    asked = workload_words("train", summary["workload"]["spec"]["workload"], layers)
+    return shlex.join(["m2bench", "train", *with_layers, *asked])
 
 
 def claims(summary: Document) -> list[str]:

@@ -484,8 +484,7 @@ def _phase(combination: Document, name: str) -> str:
 
 def facts_table(summary: Document) -> Table:
     """What was measured on, and what was trained."""
-    machine, workload = summary["machine"], summary["workload"]
-    spec = workload["spec"]["workload"]
+    machine = summary["machine"]
     facts = {
         "started": summary["started"],
         "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
@@ -498,14 +497,7 @@ def facts_table(summary: Document) -> Table:
         "torch threads": f"{machine['torch_threads']}"
         + (", which wait without spinning" if machine.get("thread_waiting") == "passive" else ""),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "nothing that matters set",
-        "market": f"{workload['market']['name']}, {workload['market']['candles']:,} candles",
-        "known good policy": f"{digits(workload['good_return'])} % per held-out episode"
-        if workload["good_return"] is not None
-        else "none on this market",
-        "environments per batch": workload["options"]["num_envs"],
-        "episode": f"{workload['hyperparameters']['episode_length']} decisions",
-        "policy": workload["hyperparameters"]["policy_size"],
-        "learning rate follows episodes per update": spec["lr_scaling"],
+        **summary["system"]["facts"],
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
     return Table("What was measured on, and what was trained", ("what", "value"), rows, frozenset())

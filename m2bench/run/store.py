@@ -6,9 +6,9 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
+from m2bench.records.earlier import completed
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial, settled
@@ -102,7 +102,7 @@ class Store:
         if row is None:
             raise UserError(f"{self.path} holds no run.", "Run the ablation again.")
         started, spec, description = row
-        return RunRecord(RunSpec.from_json(json.loads(spec)), started, json.loads(description))
+        return RunRecord(RunSpec.from_json(json.loads(spec)), started, completed(json.loads(description)))
 
     def replan(self, spec: RunSpec) -> None:
         """Change what the run is to do; UserError when this cannot be written."""
@@ -113,7 +113,7 @@ class Store:
         """Store one finished trial; UserError when it cannot be written (the trials before it are safe)."""
         row = (
             trial.spec.key,
-            json.dumps(asdict(trial.spec)),
+            json.dumps(trial.spec.to_json()),
             trial.started,
             trial.elapsed_s,
             trial.status,

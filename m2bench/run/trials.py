@@ -12,7 +12,7 @@ from typing import Any
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.processes.client import Launcher, Progress
-from m2bench.records.spec import RunSpec, TrialSpec, swept_option
+from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
 
 from .store import Store
@@ -51,9 +51,8 @@ def trial_executor(
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
-        if trial.num_envs is not None:
-            request["workload"] = spec.workload.with_options(**{swept_option().name: trial.num_envs}).to_json()
+        telemetry, request = Telemetry(probes), {"trial": trial.to_json(), **common}
+        request["workload"] = {**common["workload"], **trial.options}
         outcome = run_watched(launcher, jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
         outcome["conditions"]["telemetry"] = telemetry.summary()
         return outcome

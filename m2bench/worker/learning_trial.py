@@ -35,9 +35,9 @@ def run_learning_trial(
             curve.append(point)
             if arrival(curve, target_return) is not None or time.perf_counter() - begin > spec.limit_s:
                 break
-        stream = system.check_stream()["stream"]
-        if not stream["same"]:
-            raise RuntimeError(f"the episodes are not the right ones: {stream['reason']}")
+        for check in system.check_stream().values():
+            if not check["same"]:
+                raise RuntimeError(f"it has not consumed what it should have: {check['reason']}")
         return {
             "curve": curve,
             "episodes_per_update": system.episodes_per_update,

@@ -487,7 +487,7 @@ THEN = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memor
 
 def description(facts: dict[str, Any]) -> dict[str, Any]:
     market = {"name": "m", "sha256": "0"}
-    return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
+    return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market, "options": {}},
             "counting": facts["counting"]}  # fmt: skip
 
 
@@ -498,7 +498,7 @@ def reference_made_on(facts: dict[str, Any]) -> tuple[Request, Reference]:
         reference_of(blocks_of(6)),
         counted_by=references.counted_by(description(facts)),
         machine=references.machine_identity(description(facts)),
-        workload=references.workload_identity(request.workload.to_json(), description(facts)),
+        workload=references.workload_identity(request.workload, description(facts)),
     )
     return request, reference
 

@@ -48,8 +48,9 @@ def still_in(folder: Path) -> list[psutil.Process]:
 
 
 def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60.0) -> dict[str, Any]:
-    workload = WorkloadSpec(module="fake_workload").with_options(data=faults)
-    spec = RunSpec(layers, ("full",), 1, 0, workload, WINDOW, trial_timeout_s=timeout_s)
+    spec = RunSpec(
+        layers, ("full",), 1, 0, WorkloadSpec(data=faults, module="fake_workload"), WINDOW, trial_timeout_s=timeout_s
+    )
     return trial_executor(launcher, spec, {"device": "cpu"})(
         TrialSpec("key", layers, 1, 0), launcher.work / "trial.log"
     )
@@ -110,7 +111,7 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
 
 def test_what_the_user_can_put_right_is_said_as_such(launcher: Launcher) -> None:
     with pytest.raises(UserError, match=r"the data is bad, row 7\. Correct it\."):
-        describe(launcher, WorkloadSpec(module="fake_workload").with_options(data="bad"), launcher.work)
+        describe(launcher, WorkloadSpec(data="bad", module="fake_workload"), launcher.work)
 
 
 def test_a_module_that_is_not_there_is_said(launcher: Launcher) -> None:

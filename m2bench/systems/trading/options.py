@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from m2bench.optimizations.options import Options as LayerOptions
 from m2bench.records.errors import UserError
 from m2bench.records.options import TRAINING, at_least, one_of, option, options_of
+from m2bench.records.spec import WorkloadSpec
 
 SOURCES = ("synthetic", "eurusd-1h")
 POLICIES = ("default", "deep")
@@ -31,14 +32,9 @@ def locate_data(flag: str, typed: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TradingOptions:
-    """What is traded, by what policy, and how it learns."""
+class TradingOptions(LayerOptions):
+    """How the policy trades and learns, and the options of the layers."""
 
-    data: str = option(
-        "synthetic",
-        f"Market data: {', '.join(SOURCES)}, or a file of candles; FILE#SYMBOL picks one symbol of a file.",
-        read=locate_data,
-    )
     episode_length: int = option(
         128, "Decisions per episode.", read=at_least(2), commands=(*TRAINING, "audit"), default_of={"audit": 8}
     )
@@ -56,4 +52,15 @@ class TradingOptions:
     )
 
 
-OPTIONS = (*options_of(TradingOptions), *options_of(LayerOptions))
+@dataclass(frozen=True, kw_only=True)
+class MarketOptions:
+    """What is traded."""
+
+    data: str = option(
+        WorkloadSpec.data,
+        f"Market data: {', '.join(SOURCES)}, or a file of candles; FILE#SYMBOL picks one symbol of a file.",
+        read=locate_data,
+    )
+
+
+OPTIONS = (*options_of(MarketOptions), *options_of(TradingOptions))
