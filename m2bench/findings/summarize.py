@@ -26,7 +26,7 @@ from m2bench.statistics.estimate import Estimate, named, typical
 from m2bench.statistics.prediction import Prediction
 from m2bench.statistics.steady import steady_from, steady_speed
 
-from .claims import also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
+from .claims import UNCHECKED, also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .recommendation import recommend
@@ -36,6 +36,8 @@ from .usage import summarize_usage
 SUMMARY_SCHEMA = 1
 # The worst status among a combination's trials is the combination's.
 SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
+
+NO_CLAIM = dict.fromkeys(("low", "high", "text", "difficulty", "priority", "phase"))
 
 Document = dict[str, Any]
 Response = Callable[[StoredTrial], float | None]
@@ -50,7 +52,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
     combinations = [
-        _summarize_combination(by_layers[layers], layers, speeds, learning, description)
+        _summarize_combination(by_layers[layers], layers, speeds, learning, description, any_checked(trials))
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]], speeds)
@@ -238,10 +240,10 @@ def _summarize_combination(
         **named("peak_memory_mb", typical(_peak_memory_mb(r) for r in results)),
         **named("energy_j_per_episode", typical(e for r in results if (e := r["energy_j_per_episode"]) is not None)),
         **summarize_usage(good, level, description["peak_flops"], "device_telemetry" in description["device"]),
-        "eval_return": mean(r["eval_return"] for r in results) if results else None,
+        "eval_return": mean(told) if (told := [r["eval_return"] for r in results if r["eval_return"] is not None]) else None,
         "steady_trials": sum(steady_from(r["update_s"]) is not None for r in results),
         "evidence": _evidence(results),
-        **_numerics(results),
+        **_numerics(results, checked),
         **learning.of_combination(layers, level),
     }
 
@@ -321,10 +323,15 @@ def _evidence(results: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {layer: [result["proofs"][layer]["evidence"] for result in results] for layer in layers}
 
 
-def _numerics(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the gates of a combination's trials found: same only when every gate of every trial said so."""
-    if not results or not all(result["gates"] for result in results):
-        return {"numerics": None, "numerics_reason": "no gate was run" if results else None, "gates": None}
+def _numerics(results: list[dict[str, Any]], checked: bool) -> dict[str, Any]:
+    """What the gates of a combination's trials found: same only when every gate of every trial said so.
+
+    ``checked``: whether the system has gates at all.
+    """
+    if not results or not checked:
+        return {"numerics": UNCHECKED if results else None, "numerics_reason": None, "gates": None}
+    if not all(result["gates"] for result in results):
+        return {"numerics": None, "numerics_reason": "no gate was run", "gates": None}
     names = list(results[0]["gates"])
     reasons = {
         name: next((r["gates"][name]["reason"] for r in results if not r["gates"][name]["same"]), None)
@@ -358,7 +365,8 @@ def _summarize_layers(
     documents = []
     for layer in described:
         name = layer["name"]
-        measured = _claimed_response(layer["claim"]["phase"], speeds, trials).ratio((name,))
+        claim = layer["claim"] or NO_CLAIM
+        measured = _claimed_response(claim["phase"], speeds, trials).ratio((name,)) if layer["claim"] else None
         verdict = judge_claim(layer, measured, disturbed)
         learned = learning.of_layer(name)
         alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
@@ -369,11 +377,11 @@ def _summarize_layers(
             {
                 "name": name,
                 "part": layer["part"],
-                "difficulty": layer["claim"]["difficulty"],
-                "priority": layer["claim"]["priority"],
-                "claim": [layer["claim"]["low"], layer["claim"]["high"]],
-                "claim_text": layer["claim"]["text"],
-                "claim_phase": layer["claim"]["phase"],
+                "difficulty": claim["difficulty"],
+                "priority": claim["priority"],
+                "claim": [claim["low"], claim["high"]],
+                "claim_text": claim["text"],
+                "claim_phase": claim["phase"],
                 **attributed[name],
                 **named("claimed_effect", measured),
                 "verdict": verdict and verdict.verdict,

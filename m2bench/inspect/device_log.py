@@ -33,7 +33,7 @@ def read_device_log(
     episodes = []
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
-        request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": updates}
+        request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": updates}
         with Launcher(work, path, environment) as launcher:
             outcome = launcher.run("updates", request, path, TIMEOUT_S)
         if "failure" in outcome:

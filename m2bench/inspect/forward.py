@@ -77,7 +77,7 @@ def _time_devices(
         here = description["device"]
         names = here["all_devices"] if spec.device == "auto" else [here["device"]]
         for name in names:
-            request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}
+            request = {"workload": replace(spec, device=name).to_json(), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
                 outcome = run_watched(launcher, "forward", request, folder / "forward.log", TIMEOUT_S)
             if "failure" in outcome:

@@ -89,7 +89,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         "sentences": explain(sides["before"], sides["after"], peak_flops),
         "peak_flops": peak_flops,
         "machine": {**description["machine"], **device},
-        "workload": asdict(spec),
+        "workload": spec.to_json(),
         "metal_capture": captured,
     }
     publish(document, folder, console)
@@ -115,7 +115,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
 
     torch names the file itself, "0000-<name>.gputrace" in the worker's own folder (MPSProfiler.mm).
     """
-    request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
+    request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
     log = folder / "capture.log"
     with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
         outcome = launcher.run("updates", request, log, TIMEOUT_S)
@@ -145,7 +145,7 @@ def _profile(
     for number, side in enumerate(order, 1):
         files = None if done[side] else folder / "traces" / side
         request = {
-            "workload": asdict(spec),
+            "workload": spec.to_json(),
             "layers": layers[side],
             "seed": seed,
             "seconds": pair.seconds,

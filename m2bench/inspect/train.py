@@ -39,13 +39,13 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             _require(layers, description)
             choose_threads(launcher, description, spec, layers, None, folder)
         show_warnings_of_machine(description, console)
-        good = description["workload"]["good_return"]
+        good = description["workload"].get("good_return")
         for remark in description["workload"].get("market_remarks", ()):
             console.print(remark, markup=False, highlight=False)
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {
-            "workload": asdict(spec),
+            "workload": spec.to_json(),
             "layers": layers,
             "episodes": episodes,
             "seed": seed,
@@ -60,7 +60,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
         )
     if "failure" in outcome:
         raise UserError(f"training failed: {outcome['failure']}.", f"The log is {folder / 'train.log'}.")
-    result = {**outcome["result"], "good_return": good, "workload": asdict(spec)}
+    result = {**outcome["result"], "good_return": good, "workload": spec.to_json()}
     (folder / "train.json").write_text(json.dumps(result, indent=1) + "\n")
     idle = [f"{name}: {proof['reason']}" for name, proof in result["proofs"].items() if not proof["engaged"]]
     if idle:

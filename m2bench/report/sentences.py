@@ -420,6 +420,8 @@ def _numerics_note(summary: Document) -> str:
     """What the gates found, and what they cost."""
     verdicts = [c["numerics"] for c in summary["combinations"] if c["numerics"] is not None]
     changed = verdicts.count("changed")
+    if "unchecked" in verdicts:
+        return "Numerics: unchecked. The system does not offer to compare what a combination computes."
     if not verdicts:
         return "No combination has been compared with the plain trainer yet."
     spent = summary["gates"]["prepare_s"] + summary["gates"]["trials_s"]
@@ -446,10 +448,7 @@ def _learning_notes(summary: Document) -> list[str]:
     if learning["mode"] == "off":
         return ["Learning was not measured (--learning off)."]
     if target is None:
-        return [
-            "Learning was not measured: no policy is known to be good on this market, and its held-out part is too "
-            "short or too volatile to tell from luck whether one has learned to save trading costs."
-        ]
+        return [f"Learning was not measured: {summary['system']['no_target_because']}."]
     policy = "greedy policy" if target["measure"] == "greedy" else "policy, drawing its actions,"
     start = target["ignorant_return"]
     come_from = f" on the way there from {digits(start)} %, drawing at random" if start else ""

@@ -25,7 +25,7 @@ from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
-from .describe import describe, prepare
+from .describe import describe, prepare, refuse_unknown_layers
 from .progress import RunProgress
 from .store import Store
 from .threads import choose_threads, threads_sentence
@@ -135,8 +135,9 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
             launcher.threads = spec.threads  # of a run that is continued: what it chose
-            with console.status("examining this machine and preparing the market"):
+            with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, spec.workload, folder / "logs")
+            refuse_unknown_layers(spec.layers, description)
             show_warnings_of_machine(description, console)
             for remark in description["workload"].get("market_remarks", ()):
                 console.print(remark, markup=False, highlight=False)

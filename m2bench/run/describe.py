@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
-from m2bench.records.errors import WorkerError
+from m2bench.records.combinations import Layers
+from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.spec import WorkloadSpec
 
 
 def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
-    """Machine, device, layers and workload, found by a worker, which also prepares the market.
+    """Machine, device, layers and workload, found by a worker, which also prepares the data.
 
     Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
     """
@@ -21,6 +22,17 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str
         raise WorkerError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
     description: dict[str, Any] = outcome["result"]
     return description
+
+
+def refuse_unknown_layers(layers: Layers, description: dict[str, Any]) -> None:
+    """Raise UserError for layers that the system does not have."""
+    known = [layer["name"] for layer in description["layers"]]
+    unknown = [layer for layer in layers if layer not in known]
+    if unknown:
+        raise UserError(
+            f"the system has no layer {', '.join(unknown)}.",
+            f"There are: {', '.join(known)}." if known else "It names none.",
+        )
 
 
 def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
