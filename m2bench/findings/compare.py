@@ -11,7 +11,6 @@ from rich.console import Console
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
-from m2bench.records.system import asked_of
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects
@@ -50,9 +49,9 @@ def compare(a: Store, b: Store) -> Document:
     Raises UserError when the runs trained different things.
     """
     records = a.record(), b.record()
-    asked = [{**asked_of(record.spec.workload, record.description), "device": None} for record in records]
+    asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
     differing = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
-    markets = [(record.description["workload"]["market"] or {}).get("sha256") for record in records]
+    markets = [(record.description.workload.market or {}).get("sha256") for record in records]
     if differing or markets[0] != markets[1]:
         raise UserError(
             f"the runs trained different things ({', '.join(differing) or 'another market'} differ), so their figures "
@@ -61,7 +60,7 @@ def compare(a: Store, b: Store) -> Document:
         )
     trials = a.trials(), b.trials()
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
-    machines = [{**record.description["machine"], **record.description["device"]} for record in records]
+    machines = [record.description.facts for record in records]
     other = [f"{key}: {machines[0].get(key)} and {machines[1].get(key)}" for key in IDENTITY
              if machines[0].get(key) != machines[1].get(key)]  # fmt: skip
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
@@ -125,7 +124,7 @@ def _anchors(trials: list[StoredTrial]) -> list[float]:
     blocks: dict[int, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         if trial.spec.layers == BASELINE:
-            blocks[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            blocks[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     return [fmean(logs) for logs in blocks.values()]
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Swept
 from m2bench.records.spec import RunSpec
-from m2bench.records.system import Swept
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, named, typical
@@ -42,12 +42,11 @@ def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial
     baselines: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.spec.layers == BASELINE and trial.status == "ok":
-            baselines[trial.spec.block].append(math.log(steady_speed(trial.result)))
-    by_size = {
-        size: [t for t in trials if t.spec.options.get(swept.option) == size] for size in sweep_sizes(spec, swept)
-    }
+            baselines[trial.spec.block].append(math.log(steady_speed(trial.timed)))
+    option = swept.by.option
+    by_size = {size: [t for t in trials if t.spec.options.get(option) == size] for size in sweep_sizes(spec, swept)}
     found = {size: _good_trials(own, baselines) for size, own in by_size.items()}
-    levels = {size: {t.spec.block: math.log(steady_speed(t.result)) for t in good} for size, (good, _) in found.items()}
+    levels = {size: {t.spec.block: math.log(steady_speed(t.timed)) for t in good} for size, (good, _) in found.items()}
     levels = {size: logs for size, logs in levels.items() if logs}
     over = {
         size: {block: log - fmean(baselines[block]) for block, log in logs.items()} for size, logs in levels.items()
@@ -59,7 +58,7 @@ def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial
             "reason": reason,
             **named("episodes_per_min", speeds.get(size)),
             **named("speedup", speedups.get(size)),
-            **named("peak_memory_mb", typical(_memory_mb(trial) for trial in good)),
+            **named("peak_memory_mb", typical(trial.timed.peak_memory_mb.main_mb for trial in good)),
         }
         for size, (good, reason) in found.items()
     ]
@@ -81,14 +80,9 @@ def _good_trials(own: list[StoredTrial], baselines: Mapping[int, list[float]]) -
         return [], "not run yet"
     if bad is not None:
         return [], f"{bad.status}: {bad.reason}"
-    if not all(gate["same"] for trial in own for gate in trial.result["gates"].values()):
+    if not all(trial.timed.same_numerics for trial in own):
         return [], "computes something else"
     return [trial for trial in own if trial.spec.block in baselines], None
-
-
-def _memory_mb(trial: StoredTrial) -> float:
-    memory: dict[str, float] = trial.result["peak_memory_mb"]
-    return memory["host"] if memory["device"] is None else memory["device"]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import Swept
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.system import Swept
 from m2bench.records.trials import StoredTrial
 
 from .learners import sound_speeds
@@ -29,7 +29,7 @@ def sweep_trials(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial]) 
         seed = spec.seed + block - 1
         first, last = (TrialSpec(f"s{block}.anchor{n}", BASELINE, block, seed, "sweep", counts=False) for n in (0, 1))
         own = (
-            TrialSpec(f"s{block}.{size}", layers, block, seed, "sweep", options={swept.option: size}, counts=False)
+            TrialSpec(f"s{block}.{size}", layers, block, seed, "sweep", options={swept.by.option: size}, counts=False)
             for size in sizes
         )
         yield from (trial for trial in (first, *own, last) if trial.key not in done)

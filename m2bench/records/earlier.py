@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-Document = dict[str, Any]
+from .documents import Document
 
 UNIT = {"one": "episode", "many": "episodes"}
 SWEEPS = {"batching": {"option": "num_envs", "one": "environment", "many": "environments"}}

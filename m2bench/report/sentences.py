@@ -9,6 +9,8 @@ from typing import Any
 from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.description import Device, Machine
+from m2bench.records.documents import read
 from m2bench.records.options import workload_words
 from m2bench.text.figures import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
@@ -63,7 +65,10 @@ def marked(text: str, summary: Document) -> str:
 
 def warnings(summary: Document) -> list[str]:
     """What can make every figure doubtful: for the place right under the first headline."""
-    found = (*warnings_of_machine(summary["machine"]), *summary["noise"]["conditions"]["warnings"])
+    found = (
+        *warnings_of_machine(read(Machine, summary["machine"]), read(Device, summary["machine"])),
+        *summary["noise"]["conditions"]["warnings"],
+    )
     return [f"Warning: {warning}." for warning in found]
 
 
@@ -402,6 +407,8 @@ def _numerics_note(summary: Document) -> str:
     """What the gates found, and what they cost."""
     verdicts = [c["numerics"] for c in summary["combinations"] if c["numerics"] is not None]
     changed = verdicts.count("changed")
+    if "unchecked" in verdicts:
+        return "Numerics: unchecked. The system does not offer to compare what a combination computes."
     if not verdicts:
         return "No combination has been compared with the plain trainer yet."
     spent = summary["gates"]["prepare_s"] + summary["gates"]["trials_s"]
@@ -428,10 +435,7 @@ def _learning_notes(summary: Document) -> list[str]:
     if learning["mode"] == "off":
         return ["Learning was not measured (--learning off)."]
     if target is None:
-        return [
-            "Learning was not measured: no policy is known to be good on this market, and its held-out part is too "
-            "short or too volatile to tell from luck whether one has learned to save trading costs."
-        ]
+        return [f"Learning was not measured: {summary['system']['no_target_because']}."]
     policy = "greedy policy" if target["measure"] == "greedy" else "policy, drawing its actions,"
     start = target["ignorant_return"]
     come_from = f" on the way there from {digits(start)} %, drawing at random" if start else ""

@@ -81,8 +81,8 @@ def impact_table(summary: Document) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             layer["name"],
-            layer["difficulty"],
-            layer["claim_text"],
+            layer["difficulty"] or NOTHING,
+            layer["claim_text"] or NOTHING,
             times_within(layer, "alone"),
             times_within(layer, "last"),
             times_within(layer, "shapley") + ("*" if layer["model_based"] else ""),
@@ -220,7 +220,7 @@ def _status(combination: Document) -> str:
 
 def _outcome(combination: Document) -> str:
     if combination["status"] == "ok":
-        return "ok" if combination["numerics"] == "same" else f"ok, but {combination['numerics_reason']}"
+        return "ok" if combination["numerics"] != "changed" else f"ok, but {combination['numerics_reason']}"
     if combination["trials_ok"]:
         counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
         return f"{combination['status']}: {combination['reason']}; {counts}"
@@ -465,7 +465,9 @@ def phases_table(summary: Document) -> Table | None:
     shown = compared(summary)
     if not shown:
         return None
-    phases = dict.fromkeys(name for c in shown.values() for name in c["phase_ms_per_episode"])
+    phases = dict.fromkeys(name for c in shown.values() for name in c["phase_ms_per_episode"] or ())
+    if not phases:
+        return None
     rows = [(name, *(_phase(c, name) for c in shown.values())) for name in phases]
     return Table(
         title=f"Where an episode's time goes, ms{_names(shown)}",

@@ -15,9 +15,9 @@ import torch
 from m2bench.devices import torch_device
 from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
+from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.system import Unit
 
 from .interface import Document, System, Workload
 

@@ -14,13 +14,13 @@ from scipy import stats
 from m2bench.findings.sweep import pooled, rivals, summarize_sweep
 from m2bench.plan.sweep import sweep_trials
 from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Sweeps, Swept
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.system import Swept
 from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
 
 SPEC = replace(FULL, sweep=(8, 256), learning="off")  # 32 is the run's own number
-SWEPT = Swept("batching", "num_envs", 32, "environment", "environments")
+SWEPT = Swept("batching", 32, Sweeps(option="num_envs", one="environment", many="environments"))
 FASTEST = ("batching", "amp", "vectorized-loss")
 
 

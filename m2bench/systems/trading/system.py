@@ -26,9 +26,9 @@ from m2bench.devices.pieces import Units
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.system import Unit
 from m2bench.systems.defaults import SystemDefaults, describe_layer
 
 from .audit import audit as run_audit
