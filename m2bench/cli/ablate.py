@@ -80,19 +80,17 @@ class Ablate(Timed):
         "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
         kind=str,
         read=_read_sizes,
-        shown="",
         layer=SWEPT,
     )
     allow_wrong_device: bool = option(
         False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
     )
-    wait_for_quiet_s: float = option(
-        0.0,
+    wait_for_quiet_s: float | None = option(
+        None,
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
         spelled="--wait-for-quiet",
         kind=str,
         read=read_duration,
-        shown="",
         with_resume=True,
     )
     out: Path | None = results_option()
@@ -123,7 +121,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
 
     with interruptible(advice):
-        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s, console)
+        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
 

@@ -1,7 +1,7 @@
 """From declared options to a command.
 
-``@command("train")`` makes what typer needs of a function with a few parameters of these kinds: a dataclass of options
-(``records.options``), ``System`` for the system under test with its options, and ``Given`` for all that was typed.
+``@command("train")`` makes a command of a function. Each of its parameters is of one of three kinds: a dataclass of
+options (``records.options``), ``System`` for the system under test with its options, ``Given`` for all that was typed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Given:
     typed: tuple[tuple[Option, Any], ...]
 
     def words(self) -> tuple[str, ...]:
-        """Them as words for a shell, without those that only say where the answer goes."""
+        """Words for a shell that ask the same, without where the answer goes."""
         words: list[str] = []
         for one, typed in self.typed:
             for value in typed if isinstance(typed, (list, tuple)) else [typed]:
@@ -59,7 +59,7 @@ class _EveryCommand:
 
 
 def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function of values a command: its parameters become options, ``name`` says which of the system's."""
+    """Make a function the command ``name``, which has the options that the function's parameters declare."""
 
     def made(function: Callable[..., None]) -> Callable[..., None]:
         kinds = {parameter: kind for parameter, kind in get_type_hints(function).items() if parameter != "return"}
@@ -78,14 +78,14 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def _options(kind: type, command: str) -> tuple[Option, ...]:
-    """The options that a parameter of this kind brings."""
+    """The options that a parameter of this kind stands for."""
     if kind is Given:
         return ()
     return workload_options(command) if kind is System else options_of(kind)
 
 
 def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
-    """What a parameter of this kind is called with. Raises UserError for a value that an option cannot have."""
+    """The argument for a parameter of this kind. Raises UserError for a value that an option cannot have."""
     if kind is Given:
         return given
     options = _options(kind, command)

@@ -25,14 +25,13 @@ def _read_combination(flag: str, typed: str) -> Layers:
 class Profile(Seeded):
     """What ``profile`` is asked for."""
 
-    layer: Layers = option((), "Layer to profile, with and without it.", kind=str, read=read_layers, shown="")
+    layer: Layers = option((), "Layer to profile, with and without it.", kind=str, read=read_layers)
     with_layers: Layers = option(
         (),
         "Layers that are on in the combination to profile, comma-separated.",
         spelled="--with",
         kind=str,
         read=read_layers,
-        shown="",
     )
     against: Layers | None = option(
         None,
@@ -70,5 +69,5 @@ def _pair(asked: Profile) -> Pair:
     without = tuple(name for name in asked.with_layers if name not in asked.layer) if asked.layer else BASELINE
     before = without if asked.against is None else asked.against
     if before == after:
-        raise UserError(f"both sides are {combination_name(after)}.", "Compare with something else by --against.")
+        raise UserError(f"both sides are {combination_name(after)}.", "Compare it with another combination: --against.")
     return Pair(before, after, seconds=0.3, pairs=2) if asked.quick else Pair(before, after)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
+from inspect import get_annotations
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from .combinations import Layers
@@ -27,21 +29,21 @@ _DECLARED = "option"
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option. ``kind``: the type of what is typed. ``default``: the value where nothing is; ``...``: it must be."""
+    """One option. ``kind``: the type of what is typed. ``default``: the value where nothing is; ``...`` for none."""
 
     name: str = ""
     kind: Any = None
     default: Any = ...
     help: str
     shown: str | None = None
-    """The default in words; None: the default itself."""
+    """The default in words, where it is not shown as it is."""
     read: Read = lambda flag, typed: typed
     spelled: str | None = None
     """The flag, where it is not the name."""
     positional: bool = False
     hidden: bool = False
     with_resume: bool = False
-    """Whether a run that is continued takes it."""
+    """Whether it may stand beside ``--resume``."""
     asks: bool = True
     """Whether it changes what is measured or judged, and not only where the answer goes."""
     commands: tuple[str, ...] = TRAINING
@@ -63,8 +65,8 @@ class Option:
     def explained(self, command: str) -> str:
         """The help text with the default."""
         default = self.default_in(command)
-        usual = "" if any(default is nothing for nothing in (None, False, ...)) else str(default)
-        shown = usual if self.shown is None else self.shown
+        is_shown = isinstance(default, (int, float, str, Path)) and default is not False
+        shown = self.shown or (str(default) if is_shown else "")
         return f"{self.help}  [default: {shown}]" if shown else self.help
 
     def value(self, typed: Any, command: str) -> Any:
@@ -73,24 +75,20 @@ class Option:
 
 
 def option(default: Any, help: str, **how: Any) -> Any:  # noqa: A002 (what it is called everywhere)
-    """Declare a field of a dataclass as an option; ``how`` are fields of ``Option``."""
+    """Declare a field of a dataclass as an option; ``how``: the other fields of ``Option``."""
     return field(default=default, metadata={_DECLARED: Option(default=default, help=help, **how)})
 
 
 def argument(help: str, **how: Any) -> Any:  # noqa: A002
-    """Declare a field of a keyword-only dataclass as a word that a command must be given."""
+    """Declare a field of a dataclass as a word that the command takes without a flag, and needs."""
     return field(metadata={_DECLARED: Option(help=help, positional=True, **how)})
 
 
 def options_of(declaring: type) -> tuple[Option, ...]:
     """The options that a dataclass declares: its own before those of its bases, as written."""
-    hints, declared = get_type_hints(declaring), {one.name: one for one in fields(declaring)}
-    written = [name for base in declaring.__mro__ for name in vars(base).get("__annotations__", ()) if name in declared]
-    return tuple(
-        replace(found, name=name, kind=found.kind or hints[name])
-        for name in dict.fromkeys(written)
-        if (found := declared[name].metadata.get(_DECLARED)) is not None
-    )
+    hints, declared = get_type_hints(declaring), {one.name: one.metadata[_DECLARED] for one in fields(declaring)}
+    names = dict.fromkeys(name for base in declaring.__mro__ for name in get_annotations(base) if name in declared)
+    return tuple(replace(declared[name], name=name, kind=declared[name].kind or hints[name]) for name in names)
 
 
 def one_of(known: tuple[str, ...]) -> Read:
@@ -146,9 +144,9 @@ class WorkloadOptions:
 
 
 def workload_options(command: str) -> tuple[Option, ...]:
-    """The options that say what a command trains.
+    """The options of the system under test that a command takes.
 
-    Those of the system are found by its name, as the system is: the harness knows none of them.
+    The module that declares them is found by its name, as the system is: the harness knows none of them.
     """
     system: tuple[Option, ...] = import_module("m2bench.systems.trading.options").OPTIONS
     device, module = options_of(WorkloadOptions)
@@ -156,7 +154,7 @@ def workload_options(command: str) -> tuple[Option, ...]:
 
 
 def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
-    """The words that ask a command for this workload (its document) with these layers, as far as it is not usual."""
+    """The words with which a command trains this workload (a document of ``WorkloadSpec``) with these layers."""
     words: list[str] = []
     for one in workload_options(command):
         value = workload.get(one.name, one.default)
