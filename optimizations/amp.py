@@ -87,6 +87,7 @@ LAYER = Layer(
     # bfloat16 keeps 8 bits and the terms of a policy gradient largely cancel: up to a quarter of one parameter's
     # gradient was seen to be rounding. See docs/decisions/006-what-counts-as-the-same.md.
     contract=Contract(floor=0.4),
+    compiled_apart=True,
     apply=apply,
     prove=prove,
     unsupported=lambda device, options: torch_device.why_no_autocast(device),

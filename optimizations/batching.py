@@ -15,7 +15,7 @@ from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import Claim, Layer, Options, Proof
+from .layer import Claim, Layer, Options, Proof, Swept
 
 
 class BatchedRollout:
@@ -89,6 +89,8 @@ LAYER = Layer(
     part="rollout",
     summary="num_envs episodes as tensors, one forward for all",
     claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical"),
+    compiled_apart=True,
+    sweeps=Swept("num_envs", "environment", "environments"),
     apply=apply,
     prove=prove,
     timed=timed,

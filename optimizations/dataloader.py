@@ -101,6 +101,7 @@ LAYER = Layer(
     part="feed",
     summary="DataLoader with 4 worker processes, prefetch 2, pinned where the device honours it",
     claim=Claim(low=1.3, high=1.8, text="1.3-1.8x", difficulty="medium", priority="medium"),
+    works_ahead=True,
     apply=apply,
     prove=prove,
     timed=timed,

@@ -12,6 +12,8 @@ import torch
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 
+from .options import Options as Options
+
 Evidence = Mapping[str, Any]
 
 
@@ -46,13 +48,12 @@ class Contract:
 
 
 @dataclass(frozen=True)
-class Options:
-    """Choices of the user that some layers take."""
+class Swept:
+    """An option that is a number, and the word for what it is a number of."""
 
-    num_envs: int = 32
-    compile_backend: str | None = None
-    num_workers: int = 4
-    accumulation_steps: int = 4
+    option: str
+    one: str
+    many: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ class Layer:
     unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
+    compiled_apart: bool = False
+    """Whether a layer that compiles has other code to compile beside this one."""
+    works_ahead: bool = False
+    """Whether processes of its own go on while the trainer waits."""
+    sweeps: Swept | None = None
+    """What a sweep varies."""
     timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
 
 

@@ -51,6 +51,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     import torch  # which a worker has imported
 
     return {
+        "system": {"unit": {"one": "episode", "many": "episodes"}, "facts": {}, "no_target_because": None},
         "device": {
             "device": "cpu",
             "torch": version("torch"),
@@ -76,6 +77,11 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                 "contract": {"tolerance": 1, "floor": 0},
                 "exact": name != "amp",
                 "compiles": False,
+                "compiled_apart": False,
+                "works_ahead": False,
+                "sweeps": {"option": "num_envs", "one": "environment", "many": "environments"}
+                if name == "batching"
+                else None,
                 "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
             }
             for name in LAYERS
@@ -83,7 +89,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
         "workload": {
             "market": {"name": spec.data, "candles": 1, "sha256": "0"},
             "hyperparameters": {"episode_length": 2, "policy_size": "default"},
-            "options": {"num_envs": spec.num_envs},
+            "options": {"num_envs": 32, **spec.options},
             "good_return": GOOD_RETURN,
             "target": {
                 "measure": "greedy",

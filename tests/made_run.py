@@ -36,6 +36,8 @@ LEARNING_TRIAL_S = 2.9  # so that four rounds fit beside the 216 speed trials of
 HALF_LIFE = 25.0  # updates until half of what there is to learn is learned
 
 DRIFT = {1: 1.0, 2: 0.8, 3: 1.3}  # of the machine, from block to block of a sweep
+SYSTEM = {"unit": {"one": "episode", "many": "episodes"}, "facts": {"market": MARKUP}, "no_target_because": None}
+SWEEPS = {"option": "num_envs", "one": "environment", "many": "environments"}
 GROWTH = 0.5  # in a sweep speedup grows with this power of the number of environments
 
 Fault = tuple[str, str]
@@ -53,6 +55,7 @@ def description(layers: Layers) -> dict[str, Any]:
             "chip": "a chip", "physical_cores": 2, "logical_cores": 2, "memory_mb": 8000.0, "system": "Linux 6",
             "power": None, "python": "3.11", "environment": {"OMP_NUM_THREADS": "2"},
         },
+        "system": SYSTEM,
         "workload": {
             "market": {"name": MARKUP, "candles": 5000},
             "options": {"num_envs": 32},
@@ -61,7 +64,8 @@ def description(layers: Layers) -> dict[str, Any]:
             "target": TARGET,
         },
         "layers": [
-            {"name": name, "part": name, "claim": claim, "compiles": False, "unsupported": None, "exact": True}
+            {"name": name, "part": name, "claim": claim, "compiles": False, "unsupported": None, "exact": True,
+             "works_ahead": False, "sweeps": SWEEPS if name == "batching" else None}
             for name in layers
         ],
     }  # fmt: skip
@@ -111,8 +115,8 @@ def run_timed(trial: TrialSpec, scatter: float, status: str, reason: str | None)
 def run_swept(trial: TrialSpec, scatter: float = 0.0) -> StoredTrial:
     """A trial of a sweep on a machine that is another in every block."""
     speed = BASELINE_SPEED * DRIFT[trial.block]
-    if trial.num_envs is not None:
-        speed *= trial.num_envs**GROWTH * (1 + scatter)
+    if trial.options:
+        speed *= trial.options["num_envs"] ** GROWTH * (1 + scatter)
     return StoredTrial(trial, STARTED, 1.0, "ok", None, None, result(speed))
 
 

@@ -24,7 +24,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from m2bench.systems.interface import InPieces
+from .pieces import InPieces
 
 aten = torch.ops.aten
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from m2bench.systems.interface import InPieces
-
+from .pieces import InPieces
 from .stopwatch import OTHER, Stopwatch
 
 
@@ -25,7 +24,10 @@ def cut_into_phases(system: InPieces, work: Callable[[], object]) -> Stopwatch:
 
 
 def watch_turn(system: InPieces) -> dict[str, float]:
-    """Milliseconds per episode of one turn of the pieces in each phase and, last, outside of all of them (OTHER)."""
+    """Milliseconds per unit of one turn of the pieces in each phase and, last, outside of all of them (OTHER).
+
+    Empty for a system that offers no pieces.
+    """
     milliseconds: dict[str, float] = defaultdict(float)
     for piece, episodes in system.pieces():
         if episodes is None:
@@ -33,5 +35,6 @@ def watch_turn(system: InPieces) -> dict[str, float]:
             continue
         for name, seconds in cut_into_phases(system, piece).seconds().items():
             milliseconds[name] += 1e3 * seconds / episodes
-    milliseconds[OTHER] = milliseconds.pop(OTHER)
+    if OTHER in milliseconds:
+        milliseconds[OTHER] = milliseconds.pop(OTHER)
     return dict(milliseconds)

@@ -15,9 +15,9 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from m2bench.records.folders import written
-from m2bench.systems.interface import Episodes, System
 
 from .event_tree import Event, busy_and_gaps_ns, calls
+from .pieces import InPieces, Units
 from .speedscope import write_speedscope
 from .torch_device import torch_version
 
@@ -34,7 +34,7 @@ class Window:
     """What torch.profiler saw of one turn of a system's pieces."""
 
     def __init__(
-        self, system: System, activities: list[ProfilerActivity], allocated_mb: Callable[[], float] | None = None
+        self, system: InPieces, activities: list[ProfilerActivity], allocated_mb: Callable[[], float] | None = None
     ):
         """``allocated_mb`` is asked at the end of every phase, on a device whose allocations torch.profiler misses.
 
@@ -46,7 +46,7 @@ class Window:
         self._sampled_mb: dict[str, float] = {}
         self._allocated_mb = allocated_mb or (lambda: 0.0)
         self._start_mb = self._allocated_mb()
-        self._episodes: list[Episodes | None] = []
+        self._episodes: list[Units | None] = []
         self.wall_ms = 0.0
         """Milliseconds per episode while being watched."""
         with (

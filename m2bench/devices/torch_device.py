@@ -333,6 +333,11 @@ def energy_counter(device: torch.device) -> Counter | None:
     return None
 
 
+def describe_asked_device(name: str) -> dict[str, Any]:
+    """What the device that ``name`` asks for is; UserError where it is not there."""
+    return {**describe_device(resolve_device(name)), "why_not_mps": why_not_mps(name)}
+
+
 def describe_device(device: torch.device) -> dict[str, Any]:
     """What the device is and which torch drives it."""
     facts: dict[str, Any] = {

@@ -17,6 +17,9 @@ from .learning import Setbacks
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 
+UNCHECKED = "unchecked"
+"""Of the numerics of a combination, where the system offers no check."""
+
 Document = dict[str, Any]
 
 
@@ -29,7 +32,7 @@ class ClaimVerdict:
 
 
 def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
-    """The layer's claimed range against what was measured of it alone; None where nothing was measured.
+    """The layer's claimed range against what was measured of it alone; None where nothing was measured or claimed.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
     end; *short* when it lies below the range but above no effect; *refuted* when below the range and no gain is
@@ -37,6 +40,8 @@ def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: b
     extra cost (1.0) may cost what is indifferent.
     """
     claim = layer.claim
+    if claim is None:
+        return None
     what = f"the {claim.phase}" if claim.phase else "episodes/min"
     claimed = f"claimed {claim.text}"
     if layer.unsupported:
@@ -105,12 +110,12 @@ def attribute_gains(layers: list[Document], speeds: Effects) -> Document | None:
 
 
 def is_rated(combination: Document) -> bool:
-    """Whether a combination can be called best: it computes the same, and none of its trials failed.
+    """Whether a combination can be called best: it is not known to compute otherwise, and none of its trials failed.
 
     Of the baseline's, which are many and which all others are compared with, some may have failed.
     """
     sound = combination["status"] == "ok" or not combination["layers"]
-    return bool(sound and combination["numerics"] == "same" and combination["speedup"] is not None)
+    return bool(sound and combination["numerics"] in ("same", UNCHECKED) and combination["speedup"] is not None)
 
 
 def smallest_effect_seen(effects: Effects) -> float | None:

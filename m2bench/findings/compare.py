@@ -36,9 +36,9 @@ def compare(a: Store, b: Store) -> Document:
     Raises UserError when the runs trained different things.
     """
     records = a.record(), b.record()
-    specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
-    options = [key for key in specs[0] if specs[0][key] != specs[1][key]]
-    markets = [record.description.workload.market["sha256"] for record in records]
+    asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
+    options = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
+    markets = [(record.description.workload.market or {}).get("sha256") for record in records]
     if options or markets[0] != markets[1]:
         raise UserError(
             f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "

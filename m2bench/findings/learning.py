@@ -28,6 +28,7 @@ from m2bench.statistics.least_squares import ROUNDING
 MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
 EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
 SIGNIFICANCE = 0.05
+NOT_TOLD = "not told"
 
 Document = dict[str, Any]
 BySeed = dict[int, float]
@@ -73,7 +74,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a layer learns the same from the same episodes: ``same``, ``changed`` or ``undecided``."""
+    """Whether a layer learns the same from the same units: ``same``, ``changed``, ``undecided`` or ``not told``."""
 
     verdict: str
     reason: str
@@ -142,6 +143,7 @@ class Learning:
     def __init__(self, record: RunRecord, trials: list[StoredTrial]):
         self.spec = record.spec
         self.target = record.description.workload.target
+        self.no_target_because = record.description.system.no_target_because
         exact = {layer.name for layer in record.description.layers if layer.exact}
         self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
         self.speeds = sound_speeds(trials)
@@ -233,6 +235,8 @@ class Learning:
         )
 
     def _judge(self, layer: str, found: Comparison, judged: int) -> Verdict:
+        if self.target is None and layer not in self.exact:
+            return Verdict(NOT_TOLD, f"not measured: {self.no_target_because}")
         measured = judge(found, judged)
         if not self._proved(layer) or measured.verdict == "changed":
             return measured
@@ -302,12 +306,12 @@ class Learning:
         if layers not in self.speeds:
             return "undecided"
         verdicts = {self.verdicts[layer].verdict for layer in layers}
-        return next((verdict for verdict in ("changed", "undecided") if verdict in verdicts), "same")
+        return next((verdict for verdict in ("changed", "undecided", NOT_TOLD) if verdict in verdicts), "same")
 
     def episodes_to_target(self, layers: Layers) -> tuple[Estimate | None, str | None]:
         """Geometric mean over seeds with its interval, or why there is none."""
         if self.target is None:
-            return None, "this market has no target that could be told from luck"
+            return None, self.no_target_because
         if layers not in self.speeds:
             return None, "not every speed trial is ok and computes the same"
         source = self._source(layers)

@@ -15,9 +15,11 @@ from statistics import mean, median
 from typing import Any
 
 from m2bench.plan.designs import choose_combinations, count_trials
+from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import LayerDescription
+from m2bench.records.documents import to_json
 from m2bench.records.results import Evidence, TrialResult
 from m2bench.records.spec import RunSpec, TrialKind
 from m2bench.records.trials import RunRecord, StoredTrial
@@ -27,7 +29,7 @@ from m2bench.statistics.estimate import Estimate, named, typical
 from m2bench.statistics.prediction import Prediction
 from m2bench.statistics.steady import steady_from, steady_speed
 
-from .claims import also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
+from .claims import UNCHECKED, also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
 from .learning import Learning
 from .noise import describe_conditions, is_disturbed, measure_noise
 from .recommendation import recommend
@@ -46,12 +48,12 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
     """The summary document of a run, finished or not."""
     spec, description = record.spec, record.description
     unfinished = _unfinished(record, trials)
-    learning, sweep = Learning(record, trials), summarize_sweep(spec, trials)
+    learning, sweep = Learning(record, trials), summarize_sweep(spec, description.swept, trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
     combinations = [
-        _summarize_combination(by_layers[layers], layers, speeds, learning, record)
+        _summarize_combination(by_layers[layers], layers, speeds, learning, record, any_checked(trials))
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     _add_break_even(combinations, [layer.name for layer in description.layers if layer.compiles], speeds)
@@ -73,6 +75,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "trials_done": len(trials),
         "trials_planned": count_trials(spec),
         "unfinished": unfinished,
+        "system": to_json(description.system),
         "device": description.device.device,
         "device_faults": record.prepared.device_faults or [],
         "machine": description.facts,
@@ -213,7 +216,12 @@ def _sooner(over: Layers, under: Layers, speeds: Prediction, learning: Learning)
 
 
 def _summarize_combination(
-    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, record: RunRecord
+    trials: list[StoredTrial],
+    layers: Layers,
+    speeds: Effects,
+    learning: Learning,
+    record: RunRecord,
+    checked: bool,
 ) -> Document:
     status, reason = _worst(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
@@ -239,10 +247,10 @@ def _summarize_combination(
         **named("peak_memory_mb", typical(r.peak_memory_mb.main_mb for r in results)),
         **named("energy_j_per_episode", typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
         **summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
-        "eval_return": mean(r.eval_return for r in results) if results else None,
+        "eval_return": _mean([r.eval_return for r in results if r.eval_return is not None]),
         "steady_trials": sum(steady_from(r.update_s) is not None for r in results),
         "evidence": _evidence(results),
-        **_numerics(results),
+        **_numerics(results, checked),
         **learning.of_combination(layers, level),
     }
 
@@ -295,6 +303,10 @@ def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
     return worst.status, None if worst.reason is None else worst.reason + log
 
 
+def _mean(values: list[float]) -> float | None:
+    return mean(values) if values else None
+
+
 def _warmup_s(result: TrialResult) -> float:
     """Seconds of updates after the first, which compiles, that were left out of the speed."""
     return sum(result.warmup_update_s[1:]) + sum(result.update_s[: steady_from(result.update_s) or 0])
@@ -312,10 +324,15 @@ def _evidence(results: list[TrialResult]) -> dict[str, list[Evidence]]:
     return {layer: [result.proofs[layer].evidence for result in results] for layer in layers}
 
 
-def _numerics(results: list[TrialResult]) -> Document:
-    """What the gates of a combination's trials found: same only when every gate of every trial said so."""
-    if not results or not all(result.numerics for result in results):
-        return {"numerics": None, "numerics_reason": "no gate was run" if results else None, "gates": None}
+def _numerics(results: list[TrialResult], checked: bool) -> Document:
+    """What the gates of a combination's trials found: same only when every gate of every trial said so.
+
+    ``checked``: whether the system has gates at all.
+    """
+    if not results or not checked:
+        return {"numerics": UNCHECKED if results else None, "numerics_reason": None, "gates": None}
+    if not all(result.numerics for result in results):
+        return {"numerics": None, "numerics_reason": "no gate was run", "gates": None}
     names = list(results[0].numerics)
     reasons = {
         name: next((r.numerics[name].reason for r in results if not r.numerics[name].same), None) for name in names
@@ -348,7 +365,7 @@ def _summarize_layers(
     documents = []
     for layer in described:
         name, claim = layer.name, layer.claim
-        measured = _claimed_response(claim.phase, speeds, trials).ratio((name,))
+        measured = _claimed_response(claim.phase, speeds, trials).ratio((name,)) if claim else None
         verdict = judge_claim(layer, measured, disturbed)
         learned = learning.of_layer(name)
         alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
@@ -359,15 +376,16 @@ def _summarize_layers(
             {
                 "name": name,
                 "part": layer.part,
-                "difficulty": claim.difficulty,
-                "priority": claim.priority,
-                "claim": [claim.low, claim.high],
-                "claim_text": claim.text,
-                "claim_phase": claim.phase,
+                "difficulty": claim and claim.difficulty,
+                "priority": claim and claim.priority,
+                "claim": claim and [claim.low, claim.high],
+                "claim_text": claim and claim.text,
+                "claim_phase": claim and claim.phase,
                 **attributed[name],
                 **named("claimed_effect", measured),
                 "verdict": verdict and verdict.verdict,
-                "verdict_sentence": verdict
+                "verdict_sentence": claim
+                and verdict
                 and verdict.sentence
                 + also_claimed(claim, others["peak_memory_mb"][name], learning.setbacks(name), learned["learning"]),
                 "reason": layer.unsupported,

@@ -1,4 +1,8 @@
-"""What the trials of a sweep say: speed and memory by number of environments. Pure."""
+"""What the trials of a sweep say: speed and memory by size. Pure.
+
+A size's speedup is over the baselines of its own block. Three blocks tell too little of the scatter of one size, so
+that of all sizes is taken together. In the summary ``num_envs`` is the size, whatever the system calls its option.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from m2bench.plan.sweep import _swept, sweep_sizes
+from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Swept
 from m2bench.records.spec import RunSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
@@ -26,19 +31,21 @@ Document = dict[str, Any]
 
 
 BySize = Mapping[int, Mapping[int, float]]
-"""By number of environments and block."""
+"""By size and block."""
 
 
-def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None:
-    """Speed and memory by number of environments; None for a run without a sweep."""
-    if not spec.sweep:
+def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial]) -> Document | None:
+    """Speed and memory by size; None for a run without a sweep."""
+    if not spec.sweep or swept is None:
         return None
     trials = [trial for trial in stored if trial.spec.kind == "sweep"]
     baselines: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.spec.layers == BASELINE and trial.status == "ok":
             baselines[trial.spec.block].append(math.log(steady_speed(trial.timed)))
-    found = {size: _good_trials(trials, size, baselines) for size in sweep_sizes(spec)}
+    option = swept.by.option
+    by_size = {size: [t for t in trials if t.spec.options.get(option) == size] for size in sweep_sizes(spec, swept)}
+    found = {size: _good_trials(own, baselines) for size, own in by_size.items()}
     levels = {size: {t.spec.block: math.log(steady_speed(t.timed)) for t in good} for size, (good, _) in found.items()}
     levels = {size: logs for size, logs in levels.items() if logs}
     over = {
@@ -57,7 +64,7 @@ def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None
     ]
     rated = [size for size in sizes if size["speedup"] is not None]
     best = max(rated, key=lambda size: float(size["speedup"]), default=None)
-    layers = _swept(stored)
+    layers = swept_combination(swept, stored)
     return {
         "layers": None if layers is None else list(layers),
         "sizes": sizes,
@@ -66,11 +73,8 @@ def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None
     }
 
 
-def _good_trials(
-    trials: list[StoredTrial], size: int, baselines: Mapping[int, list[float]]
-) -> tuple[list[StoredTrial], str | None]:
-    """The trials of a size that its figures rest on, or why there are none."""
-    own = [trial for trial in trials if trial.spec.num_envs == size]
+def _good_trials(own: list[StoredTrial], baselines: Mapping[int, list[float]]) -> tuple[list[StoredTrial], str | None]:
+    """Those trials of a size that its figures rest on, or why there are none."""
     bad = next((trial for trial in own if trial.status != "ok"), None)
     if not own:
         return [], "not run yet"

@@ -46,8 +46,8 @@ def summarize_usage(
 
 
 def _phases(trials: list[StoredTrial]) -> Document:
-    """Milliseconds per episode of each phase, and of all of them together."""
-    phases = [trial.timed.phase_ms_per_episode for trial in trials]
+    """Milliseconds per unit of each phase, and of all of them together; None of a system that has none."""
+    phases = [phases for trial in trials if (phases := trial.timed.phase_ms_per_episode)]
     found = {name: typical(phase[name] for phase in phases) for name in (phases[0] if phases else ())}
     return {
         "phase_ms_per_episode": {name: phase.ratio for name, phase in found.items() if phase} or None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Device, Facts
@@ -35,10 +35,11 @@ class SideFacts:
         return f"m2bench {self.description.machine.m2bench}, counting {self.description.counting}"
 
     def workload(self, asked: WorkloadSpec) -> Facts:
-        """What must be equal for any figures to be comparable: the options, and the market by its contents."""
-        market = self.description.workload.market
-        return {**asdict(asked), "data": market["name"], "device": None, "sha256": market["sha256"]}
+        """What must be equal for any figures to be comparable: the options, and the data by their contents."""
+        market = self.description.workload.market or {}
+        data = {"data": market.get("name"), "device": None, "sha256": market.get("sha256")}
+        return {**self.description.asked_of(asked), **data}
 
     def works_ahead(self, layers: Layers) -> bool:
-        """Whether processes of the combination's own prepare episodes for it."""
-        return any(layer.part == "feed" for layer in self.description.layers if layer.name in layers)
+        """Whether processes of the combination's own go on while it waits."""
+        return any(layer.works_ahead for layer in self.description.layers if layer.name in layers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -173,16 +173,20 @@ class Side:
 def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[str]) -> dict[str, object]:
     """The document of a specification for code that knows these fields of it.
 
-    A field that is not known yet is left out; UserError when it asks for something else than it does by default.
+    A field that is not known yet is left out; UserError when it asks for something else than it does by default. Code
+    that knows ``options`` takes any; earlier code knew them by name.
     """
-    for unknown in (field for field in fields(spec) if field.name not in known):
-        value = getattr(spec, unknown.name)
-        if value != unknown.default:
+    document = asdict(spec) if isinstance(spec, WindowSpec) else spec.to_json()
+    if "options" in known:
+        return document
+    usual = {field.name: field.default for field in fields(spec)}
+    for name, value in document.items():
+        if name not in known and value != usual.get(name, MISSING):
             raise UserError(
-                f"its m2bench does not know the option {unknown.name} yet, which is {value} here.",
+                f"its m2bench does not know the option {name} yet, which is {value} here.",
                 "Name a later base, or leave the option at its default.",
             )
-    return {name: value for name, value in asdict(spec).items() if name in known}
+    return {name: value for name, value in document.items() if name in known}
 
 
 def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrials) -> Block:

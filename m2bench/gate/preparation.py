@@ -72,7 +72,7 @@ class Sides:
     def takes_turns(self, layers: Layers) -> bool:
         """Whether the combination is timed by turns.
 
-        Not where processes of its own prepare episodes while it waits: these would cost it nothing.
+        Not where processes of its own go on while it waits: what these do would cost it nothing.
         """
         return self.know_turns and not self.facts["head"].works_ahead(layers)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,10 +35,10 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
     with TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
         with Launcher(work, work / "launcher.log") as launcher:
-            with console.status("preparing the market"):
+            with console.status("preparing the data"):
                 description = describe(launcher, spec, work)
             with console.status(f"training every combination on a stand-in for {target}"):
-                request = {"workload": asdict(spec), "target": target, "layers": layers}
+                request = {"workload": spec.to_json(), "target": target, "layers": layers}
                 found = launcher.run("audit", request, Document, work / "audit.log", TIMEOUT_S).result
         if isinstance(found, Failure):
             log = (work / "audit.log").read_text()

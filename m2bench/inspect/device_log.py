@@ -35,7 +35,7 @@ def read_device_log(
     episodes = []
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
-        request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": updates}
+        request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": updates}
         with Launcher(work, path, dict(environment)) as launcher:
             outcome = launcher.run("updates", request, Document, path, TIMEOUT_S).result
         if isinstance(outcome, Failure):

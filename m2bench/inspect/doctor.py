@@ -129,7 +129,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
         with Launcher(work, work / "launcher.log") as launcher:
-            with console.status("examining this machine and preparing the market"):
+            with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, workload, work)
                 description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -79,7 +79,7 @@ def _time_devices(
         here = description.device
         names = here.all_devices if spec.device == "auto" else (here.device,)
         for name in names:
-            request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}
+            request = {"workload": replace(spec, device=name).to_json(), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
                 outcome = run_watched(launcher, "forward", request, Document, folder / "forward.log", TIMEOUT_S)
             if isinstance(outcome.result, Failure):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from tempfile import TemporaryDirectory
@@ -92,7 +92,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         "sentences": explain(sides["before"], sides["after"], prepared.peak_flops),
         "peak_flops": prepared.peak_flops,
         "machine": description.facts,
-        "workload": asdict(spec),
+        "workload": spec.to_json(),
         "metal_capture": captured,
     }
     publish(document, folder, console)
@@ -118,7 +118,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
 
     torch names the file itself, "0000-<name>.gputrace" in the worker's own folder (MPSProfiler.mm).
     """
-    request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
+    request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
     log = folder / "capture.log"
     with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
         outcome = launcher.run("updates", request, Document, log, TIMEOUT_S).result
@@ -144,7 +144,7 @@ def _profile(
     for number, side in enumerate(order, 1):
         files = None if done[side] else folder / "traces" / side
         request = {
-            "workload": asdict(spec),
+            "workload": spec.to_json(),
             "layers": layers[side],
             "seed": seed,
             "seconds": pair.seconds,

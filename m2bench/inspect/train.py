@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {
-            "workload": asdict(spec),
+            "workload": spec.to_json(),
             "layers": layers,
             "episodes": episodes,
             "seed": seed,
@@ -64,7 +63,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
         ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
-    result = {**outcome, "good_return": good, "workload": asdict(spec)}
+    result = {**outcome, "good_return": good, "workload": spec.to_json()}
     (folder / "train.json").write_text(json.dumps(result, indent=1) + "\n")
     idle = idle_layers(read(dict[str, Proof], result["proofs"]))
     if idle:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
 
@@ -124,17 +125,23 @@ def _with(spec: RunSpec, layers: Layers, added: str) -> Layers:
 
 
 def sound_speeds(trials: list[StoredTrial]) -> dict[Layers, float]:
-    """Median episodes per minute of the combinations all of whose speed trials are ok and compute the same."""
+    """Median episodes per minute of the combinations all of whose speed trials are ok, and none computes otherwise."""
+    checked = any_checked(trials)
     speeds: dict[Layers, list[float | None]] = defaultdict(list)
     for trial in trials:
         if trial.spec.kind == "speed":
-            sound = trial.status == "ok" and bool(trial.timed.numerics) and trial.timed.same_numerics
+            sound = trial.status == "ok" and trial.timed.same_numerics and bool(trial.timed.numerics or not checked)
             speeds[trial.spec.layers].append(trial.timed.episodes_per_min if sound else None)
     return {
         layers: median(speed for speed in found if speed is not None)
         for layers, found in speeds.items()
         if None not in found
     }
+
+
+def any_checked(trials: list[StoredTrial]) -> bool:
+    """Whether the system offers to compare what a combination computes: any trial was checked."""
+    return any(isinstance(trial.result, TrialResult) and trial.result.numerics for trial in trials)
 
 
 def _rounds(trials: list[StoredTrial]) -> dict[int, dict[str, StoredTrial]]:

@@ -34,7 +34,7 @@ def remaining_trials(
     if description.workload.target is not None:
         exact = tuple(layer.name for layer in description.layers if layer.exact)
         yield from learning_trials(spec, exact, lambda: settled(stored()))
-    yield from sweep_trials(spec, settled(stored()))
+    yield from sweep_trials(spec, description.swept, settled(stored()))
 
 
 def _repeats(

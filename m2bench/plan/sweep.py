@@ -1,8 +1,7 @@
-"""A sweep of the number of environments: which trials it takes, and what they say. Pure.
+"""A sweep of an option of a layer: which trials it takes. Pure.
 
-It comes after the speed trials, with the fastest combination that has the layer whose size it is. Each block holds
-every size once in random order between two baselines; a size's speedup is over the baselines of its own block. Three
-blocks tell too little of the scatter of one size, so that of all sizes is taken together.
+It comes after the speed trials, with the fastest combination that has the layer. Each block holds every size once in
+random order between two baselines.
 """
 
 from __future__ import annotations
@@ -11,36 +10,38 @@ import random
 from collections.abc import Iterator
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.spec import SWEPT_LAYER, RunSpec, TrialSpec
+from m2bench.records.description import Swept
+from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
 
 from .learners import sound_speeds
 
 
-def sweep_trials(spec: RunSpec, stored: list[StoredTrial]) -> Iterator[TrialSpec]:
+def sweep_trials(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial]) -> Iterator[TrialSpec]:
     """The trials of the sweep that are not stored yet; none where no sound combination has the layer."""
-    layers = _swept(stored)
-    if not spec.sweep or layers is None:
+    layers = None if swept is None else swept_combination(swept, stored)
+    if not spec.sweep or swept is None or layers is None:
         return
     done = {trial.spec.key for trial in stored}
     for block in range(1, spec.blocks + 1):
-        sizes = list(sweep_sizes(spec))
+        sizes = sweep_sizes(spec, swept)
         random.Random(f"{spec.seed}/sweep/{block}").shuffle(sizes)
         seed = spec.seed + block - 1
         first, last = (TrialSpec(f"s{block}.anchor{n}", BASELINE, block, seed, "sweep", counts=False) for n in (0, 1))
-        swept = (
-            TrialSpec(f"s{block}.{size}", layers, block, seed, "sweep", num_envs=size, counts=False) for size in sizes
+        own = (
+            TrialSpec(f"s{block}.{size}", layers, block, seed, "sweep", options={swept.by.option: size}, counts=False)
+            for size in sizes
         )
-        yield from (trial for trial in (first, *swept, last) if trial.key not in done)
+        yield from (trial for trial in (first, *own, last) if trial.key not in done)
 
 
-def sweep_sizes(spec: RunSpec) -> list[int]:
-    """The numbers of environments, that of the run among them; none where there is no sweep."""
-    return sorted({*spec.sweep, spec.workload.num_envs}) if spec.sweep else []
+def sweep_sizes(spec: RunSpec, swept: Swept) -> list[int]:
+    """The sizes of a sweep, that of the run among them."""
+    return sorted({*spec.sweep, swept.own})
 
 
-def _swept(stored: list[StoredTrial]) -> Layers | None:
+def swept_combination(swept: Swept, stored: list[StoredTrial]) -> Layers | None:
     """The fastest sound combination with the layer, or the one with which the sweep has begun."""
     begun = next((t.spec.layers for t in stored if t.spec.kind == "sweep" and t.spec.layers != BASELINE), None)
-    speeds = {layers: speed for layers, speed in sound_speeds(stored).items() if SWEPT_LAYER in layers}
+    speeds = {layers: speed for layers, speed in sound_speeds(stored).items() if swept.layer in layers}
     return begun or max(speeds, key=lambda layers: speeds[layers], default=None)

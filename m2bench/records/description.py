@@ -7,11 +7,13 @@ and versions. ``facts`` holds all of them, as they are shown and compared; the o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .combinations import Layers
-from .documents import WHOLE, called, read
+from .documents import WHOLE, Document, called, read
+from .earlier import completed
+from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
 """Free-form JSON."""
@@ -111,20 +113,34 @@ class Contract:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sweeps:
+    """An option that is a number, of which a sweep tries several, and the word for what it is a number of."""
+
+    option: str
+    one: str
+    many: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerDescription:
     """A layer as the system describes it.
 
-    ``part``: what it replaces. ``exact``: it is held to the rounding of float32. ``unsupported``: why it cannot run
-    here, or None.
+    ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
+    float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
+    to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    ``unsupported``: why it cannot run here, or None.
     """
 
     name: str
     part: str
     summary: str = ""
-    claim: Claim
+    claim: Claim | None
     contract: Contract | None = None
     exact: bool
     compiles: bool
+    compiled_apart: bool = False
+    works_ahead: bool
+    sweeps: Sweeps | None
     unsupported: str | None
 
 
@@ -144,16 +160,54 @@ class Target:
 class Workload:
     """The system under test and what it is trained on.
 
-    ``market``: the data, by its contents. ``threads_measured_on``: the combinations on which numbers of threads are
-    tried. ``target``: None where none could be told from luck.
+    ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
+    ``threads_measured_on``: the combinations on which numbers of threads are tried. ``target``: None where learning is
+    not measured.
     """
 
-    market: Facts
+    market: Facts | None
+    options: Facts = field(default_factory=dict)
     market_remarks: tuple[str, ...] = ()
     good_return: float | None = None
     target: Target | None
     threads_measured_on: tuple[Layers, ...] = ()
     facts: Facts = field(metadata=WHOLE, repr=False)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The word for what a system processes and its speed is counted in: one episode, many episodes.
+
+    Names and keys have those of the first system: ``episodes`` in them means units, whatever they are called.
+    """
+
+    one: str = "unit"
+    many: str = "units"
+
+    def named(self, count: float) -> str:
+        """The word for so many of them."""
+        return self.one if count == 1 else self.many
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """How reports speak of the system. ``facts``: what is trained, by what it is.
+
+    ``no_target_because``: why learning is not measured, None where it is.
+    """
+
+    unit: Unit
+    facts: Mapping[str, str]
+    no_target_because: str | None
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep of a system varies: an option of a layer, which otherwise has the value ``own``."""
+
+    layer: str
+    own: int
+    by: Sweeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +217,7 @@ class Description:
     ``counting``: the version of the way in which operators are counted.
     """
 
+    system: System
     device: Device
     layers: tuple[LayerDescription, ...]
     claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -174,6 +229,22 @@ class Description:
     def facts(self) -> dict[str, Any]:
         """All facts of machine and device, in one table."""
         return {**self.machine.facts, **self.device.facts}
+
+    @staticmethod
+    def completed(document: Document) -> Document:
+        """The document with what earlier versions did not tell."""
+        return completed(document)
+
+    @property
+    def swept(self) -> Swept | None:
+        """What a sweep varies; None where no layer has a size."""
+        options = self.workload.options
+        found = [Swept(layer.name, options[layer.sweeps.option], layer.sweeps) for layer in self.layers if layer.sweeps]
+        return found[0] if found else None
+
+    def asked_of(self, workload: WorkloadSpec) -> Document:
+        """All that was asked of the system, with the options that it took by default."""
+        return replace(workload, options={**self.workload.options, **workload.options}).to_json()
 
     def layer(self, name: str) -> LayerDescription | None:
         """The layer of this name, if the system has one."""

@@ -1,7 +1,8 @@
 """Records as JSON documents and back, for the edges: files, SQLite, and the lines between processes.
 
 A record is a frozen dataclass. Its document has one key for each field, by the field's name unless its metadata say
-otherwise. Records hold tuples where documents hold lists; what is no record (evidence, say) stays as it is.
+otherwise. A record may have a static method ``completed``, which adds to a document what earlier versions left out.
+Records hold tuples where documents hold lists; what is no record (evidence, say) stays as it is.
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ def _as_it_is(value: Any) -> Any:
 def _read_record(kind: Any, document: Any) -> Any:
     if not isinstance(document, Mapping):
         raise ValueError(f"{kind.__name__} is to be an object, and is {document!r}")
+    if hasattr(kind, "completed"):
+        document = kind.completed(document)
     found = {}
     for each, key, reader in _fields(kind):
         if each.metadata == WHOLE:

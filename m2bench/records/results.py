@@ -64,7 +64,8 @@ class TrialResult:
     ``turn_updates``: how many of them each turn had, none where earlier versions did not tell. ``window_error``:
     relative standard error of the mean of ``update_s``, None for a single update; ``timer_share``: of the window, what
     timing took. ``compile_s``: None where nothing compiles. ``numerics``: the outcome of each check, ``numerics_s``
-    what they took. ``training_return``: of every update from the first on; ``eval_return``: of held-out episodes.
+    what they took. ``training_return``: of every update from the first on; ``eval_return``: of what training never
+    sees. Empty and None for what the system does not tell.
     """
 
     setup_s: float
@@ -86,7 +87,7 @@ class TrialResult:
     phase_ms_per_episode: Mapping[str, float] = field(default_factory=dict)
     counts: Counts | None = None
     training_return: tuple[float, ...] = ()
-    eval_return: float
+    eval_return: float | None
 
     @property
     def same_numerics(self) -> bool:

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from .combinations import Layers
-
-SWEPT_LAYER = "batching"  # whose number of environments a sweep varies
-
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
 
 
+def present_module(module: str) -> str:
+    """Where the system under test is now that an earlier version knew by this name."""
+    return FORMER_MODULES.get(module, module)
+
+
+Options = Mapping[str, Any]
+"""Options of a system under test by their names: those that were asked for. It knows the others' values itself."""
+
+
 @dataclass(frozen=True)
 class WorkloadSpec:
-    """What is trained and on what; the same for every trial of a run."""
+    """What is trained and on what; the same for every trial of a run.
+
+    In its document the options stand beside the other fields, so none may have the name of one of these.
+    """
 
     device: str = "auto"
     data: str = "synthetic"
-    num_envs: int = 32
-    episode_length: int = 128
-    policy: str = "default"
-    lr_scaling: str = "none"
-    compile_backend: str | None = None
-    num_workers: int = 4
-    accumulation_steps: int = 4
+    options: Options = field(default_factory=dict)
     module: str = "m2bench.systems.trading.system"
     """The Python module that builds the system under test."""
 
+    def to_json(self) -> dict[str, Any]:
+        return {"device": self.device, "data": self.data, **self.options, "module": self.module}
+
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
-        return cls(**{**document, "module": FORMER_MODULES.get(document["module"], document["module"])})
+        own, options = _apart(cls, document)
+        return cls(**{**own, "module": present_module(own["module"])}, options=options)
+
+
+def _apart(spec: type[WorkloadSpec | TrialSpec], document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a specification in its document, and the options that stand beside them."""
+    names = {each.name for each in fields(spec)}
+    own = {name: value for name, value in document.items() if name in names}
+    return own, {name: value for name, value in document.items() if name not in names}
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ TrialKind = Literal["speed", "learning", "sweep"]
 class TrialSpec:
     """One process that trains one combination: for a timed window, or until it has learned enough.
 
-    A trial of a sweep is a timed one with a number of environments of its own.
+    A trial of a sweep is a timed one with an option of its own.
     """
 
     key: str
@@ -72,17 +87,24 @@ class TrialSpec:
     """Seconds after which a learning trial gives up."""
     mini_blocks: tuple[int, ...] = ()
     """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
-    num_envs: int | None = None
-    """Where it is not that of the run."""
+    options: Options = field(default_factory=dict)
+    """Those that are not as in the run; in its document they stand beside the other fields."""
     repeats: str | None = None
     """Key of the trial that this one repeats, since that one ran under load."""
     counts: bool = True
     """Whether operators are counted, which takes as long as the timed window and comes out the same in every trial."""
 
+    def to_json(self) -> dict[str, Any]:
+        own = asdict(self)
+        options = own.pop("options")
+        return {**own, **options}
+
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrialSpec:
-        lists = {name: tuple(document[name]) for name in ("layers", "mini_blocks")}
-        return cls(**{**document, **lists})
+        own, options = _apart(cls, document)
+        lists = {name: tuple(own[name]) for name in ("layers", "mini_blocks")}
+        # In earlier versions an option that was as in the run was there too, without a value.
+        return cls(**{**own, **lists}, options={name: value for name, value in options.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -98,14 +120,14 @@ class RunSpec:
     trial_timeout_s: float = 600.0
     learning: str = "quick"
     sweep: tuple[int, ...] = ()
-    """Numbers of environments to try with the fastest combination."""
+    """Values of the option that a sweep varies, to try with the fastest combination."""
     allow_wrong_device: bool = False
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
     threads: int | None = None
     """How many torch uses in every trial; None until that is measured."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "workload": self.workload.to_json()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> RunSpec:

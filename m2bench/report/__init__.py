@@ -53,7 +53,7 @@ def _impact_csv(summary: dict[str, Any]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for layer in summary["layers"]:
-        claim, interval = layer["claim"], layer["shapley_ci"] or (None, None)
+        claim, interval = layer["claim"] or (None, None), layer["shapley_ci"] or (None, None)
         row = {**layer, "layer": layer["name"], "claim_low": claim[0], "claim_high": claim[1]}
         row |= {"shapley_ci_low": interval[0], "shapley_ci_high": interval[1]}
         row |= {"device_faults": "; ".join(summary["device_faults"])}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
@@ -12,7 +11,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.options import workload_words
 from m2bench.text.figures import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
@@ -293,31 +292,14 @@ def _rivals(advice: Document) -> list[str]:
     return [f"Not shown to be worse than this: {named}{more}."]
 
 
-TRAIN_OPTIONS = {
-    "device": "--device",
-    "data": "--data",
-    "num_envs": "--num-envs",
-    "episode_length": "--episode-length",
-    "policy": "--policy",
-    "lr_scaling": "--lr-scaling",
-    "compile_backend": "--compile-backend",
-    "module": "--workload",
-}
-NEEDS = {"num_envs": "batching", "compile_backend": "compile"}
-"""Options that mean nothing without a layer."""
-
-
 def train_command(summary: Document) -> str | None:
     """The command that trains the recommended set as it was measured."""
     if summary["recommended"] is None:
         return None
     layers = summary["recommended"]["layers"]
-    words = ["m2bench", "train", *(["--with", ",".join(layers)] if layers else [])]
-    usual = asdict(WorkloadSpec())
-    for name, value in summary["workload"]["spec"]["workload"].items():
-        if name in TRAIN_OPTIONS and value != usual[name] and NEEDS.get(name) in (None, *layers):
-            words += [TRAIN_OPTIONS[name], str(value)]
-    return shlex.join(words)
+    with_layers = ["--with", ",".join(layers)] if layers else []
+    asked = workload_words("train", summary["workload"]["spec"]["workload"], layers)
+    return shlex.join(["m2bench", "train", *with_layers, *asked])
 
 
 def claims(summary: Document) -> list[str]:
@@ -425,6 +407,8 @@ def _numerics_note(summary: Document) -> str:
     """What the gates found, and what they cost."""
     verdicts = [c["numerics"] for c in summary["combinations"] if c["numerics"] is not None]
     changed = verdicts.count("changed")
+    if "unchecked" in verdicts:
+        return "Numerics: unchecked. The system does not offer to compare what a combination computes."
     if not verdicts:
         return "No combination has been compared with the plain trainer yet."
     spent = summary["gates"]["prepare_s"] + summary["gates"]["trials_s"]
@@ -451,10 +435,7 @@ def _learning_notes(summary: Document) -> list[str]:
     if learning["mode"] == "off":
         return ["Learning was not measured (--learning off)."]
     if target is None:
-        return [
-            "Learning was not measured: no policy is known to be good on this market, and its held-out part is too "
-            "short or too volatile to tell from luck whether one has learned to save trading costs."
-        ]
+        return [f"Learning was not measured: {summary['system']['no_target_because']}."]
     policy = "greedy policy" if target["measure"] == "greedy" else "policy, drawing its actions,"
     start = target["ignorant_return"]
     come_from = f" on the way there from {digits(start)} %, drawing at random" if start else ""

@@ -81,8 +81,8 @@ def impact_table(summary: Document) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             layer["name"],
-            layer["difficulty"],
-            layer["claim_text"],
+            layer["difficulty"] or NOTHING,
+            layer["claim_text"] or NOTHING,
             times_within(layer, "alone"),
             times_within(layer, "last"),
             times_within(layer, "shapley") + ("*" if layer["model_based"] else ""),
@@ -220,7 +220,7 @@ def _status(combination: Document) -> str:
 
 def _outcome(combination: Document) -> str:
     if combination["status"] == "ok":
-        return "ok" if combination["numerics"] == "same" else f"ok, but {combination['numerics_reason']}"
+        return "ok" if combination["numerics"] != "changed" else f"ok, but {combination['numerics_reason']}"
     if combination["trials_ok"]:
         counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
         return f"{combination['status']}: {combination['reason']}; {counts}"
@@ -465,7 +465,9 @@ def phases_table(summary: Document) -> Table | None:
     shown = compared(summary)
     if not shown:
         return None
-    phases = dict.fromkeys(name for c in shown.values() for name in c["phase_ms_per_episode"])
+    phases = dict.fromkeys(name for c in shown.values() for name in c["phase_ms_per_episode"] or ())
+    if not phases:
+        return None
     rows = [(name, *(_phase(c, name) for c in shown.values())) for name in phases]
     return Table(
         title=f"Where an episode's time goes, ms{_names(shown)}",
@@ -484,8 +486,7 @@ def _phase(combination: Document, name: str) -> str:
 
 def facts_table(summary: Document) -> Table:
     """What was measured on, and what was trained."""
-    machine, workload = summary["machine"], summary["workload"]
-    spec = workload["spec"]["workload"]
+    machine = summary["machine"]
     facts = {
         "started": summary["started"],
         "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
@@ -498,14 +499,7 @@ def facts_table(summary: Document) -> Table:
         "torch threads": f"{machine['torch_threads']}"
         + (", which wait without spinning" if machine.get("thread_waiting") == "passive" else ""),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "nothing that matters set",
-        "market": f"{workload['market']['name']}, {workload['market']['candles']:,} candles",
-        "known good policy": f"{digits(workload['good_return'])} % per held-out episode"
-        if workload["good_return"] is not None
-        else "none on this market",
-        "environments per batch": workload["options"]["num_envs"],
-        "episode": f"{workload['hyperparameters']['episode_length']} decisions",
-        "policy": workload["hyperparameters"]["policy_size"],
-        "learning rate follows episodes per update": spec["lr_scaling"],
+        **summary["system"]["facts"],
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
     return Table("What was measured on, and what was trained", ("what", "value"), rows, frozenset())

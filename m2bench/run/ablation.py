@@ -16,7 +16,6 @@ from m2bench.plan.budget import Cost, fit, rough_cost
 from m2bench.plan.designs import block_trials, choose_combinations, count_trials
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.plan.remaining import remaining_trials
-from m2bench.plan.sweep import sweep_sizes
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Description, Device, LayerDescription, Prepared
@@ -27,14 +26,13 @@ from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
-from .describe import describe, prepare
+from .describe import describe, prepare, refuse_unknown_layers
 from .progress import RunProgress
 from .store import Store
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 
 SHOWN_BLOCKS = 3  # of a plan
-COMPILED_SHAPES = 4  # with and without batching, with and without mixed precision
 
 # Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
 SAME_ON_RESUME = (
@@ -55,9 +53,12 @@ def stored_spec(folder: Path) -> RunSpec:
         return store.record().spec
 
 
-def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console: Console) -> None:
-    """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess."""
-    cost = rough_cost(spec, compiles="compile" in spec.layers)
+def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float | None, console: Console) -> None:
+    """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess.
+
+    ``compiles``: whether a layer taking part does.
+    """
+    cost = rough_cost(spec, compiles)
     if budget_s is not None:
         spec, choice = fit(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
@@ -81,8 +82,11 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
         "full": f", and learning trials of {len(combinations)} combinations x {spec.blocks} seeds",
     }[spec.learning]
     if spec.sweep:
-        sizes = ", ".join(map(str, sweep_sizes(spec)))
-        console.print(f"At last the fastest combination with {sizes} environments, {spec.blocks} times each.")
+        sizes = ", ".join(map(str, spec.sweep))
+        console.print(
+            f"At last a sweep: the fastest combination with {sizes} and its own size, {spec.blocks} times each.",
+            highlight=False,
+        )
     console.print(f"Roughly {_in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
 
 
@@ -132,8 +136,9 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
             launcher.threads = spec.threads  # of a run that is continued: what it chose
-            with console.status("examining this machine and preparing the market"):
+            with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, spec.workload, folder / "logs")
+            refuse_unknown_layers(spec.layers, description)
             show_warnings_of_machine(description, console)
             for remark in description.workload.market_remarks:
                 console.print(remark, markup=False, highlight=False)
@@ -190,7 +195,8 @@ def _measure_cost(
         assert isinstance(found, TrialResult)
         compile_s += found.compile_s or 0.0
         elapsed_s.append(time.monotonic() - begin)
-    return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=COMPILED_SHAPES * compile_s)
+    apart = sum(layer.compiled_apart and layer.name in runnable for layer in taking_part)
+    return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=2**apart * compile_s)
 
 
 def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
-from m2bench.records.errors import WorkerError
+from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 
 
 def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Description:
-    """Machine, device, layers and workload, found by a worker, which also prepares the market.
+    """Machine, device, layers and workload, found by a worker, which also prepares the data.
 
     Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
     """
     log = logs / "describe.log"
-    found = launcher.run("describe", {"workload": asdict(workload)}, Description, log, DESCRIBE_TIMEOUT_S).result
+    found = launcher.run("describe", {"workload": workload.to_json()}, Description, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
     return found
+
+
+def refuse_unknown_layers(layers: Layers, description: Description) -> None:
+    """Raise UserError for layers that the system does not have."""
+    known = [layer.name for layer in description.layers]
+    unknown = [layer for layer in layers if layer not in known]
+    if unknown:
+        raise UserError(
+            f"the system has no layer {', '.join(unknown)}.",
+            f"There are: {', '.join(known)}." if known else "It names none.",
+        )
 
 
 def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
@@ -30,7 +41,7 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
     Device faults are to be refused (wrong_device.py). Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
-    found = launcher.run("prepare", {"workload": asdict(workload)}, Prepared, log, DESCRIBE_TIMEOUT_S).result
+    found = launcher.run("prepare", {"workload": workload.to_json()}, Prepared, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise WorkerError(f"the numerics checks cannot be prepared: {found.text}.", f"The log is {log}.")
     return found

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ class Store:
         """Store one finished trial; UserError when it cannot be written (the trials before it are safe)."""
         row = (
             trial.spec.key,
-            json.dumps(asdict(trial.spec)),
+            json.dumps(trial.spec.to_json()),
             trial.started,
             trial.elapsed_s,
             trial.status,

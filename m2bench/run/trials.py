@@ -55,7 +55,7 @@ def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target_ret
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
     common: dict[str, Any] = {
-        "workload": asdict(spec.workload),
+        "workload": spec.workload.to_json(),
         "window": asdict(spec.window),
         "target_return": target_return,
     }
@@ -63,9 +63,8 @@ def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target_ret
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> Watched[Result]:
-        telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
-        if trial.num_envs is not None:
-            request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
+        telemetry, request = Telemetry(probes), {"trial": trial.to_json(), **common}
+        request["workload"] = {**common["workload"], **trial.options}
         kind: type[Result] = RESULTS[trial.kind]
         found = run_watched(launcher, jobs[trial.kind], request, kind, log, spec.trial_timeout_s, telemetry.follow)
         return replace(found, conditions=replace(found.conditions, telemetry=telemetry.summary()))

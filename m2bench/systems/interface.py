@@ -1,53 +1,95 @@
-"""What the harness needs of a system under test."""
+"""What the harness asks of a system under test.
+
+A system is a module with a function ``build``, whose result has a method ``update``. That is all that is required; what
+else a system offers, it offers by functions and methods of these names, and defaults.py stands in for the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsFloat
 
-from torch import Tensor
-
+from m2bench.devices.pieces import InPieces
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 
-Episodes = int | Fraction
-"""So many episodes the cost of a piece is for; a fraction where one piece stands for several others."""
-
-
-class InPieces(Protocol):
-    """What can be run in pieces whose phases can be watched."""
-
-    def synchronize(self) -> None: ...
-    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]: ...
-    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]: ...
+Document = dict[str, Any]
 
 
 class System(InPieces, Protocol):
-    """What a trial needs of the system under test."""
+    """One combination of a system, ready for its first update."""
 
     episodes_per_update: int
+    """Units that an update processes, whatever they are called."""
     steps_per_episode: int
+    """Steps of the environment in a unit, 1 where a unit has none."""
     compiles: bool
+    """Whether the first update compiles."""
 
-    def update(self) -> Tensor: ...
-    def check_finite(self) -> None: ...
-    def check_numerics(self) -> dict[str, dict[str, Any]]: ...
-    def check_stream(self) -> dict[str, dict[str, Any]]: ...
-    def energy_j(self) -> float | None: ...
-    def timed_window(self) -> AbstractContextManager[object]: ...
-    def waits_s(self) -> dict[str, float]: ...
-    def count(self) -> dict[str, Any]: ...
-    def peak_memory_mb(self) -> dict[str, float | None]: ...
-    def proofs(self) -> dict[str, dict[str, Any]]: ...
-    def evaluate(self) -> float: ...
-    def learned_return(self) -> float: ...
-    def close(self) -> None: ...
+    def update(self) -> SupportsFloat | None:
+        """One optimizer step; its mean training return, on the device and not waited for, or None."""
+
+    def check_finite(self) -> None:
+        """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""
+
+    def check_numerics(self) -> dict[str, Document]:
+        """By name, checks that the combination computes what the plain one does: ``same``, ``evidence``, ``reason``.
+
+        The system is left as it was.
+        """
+
+    def check_stream(self) -> dict[str, Document]:
+        """The same of what was consumed up to now."""
+
+    def energy_j(self) -> float | None:
+        """Joules that the machine has used since some fixed moment; None where it does not tell."""
+
+    def timed_window(self) -> AbstractContextManager[object]:
+        """Held around the timed window; peak memory is counted from its beginning."""
+
+    def waits_s(self) -> dict[str, float]:
+        """Seconds of the timed window spent waiting, by the phase that they belong to."""
+
+    def count(self) -> Document | None:
+        """What one unit asks of the device, and from which lines, as ``counters.count_pieces`` tells it."""
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        """Of the ``device``'s allocator, None where there is none, and of the process on the ``host``."""
+
+    def proofs(self) -> dict[str, Document]:
+        """By layer, whether it was at work: ``engaged``, ``evidence``, ``reason``."""
+
+    def evaluate(self) -> float | None:
+        """What is reported of how well the system has learned."""
+
+    def learned_return(self) -> float:
+        """The return in which the target is stated; asked only of a system that describes a target."""
+
+    def checkpoint(self) -> Document:
+        """What is to be saved of a trained system, for torch.save."""
+
+    def close(self) -> None:
+        """End the processes that the system has started."""
 
 
 class Workload(Protocol):
-    """A module that builds the system under test."""
+    """A module that builds the system under test, completed with the defaults."""
 
-    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System: ...
+    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
+        """Prepare the data in ``work``; describe device, layers and workload, as defaults.py does.
+
+        Raises UserError for a device that is not there or data that cannot be used.
+        """
+
+    def prepare(self, spec: WorkloadSpec, work: Path) -> list[str]:
+        """Prepare what trials compare with; what the device computes wrongly, nothing where it is sound."""
+
+    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
+        """The system with these layers."""
+
+    def audit(self, spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> Document:
+        """What training would meet on the device ``target``, found without it."""
+
+    def forward(self, spec: WorkloadSpec, sizes: list[int], passes: int) -> list[Document]:
+        """What forward passes take at these batch sizes."""

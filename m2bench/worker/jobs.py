@@ -28,6 +28,7 @@ from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.systems.defaults import load_system
 
 from . import learning_trial, profiling, thread_times, training, trial
 
@@ -63,15 +64,14 @@ def run(request: dict[str, Any], send: Send) -> int:
 
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    workload = importlib.import_module(spec.module)
-    described = workload.describe(spec, Path(request["work"]))
+    described = load_system(spec.module).describe(spec, Path(request["work"]))
     return {**described, "machine": identity.describe_machine(), "counting": counters.COUNTING}
 
 
 def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     combinations = [tuple(layers) for layers in request["combinations"]]
-    workload = importlib.import_module(spec.module)
+    workload = load_system(spec.module)
     measured = thread_times.time_threads(workload, spec, Path(request["work"]), combinations, request["candidates"])
     return {"measured": measured}
 
@@ -79,11 +79,11 @@ def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     begin = time.perf_counter()
-    faults = importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
+    faults = load_system(spec.module).prepare(spec, Path(request["work"]))
     prepare_s = time.perf_counter() - begin
     return {
         "prepare_s": prepare_s,
-        "device_faults": faults or [],
+        "device_faults": faults,
         "peak_flops": torch_device.matmul_peak_flops(torch_device.resolve_device(spec.device)),
     }
 
@@ -92,7 +92,7 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
         result = trial.run_trial(
-            workload=importlib.import_module(spec.module),
+            workload=load_system(spec.module),
             workload_spec=spec,
             work=Path(request["work"]),
             spec=TrialSpec.from_json(request["trial"]),
@@ -107,7 +107,7 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     result = learning_trial.run_learning_trial(
-        workload=importlib.import_module(spec.module),
+        workload=load_system(spec.module),
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
@@ -119,7 +119,7 @@ def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     return profiling.profile_combination(
-        workload=importlib.import_module(spec.module),
+        workload=load_system(spec.module),
         spec=spec,
         work=Path(request["work"]),
         layers=tuple(request["layers"]),
@@ -131,7 +131,7 @@ def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    workload = importlib.import_module(spec.module)
+    workload = load_system(spec.module)
     system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
     try:
         with torch_device.captured(request.get("capture")):
@@ -145,19 +145,20 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    workload = importlib.import_module(spec.module)
-    findings: dict[str, Any] = workload.audit(spec, Path(request["work"]), request["target"], tuple(request["layers"]))
-    return findings
+    workload = load_system(spec.module)
+    return workload.audit(spec, Path(request["work"]), request["target"], tuple(request["layers"]))
 
 
 def _forward(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return {"timed": importlib.import_module(spec.module).forward(spec, request["sizes"], request["passes"])}
+    return {"timed": load_system(spec.module).forward(spec, request["sizes"], request["passes"])}
 
 
 def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    spec = WorkloadSpec.from_json(request["workload"])
     return training.train(
-        WorkloadSpec.from_json(request["workload"]),
+        workload=load_system(spec.module),
+        spec=spec,
         work=Path(request["work"]),
         layers=tuple(request["layers"]),
         episodes=request["episodes"],

@@ -32,6 +32,7 @@ from m2bench.processes.lines import Event, Lines, send
 
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
+OURS = "m2bench"
 
 
 def main() -> None:
@@ -55,11 +56,21 @@ def main() -> None:
             send(events, {"event": "result", "result": _preload(request["probe"])})
             told_s = _send_exit(events, 0, told_s)
             continue
+        if CAN_FORK:
+            _import_system(request)
         worker = _fork(request, events, wake_read) if CAN_FORK else _spawn(request, events)
         code = _wait(worker, requests, wake_read)
         if code is None:
             return
         told_s = _send_exit(events, code, told_s)
+
+
+def _import_system(request: Event) -> None:
+    """Import a system of ours once, and not in every worker. Importing a user's may do anything, so a worker does."""
+    module = request.get("workload", {}).get("module", "")
+    if module.partition(".")[0] == OURS:
+        with suppress(ImportError):  # the worker tells of it
+            importlib.import_module(module)
 
 
 def _send_exit(events: int, code: int, told_s: float) -> float:

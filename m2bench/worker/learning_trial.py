@@ -20,7 +20,7 @@ def run_learning_trial(
 ) -> LearningResult:
     """Train until the mean of the last evaluations reaches ``target_return``, or ``spec.limit_s`` seconds are over.
 
-    Raises RuntimeError when training does not stay finite or consumed other episodes than it should have.
+    Raises RuntimeError when training does not stay finite or consumed other data than it should have.
     """
     assert spec.limit_s is not None
     begin = time.perf_counter()
@@ -33,9 +33,9 @@ def run_learning_trial(
             curve.append(point)
             if arrival(curve, target_return) is not None or time.perf_counter() - begin > spec.limit_s:
                 break
-        stream = read(NumericsCheck, system.check_stream()["stream"])
-        if not stream.same:
-            raise RuntimeError(f"the episodes are not the right ones: {stream.reason}")
+        for check in read(dict[str, NumericsCheck], system.check_stream()).values():
+            if not check.same:
+                raise RuntimeError(f"it has not consumed what it should have: {check.reason}")
         return LearningResult(
             curve=tuple(curve),
             episodes_per_update=system.episodes_per_update,

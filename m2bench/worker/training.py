@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, SupportsFloat
 
 import torch
-from torch import Tensor
 
 from m2bench.records.combinations import Layers
 from m2bench.records.folders import written_whole
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.trading.system import build
+from m2bench.systems.interface import Workload
 
 EVALUATIONS = 20  # points of the learning curve
 
 
 def train(
+    workload: Workload,
     spec: WorkloadSpec,
     work: Path,
     layers: Layers,
@@ -27,37 +28,39 @@ def train(
     checkpoint: Path,
     on_progress: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Train until at least ``episodes`` episodes were learned from, and save the policy to ``checkpoint``.
+    """Train until at least ``episodes`` units were learned from, and save what was trained to ``checkpoint``.
 
-    Returns the learning curve: per point the episodes so far, seconds of training without the
+    Returns the learning curve: per point the units so far, seconds of training without the
     evaluations, the mean training return since the last point, and the evaluation.
     """
-    system = build(spec, work, layers, seed)
+    system = workload.build(spec, work, layers, seed)
     try:
-        curve = [_point(system.trainer.episodes, 0.0, None, system.evaluate())]
+        done = 0
+        curve = [_point(done, 0.0, None, system.evaluate())]
         on_progress(curve[0])
         trained_s = 0.0
-        while system.trainer.episodes < episodes:
+        while done < episodes:
             goal = min(episodes, episodes * len(curve) / EVALUATIONS)
             start = time.perf_counter()
-            returns: list[Tensor] = []
-            while system.trainer.episodes < goal or not returns:
-                returns.append(system.update())
+            told: list[SupportsFloat | None] = []
+            while done < goal or not told:
+                told.append(system.update())
                 system.check_finite()
-            mean_return = float(torch.stack(returns).mean())
+                done += system.episodes_per_update
+            returns = [float(value) for value in told if value is not None]
             trained_s += time.perf_counter() - start
-            curve.append(_point(system.trainer.episodes, trained_s, mean_return, system.evaluate()))
+            curve.append(_point(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
             on_progress(curve[-1])
         proofs = system.proofs()
-        policy = system.trainer.policy.cpu().state_dict()
+        trained = system.checkpoint()
     finally:
         system.close()
     with written_whole(checkpoint) as partial:
-        torch.save({"layers": layers, "policy": spec.policy, "state": policy}, partial)
+        torch.save({"layers": layers, **trained}, partial)
     return {"layers": layers, "seed": seed, "curve": curve, "proofs": proofs, "checkpoint": str(checkpoint)}
 
 
-def _point(episodes: int, trained_s: float, training_return: float | None, eval_return: float) -> dict[str, Any]:
+def _point(episodes: int, trained_s: float, training_return: float | None, eval_return: float | None) -> dict[str, Any]:
     return {
         "episodes": episodes,
         "train_s": trained_s,

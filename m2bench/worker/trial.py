@@ -141,7 +141,7 @@ def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float],
 def timed_updates(
     system: System, at_least: int, seconds: float = 0.0, most_s: float = 0.0, error: float = 0.0
 ) -> tuple[list[float], list[float]]:
-    """Seconds and mean training return of each update.
+    """Seconds of each update, and its mean training return where the system tells it.
 
     It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
     is known to within a relative standard error of ``error``.
@@ -166,7 +166,7 @@ def timed_updates(
         times.append(time.perf_counter() - mark)
         system.check_finite()
         mark = time.perf_counter()
-    return times, [float(value) for value in returns]
+    return times, [float(value) for value in returns if value is not None]
 
 
 def time_of_the_timer(system: System) -> float:

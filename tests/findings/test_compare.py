@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_run import SYSTEM
 from rich.console import Console
 from scipy import stats
 from test_summarize import result
@@ -34,7 +35,8 @@ def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", 
     description = {
         "machine": machine,
         "device": {"device": "cpu", "device_name": "x", "torch": "2", "torch_threads": 2},
-        "workload": {"market": {"sha256": market}, "target": None},
+        "system": SYSTEM,
+        "workload": {"market": {"sha256": market}, "target": None, "options": {}},
         "layers": [],
     }
     store = Store.create(folder, RunRecord(spec, "", description))
@@ -149,7 +151,7 @@ def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Pat
 
 @pytest.mark.parametrize("market", ["m", "another"])
 def test_runs_that_trained_different_things_are_refused(market: str, tmp_path: Path) -> None:
-    spec = SPEC if market != "m" else replace(SPEC, workload=WorkloadSpec(num_envs=64))
+    spec = SPEC if market != "m" else replace(SPEC, workload=WorkloadSpec(options={"num_envs": 64}))
     with (
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec, market=market) as second,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_run import SYSTEM
 from scipy import stats
 
 from m2bench.findings.summarize import summarize
@@ -32,13 +33,15 @@ def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
         "machine": {},
         "prepare_s": 2.0,
         "peak_flops": 1e6,
-        "workload": {"target": None},
+        "system": SYSTEM,
+        "workload": {"target": None, "options": {}},
         "layers": [
             {
                 "name": name,
                 "part": name,
                 "claim": claim,
                 "compiles": False,
+                "sweeps": None,
                 "exact": True,
                 "unsupported": (unsupported or {}).get(name),
             }

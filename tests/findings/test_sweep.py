@@ -14,11 +14,13 @@ from scipy import stats
 from m2bench.findings.sweep import pooled, rivals, summarize_sweep
 from m2bench.plan.sweep import sweep_trials
 from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Sweeps, Swept
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
 
 SPEC = replace(FULL, sweep=(8, 256), learning="off")  # 32 is the run's own number
+SWEPT = Swept("batching", 32, Sweeps(option="num_envs", one="environment", many="environments"))
 FASTEST = ("batching", "amp", "vectorized-loss")
 
 
@@ -32,35 +34,37 @@ def speed_trials() -> list[StoredTrial]:
 
 def swept(spec: RunSpec = SPEC, scatter: dict[int, float] | None = None) -> list[StoredTrial]:
     stored = speed_trials()
-    return stored + [run_swept(trial, (scatter or {}).get(trial.block, 0.0)) for trial in sweep_trials(spec, stored)]
+    return stored + [
+        run_swept(trial, (scatter or {}).get(trial.block, 0.0)) for trial in sweep_trials(spec, SWEPT, stored)
+    ]
 
 
 def test_every_block_holds_every_size_once_between_two_baselines() -> None:
-    trials = list(sweep_trials(SPEC, speed_trials()))
+    trials = list(sweep_trials(SPEC, SWEPT, speed_trials()))
     assert len({trial.key for trial in trials}) == len(trials) == 3 * 5
     for block in (1, 2, 3):
         own = [trial for trial in trials if trial.block == block]
         assert (own[0].layers, own[-1].layers) == (BASELINE, BASELINE)
-        assert sorted(trial.num_envs or 0 for trial in own[1:-1]) == [8, 32, 256]
+        assert sorted(trial.options["num_envs"] for trial in own[1:-1]) == [8, 32, 256]
         assert {trial.layers for trial in own[1:-1]} == {FASTEST}  # not amp alone, which has no environments
         assert len({trial.seed for trial in own}) == 1
 
 
 def test_a_run_without_a_sweep_has_none() -> None:
-    assert list(sweep_trials(replace(SPEC, sweep=()), speed_trials())) == []
-    assert summarize_sweep(replace(SPEC, sweep=()), speed_trials()) is None
+    assert list(sweep_trials(replace(SPEC, sweep=()), SWEPT, speed_trials())) == []
+    assert summarize_sweep(replace(SPEC, sweep=()), SWEPT, speed_trials()) is None
 
 
 def test_what_was_interrupted_goes_on_with_the_same_combination() -> None:
     stored = speed_trials()
-    whole = list(sweep_trials(SPEC, stored))
+    whole = list(sweep_trials(SPEC, SWEPT, stored))
     stored += [run_swept(trial) for trial in whole[:6]]
     faster = StoredTrial(TrialSpec("late", ("batching",), 1, 0), STARTED, 1.0, "ok", None, None, result(99_000.0))
-    assert list(sweep_trials(SPEC, [*stored, faster])) == whole[6:]
+    assert list(sweep_trials(SPEC, SWEPT, [*stored, faster])) == whole[6:]
 
 
 def test_a_planted_growth_comes_back_whatever_the_machine_did_between_blocks() -> None:
-    found = summarize_sweep(SPEC, swept())
+    found = summarize_sweep(SPEC, SWEPT, swept())
     assert found is not None
     for size in found["sizes"]:
         assert size["speedup"] == pytest.approx(size["num_envs"] ** GROWTH)
@@ -70,7 +74,7 @@ def test_a_planted_growth_comes_back_whatever_the_machine_did_between_blocks() -
 def test_what_all_sizes_share_in_a_block_has_the_degrees_of_freedom_of_the_blocks() -> None:
     """All sizes scatter alike, so none are pooled: a t interval of the blocks, for three sizes at once."""
     scatter = {1: 0.05, 2: -0.02, 3: 0.01}
-    found = summarize_sweep(SPEC, swept(scatter=scatter))
+    found = summarize_sweep(SPEC, SWEPT, swept(scatter=scatter))
     assert found is not None
     logs = np.log([8**GROWTH * (1 + s) for s in scatter.values()])
     low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(1 - 0.05 / 3)
@@ -113,12 +117,12 @@ def test_one_block_has_no_interval() -> None:
 def test_a_size_that_failed_or_computes_something_else_has_no_figure() -> None:
     stored = swept()
     for place, trial in enumerate(stored):
-        if trial.spec.num_envs == 8:
+        if trial.spec.options.get("num_envs") == 8:
             stored[place] = replace(trial, status="failed", reason="out of memory", result={})
-        if trial.spec.num_envs == 256 and trial.spec.block == 2:
+        if trial.spec.options.get("num_envs") == 256 and trial.spec.block == 2:
             gates = {"gradient": {"same": False, "evidence": {}, "reason": "off"}}
             stored[place] = replace(trial, result={**trial.result, "gates": gates})
-    found = summarize_sweep(SPEC, stored)
+    found = summarize_sweep(SPEC, SWEPT, stored)
     assert found is not None
     eight, own, many = found["sizes"]
     assert (eight["speedup"], eight["reason"]) == (None, "failed: out of memory")

@@ -517,16 +517,15 @@ THEN = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memor
 CLAIM = {"low": 1.0, "high": 2.0, "text": "", "difficulty": "", "priority": ""}
 
 
-def facts_of(facts: dict[str, Any], layers: dict[str, str] | None = None) -> SideFacts:
-    """What code says of itself on a machine like this; ``layers``: which part each of its layers replaces."""
-    described = [
-        {"name": name, "part": part, "claim": CLAIM, "exact": True, "compiles": False, "unsupported": None}
-        for name, part in (layers or {}).items()
-    ]
+def facts_of(facts: dict[str, Any], layers: dict[str, bool] | None = None) -> SideFacts:
+    """What code says of itself on a machine like this; ``layers``: whether each of them works ahead."""
+    common = {"part": "p", "claim": CLAIM, "exact": True, "compiles": False, "unsupported": None, "sweeps": None}
+    described = [{"name": name, "works_ahead": ahead, **common} for name, ahead in (layers or {}).items()]
     document = {
+        "system": {"unit": {"one": "episode", "many": "episodes"}, "facts": {}, "no_target_because": None},
         "machine": {"logical_cores": 2, "physical_cores": 2, "python": "3", **facts},
         "device": {"device": "cpu", "torch": facts["torch"], "torch_threads": 1},
-        "workload": {"market": {"name": "m", "sha256": "0"}, "target": None},
+        "workload": {"market": {"name": "m", "sha256": "0"}, "options": {"episode_length": 128}, "target": None},
         "layers": described,
         "counting": facts["counting"],
     }
@@ -585,7 +584,7 @@ def test_combinations_that_a_reference_lacks_are_not_comparable() -> None:
 
 def test_a_reference_of_another_workload_compares_nothing() -> None:
     request, reference = reference_made_on(THEN)
-    other = replace(request, workload=replace(request.workload, episode_length=64))
+    other = replace(request, workload=replace(request.workload, options={"episode_length": 64}))
     question = asked_of_reference(other, reference, THEN)
     (reason,) = question.not_comparable
     assert reason.text == "the reference release is of another workload (episode_length: 128 and 64)"
@@ -596,7 +595,7 @@ def test_a_reference_of_another_workload_compares_nothing() -> None:
 
 def test_what_works_ahead_is_not_timed_by_turns() -> None:
     """Its episodes would be prepared while it waits, and cost nothing."""
-    sides = Sides({}, {"head": facts_of(THEN, {"dataloader": "feed", "batching": "rollout"})}, Path(), know_turns=True)
+    sides = Sides({}, {"head": facts_of(THEN, {"dataloader": True, "batching": False})}, Path(), know_turns=True)
     taken = {c: sides.takes_turns(c) for c in (BASELINE, ("batching",), ("dataloader",), ("batching", "dataloader"))}
     assert taken == {BASELINE: True, ("batching",): True, ("dataloader",): False, ("batching", "dataloader"): False}
     assert not replace(sides, know_turns=False).takes_turns(("batching",))
@@ -906,7 +905,7 @@ def test_junit_calls_nothing_passed_that_was_not_compared() -> None:
         "speed not compared: speeds": "skipped", "counts": "passed", "learning and numerics": "passed"
     }  # fmt: skip
     request, reference = reference_made_on(THEN)
-    other = replace(request, workload=replace(request.workload, episode_length=64))
+    other = replace(request, workload=replace(request.workload, options={"episode_length": 64}))
     nothing = outcome_of(decide(asked_of_reference(other, reference, THEN), [], final=True))
     assert set(junit_outcomes(nothing).values()) == {"skipped"}
     assert "speed not compared: workload" in junit_outcomes(nothing)

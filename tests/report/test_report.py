@@ -382,7 +382,9 @@ def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(full: d
 
 
 def test_the_command_trains_the_recommended_set_as_it_was_measured(tmp_path: Path) -> None:
-    workload = WorkloadSpec(data="my candles.csv", num_envs=64, lr_scaling="sqrt", compile_backend="eager")
+    workload = WorkloadSpec(
+        "auto", "my candles.csv", {"num_envs": 64, "lr_scaling": "sqrt", "compile_backend": "eager"}
+    )
     with make_run(tmp_path / "run", spec=replace(FULL, workload=workload)) as store:
         text = markdown(summarize("run", store.record(), store.trials()), [])
     # Neither batching nor compile is in it, so their options would be refused.

@@ -26,7 +26,7 @@ from m2bench.run.store import Store
 from m2bench.run.trials import run_trials
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")
-DESCRIPTION: dict[str, Any] = {"workload": {"target": None}, "layers": []}
+DESCRIPTION: dict[str, Any] = {"workload": {"target": None, "options": {}}, "layers": []}
 QUIET, BUSY = {"other_cores": 0.01, "cores": 2}, {"other_cores": 0.9, "cores": 2}
 BURN = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
 

@@ -19,11 +19,13 @@ from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers, every_combination
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
+from m2bench.systems.trading.options import TradingOptions
 from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
 SPEC = WorkloadSpec(
-    device="cpu", num_envs=12, episode_length=EPISODE_LENGTH, compile_backend="aot_eager", num_workers=2
+    device="cpu",
+    options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "aot_eager", "num_workers": 2},
 )
 NUMERICS = ("gradient", "draws", "update")
 
@@ -89,7 +91,9 @@ def test_the_gradient_is_judged_at_the_size_that_is_timed(
     others: Layers, num_envs: int, same: bool, work: Path
 ) -> None:
     """On MPS, gradients of many rows were reported wrong (pytorch/pytorch#177116); a sweep comes to such sizes."""
-    system = trading.build(replace(SPEC, num_envs=num_envs), work, ("batching", *others), seed=1)
+    system = trading.build(
+        replace(SPEC, options={**SPEC.options, "num_envs": num_envs}), work, ("batching", *others), seed=1
+    )
     rows: list[int] = []
 
     def forward(states: torch.Tensor) -> torch.Tensor:
@@ -162,8 +166,8 @@ def test_combinations_with_equal_episodes_per_update_end_with_equal_weights(
 
 
 def _episodes_per_update(layers: Layers) -> int:
-    accumulated = SPEC.accumulation_steps if "grad-accumulation" in layers else 1
-    return accumulated * (SPEC.num_envs if "batching" in layers else 1)
+    accumulated = TradingOptions().accumulation_steps if "grad-accumulation" in layers else 1
+    return accumulated * (SPEC.options["num_envs"] if "batching" in layers else 1)
 
 
 def _four_updates(trainer: Trainer, forced: EpisodeBatch) -> torch.Tensor:
@@ -237,7 +241,9 @@ def test_the_deep_policy_passes_the_checks_too(work: Path, tmp_path: Path) -> No
     (tmp_path / "market").symlink_to(work / "market")
     settings = Hyperparameters(policy_size="deep", episode_length=EPISODE_LENGTH)
     prepare_referee(PreparedMarket(work / "market"), settings, torch.device("cpu")).save(tmp_path)
-    spec = WorkloadSpec(device="cpu", num_envs=EPISODES, episode_length=EPISODE_LENGTH, policy="deep")
+    spec = WorkloadSpec(
+        device="cpu", options={"num_envs": EPISODES, "episode_length": EPISODE_LENGTH, "policy": "deep"}
+    )
     for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
         system = trading.build(spec, tmp_path, layers, seed=1)
         checks = outcomes(system)

@@ -34,7 +34,7 @@ from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, refere
 from m2bench.systems.trading.system import TradingSystem
 
 ROWS = 4096
-SPEC = WorkloadSpec(device="cpu", num_envs=ROWS // EPISODE_LENGTH, episode_length=EPISODE_LENGTH)
+SPEC = WorkloadSpec(device="cpu", options={"num_envs": ROWS // EPISODE_LENGTH, "episode_length": EPISODE_LENGTH})
 SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
 FACTORS = (3.0, 1.1, 1.01)
 REFUSED = (
@@ -137,7 +137,12 @@ def test_what_is_wrong_at_large_sizes_alone_is_found_in_the_trial_of_that_size(
 @pytest.mark.parametrize("operator", ["layer norm weight gradient", "matrix product of the gradient"])
 def test_half_precision_that_is_three_times_too_large_is_found_in_the_trial(operator: str, work: Path) -> None:
     """Single precision is right there, so that the plain trainer knows nothing of it."""
-    system = trading.build(replace(SPEC, num_envs=EPISODES), work, ("batching", "amp", "vectorized-loss"), seed=1)
+    system = trading.build(
+        replace(SPEC, options={**SPEC.options, "num_envs": EPISODES}),
+        work,
+        ("batching", "amp", "vectorized-loss"),
+        seed=1,
+    )
     assert changed(system, nullcontext()) == set()
     assert changed(system, WrongDevice(operator, 3.0, dtype=torch.bfloat16)) == {"gradient"}
 
@@ -149,7 +154,12 @@ def test_a_multiple_of_what_the_device_gets_wrong_is_not_allowed_beyond_the_limi
     for error, found in ((0.9e-4, {"gradient"}), (2e-4, set())):
         gradients = referee.exact.gradients * (1 + error)
         replace(referee, plain=replace(referee.plain, gradients=gradients)).save(tmp_path)
-        system = trading.build(replace(SPEC, num_envs=EPISODES), tmp_path, ("batching", "vectorized-loss"), seed=1)
+        system = trading.build(
+            replace(SPEC, options={**SPEC.options, "num_envs": EPISODES}),
+            tmp_path,
+            ("batching", "vectorized-loss"),
+            seed=1,
+        )
         assert changed(system, WrongDevice("layer norm weight gradient", 1 + 3.5 * error)) == found
 
 

@@ -136,7 +136,7 @@ def test_the_sampled_measure_draws_from_the_policy_step_by_step(market: Market, 
 def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
     from m2bench.systems.trading import system as trading
 
-    spec = WorkloadSpec(device="cpu", episode_length=64)
+    spec = WorkloadSpec(device="cpu", options={"episode_length": 64})
     target = trading.describe(spec, tmp_path)["workload"]["target"]
     result = run_learning_trial(
         trading, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), target["return"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Facts
-from m2bench.records.spec import FORMER_MODULES
+from m2bench.records.spec import present_module
 
 from .reference import HistoryEntry, Recorded, Reference
 
@@ -135,8 +135,7 @@ def _machine(file: Part) -> Facts:
 
 def _workload(file: Part) -> Facts:
     workload = file.part("workload").fields
-    module = workload.get("module")
-    return {**workload, "module": FORMER_MODULES.get(str(module), module)} if module is not None else workload
+    return {**workload, "module": present_module(str(workload["module"]))} if "module" in workload else workload
 
 
 def _combinations(part: Part) -> dict[str, Recorded]:

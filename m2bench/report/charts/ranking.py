@@ -41,7 +41,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
         for row, c in enumerate(combinations):
             ratio, ends = _speedup(c)
             if ratio is not None:
-                same = c["status"] == "ok" and c["numerics"] == "same"
+                same = c["status"] == "ok" and c["numerics"] != "changed"
                 colour = BEST if _is(c, summary["recommended"]) else effect_colour(ends)
                 fill = {} if same else {"markerfacecolor": SURFACE}
                 interval(speeds, row, ratio, ends, colour, markersize=4.0, **fill)

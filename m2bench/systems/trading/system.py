@@ -1,11 +1,8 @@
-"""The RL system under test, behind the narrow interface that a trial uses.
-
-Another system can take its place: a module with ``describe`` and ``build`` of the same shape.
-"""
+"""The RL system under test, behind the interface that every system has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from fractions import Fraction
@@ -25,18 +22,27 @@ from m2bench.baselines.phases import AroundPhase, watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
 from m2bench.devices import counters, torch_device
+from m2bench.devices.pieces import Units
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
 from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.interface import Episodes
+from m2bench.systems.defaults import SystemDefaults, describe_layer
 
 from .audit import audit as run_audit
 from .forward import time_forward
 from .numerics import check_device, check_numerics, check_stream
+from .options import TradingOptions
 from .referee import Referee, prepare_referee, referee_episodes
 from .stream import WatchedStream
+
+UNIT = Unit("episode", "episodes")
+NO_TARGET = (
+    "no policy is known to be good on this market, and its held-out part is too short or too volatile to tell from "
+    "luck whether one has learned to save trading costs"
+)
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
@@ -45,33 +51,52 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     Raises UserError for a device that is not there or data that cannot be used.
     """
     device = torch_device.resolve_device(spec.device)
-    if spec.compile_backend is not None:
-        torch_device.check_compile_backend(spec.compile_backend)
+    asked = _asked(spec)
+    if asked.compile_backend is not None:
+        torch_device.check_compile_backend(asked.compile_backend)
     folder = work / "market"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         market = _read_market(spec.data)
         prepared = prepare_market(market, folder)
-        evaluation = Evaluation(EpisodeSource(prepared, spec.episode_length, seed=0), device)
+        evaluation = Evaluation(EpisodeSource(prepared, asked.episode_length, seed=0), device)
         target = evaluation.target
     except MarketError as error:
         raise UserError(str(error)) from error
-    settings = _settings(spec)
     return {
-        "device": {**torch_device.describe_device(device), "why_not_mps": torch_device.why_not_mps(spec.device)},
-        "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
+        "system": {
+            "unit": asdict(UNIT),
+            "facts": _facts(asked, prepared.facts, evaluation.good_return),
+            "no_target_because": None if target else NO_TARGET,
+        },
+        "device": torch_device.describe_asked_device(spec.device),
+        "layers": [_describe_layer(name, device, _asked(spec)) for name in LAYERS],
         "claimed_together": CLAIMED_TOGETHER,
         "workload": {
             "market": prepared.facts,
             "market_remarks": list(market.remarks),
-            "hyperparameters": asdict(settings),
-            "options": asdict(_options(spec)),
+            "hyperparameters": asdict(_settings(spec)),
+            "options": asdict(asked),
             "evaluation_episodes": len(evaluation.source.evaluation_starts()),
             "good_return": evaluation.good_return,
             # Small work and large work, of which more threads may gain.
             "threads_measured_on": [[], ["batching", "vectorized-loss"]],
             "target": None if target is None else {**asdict(target), "return": target.target_return},
         },
+    }
+
+
+def _facts(asked: TradingOptions, market: Mapping[str, Any], good_return: float | None) -> dict[str, str]:
+    """What is trained, as reports show it."""
+    return {
+        "market": f"{market['name']}, {market['candles']:,} candles",
+        "known good policy": "none on this market"
+        if good_return is None
+        else f"{good_return:.3g} % per held-out episode",
+        "environments per batch": str(asked.num_envs),
+        "episode": f"{asked.episode_length} decisions",
+        "policy": asked.policy,
+        "learning rate follows episodes per update": asked.lr_scaling,
     }
 
 
@@ -84,20 +109,20 @@ def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
     prepared = PreparedMarket(work / "market")
     referee = prepare_referee(prepared, _settings(spec), torch_device.resolve_device(spec.device))
     referee.save(work)
-    free, _ = referee_episodes(prepared, spec.episode_length)
+    free, _ = referee_episodes(prepared, _asked(spec).episode_length)
     return check_device(referee, free)
 
 
 def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[str, Any]:
     """What training would meet on the device ``target``, found without it (audit.py)."""
-    return run_audit(target, layers, work, _settings(spec), _options(spec))
+    return run_audit(target, layers, work, _settings(spec), _asked(spec))
 
 
 def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
     """What forward passes of the policy take at these batch sizes (forward_passes.py)."""
-    device = torch_device.resolve_device(spec.device)
-    policy = make_policy(cast(PolicySize, spec.policy), 0, device)
-    return time_forward(policy, device, sizes, passes, spec.compile_backend or torch_device.compile_backend(device))
+    device, asked = torch_device.resolve_device(spec.device), _asked(spec)
+    policy = make_policy(cast(PolicySize, asked.policy), 0, device)
+    return time_forward(policy, device, sizes, passes, asked.compile_backend or torch_device.compile_backend(device))
 
 
 def _read_market(data: str) -> Market:
@@ -108,35 +133,37 @@ def _read_market(data: str) -> Market:
     return read_file(*split_symbol(data))
 
 
-def _options(spec: WorkloadSpec) -> Options:
-    return Options(
-        num_envs=spec.num_envs,
-        compile_backend=spec.compile_backend,
-        num_workers=spec.num_workers,
-        accumulation_steps=spec.accumulation_steps,
-    )
+def _asked(spec: WorkloadSpec) -> TradingOptions:
+    try:
+        return TradingOptions(**spec.options)
+    except TypeError as error:
+        raise UserError(f"the trading system has other options: {error}.") from error
 
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
+    asked = _asked(spec)
     return Hyperparameters(
-        policy_size=cast(PolicySize, spec.policy),
-        episode_length=spec.episode_length,
-        lr_scaling=cast(RateScaling, spec.lr_scaling),
+        policy_size=cast(PolicySize, asked.policy),
+        episode_length=asked.episode_length,
+        lr_scaling=cast(RateScaling, asked.lr_scaling),
     )
 
 
 def _describe_layer(name: str, device: torch.device, options: Options) -> dict[str, Any]:
     layer = load_layer(name)
-    return {
-        "name": layer.name,
-        "part": layer.part,
-        "summary": layer.summary,
-        "claim": asdict(layer.claim),
-        "contract": asdict(layer.contract),
-        "exact": layer.contract == Contract(),
-        "compiles": layer.compiles,
-        "unsupported": layer.unsupported(device, options),
-    }
+    return describe_layer(
+        layer.name,
+        part=layer.part,
+        summary=layer.summary,
+        claim=asdict(layer.claim),
+        contract=asdict(layer.contract),
+        exact=layer.contract == Contract(),
+        compiles=layer.compiles,
+        compiled_apart=layer.compiled_apart,
+        works_ahead=layer.works_ahead,
+        sweeps=layer.sweeps and asdict(layer.sweeps),
+        unsupported=layer.unsupported(device, options),
+    )
 
 
 def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> TradingSystem:
@@ -144,22 +171,22 @@ def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> TradingS
     return TradingSystem(spec, work, layers, seed)
 
 
-class TradingSystem:
+class TradingSystem(SystemDefaults):
     """One combination of the trainer."""
 
     def __init__(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int):
+        super().__init__(torch_device.resolve_device(spec.device))
         self.work = work
-        self.device = torch_device.resolve_device(spec.device)
+        self.episode_length = _asked(spec).episode_length
         self.layers = [load_layer(name) for name in layers]
-        parts = compose(baseline_parts(), self.layers, _options(spec))
-        source = EpisodeSource(PreparedMarket(work / "market"), spec.episode_length, seed)
+        parts = compose(baseline_parts(), self.layers, _asked(spec))
+        source = EpisodeSource(PreparedMarket(work / "market"), self.episode_length, seed)
         self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
         self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
-        self.steps_per_episode = spec.episode_length
+        self.steps_per_episode = self.episode_length
         self.compiles = any(layer.compiles for layer in self.layers)
-        self._energy_counter = torch_device.energy_counter(self.device)
 
     def update(self) -> Tensor:
         """One optimizer step; the mean training return per episode, on the device, not waited for."""
@@ -183,25 +210,14 @@ class TradingSystem:
         """The check of the episodes that were consumed up to now."""
         return check_stream(self.stream, self.evaluation.source)
 
-    def synchronize(self) -> None:
-        torch_device.synchronize(self.device)
-
-    def energy_j(self) -> float | None:
-        """Joules that the machine has used since some fixed moment; None where it does not tell."""
-        return None if self._energy_counter is None else self._energy_counter()
-
     def timed_window(self) -> AbstractContextManager[object]:
         """Held around the timed window: each layer's own, and a fresh count of peak memory."""
-        torch_device.reset_peak_memory(self.device)
         self.trainer.feed_wait_s = 0.0
         stack = ExitStack()
+        stack.enter_context(super().timed_window())
         for layer in self.layers:
             stack.enter_context(layer.timed(self.trainer))
         return stack
-
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        device_mb, host_mb = torch_device.peak_memory_mb(self.device)
-        return {"device": device_mb, "host": host_mb}
 
     def waits_s(self) -> dict[str, float]:
         """Seconds of the timed window spent waiting for episodes, by the phase they belong to."""
@@ -211,7 +227,7 @@ class TradingSystem:
         """Held around updates whose phases are each entered through ``watch``."""
         return watched(watch)
 
-    def pieces(self) -> Iterator[tuple[Callable[[], object], Episodes | None]]:
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """Pieces of training to be run one after the other, and how many episodes what each one costs is for.
 
         The first backward pass of an update is like that of any other; the second, which adds to a gradient that is
@@ -241,6 +257,10 @@ class TradingSystem:
     def learned_return(self) -> float:
         """The return in which this market's target is stated."""
         return self.evaluation.learned_return(self.trainer.policy)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """The policy's weights."""
+        return {"policy": self.trainer.settings.policy_size, "state": self.trainer.policy.cpu().state_dict()}
 
     def close(self) -> None:
         self.trainer.close()

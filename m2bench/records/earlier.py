@@ -1,0 +1,41 @@
+"""What descriptions of earlier versions do not tell; all of these are of the trading system, as it was then."""
+
+from __future__ import annotations
+
+from .documents import Document
+
+UNIT = {"one": "episode", "many": "episodes"}
+SWEEPS = {"batching": {"option": "num_envs", "one": "environment", "many": "environments"}}
+WORKS_AHEAD = "feed"
+"""The part whose layers did so."""
+NO_TARGET = (
+    "no policy is known to be good on this market, and its held-out part is too short or too volatile to tell from "
+    "luck whether one has learned to save trading costs"
+)
+
+
+def completed(description: Document) -> Document:
+    """The description with what an earlier version left out."""
+    if "system" in description:
+        return description
+    workload = description["workload"]
+    because = None if workload["target"] else NO_TARGET
+    layers = [
+        {**layer, "works_ahead": layer["part"] == WORKS_AHEAD, "sweeps": SWEEPS.get(layer["name"])}
+        for layer in description["layers"]
+    ]
+    system = {"unit": UNIT, "facts": _facts(workload), "no_target_because": because}
+    return {**description, "system": system, "layers": layers}
+
+
+def _facts(workload: Document) -> dict[str, str]:
+    """What was trained, as reports show it."""
+    market, settings, good_return = workload["market"], workload["hyperparameters"], workload["good_return"]
+    return {
+        "market": f"{market['name']}, {market['candles']:,} candles",
+        "known good policy": f"{good_return:.3g} % per held-out episode" if good_return else "none on this market",
+        "environments per batch": str(workload["options"]["num_envs"]),
+        "episode": f"{settings['episode_length']} decisions",
+        "policy": settings["policy_size"],
+        "learning rate follows episodes per update": settings.get("lr_scaling", "none"),
+    }

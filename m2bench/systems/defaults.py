@@ -1,0 +1,158 @@
+"""What stands in for all that a system under test does not offer: nothing is assumed, it is said not to be told."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn, SupportsFloat
+
+import torch
+
+from m2bench.devices import torch_device
+from m2bench.devices.pieces import Units
+from m2bench.records.combinations import Layers
+from m2bench.records.description import Unit
+from m2bench.records.errors import UserError
+from m2bench.records.spec import WorkloadSpec
+
+from .interface import Document, System, Workload
+
+NOT_TOLD = "the system does not tell how well it has learned"
+
+
+def load_system(module: str) -> Workload:
+    """The system under test of this module; UserError where it is none."""
+    offered = importlib.import_module(module)
+    if not hasattr(offered, "build"):
+        raise UserError(f"{module} is no system under test.", "Give it a function build(spec, work, layers, seed).")
+    return CompletedWorkload(offered)
+
+
+class CompletedWorkload:
+    """A module with a function ``build``, and defaults for the other functions of a workload.
+
+    A module may name its layers in ``LAYERS``.
+    """
+
+    def __init__(self, offered: Any):
+        self._offered = offered
+        for name in ("describe", "prepare", "audit", "forward"):
+            if hasattr(offered, name):
+                setattr(self, name, getattr(offered, name))
+
+    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
+        return CompletedSystem(self._offered.build(spec, work, layers, seed), torch_device.resolve_device(spec.device))
+
+    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
+        """What is known of any system: the device, the names of its layers, and the options that were asked for."""
+        return {
+            "system": {"unit": asdict(Unit()), "facts": {"system": spec.module}, "no_target_because": NOT_TOLD},
+            "device": torch_device.describe_asked_device(spec.device),
+            "layers": [describe_layer(name) for name in getattr(self._offered, "LAYERS", ())],
+            "claimed_together": {},
+            "workload": {"market": None, "options": dict(spec.options), "target": None},
+        }
+
+    def prepare(self, spec: WorkloadSpec, work: Path) -> list[str]:
+        return []
+
+    def audit(self, spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> NoReturn:
+        raise UserError(f"the system {spec.module} does not offer an audit.", "Audit another one.")
+
+    def forward(self, spec: WorkloadSpec, sizes: list[int], passes: int) -> NoReturn:
+        raise UserError(f"the system {spec.module} does not offer forward passes alone.", "Time another one.")
+
+
+def describe_layer(name: str, **told: Any) -> Document:
+    """A layer of which ``told`` is known.
+
+    ``part``: what it replaces. ``claim``: what is claimed. ``exact``: whether it is held to rounding. ``compiles``:
+    whether the first update compiles with it. ``compiled_apart``: whether beside it other code is compiled.
+    ``works_ahead``: whether its own processes go on while the trainer waits. ``sweeps``: the option whose size a sweep
+    varies, and the words for it. ``unsupported``: why it cannot run here.
+    """
+    untold = {"part": name, "summary": "", "claim": None, "exact": False, "compiles": False, "compiled_apart": False}
+    return {"name": name, **untold, "works_ahead": True, "sweeps": None, "unsupported": None, **told}
+
+
+class SystemDefaults:
+    """What a trial asks of a system, but for ``update``, of one that offers none of it."""
+
+    episodes_per_update = 1
+    steps_per_episode = 1
+    compiles = False
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def check_finite(self) -> None:
+        pass
+
+    def check_numerics(self) -> dict[str, Document]:
+        return {}
+
+    def check_stream(self) -> dict[str, Document]:
+        return {}
+
+    def synchronize(self) -> None:
+        torch_device.synchronize(self.device)
+
+    @cached_property
+    def _energy_counter(self) -> Callable[[], float] | None:
+        return torch_device.energy_counter(self.device)
+
+    def energy_j(self) -> float | None:
+        return None if self._energy_counter is None else self._energy_counter()
+
+    def timed_window(self) -> AbstractContextManager[object]:
+        torch_device.reset_peak_memory(self.device)
+        return nullcontext()
+
+    def peak_memory_mb(self) -> dict[str, float | None]:
+        device_mb, host_mb = torch_device.peak_memory_mb(self.device)
+        return {"device": device_mb, "host": host_mb}
+
+    def waits_s(self) -> dict[str, float]:
+        return {}
+
+    def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
+        return iter(())
+
+    def count(self) -> Document | None:
+        return None
+
+    def proofs(self) -> dict[str, Document]:
+        return {}
+
+    def evaluate(self) -> float | None:
+        return None
+
+    def learned_return(self) -> float:
+        raise NotImplementedError(NOT_TOLD)
+
+    def checkpoint(self) -> Document:
+        raise UserError("the system does not offer what could be saved of it.", "Train another one.")
+
+    def close(self) -> None:
+        pass
+
+
+class CompletedSystem(SystemDefaults):
+    """A system with a method ``update``, and defaults for all else that it does not offer."""
+
+    def __init__(self, offered: Any, device: torch.device):
+        super().__init__(device)
+        for name in filter(lambda name: not name.startswith("_") and hasattr(offered, name), dir(SystemDefaults)):
+            setattr(self, name, getattr(offered, name))
+        self._update = offered.update
+
+    def update(self) -> SupportsFloat | None:
+        found: SupportsFloat | None = self._update()
+        return found
