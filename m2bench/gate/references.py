@@ -88,7 +88,7 @@ def counted_by(description: Description) -> str:
 
 def workload_identity(workload: WorkloadSpec, description: Description) -> Document:
     """What must be equal for any figures to be comparable: the options, and the data by their contents."""
-    market = description.workload.market or {}
+    market = description.workload.market
     data = {"data": market.get("name"), "device": None, "sha256": market.get("sha256")}
     return {**description.asked_of(workload), **data}
 
