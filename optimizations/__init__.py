@@ -21,6 +21,10 @@ LAYERS = {
     "grad-accumulation": "grad_accumulation",
 }
 
+# What the command line must know of them before a system describes itself.
+COMPILING = {"compile"}
+SWEPT = "batching"
+
 # Claimed for all layers together, before and after, by the source that the layers' own claims name.
 CLAIMED_TOGETHER = {
     "ms_per_episode": ("500", "25"),

@@ -12,6 +12,8 @@ import torch
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 
+from .options import Options as Options
+
 Evidence = Mapping[str, Any]
 
 
@@ -43,16 +45,6 @@ class Contract:
 
     tolerance: float = 4.0
     floor: float = 1e-5
-
-
-@dataclass(frozen=True)
-class Options:
-    """Choices of the user that some layers take."""
-
-    num_envs: int = 32
-    compile_backend: str | None = None
-    num_workers: int = 4
-    accumulation_steps: int = 4
 
 
 @dataclass(frozen=True)

@@ -1,127 +1,57 @@
-"""Options that several commands share: their kinds, and what their values must be."""
+"""Options that several commands share, and how what is typed is read."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
-from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.trading.options import TradingOptions, asked_for
+from m2bench.records.errors import UserError, quoted
+from m2bench.records.options import option, within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from rich.console import Console
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-POLICIES = ("default", "deep")
-LR_SCALINGS = ("none", "sqrt", "linear")
-SOURCES = ("synthetic", "eurusd-1h")
-SWEPT_LAYER, COMPILING_LAYER = "batching", "compile"
 MAX_SEED = 2**32 - 1
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 
-_debug = False
 
-
-def _set_debug(value: bool) -> None:
-    global _debug
-    _debug = _debug or value
-
-
-def debugging() -> bool:
-    """Whether ``--debug`` was given."""
-    return _debug
-
-
-Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]
-Device = Annotated[str, typer.Option(help=f"Device to train on: {', '.join(DEVICES)}.")]
-Data = Annotated[
-    str, typer.Option(help="Market: synthetic, eurusd-1h, or a file of candles; FILE#SYMBOL takes one of several.")
-]
-NumEnvs = Annotated[int | None, typer.Option(help="Episodes at once in the layer batching.  [default: 32]")]
-EpisodeLength = Annotated[int, typer.Option(help="Decisions per episode.")]
-Policy = Annotated[str, typer.Option(help=f"Size of the policy network: {', '.join(POLICIES)}.")]
-LrScaling = Annotated[
-    str, typer.Option(help=f"How the learning rates follow the episodes per update: {', '.join(LR_SCALINGS)}.")
-]
-CompileBackend = Annotated[
-    str | None, typer.Option(help="Backend of torch.compile.  [default: inductor; aot_eager on mps]")
-]
-Seed = Annotated[int, typer.Option(help="Seed of weights, episodes and order.")]
-Workload = Annotated[str, typer.Option(hidden=True, help="Python module that builds the system under test.")]
-Threads = Annotated[
-    str, typer.Option(help="Threads of torch in every trial: a number, or auto, which measures what is fastest here.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-def workload_spec(
-    device: str,
-    data: str,
-    num_envs: int | None,
-    episode_length: int,
-    policy: str,
-    lr_scaling: str,
-    compile_backend: str | None,
-    module: str,
-    taking_part: Layers,
-) -> WorkloadSpec:
-    for option, value, layer in (
-        ("--num-envs", num_envs, "batching"),
-        ("--compile-backend", compile_backend, "compile"),
-    ):
-        if value is not None and layer not in taking_part:
-            raise UserError(f"{option} has no effect without the layer {layer}.", f"Add {layer}, or leave it out.")
-    options = TradingOptions(
-        episode_length=at_least("--episode-length", episode_length, 2),
-        policy=one_of("--policy", policy, POLICIES),
-        lr_scaling=one_of("--lr-scaling", lr_scaling, LR_SCALINGS),
-        compile_backend=compile_backend,
-    )
-    if num_envs is not None:
-        options = replace(options, num_envs=at_least("--num-envs", num_envs, 2))
-    return WorkloadSpec(one_of("--device", device, DEVICES), _located(data), asked_for(options), module)
-
-
-def thread_count(text: str) -> int | None:
+def read_threads(flag: str, typed: str) -> int | None:
     """A number of threads, or None for ``auto``."""
-    if text == "auto":
+    if typed == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"--threads {text!r} is not a number of threads.", "Name a whole number from 1 on, or auto.")
-    return int(text)
+    if not typed.isdecimal() or int(typed) < 1:
+        raise UserError(f"{flag} {typed!r} is not a number of threads.", "Give a whole number of 1 or more, or auto.")
+    return int(typed)
 
 
-def whole_numbers(option: str, text: str, what: str) -> list[int]:
-    """Numbers from 1 on, each once, in their order."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    for part in parts:
-        if not part.isdecimal() or int(part) < 1:
-            raise UserError(f"{option}: {part!r} is not a {what}.", "Name whole numbers, as in 1,64,4096.")
-    if not parts:
-        raise UserError(f"{option} names no {what}.", "Name some, as in 1,64,4096.")
-    return sorted({int(part) for part in parts})
+def whole_numbers(what: str) -> Callable[[str, str], tuple[int, ...]]:
+    """Reads numbers of 1 or more, comma-separated: each once, the smallest first."""
+
+    def read(flag: str, typed: str) -> tuple[int, ...]:
+        parts = [part.strip() for part in typed.split(",") if part.strip()]
+        for part in parts:
+            if not part.isdecimal() or int(part) < 1:
+                raise UserError(f"{flag}: {part!r} is not a {what}.", "Give whole numbers, as in 1,64,4096.")
+        if not parts:
+            raise UserError(f"{flag} names no {what}.", "Give some, as in 1,64,4096.")
+        return tuple(sorted({int(part) for part in parts}))
+
+    return read
 
 
-def parse_layers(text: str) -> Layers:
-    """Layers in the registry's order, whatever order they are named in."""
-    return in_order(parse_names(text, tuple(LAYERS), "layer"))
-
-
-def in_order(named: Collection[str]) -> Layers:
-    return tuple(layer for layer in LAYERS if layer in named)
-
-
-def parse_names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+def read_names(typed: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    """Comma-separated names; UserError for one that is not known, or for none."""
+    names = tuple(name.strip() for name in typed.split(",") if name.strip())
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         wrong = f"unknown {kind} {', '.join(map(repr, unknown))}." if unknown else f"no {kind} was named."
@@ -129,35 +59,76 @@ def parse_names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]
     return names
 
 
-def one_of(option: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise UserError(f"{option} {value!r} is not known.", f"Use one of: {', '.join(known)}.")
-    return value
+def read_layers(flag: str, typed: str) -> Layers:
+    """Layers in the registry's order, whatever order they are named in."""
+    return in_order(read_names(typed, tuple(LAYERS), "layer"))
 
 
-def within(option: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise UserError(f"{option} must lie between {least:g} and {most:g}, and {value:g} was given.")
+def in_order(named: Collection[str]) -> Layers:
+    return tuple(layer for layer in LAYERS if layer in named)
 
 
-def _located(data: str) -> str:
-    """A data file by its absolute path, since workers run in another folder; a source by its name."""
-    if data in SOURCES:
-        return data
-    from m2bench.baselines.candle_columns import SYMBOL_MARK, split_symbol
+def read_duration(flag: str, typed: str) -> float:
+    """Seconds."""
+    from m2bench.plan.budget import parse_duration
 
+    return parse_duration(flag, typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded:
+    """What draws random numbers."""
+
+    seed: int = option(0, "Seed of weights, episodes and the order of trials.", read=within(0, MAX_SEED))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed(Seeded):
+    """What times trials."""
+
+    threads: int | None = option(
+        None,
+        "Torch threads in every trial: a number, or auto to measure which number is fastest.",
+        kind=str,
+        metavar="<number>",
+        read=read_threads,
+        shown="auto",
+    )
+    trial_timeout_s: float = option(
+        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsJson:
+    """What can answer in JSON."""
+
+    as_json: bool = option(False, "Print JSON instead of text.", spelled="--json", asks=False)
+
+
+def results_option(kind: str = "", what: str = "results") -> Any:
+    """Declare the folder that a command writes to; see ``new_folder``."""
+    return option(None, f"Folder for the {what}.", shown=f"reports/{kind}<time>", asks=False)
+
+
+def new_folder(kind: str = "") -> Path:
+    """Where the results of a command of this kind go where no folder was named."""
+    return Path("reports") / datetime.now().strftime(f"{kind}%Y-%m-%d-%H%M%S")
+
+
+@contextmanager
+def interruptible(advice: Callable[[], str]) -> Iterator[None]:
+    """Answer Ctrl-C in the body with one message, of which ``advice`` says what has become of the work."""
     try:
-        path, symbol = split_symbol(data)
-        located = str(path.resolve()) if path.exists() else str(path)
-        return located if symbol is None else f"{located}{SYMBOL_MARK}{symbol}"
-    except OSError as error:
-        raise UserError(f"{data} cannot be read: {error.strerror}.", "Give yourself access to it.") from error
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {advice()}", err=True)
+        sys.exit(INTERRUPTED)
 
 
-def at_least(option: str, value: Any, least: int) -> Any:
-    if not value >= least:
-        raise UserError(f"{option} must be at least {least}, and {value:g} was given.")
-    return value
+def left_in(folder: Path) -> Callable[[], str]:
+    """What an interrupted command has left, as ``interruptible`` says it."""
+    return lambda: f"partial results are in {quoted(folder)}" if folder.exists() else "nothing was saved"
 
 
 def make_console(to_stderr: bool = False) -> Console:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
@@ -12,7 +11,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.options import workload_words
 from m2bench.text.figures import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
@@ -293,31 +292,14 @@ def _rivals(advice: Document) -> list[str]:
     return [f"Not shown to be worse than this: {named}{more}."]
 
 
-TRAIN_OPTIONS = {
-    "device": "--device",
-    "data": "--data",
-    "num_envs": "--num-envs",
-    "episode_length": "--episode-length",
-    "policy": "--policy",
-    "lr_scaling": "--lr-scaling",
-    "compile_backend": "--compile-backend",
-    "module": "--workload",
-}
-NEEDS = {"num_envs": "batching", "compile_backend": "compile"}
-"""Options that mean nothing without a layer."""
-
-
 def train_command(summary: Document) -> str | None:
     """The command that trains the recommended set as it was measured."""
     if summary["recommended"] is None:
         return None
     layers = summary["recommended"]["layers"]
-    words = ["m2bench", "train", *(["--with", ",".join(layers)] if layers else [])]
-    usual = asdict(WorkloadSpec())
-    for name, value in summary["workload"]["spec"]["workload"].items():
-        if name in TRAIN_OPTIONS and value != usual[name] and NEEDS.get(name) in (None, *layers):
-            words += [TRAIN_OPTIONS[name], str(value)]
-    return shlex.join(words)
+    with_layers = ["--with", ",".join(layers)] if layers else []
+    asked = workload_words("train", summary["workload"]["spec"]["workload"], layers)
+    return shlex.join(["m2bench", "train", *with_layers, *asked])
 
 
 def claims(summary: Document) -> list[str]:

@@ -24,9 +24,9 @@ from conftest import TESTS
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli.app import app, main
-from m2bench.cli.options import workload_spec
 from m2bench.optimizations import LAYERS
 from m2bench.records.spec import WindowSpec
+from m2bench.systems.trading.options import locate_data
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
@@ -172,7 +172,7 @@ BAD = {
     "no time": (("--trial-timeout", "0"), "--trial-timeout must lie between 1 and"),
     "undefined fraction": (("--layers", "amp,batching", "--design", "quarter"), "quarter is defined for"),
     "resume and more": (("--resume", "run", "--blocks", "2"), "cannot take --blocks"),
-    "more blocks of no run": (("--more-blocks", "2"), "--more-blocks adds to a run that there is"),
+    "more blocks of no run": (("--more-blocks", "2"), "--more-blocks adds to an existing run"),
     "unknown backend": (("--compile-backend", "turbo"), "--compile-backend 'turbo' is not known to torch"),
     "missing data": (("--data", "nowhere.csv"), "data file not found: nowhere.csv"),
     "out is a file": (("--out", "file/run"), "--out"),
@@ -527,12 +527,10 @@ def test_too_few_candles_are_said(tmp_path: Path) -> None:
 def test_a_symbol_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_candles(tmp_path / "mine.csv", 5)
     monkeypatch.chdir(tmp_path)
-    specs = [
-        workload_spec("cpu", data, None, 32, "default", "none", None, "m", ())
-        for data in ("mine.csv", "mine.csv#BTC/USD", "none.csv#BTC", "synthetic")
-    ]
+    typed = ("mine.csv", "mine.csv#BTC/USD", "none.csv#BTC", "synthetic")
     here = f"{tmp_path}/mine.csv"
-    assert [spec.data for spec in specs] == [here, f"{here}#BTC/USD", "none.csv#BTC", "synthetic"]
+    located = [here, f"{here}#BTC/USD", "none.csv#BTC", "synthetic"]
+    assert [locate_data("--data", data) for data in typed] == located
 
 
 @pytest.mark.slow

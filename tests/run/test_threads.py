@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import TESTS
 
-from m2bench.cli.options import thread_count
+from m2bench.cli.options import read_threads
 from m2bench.machine import identity
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
@@ -52,11 +52,11 @@ def test_one_update_that_was_held_up_decides_nothing() -> None:
 
 
 def test_a_number_of_threads_is_a_whole_number_or_auto() -> None:
-    assert thread_count("auto") is None
-    assert thread_count("3") == 3
+    assert read_threads("--threads", "auto") is None
+    assert read_threads("--threads", "3") == 3
     for wrong in ("0", "-1", "many", "1.5", ""):
         with pytest.raises(UserError, match="--threads"):
-            thread_count(wrong)
+            read_threads("--threads", wrong)
 
 
 def test_cores_that_save_power_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

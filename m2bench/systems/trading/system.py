@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -70,7 +70,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "no_target_because": None if target else NO_TARGET,
         },
         "device": torch_device.describe_asked_device(spec.device),
-        "layers": [_describe_layer(name, device, _options(spec)) for name in LAYERS],
+        "layers": [_describe_layer(name, device, _asked(spec)) for name in LAYERS],
         "claimed_together": CLAIMED_TOGETHER,
         "workload": {
             "market": prepared.facts,
@@ -115,7 +115,7 @@ def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
 
 def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[str, Any]:
     """What training would meet on the device ``target``, found without it (audit.py)."""
-    return run_audit(target, layers, work, _settings(spec), _options(spec))
+    return run_audit(target, layers, work, _settings(spec), _asked(spec))
 
 
 def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
@@ -138,12 +138,6 @@ def _asked(spec: WorkloadSpec) -> TradingOptions:
         return TradingOptions(**spec.options)
     except TypeError as error:
         raise UserError(f"the trading system has other options: {error}.") from error
-
-
-def _options(spec: WorkloadSpec) -> Options:
-    """Those of layers."""
-    asked = asdict(_asked(spec))
-    return Options(**{each.name: asked[each.name] for each in fields(Options)})
 
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
@@ -185,7 +179,7 @@ class TradingSystem(SystemDefaults):
         self.work = work
         self.episode_length = _asked(spec).episode_length
         self.layers = [load_layer(name) for name in layers]
-        parts = compose(baseline_parts(), self.layers, _options(spec))
+        parts = compose(baseline_parts(), self.layers, _asked(spec))
         source = EpisodeSource(PreparedMarket(work / "market"), self.episode_length, seed)
         self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
         self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)

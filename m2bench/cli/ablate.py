@@ -1,0 +1,186 @@
+"""The command ``ablate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from m2bench.optimizations import COMPILING, LAYERS, SWEPT
+from m2bench.records.combinations import Layers
+from m2bench.records.errors import UserError, quoted
+from m2bench.records.options import at_least, one_of, option
+from m2bench.records.spec import QUICK, RunSpec, WindowSpec
+from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
+
+from .command import Given, System, command
+from .options import (
+    Timed,
+    interruptible,
+    make_console,
+    new_folder,
+    read_duration,
+    read_layers,
+    read_names,
+    results_option,
+    whole_numbers,
+)
+from .report import report_run
+
+LEARNING_MODES = ("off", "quick", "full")
+
+
+def _read_design(flag: str, typed: str) -> tuple[str, ...]:
+    from m2bench.plan.designs import DESIGNS
+
+    return read_names(typed, tuple(DESIGNS), "design")
+
+
+def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
+    sizes = whole_numbers("number of environments")(flag, typed)
+    return tuple(at_least(2)(flag, size) for size in sizes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablate(Timed):
+    """What ``ablate`` is asked for."""
+
+    all_combinations: bool = option(False, "Every combination; the same as --design full.", spelled="--all")
+    design: tuple[str, ...] | None = option(
+        None,
+        "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, full.",
+        kind=str,
+        metavar="<names>",
+        read=_read_design,
+        shown="single,leave-one-out,stack",
+    )
+    layers: Layers = option(
+        tuple(LAYERS),
+        "Layers that take part, comma-separated.",
+        kind=str,
+        metavar="<names>",
+        read=read_layers,
+        shown="all six",
+    )
+    blocks: int | None = option(
+        None,
+        "How many times each combination is measured.",
+        read=at_least(1),
+        shown="3; with --quick the fewest that give intervals",
+    )
+    budget_s: float | None = option(
+        None,
+        "Time for the whole run, as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
+        spelled="--budget",
+        kind=str,
+        metavar="<time>",
+        read=read_duration,
+    )
+    quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
+    learning: str = option(
+        "quick",
+        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
+        "time; full trains every combination to the target, or for half of --trial-timeout.",
+        read=one_of(LEARNING_MODES),
+    )
+    sweep: tuple[int, ...] = option(
+        (),
+        "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
+        kind=str,
+        metavar="<numbers>",
+        read=_read_sizes,
+        layer=SWEPT,
+    )
+    allow_wrong_device: bool = option(
+        False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
+    )
+    wait_for_quiet_s: float | None = option(
+        None,
+        "Time to wait in total, as 90s or 10m, while other processes load the machine.",
+        spelled="--wait-for-quiet",
+        kind=str,
+        metavar="<time>",
+        read=read_duration,
+        with_resume=True,
+    )
+    out: Path | None = results_option()
+    resume: Path | None = option(None, "Continue the run in this folder.", with_resume=True)
+    more_blocks: int | None = option(
+        None, "With --resume: add this many blocks to the run.", read=at_least(0), with_resume=True
+    )
+    dry_run: bool = option(False, "Print the plan and an estimate of the time; run nothing.", with_resume=True)
+
+
+@command("ablate")
+def ablate(asked: Ablate, system: System, given: Given) -> None:
+    """Train with and without each layer, alone and combined, and report what each layer is worth."""
+    from m2bench.run import ablation
+    from m2bench.run.store import FILE_NAME
+
+    if asked.resume is not None:
+        spec, folder = _continued(asked.resume, asked.more_blocks, given), asked.resume
+    else:
+        spec, folder = _begun(asked, system), asked.out or new_folder()
+    console = make_console()
+    if asked.dry_run:
+        ablation.show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
+        return
+
+    def advice() -> str:
+        begun = (folder / FILE_NAME).exists()
+        return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
+
+    with interruptible(advice):
+        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
+        report_run(folder, console)
+
+
+def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
+    """A resumed run does what it was begun with; UserError for an option that says otherwise."""
+    from m2bench.run.ablation import stored_spec
+
+    refused = [one.flag for one, _ in given.typed if not one.with_resume]
+    if refused:
+        raise UserError(
+            f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
+            "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
+        )
+    spec = stored_spec(folder)
+    return replace(spec, blocks=spec.blocks + (more_blocks or 0))
+
+
+def _begun(asked: Ablate, system: System) -> RunSpec:
+    """What a new run does; UserError for options that contradict each other."""
+    from m2bench.plan.designs import DEFAULT_DESIGN, choose_combinations, fewest_blocks
+
+    _refuse_contradictions(asked)
+    spec = RunSpec(
+        layers=asked.layers,
+        design=("full",) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
+        blocks=asked.blocks or 3,
+        seed=asked.seed,
+        workload=system.with_layers(asked.layers),
+        window=QUICK if asked.quick else WindowSpec(),
+        trial_timeout_s=asked.trial_timeout_s,
+        learning=asked.learning,
+        sweep=asked.sweep,
+        allow_wrong_device=asked.allow_wrong_device,
+        threads=asked.threads,
+    )
+    choose_combinations(spec.layers, spec.design)  # refuses a design that these layers do not have
+    return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
+
+
+def _refuse_contradictions(asked: Ablate) -> None:
+    if asked.more_blocks is not None:
+        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+    if asked.all_combinations and asked.design is not None:
+        raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
+    chosen = {
+        "--all": asked.all_combinations,
+        "--design": asked.design is not None,
+        "--blocks": asked.blocks is not None,
+    }
+    if asked.budget_s is not None and any(chosen.values()):
+        named = ", ".join(flag for flag, is_given in chosen.items() if is_given)
+        raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.",
+                        "Leave one out.")  # fmt: skip

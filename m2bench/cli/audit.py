@@ -1,0 +1,45 @@
+"""The command ``audit``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import typer
+
+from m2bench.optimizations import LAYERS
+from m2bench.records.combinations import Layers
+from m2bench.records.options import GPUS, one_of, option
+
+from .command import System, command
+from .options import AsJson, make_console, read_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit(AsJson):
+    """What ``audit`` is asked for."""
+
+    target: str = option(GPUS[0], f"Device to audit for: {', '.join(GPUS)}.", read=one_of(GPUS))
+    layers: Layers = option(
+        tuple(LAYERS),
+        "Layers that take part, comma-separated.",
+        kind=str,
+        metavar="<names>",
+        read=read_layers,
+        shown="all six",
+    )
+
+
+@command("audit")
+def audit(asked: Audit, system: System) -> None:
+    """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
+    from m2bench.inspect.audit import audit, show
+
+    workload = replace(system.with_layers(asked.layers), device="cpu")
+    found = audit(asked.target, workload, asked.layers, make_console(to_stderr=asked.as_json))
+    if asked.as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(found, make_console())
+    if found["blockers"]:
+        raise typer.Exit(1)

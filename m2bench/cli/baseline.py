@@ -1,0 +1,190 @@
+"""The commands ``baseline ...``: stored references."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from m2bench.records.errors import UserError
+from m2bench.records.options import argument, at_least, option
+
+from .command import System, command
+from .gated import Gated, read_share, reference_named
+from .options import AsJson, interruptible, make_console, new_folder, results_option
+
+if TYPE_CHECKING:
+    from m2bench.gate.references import Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(AsJson):
+    """A reference by its name."""
+
+    name: str = argument("Name of the reference.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Save(Named, Gated):
+    """What ``baseline save`` is asked for."""
+
+    blocks: int = option(10, "Blocks to measure.", read=at_least(3))
+    replace_old: bool = option(False, "Overwrite a reference of this name.", spelled="--replace")
+    out: Path | None = results_option("save-", "logs")
+
+
+@command("baseline save")
+def save(asked: Save, system: System) -> None:
+    """Measure the working tree now and store the result as a reference."""
+    from m2bench.gate import job, references
+    from m2bench.gate.sides import repository
+    from m2bench.records.folders import refuse_used, removed_if_refused
+
+    repo = repository(Path.cwd())
+    path = references.reference_path(repo, asked.name)
+    if path.exists() and not asked.replace_old:
+        raise UserError(
+            f"there is already a reference {asked.name!r}: {path}.",
+            f"To update it from a check: m2bench baseline promote {asked.name} DIR. Or choose another name, or add "
+            "--replace.",
+        )
+    request = asked.request(system, against=None)
+    folder = asked.out or new_folder("save-")
+    refuse_used(folder, "Choose another folder with --out.")
+    with interruptible(lambda: "nothing was saved"), removed_if_refused(folder):
+        reference = job.save(asked.name, request, asked.blocks, folder, make_console(to_stderr=asked.as_json))
+    references.save(repo, reference)
+    _say(reference, f"Saved {path}; commit it.", asked.as_json)
+
+
+@command("baseline list")
+def list_references(asked: AsJson) -> None:
+    """List the references of this repository, the newest first."""
+    from m2bench.gate import references
+    from m2bench.gate.sides import repository
+
+    found = references.list_references(repository(Path.cwd()))
+    if asked.as_json:
+        typer.echo(json.dumps([asdict(reference) for reference in found], indent=1))
+        return
+    for reference in found:
+        typer.echo(_line(reference))
+    if not found:
+        typer.echo("There is no reference yet. Save one with: m2bench baseline save NAME")
+
+
+@command("baseline show")
+def show(asked: Named) -> None:
+    """Show one reference: its levels, its machine and its history."""
+    reference = reference_named(asked.name)
+    lines = [_line(reference), *_levels(reference)]
+    facts = ", ".join(f"{key} {value}" for key, value in reference.machine.items() if value is not None)
+    lines.append(f"machine: {facts}")
+    for entry in reference.history:
+        reason = f": {entry['reason']}" if entry["reason"] else ""
+        lines.append(f"{entry['date']} {entry['kind']} at {entry['commit']}{reason}")
+    _say(reference, "\n".join(lines), asked.as_json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A check that has been run."""
+
+    folder: Path = argument("Folder of the check (its --out) to take the figures from.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote(Named, Checked):
+    """What ``baseline promote`` is asked for."""
+
+
+@command("baseline promote")
+def promote(asked: Promote) -> None:
+    """Make the figures of a check the new level of a reference."""
+    _take_over(asked, "promoted", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotate(Promote):
+    """What ``baseline annotate`` is asked for."""
+
+    reason: str = option(..., "Why the change is intended.")
+
+
+@command("baseline annotate")
+def annotate(asked: Annotate) -> None:
+    """Accept an intended change: the level becomes that of a check, the spread stays."""
+    if not asked.reason.strip():
+        raise UserError("--reason is empty.", "Say why the change is intended; the history shows it.")
+    _take_over(asked, "annotated", asked.reason.strip())
+
+
+def _take_over(asked: Promote, kind: str, reason: str | None) -> None:
+    from m2bench.gate import references
+    from m2bench.gate.promotion import taken_over
+    from m2bench.gate.sides import repository
+
+    reference = taken_over(reference_named(asked.name), asked.folder, kind, reason)
+    path = references.save(repository(Path.cwd()), reference)
+    _say(reference, f"{kind.capitalize()}: {path}; commit it.", asked.as_json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History(Named):
+    """What ``baseline history`` is asked for."""
+
+    runs: Path = option(Path("reports"), "Folder to search for the results of checks.")
+    delta: float = option(
+        0.05, "Loss of speed to report.", kind=str, metavar="<share>", read=read_share(0.5), shown="5%"
+    )
+    out: Path | None = option(None, "Write history.json and history.svg to this folder.", asks=False)
+
+
+@command("baseline history")
+def history(asked: History) -> None:
+    """Show a reference over time: change points, and slow drift that no single check shows (exit code 2).
+
+    Where the machine may have become slower instead, that is said, and the exit code is 0.
+    """
+    from m2bench.gate.history import draw, make_series, read_checks
+    from m2bench.gate.references import write_whole
+    from m2bench.records.folders import make_folder
+
+    series = make_series(reference_named(asked.name), read_checks(asked.runs), asked.delta)
+    text = json.dumps([{**asdict(one), "sentence": one.sentence} for one in series], indent=1)
+    if asked.out is not None:
+        make_folder(asked.out)
+        write_whole(asked.out / "history.json", text + "\n")
+        draw(series, asked.out / "history.svg")
+    typer.echo(text if asked.as_json else "\n".join(one.sentence for one in series))
+    if any(one.creep for one in series):
+        raise typer.Exit(2)
+
+
+def _say(reference: Reference, text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(asdict(reference), indent=1) if as_json else text)
+
+
+def _line(reference: Reference) -> str:
+    facts = reference.machine
+    machine = f"{facts['device']} of {facts['chip']}, torch {facts['torch']}"
+    return f"{reference.name}: {reference.created} at {reference.commit}, {machine}"
+
+
+def _levels(reference: Reference) -> list[str]:
+    return [
+        f"  {name}: " + ", ".join(f"{metric} {value:,.4g}" for metric, value in metrics.items())
+        for name, metrics in reference.levels().items()
+    ]
+
+
+group: typer.Typer = typer.Typer(
+    help="Stored references: past speeds, as small files in the repository.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+for made in (save, list_references, show, promote, annotate, history):
+    group.command()(made)

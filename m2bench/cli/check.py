@@ -1,0 +1,153 @@
+"""The command ``check``: the CI gate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.errors import UserError
+from m2bench.records.options import at_least, option
+
+from .command import Given, System, command
+from .gated import RECOMMENDED, Gated, read_share
+from .options import interruptible, make_console, new_folder, results_option
+
+if TYPE_CHECKING:
+    from m2bench.gate.job import Asked
+
+Document = dict[str, Any]
+
+DELTA, DELTA_OF_REFERENCE = 0.05, 0.10  # another job's figures are not known well enough for less
+
+
+def _read_floors(flag: str, typed: list[str]) -> dict[str, float]:
+    from m2bench.gate.verdict import FLOORS
+
+    found = {}
+    for text in typed:
+        name, _, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if name not in FLOORS or not 0 < value < float("inf"):
+            raise UserError(f"{flag} {text!r} is not a floor.", f"Give one as {FLOORS[0]}=2000 or {FLOORS[1]}=20.")
+        found[name] = value
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(Gated):
+    """What ``check`` is asked for."""
+
+    base: str | None = option(
+        None, "Commit to compare the working tree with; both are measured in this job.", asks=False
+    )
+    against: str | None = option(None, "Name of the stored reference to compare the working tree with.")
+    floors: dict[str, float] | None = option(
+        None,
+        "Least value for the last combination of --layers: episodes_per_min=2000 or speedup=20.",
+        spelled="--min",
+        kind=list[str],
+        metavar="<name=number>",
+        read=_read_floors,
+    )
+    delta: float | None = option(
+        None,
+        "Loss of speed to tolerate.",
+        kind=str,
+        metavar="<share>",
+        read=read_share(0.5),
+        shown=f"{DELTA:.0%}; with --against {DELTA_OF_REFERENCE:.0%}",
+    )
+    alpha: float = option(
+        0.01,
+        "Probability of a false alarm per verdict, over all looks and metrics together.",
+        kind=str,
+        metavar="<share>",
+        read=read_share(0.25),
+        shown="1%",
+    )
+    max_blocks: int = option(14, "Blocks after which an unclear verdict is inconclusive.", read=at_least(3))
+    strict: bool = option(False, "Report inconclusive and not comparable as failed in all outputs.")
+    junit: Path | None = option(None, "Also write the verdict as JUnit XML to this file.", asks=False)
+    out: Path | None = results_option("check-")
+
+
+@command("check")
+def check(asked: Check, system: System, given: Given) -> None:
+    """Compare the speed and the learning of the working tree with a commit, a stored reference or a floor. The CI gate.
+
+    Exit codes: 0 pass, 1 error or nothing measured, 2 regression, 3 inconclusive or not comparable, 4 learning or
+    numerics changed.
+    """
+    from m2bench.gate import job
+    from m2bench.records.folders import refuse_used, removed_if_refused
+
+    question = _question(asked, system, given)
+    folder = asked.out or new_folder("check-")
+    refuse_used(folder, "Choose another folder with --out.")
+    with interruptible(lambda: "there is no verdict, and nothing was left behind"), removed_if_refused(folder):
+        document = job.check(question, folder, make_console(to_stderr=asked.as_json))
+    _tell(document, asked, folder)
+    raise typer.Exit(document["exit_code"])
+
+
+def _question(asked: Check, system: System, given: Given) -> Asked:
+    """What the gate is asked; UserError for options that contradict each other."""
+    from m2bench.gate.job import Asked
+
+    if asked.base is not None and asked.against is not None:
+        raise UserError("--base and --against exclude each other.", "Give one of them.")
+    if asked.base is None and asked.against is None and not asked.floors:
+        raise UserError(
+            "there is nothing to check against.",
+            "Give --base REF (a commit), --against NAME (a stored reference) or --min speedup=20.",
+        )
+    request = asked.request(system, asked.against)
+    _refuse_unfounded_speedup(asked.floors or {}, request.combinations)
+    return Asked(
+        request=request,
+        delta=asked.delta or (DELTA_OF_REFERENCE if asked.against else DELTA),
+        alpha=asked.alpha,
+        max_blocks=asked.max_blocks,
+        base=asked.base,
+        against=asked.against,
+        floors=asked.floors or {},
+        command=("m2bench", "check", *given.words()),
+    )
+
+
+def _refuse_unfounded_speedup(floors: dict[str, float], combinations: tuple[Layers, ...]) -> None:
+    if "speedup" in floors and (BASELINE not in combinations or combinations[-1] == BASELINE):
+        raise UserError(
+            "--min speedup needs the baseline and, last, the combination that is to be faster.",
+            f"Name both: --layers baseline,{combination_name(RECOMMENDED)}",
+        )
+
+
+def _tell(document: Document, asked: Check, folder: Path) -> None:
+    """Print the verdict and write it; the verdict first: a disk that is full must not cost what took minutes."""
+    from m2bench.gate import outputs
+    from m2bench.gate.references import write_whole
+
+    typer.echo(json.dumps(document, indent=1) if asked.as_json else _in_words(document))
+    outputs.write_outputs(document, folder)
+    if asked.junit is not None:
+        write_whole(asked.junit, outputs.junit(document, asked.strict))
+    for line in outputs.tell_github(document, asked.strict):
+        typer.echo(line, err=asked.as_json)
+    typer.echo(f"Exit code {document['exit_code']} ({document['verdict']}). Results: {folder}", err=asked.as_json)
+
+
+def _in_words(document: Document) -> str:
+    lines = [document["sentence"], *document["notes"], *document["not_comparable"]]
+    if document["verdict"] == "regression" and document["changes"]:
+        lines += document["changes"]
+    lines.append(f"Again: {document['reproduce']}")
+    return "\n".join(dict.fromkeys(lines))

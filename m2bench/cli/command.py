@@ -1,0 +1,117 @@
+"""From declared options to a command.
+
+``@command("train")`` makes a command of a function. Each of its parameters is of one of three kinds: a dataclass of
+options (``records.options``), ``System`` for the system under test with its options, ``Given`` for all that was typed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import typer
+
+from m2bench.records.combinations import Layers
+from m2bench.records.errors import UserError
+from m2bench.records.options import Option, option, options_of, workload_options
+from m2bench.records.spec import WorkloadSpec
+
+
+@dataclass(frozen=True)
+class Given:
+    """The options on the command line, each with what was typed for it: True for a flag alone."""
+
+    typed: tuple[tuple[Option, Any], ...]
+
+    def words(self) -> tuple[str, ...]:
+        """Words for a shell that ask the same, without where the answer goes."""
+        words: list[str] = []
+        for one, typed in self.typed:
+            for value in typed if isinstance(typed, (list, tuple)) else [typed]:
+                if one.asks:
+                    words += [one.flag] if value is True else [one.flag, shlex.quote(str(value))]
+        return tuple(words)
+
+
+@dataclass(frozen=True)
+class System:
+    """The system under test that is asked for."""
+
+    workload: WorkloadSpec
+    given: Given
+
+    def with_layers(self, layers: Layers) -> WorkloadSpec:
+        """The system where these layers take part; UserError for an option that has no effect with them."""
+        for one, _ in self.given.typed:
+            if one.layer not in (None, *layers):
+                raise UserError(
+                    f"{one.flag} has no effect without the layer {one.layer}.", f"Add {one.layer}, or leave it out."
+                )
+        return self.workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EveryCommand:
+    debug: bool = option(False, "Show the traceback of an error.", with_resume=True, asks=False)
+
+
+def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function the command ``name``, which has the options that the function's parameters declare."""
+
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        kinds = {parameter: kind for parameter, kind in get_type_hints(function).items() if parameter != "return"}
+        options = [one for kind in (*kinds.values(), _EveryCommand) for one in _options(kind, name)]
+
+        def run(**typed: Any) -> None:
+            given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
+            function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+
+        run.__signature__ = inspect.Signature([_parameter(one, name) for one in options])  # type: ignore[attr-defined]
+        run.__annotations__ = {}
+        run.__name__, run.__doc__ = name.split()[-1], function.__doc__
+        return run
+
+    return made
+
+
+def _options(kind: type, command: str) -> tuple[Option, ...]:
+    """The options that a parameter of this kind stands for."""
+    if kind is Given:
+        return ()
+    return workload_options(command) if kind is System else options_of(kind)
+
+
+def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
+    """The argument for a parameter of this kind. Raises UserError for a value that an option cannot have."""
+    if kind is Given:
+        return given
+    options = _options(kind, command)
+    values = {one.name: one.value(typed[one.name], command) for one in options}
+    if kind is not System:
+        return kind(**values)
+    asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
+    return System(WorkloadSpec.from_json({"module": WorkloadSpec.module, **asked}), given)
+
+
+def _is_given(one: Option, typed: Any) -> bool:
+    return not (one.positional or typed is None or typed is False or typed == [])
+
+
+def _parameter(one: Option, command: str) -> inspect.Parameter:
+    """The parameter that typer reads; what is not typed comes as None, or False."""
+    absent = ... if one.default is ... else False if one.kind is bool else None
+    if one.positional:
+        info = typer.Argument(absent, help=one.help)
+    else:
+        info = typer.Option(
+            absent,
+            one.flag,
+            help=one.explained(command),
+            metavar=one.metavar,
+            hidden=one.hidden,
+            show_default=False,
+        )
+    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=one.kind)

@@ -1,0 +1,36 @@
+"""The command ``compare``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from m2bench.records.options import argument
+
+from .command import command
+from .options import AsJson, make_console
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(AsJson):
+    """What ``compare`` is asked for."""
+
+    a: Path = argument("Folder of the first run.")
+    b: Path = argument("Folder of the second run, which is compared with the first.")
+
+
+@command("compare")
+def compare(asked: Compare) -> None:
+    """Compare two runs: what each layer and combination is worth in both; speeds too if the machines are equal."""
+    from m2bench.findings.compare import compare, show_comparison
+    from m2bench.run.store import Store
+
+    with Store.open(asked.a) as first, Store.open(asked.b) as second:
+        document = compare(first, second)
+    if asked.as_json:
+        typer.echo(json.dumps(document, indent=1))
+    else:
+        show_comparison(document, make_console())

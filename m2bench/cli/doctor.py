@@ -1,0 +1,35 @@
+"""The command ``doctor``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import typer
+
+from m2bench.optimizations import LAYERS
+from m2bench.records.options import option, within
+
+from .command import System, command
+from .options import AsJson, make_console
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(AsJson):
+    """What ``doctor`` is asked for."""
+
+    seconds: float = option(30.0, "Length of the noise test.", read=within(1, 3600))
+
+
+@command("doctor")
+def doctor(asked: Doctor, system: System) -> None:
+    """Check this machine: what disturbs measurements on it, and how small an effect a run can detect."""
+    from m2bench.inspect.doctor import examine, show
+
+    found = examine(system.workload, tuple(LAYERS), asked.seconds, make_console(to_stderr=asked.as_json))
+    if asked.as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(found, make_console())
+    if not found["fit"]:
+        raise typer.Exit(1)

@@ -1,0 +1,107 @@
+"""What ``check`` and ``baseline save`` are both asked: which combinations to measure, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
+from m2bench.records.errors import UserError
+from m2bench.records.options import option, within
+from m2bench.records.spec import WindowSpec, WorkloadSpec
+
+from .command import System
+from .options import AsJson, Timed, read_layers
+
+if TYPE_CHECKING:
+    from m2bench.gate.measure import Request
+    from m2bench.gate.references import Reference
+
+RECOMMENDED: Layers = ("batching", "vectorized-loss")  # of the sample run in reports/sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gated(Timed, AsJson):
+    """What is measured to be compared with a later or an earlier state."""
+
+    layers: str | None = option(
+        None,
+        "Combinations to measure, as baseline,a+b.",
+        metavar="<names>",
+        shown=f"those of the reference; without one baseline,{combination_name(RECOMMENDED)}, or for a system of your "
+        "own baseline alone",
+    )
+    window_s: float | None = option(
+        None,
+        "Seconds that each process is timed; more gives less noise.",
+        spelled="--window",
+        read=within(0.01, 600),
+        shown="1 to 2",
+    )
+
+    def request(self, system: System, against: str | None) -> Request:
+        """What to measure, of the combinations of the reference ``against`` where none are given.
+
+        UserError for a combination that there is not, and for an option that has no effect on any of them.
+        """
+        from m2bench.gate.measure import Request
+
+        combinations = _combinations(self.layers, against, system.workload.module)
+        taking_part = tuple(dict.fromkeys(chain.from_iterable(combinations)))
+        window, timed_s = WindowSpec(), self.window_s
+        if timed_s is not None:
+            window = replace(window, warmup_s=timed_s / 2, timed_s=timed_s, timed_most_s=timed_s)
+        return Request(
+            workload=system.with_layers(taking_part),
+            window=window,
+            combinations=combinations,
+            seed=self.seed,
+            trial_timeout_s=self.trial_timeout_s,
+            threads=self.threads,
+        )
+
+
+def _combinations(text: str | None, against: str | None, module: str) -> tuple[Layers, ...]:
+    """What is asked for, else what the reference has, else what is recommended.
+
+    A system of the user's own has layers of its own, whose names only its description tells.
+    """
+    is_ours = module == WorkloadSpec.module
+    if text is None:
+        if against is not None:
+            return reference_named(against).layers
+        return (BASELINE, RECOMMENDED) if is_ours else (BASELINE,)
+    found = tuple(layers_of(name.strip()) for name in text.split(",") if name.strip())
+    if is_ours:
+        found = tuple(read_layers("--layers", ",".join(layers)) if layers else BASELINE for layers in found)
+    if not found or len(set(found)) < len(found):
+        raise UserError(
+            f"--layers {text!r} names no combination, or the same one twice.", "Give some, as in baseline,batching+amp."
+        )
+    return found
+
+
+def reference_named(name: str) -> Reference:
+    """The stored reference of this repository; UserError when there is none of that name."""
+    from m2bench.gate.references import find
+    from m2bench.gate.sides import repository
+
+    return find(repository(Path.cwd()), name)
+
+
+def read_share(most: float) -> Callable[[str, str], float]:
+    """Reads a share given as 5% or 0.05."""
+
+    def read(flag: str, typed: str) -> float:
+        try:
+            value = float(typed.removesuffix("%").strip()) / (100 if typed.endswith("%") else 1)
+        except ValueError:
+            raise UserError(f"{flag} {typed!r} is not a share.", "Give one as 5% or 0.05.") from None
+        if not 0 < value <= most:
+            raise UserError(f"{flag} must be more than 0 and at most {most:.0%}, and {typed} was given.", "5% is 0.05.")
+        return value
+
+    return read

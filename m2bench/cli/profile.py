@@ -1,0 +1,75 @@
+"""The command ``profile``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.errors import UserError
+from m2bench.records.options import option
+
+from .command import System, command
+from .options import Seeded, in_order, interruptible, left_in, make_console, new_folder, read_layers, results_option
+
+if TYPE_CHECKING:
+    from m2bench.inspect.profile import Pair
+
+
+def _read_combination(flag: str, typed: str) -> Layers:
+    return BASELINE if typed == combination_name(BASELINE) else read_layers(flag, typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile(Seeded):
+    """What ``profile`` is asked for."""
+
+    layer: Layers = option((), "Layer to profile, with and without it.", kind=str, metavar="<names>", read=read_layers)
+    with_layers: Layers = option(
+        (),
+        "Layers that are on in the combination to profile, comma-separated.",
+        spelled="--with",
+        kind=str,
+        metavar="<names>",
+        read=read_layers,
+    )
+    against: Layers | None = option(
+        None,
+        "Combination to compare with: layers, comma-separated, or baseline.",
+        kind=str,
+        metavar="<names>",
+        read=_read_combination,
+        shown="the same without --layer; without --layer, baseline",
+    )
+    quick: bool = option(False, "Shorter profiles: a first look, less precise.")
+    metal_capture: Path | None = option(
+        None, "Also write one update as a Metal capture (.gputrace) for Xcode to this path."
+    )
+    out: Path | None = results_option("profile-")
+
+
+@command("profile")
+def profile(asked: Profile, system: System) -> None:
+    """Show where the time goes with and without a layer, and why that changes the speed."""
+    from m2bench.inspect import profile
+
+    pair = _pair(asked)
+    workload = system.with_layers(in_order({*pair.before, *pair.after}))
+    folder = asked.out or new_folder("profile-")
+    with interruptible(left_in(folder)):
+        profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
+
+
+def _pair(asked: Profile) -> Pair:
+    """The two combinations to compare; UserError where there is one."""
+    from m2bench.inspect.profile import Pair
+
+    after = in_order({*asked.layer, *asked.with_layers})
+    if not after:
+        raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
+    without = tuple(name for name in asked.with_layers if name not in asked.layer) if asked.layer else BASELINE
+    before = without if asked.against is None else asked.against
+    if before == after:
+        raise UserError(f"both sides are {combination_name(after)}.", "Compare it with another combination: --against.")
+    return Pair(before, after, seconds=0.3, pairs=2) if asked.quick else Pair(before, after)

@@ -1,0 +1,65 @@
+"""The command ``report``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m2bench.records.errors import UserError
+from m2bench.records.options import argument, option
+
+from .command import command
+from .options import make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What ``report`` is asked for."""
+
+    folder: Path = argument("Folder of a run, finished or not.")
+    trace: str | None = option(
+        None,
+        "Show the trials behind one figure: a layer, a combination (a+b), an interaction (a*b), noise or learning.",
+    )
+
+
+@command("report")
+def report(asked: Report) -> None:
+    """Write the report of a run again from its stored results, and show it."""
+    from m2bench.report import show_report, write_report
+    from m2bench.run.store import Store
+
+    if asked.trace is not None:
+        _show_trials(asked.folder, asked.trace)
+        return
+    with Store.open(asked.folder) as store:
+        summary = write_report(store)
+    show_report(summary, asked.folder, make_console())
+
+
+def _show_trials(folder: Path, figure: str) -> None:
+    from m2bench.findings.trials_behind import trace
+    from m2bench.run.store import Store
+    from m2bench.text.tables import draw_table
+
+    with Store.open(folder) as store:
+        for table in trace(store.record(), store.trials(), figure):
+            draw_table(table, make_console())
+
+
+def report_run(folder: Path, console: Console) -> None:
+    """Write and show the report of the run that has just ended; UserError when nothing could be measured."""
+    from m2bench.report import show_report, write_report
+    from m2bench.run.store import Store
+
+    with Store.open(folder) as store:
+        summary = write_report(store)
+    show_report(summary, folder, console)
+    if summary["best"] is None:
+        raise UserError(
+            "no combination could be measured.", f"The reasons are above; the logs are in {folder / 'logs'}."
+        )

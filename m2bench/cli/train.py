@@ -1,0 +1,34 @@
+"""The command ``train``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from m2bench.records.combinations import Layers
+from m2bench.records.options import at_least, option
+
+from .command import System, command
+from .options import Seeded, interruptible, make_console, new_folder, read_layers, results_option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Seeded):
+    """What ``train`` is asked for."""
+
+    with_layers: Layers = option(
+        (), "Layers to switch on, comma-separated.", spelled="--with", kind=str, metavar="<names>", read=read_layers
+    )
+    episodes: int = option(1000, "Episodes to train for.", read=at_least(1))
+    out: Path | None = results_option("train-")
+
+
+@command("train")
+def train(asked: Train, system: System) -> None:
+    """Train one combination of layers, print its learning curve, and save a checkpoint."""
+    from m2bench.inspect import train
+
+    workload = system.with_layers(asked.with_layers)
+    folder = asked.out or new_folder("train-")
+    with interruptible(lambda: "nothing was saved"):
+        train.run(workload, asked.with_layers, asked.episodes, asked.seed, folder, make_console())

@@ -1,0 +1,165 @@
+"""Options: each declared once, as a field of a frozen dataclass.
+
+From the declaration come the parameter of every command that takes the option, its value in the request to a worker,
+and its words in the commands that reports print. Neither this module nor one that declares options imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
+from inspect import get_annotations
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from .combinations import Layers
+from .errors import UserError
+from .spec import WorkloadSpec
+
+Read = Callable[[str, Any], Any]
+"""From an option's flag and what was typed to its value. Raises UserError."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+GPUS = ("mps", "cuda")
+TRAINING = ("ablate", "train", "profile", "check", "baseline save")
+"""The commands that train."""
+_DECLARED = "option"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option. ``kind``: the type of what is typed. ``default``: the value where nothing is; ``...`` for none."""
+
+    name: str = ""
+    kind: Any = None
+    default: Any = ...
+    help: str
+    shown: str | None = None
+    """The default in words, where it is not shown as it is."""
+    metavar: str | None = None
+    """What stands for the value in help texts, where it is not the kind."""
+    read: Read = lambda flag, typed: typed
+    spelled: str | None = None
+    """The flag, where it is not the name."""
+    positional: bool = False
+    hidden: bool = False
+    with_resume: bool = False
+    """Whether it may stand beside ``--resume``."""
+    asks: bool = True
+    """Whether it changes what is measured or judged, and not only where the answer goes."""
+    commands: tuple[str, ...] = TRAINING
+    """Of an option of the system under test: the commands that take it."""
+    default_of: Mapping[str, Any] = field(default_factory=dict)
+    """Another default, by command."""
+    layer: str | None = None
+    """The layer without which it has no effect."""
+
+    @property
+    def flag(self) -> str:
+        """As it is typed: ``--num-envs``."""
+        return self.spelled or f"--{self.name.replace('_', '-')}"
+
+    def default_in(self, command: str) -> Any:
+        """The default of a command."""
+        return self.default_of.get(command, self.default)
+
+    def explained(self, command: str) -> str:
+        """The help text with the default."""
+        default = self.default_in(command)
+        is_shown = isinstance(default, (int, float, str, Path)) and default is not False
+        shown = self.shown or (str(default) if is_shown else "")
+        return f"{self.help}  [default: {shown}]" if shown else self.help
+
+    def value(self, typed: Any, command: str) -> Any:
+        """The value of what was typed for a command, None where nothing was. Raises UserError."""
+        return self.default_in(command) if typed is None else self.read(self.flag, typed)
+
+
+def option(default: Any, help: str, **how: Any) -> Any:  # noqa: A002 (what it is called everywhere)
+    """Declare a field of a dataclass as an option; ``how``: the other fields of ``Option``."""
+    return field(default=default, metadata={_DECLARED: Option(default=default, help=help, **how)})
+
+
+def argument(help: str, **how: Any) -> Any:  # noqa: A002
+    """Declare a field of a dataclass as a word that the command takes without a flag, and needs."""
+    return field(metadata={_DECLARED: Option(help=help, positional=True, **how)})
+
+
+def options_of(declaring: type) -> tuple[Option, ...]:
+    """The options that a dataclass declares: its own before those of its bases, as written."""
+    hints, declared = get_type_hints(declaring), {one.name: one.metadata[_DECLARED] for one in fields(declaring)}
+    names = dict.fromkeys(name for base in declaring.__mro__ for name in get_annotations(base) if name in declared)
+    return tuple(replace(declared[name], name=name, kind=declared[name].kind or hints[name]) for name in names)
+
+
+def one_of(known: tuple[str, ...]) -> Read:
+    """Reads one of the known words."""
+
+    def read(flag: str, typed: str) -> str:
+        if typed not in known:
+            raise UserError(f"{flag} {typed!r} is not known.", f"Use one of: {', '.join(known)}.")
+        return typed
+
+    return read
+
+
+def at_least(least: int) -> Read:
+    """Reads a number that is not smaller."""
+
+    def read(flag: str, typed: float) -> float:
+        if not typed >= least:
+            raise UserError(f"{flag} must be at least {least}; {typed:g} was given.")
+        return typed
+
+    return read
+
+
+def within(least: float, most: float) -> Read:
+    """Reads a number between two others, or one of them."""
+
+    def read(flag: str, typed: float) -> float:
+        if not least <= typed <= most:
+            raise UserError(f"{flag} must lie between {least:g} and {most:g}; {typed:g} was given.")
+        return typed
+
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions:
+    """What is asked for of every system under test."""
+
+    device: str = option(
+        WorkloadSpec.device,
+        f"Device to train on: {', '.join(DEVICES)}.",
+        read=one_of(DEVICES),
+        commands=(*TRAINING, "layers", "doctor"),
+    )
+    module: str = option(
+        WorkloadSpec.module,
+        "Python module that builds the system under test.",
+        spelled="--workload",
+        hidden=True,
+        commands=(*TRAINING, "doctor"),
+    )
+
+
+def workload_options(command: str) -> tuple[Option, ...]:
+    """The options of the system under test that a command takes.
+
+    The module that declares them is found by its name, as the system is: the harness knows none of them.
+    """
+    system: tuple[Option, ...] = import_module("m2bench.systems.trading.options").OPTIONS
+    device, module = options_of(WorkloadOptions)
+    return tuple(one for one in (device, *system, module) if command in one.commands)
+
+
+def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
+    """The words with which a command trains this workload (a document of ``WorkloadSpec``) with these layers."""
+    words: list[str] = []
+    for one in workload_options(command):
+        value = workload.get(one.name, one.default)
+        if value != one.default and one.layer in (None, *layers):
+            words += [one.flag, str(value)]
+    return words

@@ -1,0 +1,180 @@
+"""Which options every command has, and that a declaration is all that an option needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from m2bench.cli.app import app
+from m2bench.cli.command import Given, System, command
+from m2bench.optimizations import COMPILING, LAYERS, SWEPT, load_layer
+from m2bench.optimizations.options import Options
+from m2bench.records.errors import UserError
+from m2bench.records.options import Option, argument, at_least, option, options_of, workload_options, workload_words
+from m2bench.systems.trading import options as trading
+
+RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
+OPTIONS = {
+    "ablate": f"{RUN} --lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
+    "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
+    "train": f"{RUN} --lr-scaling --with --episodes --out",
+    "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
+    "layers": "--device --compile-backend --json",
+    "report": "--trace",
+    "doctor": "--device --seconds --workload --json",
+    "forward": "--passes --batches --device --policy --compile-backend --out",
+    "audit": "--target --layers --episode-length --policy --json",
+    "compare": "--json",
+    "check": f"{RUN} --base --against --min --delta --alpha --max-blocks --layers --strict --threads --window "
+    "--trial-timeout --junit --out --json",
+    "baseline save": f"{RUN} --blocks --replace --layers --threads --window --trial-timeout --out --json",
+    "baseline list": "--json",
+    "baseline show": "--json",
+    "baseline promote": "--json",
+    "baseline annotate": "--reason --json",
+    "baseline history": "--runs --delta --out --json",
+}
+ARGUMENTS = {
+    "report": ["folder"],
+    "compare": ["a", "b"],
+    "baseline save": ["name"],
+    "baseline show": ["name"],
+    "baseline promote": ["name", "folder"],
+    "baseline annotate": ["name", "folder"],
+    "baseline history": ["name"],
+}
+
+
+def all_commands() -> dict[str, typer.core.TyperCommand]:
+    """By what is typed."""
+    found = {}
+    for name, one in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        found |= {f"{name} {inner}": c for inner, c in one.commands.items()} if name == "baseline" else {name: one}
+    return found
+
+
+def test_every_command_has_the_options_that_it_should() -> None:
+    flags = {
+        name: {flag for one in found.params if one.param_type_name == "option" for flag in one.opts}
+        for name, found in all_commands().items()
+    }
+    assert flags == {name: {*text.split(), "--debug"} for name, text in OPTIONS.items()}
+
+
+def test_the_words_of_a_command_come_in_their_order() -> None:
+    words = {
+        name: [str(one.name) for one in found.params if one.param_type_name == "argument"]
+        for name, found in all_commands().items()
+    }
+    assert {name: found for name, found in words.items() if found} == ARGUMENTS
+
+
+def test_no_option_is_declared_twice_for_a_command() -> None:
+    for name, found in all_commands().items():
+        names = [str(one.name) for one in found.params]
+        assert len(names) == len(set(names)), name
+
+
+def read_sizes(flag: str, text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    shared: int = option(3, "Shared.", read=at_least(2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(Shared):
+    word: str = argument("A word.")
+    sizes: tuple[int, ...] = option(
+        (1,),
+        "Sizes.",
+        spelled="--size",
+        kind=str,
+        read=lambda flag, text: tuple(map(int, text.split(","))),
+        shown="one",
+    )
+    loud: bool = option(False, "Loud.", asks=False)
+
+
+def typed(*words: str, system: bool = False) -> tuple[object, Given]:
+    """What a command made for this test is called with."""
+    called: list[tuple[object, Given]] = []
+
+    def with_options(asked: Own, given: Given) -> None:
+        """Test."""
+        called.append((asked, given))
+
+    def with_system(asked: System, given: Given) -> None:
+        """Test."""
+        called.append((asked, given))
+
+    app = typer.Typer()
+    app.command()(command("train")(with_system if system else with_options))
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return called[0]
+
+
+def test_a_declared_option_is_typed_read_and_has_a_default() -> None:
+    assert typed("w")[0] == Own(word="w", sizes=(1,), loud=False, shared=3)
+    assert typed("w", "--size", "4,2", "--loud", "--shared", "5")[0] == Own(word="w", sizes=(4, 2), loud=True, shared=5)
+    with pytest.raises(UserError, match="--shared must be at least 2; 0 was given"):
+        typed("w", "--shared", "0")
+
+
+def test_what_was_given_can_be_asked_again() -> None:
+    given = typed("w", "--size", "4, 2", "--loud", "--shared", "3")[1]
+    assert given.words() == ("--size", "'4, 2'", "--shared", "3"), "--loud only says how the answer is given"
+    assert typed("w")[1].words() == ()
+
+
+def test_an_option_says_its_default_in_its_help() -> None:
+    explained = {one.name: one.explained("any") for one in options_of(Own)}
+    assert explained["shared"] == "Shared.  [default: 3]"
+    assert explained["sizes"] == "Sizes.  [default: one]"
+    assert explained["loud"] == "Loud."
+    audited = next(one for one in workload_options("audit") if one.name == "episode_length")
+    assert audited.explained("audit").endswith("[default: 8]")
+
+
+def test_the_system_is_asked_for_what_is_not_usual() -> None:
+    asked, _ = typed("--num-envs", "64", "--policy", "default", "--workload", "mine", "--device", "cpu", system=True)
+    assert isinstance(asked, System)
+    assert asked.workload.to_json() == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine"}
+    assert asked.with_layers(("amp", "batching")) == asked.workload
+    with pytest.raises(UserError, match="--num-envs has no effect without the layer batching"):
+        asked.with_layers(("amp",))
+
+
+def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is typed, refused without its layer, sent to the worker, and printed in the commands of reports."""
+    new = Option(name="window_size", kind=int, default=5, help="New.", layer="amp")
+    monkeypatch.setattr(trading, "OPTIONS", (*trading.OPTIONS, new))
+    asked, given = typed("--window-size", "7", system=True)
+    assert isinstance(asked, System)
+    assert asked.workload.options == {"window_size": 7}
+    assert given.words() == ("--window-size", "7")
+    with pytest.raises(UserError, match="--window-size has no effect without the layer amp"):
+        asked.with_layers(())
+    document = asked.workload.to_json()
+    assert workload_words("train", document, ("amp",)) == ["--window-size", "7"]
+    assert workload_words("train", document, ()) == []
+
+
+def test_a_printed_command_asks_for_the_same_again() -> None:
+    words = ["--device", "cpu", "--data", "eurusd-1h", "--lr-scaling", "sqrt", "--num-envs", "8", "--workload", "mine"]
+    asked, _ = typed(*words, system=True)
+    assert isinstance(asked, System)
+    assert workload_words("train", asked.workload.to_json(), ("batching",)) == words
+
+
+def test_the_layers_that_options_name_are_there() -> None:
+    assert {one.layer for one in options_of(Options)} <= {*LAYERS}
+    layers = {name: load_layer(name) for name in LAYERS}
+    assert {name for name, layer in layers.items() if layer.compiles} == COMPILING
+    assert [name for name, layer in layers.items() if layer.sweeps] == [SWEPT]
