@@ -49,11 +49,17 @@ class Ablate(Timed):
         None,
         "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, full.",
         kind=str,
+        metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
     )
     layers: Layers = option(
-        tuple(LAYERS), "Layers that take part, comma-separated.", kind=str, read=read_layers, shown="all six"
+        tuple(LAYERS),
+        "Layers that take part, comma-separated.",
+        kind=str,
+        metavar="<names>",
+        read=read_layers,
+        shown="all six",
     )
     blocks: int | None = option(
         None,
@@ -66,6 +72,7 @@ class Ablate(Timed):
         "Time for the whole run, as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
         spelled="--budget",
         kind=str,
+        metavar="<time>",
         read=read_duration,
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
@@ -79,6 +86,7 @@ class Ablate(Timed):
         (),
         "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
         kind=str,
+        metavar="<numbers>",
         read=_read_sizes,
         layer=SWEPT,
     )
@@ -90,6 +98,7 @@ class Ablate(Timed):
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
         spelled="--wait-for-quiet",
         kind=str,
+        metavar="<time>",
         read=read_duration,
         with_resume=True,
     )

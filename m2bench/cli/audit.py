@@ -21,7 +21,12 @@ class Audit(AsJson):
 
     target: str = option(GPUS[0], f"Device to audit for: {', '.join(GPUS)}.", read=one_of(GPUS))
     layers: Layers = option(
-        tuple(LAYERS), "Layers that take part, comma-separated.", kind=str, read=read_layers, shown="all six"
+        tuple(LAYERS),
+        "Layers that take part, comma-separated.",
+        kind=str,
+        metavar="<names>",
+        read=read_layers,
+        shown="all six",
     )
 
 

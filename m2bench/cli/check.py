@@ -53,12 +53,14 @@ class Check(Gated):
         "Least value for the last combination of --layers: episodes_per_min=2000 or speedup=20.",
         spelled="--min",
         kind=list[str],
+        metavar="<name=number>",
         read=_read_floors,
     )
     delta: float | None = option(
         None,
         "Loss of speed to tolerate.",
         kind=str,
+        metavar="<share>",
         read=read_share(0.5),
         shown=f"{DELTA:.0%}; with --against {DELTA_OF_REFERENCE:.0%}",
     )
@@ -66,6 +68,7 @@ class Check(Gated):
         0.01,
         "Probability of a false alarm per verdict, over all looks and metrics together.",
         kind=str,
+        metavar="<share>",
         read=read_share(0.25),
         shown="1%",
     )

@@ -106,5 +106,12 @@ def _parameter(one: Option, command: str) -> inspect.Parameter:
     if one.positional:
         info = typer.Argument(absent, help=one.help)
     else:
-        info = typer.Option(absent, one.flag, help=one.explained(command), hidden=one.hidden, show_default=False)
+        info = typer.Option(
+            absent,
+            one.flag,
+            help=one.explained(command),
+            metavar=one.metavar,
+            hidden=one.hidden,
+            show_default=False,
+        )
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=one.kind)

@@ -26,6 +26,7 @@ class Forward:
         BATCHES,
         "Batch sizes, comma-separated.",
         kind=str,
+        metavar="<numbers>",
         read=whole_numbers("batch size"),
         shown=",".join(map(str, BATCHES)),
     )

@@ -30,6 +30,7 @@ class Gated(Timed, AsJson):
     layers: str | None = option(
         None,
         "Combinations to measure, as baseline,a+b.",
+        metavar="<names>",
         shown=f"those of the reference; without one baseline,{combination_name(RECOMMENDED)}, or for a system of your "
         "own baseline alone",
     )

@@ -90,6 +90,7 @@ class Timed(Seeded):
         None,
         "Torch threads in every trial: a number, or auto to measure which number is fastest.",
         kind=str,
+        metavar="<number>",
         read=read_threads,
         shown="auto",
     )

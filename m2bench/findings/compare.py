@@ -38,7 +38,7 @@ def compare(a: Store, b: Store) -> Document:
     records = a.record(), b.record()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
     options = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
-    markets = [(record.description.workload.market or {}).get("sha256") for record in records]
+    markets = [record.description.workload.market.get("sha256") for record in records]
     if options or markets[0] != markets[1]:
         raise UserError(
             f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "

@@ -36,7 +36,7 @@ class SideFacts:
 
     def workload(self, asked: WorkloadSpec) -> Facts:
         """What must be equal for any figures to be comparable: the options, and the data by their contents."""
-        market = self.description.workload.market or {}
+        market = self.description.workload.market
         data = {"data": market.get("name"), "device": None, "sha256": market.get("sha256")}
         return {**self.description.asked_of(asked), **data}
 

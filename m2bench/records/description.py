@@ -139,8 +139,8 @@ class LayerDescription:
     exact: bool
     compiles: bool
     compiled_apart: bool = False
-    works_ahead: bool
-    sweeps: Sweeps | None
+    works_ahead: bool = False
+    sweeps: Sweeps | None = None
     unsupported: str | None
 
 
@@ -165,11 +165,11 @@ class Workload:
     not measured.
     """
 
-    market: Facts | None
+    market: Facts = field(default_factory=dict)
     options: Facts = field(default_factory=dict)
     market_remarks: tuple[str, ...] = ()
     good_return: float | None = None
-    target: Target | None
+    target: Target | None = None
     threads_measured_on: tuple[Layers, ...] = ()
     facts: Facts = field(metadata=WHOLE, repr=False)
 

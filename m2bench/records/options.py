@@ -37,6 +37,8 @@ class Option:
     help: str
     shown: str | None = None
     """The default in words, where it is not shown as it is."""
+    metavar: str | None = None
+    """What stands for the value in help texts, where it is not the kind."""
     read: Read = lambda flag, typed: typed
     spelled: str | None = None
     """The flag, where it is not the name."""
@@ -107,7 +109,7 @@ def at_least(least: int) -> Read:
 
     def read(flag: str, typed: float) -> float:
         if not typed >= least:
-            raise UserError(f"{flag} must be at least {least}, and {typed:g} was given.")
+            raise UserError(f"{flag} must be at least {least}; {typed:g} was given.")
         return typed
 
     return read
@@ -118,7 +120,7 @@ def within(least: float, most: float) -> Read:
 
     def read(flag: str, typed: float) -> float:
         if not least <= typed <= most:
-            raise UserError(f"{flag} must lie between {least:g} and {most:g}, and {typed:g} was given.")
+            raise UserError(f"{flag} must lie between {least:g} and {most:g}; {typed:g} was given.")
         return typed
 
     return read

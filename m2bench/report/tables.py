@@ -220,7 +220,7 @@ def _status(combination: Document) -> str:
 
 def _outcome(combination: Document) -> str:
     if combination["status"] == "ok":
-        return "ok" if combination["numerics"] != "changed" else f"ok, but {combination['numerics_reason']}"
+        return "ok" if combination["numerics"] in ("same", "unchecked") else f"ok, but {combination['numerics_reason']}"
     if combination["trials_ok"]:
         counts = f"{combination['trials_ok']} of {combination['trials']} trials ok"
         return f"{combination['status']}: {combination['reason']}; {counts}"

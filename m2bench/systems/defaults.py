@@ -54,7 +54,7 @@ class CompletedWorkload:
             "device": torch_device.describe_asked_device(spec.device),
             "layers": [describe_layer(name) for name in getattr(self._offered, "LAYERS", ())],
             "claimed_together": {},
-            "workload": {"market": None, "options": dict(spec.options), "target": None},
+            "workload": {"market": {}, "options": dict(spec.options), "target": None},
         }
 
     def prepare(self, spec: WorkloadSpec, work: Path) -> list[str]:

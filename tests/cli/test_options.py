@@ -123,7 +123,7 @@ def typed(*words: str, system: bool = False) -> tuple[object, Given]:
 def test_a_declared_option_is_typed_read_and_has_a_default() -> None:
     assert typed("w")[0] == Own(word="w", sizes=(1,), loud=False, shared=3)
     assert typed("w", "--size", "4,2", "--loud", "--shared", "5")[0] == Own(word="w", sizes=(4, 2), loud=True, shared=5)
-    with pytest.raises(UserError, match="--shared must be at least 2, and 0 was given"):
+    with pytest.raises(UserError, match="--shared must be at least 2; 0 was given"):
         typed("w", "--shared", "0")
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import torch
 from conftest import EPISODE_LENGTH, TESTS
+from made_run import SPEC as RUN_SPEC
+from made_run import make_record
 from test_cli import FAKE, m2bench
-from test_gate import THEN, facts_of
 from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket, prepare_market
@@ -210,17 +211,17 @@ def test_other_commands_refuse_it_as_well(command: tuple[str, ...], tmp_path: Pa
     assert "--allow-wrong-device" not in done.stderr  # they have no such option
 
 
-def described(faults: list[str] | None) -> SideFacts:
-    return replace(facts_of(THEN), device_faults=None if faults is None else tuple(faults))
+def said(faults: tuple[str, ...] | None) -> SideFacts:
+    return SideFacts(make_record(RUN_SPEC).description, faults)
 
 
 def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:
     """By the base, where that looks; without it the device is to blame."""
-    wrong = ["draws: logits is off by 1 of its size, where 0.0001 is allowed"]
-    for base in ({}, {"base": described(wrong)}, {"base": described(None)}):
+    wrong = ("draws: logits is off by 1 of its size, where 0.0001 is allowed",)
+    for base in ({}, {"base": said(wrong)}, {"base": said(None)}):
         with pytest.raises(UserError, match=r"cpu computes wrongly .*draws: logits is off by 1"):
-            job._changed_arithmetic({**base, "head": described(wrong)})
-        assert job._changed_arithmetic({**base, "head": described([])}) is None
-    found = job._changed_arithmetic({"base": described([]), "head": described(wrong)})
+            job._changed_arithmetic({**base, "head": said(wrong)})
+        assert job._changed_arithmetic({**base, "head": said(())}) is None
+    found = job._changed_arithmetic({"base": said(()), "head": said(wrong)})
     assert found is not None
     assert found.endswith(f"wrong where the base's is right: {wrong[0]}")

@@ -28,7 +28,9 @@ def locate_data(flag: str, typed: str) -> str:
         located = str(path.resolve()) if path.exists() else str(path)
         return located if symbol is None else f"{located}{SYMBOL_MARK}{symbol}"
     except OSError as error:
-        raise UserError(f"{typed} cannot be read: {error.strerror}.", "Give yourself access to it.") from error
+        raise UserError(
+            f"{typed} cannot be read: {error.strerror}.", "Check the permissions of the file and its folder."
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
