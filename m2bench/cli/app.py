@@ -224,7 +224,7 @@ def _report(folder: Path, console: Console) -> None:
     with Store.open(folder) as store:
         summary = write_report(store)
     show_report(summary, folder, console)
-    if summary["best"] is None:
+    if summary.best is None:
         raise UserError("no combination could be measured.", f"The reasons stand above, the logs in {folder / 'logs'}.")
 
 
@@ -546,14 +546,15 @@ def compare_runs(
 ) -> None:
     """Compare two runs: what each layer and combination is worth in both, and absolute speeds on equal machines."""
     from m2bench.findings.compare import compare, show_comparison
+    from m2bench.records.encoding import encode
     from m2bench.run.store import Store
 
     with Store.open(a) as first, Store.open(b) as second:
-        document = compare(first, second)
+        found = compare(first, second)
     if as_json:
-        typer.echo(json.dumps(document, indent=1))
+        typer.echo(json.dumps(encode(found), indent=1))
         return
-    show_comparison(document, make_console())
+    show_comparison(found, make_console())
 
 
 app.command()(gate.check)

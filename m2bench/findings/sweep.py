@@ -7,29 +7,27 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
 from m2bench.plan.sweep import _swept, sweep_sizes
 from m2bench.records.combinations import BASELINE
 from m2bench.records.spec import RunSpec
+from m2bench.records.summary import Sweep, SweepSize
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import Estimate, named, typical
-from m2bench.statistics.steady import steady_speed
+from m2bench.statistics.estimate import Estimate, figure_of, typical
+
+from .responses import peak_memory_mb, speed
 
 OUTSIDE = 0.05  # of intervals
-
-
-Document = dict[str, Any]
 
 
 BySize = Mapping[int, Mapping[int, float]]
 """By number of environments and block."""
 
 
-def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None:
+def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Sweep | None:
     """Speed and memory by number of environments; None for a run without a sweep."""
     if not spec.sweep:
         return None
@@ -37,33 +35,27 @@ def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None
     baselines: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.spec.layers == BASELINE and trial.status == "ok":
-            baselines[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            baselines[trial.spec.block].append(math.log(speed(trial)))
     found = {size: _good_trials(trials, size, baselines) for size in sweep_sizes(spec)}
-    levels = {size: {t.spec.block: math.log(steady_speed(t.result)) for t in good} for size, (good, _) in found.items()}
+    levels = {size: {t.spec.block: math.log(speed(t)) for t in good} for size, (good, _) in found.items()}
     levels = {size: logs for size, logs in levels.items() if logs}
     over = {
         size: {block: log - fmean(baselines[block]) for block, log in logs.items()} for size, logs in levels.items()
     }
     speeds, speedups = pooled(levels), pooled(over)
-    sizes = [
-        {
-            "num_envs": size,
-            "reason": reason,
-            **named("episodes_per_min", speeds.get(size)),
-            **named("speedup", speedups.get(size)),
-            **named("peak_memory_mb", typical(_memory_mb(trial) for trial in good)),
-        }
+    sizes = tuple(
+        SweepSize(
+            num_envs=size,
+            reason=reason,
+            episodes_per_min=figure_of(speeds.get(size)),
+            speedup=figure_of(speedups.get(size)),
+            peak_memory_mb=figure_of(typical(peak_memory_mb(trial) for trial in good)),
+        )
         for size, (good, reason) in found.items()
-    ]
-    rated = [size for size in sizes if size["speedup"] is not None]
-    best = max(rated, key=lambda size: float(size["speedup"]), default=None)
-    layers = _swept(stored)
-    return {
-        "layers": None if layers is None else list(layers),
-        "sizes": sizes,
-        "best": best,
-        "rivals": [] if best is None else rivals(over, best["num_envs"]),
-    }
+    )
+    fastest = max(speedups, key=lambda size: speedups[size].ratio, default=None)
+    best = next((size for size in sizes if size.num_envs == fastest), None)
+    return Sweep(_swept(stored), sizes, best, () if fastest is None else tuple(rivals(over, fastest)))
 
 
 def _good_trials(
@@ -77,13 +69,8 @@ def _good_trials(
     if bad is not None:
         return [], f"{bad.status}: {bad.reason}"
     if not all(gate["same"] for trial in own for gate in trial.result["gates"].values()):
-        return [], "computes something else"
+        return [], "numerics changed"
     return [trial for trial in own if trial.spec.block in baselines], None
-
-
-def _memory_mb(trial: StoredTrial) -> float:
-    memory: dict[str, float] = trial.result["peak_memory_mb"]
-    return memory["host"] if memory["device"] is None else memory["device"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.encoding import encode
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
 from m2bench.records.spec import WorkloadSpec
@@ -85,7 +86,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
             *warnings_of_machine({**description["machine"], **device}),
             *warnings_of([each for side in sides.values() for each in side["conditions"]], "process"),
         ],
-        "predictions": predictions(sides["before"], sides["after"]),
+        "predictions": encode(predictions(sides["before"], sides["after"])),
         "sentences": explain(sides["before"], sides["after"], peak_flops),
         "peak_flops": peak_flops,
         "machine": {**description["machine"], **device},
@@ -263,8 +264,10 @@ def phases_table(before: Document, after: Document) -> Table:
     ]
     whole = [side["undisturbed_ms"] for side in (before, after)]
     found = predictions(before, after)
-    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found["phases"]), "", ""))
-    rows.append(("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", times(found["measured"]), "", ""))
+    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found.phases.value), "", ""))
+    rows.append(
+        ("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", times(found.measured.value), "", "")
+    )
     evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
     rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ import pytest
 from m2bench.machine import checks
 from m2bench.machine.checks import check_machine, warnings_of_machine
 from m2bench.machine.torch_features import GATES, describe_gates, is_open
+from m2bench.records.summary import RunConditions
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2,
     "logical_cores": 2, "physical_cores": 2, "environment": {},
 }  # fmt: skip
-CONDITIONS = {"power": ["mains"], "low_power": False, "thermal": ["nominal"], "other_cores": 0.0}
+CONDITIONS = RunConditions(
+    other_cores=0.0, other_cores_worst=0.0, busy_trials=0, canary_spread=None, canary_related=False, power=("mains",),
+    low_power=False, thermal=("nominal",),
+)  # fmt: skip
 LAYERS = [{"name": "amp", "unsupported": None}, {"name": "compile", "unsupported": None}]
 
 
 def bad(tmp_path: Path, machine: dict[str, Any], conditions: dict[str, Any], trial_sd: float = 0.02) -> list[str]:
-    found = check_machine({**MACHINE, **machine}, LAYERS, {**CONDITIONS, **conditions}, trial_sd, tmp_path)
+    found = check_machine({**MACHINE, **machine}, LAYERS, replace(CONDITIONS, **conditions), trial_sd, tmp_path)
     states = [check.state for check in found]
     assert states == sorted(states, key=["bad", "note", "ok"].index)
     assert all(check.fix for check in found if check.state == "bad")
