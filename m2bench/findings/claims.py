@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
+from m2bench.records.description import Claim, LayerDescription
 from m2bench.records.figure import Figure
 from m2bench.records.summary import Gains, Judgement, LayerRow
 from m2bench.statistics.distributions import t_quantile
@@ -19,8 +20,6 @@ from .learning import Setbacks
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 
-Document = dict[str, Any]
-
 
 @final
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class ClaimVerdict:
     sentence: str
 
 
-def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
+def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
     """The layer's claimed range against what was measured of it alone; None where nothing was measured.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
@@ -39,11 +38,11 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     shown; else *inconclusive*, as everything is that was measured beside other load (``disturbed``). A claim of no
     extra cost (1.0) may cost what is indifferent.
     """
-    claim = layer["claim"]
-    what = f"the {claim['phase']}" if claim["phase"] else "episodes/min"
-    claimed = f"claimed {claim['text']}"
-    if layer["unsupported"]:
-        return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer['unsupported']}")
+    claim = layer.claim
+    what = f"the {claim.phase}" if claim.phase else "episodes/min"
+    claimed = f"claimed {claim.text}"
+    if layer.unsupported:
+        return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer.unsupported}")
     if measured is None:
         return None
     if measured.interval is None:
@@ -52,8 +51,8 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     found = f"{claimed}, measured {times_within(measured.figure)} on {what}"
     if disturbed:
         return ClaimVerdict("inconclusive", f"{found}: other processes kept cores busy during too many trials")
-    least = claim["low"] * (1 - INDIFFERENT) if claim["low"] == 1 else claim["low"]
-    most = claim["high"] * (1 + INDIFFERENT) if claim["low"] == 1 else claim["high"]
+    least = claim.low * (1 - INDIFFERENT) if claim.low == 1 else claim.low
+    most = claim.high * (1 + INDIFFERENT) if claim.low == 1 else claim.high
     if low > most:
         return ClaimVerdict("exceeded", f"{found}: more than claimed")
     if low >= least:
@@ -65,17 +64,17 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     return ClaimVerdict("refuted", f"{found}: {'slower' if high < 1 else 'no gain is shown'}")
 
 
-def also_claimed(layer: Document, memory: Figure | None, setbacks: Setbacks | None, learning: str) -> str:
+def also_claimed(claim: Claim, memory: Figure | None, setbacks: Setbacks | None, learning: str) -> str:
     """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
-    claimed = layer["claim"].get("memory")
+    claimed = claim.memory
     found = ""
-    if claimed is None and "memory" in layer["claim"]["text"]:
+    if claimed is None and "memory" in claim.text:
         found = "; memory: not judged, the run did not store the claim"
     if claimed is not None and memory is not None and memory.interval is not None:
         low, high = memory.interval
         verdict = "as claimed" if high <= claimed else "inconclusive" if low <= claimed else "refuted"
         found = f"; memory claimed {claimed}x, measured {times_within(memory)}: {verdict}"
-    if "stability" in layer["claim"]["text"]:
+    if "stability" in claim.text:
         found += f"; stability: {_judge_stability(setbacks)}"
     return f"{found}; learning from the same episodes: {learning}"
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean
-from typing import Any
 
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
+from m2bench.records.results import Evidence, TrialResult
 from m2bench.records.summary import CombinationRow, Numerics, TrialBehind
-from m2bench.records.trials import StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.steady import steady_from, steady_speed
 
 from .learning import Learning
-from .responses import peak_memory_mb
 from .usage import summarize_usage
 
 # The worst status among a combination's trials is the combination's.
@@ -24,12 +23,12 @@ SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
 
 
 def summarize_combination(
-    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, description: dict[str, Any]
+    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, record: RunRecord
 ) -> CombinationRow:
     """The row of one combination; what is known only beside others is still missing."""
     status, reason = _worst(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
-    results = [trial.result for trial in good]
+    results = [trial.timed for trial in good]
     level = speeds.level(layers) if good else None
     return CombinationRow(
         layers=layers,
@@ -41,16 +40,18 @@ def summarize_combination(
         episodes_per_min=figure_of(level),
         speedup=figure_of(speeds.ratio(layers) if good else None),
         ms_per_episode=figure_of(level and level.inverse().scaled(60_000)),
-        env_steps_per_s=figure_of(typical(r["env_steps_per_s"] for r in results)),
-        setup_s=figure_of(typical(r["setup_s"] for r in results)),
+        env_steps_per_s=figure_of(typical(r.env_steps_per_s for r in results)),
+        setup_s=figure_of(typical(r.setup_s for r in results)),
         warmup_s=figure_of(typical(_warmup_s(r) for r in results)),
-        compile_s=figure_of(typical(r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
-        compile_cold_s=max((r["compile_s"] for r in results if _cache(r) == "cold"), default=None),
-        peak_memory_mb=figure_of(typical(peak_memory_mb(trial) for trial in good)),
-        energy_j_per_episode=figure_of(typical(e for r in results if (e := r["energy_j_per_episode"]) is not None)),
-        usage=summarize_usage(good, level, description["peak_flops"], "device_telemetry" in description["device"]),
-        eval_return=mean(r["eval_return"] for r in results) if results else None,
-        steady_trials=sum(steady_from(r["update_s"]) is not None for r in results),
+        compile_s=figure_of(typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
+        compile_cold_s=max(
+            (r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None
+        ),
+        peak_memory_mb=figure_of(typical(r.peak_memory_mb.main_mb for r in results)),
+        energy_j_per_episode=figure_of(typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
+        usage=summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
+        eval_return=mean(r.eval_return for r in results) if results else None,
+        steady_trials=sum(steady_from(r.update_s) is not None for r in results),
         evidence=_evidence(results),
         numerics=_numerics(results),
         learning=learning.of_combination(layers, level),
@@ -68,43 +69,40 @@ def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
 
 def _trial_behind(trial: StoredTrial) -> TrialBehind:
     """What a reader needs to find a trial again, and to see whether it is one of a kind."""
-    speed = steady_speed(trial.result) if "update_s" in trial.result else None
+    speed = None if trial.result is None else steady_speed(trial.timed)
     return TrialBehind(trial.spec.key, trial.status, trial.started, speed)
 
 
-def _warmup_s(result: dict[str, Any]) -> float:
+def _warmup_s(result: TrialResult) -> float:
     """Seconds of updates after the first, which compiles, that were left out of the speed."""
-    update_s: list[float] = result["update_s"]
-    warmup_update_s: list[float] = result["warmup_update_s"]
-    return sum(warmup_update_s[1:]) + sum(update_s[: steady_from(update_s) or 0])
+    return sum(result.warmup_update_s[1:]) + sum(result.update_s[: steady_from(result.update_s) or 0])
 
 
-def _cache(result: dict[str, Any]) -> str | None:
+def _cache(result: TrialResult) -> str | None:
     """Either "cold" or "warm" where something was compiled, else None."""
-    caches = [proof["evidence"].get("cache") for proof in result["proofs"].values()]
+    caches = [proof.evidence.get("cache") for proof in result.proofs.values()]
     return next((cache for cache in caches if cache is not None), None)
 
 
-def _evidence(results: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
+def _evidence(results: list[TrialResult]) -> dict[str, tuple[Evidence, ...]]:
     """What each layer left as proof that it was at work, trial by trial."""
-    layers = results[0]["proofs"] if results else {}
-    return {layer: tuple(result["proofs"][layer]["evidence"] for result in results) for layer in layers}
+    layers = results[0].proofs if results else {}
+    return {layer: tuple(result.proofs[layer].evidence for result in results) for layer in layers}
 
 
-def _numerics(results: list[dict[str, Any]]) -> Numerics:
+def _numerics(results: list[TrialResult]) -> Numerics:
     """What the gates of a combination's trials found: same only when every gate of every trial said so."""
-    if not results or not all(result["gates"] for result in results):
+    if not results or not all(result.numerics for result in results):
         return Numerics(numerics_reason="numerics not checked" if results else None)
-    names = list(results[0]["gates"])
+    names = list(results[0].numerics)
     reasons = {
-        name: next((r["gates"][name]["reason"] for r in results if not r["gates"][name]["same"]), None)
-        for name in names
+        name: next((r.numerics[name].reason for r in results if not r.numerics[name].same), None) for name in names
     }
     changed = {name: reason for name, reason in reasons.items() if reason is not None}
     return Numerics(
         numerics="changed" if changed else "same",
         numerics_reason="; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
-        gates={name: tuple(r["gates"][name]["evidence"] for r in results) for name in names},
+        gates={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
 
 

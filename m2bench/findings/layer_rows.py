@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations as subsets
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import LayerDescription
 from m2bench.records.summary import Attribution, Claimed, Interaction, LayerRow, Responses, TimeAttribution
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm, shapley_weights
@@ -21,10 +22,10 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def summarize_layers(
-    described: list[dict[str, Any]], trials: list[StoredTrial], speeds: Effects, learning: Learning
+    described: Sequence[LayerDescription], trials: list[StoredTrial], speeds: Effects, learning: Learning
 ) -> tuple[LayerRow, ...]:
     """A row per layer, from the sound trials."""
-    names, disturbed = [layer["name"] for layer in described], is_disturbed(trials)
+    names, disturbed = [layer.name for layer in described], is_disturbed(trials)
     speed, memory, energy = (
         _attribute(names, effects)
         for effects in (
@@ -35,23 +36,23 @@ def summarize_layers(
     )
     rows = []
     for layer in described:
-        name, claim = layer["name"], layer["claim"]
-        measured = _claimed_response(claim["phase"], speeds, trials).ratio((name,))
+        name, claim = layer.name, layer.claim
+        measured = _claimed_response(claim.phase, speeds, trials).ratio((name,))
         verdict, learned = judge_claim(layer, measured, disturbed), learning.of_layer(name)
-        also = also_claimed(layer, memory[name].alone, learning.setbacks(name), learned.learning)
+        also = also_claimed(claim, memory[name].alone, learning.setbacks(name), learned.learning)
         to_target, surviving = _time_to_target(name, speeds, learning)
         rows.append(
             LayerRow(
                 name=name,
-                part=layer["part"],
-                difficulty=claim["difficulty"],
-                priority=claim["priority"],
-                claim=Claimed((claim["low"], claim["high"]), claim["text"], claim["phase"]),
+                part=layer.part,
+                difficulty=claim.difficulty,
+                priority=claim.priority,
+                claim=Claimed((claim.low, claim.high), claim.text, claim.phase),
                 speed=speed[name],
                 claimed_effect=figure_of(measured),
                 verdict=verdict and verdict.verdict,
                 verdict_sentence=verdict and verdict.sentence + also,
-                reason=layer["unsupported"],
+                reason=layer.unsupported,
                 learning=learned,
                 time_to_target=figure_of(to_target),
                 gain_surviving=figure_of(surviving),
@@ -77,7 +78,7 @@ def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTri
         return speeds
 
     def phase_speed(trial: StoredTrial) -> float | None:
-        milliseconds = trial.result["phase_ms_per_episode"].get(phase)
+        milliseconds = trial.timed.phase_ms_per_episode.get(phase)
         return 1 / milliseconds if milliseconds else None
 
     return fit(speeds.layers, trials, phase_speed)

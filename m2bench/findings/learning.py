@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, variance
-from typing import Any
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
@@ -143,8 +142,8 @@ class Learning:
 
     def __init__(self, record: RunRecord, trials: list[StoredTrial]):
         self.spec = record.spec
-        self.target: dict[str, Any] | None = record.description["workload"]["target"]
-        exact = {layer["name"] for layer in record.description["layers"] if layer["exact"]}
+        self.target = record.description.workload.target
+        exact = {layer.name for layer in record.description.layers if layer.exact}
         self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
         self.speeds = sound_speeds(trials)
         self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
@@ -189,11 +188,11 @@ class Learning:
                 if cell != other and without.spec.seed == with_it.spec.seed
             ]
             for without, with_it in pairs:
-                if without.status == with_it.status == "ok" and self.target is not None:
-                    worth = self.target["good_return"] - self.target["ignorant_return"]
-                    apart = distance(without.result["curve"], with_it.result["curve"]) / worth
+                if without.learned and with_it.learned and without.status == with_it.status == "ok" and self.target:
+                    worth = self.target.good_return - self.target.ignorant_return
+                    apart = distance(without.learned.curve, with_it.learned.curve) / worth
                     distances[without.spec.seed].append(apart)
-                arrivals = _arrival(without), _arrival(with_it)
+                arrivals = without.episodes_to_target, with_it.episodes_to_target
                 if arrivals[0] is not None and arrivals[1] is not None:
                     log_ratios[without.spec.seed].append(math.log(arrivals[1] / arrivals[0]))
                 else:
@@ -314,7 +313,7 @@ class Learning:
                 "no learning trial stands for it: one of its layers was not trained at these episodes per update",
             )
         trials = self.by_cell[source.cell]
-        missing = [trial for trial in trials if _arrival(trial) is None]
+        missing = [trial for trial in trials if trial.episodes_to_target is None]
         if missing:
             return None, f"{len(missing)} of {len(trials)} learning trials did not reach the target"
         return self.contrast({layers: 1.0}), None
@@ -331,7 +330,7 @@ class Learning:
         terms: dict[Cell | str, float] = defaultdict(float)
         for layers, weight in weights.items():
             source = self._source(layers)
-            if source is None or any(_arrival(trial) is None for trial in self.by_cell[source.cell]):
+            if source is None or any(trial.episodes_to_target is None for trial in self.by_cell[source.cell]):
                 return None
             terms[source.cell] += weight
             for layer, sign in source.layers.items():
@@ -351,7 +350,7 @@ class Learning:
     def _log_arrivals(self, cell: Cell) -> BySeed:
         by_seed = defaultdict(list)
         for trial in self.by_cell[cell]:
-            arrived = _arrival(trial)
+            arrived = trial.episodes_to_target
             if arrived is not None:
                 by_seed[trial.spec.seed].append(math.log(arrived))
         return {seed: fmean(values) for seed, values in by_seed.items()}
@@ -412,8 +411,8 @@ class Learning:
 
     def _describe_cell(self, cell: Cell) -> LearningGroup:
         trials = self.by_cell[cell]
-        came = sorted(arrived for trial in trials if (arrived := _arrival(trial)) is not None)
-        curves = [trial.result["curve"] for trial in trials if trial.result]
+        came = sorted(arrived for trial in trials if (arrived := trial.episodes_to_target) is not None)
+        curves = [trial.learned.curve for trial in trials if trial.learned]
         episodes = self.episodes_to_target(trials[0].spec.layers)[0]
         return LearningGroup(
             episodes_per_update=cell.episodes_per_update,
@@ -423,20 +422,14 @@ class Learning:
             reached=len(came),
             episodes_to_target=figure_of(episodes),
             episodes_to_target_range=(came[0], came[-1]) if came else None,
-            not_within=min((curve[-1]["after"] for curve in curves), default=0),
-            curve=() if self.target is None else tuple(progress(curves, self.target["return"])),
+            not_within=min((curve[-1].after for curve in curves), default=0),
+            curve=() if self.target is None else tuple(progress(curves, self.target.target_return)),
         )
-
-
-def _arrival(trial: StoredTrial) -> float | None:
-    """Episodes to the target; None for a trial that did not get there, or failed."""
-    arrived: float | None = trial.result.get("episodes_to_target")
-    return arrived
 
 
 def _setbacks(trials: list[StoredTrial]) -> BySeed:
     """By seed, for the trials that ended well."""
-    found = {trial.spec.seed: setbacks(trial.result["curve"]) for trial in trials if trial.status == "ok"}
+    found = {t.spec.seed: setbacks(t.learned.curve) for t in trials if t.status == "ok" and t.learned}
     return {seed: share for seed, share in found.items() if share is not None}
 
 

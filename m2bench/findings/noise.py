@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median, quantiles, stdev
-from typing import Any
 
 import numpy as np
 
 from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure, Interval
+from m2bench.records.results import Conditions
 from m2bench.records.summary import Repeats, RunConditions
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
@@ -33,7 +33,7 @@ def measure_repeats(anchors: list[StoredTrial]) -> Repeats:
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in anchors:
         if trial.status == "ok":
-            speeds[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            speeds[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
     if not steps:
         return Repeats()
@@ -94,7 +94,7 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
     little. So does one that varies by itself: its scatter tells of the machine's speed only where trials are shown to
     be slower when it is.
     """
-    measured = [trial for trial in trials if "canary_s" in trial.result]
+    measured = [trial for trial in trials if trial.result is not None]
     canaries = [_canary_s(trial) for trial in measured]
     spread = None
     if len(canaries) > 1:
@@ -106,13 +106,13 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
     return replace(found, repeated_trials=repeated, warnings=tuple(_warnings(found, scatters, "trial")))
 
 
-def warnings_of(conditions: list[dict[str, Any]], what: str) -> list[str]:
+def warnings_of(conditions: list[Conditions], what: str) -> list[str]:
     """The same warnings from the conditions of others than trials; ``what`` is the word for one of them."""
     return list(_warnings(_gather(conditions, None, False), False, what))
 
 
 def _canary_s(trial: StoredTrial) -> float:
-    return float(min(trial.result["canary_s"]))
+    return min(trial.timed.canary_s)
 
 
 def _is_related(trials: list[StoredTrial]) -> bool:
@@ -120,7 +120,7 @@ def _is_related(trials: list[StoredTrial]) -> bool:
     by_layers: dict[Layers, list[tuple[float, float]]] = defaultdict(list)
     for trial in trials:
         if trial.status == "ok":
-            by_layers[trial.spec.layers].append((math.log(_canary_s(trial)), -math.log(steady_speed(trial.result))))
+            by_layers[trial.spec.layers].append((math.log(_canary_s(trial)), -math.log(steady_speed(trial.timed))))
     apart = [np.array(found) - np.mean(found, axis=0) for found in by_layers.values()]
     degrees = sum(len(found) - 1 for found in apart) - 1
     if degrees < 1:
@@ -134,17 +134,17 @@ def _is_related(trials: list[StoredTrial]) -> bool:
     return t_two_sided_p(statistic, degrees) < RELATED
 
 
-def _gather(conditions: list[dict[str, Any]], canary_spread: float | None, canary_related: bool) -> RunConditions:
-    loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
+def _gather(conditions: list[Conditions], canary_spread: float | None, canary_related: bool) -> RunConditions:
+    loads = [c.other_cores for c in conditions if c.other_cores is not None]
     return RunConditions(
         other_cores=median(loads) if loads else None,
         other_cores_worst=max(loads, default=None),
         busy_trials=sum(map(are_disturbed, conditions)),
         canary_spread=canary_spread,
         canary_related=canary_related,
-        power=tuple(sorted({c["power"] for c in conditions if c["power"]})),
-        low_power=any(c["low_power"] for c in conditions),
-        thermal=tuple(sorted({c["thermal"] for c in conditions if c["thermal"]})),
+        power=tuple(sorted({c.power for c in conditions if c.power})),
+        low_power=any(c.low_power for c in conditions),
+        thermal=tuple(sorted({c.thermal for c in conditions if c.thermal})),
     )
 
 

@@ -40,7 +40,7 @@ def sound_trials(trials: list[StoredTrial]) -> list[StoredTrial]:
     What computes something else keeps its own row, but says nothing about what a layer is worth.
     """
     counted = counted_trials(group_by_layers(trial for trial in trials if trial.spec.kind == "speed"))
-    changed = {t.spec.layers for t in counted if not all(gate["same"] for gate in t.result["gates"].values())}
+    changed = {t.spec.layers for t in counted if not t.timed.same_numerics}
     return [trial for trial in counted if trial.spec.layers not in changed]
 
 
@@ -64,16 +64,14 @@ def counted_trials(by_layers: dict[Layers, list[StoredTrial]]) -> list[StoredTri
 
 def speed(trial: StoredTrial) -> float:
     """Episodes per minute, once the window is steady."""
-    return steady_speed(trial.result)
+    return steady_speed(trial.timed)
 
 
 def energy_j(trial: StoredTrial) -> float | None:
     """Joules of an episode; None too where a coarse counter did not move during a short window."""
-    joules: float | None = trial.result["energy_j_per_episode"]
-    return joules or None
+    return trial.timed.energy_j_per_episode or None
 
 
 def peak_memory_mb(trial: StoredTrial) -> float:
-    """The device allocator's peak where there is one, else this process's on the host."""
-    peak: dict[str, float] = trial.result["peak_memory_mb"]
-    return peak["host"] if peak["device"] is None else peak["device"]
+    """The device allocator's peak where there is one, else that of the trial's process on the host."""
+    return trial.timed.peak_memory_mb.main_mb

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.remaining import remaining_trials
@@ -42,7 +41,7 @@ def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
     combinations = _summarize_combinations(record, trials, learning, prediction)
-    described = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+    described = [layer for layer in description.layers if layer.name in spec.layers]
     layers = summarize_layers(described, sound_trials(trials), attribution, learning)
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
@@ -59,13 +58,13 @@ def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary
         trials_done=len(trials),
         trials_planned=count_trials(spec),
         unfinished=_unfinished(record, stored),
-        device=description["device"]["device"],
-        device_faults=tuple(description.get("device_faults", ())),
-        machine={**description["machine"], **description["device"]},
-        peak_flops=description["peak_flops"],
-        claimed_together=description.get("claimed_together", {}),
-        workload={**description["workload"], "spec": spec.to_json()},
-        noise=_summarize_noise(trials, attribution, description),
+        device=description.device.device,
+        device_faults=record.prepared.device_faults or (),
+        machine=description.facts,
+        peak_flops=record.prepared.peak_flops,
+        claimed_together=description.claimed_together,
+        workload={**description.workload.facts, "spec": spec.to_json()},
+        noise=_summarize_noise(trials, attribution, record),
         combinations=tuple(combinations),
         layers=layers,
         gains=attribute_gains(layers, attribution),
@@ -87,13 +86,13 @@ def _summarize_combinations(
     record: RunRecord, trials: list[StoredTrial], learning: Learning, prediction: Prediction
 ) -> list[CombinationRow]:
     """A row per combination of the design."""
-    spec, description, by_layers = record.spec, record.description, group_by_layers(trials)
+    spec, by_layers = record.spec, group_by_layers(trials)
     speeds = fit(spec.layers, counted_trials(by_layers), speed)
     rows = [
-        summarize_combination(by_layers[layers], layers, speeds, learning, description)
+        summarize_combination(by_layers[layers], layers, speeds, learning, record)
         for layers in choose_combinations(spec.layers, spec.design)
     ]
-    compiling = [layer["name"] for layer in description["layers"] if layer["compiles"]]
+    compiling = [layer.name for layer in record.description.layers if layer.compiles]
     return [
         # Of what computes something else its own trials tell, and they are no part of the prediction.
         replace(row, speedup_predicted=figure_of(prediction.ratio(row.layers) if row.is_rated else None))
@@ -117,12 +116,12 @@ def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | Non
     return None if following is None else following.kind
 
 
-def _summarize_noise(trials: list[StoredTrial], attribution: Effects, description: dict[str, Any]) -> Noise:
+def _summarize_noise(trials: list[StoredTrial], attribution: Effects, record: RunRecord) -> Noise:
     scatter = attribution.scatter
     return Noise(
         repeats=measure_repeats([trial for trial in trials if trial.spec.layers == BASELINE]),
         anchors=_anchors(trials),
-        conditions=_conditions(trials, attribution, description),
+        conditions=_conditions(trials, attribution, record),
         timing=_timing(sound_trials(trials)),
         trial_sd=math.expm1(scatter.sd) if scatter else None,
         scatter_groups=scatter.groups if scatter else (),
@@ -141,27 +140,27 @@ def _anchors(trials: list[StoredTrial]) -> tuple[Anchor, ...]:
     )
 
 
-def _conditions(trials: list[StoredTrial], attribution: Effects, description: dict[str, Any]) -> RunConditions:
+def _conditions(trials: list[StoredTrial], attribution: Effects, record: RunRecord) -> RunConditions:
     """What the machine did besides, and what makes every figure doubtful: before all else a device that is wrong."""
     found = describe_conditions(trials, math.exp(attribution.scatter.sd) if attribution.scatter else None)
-    faults = description.get("device_faults")
+    faults = record.prepared.device_faults
     if not faults:
         return found
-    wrong = f"{wrong_device(description['device'], faults)}: no figure here means anything"
+    wrong = f"{wrong_device(record.description.device, faults)}: no figure here means anything"
     return replace(found, warnings=(wrong, *found.warnings))
 
 
 def _timing(trials: Sequence[StoredTrial]) -> Timing:
     """How well the windows themselves are timed: the mean's relative standard error, and the timer's part in it."""
-    errors = [error for trial in trials if (error := trial.result["window_error"]) is not None]
+    errors = [error for trial in trials if (error := trial.timed.window_error) is not None]
     return Timing(
         window_error=median(errors) if errors else None,
         window_error_worst=max(errors, default=None),
-        timer_share_worst=max((trial.result["timer_share"] for trial in trials), default=None),
+        timer_share_worst=max((trial.timed.timer_share for trial in trials), default=None),
     )
 
 
 def _checks_cost(record: RunRecord, trials: list[StoredTrial]) -> ChecksCost:
     """Seconds that preparing and passing the gates took, over all trials so far."""
-    passed = sum(trial.result["gates_s"] for trial in trials if trial.result)
-    return ChecksCost(record.description["prepare_s"], passed)
+    passed = sum(trial.timed.numerics_s for trial in trials if trial.result)
+    return ChecksCost(record.prepared.prepare_s, passed)

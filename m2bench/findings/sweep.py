@@ -18,7 +18,7 @@ from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 
-from .responses import peak_memory_mb, speed
+from .responses import speed
 
 OUTSIDE = 0.05  # of intervals
 
@@ -49,7 +49,7 @@ def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Sweep | None:
             reason=reason,
             episodes_per_min=figure_of(speeds.get(size)),
             speedup=figure_of(speedups.get(size)),
-            peak_memory_mb=figure_of(typical(peak_memory_mb(trial) for trial in good)),
+            peak_memory_mb=figure_of(typical(trial.timed.peak_memory_mb.main_mb for trial in good)),
         )
         for size, (good, reason) in found.items()
     )
@@ -68,7 +68,7 @@ def _good_trials(
         return [], "not run yet"
     if bad is not None:
         return [], f"{bad.status}: {bad.reason}"
-    if not all(gate["same"] for trial in own for gate in trial.result["gates"].values()):
+    if not all(trial.timed.same_numerics for trial in own):
         return [], "numerics changed"
     return [trial for trial in own if trial.spec.block in baselines], None
 

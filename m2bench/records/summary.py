@@ -7,17 +7,17 @@ is typical of its trials (geometric mean), and one of a layer is a ratio of epis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Literal, final
 
 from .combinations import Layers
-from .encoding import FLAT, interval_as
+from .description import Facts, Target
+from .documents import FLAT, interval_called
 from .figure import Figure, Interval
+from .results import Evidence
 from .spec import TrialKind
 
-Facts = Mapping[str, Any]
-"""What the machine or the system under test says of itself, as it says it."""
 Sameness = Literal["same", "changed", "undecided"]
 Judgement = Literal["confirmed", "exceeded", "short", "refuted", "inconclusive", "unsupported"]
 
@@ -29,7 +29,7 @@ Judgement = Literal["confirmed", "exceeded", "short", "refuted", "inconclusive",
 class Repeats:
     """What identical trials of the baseline say of the machine; as ratios, which ought to be 1."""
 
-    aa_ratio: Figure | None = field(default=None, metadata=interval_as("aa_ci"))
+    aa_ratio: Figure | None = field(default=None, metadata=interval_called("aa_ci"))
     """One half of the baseline trials over the other half."""
     aa_pairs: int = 0
     aa_typical: float | None = None
@@ -148,7 +148,7 @@ class Numerics:
 
     numerics: Literal["same", "changed"] | None = None
     numerics_reason: str | None = None
-    gates: Mapping[str, tuple[Facts, ...]] | None = None
+    gates: Mapping[str, tuple[Evidence, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class CombinationRow:
     usage: Usage = field(default=Usage(), metadata=FLAT)
     eval_return: float | None = None
     steady_trials: int = 0
-    evidence: Mapping[str, tuple[Facts, ...]] = field(default_factory=dict)
+    evidence: Mapping[str, tuple[Evidence, ...]] = field(default_factory=dict)
     """By layer: what each trial left as proof that the layer was at work."""
     numerics: Numerics = field(default=Numerics(), metadata=FLAT)
     learning: LearningOfCombination = field(default=LearningOfCombination(), metadata=FLAT)
@@ -285,7 +285,7 @@ class LearningOfLayer:
 
     learning: Sameness
     learning_reason: str
-    learning_effect: Figure | None = field(default=None, metadata=interval_as("learning_ci"))
+    learning_effect: Figure | None = field(default=None, metadata=interval_called("learning_ci"))
     learning_seeds: int = 0
     episodes_needed: Figure | None = None
 
@@ -328,7 +328,7 @@ class Interaction:
     """The ratio of one layer with the other on, over the same with the other off."""
 
     pair: tuple[str, str]
-    effect: Figure = field(metadata=interval_as("ci"))
+    effect: Figure = field(metadata=interval_called("ci"))
     p_holm: float | None
 
 
@@ -433,7 +433,7 @@ class LearningSummary:
     """How learning was measured."""
 
     mode: str
-    target: Facts | None
+    target: Target | None
     margin: float
     episodes_margin: float
     evaluations_averaged: int
@@ -492,7 +492,7 @@ class Summary:
     device_faults: tuple[str, ...]
     machine: Facts
     peak_flops: float
-    claimed_together: Mapping[str, tuple[str, str]]
+    claimed_together: Mapping[str, Sequence[str]]
     workload: Facts
     noise: Noise
     combinations: tuple[CombinationRow, ...]

@@ -7,7 +7,7 @@ import io
 import json
 
 from m2bench.findings.summarize import summarize
-from m2bench.records.encoding import encode
+from m2bench.records.documents import to_json
 from m2bench.records.figure import Figure
 from m2bench.records.folders import make_folder, write_file
 from m2bench.records.summary import LayerRow, Summary
@@ -28,7 +28,7 @@ def write_report(store: Store) -> Summary:
     """
     folder = store.folder
     summary = summarize(folder.resolve().name, store.record(), store.trials())
-    write_file(folder / "summary.json", json.dumps(encode(summary), indent=1) + "\n")
+    write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
     write_file(folder / "impact.csv", _impact_csv(summary))
     charts = draw_charts(summary)
     make_folder(folder / CHARTS)

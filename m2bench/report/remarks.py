@@ -141,13 +141,13 @@ def _learning(summary: Summary) -> list[str]:
             "Learning was not measured: no good policy is known for this market, and its held-out part is too short or "
             "too volatile to tell learning from luck."
         ]
-    policy = "greedy policy" if target["measure"] == "greedy" else "policy, drawing its actions,"
-    start = target["ignorant_return"]
+    policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
+    start = target.ignorant_return
     come_from = f", counted from the {digits(start)} % of random actions" if start else ""
     notes = [
-        f"Learning target: the {policy} earns {digits(target['return'])} % per held-out episode (mean of "
-        f"{learning.evaluations_averaged} evaluations), which is {target['share']:.0%} of what {target['good_policy']} "
-        f"earns ({digits(target['good_return'])} %){come_from}. Time to target is episodes to target divided by "
+        f"Learning target: the {policy} earns {digits(target.target_return)} % per held-out episode (mean of "
+        f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
+        f"earns ({digits(target.good_return)} %){come_from}. Time to target is episodes to target divided by "
         "episodes per minute, without compiling.",
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
         f"there is to learn and their episodes to target by less than {learning.episodes_margin}x (two one-sided tests "

@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.description import Device, Machine
+from m2bench.records.documents import read
 from m2bench.records.figure import Figure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.summary import CombinationRow, Recommendation, Summary
@@ -38,7 +40,10 @@ def marked(text: str, summary: Summary) -> str:
 
 def warnings(summary: Summary) -> list[str]:
     """What can make every figure doubtful: for the place right under the headline."""
-    found = (*warnings_of_machine(dict(summary.machine)), *summary.noise.conditions.warnings)
+    found = (
+        *warnings_of_machine(read(Machine, summary.machine), read(Device, summary.machine)),
+        *summary.noise.conditions.warnings,
+    )
     return [f"Warning: {warning}." for warning in found]
 
 

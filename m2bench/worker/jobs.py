@@ -24,7 +24,9 @@ from m2bench.devices import counters, torch_device
 from m2bench.devices.torch_device import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
+from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 from . import learning_trial, profiling, thread_times, training, trial
@@ -47,7 +49,11 @@ def run(request: dict[str, Any], send: Send) -> int:
         send({"event": "result", "error": str(error)})
         return 1
     except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
-        send({"event": "result", "failure": f"{type(error).__name__}: {_first_line(error)}"})
+        failure = Failure(
+            "not finite" if isinstance(error, FloatingPointError) else "error",
+            f"{type(error).__name__}: {_first_line(error)}",
+        )
+        send({"event": "result", "failure": failure.text, "kind": failure.kind})
         with suppress(OSError):  # a full disk has no room for the log
             traceback.print_exc()
         return 1
@@ -85,7 +91,7 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
-        return trial.run_trial(
+        result = trial.run_trial(
             workload=importlib.import_module(spec.module),
             workload_spec=spec,
             work=Path(request["work"]),
@@ -95,17 +101,19 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
             on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
             turns=turns,
         )
+    return to_json(result)
 
 
 def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return learning_trial.run_learning_trial(
+    result = learning_trial.run_learning_trial(
         workload=importlib.import_module(spec.module),
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
         target_return=request["target_return"],
     )
+    return to_json(result)
 
 
 def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from m2bench.findings.learning import EPISODES_MARGIN, MARGIN, Comparison, Learn
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.records.combinations import Layers
-from m2bench.records.encoding import encode
+from m2bench.records.documents import to_json
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import shapley_weights
@@ -109,13 +109,13 @@ ROUNDED = math.log(1.1) ** 2 / 12  # variance of a uniform distribution between 
 
 def of_layer(learning: Learning, layer: str) -> dict[str, Any]:
     """What the summary says of a layer."""
-    found: dict[str, Any] = encode(learning.of_layer(layer))
+    found: dict[str, Any] = to_json(learning.of_layer(layer))
     return found
 
 
 def of_combination(learning: Learning, layers: Layers, episodes_per_min: Estimate) -> dict[str, Any]:
     """What the summary says of a combination."""
-    found: dict[str, Any] = encode(learning.of_combination(layers, episodes_per_min))
+    found: dict[str, Any] = to_json(learning.of_combination(layers, episodes_per_min))
     return found
 
 
@@ -411,7 +411,7 @@ def test_failed_learning_trials_count_as_not_arrived_and_are_not_tried_again() -
         failed = StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", {})
         trials.append(failed if trial.block == 1 else learn(trial, 40.0))
     learning = Learning(made, trials)
-    assert len(encode(learning.summary())["failed"]) == 3
+    assert len(to_json(learning.summary())["failed"]) == 3
     assert max(trial.spec.block for trial in trials if trial.spec.kind == "learning") > 1
     found = of_combination(learning, (), Estimate(600.0))
     assert found["time_to_target_s"] is None
@@ -528,7 +528,7 @@ def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> 
 
 def test_the_summary_tells_how_far_the_seeds_of_a_cell_have_come() -> None:
     learning, trials = run(record(), seed=8)
-    for cell in encode(learning.summary())["cells"]:
+    for cell in to_json(learning.summary())["cells"]:
         curves = [t.result["curve"] for t in trials if list(t.spec.layers) == cell["layers"]]
         assert len(cell["curve"]) == max(len(curve) for curve in curves)
         assert tuple(cell["curve"][-1]) == (max(curve[-1]["after"] for curve in curves), pytest.approx(6.0))

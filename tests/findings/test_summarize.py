@@ -14,7 +14,7 @@ from scipy import stats
 from m2bench.findings.summarize import summarize
 from m2bench.findings.usage import COUNTS
 from m2bench.plan.designs import make_trials
-from m2bench.records.encoding import encode
+from m2bench.records.documents import to_json
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.summary import Summary
 from m2bench.records.trials import RunRecord, StoredTrial
@@ -82,7 +82,7 @@ def true_speed(trial: TrialSpec) -> float:
 
 def run(tmp_path: Path, execute: Any, unsupported: dict[str, str] | None = None, blocks: int = 3) -> dict[str, Any]:
     """What the run's summary.json holds."""
-    found: dict[str, Any] = encode(summary_of(tmp_path, execute, unsupported, blocks))
+    found: dict[str, Any] = to_json(summary_of(tmp_path, execute, unsupported, blocks))
     return found
 
 
@@ -310,7 +310,7 @@ def test_compiling_has_paid_when_it_has_saved_what_it_took(tmp_path: Path) -> No
     record = RunRecord(spec, "2026-01-01T00:00:00+00:00", described)
     with Store.create(tmp_path / "run", record) as store:
         run_trials(make_trials(spec), {}, store, execute, lambda trial: None, lambda trial: None)
-        summary = encode(summarize("run", record, store.trials()))
+        summary = to_json(summarize("run", record, store.trials()))
     a, baseline = find(summary, "a"), find(summary)
     saved_s = 60 / baseline["episodes_per_min"] - 60 / a["episodes_per_min"]
     assert a["break_even_episodes"] == pytest.approx(30 / saved_s)
@@ -341,7 +341,7 @@ def test_figures_of_a_combination_carry_the_t_interval_of_its_trials(tmp_path: P
 def test_an_interrupted_run_shows_what_is_missing() -> None:
     spec = RunSpec(LAYERS, ("full",), 1, seed=0)
     done = [StoredTrial(t, "", 1.0, "ok", None, None, result(true_speed(t))) for t in make_trials(spec)[:3]]
-    summary = encode(summarize("run", RunRecord(spec, "", description()), done))
+    summary = to_json(summarize("run", RunRecord(spec, "", description()), done))
     assert (summary["trials_done"], summary["trials_planned"]) == (3, 9)
     missing = [c for c in summary["combinations"] if c["status"] is None]
     assert len(missing) == 5
@@ -350,7 +350,7 @@ def test_an_interrupted_run_shows_what_is_missing() -> None:
 
 def test_without_any_trial_nothing_is_invented() -> None:
     spec = RunSpec(LAYERS, ("full",), 1, seed=0)
-    summary = encode(summarize("run", RunRecord(spec, "", description()), []))
+    summary = to_json(summarize("run", RunRecord(spec, "", description()), []))
     assert summary["best"] is None
     assert summary["noise"]["aa_ratio"] is None
     assert random.Random(0).choice(summary["layers"])["alone"] is None

@@ -43,14 +43,14 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             by_episodes.plot(episodes, returns, label=label, **look)
             by_seconds.plot([after / per_second for after in episodes], returns, **look)
             if cell.episodes_to_target is not None:
-                _draw_arrival(by_episodes, cell.episodes_to_target, target["return"], 1.0, SERIES[group])
-                _draw_arrival(by_seconds, cell.episodes_to_target, target["return"], per_second, SERIES[group])
+                _draw_arrival(by_episodes, cell.episodes_to_target, target.target_return, 1.0, SERIES[group])
+                _draw_arrival(by_seconds, cell.episodes_to_target, target.target_return, per_second, SERIES[group])
         baseline_s, stood_in_for = _baseline_arrives_s(summary), ""
         if baseline_s is not None:
-            _draw_baseline(by_seconds, baseline_s, target["return"])
+            _draw_baseline(by_seconds, baseline_s, target.target_return)
             stood_in_for = ". The baseline, slower than the combination that stands for it, has its own mark"
         for axis, unit in ((by_episodes, "episodes"), (by_seconds, "seconds of training")):
-            axis.axhline(target["return"], color=INK, linewidth=1.0)
+            axis.axhline(target.target_return, color=INK, linewidth=1.0)
             axis.set_xscale("log")
             low, high = axis.get_xlim()
             plain_log_ticks(axis.xaxis, low, high, most=6)
@@ -58,7 +58,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             axis.grid(visible=True, linewidth=0.6)
         by_episodes.set_ylabel("return per held-out episode, %")
         by_episodes.annotate(
-            "target", (0.01, target["return"]), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            "target", (0.01, target.target_return), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", fontsize=9, color=MUTED,
         )  # fmt: skip
         canvas.figure.legend(
@@ -69,8 +69,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             NAME,
             _title(summary),
             "Mean over seeds of the return on held-out episodes; a seed that has reached the target, "
-            f"{digits(target['return'])} %, stays there. Bars on the target line: the mean episodes to target with its "
-            "95 % interval. Left: by episodes. Right: by seconds, at the speed of the combination that names the "
+            f"{digits(target.target_return)} %, stays there. Bars on the target line: the mean episodes to target with "
+            "its 95 % interval. Left: by episodes. Right: by seconds, at the speed of the combination that names the "
             f"curve{stood_in_for}. {_distances(summary)}",
         )
 
