@@ -148,10 +148,10 @@ class Workload:
     tried. ``target``: None where none could be told from luck.
     """
 
-    market: Facts
+    market: Facts = field(default_factory=dict)
     market_remarks: tuple[str, ...] = ()
     good_return: float | None = None
-    target: Target | None
+    target: Target | None = None
     threads_measured_on: tuple[Layers, ...] = ()
     facts: Facts = field(metadata=WHOLE, repr=False)
 

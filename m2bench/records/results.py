@@ -17,7 +17,7 @@ class Proof:
     """Whether a layer was at work, by what evidence, and if not, why not."""
 
     engaged: bool
-    evidence: Evidence
+    evidence: Evidence = field(default_factory=dict)
     reason: str | None = None
 
 
@@ -31,7 +31,7 @@ class NumericsCheck:
     """Whether a combination computes what the plain trainer does, by what evidence, and if not, what differs."""
 
     same: bool
-    evidence: Evidence
+    evidence: Evidence = field(default_factory=dict)
     reason: str | None = None
 
 
