@@ -71,11 +71,13 @@ class RunConditions:
 
 @dataclass(frozen=True)
 class Timing:
-    """How well the timed windows are timed: relative standard errors of their means, the timer's share of an update."""
+    """How well the timed windows are timed."""
 
     window_error: float | None
+    """Relative standard error of a window's mean, the median over trials."""
     window_error_worst: float | None
     timer_share_worst: float | None
+    """Of an update."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,7 @@ class TrialBehind:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a combination asks of its machine. Counts are medians, per episode.
-
-    ``utilization``: the share of the timed window in which the device computes; on the CPU, the share of all cores that
-    the trial's own processes use. ``mfu``: matrix-product operations per second as a share of the measured peak.
-    """
+    """What a combination asks of its machine. Counts are medians over trials."""
 
     dispatches_per_episode: float | None = None
     kernels_per_episode: float | None = None
@@ -135,7 +133,9 @@ class Usage:
     doubles_per_episode: float | None = None
     flops_per_episode: float | None = None
     mfu: Figure | None = None
+    """Matrix-product operations per second as a share of the measured peak."""
     utilization: Figure | None = None
+    """Share of the timed window in which the device computes; on the CPU, of all cores, what the trial itself uses."""
     telemetry: Mapping[str, float | None] = field(default_factory=dict)
     telemetry_not_available: Mapping[str, str] = field(default_factory=dict)
     phase_ms_per_episode: Mapping[str, Figure] | None = None
@@ -153,20 +153,20 @@ class Numerics:
 
 @dataclass(frozen=True)
 class LearningOfCombination:
-    """How soon a combination learns.
-
-    ``learning_trials_of``: the combination whose learning trials stand for this one. ``episodes_needed``: episodes to
-    the target over the baseline's. ``time_to_target_modelled``: by a model of main effects, since none stands for it.
-    """
+    """How soon a combination learns."""
 
     learning: Sameness | None = None
     episodes_per_update: int | None = None
     episodes_to_target: Figure | None = None
     learning_trials_of: Layers | None = None
+    """The combination whose learning trials stand for this one."""
     episodes_needed: Figure | None = None
+    """Episodes to the target over the baseline's."""
     time_to_target_s: Figure | None = None
     time_to_target_modelled: bool = False
+    """By a model of main effects, since no learning trial stands for it."""
     time_to_target_reason: str | None = None
+    """Why there is none."""
 
 
 @final
@@ -231,21 +231,23 @@ class CombinationRow:
 
 @dataclass(frozen=True)
 class Attribution:
-    """What one layer does to a response, as ratios; ``share`` is of the logarithm of the total.
-
-    ``alone``: over the baseline. ``last``: all layers over all but this one. ``main_effect``: on over off, averaged
-    over all combinations of the others. ``shapley``: its part of the total, averaged over all orders of switching
-    layers on; ``model_based`` where combinations were missing and are predicted.
-    """
+    """What one layer does to a response, as ratios."""
 
     alone: Figure | None = None
+    """Over the baseline."""
     last: Figure | None = None
+    """All layers over all but this one."""
     main_effect: Figure | None = None
+    """On over off, averaged over all combinations of the other layers."""
     main_effect_p_holm: float | None = None
     robust_main_effect: float | None = None
+    """By a fit that an outlier moves little."""
     shapley: Figure | None = None
+    """Its part of the total, averaged over all orders of switching layers on; the parts multiply to the total."""
     model_based: bool = False
+    """Whether combinations were missing, and are predicted in the Shapley value."""
     share: Figure | None = None
+    """Of the logarithm of the total."""
 
 
 @dataclass(frozen=True)
@@ -268,26 +270,26 @@ class Responses:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What is claimed for a layer: a range of ratios, of episodes/min or of the speed of one phase."""
+    """What is claimed for a layer."""
 
     claim: tuple[float, float]
+    """The range of ratios."""
     claim_text: str
     claim_phase: str | None
+    """The phase whose speed is claimed to change; None: episodes/min."""
 
 
 @dataclass(frozen=True)
 class LearningOfLayer:
-    """Whether a layer learns the same from the same episodes.
-
-    ``learning_effect``: the distance of its learning curve from the one without it, as a share of what there is to
-    learn; below 0 it learns less. ``episodes_needed``: episodes to the target over the baseline's.
-    """
+    """Whether a layer learns the same from the same episodes."""
 
     learning: Sameness
     learning_reason: str
     learning_effect: Figure | None = field(default=None, metadata=interval_called("learning_ci"))
+    """Its learning curve less the one without it, as a share of what there is to learn; below 0 it learns less."""
     learning_seeds: int = 0
     episodes_needed: Figure | None = None
+    """Episodes to the target over the baseline's."""
 
 
 @dataclass(frozen=True)
