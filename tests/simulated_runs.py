@@ -11,14 +11,15 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from m2bench.findings.recommendation import recommend
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec
+from m2bench.records.summary import CombinationRow, LearningOfCombination, Numerics, Recommendation
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
 
@@ -70,15 +71,15 @@ def simulate(truth: Truth, sd: float, trouble: Trouble, seed: int, blocks: int =
     )
 
 
-def advise(effects: Effects, truth: Truth, blocks: int = 3) -> dict[str, Any]:
+def advise(effects: Effects, truth: Truth, blocks: int = 3) -> Recommendation:
     """What a run recommends from these trials alone, without learning."""
-    documents = [
-        {"layers": list(cell), "status": "ok", "numerics": "same", "speedup": math.exp(truth[cell]), "trials": blocks,
-         "trials_ok": blocks, "episodes_per_update": 1, "learning": "same", "time_to_target_s": None,
-         "time_to_target_modelled": False}
+    learning = LearningOfCombination("same", episodes_per_update=1)
+    rows = [
+        CombinationRow(cell, "ok", None, blocks, blocks, speedup=Figure(math.exp(truth[cell])),
+                       numerics=Numerics("same"), learning=learning)
         for cell in every_combination(LAYERS)
     ]  # fmt: skip
-    advice = recommend(LAYERS, documents, Prediction(effects), lambda over, under: None, (), blocks)
+    advice = recommend(LAYERS, rows, Prediction(effects), lambda over, under: None, (), blocks)
     assert advice is not None
     return advice
 
@@ -110,23 +111,24 @@ class Tally:
 
     def add(self, effects: Effects, truth: Truth) -> None:
         advice = advise(effects, truth)
-        chosen: Layers = tuple(advice["layers"])
+        chosen: Layers = advice.layers
         self.kinds[kind_of(chosen, truth)] += 1
         self.sets[chosen] += 1
-        self.settled += advice["settled"]
+        self.settled += advice.settled
         if chosen:
-            self._cover("gain", advice["speedup_ci"], truth[chosen] - truth[BASELINE])
-        for found in (*advice["kept"], *advice["left_out"]):
-            switched = tuple(x for x in LAYERS if (x in chosen) != (x == found["layer"]))
-            self._cover("switched", found["ratio_ci"], truth[switched] - truth[chosen])
+            self._cover("gain", advice.speedup, truth[chosen] - truth[BASELINE])
+        for found in (*advice.kept, *advice.left_out):
+            switched = tuple(x for x in LAYERS if (x in chosen) != (x == found.layer))
+            self._cover("switched", found.ratio, truth[switched] - truth[chosen])
         for cell in effects.cells[1:]:
             own = effects.ratio(cell)
             assert own is not None
-            self._cover("own", own.interval, truth[cell] - truth[BASELINE])
+            self._cover("own", own.figure, truth[cell] - truth[BASELINE])
 
-    def _cover(self, name: str, interval: tuple[float, float] | None, log: float) -> None:
-        assert interval is not None
-        self.covered[name].append(interval[0] <= math.exp(log) <= interval[1])
+    def _cover(self, name: str, found: Figure | None, log: float) -> None:
+        assert found is not None
+        assert found.interval is not None
+        self.covered[name].append(found.interval[0] <= math.exp(log) <= found.interval[1])
 
     @property
     def disagreeing(self) -> float:

@@ -59,7 +59,7 @@ def report_run(folder: Path, console: Console) -> None:
     with Store.open(folder) as store:
         summary = write_report(store)
     show_report(summary, folder, console)
-    if summary["best"] is None:
+    if summary.best is None:
         raise UserError(
             "no combination could be measured.", f"The reasons are above; the logs are in {folder / 'logs'}."
         )

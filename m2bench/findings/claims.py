@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import final
 
 from m2bench.records.description import Claim, LayerDescription
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Gains, Judgement, LayerRow
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
-from m2bench.statistics.estimate import Estimate, named
-from m2bench.text.figures import percent, times, times_between, within
+from m2bench.statistics.estimate import Estimate
+from m2bench.text.figures import percent, times, times_within, within
 
 from .learning import Setbacks
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 
-UNCHECKED = "unchecked"
-"""Of the numerics of a combination, where the system offers no check."""
 
-Document = dict[str, Any]
-
-
+@final
 @dataclass(frozen=True)
 class ClaimVerdict:
     """``confirmed``, ``exceeded``, ``short``, ``refuted``, ``inconclusive`` or ``unsupported``, and one sentence."""
 
-    verdict: str
+    verdict: Judgement
     sentence: str
 
 
@@ -49,13 +48,11 @@ def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: b
     if measured is None:
         return None
     if measured.interval is None:
-        return ClaimVerdict(
-            "inconclusive", f"{claimed}; {times(measured.ratio)} on {what}, with no interval to judge by"
-        )
+        return ClaimVerdict("inconclusive", f"{claimed}, measured {times(measured.ratio)} on {what}: no interval")
     low, high = measured.interval
-    found = f"{claimed}; {times_between(measured.ratio, measured.interval)} on {what} alone"
+    found = f"{claimed}, measured {times_within(measured.figure)} on {what}"
     if disturbed:
-        return ClaimVerdict("inconclusive", f"{found}: but other processes kept cores busy beside too many trials")
+        return ClaimVerdict("inconclusive", f"{found}: other processes kept cores busy during too many trials")
     least = claim.low * (1 - INDIFFERENT) if claim.low == 1 else claim.low
     most = claim.high * (1 + INDIFFERENT) if claim.low == 1 else claim.high
     if low > most:
@@ -63,22 +60,22 @@ def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: b
     if low >= least:
         return ClaimVerdict("confirmed", f"{found}: as claimed")
     if high >= least:
-        return ClaimVerdict("inconclusive", f"{found}: the interval reaches into the claim and out of it")
+        return ClaimVerdict("inconclusive", f"{found}: the interval contains the lower end of the claim")
     if low > 1:
         return ClaimVerdict("short", f"{found}: a gain, but less than claimed")
-    return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
+    return ClaimVerdict("refuted", f"{found}: {'slower' if high < 1 else 'no gain is shown'}")
 
 
-def also_claimed(claim: Claim, memory: Document, setbacks: Setbacks | None, learning: str) -> str:
+def also_claimed(claim: Claim, memory: Figure | None, setbacks: Setbacks | None, learning: str) -> str:
     """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
     claimed = claim.memory
     found = ""
     if claimed is None and "memory" in claim.text:
-        found = "; memory: not judged, for the run has not stored what is claimed of it"
-    if claimed is not None and memory["alone_ci"] is not None:
-        low, high = memory["alone_ci"]
+        found = "; memory: not judged, the run did not store the claim"
+    if claimed is not None and memory is not None and memory.interval is not None:
+        low, high = memory.interval
         verdict = "as claimed" if high <= claimed else "inconclusive" if low <= claimed else "refuted"
-        found = f"; memory, claimed {claimed}x: {times_between(memory['alone'], memory['alone_ci'])}, {verdict}"
+        found = f"; memory claimed {claimed}x, measured {times_within(memory)}: {verdict}"
     if "stability" in claim.text:
         found += f"; stability: {_judge_stability(setbacks)}"
     return f"{found}; learning from the same episodes: {learning}"
@@ -87,35 +84,26 @@ def also_claimed(claim: Claim, memory: Document, setbacks: Setbacks | None, lear
 def _judge_stability(found: Setbacks | None) -> str:
     """Steadier is what falls back less on its way to the learning target."""
     if found is None:
-        return "not measured, for fewer than two seeds learned both with the layer alone and without any"
+        return "not measured, fewer than two seeds learned both with the layer alone and with no layer"
     low, high = found.interval
     verdict = "as claimed" if high < 0 else "refuted" if low > 0 else "inconclusive"
     with_it, without = (percent(share) for share in (found.with_it, found.without))
-    difference = within(100 * (found.with_it - found.without), [100 * low, 100 * high], " points")
+    difference = within(Figure(found.with_it - found.without, found.interval).percent(), " points")
     return (
-        f"{with_it} of the return's movement on the way to the target goes down, {without} without the layer "
-        f"({difference}, {found.seeds} seeds), {verdict}"
+        f"{with_it} of the return's movement on the way to the target is downwards, {without} without the layer "
+        f"({difference}, {found.seeds} seeds): {verdict}"
     )
 
 
-def attribute_gains(layers: list[Document], speeds: Effects) -> Document | None:
+def attribute_gains(layers: Sequence[LayerRow], speeds: Effects) -> Gains | None:
     """The layers that are shown to gain, and the fewest of them that make most of it; None where none is."""
-    gaining = [layer for layer in layers if layer["shapley_ci"] is not None and layer["shapley_ci"][0] > 1]
-    names = [layer["name"] for layer in sorted(gaining, key=lambda layer: -float(layer["shapley"]))]
+    values = {x.name: x.speed.shapley.value for x in layers if x.speed.shapley and x.speed.shapley.shows_gain}
+    names = tuple(sorted(values, key=lambda name: -values[name]))
     for count in range(1, len(names) + 1):
         share = speeds.share_of(names[:count], names)
         if share.ratio >= MOST_OF_IT:
-            return {"layers": names, "makers": names[:count], **named("share", share)}
+            return Gains(names, names[:count], share.figure)
     return None
-
-
-def is_rated(combination: Document) -> bool:
-    """Whether a combination can be called best: it is not known to compute otherwise, and none of its trials failed.
-
-    Of the baseline's, which are many and which all others are compared with, some may have failed.
-    """
-    sound = combination["status"] == "ok" or not combination["layers"]
-    return bool(sound and combination["numerics"] in ("same", UNCHECKED) and combination["speedup"] is not None)
 
 
 def smallest_effect_seen(effects: Effects) -> float | None:

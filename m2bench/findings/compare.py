@@ -4,29 +4,70 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from rich.console import Console
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
+from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects
-from m2bench.statistics.estimate import Estimate, named
+from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
-from .summarize import sound_trials, speed_effects
-
-Document = dict[str, Any]
+from .responses import sound_trials, speed_effects
 
 
-def compare(a: Store, b: Store) -> Document:
+@dataclass(frozen=True)
+class ComparedLayer:
+    """One effect of a layer in both runs, and the second over the first."""
+
+    layer: str
+    effect: str
+    a: Figure | None
+    b: Figure | None
+    change: Figure | None
+
+
+@dataclass(frozen=True)
+class ComparedCombination:
+    """A combination's speedup over its own run's baseline in both runs, and the second over the first."""
+
+    layers: Layers
+    a: Figure | None
+    b: Figure | None
+    change: Figure | None
+
+
+@dataclass(frozen=True)
+class BaselineChange:
+    """The baseline's episodes/min in the second run over those in the first."""
+
+    change: Figure | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side, by their names ``a`` and ``b``. ``absolute`` is None where the machines differ."""
+
+    a: str
+    b: str
+    same_machine: bool
+    machines_differ_in: tuple[str, ...]
+    absolute: BaselineChange | None
+    layers: tuple[ComparedLayer, ...]
+    combinations: tuple[ComparedCombination, ...]
+
+
+def compare(a: Store, b: Store) -> Comparison:
     """What run ``b`` is to run ``a``: layers' ratios over each other, and absolute speeds of one machine.
 
     Every combination is compared with itself, and layers over the combinations that both runs have: an average over
@@ -47,49 +88,53 @@ def compare(a: Store, b: Store) -> Document:
         )
     trials = a.trials(), b.trials()
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
-    other = differing(*(identity(record.description) for record in records))
+    other = tuple(differing(*(identity(record.description) for record in records)))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
-    return {
-        "a": a.folder.resolve().name,
-        "b": b.folder.resolve().name,
-        "same_machine": not other,
-        "machines_differ_in": other,
-        "absolute": None if other else named("change", _absolute(*map(_anchors, trials))),
-        "layers": [found for layer in layers for found in _compare_layer(layer, *effects)],
-        "combinations": [_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells],
-    }
+    return Comparison(
+        a=a.folder.resolve().name,
+        b=b.folder.resolve().name,
+        same_machine=not other,
+        machines_differ_in=other,
+        absolute=None if other else BaselineChange(figure_of(_absolute(*map(_anchors, trials)))),
+        layers=tuple(found for layer in layers for found in _compare_layer(layer, *effects)),
+        combinations=tuple(_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells),
+    )
 
 
-def show_comparison(document: Document, console: Console) -> None:
+def show_comparison(found: Comparison, console: Console) -> None:
     """Print the tables and what they do not say."""
-    columns = ("what", document["a"], document["b"], "change")
-    layers = [(f"{layer['layer']} ({layer['effect']})", layer) for layer in document["layers"]]
-    combinations = [(combination_name(tuple(c["layers"])), c) for c in document["combinations"]]
-    for title, compared in (
-        ("Combinations, as speedup over each run's own baseline", combinations),
-        ("Layers", layers),
-    ):
-        rows = [(name, *(times_within(found, field) for field in ("a", "b", "change"))) for name, found in compared]
-        draw_table(Table(title, columns, rows, frozenset(columns[1:])), console)
-    if document["machines_differ_in"]:
-        differing = "; ".join(document["machines_differ_in"])
-        console.print(
-            f"Absolute figures are not comparable: the machines differ ({differing}). The ratios above are each run's "
-            "own.",
-            markup=False, highlight=False,
-        )  # fmt: skip
-    elif document["absolute"]["change"] is not None:
-        known = (
-            "" if document["absolute"]["change_ci"] else " One block each does not tell how far that is from chance."
-        )
-        console.print(
-            f"The baseline's episodes/min in {document['b']} over {document['a']}: "
-            f"{times_within(document['absolute'], 'change')}. A block is one observation here, since the machine is "
-            f"another at another time; two runs of equal code may differ by chance ({JOB_LEVEL_SD:.1%} each in "
-            f"episodes/min, {JOB_SD:.1%} in ratios, standard deviations), which all intervals of a change allow "
-            f"for.{known}",
-            markup=False, highlight=False,
-        )  # fmt: skip
+    draw_table(
+        _table(
+            "Combinations: speedup over each run's own baseline",
+            found,
+            [(combination_name(c.layers), c) for c in found.combinations],
+        ),
+        console,
+    )
+    draw_table(_table("Layers", found, [(f"{x.layer} ({x.effect})", x) for x in found.layers]), console)
+    console.print(_absolute_sentence(found), markup=False, highlight=False)
+
+
+def _table(title: str, found: Comparison, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:
+    columns = ("what", found.a, found.b, "change")
+    cells = [(name, *map(times_within, (row.a, row.b, row.change))) for name, row in rows]
+    return Table(title, columns, cells, frozenset(columns[1:]))
+
+
+def _absolute_sentence(found: Comparison) -> str:
+    """What the tables do not say: absolute speeds, where the machines are equal."""
+    if found.absolute is None:
+        differing = "; ".join(found.machines_differ_in)
+        return f"Absolute speeds cannot be compared, since the machines differ ({differing}). The ratios above can."
+    change = found.absolute.change
+    if change is None:
+        return "Absolute speeds cannot be compared: one of the runs has no baseline trial that is ok."
+    chance = "" if change.interval else " With one block each there is no interval."
+    return (
+        f"The baseline's episodes/min in {found.b} over {found.a}: {times_within(change)}. One block is one "
+        f"observation here. Two runs of the same code differ by chance (standard deviation {JOB_LEVEL_SD:.1%} in "
+        f"episodes/min, {JOB_SD:.1%} in ratios); all intervals of a change allow for this.{chance}"
+    )
 
 
 def _over_common(a: Effects, b: Effects) -> tuple[Effects, Effects]:
@@ -123,7 +168,7 @@ def _absolute(a: list[float], b: list[float]) -> Estimate | None:
     return Estimate.from_log(found.value, found.se, int(found.degrees))
 
 
-def _compare_layer(layer: str, a: Effects, b: Effects) -> list[Document]:
+def _compare_layer(layer: str, a: Effects, b: Effects) -> list[ComparedLayer]:
     """The layer's Shapley value and main effect in both, or its effect alone where a design gives neither."""
     figures = {
         "Shapley value": (a.shapley(layer)[0], b.shapley(layer)[0]),
@@ -132,22 +177,20 @@ def _compare_layer(layer: str, a: Effects, b: Effects) -> list[Document]:
     }
     averages = [name for name in ("Shapley value", "main effect") if None not in figures[name]]
     return [
-        {
-            "layer": layer,
-            "effect": name,
-            **named("a", figures[name][0]),
-            **named("b", figures[name][1]),
-            **named("change", _over(figures[name][1], figures[name][0])),
-        }
+        ComparedLayer(
+            layer=layer,
+            effect=name,
+            a=figure_of(figures[name][0]),
+            b=figure_of(figures[name][1]),
+            change=figure_of(_over(figures[name][1], figures[name][0])),
+        )
         for name in averages or ["alone"]
     ]
 
 
-def _compare_combination(layers: Layers, a: Effects, b: Effects) -> Document:
-    """The combination's speedup over its own run's baseline in both."""
-    pair = a.ratio(layers), b.ratio(layers)
-    return {"layers": list(layers), **named("a", pair[0]), **named("b", pair[1]),
-            **named("change", _over(pair[1], pair[0]))}  # fmt: skip
+def _compare_combination(layers: Layers, a: Effects, b: Effects) -> ComparedCombination:
+    first, second = a.ratio(layers), b.ratio(layers)
+    return ComparedCombination(layers, figure_of(first), figure_of(second), figure_of(_over(second, first)))
 
 
 def _over(b: Estimate | None, a: Estimate | None) -> Estimate | None:

@@ -14,23 +14,27 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, variance
-from typing import Any
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
-from m2bench.records.documents import to_json
+from m2bench.records.figure import Figure
+from m2bench.records.summary import (
+    LearningGroup,
+    LearningOfCombination,
+    LearningOfLayer,
+    LearningSummary,
+    Sameness,
+)
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import Estimate, mean_ratio, named
+from m2bench.statistics.estimate import Estimate, figure_of, mean_ratio
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks
 from m2bench.statistics.least_squares import ROUNDING
 
 MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
 EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
 SIGNIFICANCE = 0.05
-NOT_TOLD = "not told"
 
-Document = dict[str, Any]
 BySeed = dict[int, float]
 
 
@@ -73,17 +77,16 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a layer learns the same from the same units: ``same``, ``changed``, ``undecided`` or ``not told``."""
+class LearningVerdict:
+    """Whether a layer learns the same from the same units: ``same``, ``changed``, ``undecided``, ``not told``."""
 
-    verdict: str
+    verdict: Sameness
     reason: str
-    effect: float | None = None
-    interval: tuple[float, float] | None = None
+    effect: Figure | None = None
     seeds: int = 0
 
 
-def judge(found: Comparison, judged_layers: int) -> Verdict:
+def judge(found: Comparison, judged_layers: int) -> LearningVerdict:
     """Same, changed or undecided.
 
     Same: the 90 % t intervals of both responses lie within their margins, which is TOST at 5 %. Changed: an interval
@@ -91,8 +94,8 @@ def judge(found: Comparison, judged_layers: int) -> Verdict:
     """
     seeds = len(found.distances)
     if seeds < 2:
-        return Verdict(
-            "undecided", f"compared with {seeds} seed{'s' * (seeds != 1)}, and two are the least", seeds=seeds
+        return LearningVerdict(
+            "undecided", f"{seeds} seed{'s' * (seeds != 1)} compared, at least two are needed", seeds=seeds
         )
     responses = (
         (list(found.distances.values()), MARGIN, 0.0),
@@ -107,16 +110,14 @@ def judge(found: Comparison, judged_layers: int) -> Verdict:
         small.append(-margin < low and high < margin)
         low, high = t_interval(values, SIGNIFICANCE / (2 * max(1, judged_layers)), rounding)
         changed |= low > 0 or high < 0
-    effect, interval = fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE)
+    effect = Figure(fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE))
     if all(small) and found.all_arrived:
         reason = f"learning curves within {MARGIN:.0%}, episodes to the target within {EPISODES_MARGIN}x"
-        return Verdict("same", reason, effect, interval, seeds)
+        return LearningVerdict("same", reason, effect, seeds)
     if changed:
-        less = effect < 0 or (effect == 0 and fmean(responses[1][0]) > 0)
-        return Verdict(
-            "changed", f"learns {'less' if less else 'more'} from the same episodes", effect, interval, seeds
-        )
-    return Verdict("undecided", "neither a difference nor its absence can be shown", effect, interval, seeds)
+        less = effect.value < 0 or (effect.value == 0 and fmean(responses[1][0]) > 0)
+        return LearningVerdict("changed", f"learns {'less' if less else 'more'} from the same episodes", effect, seeds)
+    return LearningVerdict("undecided", "neither a difference nor equality is shown", effect, seeds)
 
 
 def t_interval(values: list[float], outside: float, rounding: float = 0.0) -> tuple[float, float]:
@@ -173,7 +174,7 @@ class Learning:
 
     # The layers.
 
-    def _judge_layers(self) -> dict[str, Verdict]:
+    def _judge_layers(self) -> dict[str, LearningVerdict]:
         judged = sum(len(found.distances) > 1 for found in self._comparisons.values())
         return {layer: self._judge(layer, found, judged) for layer, found in self._comparisons.items()}
 
@@ -234,30 +235,24 @@ class Learning:
             and all(a.episodes_per_update == b.episodes_per_update for a, b in self._neighbours(layer))
         )
 
-    def _judge(self, layer: str, found: Comparison, judged: int) -> Verdict:
+    def _judge(self, layer: str, found: Comparison, judged: int) -> LearningVerdict:
         if self.target is None and layer not in self.exact:
-            return Verdict(NOT_TOLD, f"not measured: {self.no_target_because}")
+            return LearningVerdict("not told", f"not measured: {self.no_target_because}")
         measured = judge(found, judged)
         if not self._proved(layer) or measured.verdict == "changed":
             return measured
         unsound = [c for c in self._compared.episodes_per_update if layer in c and c not in self.speeds]
         if unsound:
-            return Verdict("undecided", f"not proved: {len(unsound)} of its combinations failed or compute otherwise")
-        proof = "proved by the gates: equal gradients, draws, updates and episodes"
-        return Verdict("same", proof, measured.effect, measured.interval, measured.seeds)
+            return LearningVerdict(
+                "undecided", f"not proved: {len(unsound)} of its combinations failed or do not compute the same"
+            )
+        proof = "proved by equal gradients, actions, updates and episodes"
+        return LearningVerdict("same", proof, measured.effect, measured.seeds)
 
-    def of_layer(self, layer: str) -> Document:
+    def of_layer(self, layer: str) -> LearningOfLayer:
         """The layer's verdict, and how many times the episodes to the target it needs."""
-        verdict, needed = self.verdicts[layer], self.episodes_needed(layer)
-        return {
-            "learning": verdict.verdict,
-            "learning_reason": verdict.reason,
-            "learning_effect": verdict.effect,
-            "learning_ci": verdict.interval,
-            "learning_seeds": verdict.seeds,
-            "episodes_needed": needed and needed.ratio,
-            "episodes_needed_ci": needed and needed.interval,
-        }
+        found, needed = self.verdicts[layer], self.episodes_needed(layer)
+        return LearningOfLayer(found.verdict, found.reason, found.effect, found.seeds, figure_of(needed))
 
     def episodes_needed(self, layer: str) -> Estimate | None:
         """Episodes to the target with the layer alone over those of the baseline.
@@ -284,43 +279,47 @@ class Learning:
 
     # The combinations.
 
-    def of_combination(self, layers: Layers, episodes_per_min: Estimate | None) -> Document:
+    def of_combination(self, layers: Layers, episodes_per_min: Estimate | None) -> LearningOfCombination:
         """Verdict, episodes and seconds to the target of one combination that trains at this speed."""
         episodes, reason = self.episodes_to_target(layers)
         seconds = episodes.over(episodes_per_min).scaled(60) if episodes and episodes_per_min else None
         source = self._source(layers)
-        return {
-            "learning": self._verdict_of(layers),
-            "episodes_per_update": self.cells.episodes_per_update.get(layers),
-            **named("episodes_to_target", episodes),
-            "learning_trials_of": None if source is None else list(self.by_cell[source.cell][0].spec.layers),
-            **named("episodes_needed", self.episodes_ratio(layers, BASELINE) if episodes else None),
-            **named("time_to_target_s", seconds),
-            "time_to_target_modelled": episodes is not None and source is not None and bool(source.layers),
-            "time_to_target_reason": reason,
-        }
+        return LearningOfCombination(
+            learning=self._verdict_of(layers),
+            episodes_per_update=self.cells.episodes_per_update.get(layers),
+            episodes_to_target=figure_of(episodes),
+            learning_trials_of=None if source is None else self.by_cell[source.cell][0].spec.layers,
+            episodes_needed=figure_of(self.episodes_ratio(layers, BASELINE) if episodes else None),
+            time_to_target_s=figure_of(seconds),
+            time_to_target_modelled=episodes is not None and source is not None and bool(source.layers),
+            time_to_target_reason=reason,
+        )
 
-    def _verdict_of(self, layers: Layers) -> str | None:
+    def _verdict_of(self, layers: Layers) -> Sameness | None:
         if layers not in self.cells.episodes_per_update:
             return None
         if layers not in self.speeds:
             return "undecided"
         verdicts = {self.verdicts[layer].verdict for layer in layers}
-        return next((verdict for verdict in ("changed", "undecided", NOT_TOLD) if verdict in verdicts), "same")
+        doubts: tuple[Sameness, ...] = ("changed", "undecided", "not told")
+        return next((verdict for verdict in doubts if verdict in verdicts), "same")
 
     def episodes_to_target(self, layers: Layers) -> tuple[Estimate | None, str | None]:
         """Geometric mean over seeds with its interval, or why there is none."""
         if self.target is None:
             return None, self.no_target_because
         if layers not in self.speeds:
-            return None, "not every speed trial is ok and computes the same"
+            return None, "a speed trial failed or does not compute the same"
         source = self._source(layers)
         if source is None:
-            return None, "no learning trial stands for it: a layer in it was not trained at these episodes per update"
+            return (
+                None,
+                "no learning trial stands for it: one of its layers was not trained at these episodes per update",
+            )
         trials = self.by_cell[source.cell]
         missing = [trial for trial in trials if trial.episodes_to_target is None]
         if missing:
-            return None, f"{len(missing)} of {len(trials)} learning trials did not arrive"
+            return None, f"{len(missing)} of {len(trials)} learning trials did not reach the target"
         return self.contrast({layers: 1.0}), None
 
     def episodes_ratio(self, over: Layers, under: Layers) -> Estimate | None:
@@ -394,43 +393,42 @@ class Learning:
 
     # The run.
 
-    def document(self) -> Document:
-        """What was measured and how, for the summary."""
-        return {
-            "mode": self.spec.learning,
-            "target": self.target and to_json(self.target),
-            "margin": MARGIN,
-            "episodes_margin": EPISODES_MARGIN,
-            "evaluations_averaged": WINDOW,
-            "trials": len(self.trials),
-            "rounds": max((trial.spec.block for trial in self.trials), default=0),
-            "failed": [
+    def summary(self) -> LearningSummary:
+        """What was measured and how."""
+        return LearningSummary(
+            mode=self.spec.learning,
+            target=self.target,
+            margin=MARGIN,
+            episodes_margin=EPISODES_MARGIN,
+            evaluations_averaged=WINDOW,
+            trials=len(self.trials),
+            rounds=max((trial.spec.block for trial in self.trials), default=0),
+            failed=tuple(
                 f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason} (log: {trial.log})"
                 for trial in self.trials
                 if trial.status != "ok"
-            ],
-            "elapsed_s": self.elapsed_s["learning"],
-            "share_of_run": self.elapsed_s["learning"] / max(sum(self.elapsed_s.values()), 1e-9),
-            "cells": [self._describe_cell(cell) for cell in sorted(self.by_cell, key=_size)],
-        }
+            ),
+            elapsed_s=self.elapsed_s["learning"],
+            share_of_run=self.elapsed_s["learning"] / max(sum(self.elapsed_s.values()), 1e-9),
+            cells=tuple(self._describe_cell(cell) for cell in sorted(self.by_cell, key=_size)),
+        )
 
-    def _describe_cell(self, cell: Cell) -> Document:
+    def _describe_cell(self, cell: Cell) -> LearningGroup:
         trials = self.by_cell[cell]
         came = sorted(arrived for trial in trials if (arrived := trial.episodes_to_target) is not None)
         curves = [trial.learned.curve for trial in trials if trial.learned]
         episodes = self.episodes_to_target(trials[0].spec.layers)[0]
-        return {
-            "episodes_per_update": cell.episodes_per_update,
-            "apart": list(cell.apart),
-            "layers": list(trials[0].spec.layers),
-            "trials": len(trials),
-            "reached": len(came),
-            "episodes_to_target": episodes and episodes.ratio,
-            "episodes_to_target_ci": episodes and episodes.interval,
-            "episodes_to_target_range": [came[0], came[-1]] if came else None,
-            "not_within": min((curve[-1].after for curve in curves), default=0),
-            "curve": [] if self.target is None else progress(curves, self.target.target_return),
-        }
+        return LearningGroup(
+            episodes_per_update=cell.episodes_per_update,
+            apart=cell.apart,
+            layers=trials[0].spec.layers,
+            trials=len(trials),
+            reached=len(came),
+            episodes_to_target=figure_of(episodes),
+            episodes_to_target_range=(came[0], came[-1]) if came else None,
+            not_within=min((curve[-1].after for curve in curves), default=0),
+            curve=() if self.target is None else tuple(progress(curves, self.target.target_return)),
+        )
 
 
 def _setbacks(trials: list[StoredTrial]) -> BySeed:

@@ -5,47 +5,30 @@ from __future__ import annotations
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median, quantiles, stdev
-from typing import Any
 
 import numpy as np
 
 from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
+from m2bench.records.figure import Figure, Interval
 from m2bench.records.results import Conditions
+from m2bench.records.summary import Repeats, RunConditions
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.statistics.steady import steady_speed
-from m2bench.text.figures import times_between
+from m2bench.text.figures import times_within
 
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
 RELATED = 0.01  # the p value below which canary and trials are taken to slow down together
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Ratios of identical trials, which ought to be 1.
-
-    ``aa_ratio`` with its 95 % ``aa_ci``: half of the anchors against the other half. ``aa_typical``, ``aa_worst``:
-    how far two anchors next to each other lie apart, whichever is faster. ``drift``: the last anchor over the first,
-    by a line through all.
-    """
-
-    aa_ratio: float | None = None
-    aa_ci: tuple[float, float] | None = None
-    aa_pairs: int = 0
-    aa_typical: float | None = None
-    aa_worst: float | None = None
-    drift: float | None = None
-    drift_ci: tuple[float, float] | None = None
-
-
-def measure_noise(anchors: list[StoredTrial]) -> Noise:
+def measure_repeats(anchors: list[StoredTrial]) -> Repeats:
     """From the anchors that are ok, in the order in which they were run."""
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in anchors:
@@ -53,45 +36,50 @@ def measure_noise(anchors: list[StoredTrial]) -> Noise:
             speeds[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
     if not steps:
-        return Noise()
-    ratio, interval, pairs = _halves(list(speeds.values()))
-    drift, drift_interval = _drift([speed for block in speeds.values() for speed in block])
-    return Noise(ratio, interval, pairs, math.exp(median(steps)), math.exp(max(steps)), drift, drift_interval)
+        return Repeats()
+    ratio, pairs = _halves(list(speeds.values()))
+    drift = _drift([speed for block in speeds.values() for speed in block])
+    return Repeats(ratio, pairs, math.exp(median(steps)), math.exp(max(steps)), drift)
 
 
-def _halves(blocks: list[list[float]]) -> tuple[float, tuple[float, float] | None, int]:
+def _halves(blocks: list[list[float]]) -> tuple[Figure, int]:
     """Pairs of neighbours, each anchor in one; which half comes first alternates, so that drift cancels."""
     pairs = [pair for block in blocks for pair in zip(block[::2], block[1::2], strict=False)]
     differences = [(b - a) * (-1) ** index for index, (a, b) in enumerate(pairs)]
     centre = mean(differences)
     if len(differences) < 2:
-        return math.exp(centre), None, len(pairs)
+        return Figure(math.exp(centre)), len(pairs)
     half = t_quantile(0.975, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
-    return math.exp(centre), (math.exp(centre - half), math.exp(centre + half)), len(pairs)
+    return _ratio(centre, half), len(pairs)
 
 
-def _drift(speeds: list[float]) -> tuple[float | None, tuple[float, float] | None]:
+def _ratio(log: float, half: float) -> Figure:
+    """A ratio from its logarithm and half the width of the interval there."""
+    return Figure(math.exp(log), (math.exp(log - half), math.exp(log + half)))
+
+
+def _drift(speeds: list[float]) -> Figure | None:
     if len(speeds) < 3:
-        return None, None
+        return None
     (slope, _), covariance = np.polyfit(range(len(speeds)), speeds, 1, cov=True)
     half_slope = t_quantile(0.975, len(speeds) - 2) * math.sqrt(covariance[0, 0])
     change, half = (float(value) * (len(speeds) - 1) for value in (slope, half_slope))
-    return math.exp(change), (math.exp(change - half), math.exp(change + half))
+    return _ratio(change, half)
 
 
-def aa_in_words(interval: Sequence[float] | None) -> str:
+def aa_in_words(interval: Interval | None) -> str:
     """What the A/A test says, and what it is worth: at 95 % one in 20 sound runs leaves 1x out."""
     if interval is None:
         return "too few for an interval"
     if interval[0] <= 1 <= interval[1]:
         return "which includes 1x, as in 19 of 20 sound runs"
-    return "which leaves out 1x, as in 1 of 20 sound runs; run again before you trust small effects"
+    return "which excludes 1x, as in 1 of 20 sound runs; run again before you trust small effects"
 
 
-def drift_in_words(drift: float, interval: Sequence[float]) -> str:
-    """By how much the baseline's speed changed from the first to the last, and whether that is shown."""
-    shown = "no drift is shown" if interval[0] <= 1 <= interval[1] else "a drift is shown"
-    return f"{shown}: the last ran at {times_between(drift, interval)} the speed of the first, by a line through all"
+def drift_in_words(drift: Figure) -> str:
+    """By how much the speed changed from the first trial to the last, and whether that is shown."""
+    shown = "the speed drifted" if drift.shows_effect else "no drift is shown"
+    return f"{shown}: the last trial ran at {times_within(drift)} the speed of the first (linear fit)"
 
 
 def is_disturbed(trials: list[StoredTrial]) -> bool:
@@ -99,7 +87,7 @@ def is_disturbed(trials: list[StoredTrial]) -> bool:
     return sum(busy_cores(trial.conditions) is not None for trial in trials) > DISTURBED_SHARE * len(trials)
 
 
-def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> dict[str, Any]:
+def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> RunConditions:
     """What else the machine did during the trials, and the warnings that follow, each with what to do next.
 
     ``scatter``: the standard deviation of one trial, as a ratio; where trials repeat well, a canary that varies says
@@ -113,8 +101,9 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
         low, *_, high = quantiles(canaries, n=20, method="inclusive")
         spread = high / low
     found = _gather([trial.conditions for trial in trials if trial.conditions], spread, _is_related(measured))
-    found["repeated_trials"] = sum(trial.spec.repeats is not None for trial in trials)
-    return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
+    repeated = sum(trial.spec.repeats is not None for trial in trials)
+    scatters = scatter is None or scatter > CANARY_DRIFT
+    return replace(found, repeated_trials=repeated, warnings=tuple(_warnings(found, scatters, "trial")))
 
 
 def warnings_of(conditions: list[Conditions], what: str) -> list[str]:
@@ -145,36 +134,35 @@ def _is_related(trials: list[StoredTrial]) -> bool:
     return t_two_sided_p(statistic, degrees) < RELATED
 
 
-def _gather(conditions: list[Conditions], canary_spread: float | None, canary_related: bool) -> dict[str, Any]:
+def _gather(conditions: list[Conditions], canary_spread: float | None, canary_related: bool) -> RunConditions:
     loads = [c.other_cores for c in conditions if c.other_cores is not None]
-    return {
-        "other_cores": median(loads) if loads else None,
-        "other_cores_worst": max(loads, default=None),
-        "busy_trials": sum(map(are_disturbed, conditions)),
-        "canary_spread": canary_spread,
-        "canary_related": canary_related,
-        "power": sorted({c.power for c in conditions if c.power}),
-        "low_power": any(c.low_power for c in conditions),
-        "thermal": sorted({c.thermal for c in conditions if c.thermal}),
-    }
+    return RunConditions(
+        other_cores=median(loads) if loads else None,
+        other_cores_worst=max(loads, default=None),
+        busy_trials=sum(map(are_disturbed, conditions)),
+        canary_spread=canary_spread,
+        canary_related=canary_related,
+        power=tuple(sorted({c.power for c in conditions if c.power})),
+        low_power=any(c.low_power for c in conditions),
+        thermal=tuple(sorted({c.thermal for c in conditions if c.thermal})),
+    )
 
 
-def _warnings(found: dict[str, Any], scatters: bool, what: str) -> Iterator[str]:
-    busy, several = found["busy_trials"], f"{what}{'es' if what.endswith('s') else 's'}"
+def _warnings(found: RunConditions, scatters: bool, what: str) -> Iterator[str]:
+    busy, spread, several = found.busy_trials, found.canary_spread, f"{what}{'es' if what.endswith('s') else 's'}"
     if busy:
         yield (
-            f"other processes kept up to {found['other_cores_worst']:.1f} cores busy beside {busy} "
-            f"{what if busy == 1 else several}, which can distort every figure here: close them and run again"
+            f"other processes kept up to {found.other_cores_worst:.1f} cores busy while {busy} "
+            f"{what if busy == 1 else several} ran, which can distort every figure: close them and run again"
         )
-    if scatters and found["canary_related"] and found["canary_spread"] > CANARY_DRIFT:
+    if scatters and found.canary_related and spread is not None and spread > CANARY_DRIFT:
         yield (
-            f"a fixed computation beside the trials took {found['canary_spread'] - 1:.0%} longer at some times than at "
-            "others (5th to 95th percentile), and trials were slower then: the machine's own speed varies, and more "
-            "blocks help"
+            f"the machine's speed varied by {spread - 1:.0%} during the run (a fixed computation beside the trials, "
+            "5th to 95th percentile), and trials were slower when it was slow: more blocks help"
         )
-    if "battery" in found["power"]:
+    if "battery" in found.power:
         yield f"some {several} ran on battery: connect the machine to the mains"
-    if found["low_power"]:
+    if found.low_power:
         yield "low-power mode was on: switch it off"
-    if set(found["thermal"]) - {"nominal"}:
-        yield f"the machine was under thermal pressure ({', '.join(found['thermal'])}): let it cool, or cool it"
+    if set(found.thermal) - {"nominal"}:
+        yield f"the machine was under thermal pressure ({', '.join(found.thermal)}): let it cool, or cool it"

@@ -7,29 +7,42 @@ all sets that were looked at together: the more are looked at, the better one of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.summary import (
+    ByTime,
+    CombinationRow,
+    Fastest,
+    LeftOut,
+    Recommendation,
+    Rival,
+    SwitchedLayer,
+)
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import CONFIDENCE, Estimate, named
+from m2bench.statistics.estimate import CONFIDENCE, Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
-from m2bench.text.figures import times_between
+from m2bench.text.figures import times_within
 
-from .claims import INDIFFERENT, is_rated
+from .claims import INDIFFERENT
 
 FALSELY_SHOWN = 0.01  # the chance that any layer of any set is taken to help where none does
 MOST_BLOCKS = 1000
 BLOCKS_FOR_INTERVALS = 2  # more, where trials do not tell yet how much they scatter
 
-Document = dict[str, Any]
 Sooner = Callable[[Layers, Layers], Estimate | None]
 """How many times sooner the first combination reaches the learning target than the second."""
 
 
 def recommend(
-    layers: Layers, combinations: list[Document], speeds: Prediction, sooner: Sooner, spoiling: Layers, blocks: int
-) -> Document | None:
+    layers: Layers,
+    combinations: Sequence[CombinationRow],
+    speeds: Prediction,
+    sooner: Sooner,
+    spoiling: Layers,
+    blocks: int,
+) -> Recommendation | None:
     """The set to switch on and what speaks for it; None where fewer than two combinations can be compared.
 
     By episodes per minute; by the time to the learning target where another set is shown to be sooner by it. A
@@ -37,15 +50,13 @@ def recommend(
     learning at equal episodes per update; nor, where the time to target cannot weigh it, one that is shown to learn
     otherwise. ``blocks`` are those of the run.
     """
-    rated = {tuple(c["layers"]): c for c in combinations if is_rated(c)}
+    rated = {c.layers: c for c in combinations if c.is_rated}
     sound = {name: c for name, c in rated.items() if not set(name) & set(spoiling)}
-    arriving = {
-        name: c for name, c in sound.items() if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]
-    }
+    arriving = {name: c for name, c in sound.items() if c.has_own_time_to_target}
     if len(sound) < 2:
         return None
     if not arriving:
-        sound = {name: c for name, c in sound.items() if c["learning"] != "changed"} or sound
+        sound = {name: c for name, c in sound.items() if c.learning.learning != "changed"} or sound
     shown = _ShownToHelp(list(sound), speeds)
     by_speed = _fastest([name for name in sound if shown.every_layer(name)], speeds)
     by_time, is_sooner = _soonest(arriving, by_speed, shown, speeds, sooner)
@@ -53,30 +64,30 @@ def recommend(
 
     def merit(name: Layers) -> Estimate | None:
         """How good another set is over the chosen one: by time where that decides and it learns otherwise."""
-        sizes = [sound[each]["episodes_per_update"] for each in (name, chosen) if each in sound]
+        sizes = [sound[each].learning.episodes_per_update for each in (name, chosen) if each in sound]
         if chosen == by_speed or len(set(sizes)) == 1:
             return speeds.ratio(name, chosen)
         return sooner(name, chosen)
 
     rivals = [found for name in sound if name != chosen and (found := _rival(name, merit(name))) is not None]
     left_out = [_left_out(layers, layer, chosen, speeds, merit) for layer in layers if layer not in chosen]
-    return {
-        "layers": list(chosen),
-        "basis": "time to target" if chosen != by_speed else "speed",
-        **named("speedup", speeds.ratio(chosen)),
-        **named("episodes_per_min", speeds.level(chosen)),
-        **_settled(rivals, blocks, shown),
-        "kept": [_switched(layers, layer, chosen, speeds) for layer in chosen],
-        "left_out": left_out,
-        "undecided": [found["layer"] for found in left_out if found["state"] in ("undecided", "unknown")],
-        "rivals": sorted(rivals, key=lambda rival: -float(rival["ratio"])),
-        "by_speed": list(by_speed),
-        "by_time": None
-        if by_time is None
-        else {"layers": list(by_time), "shown": is_sooner, **named("sooner", sooner(by_time, by_speed))},
-        "fastest": _fastest_beside(chosen, by_speed, rated, speeds, spoiling, sooner),
-        "excluded": _excluded(combinations, chosen),
-    }
+    more_blocks = _more_blocks(rivals, blocks, shown)
+    return Recommendation(
+        layers=chosen,
+        basis="time to target" if chosen != by_speed else "speed",
+        speedup=figure_of(speeds.ratio(chosen)),
+        episodes_per_min=figure_of(speeds.level(chosen)),
+        settled=more_blocks == 0,
+        more_blocks=more_blocks,
+        kept=tuple(SwitchedLayer(layer, figure_of(_switched(layers, layer, chosen, speeds))) for layer in chosen),
+        left_out=tuple(left_out),
+        undecided=tuple(found.layer for found in left_out if found.state in ("undecided", "unknown")),
+        rivals=tuple(sorted(rivals, key=lambda rival: -rival.ratio.value)),
+        by_speed=by_speed,
+        by_time=None if by_time is None else ByTime(by_time, is_sooner, figure_of(sooner(by_time, by_speed))),
+        fastest=_fastest_beside(chosen, by_speed, rated, speeds, spoiling, sooner),
+        excluded=_excluded(combinations, chosen),
+    )
 
 
 class _ShownToHelp:
@@ -109,7 +120,7 @@ def _log(estimate: Estimate | None) -> float:
 
 
 def _soonest(
-    arriving: dict[Layers, Document], by_speed: Layers, shown: _ShownToHelp, speeds: Prediction, sooner: Sooner
+    arriving: Mapping[Layers, CombinationRow], by_speed: Layers, shown: _ShownToHelp, speeds: Prediction, sooner: Sooner
 ) -> tuple[Layers | None, bool]:
     """The set that learns soonest, and whether it is shown to be sooner than the one that is chosen by speed.
 
@@ -117,7 +128,7 @@ def _soonest(
     """
     if by_speed not in arriving:
         return None, False
-    sizes = {name: c["episodes_per_update"] for name, c in arriving.items()}
+    sizes = {name: c.learning.episodes_per_update or 0 for name, c in arriving.items()}
     found = {}
     for size in sorted(set(sizes.values())):
         alike = [name for name in arriving if sizes[name] == size]
@@ -142,46 +153,51 @@ def _ratio(estimate: Estimate | None) -> float:
     return 0.0 if estimate is None else estimate.ratio
 
 
-def _rival(name: Layers, merit: Estimate | None) -> Document | None:
+def _rival(name: Layers, merit: Estimate | None) -> Rival | None:
     """A set that is not shown to be worse than the chosen one."""
-    if merit is None or (merit.interval is not None and merit.interval[1] < 1):
+    if merit is None or merit.figure.shows_loss:
         return None
-    return {"layers": list(name), **named("ratio", merit), "log_se": merit.log_se, "degrees": merit.degrees}
+    return Rival(name, merit.figure, merit.log_se, merit.degrees)
 
 
-def _settled(rivals: list[Document], blocks: int, shown: _ShownToHelp) -> Document:
-    """Whether no other set can be faster by what matters; else how many more blocks would tell.
+def _more_blocks(rivals: Sequence[Rival], blocks: int, shown: _ShownToHelp) -> int | None:
+    """How many more blocks would tell the best sets apart: none where no other can be faster by what matters.
 
     An interval shrinks with the root of the blocks. None where no practical number would tell.
     """
-    open_ones = [rival for rival in rivals if rival["ratio_ci"] is None or rival["ratio_ci"][1] > 1 + INDIFFERENT]
-    if not open_ones:
-        return {"settled": True, "more_blocks": 0}
-    needed = [_times_the_blocks(rival, shown) for rival in open_ones if rival["ratio_ci"] is not None]
+    ends = [rival.ratio.interval for rival in rivals]
+    if all(interval is not None and interval[1] <= 1 + INDIFFERENT for interval in ends):
+        return 0
+    needed = [
+        _times_the_blocks(rival.ratio.value, rival.log_se, rival.degrees, shown)
+        for rival, interval in zip(rivals, ends, strict=True)
+        if rival.log_se is not None and rival.degrees is not None and interval and interval[1] > 1 + INDIFFERENT
+    ]
     if not needed:
-        return {"settled": False, "more_blocks": BLOCKS_FOR_INTERVALS}
+        return BLOCKS_FOR_INTERVALS
     more = max(1, math.ceil(blocks * (max(needed) - 1)))
-    return {"settled": False, "more_blocks": more if more < MOST_BLOCKS else None}
+    return more if more < MOST_BLOCKS else None
 
 
-def _times_the_blocks(rival: Document, shown: _ShownToHelp) -> float:
+def _times_the_blocks(ratio: float, se: float, degrees: float, shown: _ShownToHelp) -> float:
     """How many times the trials would show that a rival is not faster by what matters, or else that it is faster.
 
     Where it lies is not known yet: it is taken to cost nothing, and to be half of what matters from a decision or more.
     """
-    matters, log, se = math.log(1 + INDIFFERENT), math.log(rival["ratio"]), float(rival["log_se"])
+    matters, log = math.log(1 + INDIFFERENT), math.log(ratio)
     gap = max(min(matters - log, matters), matters / 2)
-    not_faster = t_quantile((1 + CONFIDENCE) / 2, rival["degrees"]) * se / gap
-    faster = t_quantile(1 - shown.level, rival["degrees"]) * se / max(log, matters / 2)
+    not_faster = t_quantile((1 + CONFIDENCE) / 2, degrees) * se / gap
+    faster = t_quantile(1 - shown.level, degrees) * se / max(log, matters / 2)
     return min(not_faster, faster) ** 2
 
 
 def _left_out(
     layers: Layers, layer: str, chosen: Layers, speeds: Prediction, merit: Callable[[Layers], Estimate | None]
-) -> Document:
+) -> LeftOut:
     """What adding a layer would do to the speed, and whether it is shown to be of use."""
     found = merit(tuple(x for x in layers if x in chosen or x == layer))
     ends = None if found is None else found.interval
+    state: Literal["costs", "negligible", "undecided", "unknown"]
     if ends is None:
         state = "unknown"
     elif ends[1] < 1:
@@ -190,52 +206,57 @@ def _left_out(
         state = "negligible"
     else:
         state = "undecided"
-    return {**_switched(layers, layer, chosen, speeds), "state": state}
+    return LeftOut(layer, figure_of(_switched(layers, layer, chosen, speeds)), state)
 
 
-def _switched(layers: Layers, layer: str, chosen: Layers, speeds: Prediction) -> Document:
+def _switched(layers: Layers, layer: str, chosen: Layers, speeds: Prediction) -> Estimate | None:
     """What switching this one layer would do to the speed: off where the set has it, on where it has not."""
     switched = tuple(x for x in layers if (x in chosen) != (x == layer))
-    return {"layer": layer, **named("ratio", speeds.ratio(switched, chosen))}
+    return speeds.ratio(switched, chosen)
 
 
 def _fastest_beside(
     chosen: Layers,
     by_speed: Layers,
-    rated: dict[Layers, Document],
+    rated: Mapping[Layers, CombinationRow],
     speeds: Prediction,
     spoiling: Layers,
     sooner: Sooner,
-) -> Document | None:
+) -> Fastest | None:
     """The combination that is predicted to be fastest, where it is another, and why it is not the recommended one."""
     fastest = _fastest(list(rated), speeds)
     if fastest == chosen:
         return None
     spoilt = [layer for layer in fastest if layer in spoiling]
     if spoilt:
-        but = f"with {' and '.join(spoilt)} it learns otherwise from the same episodes"
+        but = f"{' and '.join(spoilt)} changes what is learned from the same episodes"
     elif chosen != by_speed:
         soon = sooner(chosen, fastest)
-        but = "the recommended one is shown to reach the learning target sooner" + (
-            "" if soon is None else f" ({times_between(soon.ratio, soon.interval)})"
+        but = "the recommended set reaches the learning target sooner" + (
+            "" if soon is None else f" ({times_within(soon.figure)})"
         )
-    elif rated[fastest]["learning"] == "changed" and rated[fastest]["time_to_target_s"] is None:
-        but = "it is shown to learn otherwise, which no time to a target weighs here"
+    elif rated[fastest].learning.learning == "changed" and rated[fastest].learning.time_to_target_s is None:
+        but = "it learns differently, and no time to a target tells what that costs"
     else:
-        but = "not every layer in it is shown to help, given the others"
-    return {"layers": list(fastest), **named("ratio", speeds.ratio(fastest, chosen)), "but": but}
+        but = "not all of its layers are shown to help"
+    return Fastest(fastest, figure_of(speeds.ratio(fastest, chosen)), but)
 
 
-def _excluded(combinations: list[Document], chosen: Layers) -> str | None:
+def _excluded(combinations: Sequence[CombinationRow], chosen: Layers) -> str | None:
     """The fastest combination that was left aside because trials of it failed, and could have been recommended.
 
     Not the baseline, which is what all are compared with: where one of its many trials fails, nobody forgoes anything.
     """
-    aside = [c for c in combinations if c["layers"] and c["speedup"] is not None and c["trials_ok"] < c["trials"]]
-    own = next(c["speedup"] for c in combinations if tuple(c["layers"]) == chosen)
-    better = [c for c in aside if c["speedup"] > own or set(c["layers"]) < set(chosen)]
+    speedups = {c.layers: c.speedup.value for c in combinations if c.speedup is not None}
+    better = [
+        c
+        for c in combinations
+        if c.layers in speedups
+        and c.layers
+        and c.trials_ok < c.trials
+        and (speedups[c.layers] > speedups.get(chosen, math.inf) or set(c.layers) < set(chosen))
+    ]
     if not better:
         return None
-    c = max(better, key=lambda c: float(c["speedup"]))
-    failed = f"{c['trials'] - c['trials_ok']} of its {c['trials']} trials failed"
-    return f"{combination_name(tuple(c['layers']))} was excluded: {failed}"
+    c = max(better, key=lambda c: speedups[c.layers])
+    return f"{combination_name(c.layers)} was excluded: {c.trials - c.trials_ok} of its {c.trials} trials failed"

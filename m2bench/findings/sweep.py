@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
@@ -19,22 +18,21 @@ from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Swept
 from m2bench.records.spec import RunSpec
+from m2bench.records.summary import Sweep, SweepSize
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import Estimate, named, typical
-from m2bench.statistics.steady import steady_speed
+from m2bench.statistics.estimate import Estimate, figure_of, typical
+
+from .responses import speed
 
 OUTSIDE = 0.05  # of intervals
-
-
-Document = dict[str, Any]
 
 
 BySize = Mapping[int, Mapping[int, float]]
 """By size and block."""
 
 
-def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial]) -> Document | None:
+def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial]) -> Sweep | None:
     """Speed and memory by size; None for a run without a sweep."""
     if not spec.sweep or swept is None:
         return None
@@ -42,35 +40,29 @@ def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial
     baselines: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.spec.layers == BASELINE and trial.status == "ok":
-            baselines[trial.spec.block].append(math.log(steady_speed(trial.timed)))
+            baselines[trial.spec.block].append(math.log(speed(trial)))
     option = swept.by.option
     by_size = {size: [t for t in trials if t.spec.options.get(option) == size] for size in sweep_sizes(spec, swept)}
     found = {size: _good_trials(own, baselines) for size, own in by_size.items()}
-    levels = {size: {t.spec.block: math.log(steady_speed(t.timed)) for t in good} for size, (good, _) in found.items()}
+    levels = {size: {t.spec.block: math.log(speed(t)) for t in good} for size, (good, _) in found.items()}
     levels = {size: logs for size, logs in levels.items() if logs}
     over = {
         size: {block: log - fmean(baselines[block]) for block, log in logs.items()} for size, logs in levels.items()
     }
     speeds, speedups = pooled(levels), pooled(over)
-    sizes = [
-        {
-            "num_envs": size,
-            "reason": reason,
-            **named("episodes_per_min", speeds.get(size)),
-            **named("speedup", speedups.get(size)),
-            **named("peak_memory_mb", typical(trial.timed.peak_memory_mb.main_mb for trial in good)),
-        }
+    sizes = tuple(
+        SweepSize(
+            num_envs=size,
+            reason=reason,
+            episodes_per_min=figure_of(speeds.get(size)),
+            speedup=figure_of(speedups.get(size)),
+            peak_memory_mb=figure_of(typical(trial.timed.peak_memory_mb.main_mb for trial in good)),
+        )
         for size, (good, reason) in found.items()
-    ]
-    rated = [size for size in sizes if size["speedup"] is not None]
-    best = max(rated, key=lambda size: float(size["speedup"]), default=None)
-    layers = swept_combination(swept, stored)
-    return {
-        "layers": None if layers is None else list(layers),
-        "sizes": sizes,
-        "best": best,
-        "rivals": [] if best is None else rivals(over, best["num_envs"]),
-    }
+    )
+    fastest = max(speedups, key=lambda size: speedups[size].ratio, default=None)
+    best = next((size for size in sizes if size.num_envs == fastest), None)
+    return Sweep(swept_combination(swept, stored), sizes, best, () if fastest is None else tuple(rivals(over, fastest)))
 
 
 def _good_trials(own: list[StoredTrial], baselines: Mapping[int, list[float]]) -> tuple[list[StoredTrial], str | None]:
@@ -81,7 +73,7 @@ def _good_trials(own: list[StoredTrial], baselines: Mapping[int, list[float]]) -
     if bad is not None:
         return [], f"{bad.status}: {bad.reason}"
     if not all(trial.timed.same_numerics for trial in own):
-        return [], "computes something else"
+        return [], "numerics changed"
     return [trial for trial in own if trial.spec.block in baselines], None
 
 

@@ -11,13 +11,13 @@ from m2bench.records.errors import UserError
 from m2bench.records.results import TrialResult
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects, shapley_weights
-from m2bench.statistics.estimate import Estimate
+from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.steady import steady_speed
-from m2bench.text.figures import NOTHING, digits, times, times_between
+from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.tables import Table
 
 from .learning import Learning
-from .summarize import sound_trials, speed_effects
+from .responses import sound_trials, speed_effects
 
 
 def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table]:
@@ -73,17 +73,17 @@ def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -
     rows = [
         (
             figure,
-            NOTHING if estimate is None else times_between(estimate.ratio, estimate.interval),
+            times_within(figure_of(estimate)),
             NOTHING if estimate is None or estimate.p is None else f"{estimate.p:.2g}",
         )
         for figure, estimate in figures.items()
     ]
     scatter = ""
     if effects.scatter is not None:
-        known = f"known from {effects.scatter.degrees:.0f} degrees of freedom"
-        scatter = f"; one trial scatters by {effects.scatter.sd:.1%}, {known}"
+        degrees = f"{effects.scatter.degrees:.0f} degrees of freedom"
+        scatter = f"; standard deviation of one trial {effects.scatter.sd:.1%} ({degrees})"
     columns = ("figure", "ratio [95 % interval]", "p of no effect")
-    title = f"What the fit makes of {name}: {len(effects.observations)} trials{scatter}"
+    title = f"Fitted effects of {name}: {len(effects.observations)} trials{scatter}"
     return Table(title, columns, rows, frozenset(columns[1:]))
 
 
@@ -98,8 +98,8 @@ def _seeds(layer: str, learning: Learning) -> Table:
         )
         for seed in sorted({*found.distances, *found.log_ratios})
     ]
-    columns = ("seed", "learning curve above that without it", "episodes to target over those without it")
-    return Table(f"What {layer} does to learning, by seed", columns, rows, frozenset(columns[1:]))
+    columns = ("seed", "difference of learning curves", "ratio of episodes to target")
+    return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
 def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
@@ -179,5 +179,7 @@ def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
                 f"{weights[with_it]:.1%}",
             )
         )
-    columns = ("beside", "episodes/min without", "with", "ratio", "trials", "weight in the Shapley value")
-    return Table(f"What {layer} does beside every combination of the others", columns, rows, frozenset(columns[1:]))
+    columns = ("other layers", "episodes/min without", "with", "ratio", "trials", "weight in the Shapley value")
+    return Table(
+        f"Effect of {layer} next to every combination of the other layers", columns, rows, frozenset(columns[1:])
+    )

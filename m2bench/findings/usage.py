@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
-from typing import Any
 
+from m2bench.records.figure import Figure
 from m2bench.records.results import TelemetryMeans
+from m2bench.records.summary import Usage
 from m2bench.records.trials import StoredTrial
-from m2bench.statistics.estimate import Estimate, named, typical
+from m2bench.statistics.estimate import Estimate, figure_of, typical
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")
 # Older runs have cpu_share in place of own_cpu_share: that of all processes of the machine.
 TELEMETRY = ("own_cpu_share", "cpu_share", "device_share", "device_share_of_everybody", "memory_used_mb",
              "device_memory_used_mb", "power_w", "temperature_c", "device_temperature_c")  # fmt: skip
 
-Document = dict[str, Any]
-
 
 def summarize_usage(
     trials: list[StoredTrial], episodes_per_min: Estimate | None, peak_flops: float, has_device_telemetry: bool
-) -> Document:
+) -> Usage:
     """What is typical of the trials, counts as medians of those that counted; None for what none of them could tell.
 
     ``utilization``: the share of the timed window in which the device computes, None where its telemetry
@@ -35,25 +35,22 @@ def summarize_usage(
     used = None if flops is None or episodes_per_min is None else episodes_per_min.scaled(flops / 60 / peak_flops)
     of_the_cpu = "cpu_share" if telemetry["own_cpu_share"] is None else "own_cpu_share"
     busy = "device_share" if has_device_telemetry else of_the_cpu
-    return {
+    phases = [found for trial in trials if (found := trial.timed.phase_ms_per_episode)]
+    return Usage(
         **counts,
-        **named("mfu", used),
-        **named("utilization", typical(_told(told, busy))),
-        "telemetry": telemetry,
-        "telemetry_not_available": {k: v for t in told for k, v in t.not_available.items()},
-        **_phases(trials),
-    }
+        mfu=figure_of(used),
+        utilization=figure_of(typical(_told(told, busy))),
+        telemetry=telemetry,
+        telemetry_not_available={k: v for t in told for k, v in t.not_available.items()},
+        phase_ms_per_episode=_phases(phases),
+        phases_sum_ms=figure_of(typical(sum(phase.values()) for phase in phases)),
+    )
 
 
-def _phases(trials: list[StoredTrial]) -> Document:
-    """Milliseconds per unit of each phase, and of all of them together; None of a system that has none."""
-    phases = [phases for trial in trials if (phases := trial.timed.phase_ms_per_episode)]
+def _phases(phases: list[Mapping[str, float]]) -> dict[str, Figure] | None:
+    """Milliseconds per episode of each phase."""
     found = {name: typical(phase[name] for phase in phases) for name in (phases[0] if phases else ())}
-    return {
-        "phase_ms_per_episode": {name: phase.ratio for name, phase in found.items() if phase} or None,
-        "phase_ms_per_episode_ci": {name: phase.interval for name, phase in found.items() if phase} or None,
-        **named("phases_sum_ms", typical(sum(phase.values()) for phase in phases)),
-    }
+    return {name: phase.figure for name, phase in found.items() if phase} or None
 
 
 def _told(telemetry: list[TelemetryMeans], name: str) -> list[float]:

@@ -14,13 +14,15 @@ from typing import Any
 
 from rich.console import Console
 
-from m2bench.findings.noise import describe_conditions, drift_in_words, measure_noise
+from m2bench.findings.noise import describe_conditions, drift_in_words, measure_repeats
 from m2bench.machine.checks import check_machine
 from m2bench.plan.designs import make_trials
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Device
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
+from m2bench.records.figure import Figure
 from m2bench.records.results import Failure
 from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.records.trials import StoredTrial
@@ -139,7 +141,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
                 trials = _repeat(launcher, workload, description.device, work, seconds)
     resolution = Resolution.from_speeds([trial.timed.episodes_per_min for trial in trials])
-    noise = measure_noise(trials)
+    drift = measure_repeats(trials).drift
     conditions = describe_conditions(trials)
     taking_part = [layer for layer in description.layers if layer.name in layers]
     checks = check_machine(description, taking_part, conditions, resolution.trial_sd, Path.cwd())
@@ -150,9 +152,9 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         "trials": len(trials),
         "window": asdict(WINDOW),
         **_resolved(resolution, DesignErrors.of_full_design(layers)),
-        "drift": noise.drift,
-        "drift_ci": noise.drift_ci,
-        "conditions": conditions,
+        "drift": drift and drift.value,
+        "drift_ci": drift and drift.interval,
+        "conditions": to_json(conditions),
     }
 
 
@@ -223,7 +225,7 @@ def resolution_sentences(found: Document) -> list[str]:
     return [
         f"{found['trials']} trials of the baseline, timed as long as a run's, scatter by "
         f"{_between(found['trial_sd'], found['trial_sd_ci'])} (standard deviation, and its 95 % interval). Over "
-        f"these trials {drift_in_words(found['drift'], found['drift_ci'])}.",
+        f"these trials {drift_in_words(Figure(found['drift'], found['drift_ci']))}.",
         f"m2bench ablate --all, with {BLOCKS} blocks, finds main effects from "
         f"{_between(found['smallest_main_effect'], found['smallest_main_effect_ci'], 1)} on and Shapley values from "
         f"{_between(found['smallest_shapley'], found['smallest_shapley_ci'], 1)} on, in 80 % of runs.",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.figure import Figure
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import Estimate, mean_ratio, named
-from m2bench.text.figures import digits, percent, times, times_between, times_within
+from m2bench.statistics.estimate import Estimate, mean_ratio
+from m2bench.text.figures import digits, percent, times, times_within
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
@@ -23,20 +25,37 @@ ADDS_UP = 0.02  # how far the phases may lie from an unwatched episode
 Side = dict[str, Any]
 
 
-def predictions(before: Side, after: Side) -> dict[str, Any]:
-    """Ratios of time per episode, with 95 % intervals over the pairs of processes where there are several: as
-    ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over the
-    second. And as the numbers of dispatched operators would have it, did each take as long as before.
+@dataclass(frozen=True)
+class Predictions:
+    """Ratios of time per episode, with intervals over the pairs of processes where there are several.
+
+    As ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over
+    the second. And as the numbers of dispatched operators would have it, if each took as long as before.
     """
+
+    measured: Figure
+    phases: Figure
+    remainder: Figure
+    dispatches: float
+
+
+def predictions(before: Side, after: Side) -> Predictions:
+    """What each of these says of the change."""
     measured = _logs(before["undisturbed_each_ms"], after["undisturbed_each_ms"])
     phases = _logs(*([sum(each.values()) for each in side["phases_each_ms"]] for side in (before, after)))
-    return {
-        **named("measured", mean_ratio(measured)),
-        **named("phases", mean_ratio(phases)),
+    return Predictions(
+        measured=_mean(measured),
+        phases=_mean(phases),
         # What the machine did to a process it did to both looks: this is known better than either.
-        **named("remainder", mean_ratio([m - p for m, p in zip(measured, phases, strict=True)])),
-        "dispatches": _count(before, "dispatches") / _count(after, "dispatches"),
-    }
+        remainder=_mean([m - p for m, p in zip(measured, phases, strict=True)]),
+        dispatches=_count(before, "dispatches") / _count(after, "dispatches"),
+    )
+
+
+def _mean(logs: list[float]) -> Figure:
+    estimate = mean_ratio(logs)
+    assert estimate is not None, "each side has a process"
+    return estimate.figure
 
 
 def adds_up(side: Side) -> Estimate | None:
@@ -79,7 +98,7 @@ def _overall(before: Side, after: Side) -> Iterator[str]:
     processes, found = len(before["undisturbed_each_ms"]), predictions(before, after)
     yield (
         f"An episode takes {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
-        f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found, 'measured')} the speed, "
+        f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found.measured)} the speed, "
         f"measured while nothing was watched ({processes} processes each: {spread})."
     )
 
@@ -89,7 +108,7 @@ def _where(before: Side, after: Side) -> Iterator[str]:
     names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
     was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
     shown = sorted((n for n in names if _differs(before, after, n)), key=lambda name: -abs(now[name] - was[name]))
-    if _is_shown(predictions(before, after)) and _agree(before, after):
+    if predictions(before, after).measured.shows_effect and _agree(before, after):
         whole = sum(now.values()) - sum(was.values())
         parts = [
             f"{name} {digits(was[name])} -> {digits(now[name])} ms ({(now[name] - was[name]) / whole:.0%})"
@@ -121,13 +140,7 @@ def _differs(before: Side, after: Side, phase: str) -> bool:
 def _agree(before: Side, after: Side) -> bool:
     """Whether the watched phases and the undisturbed episodes changed in the same direction."""
     found = predictions(before, after)
-    return bool((found["phases"] - 1) * (found["measured"] - 1) > 0)
-
-
-def _is_shown(found: dict[str, Any]) -> bool:
-    """Whether the processes show a change of the time per episode at all."""
-    ends = found["measured_ci"]
-    return bool(ends is not None and not ends[0] <= 1 <= ends[1])
+    return (found.phases.value - 1) * (found.measured.value - 1) > 0
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
@@ -197,18 +210,18 @@ def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
 
 def _prediction(before: Side, after: Side) -> Iterator[str]:
     found = predictions(before, after)
-    was, now = (times_within(found, name) for name in ("measured", "phases"))
-    remainder = f"what they leave is {times_within(found, 'remainder')}"
-    if not _is_shown(found):
+    was, now = times_within(found.measured), times_within(found.phases)
+    remainder = f"what they leave is {times_within(found.remainder)}"
+    if not found.measured.shows_effect:
         yield (
             f"These looks show no change of an episode ({was}), so there is nothing to explain; the phases add up to "
             f"{now}, and {remainder}."
         )
         return
     yield (
-        f"The phases add up to {now} and {was} was measured: {_verdict(found['measured'], found['phases'])}; "
-        f"{remainder}. The number of operators alone would give {times(found['dispatches'])}: "
-        f"{_verdict(found['measured'], found['dispatches'])}."
+        f"The phases add up to {now} and {was} was measured: {_verdict(found.measured.value, found.phases.value)}; "
+        f"{remainder}. The number of operators alone would give {times(found.dispatches)}: "
+        f"{_verdict(found.measured.value, found.dispatches)}."
     )
 
 
@@ -221,7 +234,7 @@ def _verdict(measured: float, predicted: float) -> str:
 
 def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
     found = [adds_up(side) for side in (before, after)]
-    sums = " and ".join(times_between(ratio.ratio, ratio.interval) for ratio in found if ratio is not None)
+    sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
     profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
     yield (
         f"The phases, without the time that cutting takes, add up to {sums} of an unwatched episode (before and "

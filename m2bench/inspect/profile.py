@@ -88,7 +88,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
             *warnings_of_machine(description.machine, device),
             *warnings_of(conditions, "process"),
         ],
-        "predictions": predictions(sides["before"], sides["after"]),
+        "predictions": to_json(predictions(sides["before"], sides["after"])),
         "sentences": explain(sides["before"], sides["after"], prepared.peak_flops),
         "peak_flops": prepared.peak_flops,
         "machine": description.facts,
@@ -262,8 +262,10 @@ def phases_table(before: Document, after: Document) -> Table:
     ]
     whole = [side["undisturbed_ms"] for side in (before, after)]
     found = predictions(before, after)
-    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found["phases"]), "", ""))
-    rows.append(("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", times(found["measured"]), "", ""))
+    rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found.phases.value), "", ""))
+    rows.append(
+        ("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", times(found.measured.value), "", "")
+    )
     evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
     rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from m2bench.records.description import Description, Device, LayerDescription, Machine
+from m2bench.records.summary import RunConditions
 
 from .conditions import busy_from
 from .torch_features import LEAST_MACOS
@@ -37,7 +38,11 @@ class Check:
 
 
 def check_machine(
-    description: Description, layers: Sequence[LayerDescription], conditions: Document, trial_sd: float, folder: Path
+    description: Description,
+    layers: Sequence[LayerDescription],
+    conditions: RunConditions,
+    trial_sd: float,
+    folder: Path,
 ) -> list[Check]:
     """All checks, the worst first. ``layers``: those taking part; ``folder``: where runs would be written."""
     machine, device = description.machine, description.device
@@ -128,22 +133,22 @@ def _layers(layers: Sequence[LayerDescription]) -> Iterator[Check]:
     yield Check("layers", "ok", f"{len(running)} of {len(layers)} can run: {', '.join(running)}")
 
 
-def _power_and_heat(conditions: Document) -> Iterator[Check]:
-    if "battery" in conditions["power"]:
+def _power_and_heat(conditions: RunConditions) -> Iterator[Check]:
+    if "battery" in conditions.power:
         yield Check("power", "bad", "the machine runs on battery", "Connect it to the mains.")
     else:
-        yield Check("power", "ok", ", ".join(conditions["power"]) or "the source is not told here")
-    if conditions["low_power"]:
+        yield Check("power", "ok", ", ".join(conditions.power) or "the source is not told here")
+    if conditions.low_power:
         yield Check("power", "bad", "low-power mode is on", "Switch it off in the system's settings.")
-    pressed = sorted(set(conditions["thermal"]) - {"nominal"})
+    pressed = sorted(set(conditions.thermal) - {"nominal"})
     if pressed:
         yield Check("heat", "bad", f"thermal pressure is {', '.join(pressed)}", "Let it cool, or cool it.")
     else:
-        yield Check("heat", "ok", ", ".join(conditions["thermal"]) or "thermal pressure is not told here")
+        yield Check("heat", "ok", ", ".join(conditions.thermal) or "thermal pressure is not told here")
 
 
-def _load(conditions: Document, cores: int, trial_sd: float) -> Iterator[Check]:
-    others = conditions["other_cores"]
+def _load(conditions: RunConditions, cores: int, trial_sd: float) -> Iterator[Check]:
+    others = conditions.other_cores
     if others is not None and others > busy_from(cores):
         yield Check("load", "bad", f"other processes keep {others:.1f} cores busy", "Close them; see which with top.")
     elif others is not None:

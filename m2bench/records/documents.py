@@ -1,8 +1,9 @@
 """Records as JSON documents and back, for the edges: files, SQLite, and the lines between processes.
 
 A record is a frozen dataclass. Its document has one key for each field, by the field's name unless its metadata say
-otherwise. A record may have a static method ``completed``, which adds to a document what earlier versions left out.
-Records hold tuples where documents hold lists; what is no record (evidence, say) stays as it is.
+otherwise. A figure has two: ``x``, its value, and ``x_ci``, its interval; so have several figures by name. A record may
+have a static method ``completed``, which adds to a document what earlier versions left out. Records hold tuples where
+documents hold lists; what is no record (evidence, say) stays as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from .figure import Figure
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -24,6 +27,14 @@ WHOLE = {"whole": True}
 
 For records whose documents tell more than their fields name.
 """
+FLAT = {"flat": True}
+"""Metadata of a field whose own fields stand in its place."""
+INTERVAL = "interval"
+
+
+def interval_called(key: str) -> dict[str, str]:
+    """Metadata of a figure whose interval has this key, and not that of the figure with ``_ci``."""
+    return {INTERVAL: key}
 
 
 def called(key: str) -> dict[str, str]:
@@ -50,9 +61,39 @@ def to_json(record: Any) -> Document:
         value = getattr(record, each.name)
         if each.metadata == WHOLE:
             return dict(value)
-        if not (value is None and each.metadata == LEFT_OUT):
+        if each.metadata == FLAT:
+            found |= to_json(value)
+        elif each.name in _figures(kind):
+            found |= {key: _part(value, "value"), interval_key(each): _part(value, "interval")}
+        elif not (value is None and each.metadata == LEFT_OUT):
             found[key] = _plain(value)
     return found
+
+
+def interval_key(figure: Field[Any]) -> str:
+    """The key of a figure's interval."""
+    return str(figure.metadata.get(INTERVAL, f"{figure.name}_ci"))
+
+
+def _part(value: Figure | Mapping[str, Figure] | None, part: str) -> Any:
+    """The value or the interval of one figure, or of each of several."""
+    if isinstance(value, Mapping):
+        return {name: _part(figure, part) for name, figure in value.items()}
+    return None if value is None else _plain(getattr(value, part))
+
+
+@cache
+def _figures(kind: Any) -> set[str]:
+    """The fields of a record that hold one figure, or several by name."""
+    return {name for name, hint in get_type_hints(kind).items() if is_figure(hint)}
+
+
+def is_figure(hint: Any) -> bool:
+    """Whether a type is that of one figure, or of several by name; either may be None."""
+    inner = [each for each in get_args(hint) if each is not NoneType]
+    if get_origin(hint) is UnionType:
+        return len(inner) == 1 and is_figure(inner[0])
+    return hint is Figure or (get_origin(hint) is Mapping and inner[1] is Figure)
 
 
 def _plain(value: Any) -> Any:

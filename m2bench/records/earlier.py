@@ -9,8 +9,8 @@ SWEEPS = {"batching": {"option": "num_envs", "one": "environment", "many": "envi
 WORKS_AHEAD = "feed"
 """The part whose layers did so."""
 NO_TARGET = (
-    "no policy is known to be good on this market, and its held-out part is too short or too volatile to tell from "
-    "luck whether one has learned to save trading costs"
+    "no good policy is known for this market, and its held-out part is too short or too volatile to tell learning from "
+    "luck"
 )
 
 

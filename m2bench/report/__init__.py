@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
 
 from m2bench.findings.summarize import summarize
+from m2bench.records.documents import to_json
+from m2bench.records.figure import Figure
 from m2bench.records.folders import make_folder, write_file
+from m2bench.records.summary import LayerRow, Summary
 from m2bench.run.store import Store
 
 from .charts import Chart, draw_charts
@@ -19,14 +21,14 @@ from .terminal import show_report as show_report
 CHARTS = "charts"
 
 
-def write_report(store: Store) -> dict[str, Any]:
+def write_report(store: Store) -> Summary:
     """Write all files of the report from the stored trials alone; returns the summary.
 
     Raises UserError when a file cannot be written.
     """
     folder = store.folder
     summary = summarize(folder.resolve().name, store.record(), store.trials())
-    write_file(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
     write_file(folder / "impact.csv", _impact_csv(summary))
     charts = draw_charts(summary)
     make_folder(folder / CHARTS)
@@ -43,19 +45,40 @@ def write_report(store: Store) -> dict[str, Any]:
     return summary
 
 
-def _impact_csv(summary: dict[str, Any]) -> str:
-    columns = [
-        "layer", "part", "difficulty", "priority", "claim_low", "claim_high", "alone", "last", "main_effect",
-        "shapley", "shapley_ci_low", "shapley_ci_high", "share", "verdict", "episodes_needed", "time_to_target",
-        "gain_surviving", "learning", "device_faults",
-    ]  # fmt: skip
+def _impact_csv(summary: Summary) -> str:
+    rows = [_impact_row(layer, summary.device_faults) for layer in summary.layers]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for layer in summary["layers"]:
-        claim, interval = layer["claim"] or (None, None), layer["shapley_ci"] or (None, None)
-        row = {**layer, "layer": layer["name"], "claim_low": claim[0], "claim_high": claim[1]}
-        row |= {"shapley_ci_low": interval[0], "shapley_ci_high": interval[1]}
-        row |= {"device_faults": "; ".join(summary["device_faults"])}
-        writer.writerow([row[column] for column in columns])
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
+
+
+def _impact_row(layer: LayerRow, device_faults: tuple[str, ...]) -> dict[str, object]:
+    low, high = layer.claim.claim or (None, None)
+    shapley_low, shapley_high = (layer.speed.shapley and layer.speed.shapley.interval) or (None, None)
+    return {
+        "layer": layer.name,
+        "part": layer.part,
+        "difficulty": layer.difficulty,
+        "priority": layer.priority,
+        "claim_low": low,
+        "claim_high": high,
+        "alone": _value(layer.speed.alone),
+        "last": _value(layer.speed.last),
+        "main_effect": _value(layer.speed.main_effect),
+        "shapley": _value(layer.speed.shapley),
+        "shapley_ci_low": shapley_low,
+        "shapley_ci_high": shapley_high,
+        "share": _value(layer.speed.share),
+        "verdict": layer.verdict,
+        "episodes_needed": _value(layer.learning.episodes_needed),
+        "time_to_target": _value(layer.time_to_target),
+        "gain_surviving": _value(layer.gain_surviving),
+        "learning": layer.learning.learning,
+        "device_faults": "; ".join(device_faults),
+    }
+
+
+def _value(figure: Figure | None) -> float | None:
+    return None if figure is None else figure.value

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from m2bench.records.summary import Summary
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
+from .headlines import details, headline
 from .sections import Part, Sentences, sections
-from .sentences import headlines, recommendation, train_command, warnings
-
-Document = dict[str, Any]
+from .sentences import recommendation, train_command, warnings
 
 
-def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
+def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
     """All of the report; its charts are the files beside it."""
-    first, *more = headlines(summary)
-    lines = [f"# m2bench: {plain(summary['run'])}", "", f"**{plain(first)}**", ""]
+    lines = [f"# m2bench: {plain(summary.run)}", ""]
+    for line in filter(None, headline(summary)):
+        lines += [f"**{plain(line)}**", ""]
     for warning in warnings(summary):
         lines += [f"> {plain(warning)}", ""]
-    for line in (*more, *recommendation(summary)):
+    for line in (*details(summary), *recommendation(summary)):
         lines += [plain(line), ""]
     command = train_command(summary)
     if command is not None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2bench.text.figures import NOT_KNOWN, digits, is_known, within
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Summary
+from m2bench.text.figures import NOT_KNOWN, digits, is_known, value_and_interval
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
+from .headlines import details, headline
 from .sections import Part, Sentences, sections
-from .sentences import headlines, recommendation, train_command, warnings
-from .tables import CombinationsTable
-
-Document = dict[str, Any]
+from .sentences import recommendation, train_command, warnings
+from .tables import CombinationsTable, ranked
 
 
-def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
+def page(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
     """The whole page."""
     environment = Environment(
         loader=PackageLoader("m2bench", "report"),
@@ -35,15 +35,16 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
     return environment.get_template("page.html.jinja").render(
         style=Markup(style),
         script=Markup(script),
-        run=summary["run"],
-        headlines=headlines(summary),
+        run=summary.run,
+        headline=headline(summary),
+        details=details(summary),
         warnings=warnings(summary),
         advice=recommendation(summary),
         command=train_command(summary),
         figures=_figures(summary),
         sections=sections(summary, charts),
         rows=_rows(summary),
-        layers=[layer["name"] for layer in summary["layers"]],
+        layers=[layer.name for layer in summary.layers],
     )
 
 
@@ -55,53 +56,43 @@ def _kind(part: Part) -> str:
     return kinds[type(part)]
 
 
-def _figures(summary: Document) -> list[tuple[str, str, str]]:
+def _figures(summary: Summary) -> list[tuple[str, str, str]]:
     """The few figures that a reader looks for first: what, the figure, how sure or compared with what."""
-    advice, noise = summary["recommended"], summary["noise"]
-    figures = []
-    if advice is not None:
-        figures += [
-            ("recommended over the baseline", *_apart(advice, "speedup", "x")),
-            ("its episodes per minute", *_apart(advice, "episodes_per_min")),
-        ]
-        if advice["fastest"] is not None:
-            figures.append(("fastest over the recommended", *_apart(advice["fastest"], "ratio", "x")))
-    if summary["soonest_gain"] is not None:
-        figures.append(("sooner at the learning target", *_apart(summary, "soonest_gain", "x")))
-    if noise["aa_ratio"] is not None:
-        figures.append(
-            ("A/A test of identical trials", *_apart({**noise, "aa_ratio_ci": noise["aa_ci"]}, "aa_ratio", "x"))
-        )
-    if noise["min_detectable"] is not None:
-        figures.append(("smallest main effect seen", f"{noise['min_detectable'] - 1:.1%}", "in 80 % of such runs"))
-    return [*figures, ("speed trials done", str(summary["trials_done"]), f"of {summary['trials_planned']}")]
+    advice, repeats, least = summary.recommended, summary.noise.repeats, summary.noise.min_detectable
+    named: list[tuple[str, Figure | None, str]] = [
+        ("speedup of the recommended set", advice and advice.speedup, "x"),
+        ("its episodes per minute", advice and advice.episodes_per_min, ""),
+        ("fastest over recommended", advice and advice.fastest and advice.fastest.ratio, "x"),
+        ("sooner at the learning target", summary.soonest_gain, "x"),
+        ("A/A test of identical trials", repeats.aa_ratio, "x"),
+    ]
+    figures = [(what, *_in_words(figure, unit)) for what, figure, unit in named if figure]
+    if least is not None:
+        figures.append(("smallest detectable main effect", f"{least - 1:.1%}", "in 80 % of such runs"))
+    return [*figures, ("speed trials done", str(summary.trials_done), f"of {summary.trials_planned}")]
 
 
-def _apart(document: Document, name: str, unit: str = "") -> tuple[str, str]:
+def _in_words(figure: Figure, unit: str) -> tuple[str, str]:
     """A figure, and its interval in words."""
-    if not is_known(document[f"{name}_ci"]):
-        return NOT_KNOWN, "its interval is too wide to say anything"
-    figure, *interval = within(document[name], document[f"{name}_ci"], unit).split(" [")
-    return figure, f"95 % interval {interval[0][:-1].replace(', ', ' to ')}" if interval else "no interval"
+    if not is_known(figure, unit):
+        return NOT_KNOWN, "its interval is too wide"
+    value, interval = value_and_interval(figure, unit)
+    return value, f"95 % interval {interval.replace(', ', ' to ')}" if interval else "no interval"
 
 
-def _rows(summary: Document) -> list[Document]:
+def _rows(summary: Summary) -> list[dict[str, object]]:
     """What sorting, filtering and hovering need of each combination, in the order of the combinations' table."""
-    ranked = sorted(summary["combinations"], key=lambda c: -(c["speedup"] or 0.0))
-    sorted_by = ("speedup", "episodes_per_min", "episodes_to_target", "time_to_target_s", "compile_s", "peak_memory_mb")
-    return [
-        {
-            "layers": c["layers"],
-            "keys": [
-                rank,
-                "+".join(c["layers"]),
-                *(c[name] for name in (*sorted_by, "learning", "numerics", "status")),
-            ],
-            "trials": [
-                f"{trial['key']}: {digits(trial['episodes_per_min'])} episodes/min"
-                + ("" if trial["status"] == "ok" else f" ({trial['status']})")
-                for trial in c["trials_behind"]
-            ],
-        }
-        for rank, c in enumerate(ranked, 1)
-    ]  # fmt: skip
+    rows: list[dict[str, object]] = []
+    for rank, c in enumerate(ranked(summary), 1):
+        figures = (c.speedup, c.episodes_per_min, c.learning.episodes_to_target, c.learning.time_to_target_s,
+                   c.compile_s, c.peak_memory_mb)  # fmt: skip
+        keys = [rank, "+".join(c.layers), *(figure and figure.value for figure in figures)]
+        trials = [
+            f"{trial.key}: {digits(trial.episodes_per_min)} episodes/min"
+            + ("" if trial.status == "ok" else f" ({trial.status})")
+            for trial in c.trials_behind
+        ]
+        rows.append(
+            {"layers": c.layers, "keys": [*keys, c.learning.learning, c.numerics.numerics, c.status], "trials": trials}
+        )
+    return rows

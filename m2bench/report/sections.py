@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from m2bench.records.summary import Summary
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .sentences import claims, marked, remarks
+from .remarks import remarks
+from .sentences import claims, marked
 from .tables import (
     before_and_after_table,
     combinations_table,
@@ -23,8 +24,6 @@ from .tables import (
     starting_table,
     sweep_table,
 )
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Section:
     parts: tuple[Part, ...]
 
 
-def sections(summary: Document, charts: Sequence[Chart | NotDrawn] = ()) -> list[Section]:
+def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[Section]:
     """All that stands below a report's head, without what this run has nothing of, and without charts unless given."""
     drawn = {chart.name: chart for chart in charts}.get
     judged = claims(summary)
@@ -65,7 +64,7 @@ def sections(summary: Document, charts: Sequence[Chart | NotDrawn] = ()) -> list
         ),
         ("combinations", "All combinations"): (
             combinations_table(summary), drawn("combinations"), drawn("interactions"), interactions_table(summary),
-            sweep_table(summary), drawn("environments") if summary["sweep"] else None,
+            sweep_table(summary), drawn("environments") if summary.sweep else None,
         ),
         ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
         ("machine", "Machine and workload"): (facts_table(summary),),
@@ -76,6 +75,6 @@ def sections(summary: Document, charts: Sequence[Chart | NotDrawn] = ()) -> list
     ]
 
 
-def _marked(part: Part, summary: Document) -> Part:
+def _marked(part: Part, summary: Summary) -> Part:
     """A table or chart with its title marked where no figure can be trusted."""
     return replace(part, title=marked(part.title, summary)) if isinstance(part, Table | Chart) else part

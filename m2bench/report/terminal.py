@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from m2bench.records.summary import Summary
 from m2bench.text.tables import Table, draw_table
 
+from .headlines import details, headline
 from .sections import Sentences, sections
-from .sentences import headlines, recommendation, train_command, warnings
+from .sentences import recommendation, train_command, warnings
 
 
-def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None:
+def show_report(summary: Summary, folder: Path, console: Console) -> None:
     """Print the report, the most important last: above the prompt stand the main result, the command, the page."""
 
     def say(line: str, style: str | None = None) -> None:
@@ -23,14 +24,14 @@ def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None
         if isinstance(part, Table):
             draw_table(part, console)
         elif isinstance(part, Sentences):
-            say(part.title or "What to know of these figures", "bold")
+            say(part.title or "How these figures were measured", "bold")
             for sentence in part.sentences:
                 say(f"- {sentence}")
         console.print()
-    first, *more = headlines(summary)
-    for line in (*more, *recommendation(summary)):
+    for line in (*details(summary), *recommendation(summary)):
         say(line)
-    say(first, "bold")
+    for line in filter(None, headline(summary)):
+        say(line, "bold")
     for warning in warnings(summary):
         say(warning)
     command = train_command(summary)

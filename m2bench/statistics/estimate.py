@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
-from typing import Any
+
+from m2bench.records.figure import Figure
 
 from .distributions import t_quantile, t_two_sided_p
 
@@ -34,6 +35,11 @@ class Estimate:
         p = t_two_sided_p(effect / se, degrees) if se else None
         return cls(math.exp(effect), (math.exp(effect - half), math.exp(effect + half)), se, p, degrees)
 
+    @property
+    def figure(self) -> Figure:
+        """The ratio with its interval."""
+        return Figure(self.ratio, self.interval)
+
     def over(self, other: Estimate) -> Estimate:
         """The ratio of this to an independent other, with the degrees of freedom of the one that has fewer."""
         effect = math.log(self.ratio / other.ratio)
@@ -56,9 +62,9 @@ class Estimate:
         return replace(self, ratio=factor * self.ratio, interval=interval)
 
 
-def named(name: str, estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as two fields: the ratio, and its interval."""
-    return {name: estimate and estimate.ratio, f"{name}_ci": estimate and estimate.interval}
+def figure_of(estimate: Estimate | None) -> Figure | None:
+    """What is shown of an estimate: the ratio with its interval."""
+    return None if estimate is None else estimate.figure
 
 
 def mean_ratio(logs: list[float]) -> Estimate | None:

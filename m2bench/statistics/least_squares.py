@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2bench.records.combinations import Layers
+from m2bench.records.summary import ScatterGroup
 
 from .distributions import t_two_sided_p
 from .estimate import LEAST_DEGREES
@@ -80,20 +81,10 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Observations that scatter alike: those with these layers on and those off."""
-
-    on: Layers
-    off: Layers
-    sd: float
-    degrees: float
-
-
-@dataclass(frozen=True)
 class Scatter:
     """How much single observations scatter. ``member``: the group of each (n)."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[ScatterGroup, ...]
     member: NDArray[np.int64]
 
     @property
@@ -148,7 +139,7 @@ def measure_scatter(layers: Layers, on: NDArray[np.bool_], design: Floats, y: Fl
         if np.allclose(before, sds, rtol=1e-4):
             break
     groups = tuple(
-        Group(
+        ScatterGroup(
             tuple(f for f, is_on in zip(factors, pattern, strict=True) if is_on),
             tuple(f for f, is_on in zip(factors, pattern, strict=True) if not is_on),
             float(sd),

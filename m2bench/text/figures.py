@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+
+from m2bench.records.figure import Figure
 
 NOTHING = "-"
 
@@ -23,25 +24,20 @@ def times(value: float | None) -> str:
     return NOTHING if value is None else f"{digits(value)}x"
 
 
-def times_within(document: dict[str, Any], name: str) -> str:
+def times_within(ratio: Figure | None) -> str:
     """A ratio with its interval, 16.9x [15.1, 18.9]; without one where the run cannot give it."""
-    return times_between(document[name], document[f"{name}_ci"])
+    return within(ratio, "x")
 
 
-def is_known(interval: Sequence[float] | None, unit: str = "x") -> bool:
-    """Whether an interval says anything of its figure, which is positive but for a share or a difference.
+def is_known(figure: Figure, unit: str = "x") -> bool:
+    """Whether the interval says anything of its figure, which is positive but for a share or a difference.
 
     Where there is none, the figure is shown as what it is: one without an interval.
     """
-    if interval is None:
+    if figure.interval is None:
         return True
-    low, high = interval
+    low, high = figure.interval
     return high - low <= WIDEST_POINTS if unit in DIFFERENCES else 0 < high <= MOST_APART * low
-
-
-def times_between(value: float | None, interval: Sequence[float] | None) -> str:
-    """The same from the ratio and the ends of its interval."""
-    return within(value, interval, "x")
 
 
 def digits(value: float | None) -> str:
@@ -49,25 +45,31 @@ def digits(value: float | None) -> str:
     return NOTHING if value is None else _rounded(value, _decimals(value))
 
 
-def within(value: float | None, interval: Sequence[float] | None, unit: str = "") -> str:
+def within(figure: Figure | None, unit: str = "") -> str:
     """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most.
 
     The end of an interval that leaves out 1, no effect, gets the digits that it takes to see that, and one above 0
     those that it takes to see that. A figure whose interval says nothing is not known.
     """
-    if value is None:
+    if figure is None:
         return NOTHING
-    if interval is None:
-        return digits(value) + unit
-    if not is_known(interval, unit):
+    if not is_known(figure, unit):
         return NOT_KNOWN
-    low, high = interval
-    decimals = _decimals(value)
+    value, interval = value_and_interval(figure, unit)
+    return f"{value} [{interval}]" if interval else value
+
+
+def value_and_interval(figure: Figure, unit: str = "") -> tuple[str, str]:
+    """The same in two: a known figure with its unit, and the ends of its interval, empty where there is none."""
+    if figure.interval is None:
+        return digits(figure.value) + unit, ""
+    low, high = figure.interval
+    decimals = _decimals(figure.value)
     if high > low:
         decimals = min(decimals, 1 - math.floor(math.log10((high - low) / 2)))
     seen = [0.0] * (unit not in DIFFERENCES) + [1.0] * (not low <= 1 <= high)
     ends = [_apart_from(seen, end, decimals) for end in (low, high)]
-    return f"{_rounded(value, decimals)}{unit} [{', '.join(ends)}]"
+    return f"{_rounded(figure.value, decimals)}{unit}", ", ".join(ends)
 
 
 MOST_DECIMALS = 4  # what is nearer to 1 than that is no effect that anybody would want to see
@@ -97,9 +99,8 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else "0%" if abs(value) < 0.005 else f"{value:.0%}"
 
 
-def percent_within(document: dict[str, Any], name: str) -> str:
+def percent_within(share: Figure | None) -> str:
     """A share with its interval, 97.3% [96.9, 97.8]; without one where the run cannot give it."""
-    value, interval = document[name], document[f"{name}_ci"]
-    if value is None or interval is None:
-        return percent(value)
-    return within(100 * value, [100 * end for end in interval], "%")
+    if share is None or share.interval is None:
+        return percent(share and share.value)
+    return within(share.percent(), "%")

@@ -11,6 +11,8 @@ from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
 from m2bench.findings.learning import Setbacks
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim, LayerDescription
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 
@@ -83,12 +85,13 @@ def speeds(sigma: float = 0.001) -> Effects:
     ("interval", "verdict"), [((0.4, 0.45), "as claimed"), ((0.45, 0.6), "inconclusive"), ((1.0, 1.1), "refuted")]
 )
 def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, float], verdict: str) -> None:
-    said = also_claimed(claimed("half the memory", memory=0.5), {"alone": 0.5, "alone_ci": interval}, None, "same")
+    claim = claimed("half the memory", memory=0.5)
+    said = also_claimed(claim, Figure(0.5, interval), None, "same")
     assert said.endswith(f"{verdict}; learning from the same episodes: same")
     unstored = claimed("half the memory")
-    assert "memory: not judged" in also_claimed(unstored, {"alone": 0.5, "alone_ci": interval}, None, "same")
+    assert "memory: not judged" in also_claimed(unstored, Figure(0.5, interval), None, "same")
     other = claimed("1.5-2x")
-    assert "memory" not in also_claimed(other, {"alone": 0.5, "alone_ci": interval}, None, "changed")
+    assert "memory" not in also_claimed(other, Figure(0.5, interval), None, "changed")
 
 
 @pytest.mark.parametrize(
@@ -97,9 +100,19 @@ def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, floa
 def test_a_claim_of_stability_is_judged_by_what_falls_back(interval: tuple[float, float], verdict: str) -> None:
     claim = claimed("stability, no extra cost")
     found = Setbacks(without=0.3, with_it=0.3 + sum(interval) / 2, interval=interval, seeds=6)
-    said = also_claimed(claim, {"alone_ci": None}, found, "changed")
-    assert said.endswith(f"6 seeds), {verdict}; learning from the same episodes: changed")
-    assert "stability: not measured" in also_claimed(claim, {"alone_ci": None}, None, "changed")
+    said = also_claimed(claim, None, found, "changed")
+    assert said.endswith(f"6 seeds): {verdict}; learning from the same episodes: changed")
+    assert "stability: not measured" in also_claimed(claim, None, None, "changed")
+
+
+def layer_row(name: str, shapley: Figure) -> LayerRow:
+    """A layer of which nothing is known but its Shapley value."""
+    return LayerRow(
+        name=name, part="", difficulty="", priority="", claim=Claimed((1.0, 2.0), "", None),
+        speed=Attribution(shapley=shapley), claimed_effect=None, verdict=None, verdict_sentence=None, reason=None,
+        learning=LearningOfLayer("undecided", ""), time_to_target=None, gain_surviving=None,
+        responses=Responses(TimeAttribution(), Attribution(), Attribution()),
+    )  # fmt: skip
 
 
 def test_what_makes_most_of_the_gains_is_named_with_its_share() -> None:
@@ -109,11 +122,12 @@ def test_what_makes_most_of_the_gains_is_named_with_its_share() -> None:
     for name in ("c", "b", "a"):
         value, _ = effects.shapley(name)
         assert value is not None
-        layers.append({"name": name, "shapley": value.ratio, "shapley_ci": value.interval})
+        layers.append(layer_row(name, value.figure))
     gains = attribute_gains(layers, effects)
     assert gains is not None
-    assert (gains["layers"], gains["makers"]) == (["a", "b"], ["a"])
-    assert gains["share"] == pytest.approx(math.log(10) / math.log(10.1), abs=0.002)
-    low, high = gains["share_ci"]
-    assert low < gains["share"] < high < 1
+    assert (gains.layers, gains.makers) == (("a", "b"), ("a",))
+    assert gains.share.value == pytest.approx(math.log(10) / math.log(10.1), abs=0.002)
+    assert gains.share.interval is not None
+    low, high = gains.share.interval
+    assert low < gains.share.value < high < 1
     assert attribute_gains(layers[:1], effects) is None

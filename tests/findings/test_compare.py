@@ -7,7 +7,6 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from m2bench.findings.compare import _absolute, _over, compare, show_comparison
 from m2bench.findings.trials_behind import trace
 from m2bench.plan.designs import make_trials
 from m2bench.records.errors import UserError
+from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
@@ -47,9 +47,11 @@ def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", 
     return store
 
 
-def within(found: dict[str, Any], truth: float) -> bool:
-    low, high = found["change_ci"]
-    return bool(low <= truth <= high)
+def within(change: Figure | None, truth: float) -> bool:
+    assert change is not None
+    assert change.interval is not None
+    low, high = change.interval
+    return low <= truth <= high
 
 
 def test_what_changed_is_found_and_the_rest_is_the_same(tmp_path: Path) -> None:
@@ -60,14 +62,17 @@ def test_what_changed_is_found_and_the_rest_is_the_same(tmp_path: Path) -> None:
             make(tmp_path / f"b{seed}", {"a": 11.0, "b": 0.5, "": 1.2}, 2 * seed + 1) as second,
         ):
             document = compare(first, second)
-        assert [(found["layer"], found["effect"]) for found in document["layers"]] == [
+        assert [(found.layer, found.effect) for found in document.layers] == [
             (layer, effect) for layer in LAYERS for effect in ("Shapley value", "main effect")
         ]
-        for found in document["layers"]:
-            truth = {"a": 1.1, "b": 1.0}[found["layer"]]
-            assert found["change"] == pytest.approx(truth, rel=0.05)
-            hits.append(within(found, truth))
-        assert document["absolute"]["change"] == pytest.approx(1.2, rel=0.03)
+        for found in document.layers:
+            truth = {"a": 1.1, "b": 1.0}[found.layer]
+            assert found.change is not None
+            assert found.change.value == pytest.approx(truth, rel=0.05)
+            hits.append(within(found.change, truth))
+        assert document.absolute is not None
+        assert document.absolute.change is not None
+        assert document.absolute.change.value == pytest.approx(1.2, rel=0.03)
     assert np.mean(hits) >= 0.85
 
 
@@ -81,7 +86,8 @@ def test_absolute_speeds_are_compared_over_blocks_whose_levels_differ(tmp_path: 
             make(tmp_path / f"a{seed}", {"a": 2.0, "b": 1.0}, 2 * seed, levels=levels[0]) as first,
             make(tmp_path / f"b{seed}", {"a": 2.0, "b": 1.0}, 2 * seed + 1, levels=levels[1]) as second,
         ):
-            misses.append(not within(compare(first, second)["absolute"], 1.0))
+            absolute = compare(first, second).absolute
+            misses.append(not within(absolute and absolute.change, 1.0))
     assert np.mean(misses) <= stats.binom.ppf(0.999, 60, 0.05) / 60
 
 
@@ -126,9 +132,9 @@ def test_layers_are_compared_over_what_both_runs_have(tmp_path: Path) -> None:
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0, together=3.0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec) as second,
     ):
-        found = compare(first, second)["layers"]
-    assert {b["layer"] for b in found} == {"b"}
-    assert [b["change"] for b in found] == pytest.approx([1.0, 1.0], rel=0.03)
+        found = compare(first, second).layers
+    assert {b.layer for b in found} == {"b"}
+    assert [b.change and b.change.value for b in found] == pytest.approx([1.0, 1.0], rel=0.03)
 
 
 def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Path) -> None:
@@ -137,13 +143,13 @@ def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Pat
         make(tmp_path / "b", {"a": 2.0, "b": 1.0, "": 50.0}, 1, chip="another") as second,
     ):
         document = compare(first, second)
-    assert (document["same_machine"], document["absolute"]) == (False, None)
-    assert within(document["layers"][0], 1.0)
+    assert (document.same_machine, document.absolute) == (False, None)
+    assert within(document.layers[0].change, 1.0)
     console = Console(width=120, file=io.StringIO())
     show_comparison(document, console)
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().split())
-    assert "Absolute figures are not comparable" in text
+    assert "Absolute speeds cannot be compared, since the machines differ" in text
     assert "chip: one and another" in text
 
 

@@ -23,7 +23,7 @@ from m2bench.findings.noise import (
     describe_conditions,
     drift_in_words,
     is_disturbed,
-    measure_noise,
+    measure_repeats,
     warnings_of,
 )
 from m2bench.machine.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
@@ -48,7 +48,7 @@ def test_identical_baselines_are_told_apart_in_5_percent_at_most_drift_or_not(dr
     rng = np.random.default_rng(0)
     outside = []
     for _ in range(400):
-        noise = measure_noise(anchors(rng, drift))
+        noise = measure_repeats(anchors(rng, drift))
         assert noise.aa_ci is not None
         outside.append(not noise.aa_ci[0] <= 1 <= noise.aa_ci[1])
     assert np.mean(outside) <= 0.085
@@ -58,7 +58,7 @@ def test_a_drift_is_found() -> None:
     rng = np.random.default_rng(1)
     covered = []
     for _ in range(200):
-        noise = measure_noise(anchors(rng, 0.3))
+        noise = measure_repeats(anchors(rng, 0.3))
         assert noise.drift_ci is not None
         covered.append(noise.drift_ci[0] <= math.exp(0.3) <= noise.drift_ci[1])
     assert 0.9 <= np.mean(covered) <= 0.99
@@ -67,25 +67,25 @@ def test_a_drift_is_found() -> None:
 @pytest.mark.parametrize(("interval", "shown"), [((0.97, 1.04), False), ((1.01, 1.2), True), ((0.8, 0.99), True)])
 def test_a_drift_is_told_with_its_interval_and_whether_it_is_shown(interval: tuple[float, float], shown: bool) -> None:
     said = drift_in_words(math.sqrt(math.prod(interval)), interval)
-    assert said.startswith("a drift is shown" if shown else "no drift is shown")
+    assert said.startswith("the speed drifted" if shown else "no drift is shown")
     assert f"[{interval[0]:.2f}, {interval[1]:.2f}]" in said
 
 
 def test_what_one_in_twenty_sound_runs_does_is_no_fault() -> None:
     assert "includes 1x, as in 19 of 20 sound runs" in aa_in_words((0.99, 1.02))
-    assert "leaves out 1x, as in 1 of 20 sound runs" in aa_in_words((1.01, 1.03))
+    assert "excludes 1x, as in 1 of 20 sound runs" in aa_in_words((1.01, 1.03))
     assert "too few for an interval" in aa_in_words(None)
 
 
 def test_neighbours_within_a_block_are_compared_and_failures_left_out() -> None:
-    noise = measure_noise([anchor(1, 100), anchor(1, 0, "failed"), anchor(1, 120), anchor(2, 500), anchor(2, 450)])
+    noise = measure_repeats([anchor(1, 100), anchor(1, 0, "failed"), anchor(1, 120), anchor(2, 500), anchor(2, 450)])
     assert noise.aa_worst == pytest.approx(1.2)
     assert noise.aa_typical == pytest.approx(math.sqrt(1.2 * 500 / 450))
 
 
 def test_without_anchors_nothing_is_said() -> None:
-    assert measure_noise([]).aa_ratio is None
-    assert measure_noise([anchor(1, 100)]).aa_typical is None
+    assert measure_repeats([]).aa_ratio is None
+    assert measure_repeats([anchor(1, 100)]).aa_typical is None
 
 
 # --- conditions
@@ -98,7 +98,7 @@ def trial(canary_s: float = 0.01, speed: float = 600.0, **conditions: Any) -> St
 
 
 def test_a_quiet_machine_gives_no_warning() -> None:
-    assert describe_conditions([trial() for _ in range(30)])["warnings"] == []
+    assert describe_conditions([trial() for _ in range(30)]).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_quiet_machine_gives_no_warning() -> None:
     ],
 )
 def test_every_disturbance_is_told_with_what_to_do(disturbed: dict[str, Any], word: str) -> None:
-    (warning,) = describe_conditions([trial(**disturbed) for _ in range(30)])["warnings"]
+    (warning,) = describe_conditions([trial(**disturbed) for _ in range(30)]).warnings
     assert word in warning
 
 
 def test_a_few_disturbed_trials_are_enough_for_a_warning() -> None:
     trials = [trial() for _ in range(30)] + [trial(other_cores=1.7)] * 2
-    (warning,) = describe_conditions(trials)["warnings"]
-    assert "up to 1.7 cores busy beside 2 trials" in warning
+    (warning,) = describe_conditions(trials).warnings
+    assert "up to 1.7 cores busy while 2 trials ran, which" in warning
 
 
 def test_what_disturbs_other_work_than_trials_is_told_by_its_name() -> None:
@@ -127,9 +127,9 @@ def test_what_disturbs_other_work_than_trials_is_told_by_its_name() -> None:
     assert busy is not None
     assert warnings_of([quiet] * 3, "process") == []
     load, power = warnings_of([quiet, busy], "process")
-    assert "up to 0.9 cores busy beside 1 process, which" in load
+    assert "up to 0.9 cores busy while 1 process ran, which" in load
     assert power.startswith("some processes ran on battery")
-    assert "beside 2 processes" in warnings_of([busy, busy], "process")[0]
+    assert "while 2 processes ran" in warnings_of([busy, busy], "process")[0]
 
 
 def varying(trials: int = 40) -> list[StoredTrial]:
@@ -138,14 +138,14 @@ def varying(trials: int = 40) -> list[StoredTrial]:
 
 
 def test_a_machine_whose_own_speed_varies_is_told() -> None:
-    (warning,) = describe_conditions(varying())["warnings"]
-    assert "30% longer" in warning
-    assert "trials were slower then" in warning
+    (warning,) = describe_conditions(varying()).warnings
+    assert "the machine's speed varied by 30%" in warning
+    assert "trials were slower when it was slow" in warning
 
 
 def test_a_canary_that_varies_beside_identical_trials_that_do_not_is_no_warning() -> None:
-    assert describe_conditions(varying(), scatter=1.01)["warnings"] == []
-    assert len(describe_conditions(varying(), scatter=1.2)["warnings"]) == 1
+    assert describe_conditions(varying(), scatter=1.01).warnings == ()
+    assert len(describe_conditions(varying(), scatter=1.2).warnings) == 1
 
 
 @pytest.mark.parametrize("trials", [4, 27])
@@ -154,7 +154,7 @@ def test_a_canary_that_is_noise_of_its_own_is_no_warning(trials: int) -> None:
     rng = np.random.default_rng(0)
     logs = rng.normal(0, (0.09, 0.1), (1000, trials, 2))
     runs = [[trial(*np.exp(pair)) for pair in run] for run in logs]
-    warned = np.mean([bool(describe_conditions(run)["warnings"]) for run in runs])
+    warned = np.mean([bool(describe_conditions(run).warnings) for run in runs])
     assert warned <= stats.binom.ppf(0.999, 1000, 0.01) / 1000
 
 
@@ -166,7 +166,7 @@ def test_the_canary_tells_of_the_machine_through_its_own_noise() -> None:
         machine = rng.normal(0, 0.08, 27)
         canary, speed = machine + rng.normal(0, 0.03, 27), -machine + rng.normal(0, 0.03, 27)
         run = [trial(*np.exp(pair)) for pair in zip(canary, speed, strict=True)]
-        found.append(describe_conditions(run, scatter=1.08)["canary_related"])
+        found.append(describe_conditions(run, scatter=1.08).canary_related)
     assert np.mean(found) >= 0.99
 
 
@@ -174,7 +174,7 @@ def test_combinations_are_compared_with_themselves_alone() -> None:
     """A canary that is slower beside the slower combination says nothing of the machine."""
     plain, fast = trial(0.02, 600.0), trial(0.01, 6000.0)
     fast = replace(fast, spec=replace(fast.spec, layers=("a",)))
-    assert not describe_conditions([plain, fast] * 20)["canary_related"]
+    assert not describe_conditions([plain, fast] * 20).canary_related
 
 
 def test_the_canary_is_the_median_of_so_many_series_that_single_moments_do_not_count(

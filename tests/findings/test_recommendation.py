@@ -11,6 +11,8 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation import recommend
 from m2bench.records.combinations import Layers
+from m2bench.records.figure import Figure
+from m2bench.records.summary import CombinationRow, LearningOfCombination, Numerics, Recommendation
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.prediction import Prediction
@@ -35,24 +37,22 @@ def predict(sd: float = 0.01, factors: dict[str, float] = FACTORS, blocks: int =
     return Prediction(Effects(ABC, observations))
 
 
-def combinations(**changes: dict[str, Any]) -> list[dict[str, Any]]:
+def combinations(**changes: dict[str, Any]) -> list[CombinationRow]:
     """All as they came out; ``changes`` are by name, as in a__b for a+b."""
-    return [
-        {
-            "layers": list(layers),
-            "status": "ok",
-            "numerics": "same",
-            "speedup": speed(layers) / 100,
-            "learning": "same",
-            "trials": 4,
-            "trials_ok": 4,
-            "episodes_per_update": 32 if "a" in layers else 1,
-            "time_to_target_s": None,
-            "time_to_target_modelled": False,
-            **changes.get("__".join(layers) or "baseline", {}),
-        }
-        for layers in CELLS
-    ]
+    return [combination(layers, **changes.get("__".join(layers) or "baseline", {})) for layers in CELLS]
+
+
+def combination(layers: Layers, numerics: str = "same", **changes: Any) -> CombinationRow:
+    """As it came out but for the changes, of its row or of what is known of its learning."""
+    learning = {name: changes.pop(name) for name in [*changes] if name.startswith(("learning", "time_to_target"))}
+    known = {"learning": "same", "episodes_per_update": 32 if "a" in layers else 1, **learning}
+    row = {"status": "ok", "trials": 4, "trials_ok": 4, "speedup": Figure(speed(layers) / 100), **changes}
+    return CombinationRow(
+        layers,
+        **row,
+        numerics=Numerics(numerics),
+        learning=LearningOfCombination(**known),  # type: ignore[arg-type]
+    )
 
 
 def unknown(over: Layers, under: Layers) -> None:
@@ -60,8 +60,8 @@ def unknown(over: Layers, under: Layers) -> None:
 
 
 def advice_of(
-    documents: list[dict[str, Any]], speeds: Prediction, sooner: Any = unknown, spoiling: Layers = ()
-) -> dict[str, Any]:
+    documents: list[CombinationRow], speeds: Prediction, sooner: Any = unknown, spoiling: Layers = ()
+) -> Recommendation:
     advice = recommend(ABC, documents, speeds, sooner, spoiling, blocks=4)
     assert advice is not None
     return advice
@@ -69,26 +69,29 @@ def advice_of(
 
 def test_layers_that_help_are_switched_on_and_what_costs_is_not() -> None:
     advice = advice_of(combinations(), predict())
-    assert (advice["layers"], advice["settled"], advice["undecided"]) == (["a", "b"], True, [])
-    assert advice["speedup_ci"][0] < 15 < advice["speedup_ci"][1]
-    assert {kept["layer"]: kept["ratio"] for kept in advice["kept"]} == {
+    assert (advice.layers, advice.settled, advice.undecided) == (("a", "b"), True, ())
+    assert advice.speedup is not None
+    assert advice.speedup.interval is not None
+    assert advice.speedup.interval[0] < 15 < advice.speedup.interval[1]
+    assert {kept.layer: kept.ratio and kept.ratio.value for kept in advice.kept} == {
         "a": pytest.approx(1 / 10, rel=0.03), "b": pytest.approx(1 / 1.5, rel=0.03)}  # fmt: skip
-    (left,) = advice["left_out"]
-    assert (left["layer"], left["state"]) == ("c", "costs")
-    assert left["ratio"] == pytest.approx(0.7, rel=0.03)
-    assert (advice["rivals"], advice["fastest"]) == ([], None)
+    (left,) = advice.left_out
+    assert (left.layer, left.state) == ("c", "costs")
+    assert left.ratio is not None
+    assert left.ratio.value == pytest.approx(0.7, rel=0.03)
+    assert (advice.rivals, advice.fastest) == ((), None)
 
 
 def test_a_layer_that_does_nothing_is_left_out_and_named_as_what_it_is() -> None:
     """On a quiet machine it is shown to gain nothing that matters, on a noisy one it is undecided."""
     neutral = FACTORS | {"b": 1.0}
     quiet = advice_of(combinations(), predict(sd=0.01, factors=neutral))
-    assert (quiet["layers"], quiet["settled"]) == (["a"], True)
-    assert quiet["left_out"][0]["state"] == "negligible"
+    assert (quiet.layers, quiet.settled) == (("a",), True)
+    assert quiet.left_out[0].state == "negligible"
     noisy = advice_of(combinations(), predict(sd=0.1, factors=neutral, seed=1))
-    assert (noisy["layers"], noisy["settled"], noisy["undecided"]) == (["a"], False, ["b"])
-    assert ["a", "b"] in [rival["layers"] for rival in noisy["rivals"]]
-    assert noisy["more_blocks"] >= 1
+    assert (noisy.layers, noisy.settled, noisy.undecided) == (("a",), False, ("b",))
+    assert ("a", "b") in [rival.layers for rival in noisy.rivals]
+    assert noisy.more_blocks >= 1
 
 
 def test_as_many_more_blocks_as_advised_settle_most_runs() -> None:
@@ -97,41 +100,41 @@ def test_as_many_more_blocks_as_advised_settle_most_runs() -> None:
     settled = []
     for seed in range(14):
         first = advice_of(combinations(), predict(sd=0.08, factors=neutral, seed=seed))
-        if first["settled"]:
+        if first.settled:
             continue
-        blocks = 4 + first["more_blocks"]
+        blocks = 4 + first.more_blocks
         longer = recommend(
             ABC, combinations(), predict(sd=0.08, factors=neutral, blocks=blocks, seed=100 + seed), unknown, (), blocks
         )
         assert longer is not None
-        settled.append(longer["settled"])
+        settled.append(longer.settled)
     assert len(settled) >= 7
     assert sum(settled) >= 0.6 * len(settled)
 
 
 def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> None:
     advice = advice_of(combinations(), predict(blocks=1))
-    assert (advice["layers"], advice["settled"]) == ([], False)
-    assert advice["undecided"] == ["a", "b", "c"]
-    assert advice["more_blocks"] == 2
+    assert (advice.layers, advice.settled) == ((), False)
+    assert advice.undecided == ("a", "b", "c")
+    assert advice.more_blocks == 2
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
     changed = {"a": {"numerics": "changed"}, "a__b": {"numerics": "changed"}}
-    assert advice_of(combinations(**changed), predict())["layers"] == ["b"]
+    assert advice_of(combinations(**changed), predict()).layers == ("b",)
 
 
 def test_a_layer_that_spoils_learning_is_never_recommended_and_the_fastest_says_why() -> None:
     advice = advice_of(combinations(), predict(), spoiling=("a",))
-    assert advice["layers"] == ["b"]
-    assert advice["fastest"]["layers"] == ["a", "b"]
-    assert advice["fastest"]["but"] == "with a it learns otherwise from the same episodes"
+    assert advice.layers == ("b",)
+    assert advice.fastest.layers == ("a", "b")
+    assert advice.fastest.but == "a changes what is learned from the same episodes"
 
 
 # With a, fast as it is, learning takes so many times the episodes.
-def learning(times: float, **changes: Any) -> list[dict[str, Any]]:
+def learning(times: float, **changes: Any) -> list[CombinationRow]:
     seconds = {
-        "__".join(layers) or "baseline": {"time_to_target_s": (times if "a" in layers else 1) / speed(layers)}
+        "__".join(layers) or "baseline": {"time_to_target_s": Figure((times if "a" in layers else 1) / speed(layers))}
         for layers in CELLS
     }
     return combinations(**{name: known | changes for name, known in seconds.items()})
@@ -147,39 +150,40 @@ def sooner_by(times: float, log_se: float) -> Any:
 
 def test_the_time_to_the_target_decides_where_it_is_shown() -> None:
     advice = advice_of(learning(50), predict(), sooner_by(50, 0.1))
-    assert (advice["layers"], advice["basis"]) == (["b"], "time to target")
-    assert advice["by_speed"] == ["a", "b"]
-    assert (advice["by_time"]["layers"], advice["by_time"]["shown"]) == (["b"], True)
-    assert advice["by_time"]["sooner"] == pytest.approx(5)
-    assert "learning target sooner (5.0x [" in advice["fastest"]["but"]
-    assert advice["rivals"] == [], "a is fast, and shown to be later"
+    assert (advice.layers, advice.basis) == (("b",), "time to target")
+    assert advice.by_speed == ("a", "b")
+    assert (advice.by_time.layers, advice.by_time.shown) == (("b",), True)
+    assert advice.by_time.sooner is not None
+    assert advice.by_time.sooner.value == pytest.approx(5)
+    assert "learning target sooner (5.0x [" in advice.fastest.but
+    assert advice.rivals == (), "a is fast, and shown to be later"
 
 
 def test_where_few_seeds_show_nothing_the_speed_decides_and_both_are_told() -> None:
     advice = advice_of(learning(50), predict(), sooner_by(50, 2.0))
-    assert (advice["layers"], advice["basis"]) == (["a", "b"], "speed")
-    assert (advice["by_time"]["layers"], advice["by_time"]["shown"]) == (["b"], False)
+    assert (advice.layers, advice.basis) == (("a", "b"), "speed")
+    assert (advice.by_time.layers, advice.by_time.shown) == (("b",), False)
 
 
 def test_a_time_that_is_known_by_a_model_alone_decides_nothing() -> None:
     advice = advice_of(learning(50, time_to_target_modelled=True), predict(), sooner_by(50, 0.1))
-    assert (advice["layers"], advice["by_time"]) == (["a", "b"], None)
+    assert (advice.layers, advice.by_time) == (("a", "b"), None)
 
 
 def test_what_is_shown_to_learn_otherwise_is_not_recommended_where_time_to_target_cannot_weigh_it() -> None:
     changed = {"__".join(layers): {"learning": "changed"} for layers in CELLS if "a" in layers}
     advice = advice_of(combinations(**changed), predict())
-    assert advice["layers"] == ["b"]
-    assert advice["fastest"]["but"] == "it is shown to learn otherwise, which no time to a target weighs here"
+    assert advice.layers == ("b",)
+    assert advice.fastest.but == "it learns differently, and no time to a target tells what that costs"
 
 
 def test_a_faster_one_that_failed_once_is_named() -> None:
     failed = {"a__b": {"status": "failed", "trials_ok": 3}}
     advice = advice_of(combinations(**failed), predict())
-    assert advice["layers"] == ["a"]
-    assert advice["excluded"] == "a+b was excluded: 1 of its 4 trials failed"
+    assert advice.layers == ("a",)
+    assert advice.excluded == "a+b was excluded: 1 of its 4 trials failed"
     baseline = {"baseline": {"status": "failed", "trials": 9, "trials_ok": 8}}
-    assert advice_of(combinations(**baseline), predict())["excluded"] is None
+    assert advice_of(combinations(**baseline), predict()).excluded is None
 
 
 def test_without_two_figures_nothing_is_recommended() -> None:
@@ -206,6 +210,6 @@ def best_raw_mean(effects: Effects) -> Layers:
 def test_a_run_that_is_too_noisy_to_tell_says_so() -> None:
     truth = TRUTHS["as measured"]
     advice = advise(simulate(truth, 0.25, TROUBLES["none"], 1), truth)
-    assert not advice["settled"]
-    assert set(advice["undecided"]) & set(LAYERS)
-    assert advice["more_blocks"] is None or advice["more_blocks"] > 3
+    assert not advice.settled
+    assert set(advice.undecided) & set(LAYERS)
+    assert advice.more_blocks is None or advice.more_blocks > 3

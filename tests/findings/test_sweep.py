@@ -67,9 +67,11 @@ def test_what_was_interrupted_goes_on_with_the_same_combination() -> None:
 def test_a_planted_growth_comes_back_whatever_the_machine_did_between_blocks() -> None:
     found = summarize_sweep(SPEC, SWEPT, swept())
     assert found is not None
-    for size in found["sizes"]:
-        assert size["speedup"] == pytest.approx(size["num_envs"] ** GROWTH)
-    assert found["best"]["num_envs"] == 256
+    for size in found.sizes:
+        assert size.speedup is not None
+        assert size.speedup.value == pytest.approx(size.num_envs**GROWTH)
+    assert found.best is not None
+    assert found.best.num_envs == 256
 
 
 def test_what_all_sizes_share_in_a_block_has_the_degrees_of_freedom_of_the_blocks() -> None:
@@ -79,7 +81,8 @@ def test_what_all_sizes_share_in_a_block_has_the_degrees_of_freedom_of_the_block
     assert found is not None
     logs = np.log([8**GROWTH * (1 + s) for s in scatter.values()])
     low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(1 - 0.05 / 3)
-    assert found["sizes"][0]["speedup_ci"] == pytest.approx((math.exp(low), math.exp(high)))
+    assert found.sizes[0].speedup is not None
+    assert found.sizes[0].speedup.interval == pytest.approx((math.exp(low), math.exp(high)))
 
 
 @pytest.mark.parametrize("baseline_noise", [0.01, 0.03, 0.09])
@@ -125,17 +128,19 @@ def test_a_size_that_failed_or_computes_something_else_has_no_figure() -> None:
             stored[place] = replace(trial, result=replace(trial.timed, numerics=numerics))
     found = summarize_sweep(SPEC, SWEPT, stored)
     assert found is not None
-    eight, own, many = found["sizes"]
-    assert (eight["speedup"], eight["reason"]) == (None, "failed: out of memory")
-    assert (many["speedup"], many["reason"]) == (None, "computes something else")
-    assert own["speedup"] is not None
+    eight, own, many = found.sizes
+    assert (eight.speedup, eight.reason) == (None, "failed: out of memory")
+    assert (many.speedup, many.reason) == (None, "numerics changed")
+    assert own.speedup is not None
 
 
 def test_the_report_shows_it(tmp_path: Path) -> None:
     with make_run(tmp_path / "run", spec=replace(FULL, sweep=(8, 256))) as store:
         summary = write_report(store)
-    assert summary["sweep"]["best"]["num_envs"] == 256
+    assert summary.sweep is not None
+    assert summary.sweep.best is not None
+    assert summary.sweep.best.num_envs == 256
     text = (tmp_path / "run" / "report.md").read_text()
     assert "charts/environments.svg" in text
-    assert "256 environments are the fastest of those tried: 16.0x" in text
+    assert "256 environments are the fastest of those tried, 16.0x" in text
     assert MARKUP not in (tmp_path / "run" / "report.html").read_text()

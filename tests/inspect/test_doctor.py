@@ -46,7 +46,7 @@ def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
             **_resolved(Resolution(0.9 * enough, trials), design),
         }
         scatter, effects, _, said[trials], _ = resolution_sentences(found)
-        assert "no drift is shown: the last ran at 1.02x [0.95, 1.10]" in scatter
+        assert "no drift is shown: the last trial ran at 1.02x [0.95, 1.10]" in scatter
         assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found["trial_sd_ci"]))
         assert all(f"{100 * (end - 1):.1f}%" in effects for end in found["smallest_main_effect_ci"])
     assert said[1000] == "Can it tell one layer alone from no effect, if that is 5%? Yes."

@@ -51,8 +51,8 @@ BEFORE, AFTER = side([], 100.0, 2000.0), side(["batching"], 10.0, 100.0)
 
 def test_the_three_ratios_are_those_of_their_figures() -> None:
     found = predictions(BEFORE, AFTER)
-    ratios = {name: found[name] for name in ("measured", "phases", "remainder", "dispatches")}
-    assert ratios == pytest.approx({"measured": 10.0, "phases": 10.0, "remainder": 1.0, "dispatches": 20.0})
+    ratios = (found.measured.value, found.phases.value, found.remainder.value, found.dispatches)
+    assert ratios == pytest.approx((10.0, 10.0, 1.0, 20.0))
 
 
 def test_their_intervals_are_those_of_pairs_of_processes() -> None:
@@ -61,10 +61,10 @@ def test_their_intervals_are_those_of_pairs_of_processes() -> None:
     found = predictions(BEFORE, after)
     logs = np.log([10 * a / b for a, b in zip(MACHINE, (0.8, 1.0, 1.3, 1.1), strict=True)])
     expected = np.exp(stats.ttest_1samp(logs, 0.0).confidence_interval(0.95))
-    assert found["measured"] == pytest.approx(np.exp(logs.mean()))
-    assert found["measured_ci"] == pytest.approx(tuple(expected))
-    assert found["phases_ci"] == pytest.approx(tuple(expected))
-    assert found["remainder_ci"] == pytest.approx((1.0, 1.0))
+    assert found.measured.value == pytest.approx(np.exp(logs.mean()))
+    assert found.measured.interval == pytest.approx(tuple(expected))
+    assert found.phases.interval == pytest.approx(tuple(expected))
+    assert found.remainder.interval == pytest.approx((1.0, 1.0))
 
 
 def test_the_change_is_stated_with_the_spread_of_processes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ from m2bench.machine.checks import Check, check_machine, warnings_of_machine
 from m2bench.machine.torch_features import FEATURES, is_usable, missing_features
 from m2bench.records.description import Claim, Description, LayerDescription
 from m2bench.records.documents import read
+from m2bench.records.summary import RunConditions
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2, "torch": "2",
     "logical_cores": 2, "physical_cores": 2, "environment": {}, "chip": "a chip", "memory_mb": 8e3, "python": "3.11",
 }  # fmt: skip
-CONDITIONS = {"power": ["mains"], "low_power": False, "thermal": ["nominal"], "other_cores": 0.0}
+CONDITIONS = RunConditions(
+    other_cores=0.0, other_cores_worst=0.0, busy_trials=0, canary_spread=None, canary_related=False, power=("mains",),
+    low_power=False, thermal=("nominal",),
+)  # fmt: skip
 
 
 def layer(name: str, unsupported: str | None = None) -> LayerDescription:
@@ -39,7 +44,7 @@ def checks_of(tmp_path: Path, facts: dict[str, Any], layers: tuple[LayerDescript
 
 
 def bad(tmp_path: Path, machine: dict[str, Any], conditions: dict[str, Any], trial_sd: float = 0.02) -> list[str]:
-    found = check_machine(described(machine), LAYERS, {**CONDITIONS, **conditions}, trial_sd, tmp_path)
+    found = check_machine(described(machine), LAYERS, replace(CONDITIONS, **conditions), trial_sd, tmp_path)
     states = [check.state for check in found]
     assert states == sorted(states, key=["bad", "note", "ok"].index)
     assert all(check.fix for check in found if check.state == "bad")

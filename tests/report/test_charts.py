@@ -14,31 +14,31 @@ import numpy as np
 import pytest
 from made_run import FULL, SPEC, make_run
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
 from m2bench.findings.summarize import summarize
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Summary
 from m2bench.report.charts import claims, draw_charts, learning, pareto
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table
 
-Document = dict[str, Any]
 
-
-def summary_of(folder: Path, **how: Any) -> Document:
+def summary_of(folder: Path, **how: Any) -> Summary:
     with make_run(folder / "run", **how) as store:
         return summarize("run", store.record(), store.trials())
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Document:
+def full(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     return summary_of(tmp_path_factory.mktemp("full"), spec=replace(FULL, sweep=(2, 8, 64, 256)))
 
 
 @pytest.fixture(scope="module")
-def drawn(full: Document) -> tuple[dict[str, Chart], dict[str, Figure]]:
+def drawn(full: Summary) -> tuple[dict[str, Chart], dict[str, Drawing]]:
     """The charts as they are written, and the figures that they are written from."""
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Drawing] = {}
     finish = Canvas.finish
 
     def kept(self: Canvas, name: str, title: str, reading: str) -> Chart:
@@ -51,12 +51,12 @@ def drawn(full: Document) -> tuple[dict[str, Chart], dict[str, Figure]]:
 
 
 @pytest.fixture(scope="module")
-def charts(drawn: tuple[dict[str, Chart], dict[str, Figure]]) -> dict[str, Chart]:
+def charts(drawn: tuple[dict[str, Chart], dict[str, Drawing]]) -> dict[str, Chart]:
     return drawn[0]
 
 
 @pytest.fixture(scope="module")
-def figures(drawn: tuple[dict[str, Chart], dict[str, Figure]]) -> dict[str, Figure]:
+def figures(drawn: tuple[dict[str, Chart], dict[str, Drawing]]) -> dict[str, Drawing]:
     return drawn[1]
 
 
@@ -113,7 +113,7 @@ def luminance(colour: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def test_no_text_lies_over_another(figures: dict[str, Figure]) -> None:
+def test_no_text_lies_over_another(figures: dict[str, Drawing]) -> None:
     assert len(figures["combinations"].axes[1].lines) >= 64
     for name, figure in figures.items():
         boxes = text_boxes(figure)
@@ -128,7 +128,7 @@ def test_no_text_lies_over_another(figures: dict[str, Figure]) -> None:
 Box = tuple[float, float, float, float]
 
 
-def text_boxes(figure: Figure) -> list[tuple[str, Box]]:
+def text_boxes(figure: Drawing) -> list[tuple[str, Box]]:
     """Every visible upright text with its box in pixels; slanted ones have boxes that say little."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -154,7 +154,7 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
     """Planted: batching 16x, amp 4x, vectorized-loss 1.25x, dataloader 0.8x; the claim of all is 1.5-2x."""
     title = charts["contributions"].title
     assert re.match(
-        r"batching and amp make 94\.\d% \[94\.\d, 9[45]\.\d\] of the gains before costs; "
+        r"batching and amp make 94\.\d% \[94\.\d, 9[45]\.\d\] of the gain; "
         r"dataloader costs (20\.\d|19\.\d)% \[1",
         title,
     )
@@ -162,18 +162,20 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
         "2 of 6 claims on speed hold (batching, amp); 4 do not (compile, vectorized-loss, dataloader, "
         "grad-accumulation)"
     )
-    assert "trains at 80." in charts["combinations"].title or "trains at 79." in charts["combinations"].title
-    assert "forward and loss take 100% of a baseline episode" in charts["phases"].title
+    assert (
+        "fastest reaches 80." in charts["combinations"].title or "fastest reaches 79." in charts["combinations"].title
+    )
+    assert "Baseline: forward and loss take 100% of an episode" in charts["phases"].title
     assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
-    assert "A/A 1.0" in charts["noise"].title or "A/A 0.9" in charts["noise"].title
+    assert "A/A test 1.0" in charts["noise"].title or "A/A test 0.9" in charts["noise"].title
     # 16 x 4 x 1.25 the speed, and 32 times the episodes, are later than 4 x 1.25 and no more episodes.
-    assert charts["learning"].title.startswith("The learning target is reached soonest with amp+vectorized-loss: 5.00x")
+    assert charts["learning"].title.startswith("amp+vectorized-loss reaches the learning target first, 5.00x")
 
 
-def test_the_title_on_claims_leaves_out_none(full: Document) -> None:
+def test_the_title_on_claims_leaves_out_none(full: Summary) -> None:
     verdicts = {"batching": "exceeded", "amp": "short", "compile": "inconclusive", "dataloader": "inconclusive"}
-    layers = [layer | {"verdict": verdicts.get(layer["name"], "confirmed")} for layer in full["layers"]]
-    chart = claims.draw(full | {"layers": layers})
+    layers = tuple(replace(x, verdict=verdicts.get(x.name, "confirmed")) for x in full.layers)  # type: ignore[arg-type]
+    chart = claims.draw(replace(full, layers=layers))
     assert isinstance(chart, Chart)
     assert chart.title == (
         "3 of 6 claims on speed hold (batching, vectorized-loss, grad-accumulation); 1 does not (amp); 2 are "
@@ -181,46 +183,48 @@ def test_the_title_on_claims_leaves_out_none(full: Document) -> None:
     )
 
 
-def test_the_title_on_noise_has_the_worst_as_well(full: Document, charts: dict[str, Chart]) -> None:
+def test_the_title_on_noise_has_the_worst_as_well(full: Summary, charts: dict[str, Chart]) -> None:
     """Of neighbours within a block, by the speeds of the baselines themselves."""
-    found = [(anchor["key"].split(".")[0], anchor["episodes_per_min"]) for anchor in full["noise"]["anchors"]]
+    found = [(anchor.key.split(".")[0], anchor.episodes_per_min) for anchor in full.noise.anchors]
     apart = [max(a, b) / min(a, b) for (block, a), (other, b) in pairwise(found) if block == other]
-    assert f"by {median(apart):.2f}x from one to the next, at worst by {max(apart):.2f}x; " in charts["noise"].title
+    assert f"by {median(apart):.2f}x from one to the next, at worst {max(apart):.2f}x; " in charts["noise"].title
 
 
-def test_learning_says_which_curve_is_the_baselines(full: Document, charts: dict[str, Chart]) -> None:
-    name = "+".join(full["learning"]["cells"][0]["layers"])
+def test_learning_says_which_curve_is_the_baselines(full: Summary, charts: dict[str, Chart]) -> None:
+    name = "+".join(full.learning.cells[0].layers)
     said = f"the one without it, seed by seed; the baseline's curve is 1: {name}, which stands for it."
     assert said in charts["learning"].reading
 
 
-def test_every_group_of_the_front_shows_its_uncertainty(full: Document, figures: dict[str, Figure]) -> None:
+def test_every_group_of_the_front_shows_its_uncertainty(full: Summary, figures: dict[str, Drawing]) -> None:
     """A cross per group, as wide and as high as the intervals of one of its combinations."""
     (axes,) = figures["throughput-and-learning"].axes
     drawn = [(tuple(line.get_xdata()), tuple(line.get_ydata())) for line in axes.lines]
     for group in (1, 4, 32, 128):
-        members = [c for c in full["combinations"] if c["episodes_per_update"] == group]
+        members = [c for c in full.combinations if c.learning.episodes_per_update == group]
+        figures_of = [(c.episodes_per_min, c.learning.episodes_to_target) for c in members]
         assert any(
-            (tuple(c["episodes_per_min_ci"]), (c["episodes_to_target"],) * 2) in drawn
-            and ((c["episodes_per_min"],) * 2, tuple(c["episodes_to_target_ci"])) in drawn
-            for c in members
+            speed is not None
+            and episodes is not None
+            and (speed.interval, (episodes.value,) * 2) in drawn
+            and ((speed.value,) * 2, episodes.interval) in drawn
+            for speed, episodes in figures_of
         )
 
 
 @pytest.mark.parametrize("factor", np.geomspace(1, 3.2, 6))
 def test_every_line_of_seconds_has_its_label_within_the_axes(
-    factor: float, full: Document, monkeypatch: pytest.MonkeyPatch
+    factor: float, full: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the lines happen to lie, as they do with other numbers of episodes."""
     figures = []
     finish = Canvas.finish
     monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
-    scaled = [
-        c | {"episodes_to_target": factor * c["episodes_to_target"],
-             "episodes_to_target_ci": [factor * end for end in c["episodes_to_target_ci"]]}
-        for c in full["combinations"]
-    ]  # fmt: skip
-    pareto.draw(full | {"combinations": scaled})
+    scaled = tuple(
+        replace(c, learning=replace(c.learning, episodes_to_target=times(c.learning.episodes_to_target, factor)))
+        for c in full.combinations
+    )
+    pareto.draw(replace(full, combinations=scaled))
     (axes,) = figures[0].axes
     frame = axes.get_window_extent()
     labels = [(text, box) for text, box in text_boxes(figures[0]) if text.endswith(" s")]
@@ -230,8 +234,15 @@ def test_every_line_of_seconds_has_its_label_within_the_axes(
     assert not beyond
 
 
+def times(figure: Figure | None, factor: float) -> Figure:
+    assert figure is not None
+    assert figure.interval is not None
+    low, high = figure.interval
+    return Figure(factor * figure.value, (factor * low, factor * high))
+
+
 def test_a_title_keeps_figures_and_their_intervals_in_one_line(
-    drawn: tuple[dict[str, Chart], dict[str, Figure]],
+    drawn: tuple[dict[str, Chart], dict[str, Drawing]],
 ) -> None:
     charts, figures = drawn
     assert any("\n" in figures[name].get_suptitle() for name in charts)
@@ -251,17 +262,18 @@ def test_a_title_can_be_left_to_text_above_the_chart(charts: dict[str, Chart]) -
 
 
 def test_a_learning_curve_is_named_by_the_layers_that_it_was_measured_with(
-    full: Document, charts: dict[str, Chart]
+    full: Summary, charts: dict[str, Chart]
 ) -> None:
     said = re.findall(r"<text[^>]*>([^<]*)</text>", charts["learning"].svg)
-    trained = {cell["episodes_per_update"]: "+".join(cell["layers"]) for cell in full["learning"]["cells"]}
+    trained = {cell.episodes_per_update: "+".join(cell.layers) for cell in full.learning.cells}
     assert set(trained) == {1, 4, 32, 128}
     assert {f"{episodes}: {name}" for episodes, name in trained.items()} <= set(said)
 
 
-def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Document, charts: dict[str, Chart]) -> None:
+def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Summary, charts: dict[str, Chart]) -> None:
     said = re.findall(r"<text[^>]*>([^<]*)</text>", charts["phases"].svg)
-    assert {"baseline", "recommended: amp+vectorized-loss", f"fastest: {'+'.join(full['best']['layers'])}"} <= set(said)
+    assert full.best is not None
+    assert {"baseline", "recommended: amp+vectorized-loss", f"fastest: {'+'.join(full.best.layers)}"} <= set(said)
     for table in (before_and_after_table(full), phases_table(full)):
         assert table is not None
         assert table.columns[-3:] == ("baseline", "recommended", "fastest")
@@ -270,8 +282,8 @@ def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Docume
     assert sums == pytest.approx([600, 120, 7.5], rel=0.02)
 
 
-def test_the_bars_of_the_contributions_multiply_to_the_total(full: Document) -> None:
-    shares = [layer["share"] for layer in full["layers"]]
+def test_the_bars_of_the_contributions_multiply_to_the_total(full: Summary) -> None:
+    shares = [layer.speed.share.value for layer in full.layers if layer.speed.share]
     assert sum(shares) == pytest.approx(1.0)
 
 
@@ -293,16 +305,19 @@ def test_a_combination_without_a_figure_is_shown_with_its_status(status: str, tm
 
 @pytest.mark.parametrize("seconds", [7.5, None])
 def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
-    seconds: float | None, full: Document, monkeypatch: pytest.MonkeyPatch
+    seconds: float | None, full: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures: list[Any] = []
     finish = Canvas.finish
     monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
-    combinations = [c if c["layers"] else c | {"time_to_target_s": seconds} for c in full["combinations"]]
-    assert next(c for c in combinations if not c["layers"])["learning_trials_of"]
-    chart = learning.draw(full | {"combinations": combinations})
+    arrives = None if seconds is None else Figure(seconds)
+    combinations = tuple(
+        c if c.layers else replace(c, learning=replace(c.learning, time_to_target_s=arrives)) for c in full.combinations
+    )
+    assert next(c for c in combinations if not c.layers).learning.learning_trials_of
+    chart = learning.draw(replace(full, combinations=combinations))
     assert isinstance(chart, Chart)
     by_seconds = figures[0].axes[1]
     marks = [text.xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
     assert marks == ([] if seconds is None else [seconds])
-    assert ("has a mark of its own" in chart.reading) == bool(marks)
+    assert ("has its own mark" in chart.reading) == bool(marks)

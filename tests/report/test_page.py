@@ -83,8 +83,9 @@ def test_the_page_asks_the_network_for_nothing_and_complains_of_nothing(browser:
 
 def test_it_says_the_main_result_first(page: Any) -> None:
     heading = page.locator("h1").inner_text()
-    assert heading.startswith("On this a chip (cpu) switch on amp+vectorized-loss: it trains ")
-    assert page.locator(".advice").inner_text().startswith("Recommended: amp+vectorized-loss")
+    assert heading.startswith("Switch on amp + vectorized-loss: ")
+    assert page.locator(".sure").inner_text().startswith("Settled: ")
+    assert page.locator(".advice").inner_text().startswith("Every layer of the set is shown to help.")
     assert page.locator("figure svg").count() == 8
 
 

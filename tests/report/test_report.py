@@ -23,15 +23,19 @@ from rich.console import Console
 
 from m2bench.findings.summarize import summarize
 from m2bench.machine.identity import describe_machine
+from m2bench.records.combinations import Layers, combination_name, every_combination
 from m2bench.records.errors import UserError
+from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.records.summary import ByTime, Fastest, LayerRow, Rival, Summary
 from m2bench.report import show_report, write_report
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
+from m2bench.report.headlines import details, headline
 from m2bench.report.markdown import markdown, plain
 from m2bench.report.page import page
 from m2bench.report.sections import sections
-from m2bench.report.sentences import headlines, recommendation
+from m2bench.report.sentences import recommendation
 from m2bench.report.tables import impact_table, learning_table
 from m2bench.run.store import Store
 from m2bench.text.figures import digits, within
@@ -46,7 +50,7 @@ def written(folder: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def full(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     """The summary of a whole run."""
     with make_run(tmp_path_factory.mktemp("full") / "run", spec=FULL) as store:
         return summarize("run", store.record(), store.trials())
@@ -119,7 +123,7 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
     assert (folder / "report.md").read_bytes() == (SAMPLE / "report.md").read_bytes()
     for name in ("summary.json", "impact.csv"):
         found, committed = ((place / name).read_text() for place in (folder, SAMPLE))
-        if describe_machine()["chip"] == summary["machine"]["chip"]:
+        if describe_machine()["chip"] == summary.machine["chip"]:
             assert found == committed
         assert re.split(NUMBER, found) == re.split(NUMBER, committed)
         values, expected = (list(map(float, re.findall(NUMBER, text))) for text in (found, committed))
@@ -143,142 +147,171 @@ def markdown_headline(folder: Path) -> str:
     return re.sub(r"\\(.)", r"\1", line)
 
 
-def test_the_headline_says_what_to_switch_on_how_much_faster_and_how_sure(full: dict[str, Any]) -> None:
+def test_the_headline_says_what_to_switch_on_how_much_faster_and_how_sure(full: Summary) -> None:
     """Planted: amp and vectorized-loss 5x; batching 16 times that, for 128 times the episodes to the target with
     grad-accumulation, so 8 times as late; episodes are known to the 10 % between two evaluations."""
-    first, by_time, fastest, worth = headlines(full)
-    assert re.match(
-        r"On this a chip \(cpu\) switch on amp\+vectorized-loss: it trains (4\.9|5\.0)\dx \[\S+ \S+\] as fast as the "
-        r"baseline, at \S+ \[\S+ \S+\] episodes/min, and reaches the learning target (4\.[5-9]|5\.[0-5])\d?x \[\S+ "
-        r"\S+\] sooner\.$", first
-    )  # fmt: skip
-    assert re.match(
-        r"It is chosen by the time to the learning target, which it reaches \S+x \[\S+ \S+\] sooner than batching\+amp",
-        by_time,
+    what, sure = headline(full)
+    found = re.fullmatch(
+        r"Switch on amp \+ vectorized-loss: (\d\.\d\d)x as fast as the baseline \[(\S+), (\S+)\] on a chip \(cpu\)\.",
+        what,
+    )
+    assert found is not None
+    assert float(found[2]) < 5.0 < float(found[3])
+    assert sure == "Settled: no other set is more than 5% faster; no measurable effect: compile and grad-accumulation."
+    learns, by_time, fastest, worth = details(full)
+    assert re.fullmatch(
+        r"It reaches the learning target (4\.[5-9]|5\.[0-5])\d?x \[\S+ \S+\] sooner than the baseline\.", learns
     )
     assert re.match(
-        r"The fastest, batching\+amp\+vectorized-loss\S*, trains 1[56]\.\dx \[\S+ \S+\] as fast as this, but the "
-        r"recommended one is shown to reach the learning target sooner \(\S+x \[\S+ \S+\]\)\.",
+        r"It is chosen because it reaches the learning target \S+x \[\S+ \S+\] sooner than batching\+amp", by_time
+    )
+    assert re.match(
+        r"batching\+amp\+vectorized-loss\S* is 1[56]\.\dx \[\S+ \S+\] as fast as this set, but not recommended: the "
+        r"recommended set reaches the learning target sooner \(\S+x \[\S+ \S+\]\)\.",
         fastest,
     )
-    makers = re.match(r"batching and amp make 94\.\d% \[(94\.\d), (9[45]\.\d)\] of the gains before costs; ", worth)
+    makers = re.match(r"batching and amp make 94\.\d% \[(94\.\d), (9[45]\.\d)\] of the gain; ", worth)
     assert makers is not None
     planted = 100 * math.log(16 * 4) / math.log(16 * 4 * 1.25)
     assert float(makers[1]) - 0.05 <= planted <= float(makers[2]) + 0.05
-    assert "; no effect is shown of compile and grad-accumulation, alone, added last, or averaged over all" in worth
-    assert "No effect is shown of compile and" in headlines(full | {"gains": None, "layers": neutral(full)})[3]
+    assert worth.endswith("; no measurable effect: compile and grad-accumulation.")
+    assert details(replace(full, gains=None, layers=neutral(full)))[3].startswith("No measurable effect: compile and")
 
 
-def advised(summary: dict[str, Any], **changes: object) -> list[str]:
-    return headlines(summary | {"recommended": summary["recommended"] | changes})
+@pytest.mark.parametrize("chosen", every_combination(FULL.layers), ids=combination_name)
+def test_a_headline_fits_in_two_lines_of_100_characters(chosen: Layers, full: Summary) -> None:
+    """Whatever is recommended, settled or not, of a run that is finished or not; the layers are those of the set."""
+    named = set(re.findall("|".join(FULL.layers), headline(advised(full, layers=chosen))[0]))
+    assert named in ({*chosen}, {*FULL.layers} - {*chosen})
+    for unfinished, more in ((None, 0), (None, 5), (None, 999), (None, None), ("speed", 5), ("learning", 0)):
+        run = replace(full, unfinished=unfinished, run="2026-11-26-151136")
+        lines = headline(advised(run, layers=chosen, settled=more == 0, more_blocks=more))
+        assert all(0 < len(line) <= 100 for line in lines), lines
 
 
-def test_how_the_fastest_stands_to_the_recommended_is_told(full: dict[str, Any]) -> None:
-    close = {"layers": ["batching"], "ratio": 1.02, "ratio_ci": [0.98, 1.06], "but": ""}
-    assert advised(full, fastest=close)[2] == (
-        "Of all combinations batching is estimated to be fastest, 1.02x [0.98, 1.06] the speed of this, which is not "
-        "shown."
+def advised(summary: Summary, **changes: Any) -> Summary:
+    """With another recommendation."""
+    assert summary.recommended is not None
+    return replace(summary, recommended=replace(summary.recommended, **changes))
+
+
+def test_how_the_fastest_compares_with_the_recommended_is_told(full: Summary) -> None:
+    close = Fastest(("batching",), Figure(1.02, (0.98, 1.06)), "")
+    assert details(advised(full, fastest=close))[2] == (
+        "batching is estimated to be 1.02x [0.98, 1.06] as fast as this set, but this is not shown."
     )
-    assert "which is not shown" in advised(full, fastest=close | {"ratio_ci": None})[2]
-    assert not any("fastest" in line for line in advised(full, fastest=None))
+    assert "this is not shown" in details(advised(full, fastest=replace(close, ratio=Figure(1.02))))[2]
+    assert not any("as fast as this set" in line for line in details(advised(full, fastest=None)))
 
 
-def test_what_is_not_settled_is_said_first_with_how_many_more_blocks_would_tell(full: dict[str, Any]) -> None:
-    first = advised(full, settled=False, more_blocks=6, undecided=["compile", "dataloader"])[0]
-    assert first.startswith("Not settled yet: about 6 more blocks would tell. On this a chip (cpu) switch on amp+")
-    assert first.endswith("sooner; undecided: compile and dataloader.")
-    assert "about 1 more block would" in advised(full, settled=False, more_blocks=1)[0]
-    assert "this machine or this design cannot tell" in advised(full, settled=False, more_blocks=None)[0]
-    nothing = advised(full, settled=False, more_blocks=2, layers=[], undecided=["amp"])[0]
-    assert "no layer is shown to help, so none is recommended over the baseline" in nothing
-    assert nothing.endswith("; undecided: amp.")
+def test_how_many_more_blocks_would_settle_it_is_told_with_the_command(full: Summary) -> None:
+    command = "m2bench ablate --resume reports/run --more-blocks 6"
+    open_ = advised(full, settled=False, more_blocks=6)
+    assert headline(open_)[1] == f"Not settled: about 6 more blocks would decide ({command})."
+    assert recommendation(open_)[-1] == f"Add blocks with: {command}"
+    long = replace(open_, run="a folder with a very long name of its own")
+    assert headline(long)[1] == "Not settled: about 6 more blocks would decide."
+    assert "--resume 'reports/a folder with" in recommendation(long)[-1]
+    assert "about 1 more block would" in headline(advised(full, settled=False, more_blocks=1))[1]
+    hopeless = headline(advised(full, settled=False, more_blocks=None))[1]
+    assert hopeless == "Not settled: the noise of this machine, or the design, hides which set is best."
+    nothing = headline(advised(full, settled=False, more_blocks=2, layers=()))[0]
+    assert nothing == "Switch on nothing: no layer is shown to help on a chip (cpu)."
 
 
-def test_what_the_time_to_the_target_would_choose_is_told_where_it_is_not_shown(full: dict[str, Any]) -> None:
-    other = {"layers": ["amp"], "shown": False, "sooner": 1.3, "sooner_ci": [0.6, 2.8]}
-    assert advised(full, by_time=other)[1] == (
-        "By the time to the learning target amp would be chosen, estimated to reach it 1.3x [0.6, 2.8] sooner than "
-        "batching+amp+vectorized-loss, which is not shown."
+def test_what_the_time_to_the_target_would_choose_is_told_where_it_is_not_shown(full: Summary) -> None:
+    other = ByTime(("amp",), shown=False, sooner=Figure(1.3, (0.6, 2.8)))
+    assert details(advised(full, by_time=other))[1] == (
+        "amp is estimated to reach the learning target 1.3x [0.6, 2.8] sooner than batching+amp+vectorized-loss, but "
+        "this is not shown."
     )
 
 
-def neutral(summary: dict[str, Any]) -> list[dict[str, Any]]:
+def neutral(summary: Summary) -> tuple[LayerRow, ...]:
     """The layers that were planted to do nothing."""
-    return [layer for layer in summary["layers"] if layer["name"] in ("compile", "grad-accumulation")]
+    return tuple(layer for layer in summary.layers if layer.name in ("compile", "grad-accumulation"))
 
 
-def test_what_reaches_the_target_soonest_is_doubted_where_this_is_not_shown(full: dict[str, Any]) -> None:
-    other = full | {"recommended": full["recommended"] | {"layers": ["batching"]}}
-    assert headlines(other)[-1].endswith("] sooner than by the baseline.")
-    unknown = headlines(full | {"soonest_gain": None, "soonest_gain_ci": None})[-1]
-    assert unknown.endswith("amp+vectorized-loss, of those whose time to it is known; the baseline's is not.")
-    for ends in ([0.9, 2.0], None):
-        unsure = {"soonest_gain": 1.3, "soonest_gain_ci": ends}
-        assert "sooner (not shown) than by the baseline." in headlines(other | unsure)[-1]
-        assert headlines(full | unsure)[0].endswith("sooner (not shown).")
+def test_what_reaches_the_target_first_is_doubted_where_this_is_not_shown(full: Summary) -> None:
+    other = advised(full, layers=("batching",))
+    assert re.match(
+        r"amp\+vectorized-loss reaches the learning target first, \S+ \[\S+ \S+\] sooner than", details(other)[0]
+    )
+    unknown = details(replace(full, soonest_gain=None))[0]
+    assert unknown.endswith("amp+vectorized-loss reaches the learning target first, of those whose time is known; the "
+                            "baseline's is not.")  # fmt: skip
+    for ends in ((0.9, 2.0), None):
+        for summary in (full, other):
+            unsure = replace(summary, soonest_gain=Figure(1.3, ends))
+            assert details(unsure)[0].endswith("sooner than the baseline (not shown).")
 
 
-def test_a_layer_whose_effect_depends_on_the_others_is_not_said_to_have_none(full: dict[str, Any]) -> None:
+def test_a_layer_whose_effect_depends_on_the_others_is_not_said_to_have_none(full: Summary) -> None:
     """A gain alone and a loss beside all others, which cancel on average."""
-    split = {"alone": 1.06, "alone_ci": [1.02, 1.1], "last": 0.94, "last_ci": [0.89, 0.998],
-             "shapley": 0.985, "shapley_ci": [0.97, 1.00002]}  # fmt: skip
-    layers = [layer | (split if layer["name"] == "compile" else {}) for layer in full["layers"]]
-    third = headlines(full | {"layers": layers})[3]
-    assert (
-        "; compile depends on the others, with 1.06x [1.02, 1.10] alone and 0.94x [0.89, 0.998] added last, and no "
-        "effect shown on average; no effect is shown of grad-accumulation, alone" in third
+    split = {"alone": Figure(1.06, (1.02, 1.1)), "last": Figure(0.94, (0.89, 0.998)),
+             "shapley": Figure(0.985, (0.97, 1.00002))}  # fmt: skip
+    layers = tuple(
+        replace(layer, speed=replace(layer.speed, **split)) if layer.name == "compile" else layer
+        for layer in full.layers
+    )
+    assert details(replace(full, layers=layers))[3].endswith(
+        "; compile depends on the other layers: 1.06x [1.02, 1.10] alone, 0.94x [0.89, 0.998] added last, no "
+        "measurable effect on average; no measurable effect: grad-accumulation."
     )
 
 
-def test_each_layer_of_the_recommended_set_has_what_removing_it_would_change(full: dict[str, Any]) -> None:
+def test_each_layer_of_the_recommended_set_has_what_removing_it_would_change(full: Summary) -> None:
     """Planted: amp 4x, vectorized-loss 1.25x; without them a quarter and four fifths are left."""
-    found = {layer["layer"]: layer for layer in full["recommended"]["kept"]}
+    assert full.recommended is not None
+    found = {kept.layer: kept.ratio for kept in full.recommended.kept}
     assert set(found) == {"amp", "vectorized-loss"}
     for name, planted in (("amp", 1 / 4), ("vectorized-loss", 1 / 1.25)):
-        assert found[name]["ratio"] == pytest.approx(planted, rel=0.03)
-        assert found[name]["ratio_ci"][0] < planted < found[name]["ratio_ci"][1]
-    kept, left_out, rivals = recommendation(full)
+        ratio = found[name]
+        assert ratio is not None
+        assert ratio.interval is not None
+        assert ratio.value == pytest.approx(planted, rel=0.03)
+        assert ratio.interval[0] < planted < ratio.interval[1]
+    kept, added, rivals = recommendation(full)
     number = r"0\.\d+x \[0\.\d+, 0\.\d+\]"
     assert re.fullmatch(
-        r"Recommended: amp\+vectorized-loss\. Each layer in it is shown to help, given the others; with one fewer its "
-        rf"speed would be {number} without amp, {number} without vectorized-loss\.",
+        r"Every layer of the set is shown to help\. Speed left if one is removed: "
+        rf"amp {number}, vectorized-loss {number}\.",
         kept,
     )
-    assert re.match(
-        r"With one layer more its speed would be 1\d\.\dx \[\S+ \S+\] with batching \(costs more than", left_out
-    )
-    assert re.search(r"0\.80x \[\S+ \S+\] with dataloader \(costs more than it brings\)", left_out)
-    assert rivals.startswith("Not shown to be worse than this: amp+compile+vectorized-loss (1.00x [0.99, 1.01])")
+    assert re.match(r"Speed if one is added: batching 1\d\.\dx \[\S+ \S+\] \(not worth it\)", added)
+    assert re.search(r", dataloader 0\.80x \[\S+ \S+\] \(not worth it\)", added)
+    assert rivals.startswith("Possibly as good: amp+compile+vectorized-loss (1.00x [0.99, 1.01])")
 
 
-def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: dict[str, Any]) -> None:
-    rivals = [{"layers": [name], "ratio": 1.01, "ratio_ci": [0.9, 1.1]} for name in "abcdef"]
-    changes = {"rivals": rivals, "more_blocks": 3, "excluded": "a+b was excluded: 1 of its 4 trials failed"}
-    *_, as_good, excluded, command = recommendation(full | {"recommended": full["recommended"] | changes})
+def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: Summary) -> None:
+    rivals = tuple(Rival((name,), Figure(1.01, (0.9, 1.1)), None, None) for name in "abcdef")
+    changed = advised(full, rivals=rivals, more_blocks=3, excluded="a+b was excluded: 1 of its 4 trials failed")
+    *_, as_good, excluded, command = recommendation(changed)
     assert as_good.endswith("d (1.01x [0.90, 1.10]), and 2 more.")
     assert excluded == "a+b was excluded: 1 of its 4 trials failed."
-    assert command == "Add blocks with: m2bench ablate --resume DIR --more-blocks 3."
+    assert command == "Add blocks with: m2bench ablate --resume reports/run --more-blocks 3"
 
 
-def test_what_spoils_figures_of_a_machine_is_warned_of(full: dict[str, Any]) -> None:
-    summary = full | {"machine": full["machine"] | {"why_not_mps": "macOS offers none"}}
+def test_what_spoils_figures_of_a_machine_is_warned_of(full: Summary) -> None:
+    summary = replace(full, machine={**full.machine, "why_not_mps": "macOS offers none"})
     assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in markdown(summary, [])
     assert "this Mac's GPU" not in markdown(full, [])
 
 
-def test_warnings_stand_right_under_the_headline_and_once(full: dict[str, Any]) -> None:
-    said = "other processes kept up to 2.0 cores busy, which can distort every figure here: close them"
-    summary = full | {"noise": full["noise"] | {"conditions": full["noise"]["conditions"] | {"warnings": [said]}}}
-    first, second, *_ = headlines(summary)
+def test_warnings_stand_right_under_the_headline_and_once(full: Summary) -> None:
+    said = "other processes kept up to 2.0 cores busy, which can distort every figure: close them"
+    noise = replace(full.noise, conditions=replace(full.noise.conditions, warnings=(said,)))
+    summary = replace(full, noise=noise)
+    first, second = headline(summary)
     console = Console(width=300, file=io.StringIO())
     show_report(summary, Path("reports/run"), console)
     text, web, lines = markdown(summary, []), page(summary, []), shown(console).splitlines()
     for whole in (text, web, shown(console)):
         assert whole.count("can distort every figure") == 1
-    assert f"**{plain(first)}**\n\n> Warning: {said}.\n\n{plain(second)}\n" in text
+    assert f"**{plain(first)}**\n\n**{plain(second)}**\n\n> Warning: {said}.\n\n{plain(details(summary)[0])}\n" in text
     under = web.split("</h1>")[1]
     assert under.index("can distort every figure") < under.index('<p class="lead">')
-    assert lines[lines.index(first) + 1] == f"Warning: {said}."
+    assert lines[lines.index(first) + 1 :][:2] == [second, f"Warning: {said}."]
 
 
 def test_a_status_is_shown_whole(tmp_path: Path) -> None:
@@ -312,43 +345,42 @@ def test_an_interrupted_run_is_reported_with_what_is_missing(trials: int, tmp_pa
     assert "fastest |" not in text or trials > 1  # the baseline alone is neither fastest nor recommended
 
 
-def stopped(folder: Path, trials: int | None, spec: RunSpec = FULL) -> dict[str, Any]:
+def stopped(folder: Path, trials: int | None, spec: RunSpec = FULL) -> Summary:
     """The summary of a run that was stopped after so many trials."""
     with make_run(folder / f"run{trials}", spec=spec, trials=trials) as store:
         return summarize("run", store.record(), store.trials())
 
 
-def test_a_run_stopped_while_learning_says_that_it_may_recommend_another_set(
-    full: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_run_stopped_while_learning_says_that_it_may_recommend_another_set(full: Summary, tmp_path: Path) -> None:
     """Planted: by speed alone batching is in the set; by the time to the target it is not."""
-    speed = full["trials_planned"]
-    for trials, so_far in ((speed, "none"), (speed + 3, "3")):
+    speed = full.trials_planned
+    for trials, so_far in ((speed, "0"), (speed + 3, "3")):
         summary = stopped(tmp_path, trials)
-        assert (summary["trials_done"], summary["unfinished"]) == (speed, "learning")
-        first, second, *_ = headlines(summary)
-        assert first.startswith("Learning phase not finished: so far on this a chip (cpu) switch on ")
-        assert second == (
-            f"This run is not finished: all {speed} speed trials are done, but not all learning trials ({so_far} so "
-            "far), and another set may be recommended in the end."
-        )
-    assert "batching" in stopped(tmp_path / "again", speed)["recommended"]["layers"]
-    assert "batching" not in full["recommended"]["layers"]
-    assert full["unfinished"] is None
-    assert "finished" not in " ".join(headlines(full))
+        assert (summary.trials_done, summary.unfinished) == (speed, "learning")
+        first, second = headline(summary)
+        assert first.startswith("So far: switch on ")
+        assert second == f"Not finished: {so_far} learning trials done so far; the advice may change."
+        assert summary.recommended is not None
+        assert "batching" in summary.recommended.layers
+    assert full.recommended is not None
+    assert "batching" not in full.recommended.layers
+    assert full.unfinished is None
+    assert "finished" not in " ".join(headline(full))
 
 
 def test_a_run_is_finished_when_nothing_that_was_asked_for_is_missing(tmp_path: Path) -> None:
     spec = replace(FULL, layers=("amp", "batching"), sweep=(8,))
     whole = stopped(tmp_path, None, spec)
-    trials = whole["trials_planned"] + whole["learning"]["trials"]
+    trials = whole.trials_planned + whole.learning.trials
     for missing, phase in ((0, "sweep"), (1, "learning")):
         summary = stopped(tmp_path, trials - missing, spec)
-        assert summary["unfinished"] == phase
-    assert headlines(stopped(tmp_path / "sweep", trials, spec))[0].startswith("Sweep of environments not finished: ")
-    assert whole["unfinished"] is None
-    without = stopped(tmp_path / "off", whole["trials_planned"], replace(spec, learning="off", sweep=()))
-    assert without["unfinished"] is None
+        assert summary.unfinished == phase
+    assert (
+        headline(stopped(tmp_path / "sweep", trials, spec))[1] == "Not finished: the sweep of environments is missing."
+    )
+    assert whole.unfinished is None
+    without = stopped(tmp_path / "off", whole.trials_planned, replace(spec, learning="off", sweep=()))
+    assert without.unfinished is None
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -363,7 +395,7 @@ def test_the_terminal_report_fits_its_width(width: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("width", "left_out"), [(60, True), (100, True), (300, False)])
 def test_a_narrow_terminal_leaves_out_columns_instead_of_breaking_words(
-    width: int, left_out: bool, full: dict[str, Any]
+    width: int, left_out: bool, full: Summary
 ) -> None:
     console = Console(width=width, file=io.StringIO())
     draw_table(impact_table(full), console)
@@ -372,11 +404,11 @@ def test_a_narrow_terminal_leaves_out_columns_instead_of_breaking_words(
     assert [row.split("│")[1].strip() for row in rows] == [*FULL.layers, "all together"]
 
 
-def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(full: dict[str, Any]) -> None:
+def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(full: Summary) -> None:
     console = Console(width=200, file=io.StringIO())
     show_report(full, Path("reports/run"), console)
-    headline, command, where = shown(console).splitlines()[-3:]
-    assert headline.startswith("On this a chip (cpu) switch on amp+vectorized-loss: it trains ")
+    what, sure, command, where = shown(console).splitlines()[-4:]
+    assert (what, sure) == headline(full)
     assert command == "Train it: m2bench train --with amp,vectorized-loss"
     assert where == "Report: reports/run/report.html"
 
@@ -421,9 +453,10 @@ def test_a_single_block_says_what_it_has_no_interval_for(tmp_path: Path) -> None
     with make_run(tmp_path / "run", spec=replace(FULL, blocks=1)) as store:
         summary = summarize("run", store.record(), store.trials())
     text = markdown(summary, [])
-    best = next(c for c in summary["combinations"] if c["layers"] == summary["best"]["layers"])
-    assert best["peak_memory_mb_ci"] is None
-    assert "a figure without them is of one trial" in text
+    assert summary.best is not None
+    assert summary.best.peak_memory_mb is not None
+    assert summary.best.peak_memory_mb.interval is None
+    assert "A figure without brackets is from one trial" in text
     assert "72 of 72 speed trials done, in 1 block." in text
 
 
@@ -437,7 +470,7 @@ def test_a_very_long_name_of_a_run_harms_nothing(tmp_path: Path) -> None:
     assert shown(console).splitlines()[-1] == f"Report: {folder / 'report.html'}", "in one piece, to be copied"
 
 
-def test_markdown_and_page_hold_the_same_parts(full: dict[str, Any]) -> None:
+def test_markdown_and_page_hold_the_same_parts(full: Summary) -> None:
     charts = draw_charts(full)
     text, shown_page = markdown(full, charts), page(full, charts)
     found = sections(full, charts)
@@ -451,7 +484,7 @@ def test_markdown_and_page_hold_the_same_parts(full: dict[str, Any]) -> None:
         assert str(escape(title)) in shown_page
 
 
-def test_every_figure_of_a_table_carries_its_interval_or_a_note_says_why_not(full: dict[str, Any]) -> None:
+def test_every_figure_of_a_table_carries_its_interval_or_a_note_says_why_not(full: Summary) -> None:
     counted = {"operators dispatched", "values read by the host", "matrix-product MFLOP", "utilization"}
     exact = {"#", "claimed before", "claimed after", "episodes per update", "range"}
     for table in [part for section in sections(full) for part in section.parts if isinstance(part, Table)]:
@@ -526,7 +559,7 @@ def test_digits_are_trimmed(value: float | None, text: str) -> None:
 def test_digits_beyond_the_noise_are_left_out(
     value: float | None, interval: tuple[float, float] | None, text: str
 ) -> None:
-    assert within(value, interval, "x" if value is not None else "") == text
+    assert within(None if value is None else Figure(value, interval), "x") == text
 
 
 # --- figures of which nothing is known
@@ -549,12 +582,12 @@ ABSURD = (1e-8, 3e8)
 def test_a_figure_whose_interval_says_nothing_is_not_known(
     value: float, ends: tuple[float, float], unit: str, text: str
 ) -> None:
-    assert within(value, ends, unit) == text
+    assert within(Figure(value, ends), unit) == text
 
 
 def test_a_table_says_why_a_figure_is_not_known() -> None:
     plain_table = Table("t", ("a",), [("2.0x [1.0, 4.0]",)], frozenset())
-    unknown = Table("t", ("a",), [(within(1.7, ABSURD, "x"),)], frozenset(), notes=("first",))
+    unknown = Table("t", ("a",), [(within(Figure(1.7, ABSURD), "x"),)], frozenset(), notes=("first",))
     assert plain_table.notes == ()
     assert unknown.notes[0] == "first"
     assert "more than 100 times" in unknown.notes[1]
@@ -562,24 +595,33 @@ def test_a_table_says_why_a_figure_is_not_known() -> None:
 
 
 @pytest.fixture
-def unknown(full: dict[str, Any]) -> dict[str, Any]:
+def unknown(full: Summary) -> Summary:
     """The run's summary with figures that nothing is known of: one layer's, one combination's, the time to target."""
-    absurd = json.loads(json.dumps(full))
-    for figure in ("alone", "claimed_effect", "time_to_target"):
-        absurd["layers"][0] |= {figure: 1.7, f"{figure}_ci": ABSURD}
-    absurd["layers"][0] |= {"learning_effect": 0.0, "learning_ci": [-9.0, 9.0], "learning_seeds": 2}
-    absurd["layers"][0]["verdict"] = "inconclusive"
-    for figure in ("speedup", "episodes_per_min", "episodes_to_target", "time_to_target_s"):
-        absurd["combinations"][5] |= {figure: 1.7, f"{figure}_ci": ABSURD}
-    absurd["learning"]["cells"][0] |= {"episodes_to_target": 1.7, "episodes_to_target_ci": ABSURD}
-    absurd |= {"soonest_gain": 0.4, "soonest_gain_ci": (0.0, 3e8)}
-    return absurd
+    absurd = Figure(1.7, ABSURD)
+    layer, combination, cell = full.layers[0], full.combinations[5], full.learning.cells[0]
+    layer = replace(
+        layer, speed=replace(layer.speed, alone=absurd), claimed_effect=absurd, time_to_target=absurd,
+        learning=replace(layer.learning, learning_effect=Figure(0.0, (-9.0, 9.0)), learning_seeds=2),
+        verdict="inconclusive",
+    )  # fmt: skip
+    combination = replace(
+        combination, speedup=absurd, episodes_per_min=absurd,
+        learning=replace(combination.learning, episodes_to_target=absurd, time_to_target_s=absurd),
+    )  # fmt: skip
+    cells = (replace(cell, episodes_to_target=absurd), *full.learning.cells[1:])
+    return replace(
+        full,
+        layers=(layer, *full.layers[1:]),
+        combinations=(*full.combinations[:5], combination, *full.combinations[6:]),
+        learning=replace(full.learning, cells=cells),
+        soonest_gain=Figure(0.4, (0.0, 3e8)),
+    )
 
 
-def test_no_sentence_or_table_gives_a_figure_of_which_nothing_is_known(unknown: dict[str, Any]) -> None:
-    said = headlines(unknown)
+def test_no_sentence_or_table_gives_a_figure_of_which_nothing_is_known(unknown: Summary) -> None:
+    said = [*headline(unknown), *details(unknown)]
     assert not any("0.40x" in line or "300,000,000" in line for line in said)
-    assert any("how much sooner than by the baseline is not known" in line for line in said)
+    assert any("how much sooner is not known" in line for line in said)
     text = markdown(unknown, [])
     assert "300,000,000" not in text
     assert "more than 100 times" in text
@@ -588,9 +630,7 @@ def test_no_sentence_or_table_gives_a_figure_of_which_nothing_is_known(unknown: 
     assert impact.rows[0][impact.columns.index("alone")] == "not known"
 
 
-def test_no_chart_draws_a_figure_of_which_nothing_is_known(
-    unknown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_chart_draws_a_figure_of_which_nothing_is_known(unknown: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
     finish = Canvas.finish
 
@@ -612,19 +652,25 @@ def test_no_chart_draws_a_figure_of_which_nothing_is_known(
 # --- what is left of a gain
 
 
-def test_gain_surviving_is_told_of_gains_that_are_shown_and_a_net_loss_is_called_one(full: dict[str, Any]) -> None:
+def test_gain_surviving_is_told_of_gains_that_are_shown_and_a_net_loss_is_called_one(full: Summary) -> None:
     """A layer of no effect has no gain to survive, on whichever side of 1 its point estimate fell."""
-    for layer in full["layers"]:
-        shown = layer["alone_ci"][0] > 1
-        assert (layer["gain_surviving"] is not None) == (shown and layer["time_to_target"] > 1)
-    layers = [
-        {"alone": 1.1, "alone_ci": (0.9, 1.3), "time_to_target": 0.9, "time_to_target_ci": (0.5, 1.6)},
-        {"alone": 1.1, "alone_ci": (1.05, 1.15), "time_to_target": 0.91, "time_to_target_ci": (0.85, 0.97)},
-        {"alone": 1.1, "alone_ci": (1.05, 1.15), "time_to_target": 0.91, "time_to_target_ci": (0.5, 1.6)},
-        {"alone": 16.0, "alone_ci": (15.0, 17.0), "time_to_target": 8.0, "time_to_target_ci": (5.0, 12.0),
-         "gain_surviving": 0.5, "gain_surviving_ci": (0.4, 0.6)},
-    ]  # fmt: skip
-    summary = {"layers": [{**full["layers"][0], **layer} for layer in layers]}
-    table = learning_table(summary)
+    for layer in full.layers:
+        assert layer.speed.alone is not None
+        assert layer.speed.alone.interval is not None
+        assert layer.time_to_target is not None
+        shown = layer.speed.alone.interval[0] > 1
+        assert (layer.gain_surviving is not None) == (shown and layer.time_to_target.value > 1)
+    cases = (
+        (Figure(1.1, (0.9, 1.3)), Figure(0.9, (0.5, 1.6)), None),
+        (Figure(1.1, (1.05, 1.15)), Figure(0.91, (0.85, 0.97)), None),
+        (Figure(1.1, (1.05, 1.15)), Figure(0.91, (0.5, 1.6)), None),
+        (Figure(16.0, (15.0, 17.0)), Figure(8.0, (5.0, 12.0)), Figure(0.5, (0.4, 0.6))),
+    )
+    first = full.layers[0]
+    layers = tuple(
+        replace(first, speed=replace(first.speed, alone=alone), time_to_target=to_target, gain_surviving=surviving)
+        for alone, to_target, surviving in cases
+    )
+    table = learning_table(replace(full, layers=layers))
     at = table.columns.index("gain surviving")
-    assert [row[at] for row in table.rows] == ["-", "a net loss", "a net loss, not shown", "50% [40, 60]"]
+    assert [row[at] for row in table.rows] == ["-", "net loss", "net loss, not shown", "50% [40, 60]"]

@@ -17,9 +17,10 @@ from statsmodels.stats.multitest import multipletests
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.spec import RunSpec
+from m2bench.records.summary import ScatterGroup
 from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
 from m2bench.statistics.estimate import typical
-from m2bench.statistics.least_squares import Group, Scatter
+from m2bench.statistics.least_squares import Scatter
 
 SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")
 FACTORS = dict(zip(SIX, (2.5, -0.3, 0.2, 0.1, 0.0, 0.02), strict=True))
@@ -349,7 +350,7 @@ def test_intervals_hold_where_one_half_of_the_trials_scatters_three_times_as_muc
 
 def test_the_variance_of_a_weighted_sum_is_that_of_its_groups() -> None:
     """Two groups of known variance: 4 x 0.25^2 x 9 + 2 x 0.5^2 x 1; degrees by Satterthwaite's formula by hand."""
-    groups = (Group(("a",), (), 3.0, 10.0), Group((), ("a",), 1.0, 20.0))
+    groups = (ScatterGroup(("a",), (), 3.0, 10.0), ScatterGroup((), ("a",), 1.0, 20.0))
     scatter = Scatter(groups, np.array([0, 0, 0, 0, 1, 1]))
     se, degrees = scatter.of_weights(np.array([0.25, 0.25, 0.25, 0.25, 0.5, -0.5]))
     assert se**2 == pytest.approx(2.25 + 0.5)

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Summary
 from m2bench.text.figures import is_known
 
 from . import claims, interactions, learning, noise, pareto, phases, ranking, sweep, waterfall
 from .style import Chart as Chart
-from .style import Document
 from .style import NotDrawn as NotDrawn
 
 # In the order in which a reader asks: what pays, is it as claimed, does it learn, why, and how sure is all that.
 DRAWN = (waterfall, claims, ranking, interactions, learning, pareto, phases, sweep, noise)
 
 
-def draw_charts(summary: Document) -> list[Chart | NotDrawn]:
+def draw_charts(summary: Summary) -> list[Chart | NotDrawn]:
     """All charts of a summary; figures whose interval says nothing are left out, as if they had not been measured."""
-    drawn = {name: _known(summary[name]) for name in FIGURES}
-    if not is_known(summary["total_speedup_ci"]):
-        drawn["total_speedup"] = None
-    return [chart.draw({**summary, **drawn}) for chart in DRAWN]
-
-
-FIGURES = ("combinations", "layers", "interactions", "learning", "sweep")
+    known = replace(
+        summary,
+        combinations=_known(summary.combinations),
+        layers=_known(summary.layers),
+        interactions=summary.interactions and tuple(x for x in summary.interactions if is_known(x.effect)),
+        learning=_known(summary.learning),
+        sweep=_known(summary.sweep),
+        total_speedup=_known(summary.total_speedup),
+    )
+    return [chart.draw(known) for chart in DRAWN]
 
 
 def _known(part: Any) -> Any:
-    """A part of the summary with None in place of every figure that is not known, and of its interval."""
-    if isinstance(part, list):
-        return [_known(entry) for entry in part if not isinstance(entry, dict) or is_known(entry.get("ci"))]
-    if not isinstance(part, dict):
-        return part
-    unknown = {
-        name for name, value in part.items() if isinstance(value, float) and not is_known(part.get(f"{name}_ci"))
-    }
-    return {name: None if name.removesuffix("_ci") in unknown else _known(value) for name, value in part.items()}
+    """A part of the summary with None in place of every figure that is not known."""
+    if isinstance(part, Figure):
+        return part if is_known(part) else None
+    if isinstance(part, tuple):
+        return tuple(map(_known, part))
+    if is_dataclass(part) and not isinstance(part, type):
+        return replace(part, **{field.name: _known(getattr(part, field.name)) for field in fields(part)})
+    return part

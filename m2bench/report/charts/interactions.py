@@ -7,35 +7,36 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from m2bench.records.summary import Interaction, Summary
 from m2bench.text.figures import times
 
-from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, shade
+from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, NotDrawn, shade
 
 NAME = "interactions"
 SIGNIFICANT = 0.05
 
 
-def draw(summary: Document) -> Chart | NotDrawn:
+def draw(summary: Summary) -> Chart | NotDrawn:
     """A square of layers: its diagonal the main effects, below it the pairs."""
-    pairs = {frozenset(entry["pair"]): entry for entry in summary["interactions"] or ()}
+    pairs = {frozenset(found.pair): found for found in summary.interactions or ()}
     if not pairs:
-        return NotDrawn(NAME, "what was measured does not tell interactions of two layers")
-    layers = summary["layers"]
-    strongest = max(abs(math.log(entry["effect"])) for entry in pairs.values())
+        return NotDrawn(NAME, "the measured combinations do not determine interactions of two layers")
+    layers = summary.layers
+    strongest = max(abs(math.log(found.effect.value)) for found in pairs.values())
     with Canvas(1.6 + 0.62 * len(layers)) as canvas:
         (axis,) = canvas.axes
         for row, below in enumerate(layers):
-            if below["main_effect"] is not None:
-                _cell(axis, row, row, times(below["main_effect"]), SURFACE, 1.0, "normal", MUTED)
+            if below.speed.main_effect is not None:
+                _cell(axis, row, row, times(below.speed.main_effect.value), SURFACE, 1.0, "normal", MUTED)
             for column, other in enumerate(layers[:row]):
-                entry = pairs.get(frozenset((below["name"], other["name"])))
-                if entry is not None:
-                    sure = entry["p_holm"] is not None and entry["p_holm"] < SIGNIFICANT
-                    colour = GAIN if entry["effect"] >= 1 else LOSS
-                    text = times(entry["effect"]) + ("" if sure else "\nunsure")
-                    opacity = shade(entry["effect"], strongest) if sure else 0.05
+                found = pairs.get(frozenset((below.name, other.name)))
+                if found is not None:
+                    sure, effect = _is_shown(found), found.effect.value
+                    colour = GAIN if effect >= 1 else LOSS
+                    text = times(effect) + ("" if sure else "\nunsure")
+                    opacity = shade(effect, strongest) if sure else 0.05
                     _cell(axis, row, column, text, colour, opacity, "bold" if sure else "normal", INK)
-        names = [layer["name"] for layer in layers]
+        names = [layer.name for layer in layers]
         axis.set_xticks(range(len(names)), names, rotation=25, ha="right", rotation_mode="anchor")
         axis.set_yticks(range(len(names)), names)
         axis.set_xlim(-0.5, len(names) - 0.5)
@@ -46,10 +47,9 @@ def draw(summary: Document) -> Chart | NotDrawn:
         return canvas.finish(
             NAME,
             _title(list(pairs.values())),
-            "Off the diagonal: how many times more one layer gains with the other on than with it off (above 1 they "
-            "help each other, below 1 they do the same work twice or get in each other's way). Bold: shown, after "
-            "correction for the number of pairs. Framed on the diagonal: each layer's main effect. Intervals: see the "
-            "table.",
+            "Below the diagonal: the gain of one layer with the other on, over its gain with the other off. Above 1 "
+            "they help each other, below 1 they hinder each other. Bold: significant after correction for the number "
+            "of pairs. Framed on the diagonal: main effects. Intervals are in the table.",
         )
 
 
@@ -62,14 +62,17 @@ def _cell(axis: Axes, row: int, column: int, text: str, colour: str, opacity: fl
     axis.text(column, row, text, ha="center", va="center", fontweight=weight, color=ink, fontsize=9)
 
 
-def _title(pairs: list[Document]) -> str:
-    shown = [entry for entry in pairs if entry["p_holm"] is not None and entry["p_holm"] < SIGNIFICANT]
+def _is_shown(found: Interaction) -> bool:
+    return found.p_holm is not None and found.p_holm < SIGNIFICANT
+
+
+def _title(pairs: list[Interaction]) -> str:
+    shown = sorted(filter(_is_shown, pairs), key=lambda found: found.effect.value)
     if not shown:
         return "No pair of layers is shown to help or hinder each other"
-    best, worst = max(shown, key=lambda e: float(e["effect"])), min(shown, key=lambda e: float(e["effect"]))
-    sentences = []
-    if best["effect"] > 1:
-        sentences.append(f"{' and '.join(best['pair'])} help each other most ({times(best['effect'])})")
-    if worst["effect"] < 1:
-        sentences.append(f"{' and '.join(worst['pair'])} hinder each other most ({times(worst['effect'])})")
+    worst, best, sentences = shown[0], shown[-1], []
+    if best.effect.value > 1:
+        sentences.append(f"{' and '.join(best.pair)} help each other most ({times(best.effect.value)})")
+    if worst.effect.value < 1:
+        sentences.append(f"{' and '.join(worst.pair)} hinder each other most ({times(worst.effect.value)})")
     return "; ".join(sentences)

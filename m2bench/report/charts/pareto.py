@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from matplotlib.axes import Axes
 
-from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, Document, NotDrawn, plain_log_ticks
+from m2bench.records.figure import Figure
+from m2bench.records.summary import CombinationRow, Summary
+
+from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, NotDrawn, plain_log_ticks, reach
 
 NAME = "throughput-and-learning"
 LABEL_MARGIN = 0.035  # of an axis: half of a label's width and height, and a little more
 SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
-def draw(summary: Document) -> Chart | NotDrawn:
+@dataclass(frozen=True)
+class Point:
+    """A combination that has both figures."""
+
+    row: CombinationRow
+    speed: Figure
+    episodes: Figure
+    """To the target."""
+
+    @property
+    def modelled(self) -> bool:
+        return self.row.learning.time_to_target_modelled
+
+
+def draw(summary: Summary) -> Chart | NotDrawn:
     """A point per combination: its speed, and the episodes it needs to the target (fewer is higher)."""
-    placed = [c for c in summary["combinations"] if c["episodes_per_min"] and c["episodes_to_target"]]
+    placed = [
+        Point(c, c.episodes_per_min, c.learning.episodes_to_target)
+        for c in summary.combinations
+        if c.episodes_per_min and c.learning.episodes_to_target
+    ]
     if len(placed) < 2:
         return NotDrawn(NAME, "fewer than two combinations have both a speed and episodes to a target")
-    groups = sorted({c["episodes_per_update"] for c in placed})
+    groups = sorted({point.row.learning.episodes_per_update or 0 for point in placed})
     with Canvas(5.2) as canvas:
         (axis,) = canvas.axes
         axis.set_xscale("log")
         axis.set_yscale("log")
         for index, group in enumerate(groups):
-            members = [c for c in placed if c["episodes_per_update"] == group]
+            members = [point for point in placed if point.row.learning.episodes_per_update == group]
             for modelled in (False, True):
-                some = [c for c in members if c["time_to_target_modelled"] == modelled]
+                some = [point for point in members if point.modelled == modelled]
                 axis.plot(
-                    [c["episodes_per_min"] for c in some],
-                    [c["episodes_to_target"] for c in some],
+                    [point.speed.value for point in some],
+                    [point.episodes.value for point in some],
                     linestyle="none",
                     marker=MARKERS[index % len(MARKERS)],
                     color=SERIES[index % len(SERIES)],
@@ -36,12 +59,12 @@ def draw(summary: Document) -> Chart | NotDrawn:
                     label=None if modelled else _label(group, members),
                 )
             _draw_intervals(axis, members, SERIES[index % len(SERIES)])
-        front = _front([c for c in placed if not c["time_to_target_modelled"]])
+        front = _front([point for point in placed if not point.modelled])
         axis.step(
-            [c["episodes_per_min"] for c in front], [c["episodes_to_target"] for c in front], where="pre",
+            [point.speed.value for point in front], [point.episodes.value for point in front], where="pre",
             color=INK, linewidth=1.2, zorder=0.8,
         )  # fmt: skip
-        xs, ys = (_reach(placed, name) for name in ("episodes_per_min", "episodes_to_target"))
+        xs, ys = reach(point.speed for point in placed), reach(point.episodes for point in placed)
         axis.set_xlim(min(xs) / 1.4, max(xs) * 1.4)
         axis.set_ylim(max(ys) * 1.5, min(ys) / 1.5)
         _draw_seconds(axis)
@@ -50,47 +73,39 @@ def draw(summary: Document) -> Chart | NotDrawn:
         axis.set_xlabel("episodes/min (log scale)")
         axis.set_ylabel("episodes to the target (log scale, fewer is higher)")
         canvas.figure.legend(
-            loc="outside lower center", ncols=len(groups), title="episodes per update, and the layers that make them so"
+            loc="outside lower center", ncols=len(groups), title="episodes per update: layers that all of them have"
         )
         return canvas.finish(
             NAME,
             _title(front, summary),
-            "To the right is faster, up needs fewer episodes. Along a grey line the seconds to the target are the "
-            "same. The dark line joins the combinations that none beats in both, by point estimates; hollow points are "
-            "by a model. Crosses: 95 % intervals of the fastest of each group, which the others' are like.",
+            "Right is faster, up needs fewer episodes. Along a grey line the seconds to the target are the same. The "
+            "dark line joins the combinations that no other beats in both, by point estimates. Hollow points are "
+            "modelled. Crosses: 95 % intervals of the fastest of each group; those of the others are similar.",
         )
 
 
-def _label(episodes_per_update: int, members: list[Document]) -> str:
+def _label(episodes_per_update: int, members: list[Point]) -> str:
     """The group, and the layers that all its combinations have."""
-    shared = [layer for layer in members[0]["layers"] if all(layer in c["layers"] for c in members)]
+    shared = [layer for layer in members[0].row.layers if all(layer in point.row.layers for point in members)]
     return f"{episodes_per_update}: {'+'.join(shared)}" if shared else str(episodes_per_update)
 
 
-def _draw_intervals(axis: Axes, members: list[Document], colour: str) -> None:
+def _draw_intervals(axis: Axes, members: list[Point], colour: str) -> None:
     """A group's uncertainty at its fastest combination: at every one, crosses would hide the points."""
-    fastest = max(members, key=lambda c: (not c["time_to_target_modelled"], c["episodes_per_min"]))
-    speed, episodes = fastest["episodes_per_min"], fastest["episodes_to_target"]
-    for name, xs, ys in (
-        ("episodes_per_min_ci", None, [episodes] * 2),
-        ("episodes_to_target_ci", [speed] * 2, None),
-    ):
-        ends = fastest[name]
-        if ends is not None:
-            axis.plot(xs or ends, ys or ends, color=colour, linewidth=1.8, zorder=3)
+    fastest = max(members, key=lambda point: (not point.modelled, point.speed.value))
+    speed, episodes = fastest.speed, fastest.episodes
+    if speed.interval is not None:
+        axis.plot(speed.interval, [episodes.value] * 2, color=colour, linewidth=1.8, zorder=3)
+    if episodes.interval is not None:
+        axis.plot([speed.value] * 2, episodes.interval, color=colour, linewidth=1.8, zorder=3)
 
 
-def _reach(placed: list[Document], name: str) -> list[float]:
-    """All values of a figure, and the ends of their intervals."""
-    return [value for c in placed for value in (c[name], *(c[f"{name}_ci"] or ()))]
-
-
-def _front(placed: list[Document]) -> list[Document]:
+def _front(placed: list[Point]) -> list[Point]:
     """From the fastest on, every combination that needs fewer episodes than all faster ones; the slowest first."""
-    front: list[Document] = []
-    for c in sorted(placed, key=lambda c: (-c["episodes_per_min"], c["episodes_to_target"])):
-        if not front or c["episodes_to_target"] < front[-1]["episodes_to_target"]:
-            front.append(c)
+    front: list[Point] = []
+    for point in sorted(placed, key=lambda point: (-point.speed.value, point.episodes.value)):
+        if not front or point.episodes.value < front[-1].episodes.value:
+            front.append(point)
     return front[::-1]
 
 
@@ -116,9 +131,9 @@ def _inset(low: float, high: float) -> tuple[float, float]:
     return low * margin, high / margin
 
 
-def _title(front: list[Document], summary: Document) -> str:
-    soonest = summary["soonest"]
-    name = "+".join(soonest["layers"]) or "the baseline" if soonest else None
-    count = f"{len(front)} combination{'s are' if len(front) != 1 else ' is'}"
-    first = f"By point estimates {count} beaten by none in both speed and learning"
-    return f"{first}, and {name} reaches the target soonest" if name else first
+def _title(front: list[Point], summary: Summary) -> str:
+    verb = "combinations have" if len(front) != 1 else "combination has"
+    first = f"{len(front)} {verb} no better one in both speed and episodes to the target (point estimates)"
+    if summary.soonest is None:
+        return first
+    return f"{first}; {'+'.join(summary.soonest.layers) or 'the baseline'} reaches the target first"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.summary import Summary
 from m2bench.report.sentences import compared
 from m2bench.text.figures import percent, times_within
 
-from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, Document, NotDrawn, beside, plain_log_ticks, rows
+from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, plain_log_ticks, rows
 
 NAME = "phases"
 LEAST_MS = 1e-3  # a shorter phase is drawn at the edge
@@ -20,12 +21,15 @@ LOOKS: tuple[dict[str, Any], ...] = (
 """Of the baseline and what is compared with it, in the order of ``compared``."""
 
 
-def draw(summary: Document) -> Chart | NotDrawn:
+def draw(summary: Summary) -> Chart | NotDrawn:
     """Each phase's milliseconds per episode: the baseline's, and those of the recommended and fastest sets."""
     shown = compared(summary)
-    if len(shown) < 2 or not all(c["phase_ms_per_episode"] for c in shown.values()):
+    if len(shown) < 2 or not all(c.usage.phase_ms_per_episode for c in shown.values()):
         return NotDrawn(NAME, "the baseline and a faster combination are not both measured")
-    phases = {role: c["phase_ms_per_episode"] for role, c in shown.items()}
+    phases = {
+        role: {name: phase.value for name, phase in (c.usage.phase_ms_per_episode or {}).items()}
+        for role, c in shown.items()
+    }
     before, after = list(phases.values())[:2]
     role, chosen = list(shown.items())[1]
     names = sorted(set().union(*phases.values()), key=lambda name: (-before.get(name, 0.0), name))
@@ -39,7 +43,7 @@ def draw(summary: Document) -> Chart | NotDrawn:
             beside(axis, row, _change(before.get(name), after.get(name)))
         for (who, found), look in zip(phases.items(), LOOKS, strict=False):
             spent = [max(LEAST_MS, found.get(name, 0.0)) for name in names]
-            label = f"{who}: {combination_name(shown[who]['layers'])}" if shown[who]["layers"] else who
+            label = f"{who}: {combination_name(shown[who].layers)}" if shown[who].layers else who
             axis.plot(spent, range(len(names)), linestyle="none", label=label, **look)
         low, high = axis.get_xlim()
         plain_log_ticks(axis.xaxis, low, high)
@@ -49,16 +53,16 @@ def draw(summary: Document) -> Chart | NotDrawn:
         canvas.figure.legend(loc="outside lower left", fontsize=9)
         return canvas.finish(
             NAME,
-            _title(before, after, f"the {role} set, {times_within(chosen, 'speedup')} as fast, "),
-            f"Beside the rows: from the baseline to the {role} set; intervals stand in the table. Phases "
-            "are cut by the clock after the timed window, so they are longer than unwatched ones; below "
-            f"{LEAST_MS:g} ms they are drawn at that.",
+            _title(before, after, f"the {role} set ({times_within(chosen.speedup)} as fast)"),
+            f"Beside the rows: the change from the baseline to the {role} set. Intervals are in the table. Phases are "
+            "timed after the timed window, which makes them a little longer. Phases below "
+            f"{LEAST_MS:g} ms are drawn at {LEAST_MS:g} ms.",
         )
 
 
 def _change(before: float | None, after: float | None) -> str:
     if before and after is not None and after < LEAST_MS:
-        return "to next to nothing"
+        return "to almost nothing"
     if not before or not after:
         return "only before" if before else "only after"
     ratio = float(f"{max(before / after, after / before):.2g}")  # three trials do not tell more digits
@@ -70,4 +74,4 @@ def _title(before: dict[str, float], after: dict[str, float], other: str) -> str
         two = sorted(phases, key=lambda name: -phases[name])[:2]
         return f"{' and '.join(two)} take {percent(sum(phases[name] for name in two) / sum(phases.values()))}"
 
-    return f"{largest(before)} of a baseline episode; in one of {other}{largest(after)}"
+    return f"Baseline: {largest(before)} of an episode; {other}: {largest(after)}"

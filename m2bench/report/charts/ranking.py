@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.text.figures import NOT_KNOWN, times, times_between
+from m2bench.records.combinations import Layers
+from m2bench.records.figure import Figure
+from m2bench.records.summary import CombinationRow, Summary
+from m2bench.text.figures import NOT_KNOWN, times, times_within
 
 from .style import (
     BEST,
@@ -13,12 +16,12 @@ from .style import (
     SURFACE,
     Canvas,
     Chart,
-    Document,
     NotDrawn,
     beside,
     effect_colour,
     interval,
     ratio_axis,
+    reach,
     span,
 )
 
@@ -27,48 +30,51 @@ ROW_HEIGHT = 0.19  # inches
 NOTE_CHARACTERS = 46
 
 
-def draw(summary: Document) -> Chart | NotDrawn:
+def draw(summary: Summary) -> Chart | NotDrawn:
     """Left, a dot for every layer that is on; right, the speedup with its interval."""
-    combinations = sorted(summary["combinations"], key=lambda c: -(_speedup(c)[0] or 0.0))
-    rated = [c for c in combinations if c["speedup"] is not None]
+    combinations = sorted(summary.combinations, key=_rank)
+    rated = [figure for c in combinations if (figure := _speedup(c)) is not None]
     if len(rated) < 2:
         return NotDrawn(NAME, "fewer than two combinations have a figure")
-    names = [layer["name"] for layer in summary["layers"]]
+    names = [layer.name for layer in summary.layers]
+    chosen = None if summary.recommended is None else summary.recommended.layers
     width = {"width_ratios": [0.4 * len(names), 6.0]}
     with Canvas(1.9 + ROW_HEIGHT * len(combinations), columns=2, sharey=True, gridspec_kw=width) as canvas:
         dots, speeds = canvas.axes
         _draw_dots(dots, combinations, names)
         for row, c in enumerate(combinations):
-            ratio, ends = _speedup(c)
-            if ratio is not None:
-                same = c["status"] == "ok" and c["numerics"] != "changed"
-                colour = BEST if _is(c, summary["recommended"]) else effect_colour(ends)
-                fill = {} if same else {"markerfacecolor": SURFACE}
-                interval(speeds, row, ratio, ends, colour, markersize=4.0, **fill)
-            beside(speeds, row, _note(c, summary), fontweight="bold" if _is(c, summary["recommended"]) else "normal")
-        values = [value for c in rated for ratio, ends in [_speedup(c)] for value in (ratio, *(ends or ()))]
-        ratio_axis(speeds, *span(values))
+            figure = _speedup(c)
+            if figure is not None:
+                colour = BEST if c.layers == chosen else effect_colour(figure)
+                fill = {} if c.status == "ok" and c.has_sound_numerics else {"markerfacecolor": SURFACE}
+                interval(speeds, row, figure, colour, markersize=4.0, **fill)
+            beside(speeds, row, _note(c, summary), fontweight="bold" if c.layers == chosen else "normal")
+        ratio_axis(speeds, *span(reach(rated)))
         speeds.spines["left"].set_visible(False)
         speeds.tick_params(axis="y", length=0, labelleft=False)
         speeds.set_xlabel("episodes/min over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(rated),
-            "A filled dot: the layer is on. The point is the speedup, predicted from all trials of the run, with its "
-            "95 % interval; grey where no difference from the baseline is shown; hollow, and as measured, where the "
-            "combination computes something else or was not at work in every trial.",
+            "Filled dot: the layer is on. Point: the speedup, predicted from all trials of the run, with its 95 % "
+            "interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
+            "not compute the same, or a layer was not at work in every trial.",
         )
 
 
-def _speedup(combination: Document) -> tuple[float | None, list[float] | None]:
-    """As predicted from all trials, with its interval; as measured where it is no part of the prediction."""
-    name = "speedup" if combination["speedup_predicted"] is None else "speedup_predicted"
-    return combination[name], combination[f"{name}_ci"]
+def _speedup(combination: CombinationRow) -> Figure | None:
+    """As predicted from all trials; as measured where it is no part of the prediction. None where it has no figure."""
+    return combination.speedup and (combination.speedup_predicted or combination.speedup)
 
 
-def _draw_dots(axis: Axes, combinations: list[Document], names: list[str]) -> None:
+def _rank(combination: CombinationRow) -> float:
+    figure = _speedup(combination)
+    return -figure.value if figure else 0.0
+
+
+def _draw_dots(axis: Axes, combinations: list[CombinationRow], names: list[str]) -> None:
     for row, c in enumerate(combinations):
-        on = [column for column, name in enumerate(names) if name in c["layers"]]
+        on = [column for column, name in enumerate(names) if name in c.layers]
         axis.plot(range(len(names)), [row] * len(names), "o", color=GRID, markersize=5)
         axis.plot(on, [row] * len(on), "o", color=INK, markersize=5.5)
     axis.set_xticks(range(len(names)), names, rotation=60, ha="left", rotation_mode="anchor")
@@ -81,34 +87,28 @@ def _draw_dots(axis: Axes, combinations: list[Document], names: list[str]) -> No
         spine.set_visible(False)
 
 
-def _is(combination: Document, other: Document | None) -> bool:
-    return other is not None and combination["layers"] == other["layers"]
-
-
-def _note(combination: Document, summary: Document) -> str:
+def _note(combination: CombinationRow, summary: Summary) -> str:
     """What a row is said about beside it; nothing where its dots say all."""
-    marks = [
-        mark
-        for mark, other in (
-            ("fastest", summary["best"]),
-            ("soonest to learn", summary["soonest"]),
-            ("recommended", summary["recommended"]),
-        )
-        if _is(combination, other)
-    ]
-    if not combination["layers"]:
-        marks.append("baseline")
-    if combination["speedup"] is None:
-        status = NOT_KNOWN if combination["status"] == "ok" else combination["status"]
-        reason = combination["reason"] or status or "not run yet"
+    roles: dict[str, Layers | None] = {
+        "fastest": summary.best and summary.best.layers,
+        "soonest to learn": summary.soonest and summary.soonest.layers,
+        "recommended": summary.recommended and summary.recommended.layers,
+        "baseline": (),
+    }
+    marks = [role for role, layers in roles.items() if combination.layers == layers]
+    figure = _speedup(combination)
+    if figure is None:
+        status = NOT_KNOWN if combination.status == "ok" else combination.status
+        reason = combination.reason or status or "not run yet"
         marks.append(reason if len(reason) <= NOTE_CHARACTERS else reason[: NOTE_CHARACTERS - 3] + "...")
-    elif combination["numerics"] == "changed":
-        marks.append("computes something else")
-    return f"{times(_speedup(combination)[0])}  {', '.join(marks)}" if combination["speedup"] else ", ".join(marks)
+    elif combination.numerics.numerics == "changed":
+        marks.append("numerics changed")
+    return f"{times(figure.value)}  {', '.join(marks)}" if figure else ", ".join(marks)
 
 
-def _title(rated: list[Document]) -> str:
-    (best, ends), (worst, _) = _speedup(rated[0]), _speedup(rated[-1])
-    slower = sum(interval is not None and interval[1] < 1 for _, interval in map(_speedup, rated))
-    title = f"The fastest of {len(rated)} combinations trains at {times_between(best, ends)} of the baseline's speed"
-    return f"{title}, the slowest at {times(worst)}; {slower} are shown to be slower than the baseline"
+def _title(rated: list[Figure]) -> str:
+    slower = sum(figure.shows_loss for figure in rated)
+    return (
+        f"Of {len(rated)} combinations the fastest reaches {times_within(rated[0])} of the baseline's speed, the "
+        f"slowest {times(rated[-1].value)}; {slower} {'is' if slower == 1 else 'are'} slower than the baseline"
+    )

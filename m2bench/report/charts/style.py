@@ -11,16 +11,17 @@ import io
 import math
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-Document = dict[str, Any]
+from m2bench.records.figure import Figure
 
 INK, MUTED, GRID, SURFACE = "#1d1c22", "#5f5d68", "#d8d6df", "#fdfdfc"
 GAIN, LOSS, BEST = "#0072b2", "#d55e00", "#007d5c"
@@ -101,7 +102,7 @@ class Canvas:
     def __init__(self, height: float, columns: int = 1, **grid: Any):
         self._style = rc_context(STYLE)  # type: ignore[arg-type]
         self._style.__enter__()
-        self.figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        self.figure = Drawing(figsize=(WIDTH, height), layout="constrained")
         self.axes: list[Axes] = list(self.figure.subplots(1, columns, squeeze=False, **grid)[0])
 
     def __enter__(self) -> Canvas:
@@ -184,13 +185,18 @@ def beside(axis: Axes, row: float, text: str, **style: Any) -> None:
     axis.text(1.015, row, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9, **style)
 
 
-def interval(axis: Axes, row: float, value: float, ends: list[float] | None, colour: str, **style: Any) -> None:
+def interval(axis: Axes, row: float, figure: Figure, colour: str, **style: Any) -> None:
     """A point with its 95 % interval; hollow where there is none."""
-    if ends is not None:
-        axis.plot(ends, [row, row], color=colour, linewidth=2.0, solid_capstyle="butt")
-    face = SURFACE if ends is None else colour
+    if figure.interval is not None:
+        axis.plot(figure.interval, [row, row], color=colour, linewidth=2.0, solid_capstyle="butt")
+    face = SURFACE if figure.interval is None else colour
     look: dict[str, Any] = {"marker": "o", "markersize": 6.0, "markerfacecolor": face} | style
-    axis.plot([value], [row], color=colour, linestyle="none", **look)
+    axis.plot([figure.value], [row], color=colour, linestyle="none", **look)
+
+
+def reach(figures: Iterable[Figure]) -> list[float]:
+    """All values, and the ends of their intervals."""
+    return [value for figure in figures for value in (figure.value, *(figure.interval or ()))]
 
 
 def span(values: list[float], margin: float = 1.15) -> tuple[float, float]:
@@ -203,8 +209,6 @@ def shade(ratio: float, strongest: float) -> float:
     return 0.08 + 0.5 * min(1.0, abs(math.log(ratio)) / max(strongest, 1e-9))
 
 
-def effect_colour(ends: list[float] | None) -> str:
+def effect_colour(ratio: Figure) -> str:
     """What a ratio's interval shows: a gain, a loss, or neither."""
-    if ends is None or ends[0] <= 1.0 <= ends[1]:
-        return MUTED
-    return GAIN if ends[0] > 1.0 else LOSS
+    return GAIN if ratio.shows_gain else LOSS if ratio.shows_loss else MUTED

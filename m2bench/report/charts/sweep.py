@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+from m2bench.records.combinations import combination_name
+from m2bench.records.summary import Summary, Sweep
 from m2bench.text.figures import times, times_within
 
-from .style import GAIN, INK, MUTED, Canvas, Chart, Document, NotDrawn, plain_log_ticks
+from .style import GAIN, INK, MUTED, Canvas, Chart, NotDrawn, plain_log_ticks
 
 NAME = "environments"
 
 
-def draw(summary: Document) -> Chart | NotDrawn:
+def draw(summary: Summary) -> Chart | NotDrawn:
     """A point with its interval for every number of environments that was tried."""
-    sweep = summary["sweep"]
-    rated = [size for size in sweep["sizes"] if size["speedup"] is not None] if sweep else []
-    if len(rated) < 2:
+    sweep = summary.sweep
+    rated = {size.num_envs: size.speedup for size in sweep.sizes if size.speedup} if sweep else {}
+    if sweep is None or sweep.layers is None or len(rated) < 2:
         return NotDrawn(NAME, "no sweep of the number of environments was run (--sweep)")
     with Canvas(4.4) as canvas:
         (axis,) = canvas.axes
-        numbers, speedups = ([size[name] for size in rated] for name in ("num_envs", "speedup"))
-        axis.plot(numbers, speedups, "o-", color=GAIN, linewidth=1.2)
-        for size in rated:
-            if size["speedup_ci"] is not None:
-                axis.plot([size["num_envs"]] * 2, size["speedup_ci"], color=INK, linewidth=1.6)
+        axis.plot(list(rated), [speedup.value for speedup in rated.values()], "o-", color=GAIN, linewidth=1.2)
+        for number, speedup in rated.items():
+            if speedup.interval is not None:
+                axis.plot([number] * 2, speedup.interval, color=INK, linewidth=1.6)
             axis.annotate(
-                times(size["speedup"]), (size["num_envs"], size["speedup"]), xytext=(7, -11),
+                times(speedup.value), (number, speedup.value), xytext=(7, -11),
                 textcoords="offset points", fontsize=9, color=MUTED,
             )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_xlim(min(numbers) / 1.3, max(numbers) * 1.6)
-        axis.xaxis.set_major_locator(FixedLocator(numbers))
+        axis.set_xlim(min(rated) / 1.3, max(rated) * 1.6)
+        axis.xaxis.set_major_locator(FixedLocator(list(rated)))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.xaxis.set_minor_formatter(NullFormatter())
         plain_log_ticks(axis.yaxis, *axis.get_ylim(), "x")
@@ -41,14 +42,15 @@ def draw(summary: Document) -> Chart | NotDrawn:
         return canvas.finish(
             NAME,
             _title(sweep),
-            f"{'+'.join(sweep['layers'])} with other numbers of environments, each over the baselines of its own "
-            "block, with 95 % intervals that hold for all of them at once.",
+            f"{combination_name(sweep.layers)} by number of environments, each over the baseline trials of its own "
+            "block, with 95 % intervals that hold for all sizes at once.",
         )
 
 
-def _title(sweep: Document) -> str:
-    best, largest = sweep["best"], sweep["sizes"][-1]
-    first = f"{best['num_envs']} environments are the fastest of those tried: {times_within(best, 'speedup')}"
-    if sweep["rivals"]:
-        first += f", not shown to be faster than {' or '.join(map(str, sweep['rivals']))}"
-    return first if best["num_envs"] != largest["num_envs"] else f"{first}; more were not tried"
+def _title(sweep: Sweep) -> str:
+    best, largest = sweep.best, sweep.sizes[-1]
+    if best is None:
+        return "No number of environments could be measured"
+    rivals = f"; not shown to be slower: {', '.join(map(str, sweep.rivals))}" if sweep.rivals else ""
+    more = "; larger numbers were not tried" if best.num_envs == largest.num_envs else ""
+    return f"{best.num_envs} environments are the fastest of those tried, {times_within(best.speedup)}{rivals}{more}"

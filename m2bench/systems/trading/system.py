@@ -40,8 +40,8 @@ from .stream import WatchedStream
 
 UNIT = Unit("episode", "episodes")
 NO_TARGET = (
-    "no policy is known to be good on this market, and its held-out part is too short or too volatile to tell from "
-    "luck whether one has learned to save trading costs"
+    "no good policy is known for this market, and its held-out part is too short or too volatile to tell learning from "
+    "luck"
 )
 
 

@@ -1,0 +1,158 @@
+"""What is said of each combination, from its own trials and from the fits of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import mean
+
+from m2bench.records.combinations import Layers
+from m2bench.records.figure import Figure
+from m2bench.records.results import Evidence, TrialResult
+from m2bench.records.summary import CombinationRow, Numerics, TrialBehind
+from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.estimate import Estimate, figure_of, typical
+from m2bench.statistics.steady import steady_from, steady_speed
+
+from .learning import Learning
+from .usage import summarize_usage
+
+# The worst status among a combination's trials is the combination's.
+SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
+
+
+def summarize_combination(
+    trials: list[StoredTrial],
+    layers: Layers,
+    speeds: Effects,
+    learning: Learning,
+    record: RunRecord,
+    checked: bool,
+) -> CombinationRow:
+    """The row of one combination; what is known only beside others is still missing.
+
+    ``checked``: whether the system offers checks of its numerics.
+    """
+    status, reason = _worst(trials)
+    good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
+    results = [trial.timed for trial in good]
+    level = speeds.level(layers) if good else None
+    return CombinationRow(
+        layers=layers,
+        status=status,
+        reason=reason,
+        trials=len(trials),
+        trials_ok=len(good),
+        trials_behind=tuple(_trial_behind(trial) for trial in trials),
+        episodes_per_min=figure_of(level),
+        speedup=figure_of(speeds.ratio(layers) if good else None),
+        ms_per_episode=figure_of(level and level.inverse().scaled(60_000)),
+        env_steps_per_s=figure_of(typical(r.env_steps_per_s for r in results)),
+        setup_s=figure_of(typical(r.setup_s for r in results)),
+        warmup_s=figure_of(typical(_warmup_s(r) for r in results)),
+        compile_s=figure_of(typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
+        compile_cold_s=max(
+            (r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None
+        ),
+        peak_memory_mb=figure_of(typical(r.peak_memory_mb.main_mb for r in results)),
+        energy_j_per_episode=figure_of(typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
+        usage=summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
+        eval_return=_mean([r.eval_return for r in results if r.eval_return is not None]),
+        steady_trials=sum(steady_from(r.update_s) is not None for r in results),
+        evidence=_evidence(results),
+        numerics=_numerics(results, checked),
+        learning=learning.of_combination(layers, level),
+    )
+
+
+def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
+    """Status and reason of the worst trial; None for a combination that was not reached."""
+    if not trials:
+        return None, "not run yet"
+    worst = max(trials, key=lambda trial: SEVERITY.index(trial.status))
+    log = f" (log: {worst.log})" if worst.status == "failed" else ""
+    return worst.status, None if worst.reason is None else worst.reason + log
+
+
+def _trial_behind(trial: StoredTrial) -> TrialBehind:
+    """What a reader needs to find a trial again, and to see whether it is one of a kind."""
+    speed = None if trial.result is None else steady_speed(trial.timed)
+    return TrialBehind(trial.spec.key, trial.status, trial.started, speed)
+
+
+def _warmup_s(result: TrialResult) -> float:
+    """Seconds of updates after the first, which compiles, that were left out of the speed."""
+    return sum(result.warmup_update_s[1:]) + sum(result.update_s[: steady_from(result.update_s) or 0])
+
+
+def _cache(result: TrialResult) -> str | None:
+    """Either "cold" or "warm" where something was compiled, else None."""
+    caches = [proof.evidence.get("cache") for proof in result.proofs.values()]
+    return next((cache for cache in caches if cache is not None), None)
+
+
+def _evidence(results: list[TrialResult]) -> dict[str, tuple[Evidence, ...]]:
+    """What each layer left as proof that it was at work, trial by trial."""
+    layers = results[0].proofs if results else {}
+    return {layer: tuple(result.proofs[layer].evidence for result in results) for layer in layers}
+
+
+def _mean(values: list[float]) -> float | None:
+    return mean(values) if values else None
+
+
+def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
+    """What the gates of a combination's trials found: same only when every gate of every trial said so."""
+    if not results:
+        return Numerics()
+    if not checked:
+        return Numerics(numerics="unchecked")
+    if not all(result.numerics for result in results):
+        return Numerics(numerics_reason="numerics not checked")
+    names = list(results[0].numerics)
+    reasons = {
+        name: next((r.numerics[name].reason for r in results if not r.numerics[name].same), None) for name in names
+    }
+    changed = {name: reason for name, reason in reasons.items() if reason is not None}
+    return Numerics(
+        numerics="changed" if changed else "same",
+        numerics_reason="; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
+        gates={name: tuple(r.numerics[name].evidence for r in results) for name in names},
+    )
+
+
+def with_break_even(rows: Sequence[CombinationRow], compiling: list[str], speeds: Effects) -> list[CombinationRow]:
+    """The rows with the episodes after which the seconds of compiling have come back, against the same layers without.
+
+    None where it is not shown that compiling gains anything.
+    """
+    by_layers = {row.layers: row.episodes_per_min for row in rows}
+    return [_with_break_even(row, compiling, speeds, by_layers) for row in rows]
+
+
+def _with_break_even(
+    row: CombinationRow, compiling: list[str], speeds: Effects, by_layers: dict[Layers, Figure | None]
+) -> CombinationRow:
+    plain = tuple(layer for layer in row.layers if layer not in compiling)
+    gain, plain_speed = speeds.ratio(row.layers, plain) if plain != row.layers else None, by_layers.get(plain)
+    if gain is None or plain_speed is None:
+        return row
+    warm_s = row.compile_s and row.compile_s.value
+    warm, cold = (
+        None if seconds is None else _break_even(seconds * plain_speed.value / 60, gain)
+        for seconds in (warm_s, row.compile_cold_s)
+    )
+    return replace(row, break_even_episodes=warm, break_even_cold_episodes=cold)
+
+
+def _break_even(plain_episodes: float, gain: Estimate) -> Figure | None:
+    """Episodes until a gain in speed has brought back the time in which so many could be had without it.
+
+    The interval is the gain's: what is uncertain of the time is little beside it.
+    """
+    ends = gain.interval or (gain.ratio, gain.ratio)
+    if ends[0] <= 1:
+        return None
+    soonest, latest = (plain_episodes / (1 - 1 / end) for end in reversed(ends))
+    return Figure(plain_episodes / (1 - 1 / gain.ratio), gain.interval and (soonest, latest))

@@ -1,0 +1,164 @@
+"""A stored run as pandas frames, for notebooks (docs/python.md has their columns)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.figure import Figure
+from m2bench.records.results import TrialResult
+from m2bench.records.summary import CombinationRow, LayerRow, Summary
+from m2bench.records.trials import RunRecord, StoredTrial, settled
+from m2bench.run.store import Store
+from m2bench.statistics.steady import steady_speed
+
+from .summarize import summarize
+
+TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_return")
+"""Columns of trials that are named as what a timed trial measures."""
+
+TYPES = {"started": "datetime64[us, UTC]", "same_numerics": "boolean"}
+
+Row = dict[str, object]
+
+
+class Run:
+    """A run that was read from its folder. Frames and summary are made when they are first asked for.
+
+    A figure is a column of its name, and the ends of its 95 % interval are ``<name>_low`` and ``<name>_high``. What was
+    not measured is missing (NaN or None).
+    """
+
+    def __init__(self, name: str, record: RunRecord, attempts: Sequence[StoredTrial]):
+        self.name = name
+        self._record = record
+        self._attempts = list(attempts)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """A row for each stored trial, in the order in which they ended."""
+        used = {trial.spec.key for trial in settled(self._attempts)}
+        layers = self._record.spec.layers
+        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in self._attempts])
+        return found if found.empty else found.astype(TYPES)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What the run found: what ``summary.json`` is written from."""
+        return summarize(self.name, self._record, settled(self._attempts))
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """A row for each layer."""
+        return pd.DataFrame([_layer(row) for row in self.summary.layers])
+
+    @cached_property
+    def combinations(self) -> pd.DataFrame:
+        """A row for each combination of the design."""
+        return pd.DataFrame([_combination(row, self._record.spec.layers) for row in self.summary.combinations])
+
+    @cached_property
+    def interactions(self) -> pd.DataFrame:
+        """A row for each pair of layers; empty where the run does not determine interactions."""
+        rows = [
+            {"layer": x.pair[0], "other": x.pair[1], **_figure("effect", x.effect), "p_holm": _number(x.p_holm)}
+            for x in self.summary.interactions or ()
+        ]
+        return pd.DataFrame(rows)
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder; UserError when there is none, or it cannot be read."""
+    with Store.open(folder) as store:
+        return Run(folder.resolve().name, store.record(), store.attempts())
+
+
+def _figure(name: str, figure: Figure | None) -> Row:
+    low, high = (figure and figure.interval) or (math.nan, math.nan)
+    return {name: math.nan if figure is None else figure.value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _switches(layers: Layers, taking_part: Layers) -> Row:
+    """A column for each layer taking part: whether it is on."""
+    return {layer: layer in layers for layer in taking_part}
+
+
+def _trial(trial: StoredTrial, taking_part: Layers, used: bool) -> Row:
+    timed = trial.result if isinstance(trial.result, TrialResult) else None
+    return {
+        "key": trial.spec.key,
+        "layers": combination_name(trial.spec.layers),
+        **_switches(trial.spec.layers, taking_part),
+        "kind": trial.spec.kind,
+        "block": trial.spec.block,
+        "seed": trial.spec.seed,
+        "num_envs": _number(next(iter(trial.spec.options.values()), None)),
+        "status": trial.status,
+        "reason": trial.reason,
+        "used": used,
+        "started": trial.started,
+        "elapsed_s": trial.elapsed_s,
+        "episodes_per_min": steady_speed(timed) if timed else math.nan,
+        "peak_memory_mb": timed.peak_memory_mb.main_mb if timed else math.nan,
+        **{name: _number(getattr(timed, name, None)) for name in TIMED},
+        "same_numerics": timed.same_numerics if timed else None,
+        "episodes_to_target": _number(trial.episodes_to_target),
+        "other_cores": _number(None if trial.conditions is None else trial.conditions.other_cores),
+        "log": trial.log,
+    }
+
+
+def _layer(row: LayerRow) -> Row:
+    low, high = row.claim.claim or (math.nan, math.nan)
+    return {
+        "layer": row.name,
+        "claim_low": low,
+        "claim_high": high,
+        "verdict": row.verdict,
+        **_figure("alone", row.speed.alone),
+        **_figure("last", row.speed.last),
+        **_figure("main_effect", row.speed.main_effect),
+        **_figure("shapley", row.speed.shapley),
+        **_figure("share", row.speed.share),
+        **_figure("claimed_effect", row.claimed_effect),
+        "learning": row.learning.learning,
+        **_figure("learning_effect", row.learning.learning_effect),
+        **_figure("episodes_needed", row.learning.episodes_needed),
+        **_figure("time_to_target", row.time_to_target),
+        **_figure("peak_memory", row.responses.peak_memory_mb.alone),
+    }
+
+
+def _combination(row: CombinationRow, taking_part: Layers) -> Row:
+    return {
+        "layers": combination_name(row.layers),
+        **_switches(row.layers, taking_part),
+        "status": row.status,
+        "reason": row.reason,
+        "trials": row.trials,
+        "trials_ok": row.trials_ok,
+        **_figure("episodes_per_min", row.episodes_per_min),
+        **_figure("speedup", row.speedup),
+        **_figure("speedup_predicted", row.speedup_predicted),
+        **_figure("ms_per_episode", row.ms_per_episode),
+        **_figure("setup_s", row.setup_s),
+        **_figure("compile_s", row.compile_s),
+        **_figure("peak_memory_mb", row.peak_memory_mb),
+        **_figure("utilization", row.usage.utilization),
+        "dispatches_per_episode": _number(row.usage.dispatches_per_episode),
+        "syncs_per_episode": _number(row.usage.syncs_per_episode),
+        "numerics": row.numerics.numerics,
+        "learning": row.learning.learning,
+        "episodes_per_update": _number(row.learning.episodes_per_update),
+        **_figure("episodes_to_target", row.learning.episodes_to_target),
+        **_figure("time_to_target_s", row.learning.time_to_target_s),
+    }

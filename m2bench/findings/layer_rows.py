@@ -1,0 +1,141 @@
+"""What is said of each layer: claimed, measured, judged; and of each pair of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import combinations as subsets
+from typing import TypeVar
+
+from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import LayerDescription
+from m2bench.records.summary import Attribution, Claimed, Interaction, LayerRow, Responses, TimeAttribution
+from m2bench.records.trials import StoredTrial
+from m2bench.statistics.effects import Effects, holm, shapley_weights
+from m2bench.statistics.estimate import Estimate, figure_of
+
+from .claims import also_claimed, judge_claim
+from .learning import Learning
+from .noise import is_disturbed
+from .responses import energy_j, fit, peak_memory_mb
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def summarize_layers(
+    described: Sequence[LayerDescription], trials: list[StoredTrial], speeds: Effects, learning: Learning
+) -> tuple[LayerRow, ...]:
+    """A row per layer, from the sound trials."""
+    names, disturbed = [layer.name for layer in described], is_disturbed(trials)
+    speed, memory, energy = (
+        _attribute(names, effects)
+        for effects in (
+            speeds,
+            fit(speeds.layers, trials, peak_memory_mb),
+            fit(speeds.layers, trials, energy_j),
+        )
+    )
+    rows = []
+    for layer in described:
+        name, claim = layer.name, layer.claim
+        measured = _claimed_response(claim.phase, speeds, trials).ratio((name,)) if claim else None
+        verdict, learned = judge_claim(layer, measured, disturbed), learning.of_layer(name)
+        also = also_claimed(claim, memory[name].alone, learning.setbacks(name), learned.learning) if claim else ""
+        to_target, surviving = _time_to_target(name, speeds, learning)
+        rows.append(
+            LayerRow(
+                name=name,
+                part=layer.part,
+                difficulty=claim.difficulty if claim else None,
+                priority=claim.priority if claim else None,
+                claim=Claimed((claim.low, claim.high), claim.text, claim.phase) if claim else Claimed(),
+                speed=speed[name],
+                claimed_effect=figure_of(measured),
+                verdict=verdict and verdict.verdict,
+                verdict_sentence=verdict and verdict.sentence + also,
+                reason=layer.unsupported,
+                learning=learned,
+                time_to_target=figure_of(to_target),
+                gain_surviving=figure_of(surviving),
+                responses=Responses(_attribute_time(name, speeds, learning), memory[name], energy[name]),
+            )
+        )
+    return tuple(rows)
+
+
+def _time_to_target(name: str, speeds: Effects, learning: Learning) -> tuple[Estimate | None, Estimate | None]:
+    """How many times sooner the layer alone arrives, and what is left of a gain in speed that is shown."""
+    alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
+    if alone is None or needed is None:
+        return None, None
+    to_target = alone.over(needed)
+    survives = alone.figure.shows_gain and to_target.ratio > 1
+    return to_target, needed.inverse() if survives else None
+
+
+def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTrial]) -> Effects:
+    """What a claim is about: episodes per minute, or how fast one phase is."""
+    if not phase:
+        return speeds
+
+    def phase_speed(trial: StoredTrial) -> float | None:
+        milliseconds = trial.timed.phase_ms_per_episode.get(phase)
+        return 1 / milliseconds if milliseconds else None
+
+    return fit(speeds.layers, trials, phase_speed)
+
+
+def _attribute(names: list[str], effects: Effects) -> dict[str, Attribution]:
+    """What each layer does to a response: alone, added last, on average, and its share of the total."""
+    layers = effects.layers
+    main = {layer: effects.main_effect(layer) for layer in names}
+    adjusted = _holm({layer: effect.p for layer, effect in main.items() if effect is not None})
+    robust = effects.robust_main_effects() or {}
+    attributed = {}
+    for layer in names:
+        without = tuple(other for other in layers if other != layer)
+        shapley, model_based = effects.shapley(layer)
+        attributed[layer] = Attribution(
+            alone=figure_of(effects.ratio((layer,))),
+            last=figure_of(effects.ratio(layers, without) if layer in layers else None),
+            main_effect=figure_of(main[layer]),
+            main_effect_p_holm=adjusted.get(layer),
+            robust_main_effect=robust.get(layer),
+            shapley=figure_of(shapley),
+            model_based=model_based and shapley is not None,
+            share=figure_of(effects.share(layer)),
+        )
+    return attributed
+
+
+def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> TimeAttribution:
+    """What a layer does to the seconds to the target: to the episodes that it takes, over what it does to the speed.
+
+    Both are uncertain, and measured in different trials, so their variances add.
+    """
+    if layer not in speeds.layers:
+        return TimeAttribution()
+    without = tuple(other for other in speeds.layers if other != layer)
+    contrasts: tuple[Mapping[Layers, float], ...] = (
+        {(layer,): 1.0, BASELINE: -1.0},
+        {speeds.layers: 1.0, without: -1.0},
+        shapley_weights(speeds.layers, layer),
+    )
+    seconds = [
+        None if episodes is None or speed is None else episodes.over(speed)
+        for episodes, speed in ((learning.contrast(weights), speeds.contrast(weights)) for weights in contrasts)
+    ]
+    return TimeAttribution(*map(figure_of, seconds))
+
+
+def summarize_interactions(effects: Effects) -> tuple[Interaction, ...] | None:
+    """Every pair of layers: the ratio of one with the other on, over the same with the other off."""
+    found = {pair: effects.interaction(pair) for pair in subsets(effects.layers, 2)}
+    estimates = {pair: estimate for pair, estimate in found.items() if estimate is not None}
+    adjusted = _holm({pair: estimate.p for pair, estimate in estimates.items()})
+    interactions = [Interaction(pair, each.figure, adjusted.get(pair)) for pair, each in estimates.items()]
+    return tuple(interactions) or None
+
+
+def _holm(p_values: Mapping[Key, float | None]) -> dict[Key, float]:
+    known = {key: p for key, p in p_values.items() if p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))

@@ -1,0 +1,36 @@
+"""A figure with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+Interval = tuple[float, float]
+
+
+@final
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure and the ends of its 95 % interval; no interval where the run cannot give one."""
+
+    value: float
+    interval: Interval | None = None
+
+    def percent(self) -> Figure:
+        """The same in percent."""
+        return Figure(100 * self.value, self.interval and (100 * self.interval[0], 100 * self.interval[1]))
+
+    @property
+    def shows_gain(self) -> bool:
+        """Whether a ratio is shown to be above 1: its interval lies above."""
+        return self.interval is not None and self.interval[0] > 1
+
+    @property
+    def shows_effect(self) -> bool:
+        """Whether a ratio is shown to differ from 1."""
+        return self.shows_gain or self.shows_loss
+
+    @property
+    def shows_loss(self) -> bool:
+        """Whether a ratio is shown to be below 1."""
+        return self.interval is not None and self.interval[1] < 1

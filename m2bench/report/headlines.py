@@ -1,0 +1,203 @@
+"""The main results: a headline of two lines, and the lines below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from m2bench.findings.claims import INDIFFERENT
+from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Gains, LayerRow, Recommendation, Summary
+from m2bench.text.figures import is_known, percent_within, times_within, value_and_interval, within
+
+from .sentences import counted, listed, machine_name, marked, more_blocks_command, recommended
+
+MOST_CHARACTERS = 100  # of a line of the headline
+
+
+def headline(summary: Summary) -> tuple[str, str]:
+    """What to switch on and how much faster that is; how sure this is, empty where the first line says all.
+
+    Each in one line, which may be broken only by names that are too long for it.
+    """
+    return _what_to_switch_on(summary), _how_sure(summary)
+
+
+def _what_to_switch_on(summary: Summary) -> str:
+    advice = summary.recommended
+    if advice is None:
+        measured = sum(c.speedup is not None for c in summary.combinations)
+        return marked(f"No recommendation: {counted(measured, 'combination')} measured", summary) + "."
+    what = f"Switch on {_set(advice.layers, summary)}: {_faster(advice.speedup)}"
+    if not advice.layers:
+        what = "Switch on nothing: no layer is shown to help"
+    if summary.unfinished:
+        what = f"So far: {what[0].lower()}{what[1:]}"
+    what = marked(what, summary)
+    return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."
+
+
+def _set(layers: Layers, summary: Summary) -> str:
+    """The layers by name, or those that are not in the set where that is shorter."""
+    names, absent = " + ".join(layers), [x.name for x in summary.layers if x.name not in layers]
+    rest = f"all layers but {listed(absent)}" if absent else f"all {len(layers)} layers"
+    return min(names, rest, key=len) if len(layers) > 2 else names
+
+
+def _faster(speedup: Figure | None) -> str:
+    if speedup is None or not is_known(speedup):
+        return "how much faster is not known"
+    ratio, interval = value_and_interval(speedup, "x")
+    return f"{ratio} as fast as the baseline{interval and f' [{interval}]'}"
+
+
+def _fitting(line: str, more: str) -> str:
+    """The line, with more if it has room for it and a full stop."""
+    return line + more if len(line + more) < MOST_CHARACTERS else line
+
+
+def _how_sure(summary: Summary) -> str:
+    if summary.unfinished is not None:
+        return f"Not finished: {_missing(summary)}."
+    advice = summary.recommended
+    if advice is None:
+        return "Two combinations that ran without a failure are the least that can be compared."
+    if not advice.settled:
+        return _not_settled(advice, summary)
+    settled = f"Settled: no other set is more than {INDIFFERENT:.0%} faster"
+    nothing = _without_effect(summary)
+    return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
+
+
+def _not_settled(advice: Recommendation, summary: Summary) -> str:
+    if advice.more_blocks is None:
+        return "Not settled: the noise of this machine, or the design, hides which set is best."
+    more = f"Not settled: about {counted(advice.more_blocks, 'more block')} would decide"
+    return _fitting(more, f" ({more_blocks_command(summary)})") + "."
+
+
+def _missing(summary: Summary) -> str:
+    """What is done and what is not, of a run that was stopped."""
+    if summary.unfinished == "speed":
+        return f"{summary.trials_done} of {summary.trials_planned} speed trials done; the advice may change"
+    if summary.unfinished == "learning":
+        return f"{counted(summary.learning.trials, 'learning trial')} done so far; the advice may change"
+    return "the sweep of environments is missing"
+
+
+def details(summary: Summary) -> list[str]:
+    """The lines below the headline, the most important first."""
+    found = (
+        _learns_sooner(summary),
+        _chosen_by_time(summary),
+        _fastest(summary),
+        what_layers_are_worth(summary),
+    )
+    return [f"{line}." for line in found if line]
+
+
+def _learns_sooner(summary: Summary) -> str:
+    """How soon the recommended set learns; of another one, where that is the soonest."""
+    chosen, soonest = recommended(summary), summary.soonest
+    if chosen is None or soonest is None or chosen.layers != soonest.layers or not soonest.layers:
+        return soonest_line(summary)
+    if summary.soonest_gain is None or not is_known(summary.soonest_gain):
+        return soonest_line(summary)
+    return f"It reaches the learning target {_sooner(summary.soonest_gain)}"
+
+
+def soonest_line(summary: Summary) -> str:
+    """Which combination reaches the learning target first, and how much sooner; nothing where none arrives."""
+    soonest, gain = summary.soonest, summary.soonest_gain
+    if soonest is None:
+        return ""
+    if not soonest.layers:
+        return "No combination reaches the learning target sooner than the baseline"
+    first = f"{combination_name(soonest.layers)} reaches the learning target first"
+    if gain is None:
+        return f"{first}, of those whose time is known; the baseline's is not"
+    return f"{first}, {_sooner(gain)}" if is_known(gain) else f"{first}; how much sooner is not known"
+
+
+def _sooner(gain: Figure) -> str:
+    unsure = "" if gain.shows_gain else " (not shown)"
+    return f"{times_within(gain)} sooner than the baseline{unsure}"
+
+
+def _chosen_by_time(summary: Summary) -> str:
+    """What the time to the learning target would choose, where that is another set than the speed chooses."""
+    advice = summary.recommended
+    if advice is None or advice.by_time is None or advice.by_time.layers == advice.by_speed:
+        return ""
+    by_time, by_speed = advice.by_time, combination_name(advice.by_speed)
+    name = combination_name(by_time.layers)
+    if by_time.sooner is None or not is_known(by_time.sooner):
+        return f"{name} may learn sooner than {by_speed}; by how much is not known"
+    sooner = f"{times_within(by_time.sooner)} sooner than {by_speed}"
+    if by_time.shown:
+        return f"It is chosen because it reaches the learning target {sooner}, the best set by speed"
+    return f"{name} is estimated to reach the learning target {sooner}, but this is not shown"
+
+
+def _fastest(summary: Summary) -> str:
+    """How the fastest combination compares with the recommended one; nothing where it is the same."""
+    fastest = summary.recommended and summary.recommended.fastest
+    if not fastest:
+        return ""
+    compared = f"{combination_name(fastest.layers)} {{}} {times_within(fastest.ratio)} as fast as this set"
+    if fastest.ratio is None or not fastest.ratio.shows_gain:
+        return compared.format("is estimated to be") + ", but this is not shown"
+    return compared.format("is") + f", but not recommended: {fastest.but}"
+
+
+def what_layers_are_worth(summary: Summary) -> str:
+    """Who makes the gains, who costs, who does nothing; by Shapley values and their intervals."""
+    said = [] if summary.gains is None else [_gain(summary.gains)]
+    costing = [(x.speed.shapley, x.name) for x in summary.layers if x.speed.shapley and x.speed.shapley.shows_loss]
+    losses = [f"{name} costs {_loss(shapley)}" for shapley, name in sorted(costing, key=lambda x: x[0].value)]
+    said += [f"{listed(losses)} of the speed"] if losses else []
+    said += [_mixed(layer) for layer in _unshown(summary) if _has_shown_effect(layer)]
+    nothing = _without_effect(summary)
+    said += [f"no measurable effect: {listed(nothing)}"] if nothing else []
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}" if text.startswith("no ") else text
+
+
+def _gain(gains: Gains) -> str:
+    verb = "makes" if len(gains.makers) == 1 else "make"
+    if gains.makers == gains.layers:
+        share = "all"
+    elif not is_known(gains.share, "%"):
+        share = "an unknown share"
+    else:
+        share = percent_within(gains.share) + ("" if gains.share.interval else " (by a model, no interval)")
+    return f"{listed(gains.makers)} {verb} {share} of the gain"
+
+
+def _loss(ratio: Figure) -> str:
+    """What a ratio below 1 takes away."""
+    low, high = ratio.interval or (ratio.value, ratio.value)
+    return within(Figure(1 - ratio.value, (1 - high, 1 - low)).percent(), "%")
+
+
+def _unshown(summary: Summary) -> list[LayerRow]:
+    """The layers of whose Shapley value no effect is shown."""
+    known = [x for x in summary.layers if x.speed.shapley and x.speed.shapley.interval]
+    return [x for x in known if x.speed.shapley and not x.speed.shapley.shows_effect]
+
+
+def _has_shown_effect(layer: LayerRow) -> bool:
+    """Whether the layer does something alone or added last."""
+    return any(figure is not None and figure.shows_effect for figure in (layer.speed.alone, layer.speed.last))
+
+
+def _without_effect(summary: Summary) -> Sequence[str]:
+    return [layer.name for layer in _unshown(summary) if not _has_shown_effect(layer)]
+
+
+def _mixed(layer: LayerRow) -> str:
+    """Of a layer that does something in some places, and on average nothing that is shown."""
+    return (
+        f"{layer.name} depends on the other layers: {times_within(layer.speed.alone)} alone, "
+        f"{times_within(layer.speed.last)} added last, no measurable effect on average"
+    )

@@ -1,0 +1,169 @@
+"""What a reader must know to weigh the figures: how they were measured, and how sure they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from m2bench.findings.noise import aa_in_words, drift_in_words
+from m2bench.records.summary import Noise, ScatterGroup, Summary
+from m2bench.text.figures import digits, percent, times, times_within
+
+from .sentences import counted, listed
+
+
+def remarks(summary: Summary) -> list[str]:
+    """One sentence or a few on each matter."""
+    blocks = summary.workload["spec"]["blocks"]
+    missing = {f"{name}: {why}" for c in summary.combinations for name, why in c.usage.telemetry_not_available.items()}
+    return [
+        f"{summary.trials_done} of {summary.trials_planned} speed trials done, in {counted(blocks, 'block')}. Each "
+        "trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with a "
+        "level for every mini-block; intervals are t intervals.",
+        *summary.workload.get("market_remarks", []),
+        *_noise(summary.noise),
+        _numerics(summary),
+        *_learning(summary),
+        "Memory is the peak of the device's allocator. On the CPU it is the peak of the trial's main process, torch "
+        "included, without the processes that load data.",
+        "Phases are timed after the timed window, waiting for the device at the end of each phase (waiting for the "
+        "feed is from the timed window). They show where the time goes and do not feed the speed.",
+        "Dispatched operators, values read by the host (on a GPU each is a wait for the device) and matrix-product "
+        "operations are counted outside of the timed window, without the preparation of episodes; operators that a "
+        f"compiler has fused are not counted. Utilization is {_utilization_of(summary)}. The matrix-product peak is "
+        f"the highest float32 rate measured on this machine, {summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a "
+        "lower precision are compared with it as well.",
+        *(f"Not available on this machine ({found})." for found in sorted(missing)),
+    ]
+
+
+def _utilization_of(summary: Summary) -> str:
+    """What the column is a share of, by what the trials told (usage.py)."""
+    if "device_telemetry" in summary.machine:
+        return "that of the GPU"
+    if any(c.usage.telemetry.get("own_cpu_share") is not None for c in summary.combinations):
+        return "the share of all cores that the trial's own processes used"
+    return "that of all cores together"
+
+
+def _noise(noise: Noise) -> list[str]:
+    """How noisy the machine was, and what that hides."""
+    repeats, spread, timing = noise.repeats, noise.conditions.canary_spread, noise.timing
+    if repeats.aa_ratio is None:
+        return []
+    notes = [
+        f"A/A test: one half of the identical baseline trials over the other half is {times_within(repeats.aa_ratio)} "
+        f"({counted(repeats.aa_pairs, 'pair')}), {aa_in_words(repeats.aa_ratio.interval)}. Neighbouring baseline "
+        f"trials differed by {_more(repeats.aa_typical)} (median) and at most {_more(repeats.aa_worst)}."
+    ]
+    if spread is not None:
+        related = "were" if noise.conditions.canary_related else "are not shown to be"
+        notes.append(
+            f"The machine's speed varied by {_more(spread)} during the run, by a fixed computation beside the trials "
+            f"(5th to 95th percentile). Trials {related} slower when it was slow."
+        )
+    if repeats.drift is not None:
+        notes.append(f"Over the baseline trials {drift_in_words(repeats.drift)}.")
+    if noise.min_detectable is not None:
+        notes.append(
+            f"The standard deviation of one trial is {noise.trial_sd or 0.0:.1%}. The smallest main effect that such a "
+            f"run detects in 80 % of cases is {_more(noise.min_detectable)}."
+        )
+    if len(noise.scatter_groups) > 1:
+        groups = ", ".join(f"{group.sd:.1%} {_members(group)}" for group in noise.scatter_groups)
+        notes.append(
+            f"Trials differ in their standard deviation: {groups}. Every interval uses that of its own trials."
+        )
+    if timing.window_error is not None:
+        notes.append(
+            f"The mean of a timed window has a standard error of {timing.window_error:.1%} (median; worst "
+            f"{timing.window_error_worst or 0.0:.1%}); the timer takes {_at_most(timing.timer_share_worst or 0.0)} of "
+            "an update."
+        )
+    if noise.outliers:
+        notes.append(
+            f"Outliers, kept in all figures: {', '.join(noise.outliers)}. Robust estimates of the main effects are in "
+            "summary.json."
+        )
+    if noise.lack_of_fit_p is not None and noise.lack_of_fit_p < 0.05:
+        notes.append(
+            "Interactions of three or more layers matter here (lack of fit of the second-order model, p = "
+            f"{noise.lack_of_fit_p:.2g}): main effects are averages over very different combinations."
+        )
+    return notes
+
+
+def _more(ratio: float | None) -> str:
+    """By how much a ratio is above 1."""
+    return "" if ratio is None else f"{ratio - 1:.1%}" if ratio < 2 else times(ratio)
+
+
+def _at_most(share: float) -> str:
+    return "less than 0.01 %" if share < 1e-4 else f"at most {share:.2%}"
+
+
+def _members(group: ScatterGroup) -> str:
+    """Which trials scatter alike: ``with batching and without amp``."""
+    parts = [f"{word} {listed(layers)}" for word, layers in (("with", group.on), ("without", group.off)) if layers]
+    return " and ".join(parts)
+
+
+def _numerics(summary: Summary) -> str:
+    """What the comparison with the plain trainer found, and what it cost."""
+    verdicts = [c.numerics.numerics for c in summary.combinations if c.numerics.numerics is not None]
+    changed = verdicts.count("changed")
+    if "unchecked" in verdicts:
+        return "Numerics: unchecked. The system does not offer to check what its combinations compute."
+    if not verdicts:
+        return "No combination has been compared with the plain trainer yet."
+    spent = summary.gates.prepare_s + summary.gates.trials_s
+    found = (
+        f"{changed} of {len(verdicts)} combinations do not compute what the plain trainer computes: see the status "
+        "column. Their figures are shown, and they are never recommended"
+        if changed
+        else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the "
+        "tolerances of their layers"
+    )
+    draws = [found for c in summary.combinations for found in (c.numerics.gates or {}).get("draws", ())]
+    ties = (
+        f"{sum(d['rounding_ties'] for d in draws):,} rounding ties in {sum(d['draws'] for d in draws):,} drawn actions"
+    )
+    return (
+        f"{found}. Compared are loss and gradients with a float64 reference, drawn actions ({ties}), updates, and the "
+        f"episodes consumed; this took {digits(spent)} s of the run."
+    )
+
+
+def _learning(summary: Summary) -> list[str]:
+    """How learning was measured, and what went wrong with it."""
+    learning, target = summary.learning, summary.learning.target
+    if learning.mode == "off":
+        return ["Learning was not measured (--learning off)."]
+    if target is None:
+        return [f"Learning was not measured: {summary.system.no_target_because}."]
+    policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
+    start = target.ignorant_return
+    come_from = f", counted from the {digits(start)} % of random actions" if start else ""
+    notes = [
+        f"Learning target: the {policy} earns {digits(target.target_return)} % per held-out episode (mean of "
+        f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
+        f"earns ({digits(target.good_return)} %){come_from}. Time to target is episodes to target divided by "
+        "episodes per minute, without compiling.",
+        f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
+        f"there is to learn and their episodes to target by less than {learning.episodes_margin}x (two one-sided tests "
+        "at 5 %; one seed is one observation), or if equal numerics prove it. Gain surviving: the part of a shown gain "
+        "in episodes/min that is left as time to target. Net loss: the target is reached later than by the baseline. "
+        f"{counted(learning.trials, 'learning trial')} ({counted(learning.rounds, 'round')} of one seed) took "
+        f"{digits(learning.elapsed_s)} s, {percent(learning.share_of_run)} of the trials' time.",
+    ]
+    modelled = sum(c.learning.time_to_target_modelled for c in summary.combinations)
+    if modelled:
+        notes.append(
+            f"* The time to target of {counted(modelled, 'combination')} is modelled: a layer in it was trained only "
+            "at other episodes per update, and is assumed to need the same multiple of episodes here. A modelled time "
+            "is never named as the soonest."
+        )
+    reasons = Counter(
+        c.learning.time_to_target_reason for c in summary.combinations if c.learning.time_to_target_reason and c.trials
+    )
+    notes += [f"{counted(count, 'combination')} without a time to target: {why}." for why, count in reasons.items()]
+    return notes + [f"A learning trial has no result: {failure}." for failure in learning.failed]
