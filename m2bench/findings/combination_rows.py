@@ -103,7 +103,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
-    """What the gates of a combination's trials found: same only when every gate of every trial said so."""
+    """What the numerics checks of a combination's trials found: same only when all of every trial said so."""
     if not results:
         return Numerics()
     if not checked:

@@ -163,6 +163,6 @@ def _timing(trials: Sequence[StoredTrial]) -> Timing:
 
 
 def _checks_cost(record: RunRecord, trials: list[StoredTrial]) -> ChecksCost:
-    """Seconds that preparing and passing the gates took, over all trials so far."""
+    """Seconds that preparing and running the numerics checks took, over all trials so far."""
     passed = sum(trial.timed.numerics_s for trial in trials if trial.result)
     return ChecksCost(record.prepared.prepare_s, passed)

@@ -89,7 +89,7 @@ def _device(device: Device) -> Iterator[Check]:
         yield Check("device", "ok", " ".join(filter(None, (device.device, name))))
     for absent, why in device.absent_devices.items():
         yield Check("device", "note", f"no {absent}: {why}")
-    for missing in device.gates or ():
+    for missing in device.missing_features or ():
         yield Check(
             "torch", "note",
             f"{missing['feature']} needs {missing['needs']}: {missing['otherwise']} ({missing['source']})",
@@ -110,7 +110,7 @@ def _macos(machine: Machine, device: Device) -> Iterator[Check]:
 
 def _runs_on_mps(device: Device) -> bool:
     """Whether it is to be measured there: only such a device lacks features (torch_features.py)."""
-    return device.gates is not None
+    return device.missing_features is not None
 
 
 def _compiler(device: Device) -> Iterator[Check]:

@@ -59,8 +59,8 @@ class ThreadChoice:
 class Device:
     """The device and the torch that drives it.
 
-    ``gates``: features that this torch lacks on MPS, None on any other device. ``telemetry``: the tool that reads the
-    device. ``log_environment``: variables that make the device's backend write a log.
+    ``missing_features``: those that this torch lacks on MPS, None on any other device. ``telemetry``: the tool that
+    reads the device. ``log_environment``: variables that make the device's backend write a log.
     """
 
     device: str
@@ -75,7 +75,7 @@ class Device:
     fork_after_compiler_import: bool = False
     cpp_compiler: str | None = None
     no_cpp_compiler_because: str | None = None
-    gates: tuple[Mapping[str, str], ...] | None = None
+    missing_features: tuple[Mapping[str, str], ...] | None = field(default=None, metadata=called("gates"))
     telemetry: str | None = field(default=None, metadata=called("device_telemetry"))
     uuid: str | None = field(default=None, metadata=called("device_uuid"))
     log_environment: Mapping[str, str] | None = field(default=None, metadata=called("device_log_environment"))

@@ -335,13 +335,13 @@ def test_full_mode_can_refute_the_proof() -> None:
     assert of_layer(learning, "fast")["learning"] == "changed"
 
 
-def test_a_combination_that_no_gate_was_run_on_is_not_trained_for_proof() -> None:
+def test_a_combination_that_no_check_was_run_on_is_not_trained_for_proof() -> None:
     trials = speed_trials(record().spec)
     unchecked = [replace(t, result=replace(t.timed, numerics={})) if t.spec.layers == LAYERS else t for t in trials]
     assert sound_speeds(trials).keys() - sound_speeds(unchecked).keys() == {LAYERS}
 
 
-def test_where_the_gates_found_a_change_nothing_is_proved() -> None:
+def test_where_the_checks_found_a_change_nothing_is_proved() -> None:
     learning, _ = run(record(), changed=("rough", "fast"))
     assert of_layer(learning, "fast")["learning"] == "undecided"
     assert "not proved" in of_layer(learning, "fast")["learning_reason"]

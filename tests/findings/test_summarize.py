@@ -354,7 +354,7 @@ def test_a_combination_that_computes_something_else_is_marked_and_never_best(tmp
     assert summary["gates"] == {"prepare_s": 2.0, "trials_s": pytest.approx(27 * 0.25)}
 
 
-def test_a_combination_that_no_gate_was_run_on_is_not_called_the_same(tmp_path: Path) -> None:
+def test_a_combination_that_no_check_was_run_on_is_not_called_the_same(tmp_path: Path) -> None:
     def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         unchecked = trial.layers == ("a", "c") and trial.block == 2
         return measured(result(true_speed(trial), **({"numerics": {}} if unchecked else {})))

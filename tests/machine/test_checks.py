@@ -36,7 +36,9 @@ LAYERS = (layer("amp"), layer("compile"))
 def described(facts: dict[str, Any]) -> Description:
     """Machine and device that tell these facts beside those of a sound one."""
     told = {**MACHINE, **facts}
-    return read(Description, {"machine": told, "device": told, "workload": {}, "layers": ()})
+    system = {"unit": {}, "facts": {}, "no_target_because": None}
+    workload = {"market": {}, "target": None}
+    return read(Description, {"system": system, "machine": told, "device": told, "workload": workload, "layers": ()})
 
 
 def checks_of(tmp_path: Path, facts: dict[str, Any], layers: tuple[LayerDescription, ...] = LAYERS) -> list[Check]:

@@ -214,7 +214,7 @@ def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.M
     assert known.log[-1] == "close"
 
 
-def test_the_gates_verdicts_are_kept_and_their_time_is_in_no_update(known: KnownSystem) -> None:
+def test_the_outcomes_of_checks_are_kept_and_their_time_is_in_no_update(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
     assert {name: check.same for name, check in result.numerics.items()} == {"gradient": True, "stream": False}
     assert result.numerics_s == pytest.approx(4.0)
