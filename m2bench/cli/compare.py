@@ -26,11 +26,12 @@ class Compare(AsJson):
 def compare(asked: Compare) -> None:
     """Compare two runs: what each layer and combination is worth in both; speeds too if the machines are equal."""
     from m2bench.findings.compare import compare, show_comparison
+    from m2bench.records.documents import to_json
     from m2bench.run.store import Store
 
     with Store.open(asked.a) as first, Store.open(asked.b) as second:
-        document = compare(first, second)
+        found = compare(first, second)
     if asked.as_json:
-        typer.echo(json.dumps(document, indent=1))
+        typer.echo(json.dumps(to_json(found), indent=1))
     else:
-        show_comparison(document, make_console())
+        show_comparison(found, make_console())
