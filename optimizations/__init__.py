@@ -25,6 +25,9 @@ LAYERS = {
 COMPILING = {"compile"}
 SWEPT = "batching"
 
+# What the sample run in reports/sample recommends.
+RECOMMENDED = ("batching", "vectorized-loss")
+
 # Claimed for all layers together, before and after, by the source that the layers' own claims name.
 CLAIMED_TOGETHER = {
     "ms_per_episode": ("500", "25"),

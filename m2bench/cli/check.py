@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.options import at_least, option
 
 from .command import Given, System, command
-from .gated import RECOMMENDED, Gated, read_share
+from .gated import Gated, read_share
 from .options import interruptible, make_console, new_folder, results_option
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.errors import UserError
 from m2bench.records.options import option, within
@@ -19,8 +20,6 @@ from .options import AsJson, Timed, read_layers
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
     from m2bench.gate.references.reference import Reference
-
-RECOMMENDED: Layers = ("batching", "vectorized-loss")  # of the sample run in reports/sample
 
 
 @dataclass(frozen=True, kw_only=True)
