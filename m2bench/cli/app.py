@@ -45,7 +45,7 @@ def main() -> None:
     A mistake on the command line ends with 1, and not with typer's 2, which is a regression here.
     """
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="m2bench", standalone_mode=False))
     except UserError as error:
         _fail(str(error))
     except UsageError as error:

@@ -78,7 +78,7 @@ def _combinations(text: str | None, against: str | None, module: str) -> tuple[L
         found = tuple(read_layers("--layers", ",".join(layers)) if layers else BASELINE for layers in found)
     if not found or len(set(found)) < len(found):
         raise UserError(
-            f"--layers {text!r} names no combination, or the same one twice.", "Give some, as in baseline,batching+amp."
+            f"--layers {text!r} names no combination, or one twice.", "Give some, as in baseline,batching+amp."
         )
     return found
 
