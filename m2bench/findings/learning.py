@@ -95,7 +95,7 @@ def judge(found: Comparison, judged_layers: int) -> LearningVerdict:
     seeds = len(found.distances)
     if seeds < 2:
         return LearningVerdict(
-            "undecided", f"{seeds} seed{'s' * (seeds != 1)} compared, at least two are needed", seeds=seeds
+            "undecided", f"{seeds} {'seed' if seeds == 1 else 'seeds'} compared, at least two are needed", seeds=seeds
         )
     responses = (
         (list(found.distances.values()), MARGIN, 0.0),

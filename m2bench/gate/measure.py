@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.turns import Leader
@@ -149,7 +149,7 @@ class Side:
         """End the trial under way, from another thread than the one that runs it."""
         self._launcher.end_worker()
 
-    def _ask(self, job: str, what: str, kind: type[T], log: Path, timeout_s: float, request: dict[str, Any]) -> T:
+    def _ask(self, job: str, what: str, kind: type[T], log: Path, timeout_s: float, request: Mapping[str, object]) -> T:
         workload = self._request.workload
         workload = replace(workload, module=self._layout.module_of(workload.module))
         found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Facts
@@ -62,7 +61,7 @@ class Outcome:
         lines = [verdict.sentence, *verdict.notes, *map(str, verdict.not_comparable)]
         return "\n".join(dict.fromkeys([*lines, f"Again: {self.reproduce}"]))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document of check.json; its keys are read by other tools."""
         verdict, question = self.verdict, self.verdict.question
         return {

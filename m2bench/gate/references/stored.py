@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import make_folder, write_file
@@ -102,7 +101,7 @@ def _load(path: Path) -> Reference:
         raise UserError(f"{path} is damaged: {error}.", advice) from error
 
 
-def _document(path: Path, advice: str) -> dict[str, Any]:
+def _document(path: Path, advice: str) -> dict[str, object]:
     """The object in a file, empty where it holds something else; UserError where it cannot be read."""
     try:
         document = json.loads(path.read_text())
