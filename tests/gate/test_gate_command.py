@@ -213,7 +213,7 @@ def test_a_mistyped_option_is_no_regression(arguments: tuple[str, ...], repo: Pa
 
 
 BAD = {
-    "unknown base": (("--base", "nowhere"), "the base 'nowhere' is no commit"),
+    "unknown base": (("--base", "nowhere"), "the base 'nowhere' is not a commit"),
     "nothing asked": ((), "there is nothing to check against"),
     "two ways": (("--base", "HEAD", "--against", "x"), "exclude each other"),
     "no reference": (("--against", "release"), "there is no reference 'release'"),
