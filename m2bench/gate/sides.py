@@ -63,10 +63,10 @@ def repository(folder: Path) -> Path:
     try:
         done = _git(folder, "rev-parse", "--show-toplevel")
     except FileNotFoundError:
-        raise UserError("git is not installed, and the gate takes the code from it.", "Install git.") from None
+        raise UserError("git is not installed, and m2bench check gets the code from it.", "Install git.") from None
     if done.returncode:
         raise UserError(
-            f"{folder} is not in a git repository, and the gate takes the code from there.", "Run it in a clone."
+            f"{folder} is not in a git repository, and m2bench check gets the code from one.", "Run it in a clone."
         )
     return Path(done.stdout.strip())
 
@@ -96,7 +96,7 @@ def find_commit(repo: Path, ref: str) -> str:
     advice = (
         f"Did you mean origin/{ref}?" if remote else "Name a branch, tag or commit; git fetch brings those of others."
     )
-    raise UserError(f"the base {ref!r} is no commit of {repo}.", advice)
+    raise UserError(f"the base {ref!r} is not a commit in {repo}.", advice)
 
 
 def loose_code(folder: Path) -> Code:
@@ -135,7 +135,7 @@ def _worktree(repo: Path, commit: str, folder: Path, *options: str) -> Iterator[
         if done.returncode:
             raise UserError(
                 f"git cannot check out {commit[:SHORT]} into {folder}: {_last_line(done.stderr)}.",
-                "Put that right, and run the gate again.",
+                "Solve that, and run the check again.",
             )
         yield folder
     finally:

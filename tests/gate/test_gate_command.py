@@ -213,7 +213,7 @@ def test_a_mistyped_option_is_no_regression(arguments: tuple[str, ...], repo: Pa
 
 
 BAD = {
-    "unknown base": (("--base", "nowhere"), "the base 'nowhere' is no commit"),
+    "unknown base": (("--base", "nowhere"), "the base 'nowhere' is not a commit"),
     "nothing asked": ((), "there is nothing to check against"),
     "two ways": (("--base", "HEAD", "--against", "x"), "exclude each other"),
     "no reference": (("--against", "release"), "there is no reference 'release'"),
@@ -221,7 +221,7 @@ BAD = {
     "whole share": (("--base", "HEAD", "--delta", "100%"), "--delta must be more than 0"),
     "no blocks": (("--base", "HEAD", "--max-blocks", "2"), "--max-blocks must be at least 3"),
     "unknown layer": (("--base", "HEAD", "--layers", "baseline,turbo"), "unknown layer 'turbo'"),
-    "twice": (("--base", "HEAD", "--layers", "amp,amp"), "or one twice"),
+    "twice": (("--base", "HEAD", "--layers", "amp,amp"), "or the same one twice"),
     "no floor": (("--min", "beauty=1"), "--min 'beauty=1' is not a floor"),
     "no baseline": (("--min", "speedup=2", "--layers", "amp"), "--min speedup needs the baseline"),
 }
