@@ -161,8 +161,8 @@ def _learning(summary: Summary) -> list[str]:
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
         f"there is to learn and their {unit.many} to target by less than {learning.episodes_margin}x (two one-sided "
         "tests at 5 %; one seed is one observation), or if equal numerics prove it. Gain surviving: the part of a "
-        f"shown gain in {unit.many}/min that is left as time to target. Net loss: the target is reached later than by the "
-        "baseline. "
+        f"shown gain in {unit.many}/min that is left as time to target. Net loss: the target is reached later than by "
+        "the baseline. "
         f"{counted(learning.trials, 'learning trial')} ({counted(learning.rounds, 'round')} of one seed) took "
         f"{digits(learning.elapsed_s)} s, {percent(learning.share_of_run)} of the trials' time.",
     ]
