@@ -2,12 +2,12 @@
 
 import time
 
-LAYERS = ("amp", "compile")
+LAYERS = ("short",)
 
 
 class Minimal:
     def __init__(self, layers):  # type: ignore[no-untyped-def]
-        self.update_s = 0.002 if "amp" in layers else 0.008
+        self.update_s = 0.004 if "short" in layers else 0.016
 
     def update(self):  # type: ignore[no-untyped-def]
         time.sleep(self.update_s)

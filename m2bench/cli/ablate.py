@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.optimizations import COMPILING, LAYERS, SWEPT
+from m2bench.optimizations import COMPILING, SWEPT
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.options import at_least, one_of, option
@@ -16,6 +16,7 @@ from .command import Given, System, command
 from .options import (
     Timed,
     interruptible,
+    layers_of,
     make_console,
     new_folder,
     read_duration,
@@ -53,8 +54,8 @@ class Ablate(Timed):
         read=_read_design,
         shown="single,leave-one-out,stack",
     )
-    layers: Layers = option(
-        tuple(LAYERS),
+    layers: Layers | None = option(
+        None,
         "Layers that take part, comma-separated.",
         kind=str,
         metavar="<names>",
@@ -153,12 +154,13 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
     from m2bench.plan.designs import DEFAULT_DESIGN, choose_combinations, fewest_blocks
 
     _refuse_contradictions(asked)
+    layers = layers_of(system.workload.module) if asked.layers is None else asked.layers
     spec = RunSpec(
-        layers=asked.layers,
+        layers=layers,
         design=("full",) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
         blocks=asked.blocks or 3,
         seed=asked.seed,
-        workload=system.with_layers(asked.layers),
+        workload=system.with_layers(layers),
         window=QUICK if asked.quick else WindowSpec(),
         trial_timeout_s=asked.trial_timeout_s,
         learning=asked.learning,

@@ -17,6 +17,7 @@ from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.options import option, within
+from m2bench.records.spec import WorkloadSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +63,15 @@ def read_names(typed: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]
 def read_layers(flag: str, typed: str) -> Layers:
     """Layers in the registry's order, whatever order they are named in."""
     return in_order(read_names(typed, tuple(LAYERS), "layer"))
+
+
+def layers_of(module: str) -> Layers:
+    """All layers of a system under test, by its module. Raises UserError where that cannot be imported."""
+    if module == WorkloadSpec.module:
+        return tuple(LAYERS)
+    from m2bench.run.describe import named_layers
+
+    return named_layers(module)
 
 
 def in_order(named: Collection[str]) -> Layers:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from m2bench.records.description import Claim, LayerDescription
+from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
 from m2bench.records.summary import Gains, Judgement, LayerRow
 from m2bench.statistics.distributions import t_quantile
@@ -30,7 +30,12 @@ class ClaimVerdict:
     sentence: str
 
 
-def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
+UNIT = Unit()
+
+
+def judge_claim(
+    layer: LayerDescription, measured: Estimate | None, disturbed: bool = False, unit: Unit = UNIT
+) -> ClaimVerdict | None:
     """The layer's claimed range against what was measured of it alone; None where nothing was measured or claimed.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
@@ -41,7 +46,7 @@ def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: b
     claim = layer.claim
     if claim is None:
         return None
-    what = f"the {claim.phase}" if claim.phase else "episodes/min"
+    what = f"the {claim.phase}" if claim.phase else f"{unit.many}/min"
     claimed = f"claimed {claim.text}"
     if layer.unsupported:
         return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer.unsupported}")
@@ -66,7 +71,9 @@ def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: b
     return ClaimVerdict("refuted", f"{found}: {'slower' if high < 1 else 'no gain is shown'}")
 
 
-def also_claimed(claim: Claim, memory: Figure | None, setbacks: Setbacks | None, learning: str) -> str:
+def also_claimed(
+    claim: Claim, memory: Figure | None, setbacks: Setbacks | None, learning: str, unit: Unit = UNIT
+) -> str:
     """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
     claimed = claim.memory
     found = ""
@@ -78,7 +85,7 @@ def also_claimed(claim: Claim, memory: Figure | None, setbacks: Setbacks | None,
         found = f"; memory claimed {claimed}x, measured {times_within(memory)}: {verdict}"
     if "stability" in claim.text:
         found += f"; stability: {_judge_stability(setbacks)}"
-    return f"{found}; learning from the same episodes: {learning}"
+    return f"{found}; learning from the same {unit.many}: {learning}"
 
 
 def _judge_stability(found: Setbacks | None) -> str:

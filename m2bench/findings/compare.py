@@ -131,9 +131,9 @@ def _absolute_sentence(found: Comparison) -> str:
         return "Absolute speeds cannot be compared: one of the runs has no baseline trial that is ok."
     chance = "" if change.interval else " With one block each there is no interval."
     return (
-        f"The baseline's episodes/min in {found.b} over {found.a}: {times_within(change)}. One block is one "
+        f"The baseline's speed in {found.b} over {found.a}: {times_within(change)}. One block is one "
         f"observation here. Two runs of the same code differ by chance (standard deviation {JOB_LEVEL_SD:.1%} in "
-        f"episodes/min, {JOB_SD:.1%} in ratios); all intervals of a change allow for this.{chance}"
+        f"speed, {JOB_SD:.1%} in ratios); all intervals of a change allow for this.{chance}"
     )
 
 

@@ -38,8 +38,12 @@ def summarize_layers(
     for layer in described:
         name, claim = layer.name, layer.claim
         measured = _claimed_response(claim.phase, speeds, trials).ratio((name,)) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed), learning.of_layer(name)
-        also = also_claimed(claim, memory[name].alone, learning.setbacks(name), learned.learning) if claim else ""
+        verdict, learned = judge_claim(layer, measured, disturbed, learning.unit), learning.of_layer(name)
+        also = (
+            also_claimed(claim, memory[name].alone, learning.setbacks(name), learned.learning, learning.unit)
+            if claim
+            else ""
+        )
         to_target, surviving = _time_to_target(name, speeds, learning)
         rows.append(
             LayerRow(

@@ -17,6 +17,7 @@ from statistics import fmean, variance
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
+from m2bench.records.description import Unit
 from m2bench.records.figure import Figure
 from m2bench.records.summary import (
     LearningGroup,
@@ -33,6 +34,7 @@ from m2bench.statistics.least_squares import ROUNDING
 
 MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
 EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
+UNIT = Unit()
 SIGNIFICANCE = 0.05
 
 BySeed = dict[int, float]
@@ -86,7 +88,7 @@ class LearningVerdict:
     seeds: int = 0
 
 
-def judge(found: Comparison, judged_layers: int) -> LearningVerdict:
+def judge(found: Comparison, judged_layers: int, unit: Unit = UNIT) -> LearningVerdict:
     """Same, changed or undecided.
 
     Same: the 90 % t intervals of both responses lie within their margins, which is TOST at 5 %. Changed: an interval
@@ -112,11 +114,13 @@ def judge(found: Comparison, judged_layers: int) -> LearningVerdict:
         changed |= low > 0 or high < 0
     effect = Figure(fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE))
     if all(small) and found.all_arrived:
-        reason = f"learning curves within {MARGIN:.0%}, episodes to the target within {EPISODES_MARGIN}x"
+        reason = f"learning curves within {MARGIN:.0%}, {unit.many} to the target within {EPISODES_MARGIN}x"
         return LearningVerdict("same", reason, effect, seeds)
     if changed:
         less = effect.value < 0 or (effect.value == 0 and fmean(responses[1][0]) > 0)
-        return LearningVerdict("changed", f"learns {'less' if less else 'more'} from the same episodes", effect, seeds)
+        return LearningVerdict(
+            "changed", f"learns {'less' if less else 'more'} from the same {unit.many}", effect, seeds
+        )
     return LearningVerdict("undecided", "neither a difference nor equality is shown", effect, seeds)
 
 
@@ -144,6 +148,7 @@ class Learning:
     def __init__(self, record: RunRecord, trials: list[StoredTrial]):
         self.spec = record.spec
         self.target = record.description.workload.target
+        self.unit = record.description.system.unit
         self.no_target_because = record.description.system.no_target_because
         exact = {layer.name for layer in record.description.layers if layer.exact}
         self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
@@ -238,7 +243,7 @@ class Learning:
     def _judge(self, layer: str, found: Comparison, judged: int) -> LearningVerdict:
         if self.target is None and layer not in self.exact:
             return LearningVerdict("not told", f"not measured: {self.no_target_because}")
-        measured = judge(found, judged)
+        measured = judge(found, judged, self.unit)
         if not self._proved(layer) or measured.verdict == "changed":
             return measured
         unsound = [c for c in self._compared.episodes_per_update if layer in c and c not in self.speeds]
@@ -246,7 +251,7 @@ class Learning:
             return LearningVerdict(
                 "undecided", f"not proved: {len(unsound)} of its combinations failed or do not compute the same"
             )
-        proof = "proved by equal gradients, actions, updates and episodes"
+        proof = f"proved by equal gradients, actions, updates and {self.unit.many}"
         return LearningVerdict("same", proof, measured.effect, measured.seeds)
 
     def of_layer(self, layer: str) -> LearningOfLayer:
@@ -314,7 +319,8 @@ class Learning:
         if source is None:
             return (
                 None,
-                "no learning trial stands for it: one of its layers was not trained at these episodes per update",
+                "no learning trial stands for it: one of its layers was not trained at these "
+                f"{self.unit.many} per update",
             )
         trials = self.by_cell[source.cell]
         missing = [trial for trial in trials if trial.episodes_to_target is None]

@@ -229,7 +229,7 @@ def _fastest_beside(
         return None
     spoilt = [layer for layer in fastest if layer in spoiling]
     if spoilt:
-        but = f"{' and '.join(spoilt)} changes what is learned from the same episodes"
+        but = f"{' and '.join(spoilt)} changes what is learned from the same data"
     elif chosen != by_speed:
         soon = sooner(chosen, fastest)
         but = "the recommended set reaches the learning target sooner" + (

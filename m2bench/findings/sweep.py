@@ -16,7 +16,7 @@ import numpy as np
 
 from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Swept
+from m2bench.records.description import Swept, Unit
 from m2bench.records.spec import RunSpec
 from m2bench.records.summary import Sweep, SweepSize
 from m2bench.records.trials import StoredTrial
@@ -62,7 +62,13 @@ def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial
     )
     fastest = max(speedups, key=lambda size: speedups[size].ratio, default=None)
     best = next((size for size in sizes if size.num_envs == fastest), None)
-    return Sweep(swept_combination(swept, stored), sizes, best, () if fastest is None else tuple(rivals(over, fastest)))
+    return Sweep(
+        Unit(swept.by.one, swept.by.many),
+        swept_combination(swept, stored),
+        sizes,
+        best,
+        () if fastest is None else tuple(rivals(over, fastest)),
+    )
 
 
 def _good_trials(own: list[StoredTrial], baselines: Mapping[int, list[float]]) -> tuple[list[StoredTrial], str | None]:

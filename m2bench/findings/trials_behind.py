@@ -26,23 +26,23 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
 
     Raises UserError for a name that is neither.
     """
-    spec = record.spec
+    spec, units = record.spec, record.description.system.unit.many
     if name in spec.layers:
         return [
             _layer_figures(name, speed_effects(spec, trials)),
-            _pairs(spec.layers, name, trials),
+            _pairs(spec.layers, name, trials, units),
             _seeds(name, Learning(record, trials)),
-            _trials(trials, (name,)),
-            _trials(trials, ()),
+            _trials(trials, (name,), units),
+            _trials(trials, (), units),
         ]
     if name == "learning":
-        return [_learned(trials)]
+        return [_learned(trials, units)]
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
         return [
             _figures(name, {"interaction": effects.interaction((pair[0], pair[1]))}, effects),
-            _interaction(trials, pair),
+            _interaction(trials, pair, units),
         ]
     layers = () if name in ("baseline", "noise") else tuple(name.split("+"))
     chosen = tuple(layer for layer in spec.layers if layer in layers)
@@ -52,7 +52,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
             f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline, an interaction a*b; "
             "there are noise and learning as well.",
         )
-    return [_trials(trials, chosen)]
+    return [_trials(trials, chosen, units)]
 
 
 def _layer_figures(layer: str, effects: Effects) -> Table:
@@ -98,11 +98,11 @@ def _seeds(layer: str, learning: Learning) -> Table:
         )
         for seed in sorted({*found.distances, *found.log_ratios})
     ]
-    columns = ("seed", "difference of learning curves", "ratio of episodes to target")
+    columns = ("seed", "difference of learning curves", f"ratio of {learning.unit.many} to target")
     return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
-def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
+def _trials(trials: list[StoredTrial], layers: Layers, units: str) -> Table:
     """Every trial of one combination, as stored."""
     rows = [
         (
@@ -117,11 +117,11 @@ def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
         for trial in trials
         if trial.spec.layers == layers
     ]
-    columns = ("trial", "mini-blocks", "started", "status", "episodes/min", "episodes to target", "log")
+    columns = ("trial", "mini-blocks", "started", "status", f"{units}/min", f"{units} to target", "log")
     return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6]))
 
 
-def _learned(trials: list[StoredTrial]) -> Table:
+def _learned(trials: list[StoredTrial], units: str) -> Table:
     """Every learning trial: episodes to target of the same seed are compared with each other."""
     rows = [
         (
@@ -135,18 +135,18 @@ def _learned(trials: list[StoredTrial]) -> Table:
         for trial in trials
         if trial.spec.kind == "learning"
     ]
-    columns = ("trial", "layers", "seed", "status", "episodes to target", "log")
+    columns = ("trial", "layers", "seed", "status", f"{units} to target", "log")
     return Table("Learning trials", columns, rows, frozenset(columns[4:5]))
 
 
-def _interaction(trials: list[StoredTrial], pair: tuple[str, ...]) -> Table:
+def _interaction(trials: list[StoredTrial], pair: tuple[str, ...], units: str) -> Table:
     """The means of which the interaction of two layers is made: with both off, one on, the other on, both on."""
     speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.timed))
     states = ((False, False), (False, True), (True, False), (True, True))
     rows = [(*("yes" if on else "no" for on in state), *_mean_and_count(speeds[state])) for state in states]
-    columns = (*pair, "episodes/min (geometric mean)", "trials")
+    columns = (*pair, f"{units}/min (geometric mean)", "trials")
     return Table(f"Trials with and without {pair[0]} and {pair[1]}", columns, rows, frozenset(columns[2:]))
 
 
@@ -154,7 +154,7 @@ def _mean_and_count(speeds: list[float]) -> tuple[str, str]:
     return digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
-def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
+def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial], units: str) -> Table:
     """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
 
     The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
@@ -179,7 +179,7 @@ def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
                 f"{weights[with_it]:.1%}",
             )
         )
-    columns = ("other layers", "episodes/min without", "with", "ratio", "trials", "weight in the Shapley value")
+    columns = ("other layers", f"{units}/min without", "with", "ratio", "trials", "weight in the Shapley value")
     return Table(
         f"Effect of {layer} next to every combination of the other layers", columns, rows, frozenset(columns[1:])
     )

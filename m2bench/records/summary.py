@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from .combinations import Layers
-from .description import Facts, System, Target
+from .description import Facts, System, Target, Unit
 from .documents import FLAT, interval_called
 from .figure import Figure, Interval
 from .results import Evidence
@@ -460,8 +460,9 @@ class SweepSize:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Speed by number of environments; ``rivals`` are not shown to be slower than the best."""
+    """Speed by size; ``unit``: what a size is a number of; ``rivals`` are not shown to be slower than the best."""
 
+    unit: Unit
     layers: Layers | None
     sizes: tuple[SweepSize, ...]
     best: SweepSize | None

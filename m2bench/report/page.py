@@ -61,7 +61,7 @@ def _figures(summary: Summary) -> list[tuple[str, str, str]]:
     advice, repeats, least = summary.recommended, summary.noise.repeats, summary.noise.min_detectable
     named: list[tuple[str, Figure | None, str]] = [
         ("speedup of the recommended set", advice and advice.speedup, "x"),
-        ("its episodes per minute", advice and advice.episodes_per_min, ""),
+        (f"its {summary.system.unit.many} per minute", advice and advice.episodes_per_min, ""),
         ("fastest over recommended", advice and advice.fastest and advice.fastest.ratio, "x"),
         ("sooner at the learning target", summary.soonest_gain, "x"),
         ("A/A test of identical trials", repeats.aa_ratio, "x"),
@@ -88,7 +88,7 @@ def _rows(summary: Summary) -> list[dict[str, object]]:
                    c.compile_s, c.peak_memory_mb)  # fmt: skip
         keys = [rank, "+".join(c.layers), *(figure and figure.value for figure in figures)]
         trials = [
-            f"{trial.key}: {digits(trial.episodes_per_min)} episodes/min"
+            f"{trial.key}: {digits(trial.episodes_per_min)} {summary.system.unit.many}/min"
             + ("" if trial.status == "ok" else f" ({trial.status})")
             for trial in c.trials_behind
         ]

@@ -13,7 +13,7 @@ from .sentences import counted, listed
 
 def remarks(summary: Summary) -> list[str]:
     """One sentence or a few on each matter."""
-    blocks = summary.workload["spec"]["blocks"]
+    blocks, units = summary.workload["spec"]["blocks"], summary.system.unit.many
     missing = {f"{name}: {why}" for c in summary.combinations for name, why in c.usage.telemetry_not_available.items()}
     return [
         f"{summary.trials_done} of {summary.trials_planned} speed trials done, in {counted(blocks, 'block')}. Each "
@@ -22,13 +22,14 @@ def remarks(summary: Summary) -> list[str]:
         *summary.workload.get("market_remarks", []),
         *_noise(summary.noise),
         _numerics(summary),
+        *_proofs(summary),
         *_learning(summary),
         "Memory is the peak of the device's allocator. On the CPU it is the peak of the trial's main process, torch "
         "included, without the processes that load data.",
-        "Phases are timed after the timed window, waiting for the device at the end of each phase (waiting for the "
-        "feed is from the timed window). They show where the time goes and do not feed the speed.",
+        "Phases are timed after the timed window, waiting for the device at the end of each phase (waiting for "
+        "data is from the timed window). They show where the time goes and do not feed the speed.",
         "Dispatched operators, values read by the host (on a GPU each is a wait for the device) and matrix-product "
-        "operations are counted outside of the timed window, without the preparation of episodes; operators that a "
+        f"operations are counted outside of the timed window, without the preparation of {units}; operators that a "
         f"compiler has fused are not counted. Utilization is {_utilization_of(summary)}. The matrix-product peak is "
         f"the highest float32 rate measured on this machine, {summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a "
         "lower precision are compared with it as well.",
@@ -102,7 +103,7 @@ def _at_most(share: float) -> str:
 
 
 def _members(group: ScatterGroup) -> str:
-    """Which trials scatter alike: ``with batching and without amp``."""
+    """Which trials scatter alike: ``with a and without b``."""
     parts = [f"{word} {listed(layers)}" for word, layers in (("with", group.on), ("without", group.off)) if layers]
     return " and ".join(parts)
 
@@ -129,8 +130,16 @@ def _numerics(summary: Summary) -> str:
     )
     return (
         f"{found}. Compared are loss and gradients with a float64 reference, drawn actions ({ties}), updates, and the "
-        f"episodes consumed; this took {digits(spent)} s of the run."
+        f"{summary.system.unit.many} consumed; this took {digits(spent)} s of the run."
     )
+
+
+def _proofs(summary: Summary) -> list[str]:
+    """That a system does not tell whether its layers were at work."""
+    layered = [c for c in summary.combinations if c.layers and c.trials_ok]
+    if not layered or any(c.evidence for c in layered):
+        return []
+    return ["Whether the layers were at work was not checked: the system offers no proof of it."]
 
 
 def _learning(summary: Summary) -> list[str]:
@@ -140,18 +149,20 @@ def _learning(summary: Summary) -> list[str]:
         return ["Learning was not measured (--learning off)."]
     if target is None:
         return [f"Learning was not measured: {summary.system.no_target_because}."]
+    unit = summary.system.unit
     policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
     start = target.ignorant_return
     come_from = f", counted from the {digits(start)} % of random actions" if start else ""
     notes = [
-        f"Learning target: the {policy} earns {digits(target.target_return)} % per held-out episode (mean of "
+        f"Learning target: the {policy} earns {digits(target.target_return)} % per held-out {unit.one} (mean of "
         f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
-        f"earns ({digits(target.good_return)} %){come_from}. Time to target is episodes to target divided by "
-        "episodes per minute, without compiling.",
+        f"earns ({digits(target.good_return)} %){come_from}. Time to target is {unit.many} to target divided by "
+        f"{unit.many} per minute, without compiling.",
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
-        f"there is to learn and their episodes to target by less than {learning.episodes_margin}x (two one-sided tests "
-        "at 5 %; one seed is one observation), or if equal numerics prove it. Gain surviving: the part of a shown gain "
-        "in episodes/min that is left as time to target. Net loss: the target is reached later than by the baseline. "
+        f"there is to learn and their {unit.many} to target by less than {learning.episodes_margin}x (two one-sided "
+        "tests at 5 %; one seed is one observation), or if equal numerics prove it. Gain surviving: the part of a "
+        f"shown gain in {unit.many}/min that is left as time to target. Net loss: the target is reached later than by "
+        "the baseline. "
         f"{counted(learning.trials, 'learning trial')} ({counted(learning.rounds, 'round')} of one seed) took "
         f"{digits(learning.elapsed_s)} s, {percent(learning.share_of_run)} of the trials' time.",
     ]
@@ -159,8 +170,8 @@ def _learning(summary: Summary) -> list[str]:
     if modelled:
         notes.append(
             f"* The time to target of {counted(modelled, 'combination')} is modelled: a layer in it was trained only "
-            "at other episodes per update, and is assumed to need the same multiple of episodes here. A modelled time "
-            "is never named as the soonest."
+            f"at other {unit.many} per update, and is assumed to need the same multiple of {unit.many} here. A "
+            "modelled time is never named as the soonest."
         )
     reasons = Counter(
         c.learning.time_to_target_reason for c in summary.combinations if c.learning.time_to_target_reason and c.trials

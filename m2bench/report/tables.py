@@ -24,7 +24,7 @@ from .sentences import compared, counted
 
 def starting_table(summary: Summary) -> Table | None:
     """What training costs before it runs at its speed, of the plainest combinations and of those looked at closely."""
-    names = tuple(layer.name for layer in summary.layers)
+    names, units = tuple(layer.name for layer in summary.layers), summary.system.unit.many
     chosen = dict.fromkeys([(), *((name,) for name in names), names, *(c.layers for c in compared(summary).values())])
     found = {c.layers: c for c in summary.combinations if c.trials_ok}
     shown = [found[layers] for layers in chosen if layers in found]
@@ -41,9 +41,9 @@ def starting_table(summary: Summary) -> Table | None:
     if any(c.compile_s is not None for c in shown):
         columns["compiling from the cache"] = lambda c: within(c.compile_s)
     if len(columns) > 2:
-        columns["pays back after, episodes"] = _pays_back
+        columns[f"pays back after, {units}"] = _pays_back
         notes.append(
-            "Pays back after: episodes until compiling (from the cache, where that is known) has saved the time it "
+            f"Pays back after: {units} until compiling (from the cache, where that is known) has saved the time it "
             "took, with the interval that follows from the gain. A dash: nothing to compile."
         )
     return Table(
@@ -94,7 +94,7 @@ def impact_table(summary: Summary) -> Table:
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "verdict")  # fmt: skip
     return Table(
-        title="Effect of each layer on episodes/min: ratio [95 % interval], 1.00x is no effect",
+        title=f"Effect of each layer on {summary.system.unit.many}/min: ratio [95 % interval], 1.00x is no effect",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[3:9]),
@@ -178,17 +178,19 @@ def combinations_table(summary: Summary) -> Table:
         )
         for rank, c in enumerate(ranked(summary), 1)
     ]
-    numbers = ("#", "speedup", "episodes/min", "episodes to target", "to target s", "compile s", "memory MB")
+    units = summary.system.unit.many
+    per_min, to_target = f"{units}/min", f"{units} to target"
+    numbers = ("#", "speedup", per_min, to_target, "to target s", "compile s", "memory MB")
     return CombinationsTable(
         title=f"All {len(rows)} combinations, fastest first",
         columns=("#", "layers", *numbers[1:], "learning", "numerics", "status"),
         rows=rows,
         numeric=frozenset(numbers),
-        droppable=("memory MB", "compile s", "episodes to target", "#", "episodes/min", "to target s", "learning",
+        droppable=("memory MB", "compile s", to_target, "#", per_min, "to target s", "learning",
                    "numerics"),
         notes=(
-            "Brackets: 95 % intervals. Those of speedup and episodes/min use the noise of all trials, those of memory "
-            "and compiling the trials of the combination, those of episodes to target the seeds. Compiling with an "
+            f"Brackets: 95 % intervals. Those of speedup and {per_min} use the noise of all trials, those of memory "
+            f"and compiling the trials of the combination, those of {to_target} the seeds. Compiling with an "
             "empty cache (cold) happens once and has none.",
         ),
     )  # fmt: skip
@@ -223,7 +225,9 @@ def _outcome(combination: CombinationRow) -> str:
 
 
 def learning_table(summary: Summary) -> Table:
-    """One row per layer: what its speed is worth once the episodes that learning takes are counted."""
+    """One row per layer: what its speed is worth once the units that learning takes are counted."""
+    units = summary.system.unit.many
+    per_min, needed = f"{units}/min", f"{units} needed"
     rows = [
         (
             layer.name,
@@ -236,13 +240,13 @@ def learning_table(summary: Summary) -> Table:
         )
         for layer in summary.layers
     ]
-    columns = ("layer", "episodes/min", "episodes needed", "time to target", "gain surviving", "learning", "because")
+    columns = ("layer", per_min, needed, "time to target", "gain surviving", "learning", "because")
     return Table(
         title="Effect of each layer alone on learning, as ratios (time to target: above 1 is sooner)",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[1:5]),
-        droppable=("because", "episodes/min", "gain surviving", "episodes needed"),
+        droppable=("because", per_min, "gain surviving", needed),
     )
 
 
@@ -292,7 +296,7 @@ def _learning_remark(found: LearningOfLayer) -> str:
 
 
 def groups_table(summary: Summary) -> Table | None:
-    """One row per group of combinations that learn alike: the episodes they need to the target."""
+    """One row per group of combinations that learn alike: the units they need to the target."""
     cells = summary.learning.cells
     if not cells:
         return None
@@ -306,18 +310,20 @@ def groups_table(summary: Summary) -> Table | None:
         )
         for cell in cells
     ]
-    columns = ("episodes per update", "trained with", "seeds that reached it", "episodes to target", "range")
+    units = summary.system.unit.many
+    per_update, to_target = f"{units} per update", f"{units} to target"
+    columns = (per_update, "trained with", "seeds that reached it", to_target, "range")
     return Table(
-        title="Episodes to the learning target (geometric mean over seeds)",
+        title=f"{units.capitalize()} to the learning target (geometric mean over seeds)",
         columns=columns,
         rows=rows,
-        numeric=frozenset({"episodes per update", "episodes to target"}),
+        numeric=frozenset({per_update, to_target}),
         droppable=("range", "seeds that reached it"),
     )
 
 
 def _episodes_to_target(cell: LearningGroup) -> str:
-    """The mean with its interval, or how many episodes were not enough."""
+    """The mean with its interval, or how many units were not enough."""
     return f"over {cell.not_within:,}" if cell.episodes_to_target is None else within(cell.episodes_to_target)
 
 
@@ -352,7 +358,7 @@ def _shown(p: float | None) -> str:
 
 
 def sweep_table(summary: Summary) -> Table | None:
-    """One row per number of environments that was tried with the fastest combination."""
+    """One row per size that was tried with the fastest combination."""
     sweep = summary.sweep
     if sweep is None or sweep.layers is None:
         return None
@@ -366,15 +372,16 @@ def sweep_table(summary: Summary) -> Table | None:
         )
         for size in sweep.sizes
     ]
-    columns = ("environments", "speedup", "episodes/min", "memory MB", "status")
+    per_min = f"{summary.system.unit.many}/min"
+    columns = (sweep.unit.many, "speedup", per_min, "memory MB", "status")
     return Table(
-        title=f"Speed by number of environments, with {combination_name(sweep.layers)}",
+        title=f"Speed by number of {sweep.unit.many}, with {combination_name(sweep.layers)}",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[:4]),
-        droppable=("memory MB", "episodes/min"),
+        droppable=("memory MB", per_min),
         notes=(
-            "Brackets of speedup and episodes/min: 95 % intervals that hold for all sizes at once, and so for the "
+            f"Brackets of speedup and {per_min}: 95 % intervals that hold for all sizes at once, and so for the "
             "fastest, from the scatter of all sizes. Brackets of memory: over the trials of a size. A figure without "
             "brackets is from one block.",
         ),
@@ -386,20 +393,25 @@ def before_and_after_table(summary: Summary) -> Table | None:
     shown = compared(summary)
     if not shown:
         return None
+    unit = summary.system.unit
     rows = [
-        (label, *summary.claimed_together.get(name, (NOTHING, NOTHING)), *map(cell, shown.values()))
+        (
+            label.format(unit=unit),
+            *summary.claimed_together.get(name, (NOTHING, NOTHING)),
+            *map(cell, shown.values()),
+        )
         for name, (label, cell) in BEFORE_AND_AFTER.items()
     ]
     columns = ("claimed before", "claimed after", *shown)
     return Table(
         title=f"Before and after{_names(shown)}",
-        columns=("per episode, or of the machine", *columns),
+        columns=(f"per {unit.one}, or of the machine", *columns),
         rows=rows,
         numeric=frozenset(columns),
         droppable=(*columns[:2], *list(shown)[2:]),
         notes=(
-            "Brackets: 95 % t intervals. Those of episodes/min, and of what follows from it, are from the fit of all "
-            "trials, the others over the trials of a combination (without brackets: from one trial, or 0 in some).",
+            f"Brackets: 95 % t intervals. Those of {unit.many}/min, and of what follows from it, are from the fit of "
+            "all trials, the others over the trials of a combination (without brackets: from one trial, or 0 in some).",
             "Operators, values read and matrix products are counted in a window of their own in each trial. They "
             "depend on the code alone and have no interval.",
         ),
@@ -421,8 +433,8 @@ def _millions(value: float | None) -> str:
 
 
 BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[CombinationRow], str]]] = {
-    "ms_per_episode": ("ms per episode", lambda c: within(c.ms_per_episode)),
-    "episodes_per_min": ("episodes/min", lambda c: within(c.episodes_per_min)),
+    "ms_per_episode": ("ms per {unit.one}", lambda c: within(c.ms_per_episode)),
+    "episodes_per_min": ("{unit.many}/min", lambda c: within(c.episodes_per_min)),
     "utilization": ("utilization", lambda c: percent_within(c.usage.utilization)),
     "peak_memory_mb": ("memory MB", lambda c: within(c.peak_memory_mb)),
     "dispatches_per_episode": ("operators dispatched", lambda c: _count(c.usage.dispatches_per_episode)),
@@ -434,7 +446,7 @@ BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[CombinationRow], str]]] = {
 
 
 def phases_table(summary: Summary) -> Table | None:
-    """Milliseconds per episode in each phase."""
+    """Milliseconds per unit in each phase."""
     shown = compared(summary)
     if not shown:
         return None
@@ -444,7 +456,7 @@ def phases_table(summary: Summary) -> Table | None:
         return None
     rows = [(name, *(within(found.get(name, Figure(0.0))) for found in by_phase)) for name in phases]
     return Table(
-        title=f"Time of an episode by phase, ms{_names(shown)}",
+        title=f"Time of one {summary.system.unit.one} by phase, ms{_names(shown)}",
         columns=("phase", *shown),
         rows=[*rows, ("sum", *(within(c.usage.phases_sum_ms) for c in shown.values()))],
         numeric=frozenset(shown),

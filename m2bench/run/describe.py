@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.environment import SAFE_PATH
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
@@ -22,6 +26,24 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     if isinstance(found, Failure):
         raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
     return found
+
+
+def named_layers(module: str) -> Layers:
+    """The layers that the module of a system names, which is imported by a process of its own.
+
+    Raises UserError where it cannot be imported.
+    """
+    program = (
+        "import importlib, json, sys; module = importlib.import_module(sys.argv[1]); "
+        "print(json.dumps([*getattr(module, 'LAYERS', ())]))"
+    )
+    done = subprocess.run(
+        [sys.executable, SAFE_PATH, "-c", program, module], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        raise UserError(f"the system {module} cannot be imported: {why}.")
+    return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
 def refuse_unknown_layers(layers: Layers, description: Description) -> None:

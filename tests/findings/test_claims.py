@@ -10,11 +10,13 @@ import pytest
 from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
 from m2bench.findings.learning import Setbacks
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Claim, LayerDescription
+from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
 from m2bench.records.summary import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
+
+EPISODE = Unit("episode", "episodes")
 
 
 def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> LayerDescription:
@@ -86,12 +88,12 @@ def speeds(sigma: float = 0.001) -> Effects:
 )
 def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, float], verdict: str) -> None:
     claim = claimed("half the memory", memory=0.5)
-    said = also_claimed(claim, Figure(0.5, interval), None, "same")
+    said = also_claimed(claim, Figure(0.5, interval), None, "same", EPISODE)
     assert said.endswith(f"{verdict}; learning from the same episodes: same")
     unstored = claimed("half the memory")
-    assert "memory: not judged" in also_claimed(unstored, Figure(0.5, interval), None, "same")
+    assert "memory: not judged" in also_claimed(unstored, Figure(0.5, interval), None, "same", EPISODE)
     other = claimed("1.5-2x")
-    assert "memory" not in also_claimed(other, Figure(0.5, interval), None, "changed")
+    assert "memory" not in also_claimed(other, Figure(0.5, interval), None, "changed", EPISODE)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +102,9 @@ def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, floa
 def test_a_claim_of_stability_is_judged_by_what_falls_back(interval: tuple[float, float], verdict: str) -> None:
     claim = claimed("stability, no extra cost")
     found = Setbacks(without=0.3, with_it=0.3 + sum(interval) / 2, interval=interval, seeds=6)
-    said = also_claimed(claim, None, found, "changed")
+    said = also_claimed(claim, None, found, "changed", EPISODE)
     assert said.endswith(f"6 seeds): {verdict}; learning from the same episodes: changed")
-    assert "stability: not measured" in also_claimed(claim, None, None, "changed")
+    assert "stability: not measured" in also_claimed(claim, None, None, "changed", EPISODE)
 
 
 def layer_row(name: str, shapley: Figure) -> LayerRow:

@@ -56,8 +56,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         return canvas.finish(
             NAME,
             _title(measured),
-            "Grey bands: the claims. Points: the layer alone with its 95 % interval, on episodes/min or on the phase "
-            "that the claim is about.",
+            f"Grey bands: the claims. Points: the layer alone with its 95 % interval, on "
+            f"{summary.system.unit.many}/min or on the phase that the claim is about.",
         )
 
 

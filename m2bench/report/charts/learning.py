@@ -1,4 +1,4 @@
-"""Learning curves by episodes and by seconds."""
+"""Learning curves by units and by seconds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NAME = "learning"
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
-    """Mean return of the seeds, on the left by episodes, on the right by seconds of training."""
+    """Mean return of the seeds, on the left by units, on the right by seconds of training."""
     target = summary.learning.target
     speeds = {c.layers: c.episodes_per_min.value for c in summary.combinations if c.episodes_per_min}
     cells = [cell for cell in summary.learning.cells if cell.curve and cell.layers in speeds]
     if target is None or not cells:
         return NotDrawn(NAME, "no learning was measured in this run")
-    groups = sorted({cell.episodes_per_update for cell in cells})
+    groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
     with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
         for cell in cells:
@@ -49,29 +49,29 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         if baseline_s is not None:
             _draw_baseline(by_seconds, baseline_s, target.target_return)
             stood_in_for = ". The baseline, slower than the combination that stands for it, has its own mark"
-        for axis, unit in ((by_episodes, "episodes"), (by_seconds, "seconds of training")):
+        for axis, what in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
             axis.axhline(target.target_return, color=INK, linewidth=1.0)
             axis.set_xscale("log")
             low, high = axis.get_xlim()
             plain_log_ticks(axis.xaxis, low, high, most=6)
-            axis.set_xlabel(f"{unit} (log scale)")
+            axis.set_xlabel(f"{what} (log scale)")
             axis.grid(visible=True, linewidth=0.6)
-        by_episodes.set_ylabel("return per held-out episode, %")
+        by_episodes.set_ylabel(f"return per held-out {unit.one}, %")
         by_episodes.annotate(
             "target", (0.01, target.target_return), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", fontsize=9, color=MUTED,
         )  # fmt: skip
         canvas.figure.legend(
             loc="outside lower left", alignment="left", fontsize=9,
-            title="episodes per update: trained combination",
+            title=f"{unit.many} per update: trained combination",
         )  # fmt: skip
         return canvas.finish(
             NAME,
             _title(summary),
-            "Mean over seeds of the return on held-out episodes; a seed that has reached the target, "
-            f"{digits(target.target_return)} %, stays there. Bars on the target line: the mean episodes to target with "
-            "its 95 % interval. Left: by episodes. Right: by seconds, at the speed of the combination that names the "
-            f"curve{stood_in_for}. {_distances(summary)}",
+            f"Mean over seeds of the return on held-out {unit.many}; a seed that has reached the target, "
+            f"{digits(target.target_return)} %, stays there. Bars on the target line: the mean {unit.many} to target "
+            f"with its 95 % interval. Left: by {unit.many}. Right: by seconds, at the speed of the combination that "
+            f"names the curve{stood_in_for}. {_distances(summary)}",
         )
 
 

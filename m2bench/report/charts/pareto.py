@@ -1,4 +1,4 @@
-"""Throughput against learning: fast is worth little where it needs more episodes."""
+"""Throughput against learning: fast is worth little where it needs more units."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ class Point:
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
-    """A point per combination: its speed, and the episodes it needs to the target (fewer is higher)."""
+    """A point per combination: its speed, and the units it needs to the target (fewer is higher)."""
     placed = [
         Point(c, c.episodes_per_min, c.learning.episodes_to_target)
         for c in summary.combinations
         if c.episodes_per_min and c.learning.episodes_to_target
     ]
+    units = summary.system.unit.many
     if len(placed) < 2:
-        return NotDrawn(NAME, "fewer than two combinations have both a speed and episodes to a target")
+        return NotDrawn(NAME, f"fewer than two combinations have both a speed and {units} to a target")
     groups = sorted({point.row.learning.episodes_per_update or 0 for point in placed})
     with Canvas(5.2) as canvas:
         (axis,) = canvas.axes
@@ -70,15 +71,15 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         _draw_seconds(axis)
         plain_log_ticks(axis.xaxis, *axis.get_xlim())
         plain_log_ticks(axis.yaxis, *axis.get_ylim()[::-1])
-        axis.set_xlabel("episodes/min (log scale)")
-        axis.set_ylabel("episodes to the target (log scale, fewer is higher)")
+        axis.set_xlabel(f"{units}/min (log scale)")
+        axis.set_ylabel(f"{units} to the target (log scale, fewer is higher)")
         canvas.figure.legend(
-            loc="outside lower center", ncols=len(groups), title="episodes per update: layers that all of them have"
+            loc="outside lower center", ncols=len(groups), title=f"{units} per update: layers that all of them have"
         )
         return canvas.finish(
             NAME,
             _title(front, summary),
-            "Right is faster, up needs fewer episodes. Along a grey line the seconds to the target are the same. The "
+            f"Right is faster, up needs fewer {units}. Along a grey line the seconds to the target are the same. The "
             "dark line joins the combinations that no other beats in both, by point estimates. Hollow points are "
             "modelled. Crosses: 95 % intervals of the fastest of each group; those of the others are similar.",
         )
@@ -101,7 +102,7 @@ def _draw_intervals(axis: Axes, members: list[Point], colour: str) -> None:
 
 
 def _front(placed: list[Point]) -> list[Point]:
-    """From the fastest on, every combination that needs fewer episodes than all faster ones; the slowest first."""
+    """From the fastest on, every combination that needs fewer units than all faster ones; the slowest first."""
     front: list[Point] = []
     for point in sorted(placed, key=lambda point: (-point.speed.value, point.episodes.value)):
         if not front or point.episodes.value < front[-1].episodes.value:
@@ -133,7 +134,8 @@ def _inset(low: float, high: float) -> tuple[float, float]:
 
 def _title(front: list[Point], summary: Summary) -> str:
     verb = "combinations have" if len(front) != 1 else "combination has"
-    first = f"{len(front)} {verb} no better one in both speed and episodes to the target (point estimates)"
+    both = f"both speed and {summary.system.unit.many} to the target"
+    first = f"{len(front)} {verb} no better one in {both} (point estimates)"
     if summary.soonest is None:
         return first
     return f"{first}; {'+'.join(summary.soonest.layers) or 'the baseline'} reaches the target first"

@@ -1,10 +1,11 @@
-"""Where an episode's time goes before and after."""
+"""Where the time of a unit goes before and after."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Unit
 from m2bench.records.summary import Summary
 from m2bench.report.sentences import compared
 from m2bench.text.figures import percent, times_within
@@ -22,7 +23,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
-    """Each phase's milliseconds per episode: the baseline's, and those of the recommended and fastest sets."""
+    """Each phase's milliseconds per unit: the baseline's, and those of the recommended and fastest sets."""
     shown = compared(summary)
     if len(shown) < 2 or not all(c.usage.phase_ms_per_episode for c in shown.values()):
         return NotDrawn(NAME, "the baseline and a faster combination are not both measured")
@@ -31,6 +32,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         for role, c in shown.items()
     }
     before, after = list(phases.values())[:2]
+    unit = summary.system.unit
     role, chosen = list(shown.items())[1]
     names = sorted(set().union(*phases.values()), key=lambda name: (-before.get(name, 0.0), name))
     with Canvas(1.8 + 0.34 * len(names) + 0.2 * len(phases)) as canvas:
@@ -49,11 +51,11 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         plain_log_ticks(axis.xaxis, low, high)
         axis.grid(axis="x", linewidth=0.6)
         axis.set_axisbelow(True)
-        axis.set_xlabel("ms per episode (log scale)")
+        axis.set_xlabel(f"ms per {unit.one} (log scale)")
         canvas.figure.legend(loc="outside lower left", fontsize=9)
         return canvas.finish(
             NAME,
-            _title(before, after, f"the {role} set ({times_within(chosen.speedup)} as fast)"),
+            _title(before, after, f"the {role} set ({times_within(chosen.speedup)} as fast)", unit),
             f"Beside the rows: the change from the baseline to the {role} set. Intervals are in the table. Phases are "
             "timed after the timed window, which makes them a little longer. Phases below "
             f"{LEAST_MS:g} ms are drawn at {LEAST_MS:g} ms.",
@@ -69,9 +71,9 @@ def _change(before: float | None, after: float | None) -> str:
     return f"{ratio:g}x {'less' if before >= after else 'more'}"
 
 
-def _title(before: dict[str, float], after: dict[str, float], other: str) -> str:
+def _title(before: dict[str, float], after: dict[str, float], other: str, unit: Unit) -> str:
     def largest(phases: dict[str, float]) -> str:
         two = sorted(phases, key=lambda name: -phases[name])[:2]
         return f"{' and '.join(two)} take {percent(sum(phases[name] for name in two) / sum(phases.values()))}"
 
-    return f"Baseline: {largest(before)} of an episode; {other}: {largest(after)}"
+    return f"Baseline: {largest(before)} of one {unit.one}; {other}: {largest(after)}"

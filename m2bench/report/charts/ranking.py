@@ -52,7 +52,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         ratio_axis(speeds, *span(reach(rated)))
         speeds.spines["left"].set_visible(False)
         speeds.tick_params(axis="y", length=0, labelleft=False)
-        speeds.set_xlabel("episodes/min over the baseline's (log scale)")
+        speeds.set_xlabel(f"{summary.system.unit.many}/min over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(rated),

@@ -1,4 +1,4 @@
-"""Speed by number of environments."""
+"""Speed by the size that a sweep varies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NAME = "environments"
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
-    """A point with its interval for every number of environments that was tried."""
+    """A point with its interval for every size that was tried."""
     sweep = summary.sweep
     rated = {size.num_envs: size.speedup for size in sweep.sizes if size.speedup} if sweep else {}
     if sweep is None or sweep.layers is None or len(rated) < 2:
-        return NotDrawn(NAME, "no sweep of the number of environments was run (--sweep)")
+        return NotDrawn(NAME, "no sweep was run (--sweep)")
     with Canvas(4.4) as canvas:
         (axis,) = canvas.axes
         axis.plot(list(rated), [speedup.value for speedup in rated.values()], "o-", color=GAIN, linewidth=1.2)
@@ -37,20 +37,22 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         axis.xaxis.set_minor_formatter(NullFormatter())
         plain_log_ticks(axis.yaxis, *axis.get_ylim(), "x")
         axis.grid(visible=True, which="major", linewidth=0.6)
-        axis.set_xlabel("environments (log scale)")
-        axis.set_ylabel("episodes/min over the baseline's (log scale)")
+        axis.set_xlabel(f"{sweep.unit.many} (log scale)")
+        axis.set_ylabel(f"{summary.system.unit.many}/min over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(sweep),
-            f"{combination_name(sweep.layers)} by number of environments, each over the baseline trials of its own "
-            "block, with 95 % intervals that hold for all sizes at once.",
+            f"{combination_name(sweep.layers)} by number of {sweep.unit.many}, each over the baseline trials of its "
+            "own block, with 95 % intervals that hold for all sizes at once.",
         )
 
 
 def _title(sweep: Sweep) -> str:
     best, largest = sweep.best, sweep.sizes[-1]
     if best is None:
-        return "No number of environments could be measured"
+        return f"No number of {sweep.unit.many} could be measured"
     rivals = f"; not shown to be slower: {', '.join(map(str, sweep.rivals))}" if sweep.rivals else ""
     more = "; larger numbers were not tried" if best.num_envs == largest.num_envs else ""
-    return f"{best.num_envs} environments are the fastest of those tried, {times_within(best.speedup)}{rivals}{more}"
+    return (
+        f"{best.num_envs} {sweep.unit.many} are the fastest of those tried, {times_within(best.speedup)}{rivals}{more}"
+    )

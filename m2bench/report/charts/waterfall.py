@@ -39,7 +39,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         _bar(axis, len(ordered) + 1, 1.0, total.value, INK)
         beside(axis, len(ordered) + 1, times_within(total), fontweight="bold")
         ratio_axis(axis, *span([*seen, total.value]))
-        axis.set_xlabel("episodes/min over the baseline's (log scale)")
+        axis.set_xlabel(f"{summary.system.unit.many}/min over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(summary),
