@@ -73,6 +73,8 @@ def test_a_record_of_more_facts_than_it_names_keeps_them_all_in_their_order() ->
         ({"points": [], "by_name": {}}, "Track has no return"),
         ({"points": [], "by_name": {}, "return": 5}, "Point is to be an object, and is 5"),
         ([], r"Track is to be an object, and is \[\]"),
+        ({**DOCUMENT, "points": 5}, "points of Track cannot be read"),
+        ({**DOCUMENT, "by_name": [1]}, "by_name of Track cannot be read"),
     ],
 )
 def test_what_lacks_something_is_refused_by_name(document: object, message: str) -> None:
