@@ -28,27 +28,33 @@ def _what_to_switch_on(summary: Summary) -> str:
     if advice is None:
         measured = sum(c.speedup is not None for c in summary.combinations)
         return marked(f"No recommendation: {counted(measured, 'combination')} measured", summary) + "."
-    what = f"Switch on {_set(advice.layers, summary)}: {_faster(advice.speedup)}"
-    if not advice.layers:
-        what = "Switch on nothing: no layer is shown to help"
-    if summary.unfinished:
-        what = f"So far: {what[0].lower()}{what[1:]}"
+    begin = "So far: switch on" if summary.unfinished else "Switch on"
+    if advice.layers:
+        # The longest that fits, since layers may have long names.
+        wordings = ((" + ", "as fast as the baseline"), ("+", "as fast as the baseline"), ("+", "the speed"))
+        longest = [
+            f"{begin} {_set(advice.layers, summary, plus)}: {_faster(advice.speedup, words)}"
+            for plus, words in wordings
+        ]
+        what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
+    else:
+        what = f"{begin} nothing: no layer is shown to help"
     what = marked(what, summary)
     return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."
 
 
-def _set(layers: Layers, summary: Summary) -> str:
+def _set(layers: Layers, summary: Summary, plus: str) -> str:
     """The layers by name, or those that are not in the set where that is shorter."""
-    names, absent = " + ".join(layers), [x.name for x in summary.layers if x.name not in layers]
+    names, absent = plus.join(layers), [x.name for x in summary.layers if x.name not in layers]
     rest = f"all layers but {listed(absent)}" if absent else f"all {len(layers)} layers"
     return min(names, rest, key=len) if len(layers) > 2 else names
 
 
-def _faster(speedup: Figure | None) -> str:
+def _faster(speedup: Figure | None, words: str) -> str:
     if speedup is None or not is_known(speedup):
         return "how much faster is not known"
     ratio, interval = value_and_interval(speedup, "x")
-    return f"{ratio} as fast as the baseline{interval and f' [{interval}]'}"
+    return f"{ratio} {words}{interval and f' [{interval}]'}"
 
 
 def _fitting(line: str, more: str) -> str:

@@ -76,6 +76,4 @@ def test_a_document_that_is_otherwise_is_refused(spoil: Callable[[dict[str, Any]
 def test_what_fields_mean_is_in_the_schema() -> None:
     properties = COMMITTED["$defs"]["CombinationRow"]["properties"]
     assert properties["speedup"]["description"] == "Over the baseline, from its own trials."
-    assert "share of the measured peak" in properties["mfu"]["description"], (
-        "of a flat record"
-    )
+    assert "share of the measured peak" in properties["mfu"]["description"], "of a flat record"
