@@ -45,7 +45,7 @@ def read(kind: type[T], document: Any) -> T:
     """The record, or other value, of this type that a document holds.
 
     Keys without a field are passed over, and a field without its key has its default, so that documents of earlier and
-    later versions are read. ValueError where a field has none, or where a record's document is no JSON object.
+    later versions are read. ValueError where a field has none, or where a list or an object is something else.
     """
     hint: Any = kind
     value: T = _reader(hint)(document)
@@ -137,7 +137,10 @@ def _read_record(kind: Any, document: Any) -> Any:
         if each.metadata == WHOLE:
             found[each.name] = document
         elif key in document:
-            found[each.name] = reader(document[key])
+            try:
+                found[each.name] = reader(document[key])
+            except (AttributeError, TypeError) as error:  # no list, or no object, where there is to be one
+                raise ValueError(f"{key} of {kind.__name__} cannot be read: {error}") from error
         elif each.default is MISSING and each.default_factory is MISSING:
             raise ValueError(f"{kind.__name__} has no {key}")
     return kind(**found)

@@ -157,8 +157,8 @@ class Conditions:
     """
 
     other_cores: float | None
+    cores: int = 1
     power: str | None = None
     low_power: bool | None = None
     thermal: str | None = None
-    cores: int = 1
     telemetry: TelemetryMeans | None = field(default=None, metadata=LEFT_OUT)

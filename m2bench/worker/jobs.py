@@ -24,6 +24,7 @@ from m2bench.devices import counters, torch_device
 from m2bench.devices.torch_device import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
+from m2bench.records.description import Prepared
 from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.results import Failure
@@ -73,19 +74,19 @@ def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
     combinations = [tuple(layers) for layers in request["combinations"]]
     workload = importlib.import_module(spec.module)
     measured = thread_times.time_threads(workload, spec, Path(request["work"]), combinations, request["candidates"])
-    return {"measured": measured}
+    return {"measured": [to_json(times) for times in measured]}
 
 
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     begin = time.perf_counter()
     faults = importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
-    prepare_s = time.perf_counter() - begin
-    return {
-        "prepare_s": prepare_s,
-        "device_faults": faults or [],
-        "peak_flops": torch_device.matmul_peak_flops(torch_device.resolve_device(spec.device)),
-    }
+    prepared = Prepared(
+        prepare_s=time.perf_counter() - begin,
+        device_faults=tuple(faults or ()),
+        peak_flops=torch_device.matmul_peak_flops(torch_device.resolve_device(spec.device)),
+    )
+    return to_json(prepared)
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:

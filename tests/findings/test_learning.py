@@ -280,8 +280,8 @@ def test_a_layer_that_falls_back_less_on_its_way_is_found_to_be_steadier() -> No
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         down = 0.1 * (trial.seed - made.spec.seed + 1) if "wide" in trial.layers else 1.0
         curve = [CurvePoint(n, n, 0.0, value) for n, value in ((8, 0.0), (9, 3.0), (10, 3.0 - down))]
-        found = learned(curve, group(trial.layers), 10)
-        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, found))
+        told = learned(curve, group(trial.layers), 10)
+        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, told))
     found = Learning(made, trials).setbacks("wide")
     assert found is not None
     seeds = range(1, found.seeds + 1)
@@ -422,7 +422,7 @@ def test_failed_learning_trials_count_as_not_arrived_and_are_not_tried_again() -
     made = record()
     trials = speed_trials(made.spec)
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
-        failed = StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", {})
+        failed = StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", None)
         trials.append(failed if trial.block == 1 else learn(trial, 40.0))
     learning = Learning(made, trials)
     assert len(to_json(learning.summary())["failed"]) == 3

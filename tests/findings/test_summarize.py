@@ -40,7 +40,7 @@ def described(unsupported: dict[str, str] | None = None, compiling: tuple[str, .
 
 
 def result(speed: float, **changes: Any) -> TrialResult:
-    planted = {
+    planted: dict[str, Any] = {
         "update_s": (60 / speed,) * 4,
         "warmup_update_s": (9.0, 0.5),
         "energy_j_per_episode": 6000 / speed,

@@ -51,7 +51,7 @@ LINES = {"syncs": {"a/b.py:7 x.item()": 2.0}}
 COUNTS = Counts({"dispatches": 100.0, "syncs": 2.0}, LINES)
 WRONG = {"gradient": NumericsCheck(same=False, reason="weight is off")}
 RETURNS = (0.5, 0.7, 0.1, 0.9, 1.1, 1.2, 1.3, 1.4)
-NOTHING_TOLD = {"counts": None, "phase_ms_per_episode": {}, "training_return": (), "numerics": {}}
+NOTHING_TOLD: dict[str, Any] = {"counts": None, "phase_ms_per_episode": {}, "training_return": (), "numerics": {}}
 
 
 def result(speed: float, canary_s: float = 0.01, **changes: Any) -> TrialResult:
