@@ -39,7 +39,8 @@ def json_schema(kind: type) -> Document:
 def _record(kind: Any, records: dict[str, Document]) -> Document:
     """A reference to the record's schema, which is put among ``records``."""
     if kind.__name__ not in records:
-        records[kind.__name__] = found = {"description": _in_one_line(kind.__doc__), "type": "object"}
+        found: Document = {"description": _in_one_line(kind.__doc__), "type": "object"}
+        records[kind.__name__] = found
         if not any(each.metadata == WHOLE for each in fields(kind)):
             properties = dict(_properties(kind, records))
             found |= {"properties": properties, "required": list(properties), "additionalProperties": False}
