@@ -91,7 +91,7 @@ def _evidence(results: list[TrialResult]) -> dict[str, tuple[Evidence, ...]]:
 
 
 def _numerics(results: list[TrialResult]) -> Numerics:
-    """What the gates of a combination's trials found: same only when every gate of every trial said so."""
+    """What the numerics checks of a combination's trials found: same only when every check of every trial said so."""
     if not results or not all(result.numerics for result in results):
         return Numerics(numerics_reason="numerics not checked" if results else None)
     names = list(results[0].numerics)
@@ -102,7 +102,7 @@ def _numerics(results: list[TrialResult]) -> Numerics:
     return Numerics(
         numerics="changed" if changed else "same",
         numerics_reason="; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
-        gates={name: tuple(r.numerics[name].evidence for r in results) for name in names},
+        checks={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
 
 

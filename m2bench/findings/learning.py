@@ -218,7 +218,7 @@ class Learning:
         return list(pairs)
 
     def _proved(self, layer: str) -> bool:
-        """Whether the gates speak for the layer: it is held to rounding, and keeps the episodes per update."""
+        """Whether equal numerics speak for the layer: it is held to rounding, and keeps the episodes per update."""
         pairs = self._neighbours(layer)
         same_size = all(cell.episodes_per_update == other.episodes_per_update for cell, other in pairs)
         return layer in self.exact and bool(pairs) and same_size

@@ -78,7 +78,7 @@ def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary
         recommended=recommend(spec.layers, combinations, prediction, sooner, learning.spoiling, spec.blocks),
         learning=learning.summary(),
         sweep=summarize_sweep(spec, stored),
-        gates=_checks_cost(record, trials),
+        checks=_checks_cost(record, trials),
     )
 
 
@@ -161,6 +161,6 @@ def _timing(trials: Sequence[StoredTrial]) -> Timing:
 
 
 def _checks_cost(record: RunRecord, trials: list[StoredTrial]) -> ChecksCost:
-    """Seconds that preparing and passing the gates took, over all trials so far."""
+    """Seconds that preparing and passing the numerics checks took, over all trials so far."""
     passed = sum(trial.timed.numerics_s for trial in trials if trial.result)
     return ChecksCost(record.prepared.prepare_s, passed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from m2bench.findings.claims import INDIFFERENT
 from m2bench.records.combinations import Layers, combination_name
@@ -15,12 +16,12 @@ from .sentences import counted, listed, machine_name, marked, more_blocks_comman
 MOST_CHARACTERS = 100  # of a line of the headline
 
 
-def headline(summary: Summary) -> tuple[str, str]:
+def headline(summary: Summary, folder: Path | None = None) -> tuple[str, str]:
     """What to switch on and how much faster that is; how sure this is, empty where the first line says all.
 
-    Each in one line, which may be broken only by names that are too long for it.
+    Each fits in MOST_CHARACTERS, unless names are too long for that. ``folder``: as for ``recommendation``.
     """
-    return _what_to_switch_on(summary), _how_sure(summary)
+    return _what_to_switch_on(summary), _how_sure(summary, folder)
 
 
 def _what_to_switch_on(summary: Summary) -> str:
@@ -62,24 +63,24 @@ def _fitting(line: str, more: str) -> str:
     return line + more if len(line + more) < MOST_CHARACTERS else line
 
 
-def _how_sure(summary: Summary) -> str:
+def _how_sure(summary: Summary, folder: Path | None) -> str:
     if summary.unfinished is not None:
         return f"Not finished: {_missing(summary)}."
     advice = summary.recommended
     if advice is None:
         return "Two combinations that ran without a failure are the least that can be compared."
     if not advice.settled:
-        return _not_settled(advice, summary)
+        return _not_settled(advice, more_blocks_command(summary, folder))
     settled = f"Settled: no other set is more than {INDIFFERENT:.0%} faster"
     nothing = _without_effect(summary)
     return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
 
 
-def _not_settled(advice: Recommendation, summary: Summary) -> str:
+def _not_settled(advice: Recommendation, command: str | None) -> str:
     if advice.more_blocks is None:
         return "Not settled: the noise of this machine, or the design, hides which set is best."
     more = f"Not settled: about {counted(advice.more_blocks, 'more block')} would decide"
-    return _fitting(more, f" ({more_blocks_command(summary)})") + "."
+    return _fitting(more, f" ({command})") + "."
 
 
 def _missing(summary: Summary) -> str:

@@ -209,6 +209,8 @@ def test_how_many_more_blocks_would_settle_it_is_told_with_the_command(full: Sum
     open_ = advised(full, settled=False, more_blocks=6)
     assert headline(open_)[1] == f"Not settled: about 6 more blocks would decide ({command})."
     assert recommendation(open_)[-1] == f"Add blocks with: {command}"
+    assert headline(open_, Path("/data/run"))[1].endswith("(m2bench ablate --resume /data/run --more-blocks 6).")
+    assert recommendation(open_, Path("/my data/run"))[-1].endswith("--resume '/my data/run' --more-blocks 6")
     long = replace(open_, run="a folder with a very long name of its own")
     assert headline(long)[1] == "Not settled: about 6 more blocks would decide."
     assert "--resume 'reports/a folder with" in recommendation(long)[-1]
