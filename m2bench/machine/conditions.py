@@ -11,8 +11,9 @@ import psutil
 
 from m2bench.records.results import Conditions
 
+from .cpu import spent_cpu_s
 from .system_tools import answer_of
-from .telemetry import busy_cpu_s, spent_cpu_s
+from .telemetry import busy_cpu_s
 
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 

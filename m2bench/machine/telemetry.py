@@ -7,7 +7,6 @@ A probe that finds nothing to read, or something new, is "not available" with it
 from __future__ import annotations
 
 import re
-import resource
 import threading
 import time
 from collections import defaultdict
@@ -234,9 +233,3 @@ def _summarize(readings: list[tuple[float, Reading]]) -> dict[str, float]:
         both = first.busy_s.keys() & last.busy_s.keys()
         found |= {name: (last.busy_s[name] - first.busy_s[name]) / (end - begin) for name in sorted(both)}
     return found
-
-
-def spent_cpu_s() -> float:
-    """Seconds of all cores that this process and those it has waited for have used."""
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
