@@ -103,7 +103,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
-    """What the numerics checks of a combination's trials found: same only when all of every trial said so."""
+    """What the numerics checks of a combination's trials found: same only when every check of every trial said so."""
     if not results:
         return Numerics()
     if not checked:
@@ -118,7 +118,7 @@ def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
     return Numerics(
         numerics="changed" if changed else "same",
         numerics_reason="; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
-        gates={name: tuple(r.numerics[name].evidence for r in results) for name in names},
+        checks={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
 
 

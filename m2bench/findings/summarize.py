@@ -80,7 +80,7 @@ def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary
         recommended=recommend(spec.layers, combinations, prediction, sooner, learning.spoiling, spec.blocks),
         learning=learning.summary(),
         sweep=summarize_sweep(spec, description.swept, stored),
-        gates=_checks_cost(record, trials),
+        checks=_checks_cost(record, trials),
     )
 
 

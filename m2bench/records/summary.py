@@ -13,7 +13,7 @@ from typing import Literal, final
 
 from .combinations import Layers
 from .description import Facts, System, Target, Unit
-from .documents import FLAT, interval_called
+from .documents import FLAT, called, interval_called
 from .figure import Figure, Interval
 from .results import Evidence
 from .spec import TrialKind
@@ -148,7 +148,7 @@ class Numerics:
 
     numerics: Literal["same", "changed", "unchecked"] | None = None
     numerics_reason: str | None = None
-    gates: Mapping[str, tuple[Evidence, ...]] | None = None
+    checks: Mapping[str, tuple[Evidence, ...]] | None = field(default=None, metadata=called("gates"))
 
 
 @dataclass(frozen=True)
@@ -516,4 +516,4 @@ class Summary:
     recommended: Recommendation | None
     learning: LearningSummary
     sweep: Sweep | None
-    gates: ChecksCost
+    checks: ChecksCost = field(metadata=called("gates"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from m2bench.findings.claims import INDIFFERENT
 from m2bench.records.combinations import Layers, combination_name
@@ -15,12 +16,12 @@ from .sentences import counted, listed, machine_name, marked, more_blocks_comman
 MOST_CHARACTERS = 100  # of a line of the headline
 
 
-def headline(summary: Summary) -> tuple[str, str]:
+def headline(summary: Summary, folder: Path | None = None) -> tuple[str, str]:
     """What to switch on and how much faster that is; how sure this is, empty where the first line says all.
 
-    Each in one line, which may be broken only by names that are too long for it.
+    Each fits in MOST_CHARACTERS, unless names are too long for that. ``folder``: as for ``recommendation``.
     """
-    return _what_to_switch_on(summary), _how_sure(summary)
+    return _what_to_switch_on(summary), _how_sure(summary, folder)
 
 
 def _what_to_switch_on(summary: Summary) -> str:
@@ -28,27 +29,33 @@ def _what_to_switch_on(summary: Summary) -> str:
     if advice is None:
         measured = sum(c.speedup is not None for c in summary.combinations)
         return marked(f"No recommendation: {counted(measured, 'combination')} measured", summary) + "."
-    what = f"Switch on {_set(advice.layers, summary)}: {_faster(advice.speedup)}"
-    if not advice.layers:
-        what = "Switch on nothing: no layer is shown to help"
-    if summary.unfinished:
-        what = f"So far: {what[0].lower()}{what[1:]}"
+    begin = "So far: switch on" if summary.unfinished else "Switch on"
+    if advice.layers:
+        # The longest that fits, since layers may have long names.
+        wordings = ((" + ", "as fast as the baseline"), ("+", "as fast as the baseline"), ("+", "the speed"))
+        longest = [
+            f"{begin} {_set(advice.layers, summary, plus)}: {_faster(advice.speedup, words)}"
+            for plus, words in wordings
+        ]
+        what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
+    else:
+        what = f"{begin} nothing: no layer is shown to help"
     what = marked(what, summary)
     return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."
 
 
-def _set(layers: Layers, summary: Summary) -> str:
+def _set(layers: Layers, summary: Summary, plus: str) -> str:
     """The layers by name, or those that are not in the set where that is shorter."""
-    names, absent = " + ".join(layers), [x.name for x in summary.layers if x.name not in layers]
+    names, absent = plus.join(layers), [x.name for x in summary.layers if x.name not in layers]
     rest = f"all layers but {listed(absent)}" if absent else f"all {len(layers)} layers"
     return min(names, rest, key=len) if len(layers) > 2 else names
 
 
-def _faster(speedup: Figure | None) -> str:
+def _faster(speedup: Figure | None, words: str) -> str:
     if speedup is None or not is_known(speedup):
         return "how much faster is not known"
     ratio, interval = value_and_interval(speedup, "x")
-    return f"{ratio} as fast as the baseline{interval and f' [{interval}]'}"
+    return f"{ratio} {words}{interval and f' [{interval}]'}"
 
 
 def _fitting(line: str, more: str) -> str:
@@ -56,24 +63,24 @@ def _fitting(line: str, more: str) -> str:
     return line + more if len(line + more) < MOST_CHARACTERS else line
 
 
-def _how_sure(summary: Summary) -> str:
+def _how_sure(summary: Summary, folder: Path | None) -> str:
     if summary.unfinished is not None:
         return f"Not finished: {_missing(summary)}."
     advice = summary.recommended
     if advice is None:
         return "Two combinations that ran without a failure are the least that can be compared."
     if not advice.settled:
-        return _not_settled(advice, summary)
+        return _not_settled(advice, more_blocks_command(summary, folder))
     settled = f"Settled: no other set is more than {INDIFFERENT:.0%} faster"
     nothing = _without_effect(summary)
     return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
 
 
-def _not_settled(advice: Recommendation, summary: Summary) -> str:
+def _not_settled(advice: Recommendation, command: str | None) -> str:
     if advice.more_blocks is None:
         return "Not settled: the noise of this machine, or the design, hides which set is best."
     more = f"Not settled: about {counted(advice.more_blocks, 'more block')} would decide"
-    return _fitting(more, f" ({more_blocks_command(summary)})") + "."
+    return _fitting(more, f" ({command})") + "."
 
 
 def _missing(summary: Summary) -> str:

@@ -116,7 +116,7 @@ def _numerics(summary: Summary) -> str:
         return "Numerics: unchecked. The system does not offer to check what its combinations compute."
     if not verdicts:
         return "No combination has been compared with the plain trainer yet."
-    spent = summary.gates.prepare_s + summary.gates.trials_s
+    spent = summary.checks.prepare_s + summary.checks.trials_s
     found = (
         f"{changed} of {len(verdicts)} combinations do not compute what the plain trainer computes: see the status "
         "column. Their figures are shown, and they are never recommended"
@@ -124,7 +124,7 @@ def _numerics(summary: Summary) -> str:
         else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the "
         "tolerances of their layers"
     )
-    draws = [found for c in summary.combinations for found in (c.numerics.gates or {}).get("draws", ())]
+    draws = [found for c in summary.combinations for found in (c.numerics.checks or {}).get("draws", ())]
     ties = (
         f"{sum(d['rounding_ties'] for d in draws):,} rounding ties in {sum(d['draws'] for d in draws):,} drawn actions"
     )

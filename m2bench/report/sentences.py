@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
@@ -78,8 +79,11 @@ STATES = {
 }
 
 
-def recommendation(summary: Summary) -> list[str]:
-    """What each layer of the recommended set is worth there, what the others would do, and what may be as good."""
+def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
+    """What each layer of the recommended set is worth there, what the others would do, and what may be as good.
+
+    ``folder``: that of the run, for the command; in a file, which may be moved with it, the usual one.
+    """
     advice = summary.recommended
     if advice is None:
         return []
@@ -94,7 +98,7 @@ def recommendation(summary: Summary) -> list[str]:
     if advice.excluded:
         lines.append(f"{advice.excluded}.")
     if advice.more_blocks:
-        lines.append(f"Add blocks with: {more_blocks_command(summary)}")
+        lines.append(f"Add blocks with: {more_blocks_command(summary, folder)}")
     return lines
 
 
@@ -109,13 +113,13 @@ def _rivals(advice: Recommendation) -> list[str]:
     return [f"Possibly as good: {', '.join(named)}{more}."] if named else []
 
 
-def more_blocks_command(summary: Summary) -> str | None:
+def more_blocks_command(summary: Summary, folder: Path | None = None) -> str | None:
     """The command that adds the blocks that would settle the run; None where none are needed or none would do."""
     advice = summary.recommended
     if advice is None or not advice.more_blocks:
         return None
-    folder = shlex.quote(f"reports/{summary.run}")
-    return f"m2bench ablate --resume {folder} --more-blocks {advice.more_blocks}"
+    where = shlex.quote(str(folder or f"reports/{summary.run}"))
+    return f"m2bench ablate --resume {where} --more-blocks {advice.more_blocks}"
 
 
 def train_command(summary: Summary) -> str | None:

@@ -28,9 +28,9 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
             for sentence in part.sentences:
                 say(f"- {sentence}")
         console.print()
-    for line in (*details(summary), *recommendation(summary)):
+    for line in (*details(summary), *recommendation(summary, folder)):
         say(line)
-    for line in filter(None, headline(summary)):
+    for line in filter(None, headline(summary, folder)):
         say(line, "bold")
     for warning in warnings(summary):
         say(warning)

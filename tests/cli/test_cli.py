@@ -113,7 +113,7 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     for name in ("results.sqlite", "summary.json", "impact.csv", "report.md"):
         assert (run / name).stat().st_size > 0
     assert not (run / "work").exists()
-    assert "Impact of each layer" in done.stdout
+    assert "Effect of each layer on episodes/min" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "Report: run/report.html"
     assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
     again = m2bench("report", "run", cwd=tmp_path)
@@ -354,7 +354,7 @@ def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
     for c in found["combinations"]:
         assert c["time_to_target_s"] == pytest.approx(60 * c["episodes_to_target"] / c["episodes_per_min"])
     assert found["soonest"]["layers"] == ["batching"]
-    assert "The learning target is reached soonest with batching" in " ".join(done.stdout.split())
+    assert "batching reaches the learning target first" in " ".join(done.stdout.split())
 
 
 def test_learning_can_be_left_out(finished: Path) -> None:

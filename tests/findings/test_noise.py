@@ -27,6 +27,7 @@ from m2bench.findings.noise import (
     warnings_of,
 )
 from m2bench.machine.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
+from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial
@@ -49,8 +50,9 @@ def test_identical_baselines_are_told_apart_in_5_percent_at_most_drift_or_not(dr
     outside = []
     for _ in range(400):
         noise = measure_repeats(anchors(rng, drift))
-        assert noise.aa_ci is not None
-        outside.append(not noise.aa_ci[0] <= 1 <= noise.aa_ci[1])
+        assert noise.aa_ratio is not None
+        assert noise.aa_ratio.interval is not None
+        outside.append(not noise.aa_ratio.interval[0] <= 1 <= noise.aa_ratio.interval[1])
     assert np.mean(outside) <= 0.085
 
 
@@ -59,14 +61,15 @@ def test_a_drift_is_found() -> None:
     covered = []
     for _ in range(200):
         noise = measure_repeats(anchors(rng, 0.3))
-        assert noise.drift_ci is not None
-        covered.append(noise.drift_ci[0] <= math.exp(0.3) <= noise.drift_ci[1])
+        assert noise.drift is not None
+        assert noise.drift.interval is not None
+        covered.append(noise.drift.interval[0] <= math.exp(0.3) <= noise.drift.interval[1])
     assert 0.9 <= np.mean(covered) <= 0.99
 
 
 @pytest.mark.parametrize(("interval", "shown"), [((0.97, 1.04), False), ((1.01, 1.2), True), ((0.8, 0.99), True)])
 def test_a_drift_is_told_with_its_interval_and_whether_it_is_shown(interval: tuple[float, float], shown: bool) -> None:
-    said = drift_in_words(math.sqrt(math.prod(interval)), interval)
+    said = drift_in_words(Figure(math.sqrt(math.prod(interval)), interval))
     assert said.startswith("the speed drifted" if shown else "no drift is shown")
     assert f"[{interval[0]:.2f}, {interval[1]:.2f}]" in said
 

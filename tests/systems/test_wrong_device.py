@@ -185,8 +185,8 @@ def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
     assert reason in summary["device_faults"][0]
     assert all(reason in row["device_faults"] for row in csv.DictReader((run / "impact.csv").read_text().splitlines()))
     report = (run / "report.md").read_text().splitlines()
-    assert mark in report[2]  # the first sentence
-    assert reason in report[4]  # the warning right under it
+    assert mark in report[2]  # the headline
+    assert reason in report[6]  # the warning right under its two lines
     titles = [line for line in report if line.startswith("### ") and "|" in "".join(report[report.index(line) :][:4])]
     assert titles
     assert all(mark in title for title in titles)
