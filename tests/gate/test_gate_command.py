@@ -19,7 +19,7 @@ from conftest import TESTS
 from github_action import action, run_action
 from packaging.requirements import Requirement
 from test_cli import COMMAND, environment, m2bench, typed, wait_until, workers_of
-from test_readme import GATE, README
+from test_readme import GATE, PAGES, ROOT
 
 from m2bench.gate.sides import _build_requirements, _is_met, loose_code
 
@@ -439,8 +439,8 @@ def test_the_gate_as_tests(repo: Path) -> None:
 
 
 def workflows() -> list[dict[str, Any]]:
-    """This repository's own, and the one that the README tells others to save."""
-    (readme,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    """This repository's own, and the one that the documentation tells others to save."""
+    (readme,) = re.findall(r"```yaml\n(.*?)```", PAGES[ROOT / "docs" / "ci-gate.md"], flags=re.S)
     assert len(readme.strip().splitlines()) == 10
     return [yaml.safe_load(text) for text in (readme, (TESTS.parent / ".github/workflows/ci.yml").read_text())]
 

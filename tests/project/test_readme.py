@@ -1,4 +1,4 @@
-"""Every command in the README is one that works."""
+"""Every command in the README and in docs/ is one that works."""
 
 from __future__ import annotations
 
@@ -13,9 +13,17 @@ import pytest
 from conftest import TESTS
 from test_cli import environment, typed
 
-README = (TESTS.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
+ROOT = TESTS.parent
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+README = PAGES[ROOT / "README.md"]
+
+
+def commands_of(page: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+COMMANDS = list(dict.fromkeys(command for page in PAGES.values() for command in commands_of(page)))
 GATE = [command for command in COMMANDS if command.startswith(("m2bench check", "m2bench baseline"))]
 SHORT = [command for command in COMMANDS if command.startswith("m2bench ") and command not in GATE]
 
@@ -77,11 +85,24 @@ def test_the_benchmarks_command_collects_benchmarks() -> None:
     assert "test_hot_pieces" in done.stdout
 
 
-def test_the_pictures_and_links_exist() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
-    assert targets
-    missing = [target for target in targets if not (TESTS.parent / target).exists()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_pictures_and_links_exist(page: Path) -> None:
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", PAGES[page]) if "://" not in target]
+    assert targets or page.parent != ROOT
+    missing = [target for target in targets if not (page.parent / target.partition("#")[0]).exists()]
     assert not missing
+
+
+def test_a_link_to_a_part_of_a_page_finds_its_heading() -> None:
+    for page, text in PAGES.items():
+        for target in re.findall(r"\]\(([^):]+#[^)]+)\)", text):
+            path, _, anchor = target.partition("#")
+            headings = re.findall(r"^#+ (.*)$", (page.parent / path).read_text(), flags=re.M)
+            assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 150
 
 
 def test_the_ci_script_finds_the_test_command() -> None:
