@@ -23,7 +23,7 @@ from .recommendation import recommend
 from .remaining import remaining_trials
 from .spec import BASELINE, Layers, RunSpec, TrialKind
 from .steady import steady_from, steady_speed
-from .store import RunRecord, StoredTrial
+from .store import RunRecord, StoredTrial, settled
 from .sweep import summarize_sweep
 from .usage import summarize_usage
 from .verdicts import also_claimed, attribute_gains, is_rated, judge_claim, smallest_effect_seen
@@ -37,9 +37,9 @@ Document = dict[str, Any]
 Response = Callable[[StoredTrial], float | None]
 
 
-def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Document:
-    """The summary document of a run, finished or not."""
-    spec, description = record.spec, record.description
+def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Document:
+    """The summary document of a run, finished or not, from all that it has stored."""
+    spec, description, trials = record.spec, record.description, settled(attempts)
     unfinished = _unfinished(record, trials)
     learning, sweep = Learning(record, trials), summarize_sweep(spec, trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
@@ -77,7 +77,10 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": _conditions(trials, attribution, description),
+            "conditions": {
+                **_conditions(trials, attribution, description),
+                "repeated_trials": sum(trial.spec.repeats is not None for trial in attempts),
+            },
             **_timing(sound),
             "trial_sd": attribution.scatter and math.expm1(attribution.scatter.sd),
             "scatter_groups": [asdict(group) for group in attribution.scatter.groups] if attribution.scatter else [],
@@ -105,6 +108,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
             lambda over, under: _sooner(over, under, prediction, learning),
             learning.spoiling,
             spec.blocks,
+            attribution.blocks_missing(spec.blocks),
         ),
         "learning": learning.document(),
         "sweep": sweep,

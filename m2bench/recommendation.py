@@ -19,7 +19,6 @@ from .verdicts import INDIFFERENT, is_rated
 
 FALSELY_SHOWN = 0.01  # the chance that any layer of any set is taken to help where none does
 MOST_BLOCKS = 1000
-BLOCKS_FOR_INTERVALS = 2  # more, where trials do not tell yet how much they scatter
 
 Document = dict[str, Any]
 Sooner = Callable[[Layers, Layers], Estimate | None]
@@ -27,14 +26,20 @@ Sooner = Callable[[Layers, Layers], Estimate | None]
 
 
 def recommend(
-    layers: Layers, combinations: list[Document], speeds: Prediction, sooner: Sooner, spoiling: Layers, blocks: int
+    layers: Layers,
+    combinations: list[Document],
+    speeds: Prediction,
+    sooner: Sooner,
+    spoiling: Layers,
+    blocks: int,
+    missing_blocks: int = 0,
 ) -> Document | None:
     """The set to switch on and what speaks for it; None where fewer than two combinations can be compared.
 
     By episodes per minute; by the time to the learning target where another set is shown to be sooner by it. A
     combination that computes something else is never recommended, nor one with a ``spoiling`` layer, which changes
     learning at equal episodes per update; nor, where the time to target cannot weigh it, one that is shown to learn
-    otherwise. ``blocks`` are those of the run.
+    otherwise. ``blocks`` are those of the run, ``missing_blocks`` those that it lacks for any intervals.
     """
     rated = {tuple(c["layers"]): c for c in combinations if is_rated(c)}
     sound = {name: c for name, c in rated.items() if not set(name) & set(spoiling)}
@@ -50,24 +55,33 @@ def recommend(
     by_time, is_sooner = _soonest(arriving, by_speed, shown, speeds, sooner)
     chosen = by_time if by_time is not None and is_sooner else by_speed
 
-    def merit(name: Layers) -> Estimate | None:
-        """How good another set is over the chosen one: by time where that decides and it learns otherwise."""
+    def weighed_by_time(name: Layers) -> bool:
+        """Whether another set is held against the chosen one by time: where that decides and it learns otherwise."""
         sizes = [sound[each]["episodes_per_update"] for each in (name, chosen) if each in sound]
-        if chosen == by_speed or len(set(sizes)) == 1:
-            return speeds.ratio(name, chosen)
-        return sooner(name, chosen)
+        return chosen != by_speed and len(set(sizes)) > 1
+
+    def merit(name: Layers) -> Estimate | None:
+        """How good another set is over the chosen one."""
+        return sooner(name, chosen) if weighed_by_time(name) else speeds.ratio(name, chosen)
 
     rivals = [found for name in sound if name != chosen and (found := _rival(name, merit(name))) is not None]
-    left_out = [_left_out(layers, layer, chosen, speeds, merit) for layer in layers if layer not in chosen]
+
+    def left_out(layer: str) -> Document:
+        """What adding a layer would do to the speed, and whether it is shown to be of use, and by what."""
+        joined = tuple(x for x in layers if x in chosen or x == layer)
+        state = _aside(layer, joined, combinations, spoiling) or _state(merit(joined))
+        return {**_switched(layers, layer, chosen, speeds), "state": state, "by_time": weighed_by_time(joined)}
+
+    others = [left_out(layer) for layer in layers if layer not in chosen]
     return {
         "layers": list(chosen),
         "basis": "time to target" if chosen != by_speed else "speed",
         **named("speedup", speeds.ratio(chosen)),
         **named("episodes_per_min", speeds.level(chosen)),
-        **_settled(rivals, blocks, shown),
+        **_settled(rivals, blocks, missing_blocks, shown, rated),
         "kept": [_switched(layers, layer, chosen, speeds) for layer in chosen],
-        "left_out": left_out,
-        "undecided": [found["layer"] for found in left_out if found["state"] in ("undecided", "unknown")],
+        "left_out": others,
+        "undecided": [found["layer"] for found in others if found["state"] in ("undecided", "unknown")],
         "rivals": sorted(rivals, key=lambda rival: -float(rival["ratio"])),
         "by_speed": list(by_speed),
         "by_time": None
@@ -88,8 +102,7 @@ class _ShownToHelp:
 
     def every_layer(self, chosen: Layers, among: Collection[Layers] | None = None) -> bool:
         """Whether every layer of the set is shown to help, or every one without which the set is ``among`` these."""
-        rests = [tuple(other for other in chosen if other != layer) for layer in chosen]
-        asked = [rest for rest in rests if among is None or rest in among]
+        asked = [rest for rest in _rests(chosen) if among is None or rest in among]
         return all(self._is_shown(self._speeds.ratio(chosen, rest)) for rest in asked)
 
     def _is_shown(self, gain: Estimate | None) -> bool:
@@ -148,19 +161,29 @@ def _rival(name: Layers, merit: Estimate | None) -> Document | None:
     return {"layers": list(name), **named("ratio", merit), "log_se": merit.log_se, "degrees": merit.degrees}
 
 
-def _settled(rivals: list[Document], blocks: int, shown: _ShownToHelp) -> Document:
+def _settled(
+    rivals: list[Document], blocks: int, missing_blocks: int, shown: _ShownToHelp, measured: Collection[Layers]
+) -> Document:
     """Whether no other set can be faster by what matters; else how many more blocks would tell.
 
-    An interval shrinks with the root of the blocks. None where no practical number would tell.
+    An interval shrinks with the root of the blocks. None where no practical number would tell, and in a fraction: of a
+    set that was never measured without one of its layers, more of the same trials do not tell what that layer does.
     """
     open_ones = [rival for rival in rivals if rival["ratio_ci"] is None or rival["ratio_ci"][1] > 1 + INDIFFERENT]
     if not open_ones:
         return {"settled": True, "more_blocks": 0}
     needed = [_times_the_blocks(rival, shown) for rival in open_ones if rival["ratio_ci"] is not None]
     if not needed:
-        return {"settled": False, "more_blocks": BLOCKS_FOR_INTERVALS}
+        return {"settled": False, "more_blocks": max(1, missing_blocks)}
+    if not all(rest in measured for rival in open_ones for rest in _rests(tuple(rival["layers"]))):
+        return {"settled": False, "more_blocks": None}
     more = max(1, math.ceil(blocks * (max(needed) - 1)))
     return {"settled": False, "more_blocks": more if more < MOST_BLOCKS else None}
+
+
+def _rests(chosen: Layers) -> list[Layers]:
+    """The set without each of its layers."""
+    return [tuple(other for other in chosen if other != layer) for layer in chosen]
 
 
 def _times_the_blocks(rival: Document, shown: _ShownToHelp) -> float:
@@ -175,21 +198,27 @@ def _times_the_blocks(rival: Document, shown: _ShownToHelp) -> float:
     return min(not_faster, faster) ** 2
 
 
-def _left_out(
-    layers: Layers, layer: str, chosen: Layers, speeds: Prediction, merit: Callable[[Layers], Estimate | None]
-) -> Document:
-    """What adding a layer would do to the speed, and whether it is shown to be of use."""
-    found = merit(tuple(x for x in layers if x in chosen or x == layer))
-    ends = None if found is None else found.interval
-    if ends is None:
-        state = "unknown"
-    elif ends[1] < 1:
-        state = "costs"
-    elif ends[1] <= 1 + INDIFFERENT:
-        state = "negligible"
-    else:
-        state = "undecided"
-    return {**_switched(layers, layer, chosen, speeds), "state": state}
+def _state(found: Estimate | None) -> str:
+    """What is known of a layer that is left out, from how good the set would be with it."""
+    if found is None or found.interval is None:
+        return "unknown"
+    if found.interval[1] < 1:
+        return "costs"
+    return "negligible" if found.interval[1] <= 1 + INDIFFERENT else "undecided"
+
+
+def _aside(layer: str, joined: Layers, combinations: list[Document], spoiling: Layers) -> str | None:
+    """Why a layer cannot join the set, however fast it were; None where it could."""
+    if layer in spoiling:
+        return "spoils"
+    having = [c for c in combinations if layer in c["layers"]]
+    same = [c for c in having if tuple(c["layers"]) == joined]
+    for c in same or (having if not any(map(is_rated, having)) else []):
+        if c["status"] not in (None, "ok"):
+            return str(c["status"])
+        if c["numerics"] == "changed":
+            return "changed"
+    return None
 
 
 def _switched(layers: Layers, layer: str, chosen: Layers, speeds: Prediction) -> Document:

@@ -109,10 +109,53 @@ def test_as_many_more_blocks_as_advised_settle_most_runs() -> None:
 
 
 def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> None:
-    advice = advice_of(combinations(), predict(blocks=1))
+    advice = recommend(ABC, combinations(), predict(blocks=1), unknown, (), blocks=1, missing_blocks=4)
+    assert advice is not None
     assert (advice["layers"], advice["settled"]) == ([], False)
     assert advice["undecided"] == ["a", "b", "c"]
-    assert advice["more_blocks"] == 2
+    assert advice["more_blocks"] == 4
+
+
+@pytest.mark.parametrize(
+    ("aside", "state"),
+    [
+        ({"status": "unsupported", "speedup": None}, "unsupported"),
+        ({"status": "failed"}, "failed"),
+        ({"status": "not-engaged", "speedup": None}, "not-engaged"),
+        ({"numerics": "changed"}, "changed"),
+    ],
+)
+def test_a_layer_that_cannot_join_is_not_undecided(aside: dict[str, Any], state: str) -> None:
+    """However fast it is: b cannot be had beside a, and c is what it is."""
+    advice = advice_of(combinations(a__b=aside), predict())
+    assert advice["layers"] == ["a"]
+    assert {left["layer"]: left["state"] for left in advice["left_out"]} == {"b": state, "c": "costs"}
+    assert advice["undecided"] == []
+    nowhere = {"__".join(layers): aside for layers in CELLS if "b" in layers}
+    without_b = Prediction(Effects(("a", "c"), [o for o in predict()._effects.observations if "b" not in o.layers]))
+    advice = advice_of(combinations(**nowhere), without_b)
+    assert (advice["left_out"][0]["state"], advice["undecided"]) == (state, [])
+
+
+def test_a_layer_that_spoils_learning_is_not_undecided() -> None:
+    advice = advice_of(combinations(), predict(), spoiling=("a",))
+    assert {left["layer"]: left["state"] for left in advice["left_out"]} == {"a": "spoils", "c": "costs"}
+    assert advice["undecided"] == []
+
+
+def test_more_blocks_are_not_asked_for_where_a_fraction_cannot_tell() -> None:
+    """a+b+c and its parts were never measured without b or without c: no number of blocks says what each does."""
+    some: list[Layers] = [(), ("a",), ABC]
+    rng = np.random.default_rng(0)
+    observations = [
+        Observation(f"{block}.{layers}", layers, (block,), speed(layers) * math.exp(rng.normal(0, 0.01)))
+        for block in range(8)
+        for layers in some
+    ]
+    documents = [c for c in combinations() if tuple(c["layers"]) in some]
+    advice = advice_of(documents, Prediction(Effects(ABC, observations)))
+    assert (advice["layers"], advice["settled"]) == (["a"], False)
+    assert advice["more_blocks"] is None
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
