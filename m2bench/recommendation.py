@@ -126,6 +126,7 @@ def _soonest(
     """The set that learns soonest, and whether it is shown to be sooner than the one that is chosen by speed.
 
     Among combinations with equal episodes per update, which learn alike, the fastest of layers that are shown to help.
+    A layer that changes the episodes per update must make the set sooner than the rest of it is, and that be shown.
     """
     if by_speed not in arriving:
         return None, False
@@ -137,17 +138,18 @@ def _soonest(
         best = by_speed if sizes[by_speed] == size else _fastest(helped, speeds)
         if best in alike:
             found[best] = 1.0 if best == by_speed else _ratio(sooner(best, by_speed))
-    soonest = max(found, key=lambda name: found[name])
-    estimate = sooner(soonest, by_speed)
     several = max(1, len(found) - 1)
-    is_sooner = (
-        soonest != by_speed
-        and estimate is not None
-        and estimate.p is not None
-        and estimate.ratio > 1
-        and estimate.p / 2 * several <= (1 - CONFIDENCE) / 2
-    )
-    return soonest, is_sooner
+
+    def is_sooner(name: Layers) -> bool:
+        rests = [rest for rest in _rests(name) if rest in sizes and sizes[rest] != sizes[name]]
+        against = [sooner(name, other) for other in (by_speed, *rests)]
+        return all(
+            e is not None and e.p is not None and e.ratio > 1 and e.p / 2 * several <= (1 - CONFIDENCE) / 2
+            for e in against
+        )
+
+    proved = [name for name in found if name != by_speed and is_sooner(name)]
+    return max(proved or found, key=lambda name: found[name]), bool(proved)
 
 
 def _ratio(estimate: Estimate | None) -> float:
@@ -239,14 +241,12 @@ def _fastest_beside(
     fastest = _fastest(list(rated), speeds)
     if fastest == chosen:
         return None
-    spoilt = [layer for layer in fastest if layer in spoiling]
+    spoilt, soon = [layer for layer in fastest if layer in spoiling], sooner(chosen, fastest)
     if spoilt:
         but = f"with {' and '.join(spoilt)} it learns otherwise from the same episodes"
-    elif chosen != by_speed:
-        soon = sooner(chosen, fastest)
-        but = "the recommended one is shown to reach the learning target sooner" + (
-            "" if soon is None else f" ({times_between(soon.ratio, soon.interval)})"
-        )
+    elif chosen != by_speed and soon is not None and soon.interval is not None and soon.interval[0] > 1:
+        gain = times_between(soon.ratio, soon.interval)
+        but = f"the recommended one is shown to reach the learning target sooner ({gain})"
     elif rated[fastest]["learning"] == "changed" and rated[fastest]["time_to_target_s"] is None:
         but = "it is shown to learn otherwise, which no time to a target weighs here"
     else:

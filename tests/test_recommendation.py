@@ -203,6 +203,51 @@ def test_where_few_seeds_show_nothing_the_speed_decides_and_both_are_told() -> N
     assert (advice["by_time"]["layers"], advice["by_time"]["shown"]) == (["b"], False)
 
 
+def test_a_layer_that_changes_learning_must_be_shown_to_make_the_set_sooner_than_its_rest() -> None:
+    """b+c is shown to be sooner than a+b, which is the fastest; but not that c has any part in it."""
+    sizes = {"a": 32, "c": 4}
+    documents = [
+        c | {"time_to_target_s": 1.0, "episodes_per_update": math.prod(sizes.get(x, 1) for x in c["layers"])}
+        for c in combinations()
+    ]
+
+    def sooner(over: Layers, under: Layers) -> Estimate:
+        episodes = sum({"a": 4.0, "c": -0.5}.get(x, 0) * ((x in over) - (x in under)) for x in ABC)
+        unsure = 1.0 if ("c" in over) != ("c" in under) and ("a" in over) == ("a" in under) else 0.1
+        return Estimate.from_log(math.log(speed(over) / speed(under)) - episodes, unsure, 10)
+
+    advice = advice_of(documents, predict(), sooner)
+    assert (advice["layers"], advice["basis"]) == (["b"], "time to target")
+    assert advice["by_time"]["shown"]
+
+
+def test_what_learns_alike_and_is_faster_is_not_said_to_be_later() -> None:
+    """a+b is chosen by speed and b by time. b+c is faster than both, but beside c nothing is gained by b."""
+    levels = dict(zip(CELLS, (1.0, 1.2, 1.5, 1.9, 1.8, 1.0, 1.9, 1.0), strict=True))
+    rng = np.random.default_rng(0)
+    speeds = Prediction(
+        Effects(
+            ABC,
+            [
+                Observation(f"{block}.{cell}", cell, (block,), level * math.exp(rng.normal(0, 0.005)))
+                for block in range(4)
+                for cell, level in levels.items()
+            ],
+        )
+    )
+
+    def sooner(over: Layers, under: Layers) -> Estimate:
+        needed = (50 if "a" in over else 1) / (50 if "a" in under else 1)
+        return Estimate.from_log(math.log(levels[over] / levels[under] / needed), 0.1, 10)
+
+    documents = learning(50)
+    documents[CELLS.index(("c",))]["numerics"] = "changed"
+    advice = advice_of(documents, speeds, sooner)
+    assert (advice["layers"], advice["by_speed"]) == (["b"], ["a", "b"])
+    assert advice["fastest"]["layers"] == ["b", "c"]
+    assert advice["fastest"]["but"] == "not every layer in it is shown to help, given the others"
+
+
 def test_a_time_that_is_known_by_a_model_alone_decides_nothing() -> None:
     advice = advice_of(learning(50, time_to_target_modelled=True), predict(), sooner_by(50, 0.1))
     assert (advice["layers"], advice["by_time"]) == (["a", "b"], None)
