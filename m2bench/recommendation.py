@@ -7,7 +7,7 @@ all sets that were looked at together: the more are looked at, the better one of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .distributions import t_quantile
@@ -52,13 +52,13 @@ def recommend(
         sound = {name: c for name, c in sound.items() if c["learning"] != "changed"} or sound
     shown = _ShownToHelp(list(sound), speeds)
     by_speed = _fastest([name for name in sound if shown.every_layer(name)], speeds)
-    by_time, is_sooner = _soonest(arriving, by_speed, shown, speeds, sooner)
+    sizes = {tuple(c["layers"]): c["episodes_per_update"] for c in combinations}
+    by_time, is_sooner = _soonest(list(arriving), sizes, by_speed, shown, speeds, sooner)
     chosen = by_time if by_time is not None and is_sooner else by_speed
 
     def weighed_by_time(name: Layers) -> bool:
         """Whether another set is held against the chosen one by time: where that decides and it learns otherwise."""
-        sizes = [sound[each]["episodes_per_update"] for each in (name, chosen) if each in sound]
-        return chosen != by_speed and len(set(sizes)) > 1
+        return chosen != by_speed and name in sound and sizes[name] != sizes[chosen]
 
     def merit(name: Layers) -> Estimate | None:
         """How good another set is over the chosen one."""
@@ -69,8 +69,13 @@ def recommend(
     def left_out(layer: str) -> Document:
         """What adding a layer would do to the speed, and whether it is shown to be of use, and by what."""
         joined = tuple(x for x in layers if x in chosen or x == layer)
-        state = _aside(layer, joined, combinations, spoiling) or _state(merit(joined))
-        return {**_switched(layers, layer, chosen, speeds), "state": state, "by_time": weighed_by_time(joined)}
+        by_time, gain = weighed_by_time(joined), merit(joined)
+        state = "helps" if not by_time and shown.is_shown(gain) else _state(gain)
+        return {
+            **_switched(layers, layer, chosen, speeds),
+            "state": _aside(layer, joined, combinations, spoiling) or state,
+            "by_time": by_time,
+        }
 
     others = [left_out(layer) for layer in layers if layer not in chosen]
     return {
@@ -100,12 +105,12 @@ class _ShownToHelp:
         self.level = FALSELY_SHOWN / max(1, sum(len(chosen) for chosen in sets))
         """Of one test, one-sided, by Bonferroni's rule."""
 
-    def every_layer(self, chosen: Layers, among: Collection[Layers] | None = None) -> bool:
-        """Whether every layer of the set is shown to help, or every one without which the set is ``among`` these."""
-        asked = [rest for rest in _rests(chosen) if among is None or rest in among]
-        return all(self._is_shown(self._speeds.ratio(chosen, rest)) for rest in asked)
+    def every_layer(self, chosen: Layers, but: Collection[Layers] = ()) -> bool:
+        """Whether every layer of the set is shown to help, ``but`` those without which the set is one of these."""
+        return all(self.is_shown(self._speeds.ratio(chosen, rest)) for rest in _rests(chosen) if rest not in but)
 
-    def _is_shown(self, gain: Estimate | None) -> bool:
+    def is_shown(self, gain: Estimate | None) -> bool:
+        """Whether this is a gain that is shown."""
         if gain is None or gain.p is None or gain.interval is None:
             return False
         return gain.ratio > 1 and gain.p / 2 <= self.level
@@ -121,7 +126,12 @@ def _log(estimate: Estimate | None) -> float:
 
 
 def _soonest(
-    arriving: dict[Layers, Document], by_speed: Layers, shown: _ShownToHelp, speeds: Prediction, sooner: Sooner
+    arriving: list[Layers],
+    sizes: Mapping[Layers, int | None],
+    by_speed: Layers,
+    shown: _ShownToHelp,
+    speeds: Prediction,
+    sooner: Sooner,
 ) -> tuple[Layers | None, bool]:
     """The set that learns soonest, and whether it is shown to be sooner than the one that is chosen by speed.
 
@@ -130,19 +140,20 @@ def _soonest(
     """
     if by_speed not in arriving:
         return None, False
-    sizes = {name: c["episodes_per_update"] for name, c in arriving.items()}
+    apart = {
+        name: [rest for rest in _rests(name) if sizes.get(rest) not in (None, sizes[name])] for name in arriving
+    }  # what learns otherwise without one of its layers
     found = {}
-    for size in sorted(set(sizes.values())):
+    for size in {sizes[name]: None for name in arriving}:
         alike = [name for name in arriving if sizes[name] == size]
-        helped = [name for name in alike if shown.every_layer(name, alike)]
+        helped = [name for name in alike if shown.every_layer(name, apart[name])]
         best = by_speed if sizes[by_speed] == size else _fastest(helped, speeds)
         if best in alike:
             found[best] = 1.0 if best == by_speed else _ratio(sooner(best, by_speed))
     several = max(1, len(found) - 1)
 
     def is_sooner(name: Layers) -> bool:
-        rests = [rest for rest in _rests(name) if rest in sizes and sizes[rest] != sizes[name]]
-        against = [sooner(name, other) for other in (by_speed, *rests)]
+        against = [sooner(name, other) for other in (by_speed, *apart[name])]
         return all(
             e is not None and e.p is not None and e.ratio > 1 and e.p / 2 * several <= (1 - CONFIDENCE) / 2
             for e in against

@@ -153,9 +153,29 @@ def test_more_blocks_are_not_asked_for_where_a_fraction_cannot_tell() -> None:
         for layers in some
     ]
     documents = [c for c in combinations() if tuple(c["layers"]) in some]
-    advice = advice_of(documents, Prediction(Effects(ABC, observations)))
+    speeds = Prediction(Effects(ABC, observations))
+    advice = advice_of(documents, speeds)
     assert (advice["layers"], advice["settled"]) == (["a"], False)
     assert advice["more_blocks"] is None
+    assert advice["undecided"] == ["b", "c"]
+
+
+def test_a_layer_that_is_shown_to_help_is_not_undecided_though_it_cannot_join() -> None:
+    """Beside a, b gains nothing, and a was not measured without it; so a+b is not recommended, and b alone is."""
+    levels: dict[Layers, float] = {
+        (): 1.0, ("b",): 1.5, ("a", "b"): 15.0, ("c",): 0.7, ("b", "c"): 1.05, ("a", "c"): 10.5, ABC: 10.5,
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    observations = [
+        Observation(f"{block}.{cell}", cell, (block,), level * math.exp(rng.normal(0, 0.01)))
+        for block in range(8)
+        for cell, level in levels.items()
+    ]
+    documents = [c for c in combinations() if tuple(c["layers"]) in levels]
+    advice = advice_of(documents, Prediction(Effects(ABC, observations)))
+    assert advice["layers"] == ["b"]
+    assert {left["layer"]: left["state"] for left in advice["left_out"]} == {"a": "helps", "c": "costs"}
+    assert (advice["undecided"], advice["settled"]) == ([], False)
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:

@@ -249,6 +249,7 @@ STATES = {
     "costs": "costs more than it brings",
     "negligible": "gains nothing that matters",
     "undecided": "undecided",
+    "helps": "a gain, but beside it another layer is not shown to help",
     "unknown": "undecided, without an interval",
     "spoils": "learns otherwise from the same episodes",
     "changed": "computes something else",
