@@ -188,7 +188,10 @@ def test_what_is_not_settled_is_said_first_with_how_many_more_blocks_would_tell(
     assert first.startswith("Not settled yet: about 6 more blocks would tell. On this a chip (cpu) switch on amp+")
     assert first.endswith("sooner; undecided: compile and dataloader.")
     assert "about 1 more block would" in advised(full, settled=False, more_blocks=1)[0]
-    assert "this machine or this design cannot tell" in advised(full, settled=False, more_blocks=None)[0]
+    assert "trials scatter or fail too much here to tell the best" in advised(full, settled=False, more_blocks=None)[0]
+    workload = full["workload"] | {"spec": full["workload"]["spec"] | {"design": ["half"]}}
+    half = advised(full | {"workload": workload}, settled=False, more_blocks=None)[0]
+    assert half.startswith("Not settled yet: this design cannot tell the best sets apart, and --all may. On this a")
     changes: dict[str, Any] = {"settled": False, "more_blocks": 2, "layers": [], "undecided": ["amp"]}
     some = advised(full, **changes)[0]
     assert "no set that was measured has only layers that are shown to help, so none is" in some, "batching is shown to"

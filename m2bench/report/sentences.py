@@ -87,7 +87,7 @@ def _recommended_headline(summary: Document) -> str:
     name, where = combination_name(advice["layers"]), f"On this {machine_name(summary)}"
     if not advice["settled"]:
         # Of a run that was stopped, what it is to do yet may tell.
-        where = f"Not settled yet{'' if summary['unfinished'] == 'speed' else _more_blocks(advice)}. {where}"
+        where = f"Not settled yet{'' if summary['unfinished'] == 'speed' else _more_blocks(summary)}. {where}"
     speed = f"{within(advice['episodes_per_min'], advice['episodes_per_min_ci'])} episodes/min"
     undecided = f"; undecided: {_listed(advice['undecided'])}" if advice["undecided"] else ""
     if not advice["layers"]:
@@ -101,11 +101,13 @@ def _recommended_headline(summary: Document) -> str:
     )
 
 
-def _more_blocks(advice: Document) -> str:
+def _more_blocks(summary: Document) -> str:
     """How many more blocks would settle it, where that is known."""
-    more = advice["more_blocks"]
+    more = summary["recommended"]["more_blocks"]
+    if more is None and "full" not in summary["workload"]["spec"]["design"]:
+        return ": this design cannot tell the best sets apart, and --all may"
     if more is None:
-        return ": this machine or this design cannot tell the best sets apart"
+        return ": trials scatter or fail too much here to tell the best sets apart"
     return f": about {more} more block{'s' * (more != 1)} would tell"
 
 
