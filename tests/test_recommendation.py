@@ -11,7 +11,7 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.effects import Effects, Estimate, Observation
 from m2bench.prediction import Prediction
-from m2bench.recommendation import recommend
+from m2bench.recommendation import _ShownToHelp, recommend
 from m2bench.spec import Layers
 
 ABC = ("a", "b", "c")
@@ -76,6 +76,11 @@ def test_layers_that_help_are_switched_on_and_what_costs_is_not() -> None:
     assert (left["layer"], left["state"]) == ("c", "costs")
     assert left["ratio"] == pytest.approx(0.7, rel=0.03)
     assert (advice["rivals"], advice["fastest"]) == ([], None)
+
+
+def test_the_more_layers_of_sets_are_asked_of_the_more_must_be_shown() -> None:
+    """1 % for all of them together: of eight sets of three layers these are twelve questions."""
+    assert _ShownToHelp(CELLS, predict()).level == pytest.approx(0.01 / 12)
 
 
 def test_a_layer_that_does_nothing_is_left_out_and_named_as_what_it_is() -> None:
