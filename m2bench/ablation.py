@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .budget import Cost, fit, rough_cost
-from .checks import show_warnings_of_machine
+from .checks import show_remarks
 from .errors import UserError, quoted
 from .folders import locked, make_folder, refuse_used, removed_if_refused
 from .learning_plan import BUDGET_SHARE
@@ -132,9 +132,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             launcher.threads = spec.threads  # of a run that is continued: what it chose
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
-            show_warnings_of_machine(description, console)
-            for remark in description["workload"].get("market_remarks", ()):
-                console.print(remark, markup=False, highlight=False)
+            show_remarks(description, console)
             if not resuming:
                 with console.status("measuring with how many threads this machine is fastest"):
                     threads = choose_threads(

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from .checks import check_machine
+from .checks import check_machine, show_remarks_on_market
 from .distributions import chi_square_quantile, t_quantile
 from .effects import Effects, Estimate, Observation
 from .errors import UserError
@@ -125,6 +125,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, workload, work)
+                show_remarks_on_market(description, console)
                 choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description["device"], prepared["device_faults"])

@@ -11,14 +11,15 @@ from typing import Any
 
 from rich.console import Console
 
-from .checks import show_warnings_of_machine
+from .checks import show_remarks
 from .crossings import Cells, Comparison
 from .errors import UserError
 from .folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
 from .noise import warnings_of
-from .runner import Launcher, describe, run_watched
+from .runner import Launcher, describe, prepare, run_watched
 from .spec import WorkloadSpec
 from .tables import NOTHING, Table, digits, draw_table
+from .wrong_device import refuse_wrong_device
 
 TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
@@ -70,11 +71,14 @@ def _time_devices(
     found = {}
     with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
         description = describe(launcher, spec, folder)
-        show_warnings_of_machine(description, console)
+        show_remarks(description, console)
         here = description["device"]
         names = here["all_devices"] if spec.device == "auto" else [here["device"]]
         for name in names:
-            request = {"workload": asdict(replace(spec, device=name)), "sizes": list(sizes), "passes": passes}
+            on_device = replace(spec, device=name)
+            with console.status(f"asking in double precision whether {name} computes rightly"):
+                refuse_wrong_device({**here, "device": name}, prepare(launcher, on_device, folder)["device_faults"])
+            request = {"workload": asdict(on_device), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
                 outcome = run_watched(launcher, "forward", request, folder / "forward.log", TIMEOUT_S)
             if "failure" in outcome:

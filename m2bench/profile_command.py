@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from .checks import warnings_of_machine
+from .checks import show_remarks_on_market, warnings_of_machine
 from .device_log import read_device_log
 from .errors import UserError, WorkerError
 from .explanation import explain, predictions
@@ -62,6 +62,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         with Launcher(Path(work), folder / "profile.log") as launcher:
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
+                show_remarks_on_market(description, console)
                 _require({*pair.before, *pair.after}, description)
                 choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
                 if capture is not None:

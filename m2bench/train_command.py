@@ -11,12 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
-from .checks import show_warnings_of_machine
+from .checks import show_remarks
 from .errors import UserError
 from .folders import make_folder, refuse_used, removed_if_refused
-from .runner import Launcher, describe
+from .runner import Launcher, describe, prepare
 from .spec import Layers, WorkloadSpec, combination_name
 from .threads import choose_threads
+from .wrong_device import refuse_wrong_device
 
 TIMEOUT_S = 7 * 86_400.0
 
@@ -35,11 +36,11 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
             _require(layers, description)
+            show_remarks(description, console)
             choose_threads(launcher, description, spec, layers, None, folder)
-        show_warnings_of_machine(description, console)
+            with console.status("asking the plain trainer in double precision whether this device computes rightly"):
+                refuse_wrong_device(description["device"], prepare(launcher, spec, folder)["device_faults"])
         good = description["workload"]["good_return"]
-        for remark in description["workload"].get("market_remarks", ()):
-            console.print(remark, markup=False, highlight=False)
         console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {

@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from m2bench.checks import show_remarks_on_market
 from m2bench.errors import UserError
 from m2bench.folders import locked, make_folder
 from m2bench.spec import Layers, TrialSpec, combination_name
@@ -203,6 +204,7 @@ def _prepared(
             with console.status(f"preparing the {name}"):
                 descriptions[name] = side.prepare(threads)
             threads = descriptions["head"]["device"]["torch_threads"]
+        show_remarks_on_market(descriptions["head"], console)
         know_turns = len(codes) > 1 and all(has_module(code, "m2bench", "turns") for code in codes)
         yield Sides(sides, descriptions, work, know_turns)
 

@@ -13,6 +13,7 @@ from m2bench.errors import quoted
 from m2bench.noise import aa_in_words, drift_in_words
 from m2bench.spec import BASELINE, Layers, WorkloadSpec, combination_name
 from m2bench.tables import digits, is_known, percent, percent_within, times, times_between, times_within, within
+from m2bench.wrong_device import mark_of
 
 Document = dict[str, Any]
 
@@ -60,7 +61,7 @@ def headlines(summary: Document) -> list[str]:
 
 def marked(text: str, summary: Document) -> str:
     """A title or first sentence, which says so where the figures come from a device that computes wrongly."""
-    return f"{text} (on a device that computes wrongly)" if summary["device_faults"] else text
+    return text + mark_of(summary)
 
 
 def warnings(summary: Document) -> list[str]:
