@@ -112,7 +112,6 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
         low, *_, high = quantiles(canaries, n=20, method="inclusive")
         spread = high / low
     found = _gather([trial.conditions for trial in trials if trial.conditions], spread, _is_related(measured))
-    found["repeated_trials"] = sum(trial.spec.repeats is not None for trial in trials)
     return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
 
 

@@ -18,7 +18,7 @@ from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.spec import RunSpec, TrialKind
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.records.wrong_device import wrong_device
 from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
 from m2bench.statistics.estimate import Estimate, named, typical
@@ -40,9 +40,9 @@ Document = dict[str, Any]
 Response = Callable[[StoredTrial], float | None]
 
 
-def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Document:
-    """The summary document of a run, finished or not."""
-    spec, description = record.spec, record.description
+def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Document:
+    """The summary document of a run, finished or not, from all that it has stored."""
+    spec, description, trials = record.spec, record.description, settled(attempts)
     unfinished = _unfinished(record, trials)
     learning, sweep = Learning(record, trials), summarize_sweep(spec, trials)
     trials = [trial for trial in trials if trial.spec.kind == "speed"]
@@ -80,7 +80,10 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
-            "conditions": _conditions(trials, attribution, description),
+            "conditions": {
+                **_conditions(trials, attribution, description),
+                "repeated_trials": sum(trial.spec.repeats is not None for trial in attempts),
+            },
             **_timing(sound),
             "trial_sd": attribution.scatter and math.expm1(attribution.scatter.sd),
             "scatter_groups": [asdict(group) for group in attribution.scatter.groups] if attribution.scatter else [],
@@ -108,6 +111,7 @@ def summarize(run: str, record: RunRecord, trials: list[StoredTrial]) -> Documen
             lambda over, under: _sooner(over, under, prediction, learning),
             learning.spoiling,
             spec.blocks,
+            attribution.blocks_missing(spec.blocks),
         ),
         "learning": learning.document(),
         "sweep": sweep,

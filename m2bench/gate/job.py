@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from m2bench.machine.checks import show_remarks_on_market
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
@@ -205,6 +206,7 @@ def _prepared(
             with console.status(f"preparing the {name}"):
                 descriptions[name] = side.prepare(threads)
             threads = descriptions["head"]["device"]["torch_threads"]
+        show_remarks_on_market(descriptions["head"], console)
         know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, descriptions, work, know_turns)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from m2bench.machine.checks import show_remarks_on_market
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
@@ -37,6 +38,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("preparing the market"):
                 description = describe(launcher, spec, work)
+            show_remarks_on_market(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
                 request = {"workload": asdict(spec), "target": target, "layers": layers}
                 outcome = launcher.run("audit", request, work / "audit.log", TIMEOUT_S)

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from m2bench.findings.noise import describe_conditions, drift_in_words, measure_noise
-from m2bench.machine.checks import check_machine
+from m2bench.machine.checks import check_machine, show_remarks_on_market
 from m2bench.plan.designs import make_trials
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE
@@ -129,6 +129,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, workload, work)
+                show_remarks_on_market(description, console)
                 choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description["device"], prepared["device_faults"])

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from m2bench.findings.noise import warnings_of
-from m2bench.machine.checks import warnings_of_machine
+from m2bench.machine.checks import show_remarks_on_market, warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError, WorkerError
@@ -67,6 +67,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         with Launcher(Path(work), folder / "profile.log") as launcher:
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
+                show_remarks_on_market(description, console)
                 _require({*pair.before, *pair.after}, description)
                 choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
                 if capture is not None:

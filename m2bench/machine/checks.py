@@ -59,10 +59,16 @@ def warnings_of_machine(machine: Document) -> list[str]:
     return [f"{check.found}. {check.fix}".rstrip(".") for check in found if check.state == "bad"]
 
 
-def show_warnings_of_machine(description: Document, console: Console) -> None:
-    """Print them, from what a worker has found (runner.describe)."""
+def show_remarks(description: Document, console: Console) -> None:
+    """Print them, and what is to be said of the market, from what a worker has found (runner.describe)."""
     for warning in warnings_of_machine({**description["machine"], **description["device"]}):
         console.print(f"Warning: {warning}.", markup=False, highlight=False)
+    show_remarks_on_market(description, console)
+
+
+def show_remarks_on_market(description: Document, console: Console) -> None:
+    for remark in description["workload"].get("market_remarks", ()):
+        console.print(remark, markup=False, highlight=False)
 
 
 def _device(machine: Document) -> Iterator[Check]:

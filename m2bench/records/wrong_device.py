@@ -12,6 +12,11 @@ OPTION = "--allow-wrong-device"
 COARSER = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 
 
+def mark_of(summary: dict[str, Any]) -> str:
+    """What stands behind the titles of a run's figures where the device that they come from computes wrongly."""
+    return " (on a device that computes wrongly)" if summary["device_faults"] else ""
+
+
 def wrong_device(device: dict[str, Any], faults: list[str]) -> str:
     """What is wrong with the device that describes itself so, in one clause."""
     return f"{device['device']} computes wrongly in single precision ({'; '.join(faults)})"

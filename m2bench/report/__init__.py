@@ -25,7 +25,7 @@ def write_report(store: Store) -> dict[str, Any]:
     Raises UserError when a file cannot be written.
     """
     folder = store.folder
-    summary = summarize(folder.resolve().name, store.record(), store.trials())
+    summary = summarize(folder.resolve().name, store.record(), store.attempts())
     write_file(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     write_file(folder / "impact.csv", _impact_csv(summary))
     charts = draw_charts(summary)
@@ -38,8 +38,8 @@ def write_report(store: Store) -> dict[str, Any]:
         else:
             svg.unlink(missing_ok=True)
             png.unlink(missing_ok=True)
-    write_file(folder / "report.md", markdown(summary, charts))
-    write_file(folder / "report.html", page(summary, charts))
+    write_file(folder / "report.md", markdown(summary, charts, folder))
+    write_file(folder / "report.html", page(summary, charts, folder))
     return summary
 
 

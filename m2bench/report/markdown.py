@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from m2bench.text.tables import Table
@@ -14,13 +15,13 @@ from .sentences import headlines, recommendation, train_command, warnings
 Document = dict[str, Any]
 
 
-def markdown(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
+def markdown(summary: Document, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
     """All of the report; its charts are the files beside it."""
     first, *more = headlines(summary)
     lines = [f"# m2bench: {plain(summary['run'])}", "", f"**{plain(first)}**", ""]
     for warning in warnings(summary):
         lines += [f"> {plain(warning)}", ""]
-    for line in (*more, *recommendation(summary)):
+    for line in (*more, *recommendation(summary, folder)):
         lines += [plain(line), ""]
     command = train_command(summary)
     if command is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,7 +21,7 @@ from .tables import CombinationsTable
 Document = dict[str, Any]
 
 
-def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
+def page(summary: Document, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
     """The whole page."""
     environment = Environment(
         loader=PackageLoader("m2bench", "report"),
@@ -38,7 +39,7 @@ def page(summary: Document, charts: Sequence[Chart | NotDrawn]) -> str:
         run=summary["run"],
         headlines=headlines(summary),
         warnings=warnings(summary),
-        advice=recommendation(summary),
+        advice=recommendation(summary, folder),
         command=train_command(summary),
         figures=_figures(summary),
         sections=sections(summary, charts),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.errors import quoted
 from m2bench.records.spec import WorkloadSpec
+from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import digits, is_known, percent, percent_within, times, times_between, times_within, within
 
 Document = dict[str, Any]
@@ -59,7 +62,7 @@ def headlines(summary: Document) -> list[str]:
 
 def marked(text: str, summary: Document) -> str:
     """A title or first sentence, which says so where the figures come from a device that computes wrongly."""
-    return f"{text} (on a device that computes wrongly)" if summary["device_faults"] else text
+    return text + mark_of(summary)
 
 
 def warnings(summary: Document) -> list[str]:
@@ -85,11 +88,14 @@ def _recommended_headline(summary: Document) -> str:
         return f"No set of layers can be recommended: {measured or 'no'} combination{'s' * (measured != 1)} measured"
     name, where = combination_name(advice["layers"]), f"On this {machine_name(summary)}"
     if not advice["settled"]:
-        where = f"Not settled yet{_more_blocks(advice)}. {where}"
+        # Of a run that was stopped, what it is to do yet may tell.
+        where = f"Not settled yet{'' if summary['unfinished'] == 'speed' else _more_blocks(summary)}. {where}"
     speed = f"{within(advice['episodes_per_min'], advice['episodes_per_min_ci'])} episodes/min"
     undecided = f"; undecided: {_listed(advice['undecided'])}" if advice["undecided"] else ""
     if not advice["layers"]:
-        return f"{where} no layer is shown to help, so none is recommended over the baseline, {speed}{undecided}"
+        helps = any(x["ratio_ci"] is not None and x["ratio_ci"][0] > 1 for x in advice["left_out"])
+        none = "no set that was measured has only layers that are" if helps else "no layer is"
+        return f"{where} {none} shown to help, so none is recommended over the baseline, {speed}{undecided}"
     sooner = f", and reaches the learning target {_gain(summary)}" if _is_soonest(summary) else ""
     return (
         f"{where} switch on {name}: it trains {times_within(advice, 'speedup')} as fast as the baseline, "
@@ -97,11 +103,13 @@ def _recommended_headline(summary: Document) -> str:
     )
 
 
-def _more_blocks(advice: Document) -> str:
+def _more_blocks(summary: Document) -> str:
     """How many more blocks would settle it, where that is known."""
-    more = advice["more_blocks"]
+    more = summary["recommended"]["more_blocks"]
+    if more is None and "full" not in summary["workload"]["spec"]["design"]:
+        return ": this design cannot tell the best sets apart, and --all may"
     if more is None:
-        return ": this machine or this design cannot tell the best sets apart"
+        return ": trials scatter or fail too much here to tell the best sets apart"
     return f": about {more} more block{'s' * (more != 1)} would tell"
 
 
@@ -245,12 +253,26 @@ STATES = {
     "costs": "costs more than it brings",
     "negligible": "gains nothing that matters",
     "undecided": "undecided",
+    "helps": "a gain, but beside it another layer is not shown to help",
     "unknown": "undecided, without an interval",
+    "spoils": "learns otherwise from the same episodes",
+    "changed": "computes something else",
+    "failed": "trials of it failed",
+    "not-engaged": "was not at work",
+    "unsupported": "cannot run here",
+}
+STATES_BY_TIME = STATES | {
+    "costs": "reaches the learning target later",
+    "negligible": "reaches the learning target no sooner by what matters",
+    "undecided": "undecided by the time to the learning target",
 }
 
 
-def recommendation(summary: Document) -> list[str]:
-    """What each layer of the recommended set is worth there, what the others would do, and what is as good."""
+def recommendation(summary: Document, folder: Path | None = None) -> list[str]:
+    """What each layer of the recommended set is worth there, what the others would do, and what is as good.
+
+    Last what to do next with the run in ``folder``.
+    """
     advice = summary["recommended"]
     if advice is None:
         return []
@@ -258,18 +280,26 @@ def recommendation(summary: Document) -> list[str]:
     if advice["layers"]:
         kept = ", ".join(f"{_ratio(x)} without {x['layer']}" for x in advice["kept"])
         lines.append(
-            f"Recommended: {combination_name(advice['layers'])}. Each layer in it is shown to help, given the others; "
-            f"with one fewer its speed would be {kept}."
+            f"Recommended: {combination_name(advice['layers'])}. Each layer in it is shown to help, given the others"
+            f"{', by the speed or the time to the learning target' if advice['basis'] != 'speed' else ''}; with one "
+            f"fewer its speed would be {kept}."
         )
     if advice["left_out"]:
-        added = ", ".join(f"{_ratio(x)} with {x['layer']} ({STATES[x['state']]})" for x in advice["left_out"])
+        added = ", ".join(f"{_ratio(x)} with {x['layer']} ({_state(x)})" for x in advice["left_out"])
         lines.append(f"With one layer more its speed would be {added}.")
     lines += _rivals(advice)
     if advice["excluded"]:
         lines.append(f"{advice['excluded']}.")
-    if advice["more_blocks"]:
-        lines.append(f"Add blocks with: m2bench ablate --resume DIR --more-blocks {advice['more_blocks']}.")
+    resume = f"m2bench ablate --resume {'DIR' if folder is None else quoted(folder)}"
+    if summary["unfinished"] == "speed":
+        lines.append(f"Go on with: {resume}")
+    elif advice["more_blocks"]:
+        lines.append(f"Add blocks with: {resume} --more-blocks {advice['more_blocks']}")
     return lines
+
+
+def _state(layer: Document) -> str:
+    return (STATES_BY_TIME if layer["by_time"] else STATES)[layer["state"]]
 
 
 def _ratio(layer: Document) -> str:
@@ -363,14 +393,16 @@ def _utilization_of(summary: Document) -> str:
 
 def _noise_notes(noise: Document) -> list[str]:
     """How noisy the machine was, and what that hides."""
+    again = _sentence(_run_again(noise["conditions"]))
     if noise["aa_typical"] is None:
-        return []
+        return again
     within = times_between(noise["aa_ratio"], noise["aa_ci"])
     pairs = f"{noise['aa_pairs']} pair{'s' if noise['aa_pairs'] > 1 else ''}"
     notes = [
         f"A/A test: identical baselines, one half of them against the other, give {within} "
         f"({pairs}), {aa_in_words(noise['aa_ci'])}. Two of them next to each other lay {times(noise['aa_typical'])} "
-        f"apart (median; worst {times(noise['aa_worst'])})."
+        f"apart (median; worst {times(noise['aa_worst'])}).",
+        *again,
     ]
     spread = noise["conditions"]["canary_spread"]
     if spread is not None:
@@ -406,6 +438,18 @@ def _noise_notes(noise: Document) -> list[str]:
             f"{noise['lack_of_fit_p']:.2g}): a main effect is an average over very different combinations."
         )
     return notes
+
+
+def _run_again(conditions: Document) -> str:
+    """How many trials were run a second time because of other load."""
+    count = conditions["repeated_trials"]
+    if count:
+        trials, them = (f"{count} trials were", "them") if count > 1 else ("1 trial was", "it")
+        return (
+            f"{trials} run again at the end of a block, since other processes kept cores busy beside {them}; figures "
+            "rest on the attempt beside the lesser load"
+        )
+    return "No trial was run again because of other load" if conditions["busy_trials"] else ""
 
 
 def _group(group: Document) -> str:

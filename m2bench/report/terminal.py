@@ -28,7 +28,7 @@ def show_report(summary: dict[str, Any], folder: Path, console: Console) -> None
                 say(f"- {sentence}")
         console.print()
     first, *more = headlines(summary)
-    for line in (*more, *recommendation(summary)):
+    for line in (*more, *recommendation(summary, folder)):
         say(line)
     say(first, "bold")
     for warning in warnings(summary):

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from m2bench.machine.checks import show_warnings_of_machine
+from m2bench.machine.checks import show_remarks
 from m2bench.plan.budget import Cost, fit, rough_cost
 from m2bench.plan.designs import block_trials, choose_combinations, count_trials
 from m2bench.plan.learners import BUDGET_SHARE
@@ -133,9 +133,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             launcher.threads = spec.threads  # of a run that is continued: what it chose
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, spec.workload, folder / "logs")
-            show_warnings_of_machine(description, console)
-            for remark in description["workload"].get("market_remarks", ()):
-                console.print(remark, markup=False, highlight=False)
+            show_remarks(description, console)
             if not resuming:
                 with console.status("measuring with how many threads this machine is fastest"):
                     threads = choose_threads(

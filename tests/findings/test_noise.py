@@ -52,6 +52,11 @@ def test_identical_baselines_are_told_apart_in_5_percent_at_most_drift_or_not(dr
     assert np.mean(outside) <= 0.085
 
 
+def test_a_machine_that_slows_down_steadily_moves_the_halves_of_the_baselines_alike() -> None:
+    noise = measure_noise([anchor(1, 100 * 0.9**index) for index in range(8)])
+    assert (noise.aa_pairs, noise.aa_ratio) == (4, pytest.approx(1))
+
+
 def test_a_drift_is_found() -> None:
     rng = np.random.default_rng(1)
     covered = []

@@ -31,7 +31,7 @@ from m2bench.report.charts.style import Canvas
 from m2bench.report.markdown import markdown, plain
 from m2bench.report.page import page
 from m2bench.report.sections import sections
-from m2bench.report.sentences import headlines, recommendation
+from m2bench.report.sentences import headlines, recommendation, remarks
 from m2bench.report.tables import impact_table, learning_table
 from m2bench.run.store import Store
 from m2bench.text.figures import digits, within
@@ -105,8 +105,9 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
         return Chart(name, title, reading, svg="", png=b"", title_height=0.0)
 
     monkeypatch.setattr(Canvas, "finish", finish)
-    folder = tmp_path / "sample"
-    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    folder = Path("reports/sample")
+    folder.mkdir(parents=True)
     shutil.copy(SAMPLE / "results.sqlite", folder)
     with Store.open(folder) as store:
         summary = write_report(store)
@@ -188,8 +189,14 @@ def test_what_is_not_settled_is_said_first_with_how_many_more_blocks_would_tell(
     assert first.startswith("Not settled yet: about 6 more blocks would tell. On this a chip (cpu) switch on amp+")
     assert first.endswith("sooner; undecided: compile and dataloader.")
     assert "about 1 more block would" in advised(full, settled=False, more_blocks=1)[0]
-    assert "this machine or this design cannot tell" in advised(full, settled=False, more_blocks=None)[0]
-    nothing = advised(full, settled=False, more_blocks=2, layers=[], undecided=["amp"])[0]
+    assert "trials scatter or fail too much here to tell the best" in advised(full, settled=False, more_blocks=None)[0]
+    workload = full["workload"] | {"spec": full["workload"]["spec"] | {"design": ["half"]}}
+    half = advised(full | {"workload": workload}, settled=False, more_blocks=None)[0]
+    assert half.startswith("Not settled yet: this design cannot tell the best sets apart, and --all may. On this a")
+    changes: dict[str, Any] = {"settled": False, "more_blocks": 2, "layers": [], "undecided": ["amp"]}
+    some = advised(full, **changes)[0]
+    assert "no set that was measured has only layers that are shown to help, so none is" in some, "batching is shown to"
+    nothing = advised(full, **changes, left_out=[])[0]
     assert "no layer is shown to help, so none is recommended over the baseline" in nothing
     assert nothing.endswith("; undecided: amp.")
 
@@ -240,12 +247,15 @@ def test_each_layer_of_the_recommended_set_has_what_removing_it_would_change(ful
     kept, left_out, rivals = recommendation(full)
     number = r"0\.\d+x \[0\.\d+, 0\.\d+\]"
     assert re.fullmatch(
-        r"Recommended: amp\+vectorized-loss\. Each layer in it is shown to help, given the others; with one fewer its "
-        rf"speed would be {number} without amp, {number} without vectorized-loss\.",
+        r"Recommended: amp\+vectorized-loss\. Each layer in it is shown to help, given the others, by the speed or the "
+        rf"time to the learning target; with one fewer its speed would be {number} without amp, {number} without "
+        r"vectorized-loss\.",
         kept,
     )
     assert re.match(
-        r"With one layer more its speed would be 1\d\.\dx \[\S+ \S+\] with batching \(costs more than", left_out
+        r"With one layer more its speed would be 1\d\.\dx \[\S+ \S+\] with batching \(reaches the learning target "
+        r"later\)",
+        left_out,
     )
     assert re.search(r"0\.80x \[\S+ \S+\] with dataloader \(costs more than it brings\)", left_out)
     assert rivals.startswith("Not shown to be worse than this: amp+compile+vectorized-loss (1.00x [0.99, 1.01])")
@@ -257,7 +267,53 @@ def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: dict
     *_, as_good, excluded, command = recommendation(full | {"recommended": full["recommended"] | changes})
     assert as_good.endswith("d (1.01x [0.90, 1.10]), and 2 more.")
     assert excluded == "a+b was excluded: 1 of its 4 trials failed."
-    assert command == "Add blocks with: m2bench ablate --resume DIR --more-blocks 3."
+    assert command == "Add blocks with: m2bench ablate --resume DIR --more-blocks 3"
+    summary = full | {"recommended": full["recommended"] | changes}
+    assert recommendation(summary, Path("reports/my run"))[-1] == (
+        "Add blocks with: m2bench ablate --resume 'reports/my run' --more-blocks 3"
+    )
+
+
+def test_the_way_to_more_blocks_names_the_runs_folder_wherever_it_is_told(tmp_path: Path) -> None:
+    one = replace(FULL, layers=("batching", "amp"), blocks=1, learning="off")
+    with make_run(tmp_path / "my run", one) as store:
+        summary = write_report(store)
+    console = Console(width=300, file=io.StringIO())
+    show_report(summary, tmp_path / "my run", console)
+    command = f"m2bench ablate --resume '{tmp_path}/my run' --more-blocks 2"
+    texts = [(tmp_path / "my run" / name).read_text() for name in ("report.md", "report.html")]
+    for text in (shown(console), texts[0].replace("\\_", "_"), html.unescape(texts[1]).replace("<wbr>", "")):
+        assert command in text
+
+
+def test_how_many_trials_were_run_again_is_said_with_the_noise(tmp_path: Path) -> None:
+    """Both attempts count, whichever of them the figures rest on."""
+    with make_run(tmp_path / "run") as store:
+        record, trials = store.record(), store.trials()
+    assert not any("run again" in line for line in remarks(summarize("run", record, trials)))
+    busy = [replace(trial, conditions=under(0.9)) for trial in trials]
+    assert "No trial was run again because of other load." in remarks(summarize("run", record, busy))
+    for load in (0.1, 1.5):
+        again = [
+            replace(t, spec=replace(t.spec, key=f"{t.spec.key}.again", repeats=t.spec.key), conditions=under(load))
+            for t in busy[1:3]
+        ]
+        assert (
+            "2 trials were run again at the end of a block, since other processes kept cores busy beside them; figures "
+            "rest on the attempt beside the lesser load."
+        ) in remarks(summarize("run", record, [*busy, *again]))
+
+
+def under(load: float) -> dict[str, Any]:
+    return {"other_cores": load, "cores": 2, "power": None, "low_power": None, "thermal": None}
+
+
+def test_a_run_that_was_stopped_is_to_be_gone_on_with_before_it_gets_more_blocks(tmp_path: Path) -> None:
+    summary = stopped(tmp_path, 80, replace(FULL, learning="off"))
+    changes = {"settled": False, "more_blocks": 3}
+    assert advised(summary, **changes)[0].startswith("Speed phase not finished: so far not settled yet. On this a chip")
+    last = recommendation(summary | {"recommended": summary["recommended"] | changes}, Path("r"))[-1]
+    assert last == "Go on with: m2bench ablate --resume r"
 
 
 def test_what_spoils_figures_of_a_machine_is_warned_of(full: dict[str, Any]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import is_known
 
 from . import claims, interactions, learning, noise, pareto, phases, ranking, sweep, waterfall
 from .style import Chart as Chart
-from .style import Document
+from .style import Document, titles_marked
 from .style import NotDrawn as NotDrawn
 
 # In the order in which a reader asks: what pays, is it as claimed, does it learn, why, and how sure is all that.
@@ -20,7 +21,8 @@ def draw_charts(summary: Document) -> list[Chart | NotDrawn]:
     drawn = {name: _known(summary[name]) for name in FIGURES}
     if not is_known(summary["total_speedup_ci"]):
         drawn["total_speedup"] = None
-    return [chart.draw({**summary, **drawn}) for chart in DRAWN]
+    with titles_marked(mark_of(summary)):
+        return [chart.draw({**summary, **drawn}) for chart in DRAWN]
 
 
 FIGURES = ("combinations", "layers", "interactions", "learning", "sweep")
