@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice, takewhile
 from math import prod
 from pathlib import Path
@@ -13,6 +14,9 @@ from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import LAYERS
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
+from m2bench.records.description import Description, Prepared
+from m2bench.records.documents import read
+from m2bench.records.results import Counts, CurvePoint, LearningResult, NumericsCheck, PeakMemory, TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.run.store import Store
@@ -20,9 +24,10 @@ from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 
 STARTED = "2026-01-01T00:00:00+00:00"
 GOOD_RETURN = 5.0
+TARGET_RETURN = 3.0
 TARGET = {
     "measure": "greedy", "good_policy": "the known good policy", "good_return": GOOD_RETURN, "ignorant_return": 0.0,
-    "share": 0.6, "return": 3.0,
+    "share": 0.6, "return": TARGET_RETURN,
 }  # fmt: skip
 MARKUP = "[red]a|b<script>_x_[/red]"
 SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0, learning="off")
@@ -41,7 +46,7 @@ GROWTH = 0.5  # in a sweep speedup grows with this power of the number of enviro
 Fault = tuple[str, str]
 
 
-def description(layers: Layers) -> dict[str, Any]:
+def description_document(layers: Layers) -> dict[str, Any]:
     claim = {"low": 1.5, "high": 2, "text": "1.5-2x", "difficulty": "low", "priority": "low", "source": "test",
              "phase": None}  # fmt: skip
     return {
@@ -67,17 +72,24 @@ def description(layers: Layers) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def result(speed: float, episodes_per_update: int = 1) -> dict[str, Any]:
-    return {
-        "episodes_per_update": episodes_per_update, "update_s": [60 * episodes_per_update / speed],
-        "episodes_per_min": speed, "env_steps_per_s": speed, "setup_s": 0.1,
-        "warmup_update_s": [0.1, 0.2], "window_error": 0.01, "timer_share": 1e-4, "energy_j_per_episode": None,
-        "compile_s": None, "peak_memory_mb": {"device": None, "host": 5.0}, "proofs": {}, "eval_return": 1.0,
-        "gates_s": 0.1,
-        "gates": {"gradient": {"same": True, "evidence": {}, "reason": None}},
-        "phase_ms_per_episode": {"forward": 36_000 / speed, "loss": 24_000 / speed},
-        "counts": {"per_episode": dict.fromkeys(COUNTS, 600.0), "lines": {}},
-    }  # fmt: skip
+def make_record(spec: RunSpec, document: dict[str, Any] | None = None) -> RunRecord:
+    """The record of a run that found what the document says; without one, what ``description_document`` does."""
+    found = document or description_document(spec.layers)
+    return RunRecord(spec, STARTED, read(Description, found), read(Prepared, found))
+
+
+def result(speed: float, episodes_per_update: int = 1, **changes: Any) -> TrialResult:
+    """What a timed trial measures at this many episodes per minute, but for the ``changes``."""
+    made = TrialResult(
+        episodes_per_update=episodes_per_update, update_s=(60 * episodes_per_update / speed,), turn_updates=(1,),
+        episodes_per_min=speed, env_steps_per_s=speed, setup_s=0.1, canary_s=(0.01,),
+        warmup_update_s=(0.1, 0.2), window_error=0.01, timer_share=1e-4, energy_j_per_episode=None,
+        compile_s=None, peak_memory_mb=PeakMemory(None, 5.0), proofs={}, eval_return=1.0,
+        numerics={"gradient": NumericsCheck(same=True, evidence={})}, numerics_s=0.1,
+        phase_ms_per_episode={"forward": 36_000 / speed, "loss": 24_000 / speed},
+        counts=Counts(dict.fromkeys(COUNTS, 600.0), {}),
+    )  # fmt: skip
+    return replace(made, **changes)
 
 
 def make_run(
@@ -87,7 +99,7 @@ def make_run(
 
     ``faults``: a status and why, of the speed trials of a combination. With more than one block trials scatter by 1 %.
     """
-    record = RunRecord(spec, STARTED, description(spec.layers))
+    record = make_record(spec)
     store = Store.create(folder, record)
     scatter = random.Random(spec.seed)
     for trial in islice(remaining_trials(spec, record.description, store.trials), trials):
@@ -104,7 +116,7 @@ def make_run(
 def run_timed(trial: TrialSpec, scatter: float, status: str, reason: str | None) -> StoredTrial:
     """A speed trial, at the speed of its layers."""
     speed = scatter * BASELINE_SPEED * prod(FACTORS.get(layer, 1.0) for layer in trial.layers)
-    found = result(speed, episodes_of(trial.layers)) if status in ("ok", "not-engaged") else {}
+    found = result(speed, episodes_of(trial.layers)) if status in ("ok", "not-engaged") else None
     return StoredTrial(trial, STARTED, 1.0, status, reason, None, found)
 
 
@@ -124,16 +136,17 @@ def run_learner(trial: TrialSpec) -> StoredTrial:
     """A learning trial: what is learned depends on the updates alone, and some seeds need more of them than others."""
     half_life = HALF_LIFE * episodes_of(trial.layers) * (1 + 0.1 * trial.block)  # episodes
     curve = [
-        {"after": after, "episodes": after, "train_s": 0.1 * after,
-         "return": GOOD_RETURN * (1 - 2 ** (-after / half_life))}
+        CurvePoint(
+            after, episodes=after, train_s=0.1 * after, mean_return=GOOD_RETURN * (1 - 2 ** (-after / half_life))
+        )
         for after in takewhile(lambda after: after < 20_000, evaluation_episodes())
-    ]  # fmt: skip
-    arrived = arrival(curve, TARGET["return"])  # type: ignore[arg-type]
+    ]
+    arrived = arrival(curve, TARGET_RETURN)
     assert arrived is not None
-    found = {
-        "curve": [point for point in curve if point["after"] <= arrived],
-        "episodes_per_update": episodes_of(trial.layers),
-        "episodes_to_target": arrived,
-        "proofs": {},
-    }
+    found = LearningResult(
+        curve=tuple(point for point in curve if point.after <= arrived),
+        episodes_per_update=episodes_of(trial.layers),
+        episodes_to_target=arrived,
+        proofs={},
+    )
     return StoredTrial(trial, STARTED, LEARNING_TRIAL_S, "ok", None, None, found)

@@ -402,6 +402,7 @@ def show_layers(
     from rich.table import Table
 
     from m2bench.processes.client import Launcher
+    from m2bench.records.documents import to_json
     from m2bench.run.describe import describe
 
     spec = WorkloadSpec(device=one_of("--device", device, DEVICES), compile_backend=compile_backend)
@@ -410,24 +411,16 @@ def show_layers(
         with Launcher(work, work / "launcher.log") as launcher:
             description = describe(launcher, spec, work)
     if as_json:
-        typer.echo(json.dumps({"device": description["device"], "layers": description["layers"]}, indent=1))
+        found = to_json(description)
+        typer.echo(json.dumps({"device": found["device"], "layers": found["layers"]}, indent=1))
         return
-    name = description["device"]["device"]
-    table = Table(title=f"Layers on {name}", title_justify="left", header_style="bold")
+    table = Table(title=f"Layers on {description.device.device}", title_justify="left", header_style="bold")
     for column in ("layer", "replaces", "does", "claimed", "difficulty", "priority", "here"):
         table.add_column(column, overflow="fold")
-    for layer in description["layers"]:
-        claim = layer["claim"]
-        here = "runs" if layer["unsupported"] is None else f"cannot run: {layer['unsupported']}"
-        cells = (
-            layer["name"],
-            layer["part"],
-            layer["summary"],
-            claim["text"],
-            claim["difficulty"],
-            claim["priority"],
-            here,
-        )
+    for layer in description.layers:
+        claim = layer.claim
+        here = "runs" if layer.unsupported is None else f"cannot run: {layer.unsupported}"
+        cells = (layer.name, layer.part, layer.summary, claim.text, claim.difficulty, claim.priority, here)
         table.add_row(*map(escape, cells))
     make_console().print(table)
 

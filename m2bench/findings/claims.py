@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from m2bench.records.description import Claim, LayerDescription
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, named
@@ -27,7 +28,7 @@ class ClaimVerdict:
     sentence: str
 
 
-def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
+def judge_claim(layer: LayerDescription, measured: Estimate | None, disturbed: bool = False) -> ClaimVerdict | None:
     """The layer's claimed range against what was measured of it alone; None where nothing was measured.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
@@ -35,11 +36,11 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     shown; else *inconclusive*, as everything is that was measured beside other load (``disturbed``). A claim of no
     extra cost (1.0) may cost what is indifferent.
     """
-    claim = layer["claim"]
-    what = f"the {claim['phase']}" if claim["phase"] else "episodes/min"
-    claimed = f"claimed {claim['text']}"
-    if layer["unsupported"]:
-        return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer['unsupported']}")
+    claim = layer.claim
+    what = f"the {claim.phase}" if claim.phase else "episodes/min"
+    claimed = f"claimed {claim.text}"
+    if layer.unsupported:
+        return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer.unsupported}")
     if measured is None:
         return None
     if measured.interval is None:
@@ -50,8 +51,8 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     found = f"{claimed}; {times_between(measured.ratio, measured.interval)} on {what} alone"
     if disturbed:
         return ClaimVerdict("inconclusive", f"{found}: but other processes kept cores busy beside too many trials")
-    least = claim["low"] * (1 - INDIFFERENT) if claim["low"] == 1 else claim["low"]
-    most = claim["high"] * (1 + INDIFFERENT) if claim["low"] == 1 else claim["high"]
+    least = claim.low * (1 - INDIFFERENT) if claim.low == 1 else claim.low
+    most = claim.high * (1 + INDIFFERENT) if claim.low == 1 else claim.high
     if low > most:
         return ClaimVerdict("exceeded", f"{found}: more than claimed")
     if low >= least:
@@ -63,17 +64,17 @@ def judge_claim(layer: Document, measured: Estimate | None, disturbed: bool = Fa
     return ClaimVerdict("refuted", f"{found}: {'it costs time' if high < 1 else 'no gain is shown'}")
 
 
-def also_claimed(layer: Document, memory: Document, setbacks: Setbacks | None, learning: str) -> str:
+def also_claimed(claim: Claim, memory: Document, setbacks: Setbacks | None, learning: str) -> str:
     """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
-    claimed = layer["claim"].get("memory")
+    claimed = claim.memory
     found = ""
-    if claimed is None and "memory" in layer["claim"]["text"]:
+    if claimed is None and "memory" in claim.text:
         found = "; memory: not judged, for the run has not stored what is claimed of it"
     if claimed is not None and memory["alone_ci"] is not None:
         low, high = memory["alone_ci"]
         verdict = "as claimed" if high <= claimed else "inconclusive" if low <= claimed else "refuted"
         found = f"; memory, claimed {claimed}x: {times_between(memory['alone'], memory['alone_ci'])}, {verdict}"
-    if "stability" in layer["claim"]["text"]:
+    if "stability" in claim.text:
         found += f"; stability: {_judge_stability(setbacks)}"
     return f"{found}; learning from the same episodes: {learning}"
 

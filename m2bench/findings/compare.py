@@ -51,7 +51,7 @@ def compare(a: Store, b: Store) -> Document:
     records = a.record(), b.record()
     specs = [{**record.spec.to_json()["workload"], "device": None} for record in records]
     differing = [key for key in specs[0] if specs[0][key] != specs[1][key]]
-    markets = [record.description["workload"]["market"]["sha256"] for record in records]
+    markets = [record.description.workload.market["sha256"] for record in records]
     if differing or markets[0] != markets[1]:
         raise UserError(
             f"the runs trained different things ({', '.join(differing) or 'another market'} differ), so their figures "
@@ -60,7 +60,7 @@ def compare(a: Store, b: Store) -> Document:
         )
     trials = a.trials(), b.trials()
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
-    machines = [{**record.description["machine"], **record.description["device"]} for record in records]
+    machines = [record.description.facts for record in records]
     other = [f"{key}: {machines[0].get(key)} and {machines[1].get(key)}" for key in IDENTITY
              if machines[0].get(key) != machines[1].get(key)]  # fmt: skip
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
@@ -124,7 +124,7 @@ def _anchors(trials: list[StoredTrial]) -> list[float]:
     blocks: dict[int, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         if trial.spec.layers == BASELINE:
-            blocks[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            blocks[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     return [fmean(logs) for logs in blocks.values()]
 
 

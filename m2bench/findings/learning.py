@@ -18,6 +18,7 @@ from typing import Any
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
+from m2bench.records.documents import to_json
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, mean_ratio, named
@@ -139,8 +140,8 @@ class Learning:
 
     def __init__(self, record: RunRecord, trials: list[StoredTrial]):
         self.spec = record.spec
-        self.target: Document | None = record.description["workload"]["target"]
-        exact = {layer["name"] for layer in record.description["layers"] if layer["exact"]}
+        self.target = record.description.workload.target
+        exact = {layer.name for layer in record.description.layers if layer.exact}
         self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
         self.speeds = sound_speeds(trials)
         self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
@@ -185,11 +186,11 @@ class Learning:
                 if cell != other and without.spec.seed == with_it.spec.seed
             ]
             for without, with_it in pairs:
-                if without.status == with_it.status == "ok" and self.target is not None:
-                    worth = self.target["good_return"] - self.target["ignorant_return"]
-                    apart = distance(without.result["curve"], with_it.result["curve"]) / worth
+                if without.learned and with_it.learned and without.status == with_it.status == "ok" and self.target:
+                    worth = self.target.good_return - self.target.ignorant_return
+                    apart = distance(without.learned.curve, with_it.learned.curve) / worth
                     distances[without.spec.seed].append(apart)
-                arrivals = _arrival(without), _arrival(with_it)
+                arrivals = without.episodes_to_target, with_it.episodes_to_target
                 if arrivals[0] is not None and arrivals[1] is not None:
                     log_ratios[without.spec.seed].append(math.log(arrivals[1] / arrivals[0]))
                 else:
@@ -312,7 +313,7 @@ class Learning:
         if source is None:
             return None, "no learning trial stands for it: a layer in it was not trained at these episodes per update"
         trials = self.by_cell[source.cell]
-        missing = [trial for trial in trials if _arrival(trial) is None]
+        missing = [trial for trial in trials if trial.episodes_to_target is None]
         if missing:
             return None, f"{len(missing)} of {len(trials)} learning trials did not arrive"
         return self.contrast({layers: 1.0}), None
@@ -329,7 +330,7 @@ class Learning:
         terms: dict[Cell | str, float] = defaultdict(float)
         for layers, weight in weights.items():
             source = self._source(layers)
-            if source is None or any(_arrival(trial) is None for trial in self.by_cell[source.cell]):
+            if source is None or any(trial.episodes_to_target is None for trial in self.by_cell[source.cell]):
                 return None
             terms[source.cell] += weight
             for layer, sign in source.layers.items():
@@ -349,7 +350,7 @@ class Learning:
     def _log_arrivals(self, cell: Cell) -> BySeed:
         by_seed = defaultdict(list)
         for trial in self.by_cell[cell]:
-            arrived = _arrival(trial)
+            arrived = trial.episodes_to_target
             if arrived is not None:
                 by_seed[trial.spec.seed].append(math.log(arrived))
         return {seed: fmean(values) for seed, values in by_seed.items()}
@@ -392,7 +393,7 @@ class Learning:
         """What was measured and how, for the summary."""
         return {
             "mode": self.spec.learning,
-            "target": self.target,
+            "target": self.target and to_json(self.target),
             "margin": MARGIN,
             "episodes_margin": EPISODES_MARGIN,
             "evaluations_averaged": WINDOW,
@@ -410,8 +411,8 @@ class Learning:
 
     def _describe_cell(self, cell: Cell) -> Document:
         trials = self.by_cell[cell]
-        came = sorted(arrived for trial in trials if (arrived := _arrival(trial)) is not None)
-        curves = [trial.result["curve"] for trial in trials if trial.result]
+        came = sorted(arrived for trial in trials if (arrived := trial.episodes_to_target) is not None)
+        curves = [trial.learned.curve for trial in trials if trial.learned]
         episodes = self.episodes_to_target(trials[0].spec.layers)[0]
         return {
             "episodes_per_update": cell.episodes_per_update,
@@ -422,20 +423,14 @@ class Learning:
             "episodes_to_target": episodes and episodes.ratio,
             "episodes_to_target_ci": episodes and episodes.interval,
             "episodes_to_target_range": [came[0], came[-1]] if came else None,
-            "not_within": min((curve[-1]["after"] for curve in curves), default=0),
-            "curve": [] if self.target is None else progress(curves, self.target["return"]),
+            "not_within": min((curve[-1].after for curve in curves), default=0),
+            "curve": [] if self.target is None else progress(curves, self.target.target_return),
         }
-
-
-def _arrival(trial: StoredTrial) -> float | None:
-    """Episodes to the target; None for a trial that did not get there, or failed."""
-    arrived: float | None = trial.result.get("episodes_to_target")
-    return arrived
 
 
 def _setbacks(trials: list[StoredTrial]) -> BySeed:
     """By seed, for the trials that ended well."""
-    found = {trial.spec.seed: setbacks(trial.result["curve"]) for trial in trials if trial.status == "ok"}
+    found = {t.spec.seed: setbacks(t.learned.curve) for t in trials if t.status == "ok" and t.learned}
     return {seed: share for seed, share in found.items() if share is not None}
 
 

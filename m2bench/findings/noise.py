@@ -15,6 +15,7 @@ import numpy as np
 
 from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
+from m2bench.records.results import Conditions
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.least_squares import ROUNDING
@@ -49,7 +50,7 @@ def measure_noise(anchors: list[StoredTrial]) -> Noise:
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in anchors:
         if trial.status == "ok":
-            speeds[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            speeds[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
     if not steps:
         return Noise()
@@ -105,7 +106,7 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
     little. So does one that varies by itself: its scatter tells of the machine's speed only where trials are shown to
     be slower when it is.
     """
-    measured = [trial for trial in trials if "canary_s" in trial.result]
+    measured = [trial for trial in trials if trial.result is not None]
     canaries = [_canary_s(trial) for trial in measured]
     spread = None
     if len(canaries) > 1:
@@ -115,13 +116,13 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
     return {**found, "warnings": list(_warnings(found, scatter is None or scatter > CANARY_DRIFT, "trial"))}
 
 
-def warnings_of(conditions: list[dict[str, Any]], what: str) -> list[str]:
+def warnings_of(conditions: list[Conditions], what: str) -> list[str]:
     """The same warnings from the conditions of others than trials; ``what`` is the word for one of them."""
     return list(_warnings(_gather(conditions, None, False), False, what))
 
 
 def _canary_s(trial: StoredTrial) -> float:
-    return float(min(trial.result["canary_s"]))
+    return min(trial.timed.canary_s)
 
 
 def _is_related(trials: list[StoredTrial]) -> bool:
@@ -129,7 +130,7 @@ def _is_related(trials: list[StoredTrial]) -> bool:
     by_layers: dict[Layers, list[tuple[float, float]]] = defaultdict(list)
     for trial in trials:
         if trial.status == "ok":
-            by_layers[trial.spec.layers].append((math.log(_canary_s(trial)), -math.log(steady_speed(trial.result))))
+            by_layers[trial.spec.layers].append((math.log(_canary_s(trial)), -math.log(steady_speed(trial.timed))))
     apart = [np.array(found) - np.mean(found, axis=0) for found in by_layers.values()]
     degrees = sum(len(found) - 1 for found in apart) - 1
     if degrees < 1:
@@ -143,17 +144,17 @@ def _is_related(trials: list[StoredTrial]) -> bool:
     return t_two_sided_p(statistic, degrees) < RELATED
 
 
-def _gather(conditions: list[dict[str, Any]], canary_spread: float | None, canary_related: bool) -> dict[str, Any]:
-    loads = [c["other_cores"] for c in conditions if c["other_cores"] is not None]
+def _gather(conditions: list[Conditions], canary_spread: float | None, canary_related: bool) -> dict[str, Any]:
+    loads = [c.other_cores for c in conditions if c.other_cores is not None]
     return {
         "other_cores": median(loads) if loads else None,
         "other_cores_worst": max(loads, default=None),
         "busy_trials": sum(map(are_disturbed, conditions)),
         "canary_spread": canary_spread,
         "canary_related": canary_related,
-        "power": sorted({c["power"] for c in conditions if c["power"]}),
-        "low_power": any(c["low_power"] for c in conditions),
-        "thermal": sorted({c["thermal"] for c in conditions if c["thermal"]}),
+        "power": sorted({c.power for c in conditions if c.power}),
+        "low_power": any(c.low_power for c in conditions),
+        "thermal": sorted({c.thermal for c in conditions if c.thermal}),
     }
 
 

@@ -17,6 +17,8 @@ from typing import Any
 from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import LayerDescription
+from m2bench.records.results import Evidence, TrialResult
 from m2bench.records.spec import RunSpec, TrialKind
 from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.records.wrong_device import wrong_device
@@ -49,10 +51,10 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Docum
     by_layers = _by_layers(trials)
     speeds = _effects(spec.layers, _counted(by_layers), _speed)
     combinations = [
-        _summarize_combination(by_layers[layers], layers, speeds, learning, description)
+        _summarize_combination(by_layers[layers], layers, speeds, learning, record)
         for layers in choose_combinations(spec.layers, spec.design)
     ]
-    _add_break_even(combinations, [layer["name"] for layer in description["layers"] if layer["compiles"]], speeds)
+    _add_break_even(combinations, [layer.name for layer in description.layers if layer.compiles], speeds)
     sound, noise = sound_trials(trials), measure_noise(by_layers[BASELINE])
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
@@ -62,7 +64,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Docum
     rated = [c for c in combinations if is_rated(c)]
     arriving = [c for c in rated if c["time_to_target_s"] is not None and not c["time_to_target_modelled"]]
     soonest = min(arriving, key=lambda c: float(c["time_to_target_s"]), default=None)
-    described = [layer for layer in description["layers"] if layer["name"] in spec.layers]
+    described = [layer for layer in description.layers if layer.name in spec.layers]
     layers = _summarize_layers(described, sound, attribution, learning)
     return {
         "schema": SUMMARY_SCHEMA,
@@ -71,17 +73,17 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Docum
         "trials_done": len(trials),
         "trials_planned": count_trials(spec),
         "unfinished": unfinished,
-        "device": description["device"]["device"],
-        "device_faults": description.get("device_faults", []),
-        "machine": {**description["machine"], **description["device"]},
-        "peak_flops": description["peak_flops"],
-        "claimed_together": description.get("claimed_together", {}),
-        "workload": {**description["workload"], "spec": spec.to_json()},
+        "device": description.device.device,
+        "device_faults": record.prepared.device_faults or [],
+        "machine": description.facts,
+        "peak_flops": record.prepared.peak_flops,
+        "claimed_together": description.claimed_together,
+        "workload": {**description.workload.facts, "spec": spec.to_json()},
         "noise": {
             **asdict(noise),
             "anchors": _anchors(trials),
             "conditions": {
-                **_conditions(trials, attribution, description),
+                **_conditions(trials, attribution, record),
                 "repeated_trials": sum(trial.spec.repeats is not None for trial in attempts),
             },
             **_timing(sound),
@@ -119,12 +121,12 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Docum
     }
 
 
-def _conditions(trials: list[StoredTrial], attribution: Effects, description: Document) -> Document:
+def _conditions(trials: list[StoredTrial], attribution: Effects, record: RunRecord) -> Document:
     """What the machine did besides, and what makes every figure doubtful: before all else a device that is wrong."""
     found = describe_conditions(trials, math.exp(attribution.scatter.sd) if attribution.scatter else None)
-    faults = description.get("device_faults")
+    faults = record.prepared.device_faults
     if faults:
-        wrong = f"{wrong_device(description['device'], faults)}: no figure here means anything"
+        wrong = f"{wrong_device(record.description.device, faults)}: no figure here means anything"
         found["warnings"] = [wrong, *found["warnings"]]
     return found
 
@@ -153,14 +155,14 @@ def sound_trials(trials: list[StoredTrial]) -> list[StoredTrial]:
     What computes something else keeps its own row, but says nothing about what a layer is worth.
     """
     counted = _counted(_by_layers(trial for trial in trials if trial.spec.kind == "speed"))
-    changed = {t.spec.layers for t in counted if not all(gate["same"] for gate in t.result["gates"].values())}
+    changed = {t.spec.layers for t in counted if not t.timed.same_numerics}
     return [trial for trial in counted if trial.spec.layers not in changed]
 
 
 def _anchors(trials: list[StoredTrial]) -> list[Document]:
     """The baselines that are ok: as the how-manieth speed trial each was run, and how fast it was."""
     return [
-        {"key": trial.spec.key, "trial": number, "episodes_per_min": steady_speed(trial.result)}
+        {"key": trial.spec.key, "trial": number, "episodes_per_min": steady_speed(trial.timed)}
         for number, trial in enumerate(trials, 1)
         if trial.spec.layers == BASELINE and trial.status == "ok"
     ]
@@ -168,11 +170,11 @@ def _anchors(trials: list[StoredTrial]) -> list[Document]:
 
 def _timing(trials: list[StoredTrial]) -> Document:
     """How well the windows themselves are timed: the mean's relative standard error, and the timer's part in it."""
-    errors = [error for trial in trials if (error := trial.result["window_error"]) is not None]
+    errors = [error for trial in trials if (error := trial.timed.window_error) is not None]
     return {
         "window_error": median(errors) if errors else None,
         "window_error_worst": max(errors, default=None),
-        "timer_share_worst": max((trial.result["timer_share"] for trial in trials), default=None),
+        "timer_share_worst": max((trial.timed.timer_share for trial in trials), default=None),
     }
 
 
@@ -200,13 +202,12 @@ def _effects(layers: Layers, trials: Iterable[StoredTrial], response: Response) 
 
 
 def _speed(trial: StoredTrial) -> float:
-    return steady_speed(trial.result)
+    return steady_speed(trial.timed)
 
 
 def _energy_j(trial: StoredTrial) -> float | None:
     """Joules of an episode; None too where a coarse counter did not move during a short window."""
-    joules: float | None = trial.result["energy_j_per_episode"]
-    return joules or None
+    return trial.timed.energy_j_per_episode or None
 
 
 def _sooner(over: Layers, under: Layers, speeds: Prediction, learning: Learning) -> Estimate | None:
@@ -216,11 +217,11 @@ def _sooner(over: Layers, under: Layers, speeds: Prediction, learning: Learning)
 
 
 def _summarize_combination(
-    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, description: Document
+    trials: list[StoredTrial], layers: Layers, speeds: Effects, learning: Learning, record: RunRecord
 ) -> Document:
     status, reason = _worst(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
-    results = [trial.result for trial in good]
+    results = [trial.timed for trial in good]
     level = speeds.level(layers) if good else None
     return {
         "layers": list(layers),
@@ -232,16 +233,18 @@ def _summarize_combination(
         **named("episodes_per_min", level),
         **named("speedup", speeds.ratio(layers) if good else None),
         **named("ms_per_episode", level and level.inverse().scaled(60_000)),
-        **named("env_steps_per_s", typical(r["env_steps_per_s"] for r in results)),
-        **named("setup_s", typical(r["setup_s"] for r in results)),
+        **named("env_steps_per_s", typical(r.env_steps_per_s for r in results)),
+        **named("setup_s", typical(r.setup_s for r in results)),
         **named("warmup_s", typical(_warmup_s(r) for r in results)),
-        **named("compile_s", typical(r["compile_s"] for r in results if r["compile_s"] and _cache(r) != "cold")),
-        "compile_cold_s": max((r["compile_s"] for r in results if _cache(r) == "cold"), default=None),
-        **named("peak_memory_mb", typical(_peak_memory_mb(r) for r in results)),
-        **named("energy_j_per_episode", typical(e for r in results if (e := r["energy_j_per_episode"]) is not None)),
-        **summarize_usage(good, level, description["peak_flops"], "device_telemetry" in description["device"]),
-        "eval_return": mean(r["eval_return"] for r in results) if results else None,
-        "steady_trials": sum(steady_from(r["update_s"]) is not None for r in results),
+        **named("compile_s", typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
+        "compile_cold_s": max(
+            (r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None
+        ),
+        **named("peak_memory_mb", typical(r.peak_memory_mb.main_mb for r in results)),
+        **named("energy_j_per_episode", typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
+        **summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
+        "eval_return": mean(r.eval_return for r in results) if results else None,
+        "steady_trials": sum(steady_from(r.update_s) is not None for r in results),
         "evidence": _evidence(results),
         **_numerics(results),
         **learning.of_combination(layers, level),
@@ -250,7 +253,7 @@ def _summarize_combination(
 
 def _trial_behind(trial: StoredTrial) -> Document:
     """What a reader needs to find a trial again, and to see whether it is one of a kind."""
-    speed = steady_speed(trial.result) if "update_s" in trial.result else None
+    speed = None if trial.result is None else steady_speed(trial.timed)
     return {"key": trial.spec.key, "status": trial.status, "started": trial.started, "episodes_per_min": speed}
 
 
@@ -296,71 +299,60 @@ def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
     return worst.status, None if worst.reason is None else worst.reason + log
 
 
-def _warmup_s(result: dict[str, Any]) -> float:
+def _warmup_s(result: TrialResult) -> float:
     """Seconds of updates after the first, which compiles, that were left out of the speed."""
-    update_s: list[float] = result["update_s"]
-    warmup_update_s: list[float] = result["warmup_update_s"]
-    return sum(warmup_update_s[1:]) + sum(update_s[: steady_from(update_s) or 0])
+    return sum(result.warmup_update_s[1:]) + sum(result.update_s[: steady_from(result.update_s) or 0])
 
 
-def _cache(result: dict[str, Any]) -> str | None:
+def _cache(result: TrialResult) -> str | None:
     """Either "cold" or "warm" where something was compiled, else None."""
-    caches = [proof["evidence"].get("cache") for proof in result["proofs"].values()]
+    caches = [proof.evidence.get("cache") for proof in result.proofs.values()]
     return next((cache for cache in caches if cache is not None), None)
 
 
-def _peak_memory_mb(result: dict[str, Any]) -> float:
-    """The device allocator's peak where there is one, else this process's on the host."""
-    peak: dict[str, float | None] = result["peak_memory_mb"]
-    device, host = peak["device"], peak["host"]
-    assert host is not None
-    return host if device is None else device
-
-
-def _evidence(results: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _evidence(results: list[TrialResult]) -> dict[str, list[Evidence]]:
     """What each layer left as proof that it was at work, trial by trial."""
-    layers = results[0]["proofs"] if results else {}
-    return {layer: [result["proofs"][layer]["evidence"] for result in results] for layer in layers}
+    layers = results[0].proofs if results else {}
+    return {layer: [result.proofs[layer].evidence for result in results] for layer in layers}
 
 
-def _numerics(results: list[dict[str, Any]]) -> dict[str, Any]:
+def _numerics(results: list[TrialResult]) -> Document:
     """What the gates of a combination's trials found: same only when every gate of every trial said so."""
-    if not results or not all(result["gates"] for result in results):
+    if not results or not all(result.numerics for result in results):
         return {"numerics": None, "numerics_reason": "no gate was run" if results else None, "gates": None}
-    names = list(results[0]["gates"])
+    names = list(results[0].numerics)
     reasons = {
-        name: next((r["gates"][name]["reason"] for r in results if not r["gates"][name]["same"]), None)
-        for name in names
+        name: next((r.numerics[name].reason for r in results if not r.numerics[name].same), None) for name in names
     }
     changed = {name: reason for name, reason in reasons.items() if reason is not None}
     return {
         "numerics": "changed" if changed else "same",
         "numerics_reason": "; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
-        "gates": {name: [r["gates"][name]["evidence"] for r in results] for name in names},
+        "gates": {name: [r.numerics[name].evidence for r in results] for name in names},
     }
 
 
 def _gates_cost(record: RunRecord, trials: list[StoredTrial]) -> dict[str, float]:
     """Seconds that preparing and passing the gates took, over all trials so far."""
-    passed = sum(trial.result["gates_s"] for trial in trials if trial.result)
-    return {"prepare_s": record.description["prepare_s"], "trials_s": passed}
+    passed = sum(trial.timed.numerics_s for trial in trials if trial.result)
+    return {"prepare_s": record.prepared.prepare_s, "trials_s": passed}
 
 
 def _summarize_layers(
-    described: list[Document], trials: list[StoredTrial], speeds: Effects, learning: Learning
+    described: list[LayerDescription], trials: list[StoredTrial], speeds: Effects, learning: Learning
 ) -> list[Document]:
     disturbed = is_disturbed(trials)
     responses = {
-        "peak_memory_mb": _effects(speeds.layers, trials, lambda trial: _peak_memory_mb(trial.result)),
+        "peak_memory_mb": _effects(speeds.layers, trials, lambda trial: trial.timed.peak_memory_mb.main_mb),
         "energy_j_per_episode": _effects(speeds.layers, trials, _energy_j),
     }
-    names = [layer["name"] for layer in described]
+    names = [layer.name for layer in described]
     attributed = _attribute(names, speeds)
     others = {name: _attribute(names, effects) for name, effects in responses.items()}
     documents = []
     for layer in described:
-        name = layer["name"]
-        measured = _claimed_response(layer["claim"]["phase"], speeds, trials).ratio((name,))
+        name, claim = layer.name, layer.claim
+        measured = _claimed_response(claim.phase, speeds, trials).ratio((name,))
         verdict = judge_claim(layer, measured, disturbed)
         learned = learning.of_layer(name)
         alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
@@ -370,19 +362,19 @@ def _summarize_layers(
         documents.append(
             {
                 "name": name,
-                "part": layer["part"],
-                "difficulty": layer["claim"]["difficulty"],
-                "priority": layer["claim"]["priority"],
-                "claim": [layer["claim"]["low"], layer["claim"]["high"]],
-                "claim_text": layer["claim"]["text"],
-                "claim_phase": layer["claim"]["phase"],
+                "part": layer.part,
+                "difficulty": claim.difficulty,
+                "priority": claim.priority,
+                "claim": [claim.low, claim.high],
+                "claim_text": claim.text,
+                "claim_phase": claim.phase,
                 **attributed[name],
                 **named("claimed_effect", measured),
                 "verdict": verdict and verdict.verdict,
                 "verdict_sentence": verdict
                 and verdict.sentence
-                + also_claimed(layer, others["peak_memory_mb"][name], learning.setbacks(name), learned["learning"]),
-                "reason": layer["unsupported"],
+                + also_claimed(claim, others["peak_memory_mb"][name], learning.setbacks(name), learned["learning"]),
+                "reason": layer.unsupported,
                 **learned,
                 **named("time_to_target", to_target),
                 **named("gain_surviving", needed.inverse() if survives and needed is not None else None),
@@ -401,7 +393,7 @@ def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTri
         return speeds
 
     def phase_speed(trial: StoredTrial) -> float | None:
-        milliseconds = trial.result["phase_ms_per_episode"].get(phase)
+        milliseconds = trial.timed.phase_ms_per_episode.get(phase)
         return 1 / milliseconds if milliseconds else None
 
     return _effects(speeds.layers, trials, phase_speed)

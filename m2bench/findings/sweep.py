@@ -37,9 +37,9 @@ def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None
     baselines: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.spec.layers == BASELINE and trial.status == "ok":
-            baselines[trial.spec.block].append(math.log(steady_speed(trial.result)))
+            baselines[trial.spec.block].append(math.log(steady_speed(trial.timed)))
     found = {size: _good_trials(trials, size, baselines) for size in sweep_sizes(spec)}
-    levels = {size: {t.spec.block: math.log(steady_speed(t.result)) for t in good} for size, (good, _) in found.items()}
+    levels = {size: {t.spec.block: math.log(steady_speed(t.timed)) for t in good} for size, (good, _) in found.items()}
     levels = {size: logs for size, logs in levels.items() if logs}
     over = {
         size: {block: log - fmean(baselines[block]) for block, log in logs.items()} for size, logs in levels.items()
@@ -51,7 +51,7 @@ def summarize_sweep(spec: RunSpec, stored: list[StoredTrial]) -> Document | None
             "reason": reason,
             **named("episodes_per_min", speeds.get(size)),
             **named("speedup", speedups.get(size)),
-            **named("peak_memory_mb", typical(_memory_mb(trial) for trial in good)),
+            **named("peak_memory_mb", typical(trial.timed.peak_memory_mb.main_mb for trial in good)),
         }
         for size, (good, reason) in found.items()
     ]
@@ -76,14 +76,9 @@ def _good_trials(
         return [], "not run yet"
     if bad is not None:
         return [], f"{bad.status}: {bad.reason}"
-    if not all(gate["same"] for trial in own for gate in trial.result["gates"].values()):
+    if not all(trial.timed.same_numerics for trial in own):
         return [], "computes something else"
     return [trial for trial in own if trial.spec.block in baselines], None
-
-
-def _memory_mb(trial: StoredTrial) -> float:
-    memory: dict[str, float] = trial.result["peak_memory_mb"]
-    return memory["host"] if memory["device"] is None else memory["device"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from statistics import geometric_mean
 
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
+from m2bench.records.results import TrialResult
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects, shapley_weights
 from m2bench.statistics.estimate import Estimate
@@ -109,8 +110,8 @@ def _trials(trials: list[StoredTrial], layers: Layers) -> Table:
             " ".join(map(str, trial.spec.mini_blocks)) or NOTHING,
             trial.started,
             trial.status,
-            digits(steady_speed(trial.result) if "update_s" in trial.result else None),
-            digits(trial.result.get("episodes_to_target")),
+            digits(steady_speed(trial.result) if isinstance(trial.result, TrialResult) else None),
+            digits(trial.episodes_to_target),
             trial.log or NOTHING,
         )
         for trial in trials
@@ -128,7 +129,7 @@ def _learned(trials: list[StoredTrial]) -> Table:
             combination_name(trial.spec.layers),
             str(trial.spec.seed),
             trial.status,
-            digits(trial.result.get("episodes_to_target")),
+            digits(trial.episodes_to_target),
             trial.log or NOTHING,
         )
         for trial in trials
@@ -142,7 +143,7 @@ def _interaction(trials: list[StoredTrial], pair: tuple[str, ...]) -> Table:
     """The means of which the interaction of two layers is made: with both off, one on, the other on, both on."""
     speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
-        speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.result))
+        speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.timed))
     rows = [
         (
             *("yes" if on else "no" for on in state),
@@ -163,7 +164,7 @@ def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial]) -> Table:
     """
     speeds: dict[Layers, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
-        speeds[trial.spec.layers].append(steady_speed(trial.result))
+        speeds[trial.spec.layers].append(steady_speed(trial.timed))
     weights = shapley_weights(taking_part, layer)
     rows = []
     for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from m2bench.records.results import TelemetryMeans
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.estimate import Estimate, named, typical
 
@@ -26,9 +27,9 @@ def summarize_usage(
     (in older runs, that all processes use).
     ``mfu``: matrix-product operations per second as a share of ``peak_flops``, the most that was measured in float32.
     """
-    per_episode = [trial.result["counts"]["per_episode"] for trial in trials if trial.result["counts"]]
-    told = [trial.conditions.get("telemetry") or {} for trial in trials]
-    telemetry = {name: _median([t[name] for t in told if name in t]) for name in TELEMETRY}
+    per_episode = [trial.timed.counts.per_episode for trial in trials if trial.timed.counts]
+    told = [trial.conditions.telemetry for trial in trials if trial.conditions and trial.conditions.telemetry]
+    telemetry = {name: _median(_told(told, name)) for name in TELEMETRY}
     counts = {f"{name}_per_episode": _median([counts[name] for counts in per_episode]) for name in COUNTS}
     flops = counts["flops_per_episode"]
     used = None if flops is None or episodes_per_min is None else episodes_per_min.scaled(flops / 60 / peak_flops)
@@ -37,22 +38,27 @@ def summarize_usage(
     return {
         **counts,
         **named("mfu", used),
-        **named("utilization", typical(t[busy] for t in told if busy in t)),
+        **named("utilization", typical(_told(told, busy))),
         "telemetry": telemetry,
-        "telemetry_not_available": {k: v for t in told for k, v in t.get("not_available", {}).items()},
+        "telemetry_not_available": {k: v for t in told for k, v in t.not_available.items()},
         **_phases(trials),
     }
 
 
 def _phases(trials: list[StoredTrial]) -> Document:
     """Milliseconds per episode of each phase, and of all of them together."""
-    phases = [trial.result["phase_ms_per_episode"] for trial in trials]
+    phases = [trial.timed.phase_ms_per_episode for trial in trials]
     found = {name: typical(phase[name] for phase in phases) for name in (phases[0] if phases else ())}
     return {
         "phase_ms_per_episode": {name: phase.ratio for name, phase in found.items() if phase} or None,
         "phase_ms_per_episode_ci": {name: phase.interval for name, phase in found.items() if phase} or None,
         **named("phases_sum_ms", typical(sum(phase.values()) for phase in phases)),
     }
+
+
+def _told(telemetry: list[TelemetryMeans], name: str) -> list[float]:
+    """What the trials told under this name, those that told it."""
+    return [value for each in telemetry if (value := getattr(each, name)) is not None]
 
 
 def _median(values: list[float]) -> float | None:

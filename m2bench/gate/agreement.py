@@ -9,19 +9,17 @@ these are equal to the last bit, both sides round alike, and all later updates m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import TrialResult
 
 FIRST_UPDATES = 6  # later ones have had more chances to part by rounding, where there is any
 TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding
 
-Document = dict[str, Any]
 
-
-def broken_gates(combination: Layers, heads: Sequence[Document], bases: Sequence[Document] = ()) -> list[str]:
+def broken_gates(combination: Layers, heads: Sequence[TrialResult], bases: Sequence[TrialResult] = ()) -> list[str]:
     """What the numerics gates of the head's trials of a combination found: the first finding of each gate."""
     found, before = _findings(heads), _findings(bases)
     return [
@@ -31,30 +29,29 @@ def broken_gates(combination: Layers, heads: Sequence[Document], bases: Sequence
     ]
 
 
-def _findings(results: Sequence[Document]) -> dict[str, str]:
+def _findings(results: Sequence[TrialResult]) -> dict[str, str]:
     found: dict[str, str] = {}
     for result in results:
-        for name, gate in result.get("gates", {}).items():
-            if not gate["same"]:
-                found.setdefault(name, gate["reason"])
+        for name, check in result.numerics.items():
+            if not check.same:
+                found.setdefault(name, check.reason or "")
     return found
 
 
-def gates_gone(combination: Layers, before: Sequence[Document], heads: Sequence[Document]) -> list[str]:
+def gates_gone(combination: Layers, before: Iterable[str], heads: Sequence[TrialResult]) -> list[str]:
     """The numerics gates that the other side's trials were put through, and some of the head's were not."""
-    gone = {gate: None for other in before for gate in other.get("gates", {})
-            if any(gate not in head.get("gates", {}) for head in heads)}  # fmt: skip
+    gone = {gate: None for gate in before if any(gate not in head.numerics for head in heads)}
     return [f"numerics: {combination_name(combination)}: the gate {gate} is not run any more" for gate in gone]
 
 
-def untold(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> list[str]:
+def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> list[str]:
     """Why the learning of a combination cannot be compared: the base tells its training returns, and the head does not.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
     for base, head in pairs:
-        told, updates = len(head.get("training_return", ())), len(head["update_s"])
-        if told < updates and base.get("training_return"):
+        told, updates = len(head.training_return), len(head.update_s)
+        if told < updates and base.training_return:
             name = combination_name(combination)
             return [f"learning: {name}: the head tells the training return of {told} of {updates} updates or more"]
     return []
@@ -74,14 +71,12 @@ def first_difference(before: Sequence[float], after: Sequence[float]) -> int | N
     return None
 
 
-def learning_change(combination: Layers, pairs: Sequence[tuple[Document, Document]]) -> str | None:
+def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str | None:
     """What is said of a combination that learns something else than it did; None for one that learns the same.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
-    returns = [
-        (a["training_return"], b["training_return"]) for a, b in pairs if "training_return" in a.keys() & b.keys()
-    ]
+    returns = [(a.training_return, b.training_return) for a, b in pairs if a.training_return and b.training_return]
     parted = [(update, pair) for pair in returns if (update := first_difference(*pair)) is not None]
     if 2 * len(parted) <= len(returns):
         return None

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import TrialResult
 
 # Evidence of a layer that compiles: more graphs, and more regions in a call, are graph breaks.
 FROM_EVIDENCE = {"graphs": "compiled graphs", "compiled_regions_per_call": "compiled regions per call",
@@ -20,7 +20,8 @@ DIGITS = 6  # of a count per episode that mean something: the rest is division
 LINES_NAMED = 3
 
 Counted = dict[str, float]
-Document = dict[str, Any]
+Lines = Mapping[str, Mapping[str, float]]
+"""By count and source line."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class CountChange:
         )
 
 
-def counted(results: Sequence[Document]) -> Counted:
+def counted(results: Sequence[TrialResult]) -> Counted:
     """Counts that are the same in all of one side's trials of a combination; one that varies is none."""
     found: dict[str, set[float]] = {}
     for result in results:
@@ -53,16 +54,16 @@ def counted(results: Sequence[Document]) -> Counted:
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
-def counts_of(result: Document) -> Counted:
+def counts_of(result: TrialResult) -> Counted:
     """All that was counted in one trial."""
-    counts: Counted = {**result.get("counts", {}).get("per_episode", {})}
-    for proof in result.get("proofs", {}).values():
-        counts |= {name: proof["evidence"][key] for key, name in FROM_EVIDENCE.items() if key in proof["evidence"]}
+    counts: Counted = {} if result.counts is None else {**result.counts.per_episode}
+    for proof in result.proofs.values():
+        counts |= {name: proof.evidence[key] for key, name in FROM_EVIDENCE.items() if key in proof.evidence}
     return {name: round(value, DIGITS) for name, value in counts.items()}
 
 
 def compare_counts(
-    combination: Layers, pairs: Sequence[tuple[Counted, Counted]], lines: tuple[Document, Document] = ({}, {})
+    combination: Layers, pairs: Sequence[tuple[Counted, Counted]], lines: tuple[Lines, Lines] = ({}, {})
 ) -> tuple[list[CountChange], list[str]]:
     """What differs among the counts of both sides, and why one cannot be compared.
 
@@ -89,9 +90,9 @@ def compare_counts(
     return changes, unclear
 
 
-def lines_of(results: Sequence[Document]) -> Document:
+def lines_of(results: Sequence[TrialResult]) -> Lines:
     """Source lines behind the counts of one side's trials of a combination."""
-    return dict(results[0].get("counts", {}).get("lines", {})) if results else {}
+    return results[0].counts.lines if results and results[0].counts else {}
 
 
 def _changed_lines(before: Mapping[str, float] | None, after: Mapping[str, float] | None) -> tuple[str, ...]:

@@ -20,13 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from m2bench.machine.checks import show_remarks_on_market
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Description
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
+from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 
-from .measure import TURN_S, Block, NotFiniteError, Request, Side, run_block, run_in_turns
+from .measure import TURN_S, Block, NotFiniteError, Ready, Request, Side, run_block, run_in_turns
 from .references import (
     Reference,
     counted_by,
@@ -77,19 +79,24 @@ class Asked:
 
 @dataclass(frozen=True)
 class Sides:
-    """The sides under test by their names, the head last, and how each describes itself.
+    """The sides under test by their names, the head last, and what each told when it was made ready.
 
     ``work``: a folder for what passes between them. ``know_turns``: whether their code knows how to be timed by turns.
     """
 
     by_name: dict[str, Side]
-    descriptions: dict[str, Document]
+    ready: dict[str, Ready]
     work: Path
     know_turns: bool
 
     @property
     def head(self) -> Code:
         return self.by_name["head"].code
+
+    @property
+    def description(self) -> Description:
+        """How the head's code describes the machine, its layers and the rest."""
+        return self.ready["head"].description
 
     @property
     def base(self) -> Code | None:
@@ -102,7 +109,7 @@ class Sides:
             for side in self.by_name.values():
                 side.renew()
 
-        def run(names: Sequence[str], trial: TrialSpec) -> dict[str, Document]:
+        def run(names: Sequence[str], trial: TrialSpec) -> dict[str, TrialResult]:
             if self.takes_turns(trial.layers):
                 return run_in_turns([self.by_name[name] for name in names], trial, turns, self.work)
             return {name: self.by_name[name].run(trial) for name in names}
@@ -114,8 +121,7 @@ class Sides:
 
         Not where processes of its own prepare episodes while it waits, which would come to it as a gift.
         """
-        described = self.descriptions["head"]["layers"]
-        works_ahead = any(layer["part"] == "feed" for layer in described if layer["name"] in layers)
+        works_ahead = any(layer.part == "feed" for layer in self.description.layers if layer.name in layers)
         return self.know_turns and not works_ahead
 
 
@@ -138,16 +144,16 @@ def check(asked: Asked, folder: Path, console: Console) -> Document:
     return _document(asked, question, verdict, sides, blocks, time.monotonic() - began)
 
 
-def _changed_arithmetic(descriptions: dict[str, Document]) -> str | None:
+def _changed_arithmetic(ready: dict[str, Ready]) -> str | None:
     """What the head's plain trainer gets wrong in single precision where the base's does not.
 
     Raises UserError where it is the device that computes wrongly: the base finds so as well, or does not look.
     """
-    head = descriptions["head"]
-    faults = head["device_faults"]
-    base_is_right = "base" in descriptions and descriptions["base"]["device_faults"] == []
+    head = ready["head"]
+    faults = head.prepared.device_faults or ()
+    base_is_right = "base" in ready and ready["base"].prepared.device_faults == ()
     if not base_is_right:
-        refuse_wrong_device(head["device"], faults)
+        refuse_wrong_device(head.description.device, faults)
     if not faults:
         return None
     return f"the head's plain trainer in single precision is wrong where the base's is right: {'; '.join(faults)}"
@@ -157,9 +163,9 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
     """Measure the working tree alone over so many blocks, as a reference that is not written yet."""
     repo = repository(Path.cwd())
     with _prepared(repo, None, request, folder, console) as sides, _progress(blocks, console) as step:
-        _changed_arithmetic(sides.descriptions)  # refuses a device that computes wrongly
+        _changed_arithmetic(sides.ready)  # refuses a device that computes wrongly
         measured = [step(sides.run_block(number, request)) for number in range(1, blocks + 1)]
-    description = sides.descriptions["head"]
+    description = sides.description
     reference = Reference(
         name=name,
         created=now(),
@@ -196,7 +202,7 @@ def _prepared(
         else:
             with console.status("installing both sides"):
                 codes = _codes(repo, commit, work, folder / "logs", stack, request.workload.module)
-        sides, descriptions = {}, {}
+        sides, ready = {}, {}
         for code in codes:
             run_in = work / code.side / "work"
             run_in.mkdir(parents=True)
@@ -204,11 +210,11 @@ def _prepared(
         threads = None
         for name, side in reversed(sides.items()):  # the head's code chooses the number of threads of both
             with console.status(f"preparing the {name}"):
-                descriptions[name] = side.prepare(threads)
-            threads = descriptions["head"]["device"]["torch_threads"]
-        show_remarks_on_market(descriptions["head"], console)
+                ready[name] = side.prepare(threads)
+            threads = ready["head"].description.device.torch_threads
+        show_remarks_on_market(ready["head"].description, console)
         know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
-        yield Sides(sides, descriptions, work, know_turns)
+        yield Sides(sides, ready, work, know_turns)
 
 
 def _codes(repo: Path, commit: str | None, work: Path, logs: Path, stack: ExitStack, module: str) -> list[Code]:
@@ -265,7 +271,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
     )
     if reference is None:
         return question
-    description = sides.descriptions["head"]
+    description = sides.description
     other_work = differing(reference.workload, workload_identity(asdict(asked.request.workload), description))
     if other_work:
         reason = f"the reference {reference.name} is of another workload ({'; '.join(other_work)})"
@@ -296,7 +302,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
 def _measure(question: Question, request: Request, sides: Sides, console: Console) -> tuple[list[Block], Verdict]:
     """Blocks until a look decides; a few where counts alone can be compared, none where nothing can."""
     blocks: list[Block] = []
-    changed = _changed_arithmetic(sides.descriptions)
+    changed = _changed_arithmetic(sides.ready)
     if changed is not None:
         return blocks, replace(decide(question, blocks, final=True), kind="changed", changes=[changed])
     gates_speed = bool(metrics_of(question, blocks))
@@ -334,7 +340,7 @@ def _progress(blocks: int, console: Console) -> Iterator[Callable[[Block], Block
 def _document(
     asked: Asked, question: Question, verdict: Verdict, sides: Sides, blocks: list[Block], seconds: float
 ) -> Document:
-    description = sides.descriptions["head"]
+    description = sides.description
     measured = record(blocks, question.combinations) if blocks else {}
     return {
         "format": FORMAT,

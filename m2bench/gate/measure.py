@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
+from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.threads import choose_threads
 
@@ -22,9 +24,10 @@ from .sides import Code, layout_of, spec_fields
 TURN_S = 0.1  # of each of two trials that are timed by turns
 
 Document = dict[str, Any]
-Block = dict[tuple[str, Layers], Document]
+T = TypeVar("T")
+Block = dict[tuple[str, Layers], TrialResult]
 """What the trials of one block measured, by side and combination."""
-RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, Document]]
+RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, TrialResult]]
 """Runs one trial on each of the named sides, in this order; what they measured."""
 
 
@@ -39,6 +42,14 @@ class Request:
     trial_timeout_s: float
     threads: int | None = None
     """How many torch uses in every trial; None until that is measured."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A side that is ready for trials: how its code describes things, and what preparing told."""
+
+    description: Description
+    prepared: Prepared
 
 
 class NotFiniteError(WorkerError):
@@ -64,35 +75,37 @@ class Side:
     def __exit__(self, *exc: object) -> None:
         self._launcher.stop()
 
-    def prepare(self, threads: int | None = None) -> Document:
-        """Machine, device, layers and workload as this side's code describes them; what its trials need is prepared.
+    def prepare(self, threads: int | None = None) -> Ready:
+        """Let this side's code describe machine, device, layers and workload, and prepare what its trials need.
 
-        ``threads``: how many torch uses; None lets this side choose, and describe the choice. ``device_faults``: what
-        its plain trainer gets wrong on the device; None from code that does not look.
+        ``threads``: how many torch uses; None lets this side choose, and describe the choice.
 
         Raises UserError for a combination that cannot run here, WorkerError where the code fails.
         """
         with self._named():
             if threads is not None:
                 self._use_threads(threads)
-            description = self._ask("describe", "describing it", self._logs / "describe.log", DESCRIBE_TIMEOUT_S, {})
+            log = self._logs / "describe.log"
+            description = self._ask("describe", "describing it", Description, log, DESCRIBE_TIMEOUT_S, {})
             if threads is None:
                 gated = tuple(chain.from_iterable(self._request.combinations))
                 asked = self._request.workload, gated, self._request.threads
-                self._use_threads(choose_threads(self._launcher, description, *asked, self._logs))
-            prepared = self._ask("prepare", "preparing its trials", self._logs / "prepare.log", DESCRIBE_TIMEOUT_S, {})
-        layers = {layer["name"]: layer for layer in description["layers"]}
+                description = choose_threads(self._launcher, description, *asked, self._logs)
+                self._use_threads(description.device.torch_threads)
+            log = self._logs / "prepare.log"
+            prepared = self._ask("prepare", "preparing its trials", Prepared, log, DESCRIBE_TIMEOUT_S, {})
+        layers = {layer.name: layer for layer in description.layers}
         used = {name for combination in self._request.combinations for name in combination}
         for name in sorted(used):
-            reason = layers[name]["unsupported"] if name in layers else f"the {self.code.side} has no such layer"
+            reason = layers[name].unsupported if name in layers else f"the {self.code.side} has no such layer"
             if reason:
                 raise UserError(
                     f"the layer {name} cannot run here: {reason}.", "Gate other combinations with --layers."
                 )
-        may_preload = description["device"].get("fork_after_compiler_import", False)
-        self._compiles = may_preload and any(layers[name]["compiles"] for name in used)
+        may_preload = description.device.fork_after_compiler_import
+        self._compiles = may_preload and any(layers[name].compiles for name in used)
         self._preload()
-        return {**description, "device_faults": prepared.get("device_faults")}
+        return Ready(description, prepared)
 
     def _use_threads(self, threads: int) -> None:
         """In all workers from here on; by the environment, which code of any age follows."""
@@ -112,7 +125,7 @@ class Side:
         if self._compiles:
             self._launcher.preload_compiler(probe=True)
 
-    def run(self, trial: TrialSpec, turns: Document | None = None) -> Document:
+    def run(self, trial: TrialSpec, turns: Document | None = None) -> TrialResult:
         """What the trial measured; WorkerError when it failed or a layer was not at work.
 
         ``turns``: where it gets its turns from, when it is timed by turns with another.
@@ -121,27 +134,24 @@ class Side:
         what = f"the trial of {combination_name(trial.layers)}"
         with self._named():
             request = {"window": self._known(self._request.window), "trial": self._known(trial), "turns": turns}
-            result = self._ask("trial", what, log, self._request.trial_timeout_s, request)
-            for layer, proof in result.get("proofs", {}).items():
-                if not proof["engaged"]:
-                    raise WorkerError(f"{what}: {layer} was not at work: {proof['reason']}.", f"The log is {log}.")
+            result = self._ask("trial", what, TrialResult, log, self._request.trial_timeout_s, request)
+            for layer, proof in result.proofs.items():
+                if not proof.engaged:
+                    raise WorkerError(f"{what}: {layer} was not at work: {proof.reason}.", f"The log is {log}.")
         return result
 
     def end_trial(self) -> None:
         """End the trial under way, from another thread than the one that runs it."""
         self._launcher.end_worker()
 
-    def _ask(self, job: str, what: str, log: Path, timeout_s: float, request: Document) -> Document:
+    def _ask(self, job: str, what: str, kind: type[T], log: Path, timeout_s: float, request: Document) -> T:
         workload = self._request.workload
         workload = replace(workload, module=self._layout.module_of(workload.module))
-        outcome = self._launcher.run(job, {"workload": self._known(workload), **request}, log, timeout_s)
-        if "failure" in outcome:
-            diverged = self.code.side == "head" and outcome["failure"].startswith(FloatingPointError.__name__)
-            raise (NotFiniteError if diverged else WorkerError)(
-                f"{what} failed: {outcome['failure']}.", f"The log is {log}."
-            )
-        result: Document = outcome["result"]
-        return result
+        found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result
+        if isinstance(found, Failure):
+            diverged = self.code.side == "head" and found.kind == "not finite"
+            raise (NotFiniteError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
+        return found
 
     def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> Document:
         return known_part(spec, self._fields[type(spec).__name__])
@@ -181,7 +191,7 @@ def run_block(number: int, sides: Sequence[str], request: Request, run: RunTrial
     return block
 
 
-def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, Document]:
+def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Path) -> dict[str, TrialResult]:
     """Run the trial on all sides at once, timed by so many ``turns`` of each; what ``Side.run`` says, by side.
 
     ``folder`` holds the socket that the turns go over.

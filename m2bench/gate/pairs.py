@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from statistics import fmean
-from typing import Any
 
+from m2bench.records.results import TrialResult
 from m2bench.statistics.steady import steady_speed
 
 TRIMMED = 0.25  # of the turns at either end: somebody else had the machine for a moment
 
-Document = dict[str, Any]
 
-
-def log_ratio(over: Document, under: Document) -> float:
+def log_ratio(over: TrialResult, under: TrialResult) -> float:
     """Log of one trial's episodes per minute over the other's.
 
     Where both were timed by as many turns it is the trimmed mean of the turns' ratios, each turn against the other
@@ -29,15 +27,14 @@ def log_ratio(over: Document, under: Document) -> float:
     return fmean(ratios[left_out : len(ratios) - left_out])
 
 
-def whole_log_ratio(over: Document, under: Document) -> float:
+def whole_log_ratio(over: TrialResult, under: TrialResult) -> float:
     """The same with nothing trimmed: all episodes over all seconds, with what happens seldom and takes long."""
-    speeds = [len(trial["update_s"]) * trial["episodes_per_update"] / sum(trial["update_s"]) for trial in (over, under)]
+    speeds = [len(trial.update_s) * trial.episodes_per_update / sum(trial.update_s) for trial in (over, under)]
     return math.log(speeds[0] / speeds[1])
 
 
-def turn_speeds(result: Document) -> Iterator[float]:
+def turn_speeds(result: TrialResult) -> Iterator[float]:
     """Episodes per minute of each turn; one for a trial that was timed at once."""
-    update_s: list[float] = result["update_s"]
-    ends = accumulate(result.get("turn_updates", [len(update_s)]))
+    ends = accumulate(result.turn_updates or [len(result.update_s)])
     for begin, end in pairwise([0, *ends]):
-        yield 60 * (end - begin) * result["episodes_per_update"] / sum(update_s[begin:end])
+        yield 60 * (end - begin) * result.episodes_per_update / sum(result.update_s[begin:end])

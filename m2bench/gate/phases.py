@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+
+from m2bench.records.results import TrialResult
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class PhaseChange:
         )
 
 
-def median_phases(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def median_phases(results: Sequence[TrialResult]) -> dict[str, float]:
     """Milliseconds per episode in each phase that all of these trials know."""
-    found = [result["phase_ms_per_episode"] for result in results if result.get("phase_ms_per_episode")]
+    found = [result.phase_ms_per_episode for result in results if result.phase_ms_per_episode]
     names = [name for name in found[0] if all(name in phases for phases in found)] if found else []
     return {name: median(phases[name] for phases in found) for name in names}
 

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
+from m2bench.records.description import Description
 from m2bench.records.errors import UserError, quoted
 
 from .counts import Counted, counted, lines_of
@@ -71,23 +72,22 @@ class Reference:
         return {name: level_of(recorded) for name, recorded in self.combinations.items()}
 
 
-def machine_identity(description: Document) -> Document:
+def machine_identity(description: Description) -> Document:
     """What must be equal for absolute speeds to be comparable. Memory in whole GB: a new kernel keeps some back."""
     from m2bench.findings.compare import IDENTITY  # brings the analysis along, which takes half a second
 
-    facts = {**description["machine"], **description["device"]}
-    identity = {key: facts.get(key) for key in IDENTITY}
-    return {**identity, "memory_mb": round(facts["memory_mb"], -3)}
+    identity = {key: description.facts.get(key) for key in IDENTITY}
+    return {**identity, "memory_mb": round(description.machine.memory_mb, -3)}
 
 
-def counted_by(description: Document) -> str:
+def counted_by(description: Description) -> str:
     """What counted in the trials: another m2bench may count otherwise, and says so by a number of its own."""
-    return f"m2bench {description['machine'].get('m2bench')}, counting {description.get('counting')}"
+    return f"m2bench {description.machine.m2bench}, counting {description.counting}"
 
 
-def workload_identity(workload: Document, description: Document) -> Document:
+def workload_identity(workload: Document, description: Description) -> Document:
     """What must be equal for any figures to be comparable: the options, and the market by its contents."""
-    market = description["workload"]["market"]
+    market = description.workload.market
     return {**workload, "data": market["name"], "device": None, "sha256": market["sha256"]}
 
 
@@ -117,11 +117,11 @@ def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
     return Recorded(
         episodes_per_min=[_rounded(speed) for speed in speeds],
         speedup=[_rounded(speed / other) for speed, other in zip(speeds, plain, strict=True)] if is_over else [],
-        canary_s=[_rounded(min(result["canary_s"])) for result in results],
+        canary_s=[_rounded(min(result.canary_s)) for result in results],
         counts=counted(results),
-        lines=lines_of(results),
+        lines=dict(lines_of(results)),
         phase_ms={name: _rounded(value) for name, value in median_phases(results).items()},
-        gates=sorted(set.intersection(*(set(result.get("gates", {})) for result in results))),
+        gates=sorted(set.intersection(*(set(result.numerics) for result in results))),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.results import TrialResult
 from m2bench.statistics.sequential import JOB_SD, MOST_BLOCKS, POWER, Mean, Rule, State, difference, mean_of
 from m2bench.statistics.steady import steady_speed
 
@@ -253,7 +254,7 @@ def _judge(metric: Metric, rule: Rule) -> Judged:
 # --- what needs no statistics
 
 
-def _results(blocks: Sequence[Block], side: str, combination: Layers) -> list[Document]:
+def _results(blocks: Sequence[Block], side: str, combination: Layers) -> list[TrialResult]:
     return [block[side, combination] for block in blocks]
 
 
@@ -274,10 +275,11 @@ def _uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
         heads = _results(blocks, "head", combination)
         recorded = question.reference and question.reference.combinations.get(combination_name(combination))
         if question.base is not None:
-            yield from untold(combination, list(zip(_results(blocks, "base", combination), heads, strict=True)))
-            yield from gates_gone(combination, _results(blocks, "base", combination), heads)
+            bases = _results(blocks, "base", combination)
+            yield from untold(combination, list(zip(bases, heads, strict=True)))
+            yield from gates_gone(combination, [gate for base in bases for gate in base.numerics], heads)
         elif recorded:
-            yield from gates_gone(combination, [{"gates": dict.fromkeys(recorded.gates)}], heads)
+            yield from gates_gone(combination, recorded.gates, heads)
 
 
 def _unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
@@ -288,9 +290,9 @@ def _unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[str]:
         name, bases = combination_name(combination), _results(blocks, "base", combination) if question.base else []
         if bases and not any(map(counts_of, bases)):
             yield f"counts: {name}: the base counts nothing"
-        if bases and not any(base.get("training_return") for base in bases):
+        if bases and not any(base.training_return for base in bases):
             yield f"learning: {name}: the base tells no training return"
-        if not any(head.get("gates") for head in _results(blocks, "head", combination)):
+        if not any(head.numerics for head in _results(blocks, "head", combination)):
             yield f"numerics: {name}: no gate was run"
 
 

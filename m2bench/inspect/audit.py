@@ -14,6 +14,7 @@ from m2bench.machine.checks import show_remarks_on_market
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
+from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe
 from m2bench.text.figures import digits
@@ -41,11 +42,11 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
             show_remarks_on_market(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
                 request = {"workload": asdict(spec), "target": target, "layers": layers}
-                outcome = launcher.run("audit", request, work / "audit.log", TIMEOUT_S)
-        if "failure" in outcome:
+                found = launcher.run("audit", request, Document, work / "audit.log", TIMEOUT_S).result
+        if isinstance(found, Failure):
             log = (work / "audit.log").read_text()
-            raise UserError(f"the audit failed: {outcome['failure']}.", f"Its log ends with:\n{log[-2000:]}")
-    return {**outcome["result"], "torch": description["device"]["torch"]}
+            raise UserError(f"the audit failed: {found.text}.", f"Its log ends with:\n{log[-2000:]}")
+    return {**found, "torch": description.device.torch}
 
 
 def show(found: Document, console: Console) -> None:

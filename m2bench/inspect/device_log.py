@@ -6,12 +6,14 @@ number of updates alone, and their difference is what those updates did.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers
+from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 
 from .mps_log import MpsLog, parse_mps_log
@@ -23,7 +25,7 @@ Document = dict[str, Any]
 
 
 def read_device_log(
-    environment: dict[str, str], spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path
+    environment: Mapping[str, str], spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path
 ) -> Document:
     """Operations, fallbacks and copies per episode; or {"reason": why there are none}.
 
@@ -34,13 +36,13 @@ def read_device_log(
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
         request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": updates}
-        with Launcher(work, path, environment) as launcher:
-            outcome = launcher.run("updates", request, path, TIMEOUT_S)
-        if "failure" in outcome:
-            return {"reason": f"{outcome['failure']} (log: {path})"}
+        with Launcher(work, path, dict(environment)) as launcher:
+            outcome = launcher.run("updates", request, Document, path, TIMEOUT_S).result
+        if isinstance(outcome, Failure):
+            return {"reason": f"{outcome.text} (log: {path})"}
         try:
             found.append(parse_mps_log(path.read_text(errors="replace")))
         except (OSError, ValueError) as error:
             return {"reason": f"{error} (log: {path})"}
-        episodes.append(outcome["result"]["episodes"])
+        episodes.append(outcome["episodes"])
     return asdict(found[1].since(found[0], episodes[1] - episodes[0]))

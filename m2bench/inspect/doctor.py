@@ -19,7 +19,9 @@ from m2bench.machine.checks import check_machine, show_remarks_on_market
 from m2bench.plan.designs import make_trials
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Device
 from m2bench.records.errors import UserError
+from m2bench.records.results import Failure
 from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.records.wrong_device import refuse_wrong_device
@@ -130,22 +132,22 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status("examining this machine and preparing the market"):
                 description = describe(launcher, workload, work)
                 show_remarks_on_market(description, console)
-                choose_threads(launcher, description, workload, layers, None, work)
+                description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
-                refuse_wrong_device(description["device"], prepared["device_faults"])
-                if description["device"]["fork_after_compiler_import"]:
+                refuse_wrong_device(description.device, prepared.device_faults or ())
+                if description.device.fork_after_compiler_import:
                     launcher.preload_compiler(probe=False)
             with console.status(f"training the baseline again and again for {seconds:.0f} seconds"):
-                trials = _repeat(launcher, workload, description["device"], work, seconds)
-    resolution = Resolution.from_speeds([trial.result["episodes_per_min"] for trial in trials])
+                trials = _repeat(launcher, workload, description.device, work, seconds)
+    resolution = Resolution.from_speeds([trial.timed.episodes_per_min for trial in trials])
     noise = measure_noise(trials)
-    machine, conditions = {**description["machine"], **description["device"]}, describe_conditions(trials)
-    taking_part = [layer for layer in description["layers"] if layer["name"] in layers]
-    checks = check_machine(machine, taking_part, conditions, resolution.trial_sd, Path.cwd())
+    conditions = describe_conditions(trials)
+    taking_part = [layer for layer in description.layers if layer.name in layers]
+    checks = check_machine(description, taking_part, conditions, resolution.trial_sd, Path.cwd())
     return {
         "checks": [asdict(check) for check in checks],
         "fit": all(check.state != "bad" for check in checks),
-        "machine": machine,
+        "machine": description.facts,
         "trials": len(trials),
         "window": asdict(WINDOW),
         **_resolved(resolution, DesignErrors.of_full_design(layers)),
@@ -171,7 +173,7 @@ def _resolved(resolution: Resolution, design: DesignErrors) -> Document:
 
 
 def _repeat(
-    launcher: Launcher, workload: WorkloadSpec, device: Document, work: Path, seconds: float
+    launcher: Launcher, workload: WorkloadSpec, device: Device, work: Path, seconds: float
 ) -> list[StoredTrial]:
     execute = trial_executor(launcher, RunSpec((), ("full",), 1, 0, workload, WINDOW), device)
     trials: list[StoredTrial] = []
@@ -179,12 +181,11 @@ def _repeat(
     while len(trials) < LEAST_TRIALS or time.monotonic() - begin < seconds:
         started = time.monotonic()
         spec = TrialSpec(f"doctor{len(trials)}", BASELINE, 1, 0)
-        outcome = execute(spec, work / "doctor.log")
-        if "failure" in outcome:
-            raise UserError(f"the baseline does not run on this machine: {outcome['failure']}.")
-        result = outcome["result"]
+        found = execute(spec, work / "doctor.log")
+        if isinstance(found.result, Failure):
+            raise UserError(f"the baseline does not run on this machine: {found.result.text}.")
         elapsed_s = time.monotonic() - started
-        trials.append(StoredTrial(spec, "", elapsed_s, "ok", None, None, result, outcome["conditions"]))
+        trials.append(StoredTrial(spec, "", elapsed_s, "ok", None, None, found.result, found.conditions))
     return trials
 
 

@@ -14,8 +14,10 @@ from rich.console import Console
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import show_remarks
 from m2bench.processes.client import Launcher
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
+from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare
@@ -41,8 +43,8 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
     with removed_if_refused(folder):
         make_folder(folder)
         results = _time_devices(spec, sizes, passes, folder, console)
-    found = {device: result["timed"] for device, result in results.items()}
-    conditions = {device: result["conditions"] for device, result in results.items()}
+    found = {device: timed for device, (timed, _) in results.items()}
+    conditions = {device: meanwhile for device, (_, meanwhile) in results.items()}
     comparisons, warnings = compare(found), warnings_of(list(conditions.values()), "process")
     sentences = [comparison.sentence() for comparison in comparisons]
     for name, timed in found.items():
@@ -57,7 +59,7 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
         "devices": found,
         "comparisons": [_comparison_document(comparison) for comparison in comparisons],
         "sentences": sentences,
-        "conditions": conditions,
+        "conditions": {device: to_json(meanwhile) for device, meanwhile in conditions.items()},
         "warnings": warnings,
         "chart": chart,
     }
@@ -69,26 +71,28 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
 
 def _time_devices(
     spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console
-) -> dict[str, Document]:
-    """By device, each in a process of its own: what was "timed", and the "conditions" meanwhile."""
+) -> dict[str, tuple[list[Document], Conditions]]:
+    """By device, each in a process of its own: what was timed, and the conditions meanwhile."""
     found = {}
     with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
         description = describe(launcher, spec, folder)
         show_remarks(description, console)
-        here = description["device"]
-        names = here["all_devices"] if spec.device == "auto" else [here["device"]]
+        here = description.device
+        names = here.all_devices if spec.device == "auto" else (here.device,)
         for name in names:
             on_device = replace(spec, device=name)
             with console.status(f"asking in double precision whether {name} computes rightly"):
-                refuse_wrong_device({**here, "device": name}, prepare(launcher, on_device, folder)["device_faults"])
+                prepared = prepare(launcher, on_device, folder)
+                refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
             request = {"workload": asdict(on_device), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
-                outcome = run_watched(launcher, "forward", request, folder / "forward.log", TIMEOUT_S)
-            if "failure" in outcome:
+                outcome = run_watched(launcher, "forward", request, Document, folder / "forward.log", TIMEOUT_S)
+            if isinstance(outcome.result, Failure):
                 raise UserError(
-                    f"forward passes on {name} failed: {outcome['failure']}.", f"The log is {folder / 'forward.log'}."
+                    f"forward passes on {name} failed: {outcome.result.text}.",
+                    f"The log is {folder / 'forward.log'}.",
                 )
-            found[name] = {"timed": outcome["result"]["timed"], "conditions": outcome["conditions"]}
+            found[name] = outcome.result["timed"], outcome.conditions
     return found
 
 

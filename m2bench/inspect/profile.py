@@ -16,8 +16,11 @@ from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import show_remarks_on_market, warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Description, Device
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
+from m2bench.records.results import Conditions, Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare
@@ -69,27 +72,26 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
                 description = describe(launcher, spec, folder)
                 show_remarks_on_market(description, console)
                 _require({*pair.before, *pair.after}, description)
-                choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
+                description = choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
                 if capture is not None:
-                    _require_metal(description["device"])
+                    _require_metal(description.device)
                 prepared = prepare(launcher, spec, folder)
-                peak_flops = prepared["peak_flops"]
-                refuse_wrong_device(description["device"], prepared["device_faults"])
-            sides = _profile(launcher, spec, pair, seed, folder, console)
-        device = description["device"]
+                refuse_wrong_device(description.device, prepared.device_faults or ())
+            sides, conditions = _profile(launcher, spec, pair, seed, folder, console)
+        device = description.device
         for name, side in sides.items():
             side["device_log"] = _device_log(device, spec, side["layers"], seed, Path(work), folder / name)
         captured = None if capture is None else _capture(spec, pair.after, seed, Path(work), folder, capture)
     document: Document = {
         **sides,
         "warnings": [
-            *warnings_of_machine({**description["machine"], **device}),
-            *warnings_of([each for side in sides.values() for each in side["conditions"]], "process"),
+            *warnings_of_machine(description.machine, device),
+            *warnings_of(conditions, "process"),
         ],
         "predictions": predictions(sides["before"], sides["after"]),
-        "sentences": explain(sides["before"], sides["after"], peak_flops),
-        "peak_flops": peak_flops,
-        "machine": {**description["machine"], **device},
+        "sentences": explain(sides["before"], sides["after"], prepared.peak_flops),
+        "peak_flops": prepared.peak_flops,
+        "machine": description.facts,
         "workload": asdict(spec),
         "metal_capture": captured,
     }
@@ -97,17 +99,17 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
 
 
 def _device_log(
-    device: Document, spec: WorkloadSpec, layers: list[str], seed: int, work: Path, log: Path
+    device: Device, spec: WorkloadSpec, layers: list[str], seed: int, work: Path, log: Path
 ) -> Document | None:
     """What the device's own log says, where it has one and torch.profiler sees nothing of it."""
-    environment = device.get("device_log_environment")
+    environment = device.log_environment
     return None if environment is None else read_device_log(environment, spec, tuple(layers), seed, work, log)
 
 
-def _require_metal(device: Document) -> None:
-    if "device_log_environment" not in device:
+def _require_metal(device: Device) -> None:
+    if device.log_environment is None:
         raise UserError(
-            f"--metal-capture needs an Apple GPU, and this profile would run on {device['device']}.", "Leave it out."
+            f"--metal-capture needs an Apple GPU, and this profile would run on {device.device}.", "Leave it out."
         )
 
 
@@ -119,10 +121,11 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
     request = {"workload": asdict(spec), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
     log = folder / "capture.log"
     with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
-        outcome = launcher.run("updates", request, log, TIMEOUT_S)
+        outcome = launcher.run("updates", request, Document, log, TIMEOUT_S).result
     found = sorted(work.glob(f"*{CAPTURE}.gputrace"))
-    if "failure" in outcome or not found:
-        return f"not available: {outcome.get('failure', 'torch left no file')} (log: {log}; captures need Xcode)"
+    if isinstance(outcome, Failure) or not found:
+        why = outcome.text if isinstance(outcome, Failure) else "torch left no file"
+        return f"not available: {why} (log: {log}; captures need Xcode)"
     try:
         shutil.move(found[0], capture)
     except OSError as error:
@@ -130,18 +133,19 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
     return str(capture)
 
 
-def _require(layers: set[str], description: Document) -> None:
-    for layer in description["layers"]:
-        if layer["name"] in layers and layer["unsupported"]:
-            raise UserError(f"layer {layer['name']} cannot run here: {layer['unsupported']}.", "Leave it out.")
+def _require(layers: set[str], description: Description) -> None:
+    for layer in description.layers:
+        if layer.name in layers and layer.unsupported:
+            raise UserError(f"layer {layer.name} cannot run here: {layer.unsupported}.", "Leave it out.")
 
 
 def _profile(
     launcher: Launcher, spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, console: Console
-) -> dict[str, Document]:
-    """Both sides, each as _merge has it; the first process of each takes the pictures."""
+) -> tuple[dict[str, Document], list[Conditions]]:
+    """Both sides, each as _merge has it, and the conditions of all processes; the first of each takes the pictures."""
     layers = {"before": pair.before, "after": pair.after}
     done: dict[str, list[Document]] = {side: [] for side in SIDES}
+    conditions: list[Conditions] = []
     order = [side for pair_number in range(pair.pairs) for side in SIDES[:: 1 if pair_number % 2 == 0 else -1]]
     for number, side in enumerate(order, 1):
         files = None if done[side] else folder / "traces" / side
@@ -154,18 +158,18 @@ def _profile(
         }
         name = combination_name(layers[side])
         with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
-            outcome = run_watched(launcher, "profile", request, folder / f"{side}.log", TIMEOUT_S)
-        if "failure" in outcome:
-            raise WorkerError(
-                f"{name} cannot be profiled: {outcome['failure']}.", f"The log is {folder / f'{side}.log'}."
-            )
-        _check_engaged(outcome["result"])
-        done[side].append({**outcome["result"], "conditions": outcome["conditions"]})
-    return {side: _merge(found) for side, found in done.items()}
+            outcome = run_watched(launcher, "profile", request, Document, folder / f"{side}.log", TIMEOUT_S)
+        found = outcome.result
+        if isinstance(found, Failure):
+            raise WorkerError(f"{name} cannot be profiled: {found.text}.", f"The log is {folder / f'{side}.log'}.")
+        _check_engaged(found)
+        done[side].append({**found, "conditions": to_json(outcome.conditions)})
+        conditions.append(outcome.conditions)
+    return {side: _merge(processes) for side, processes in done.items()}, conditions
 
 
 def _check_engaged(side: Document) -> None:
-    idle = [f"{name}: {proof['reason']}" for name, proof in side["proofs"].items() if not proof["engaged"]]
+    idle = idle_layers(read(dict[str, Proof], side["proofs"]))
     if idle:
         raise WorkerError(f"a layer was not at work: {'; '.join(idle)}.")
 

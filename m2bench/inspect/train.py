@@ -14,8 +14,11 @@ from rich.console import Console
 from m2bench.machine.checks import show_remarks
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Description
+from m2bench.records.documents import Document, read
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.records.results import Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare
@@ -39,11 +42,11 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             description = describe(launcher, spec, folder)
             _require(layers, description)
             show_remarks(description, console)
-            choose_threads(launcher, description, spec, layers, None, folder)
+            description = choose_threads(launcher, description, spec, layers, None, folder)
             with console.status("asking the plain trainer in double precision whether this device computes rightly"):
-                refuse_wrong_device(description["device"], prepare(launcher, spec, folder)["device_faults"])
-        good = description["workload"]["good_return"]
-        console.print(f"Training {combination_name(layers)} on {description['device']['device']}", highlight=False)
+                refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
+        good = description.workload.good_return
+        console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {
             "workload": asdict(spec),
@@ -55,26 +58,25 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
         outcome = launcher.run(
             "train",
             request,
+            Document,
             folder / "train.log",
             TIMEOUT_S,
             on_progress=lambda point: console.print(_line(point, good), highlight=False),
-        )
-    if "failure" in outcome:
-        raise UserError(f"training failed: {outcome['failure']}.", f"The log is {folder / 'train.log'}.")
-    result = {**outcome["result"], "good_return": good, "workload": asdict(spec)}
+        ).result
+    if isinstance(outcome, Failure):
+        raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
+    result = {**outcome, "good_return": good, "workload": asdict(spec)}
     (folder / "train.json").write_text(json.dumps(result, indent=1) + "\n")
-    idle = [f"{name}: {proof['reason']}" for name, proof in result["proofs"].items() if not proof["engaged"]]
+    idle = idle_layers(read(dict[str, Proof], result["proofs"]))
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
     console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
 
 
-def _require(layers: Layers, description: dict[str, Any]) -> None:
-    for layer in description["layers"]:
-        if layer["name"] in layers and layer["unsupported"]:
-            raise UserError(
-                f"layer {layer['name']} cannot run here: {layer['unsupported']}.", "Leave it out of --with."
-            )
+def _require(layers: Layers, description: Description) -> None:
+    for layer in description.layers:
+        if layer.name in layers and layer.unsupported:
+            raise UserError(f"layer {layer.name} cannot run here: {layer.unsupported}.", "Leave it out of --with.")
 
 
 def _header(good_return: float | None) -> str:

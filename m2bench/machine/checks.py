@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
+
+from m2bench.records.description import Description, Device, LayerDescription, Machine
 
 from .conditions import busy_from
 from .torch_features import LEAST_MACOS
@@ -35,48 +37,49 @@ class Check:
 
 
 def check_machine(
-    machine: Document, layers: list[Document], conditions: Document, trial_sd: float, folder: Path
+    description: Description, layers: Sequence[LayerDescription], conditions: Document, trial_sd: float, folder: Path
 ) -> list[Check]:
-    """All checks, the worst first. ``folder``: where runs would be written."""
+    """All checks, the worst first. ``layers``: those taking part; ``folder``: where runs would be written."""
+    machine, device = description.machine, description.device
     checks = [
-        *_device(machine),
-        *_macos(machine),
+        *_device(device),
+        *_macos(machine, device),
         *_layers(layers),
-        *_compiler(machine),
+        *_compiler(device),
         *_power_and_heat(conditions),
-        *_load(conditions, machine["logical_cores"], trial_sd),
-        *_threads(machine),
+        *_load(conditions, machine.logical_cores, trial_sd),
+        *_threads(machine, device),
         *_room(folder),
-        *_environment(machine),
+        *_environment(machine, device),
     ]
     order: list[State] = ["bad", "note", "ok"]
     return sorted(checks, key=lambda check: order.index(check.state))
 
 
-def warnings_of_machine(machine: Document) -> list[str]:
+def warnings_of_machine(machine: Machine, device: Device) -> list[str]:
     """What spoils every figure that is measured here, whatever happens during a run; each with what to do."""
-    found = (*_device(machine), *_macos(machine), *_environment(machine))
+    found = (*_device(device), *_macos(machine, device), *_environment(machine, device))
     return [f"{check.found}. {check.fix}".rstrip(".") for check in found if check.state == "bad"]
 
 
-def show_remarks(description: Document, console: Console) -> None:
-    """Print them, and what is to be said of the market, from what a worker has found (runner.describe)."""
-    for warning in warnings_of_machine({**description["machine"], **description["device"]}):
+def show_remarks(description: Description, console: Console) -> None:
+    """Print them, and what is to be said of the market, from what a worker has found."""
+    for warning in warnings_of_machine(description.machine, description.device):
         console.print(f"Warning: {warning}.", markup=False, highlight=False)
     show_remarks_on_market(description, console)
 
 
-def show_remarks_on_market(description: Document, console: Console) -> None:
-    for remark in description["workload"].get("market_remarks", ()):
+def show_remarks_on_market(description: Description, console: Console) -> None:
+    for remark in description.workload.market_remarks:
         console.print(remark, markup=False, highlight=False)
 
 
-def _device(machine: Document) -> Iterator[Check]:
-    name = str(machine.get("device_name") or "")
-    if machine.get("why_not_mps"):
+def _device(device: Device) -> Iterator[Check]:
+    name = device.device_name or ""
+    if device.why_not_mps:
         yield Check(
-            "device", "bad", f"--device auto takes the {machine['device']} and not this Mac's GPU: "
-            f"{machine['why_not_mps']}", "Put that right, or say with --device what you mean."
+            "device", "bad", f"--device auto takes the {device.device} and not this Mac's GPU: {device.why_not_mps}",
+            "Put that right, or say with --device what you mean."
         )  # fmt: skip
     elif "paravirtual" in name.lower():
         yield Check(
@@ -84,34 +87,34 @@ def _device(machine: Document) -> Iterator[Check]:
             "Measure on the machine itself, or use --device cpu."
         )  # fmt: skip
     else:
-        yield Check("device", "ok", " ".join(filter(None, (machine["device"], name))))
-    for absent, why in machine.get("absent_devices", {}).items():
+        yield Check("device", "ok", " ".join(filter(None, (device.device, name))))
+    for absent, why in device.absent_devices.items():
         yield Check("device", "note", f"no {absent}: {why}")
-    for gate in machine.get("gates", []):
+    for gate in device.gates or ():
         yield Check(
             "torch", "note", f"{gate['feature']} needs {gate['needs']}: {gate['otherwise']} ({gate['source']})",
             f"Install {gate['needs']} or newer." if gate["needs"].startswith("torch") else ""
         )  # fmt: skip
 
 
-def _macos(machine: Document) -> Iterator[Check]:
-    version = machine.get("macos")
+def _macos(machine: Machine, device: Device) -> Iterator[Check]:
+    version = machine.macos
     if version is None:
         return
     if int(version.split(".")[0]) >= LEAST_MACOS:
         yield Check("macos", "ok", f"macOS {version}")
     else:
-        state: State = "bad" if _runs_on_mps(machine) else "note"
+        state: State = "bad" if _runs_on_mps(device) else "note"
         yield Check("macos", state, f"macOS {version}, and MPS needs {LEAST_MACOS}", "Update macOS.")
 
 
-def _runs_on_mps(machine: Document) -> bool:
-    """Whether it is to be measured there: only such a machine is described with gates (mps_gates.py)."""
-    return "gates" in machine
+def _runs_on_mps(device: Device) -> bool:
+    """Whether it is to be measured there: only such a device is described with gates (torch_features.py)."""
+    return device.gates is not None
 
 
-def _compiler(machine: Document) -> Iterator[Check]:
-    compiler, why_none = machine.get("cpp_compiler"), machine.get("no_cpp_compiler_because")
+def _compiler(device: Device) -> Iterator[Check]:
+    compiler, why_none = device.cpp_compiler, device.no_cpp_compiler_because
     if compiler:
         yield Check("compiler", "ok", f"torch.compile by inductor uses {compiler}")
     elif why_none:
@@ -121,12 +124,12 @@ def _compiler(machine: Document) -> Iterator[Check]:
         )  # fmt: skip
 
 
-def _layers(layers: list[Document]) -> Iterator[Check]:
+def _layers(layers: Sequence[LayerDescription]) -> Iterator[Check]:
     for layer in layers:
-        if layer["unsupported"]:
-            yield Check("layer", "note", f"{layer['name']} cannot run here: {layer['unsupported']}",
+        if layer.unsupported:
+            yield Check("layer", "note", f"{layer.name} cannot run here: {layer.unsupported}",
                         "Put that right, or leave it out with --layers.")  # fmt: skip
-    running = [layer["name"] for layer in layers if not layer["unsupported"]]
+    running = [layer.name for layer in layers if not layer.unsupported]
     yield Check("layers", "ok", f"{len(running)} of {len(layers)} can run: {', '.join(running)}")
 
 
@@ -155,8 +158,8 @@ def _load(conditions: Document, cores: int, trial_sd: float) -> Iterator[Check]:
                     "Find what else runs here; on a shared machine come back at a quieter time.")  # fmt: skip
 
 
-def _threads(machine: Document) -> Iterator[Check]:
-    threads, cores = machine["torch_threads"], machine["physical_cores"]
+def _threads(machine: Machine, device: Device) -> Iterator[Check]:
+    threads, cores = device.torch_threads, machine.physical_cores
     if cores and threads > cores:
         yield Check("threads", "note", f"torch uses {threads} threads on {cores} physical cores",
                     f"Try OMP_NUM_THREADS={cores}.")  # fmt: skip
@@ -177,10 +180,10 @@ def _room(folder: Path) -> Iterator[Check]:
             yield Check(name, "ok", f"{free_mb / 1e3:,.0f} GB free")
 
 
-def _environment(machine: Document) -> Iterator[Check]:
-    variables = machine.get("environment", {})
+def _environment(machine: Machine, device: Device) -> Iterator[Check]:
+    variables = machine.environment
     if variables.get("PYTORCH_ENABLE_MPS_FALLBACK", "0") != "0":
-        state: State = "bad" if _runs_on_mps(machine) else "note"  # on any other device it does nothing
+        state: State = "bad" if _runs_on_mps(device) else "note"  # on any other device it does nothing
         yield Check("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "
                     "unseen", "Unset it.")  # fmt: skip
     others = [f"{name}={value}" for name, value in variables.items() if name != "PYTORCH_ENABLE_MPS_FALLBACK"]

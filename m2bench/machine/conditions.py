@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import time
-from typing import Any
+from dataclasses import replace
 
 import psutil
 
+from m2bench.records.results import Conditions
+
+from .cpu import spent_cpu_s
 from .system_tools import answer_of
-from .telemetry import busy_cpu_s, spent_cpu_s
+from .telemetry import busy_cpu_s
 
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 
@@ -25,15 +28,15 @@ def busy_from(cores: int) -> float:
     return max(LEAST_BUSY_CORES, BUSY_SHARE * cores)
 
 
-def are_disturbed(conditions: dict[str, Any]) -> bool:
+def busy_cores(conditions: Conditions | None) -> float | None:
+    """How many cores others kept busy, where that is known, and more than a desktop at rest does."""
+    load = None if conditions is None else conditions.other_cores
+    return None if conditions is None or load is None or load <= busy_from(conditions.cores) else load
+
+
+def are_disturbed(conditions: Conditions | None) -> bool:
     """Whether others disturbed what ran under these conditions."""
-    load = conditions.get("other_cores")
-    return load is not None and bool(load > busy_from(conditions.get("cores", 1)))
-
-
-def busy_cores(conditions: dict[str, Any]) -> float | None:
-    """How many cores others kept busy, where that is more than a desktop at rest does."""
-    return float(conditions["other_cores"]) if are_disturbed(conditions) else None
+    return busy_cores(conditions) is not None
 
 
 class Watch:
@@ -43,28 +46,26 @@ class Watch:
         self._begin = time.monotonic()
         self._others_s = busy_cpu_s() - spent_cpu_s()
 
-    def conditions(self, own_cpu_s: float | None) -> dict[str, Any]:
-        """What the machine did besides the trial, whose processes used ``own_cpu_s``; ``cores``: how many it has.
-
-        ``other_cores``: how many cores other processes kept busy on average; None for a trial that told nothing.
-        """
+    def conditions(self, own_cpu_s: float | None) -> Conditions:
+        """What the machine did besides the trial, whose processes used ``own_cpu_s``; None: they told nothing."""
         elapsed_s = time.monotonic() - self._begin
         others_s = busy_cpu_s() - spent_cpu_s() - self._others_s
         load = None if own_cpu_s is None else max(0.0, others_s - own_cpu_s) / elapsed_s
-        return {"other_cores": load, "cores": psutil.cpu_count() or 1, **power_and_heat()}
+        return _with_power_and_heat(Conditions(load, cores=psutil.cpu_count() or 1))
 
 
-def power_and_heat() -> dict[str, Any]:
-    """Power source, low-power mode and thermal pressure; None where the machine does not tell."""
+def _with_power_and_heat(conditions: Conditions) -> Conditions:
+    """With power source, low-power mode and thermal pressure, where the machine tells."""
     if sys.platform == "darwin":
-        return {
-            "power": parse_power_source(answer_of("pmset", "-g", "batt")),
-            "low_power": parse_low_power(answer_of("pmset", "-g")),
-            "thermal": parse_thermal(answer_of("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
-        }
+        return replace(
+            conditions,
+            power=parse_power_source(answer_of("pmset", "-g", "batt")),
+            low_power=parse_low_power(answer_of("pmset", "-g")),
+            thermal=parse_thermal(answer_of("notifyutil", "-g", "com.apple.system.thermalpressurelevel")),
+        )
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     power = None if battery is None else ("mains" if battery.power_plugged else "battery")
-    return {"power": power, "low_power": None, "thermal": None}
+    return replace(conditions, power=power)
 
 
 def parse_power_source(text: str) -> str | None:

@@ -12,13 +12,11 @@ import psutil
 
 from m2bench import __version__
 
+from .cpu import PASSIVE_WAITING
 from .system_tools import answer_of
 
 # Variables that change how torch computes; those that are set are recorded.
 RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
-
-# A thread without work sleeps, with either OpenMP runtime, libgomp and libomp, which read this when they are loaded.
-PASSIVE_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
 # Set by the harness for every worker alike, with paths that mean nothing elsewhere.
 OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_WARM_POOL")

@@ -7,7 +7,6 @@ A probe that finds nothing to read, or something new, is "not available" with it
 from __future__ import annotations
 
 import re
-import resource
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +18,10 @@ from statistics import fmean
 from typing import Any
 
 import psutil
+
+from m2bench.records.description import Device
+from m2bench.records.documents import read
+from m2bench.records.results import TelemetryMeans
 
 from .system_tools import output_of
 
@@ -158,13 +161,13 @@ def parse_gpu_clients(text: str) -> dict[int, float]:
     return dict(busy_s)
 
 
-def probes_for(device: dict[str, Any]) -> dict[str, Probe]:
+def probes_for(device: Device) -> dict[str, Probe]:
     """What can be read on a machine whose worker described its device so (devices.describe_device)."""
     probes: dict[str, Probe] = {"host": host_probe}
-    telemetry = device.get("device_telemetry")
-    if telemetry == "nvml":
-        probes["device"] = nvml_probe(device["device_uuid"])
-    elif telemetry == "ioreg":
+    if device.telemetry == "nvml":
+        assert device.uuid is not None
+        probes["device"] = nvml_probe(device.uuid)
+    elif device.telemetry == "ioreg":
         probes["device"] = apple_probe
     return probes
 
@@ -202,19 +205,19 @@ class Telemetry:
         except Exception as error:  # noqa: BLE001 (whatever a vendor's tool does, the trial goes on)
             self._unavailable[name] = _reason(error)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> TelemetryMeans:
         """Means of the gauges and shares of the counters over the window; and what could not be read, with why."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
-        found: dict[str, Any] = {}
+        found: dict[str, float] = {}
         for readings in self._readings.values():
             found |= _summarize(readings)
         # What failed now and then was read at other times.
         unavailable = {name: why for name, why in self._unavailable.items() if not self._readings[name]}
         for _, reading in (entry for readings in self._readings.values() for entry in readings):
             unavailable |= {name: why for name, why in reading.missing.items() if name not in found}
-        return {**found, "not_available": unavailable}
+        return read(TelemetryMeans, {**found, "not_available": unavailable})
 
 
 def _summarize(readings: list[tuple[float, Reading]]) -> dict[str, float]:
@@ -230,9 +233,3 @@ def _summarize(readings: list[tuple[float, Reading]]) -> dict[str, float]:
         both = first.busy_s.keys() & last.busy_s.keys()
         found |= {name: (last.busy_s[name] - first.busy_s[name]) / (end - begin) for name in sorted(both)}
     return found
-
-
-def spent_cpu_s() -> float:
-    """Seconds of all cores that this process and those it has waited for have used."""
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in spent)

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.spec import RunSpec, TrialSpec
@@ -52,7 +51,7 @@ class Cells:
 
 def make_cells(apart: Layers, trials: list[StoredTrial]) -> Cells:
     """The cells of a run, from its speed trials, with these layers told apart."""
-    sizes = {t.spec.layers: t.result["episodes_per_update"] for t in trials if t.spec.kind == "speed" and t.result}
+    sizes = {t.spec.layers: t.timed.episodes_per_update for t in trials if t.spec.kind == "speed" and t.result}
     return Cells(apart, sizes)
 
 
@@ -125,15 +124,14 @@ def _with(spec: RunSpec, layers: Layers, added: str) -> Layers:
 
 def sound_speeds(trials: list[StoredTrial]) -> dict[Layers, float]:
     """Median episodes per minute of the combinations all of whose speed trials are ok and compute the same."""
-    results: dict[Layers, list[dict[str, Any] | None]] = defaultdict(list)
+    speeds: dict[Layers, list[float | None]] = defaultdict(list)
     for trial in trials:
         if trial.spec.kind == "speed":
-            gates = trial.result["gates"] if trial.status == "ok" else {}
-            sound = bool(gates) and all(gate["same"] for gate in gates.values())
-            results[trial.spec.layers].append(trial.result if sound else None)
+            sound = trial.status == "ok" and bool(trial.timed.numerics) and trial.timed.same_numerics
+            speeds[trial.spec.layers].append(trial.timed.episodes_per_min if sound else None)
     return {
-        layers: median(result["episodes_per_min"] for result in found if result is not None)
-        for layers, found in results.items()
+        layers: median(speed for speed in found if speed is not None)
+        for layers, found in speeds.items()
         if None not in found
     }
 

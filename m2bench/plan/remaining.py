@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from m2bench.machine.conditions import are_disturbed
+from m2bench.records.description import Description
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial, settled
 
@@ -17,7 +17,7 @@ from .sweep import sweep_trials
 
 def remaining_trials(
     spec: RunSpec,
-    description: dict[str, Any],
+    description: Description,
     stored: Callable[[], list[StoredTrial]],
     is_quiet: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrialSpec]:
@@ -31,8 +31,8 @@ def remaining_trials(
         planned = block_trials(spec, block)
         yield from (trial for trial in planned if trial.key not in done)
         yield from _repeats(planned, stored, is_quiet)
-    if description["workload"]["target"] is not None:
-        exact = tuple(layer["name"] for layer in description["layers"] if layer["exact"])
+    if description.workload.target is not None:
+        exact = tuple(layer.name for layer in description.layers if layer.exact)
         yield from learning_trials(spec, exact, lambda: settled(stored()))
     yield from sweep_trials(spec, settled(stored()))
 

@@ -1,4 +1,4 @@
-"""Runs trials one after another, each in a process of its own, and stores each result as it ends."""
+"""The parent's end of the worker processes: asks for one job at a time, and tells what came of it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,33 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import open_log
+from m2bench.records.results import Failure
 
 from .environment import SAFE_PATH, worker_environment
-from .lines import Lines
+from .lines import Event, Lines
 
 DESCRIBE_TIMEOUT_S = 600.0
 LAUNCHER = "m2bench.worker.launcher"
+LAUNCHER_DIED = Failure("died", "the launcher of the worker died")
 
 
+T = TypeVar("T")
 Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What came of a job: its result, or why there is none; ``cpu_s``: of all cores, None where nobody told."""
+
+    result: T | Failure
+    cpu_s: float | None = None
 
 
 class Launcher:
@@ -54,8 +67,8 @@ class Launcher:
 
         With ``probe`` the compiler also examines the CPU beforehand, which takes some seconds.
         """
-        outcome = self.run("preload", {"probe": probe}, self._log, DESCRIBE_TIMEOUT_S)
-        self._compiler_import_s = float(outcome.get("result", 0.0))
+        seconds = self.run("preload", {"probe": probe}, float, self._log, DESCRIBE_TIMEOUT_S).result
+        self._compiler_import_s = 0.0 if isinstance(seconds, Failure) else seconds
 
     def end_worker(self) -> None:
         """End the worker under way, from another thread than the one that runs it."""
@@ -80,11 +93,17 @@ class Launcher:
         process.stdout.close()
 
     def run(
-        self, job: str, request: dict[str, Any], log: Path, timeout_s: float, on_progress: Progress | None = None
-    ) -> dict[str, Any]:
-        """Run one job in a worker: its result, or {"failure": why} for one that crashed, hung or was killed.
+        self,
+        job: str,
+        request: dict[str, Any],
+        kind: type[T],
+        log: Path,
+        timeout_s: float,
+        on_progress: Progress = lambda event: None,
+    ) -> Outcome[T]:
+        """Run one job in a worker: its result of this kind, or the failure of one that crashed, hung or was killed.
 
-        Raises UserError when the worker found something the user can put right.
+        Raises UserError when the worker found something the user can put right, or answers with something else.
         """
         open_log(log).close()  # the worker has nowhere to say that it cannot write there
         process, lines = self._start()
@@ -98,14 +117,19 @@ class Launcher:
         }
         try:
             _write_line(process, document)
-            outcome = _collect(process, lines, timeout_s, on_progress)
+            answer, cpu_s = _collect(process, lines, timeout_s, on_progress)
         except BrokenPipeError:
-            outcome = {"failure": "the launcher of the worker died"}
+            answer, cpu_s = LAUNCHER_DIED, None
         if lines.ended or process.poll() is not None:
             self.stop()  # the next job gets a new launcher
-        if "error" in outcome:
-            raise UserError(outcome["error"])
-        return outcome
+        if isinstance(answer, UserError):
+            raise answer
+        if isinstance(answer, Failure):
+            return Outcome(answer, cpu_s)
+        try:
+            return Outcome(read(kind, answer), cpu_s)
+        except ValueError as error:
+            raise WorkerError(f"what the worker tells cannot be read: {error}.", f"Its log is {log}.") from error
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Lines]:
         if self._process is None:
@@ -129,17 +153,17 @@ class Launcher:
 
 
 def _collect(
-    process: subprocess.Popen[bytes], lines: Lines, timeout_s: float, on_progress: Progress | None
-) -> dict[str, Any]:
-    """Read the worker's events until it has gone."""
-    outcome: dict[str, Any] = {}
+    process: subprocess.Popen[bytes], lines: Lines, timeout_s: float, on_progress: Progress
+) -> tuple[Any, float | None]:
+    """Read the worker's events until it has gone: what it answered (see ``_answer``), and seconds of CPU."""
+    answer: Any = None
     deadline = time.monotonic() + timeout_s
     timed_out = False
     while True:
         event = lines.take()
         if event is None:
             if lines.ended:
-                return {"failure": "the launcher of the worker died"}
+                return LAUNCHER_DIED, None
             remaining = None if timed_out else max(0.0, deadline - time.monotonic())
             if select.select([lines.fd], [], [], remaining)[0]:
                 lines.read()
@@ -147,14 +171,24 @@ def _collect(
                 timed_out = True
                 _write_line(process, {"kill": True})
         elif event["event"] == "progress":
-            if on_progress is not None:
-                on_progress(event)
+            on_progress(event)
         elif event["event"] == "result":
-            outcome = {key: value for key, value in event.items() if key != "event"}
+            answer = _answer(event)
         elif event["event"] == "exit":
             if timed_out:
-                outcome = {"failure": f"no result after {timeout_s:g} s; killed"}
-            return {**(outcome or {"failure": _describe_exit(event["code"])}), "cpu_s": event.get("cpu_s")}
+                answer = Failure("timeout", f"no result after {timeout_s:g} s; killed")
+            elif answer is None:
+                answer = Failure("died", _describe_exit(event["code"]))
+            return answer, event.get("cpu_s")
+
+
+def _answer(event: Event) -> Any:
+    """The result in a worker's event, or its failure, or the UserError that the worker found."""
+    if "error" in event:
+        return UserError(event["error"])
+    if "failure" in event:
+        return Failure(event.get("kind", "error"), event["failure"])  # earlier versions tell no kind
+    return event["result"]
 
 
 def _describe_exit(code: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from m2bench.machine.identity import PASSIVE_WAITING
+from m2bench.machine.cpu import PASSIVE_WAITING
 
 # Variables that a worker inherits; everything else of the shell stays outside the experiment.
 INHERITED = (

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from .spec import RunSpec, TrialSpec
+from .description import Description, Prepared
+from .results import Conditions, LearningResult, TrialResult
+from .spec import RunSpec, TrialKind, TrialSpec
 
 STATUSES = ("ok", "failed", "unsupported", "not-engaged")
+
+Result = TrialResult | LearningResult
+RESULTS: dict[TrialKind, type[TrialResult] | type[LearningResult]] = {
+    "speed": TrialResult,
+    "learning": LearningResult,
+    "sweep": TrialResult,
+}
+"""What each kind of trial measures."""
 
 
 @dataclass(frozen=True)
 class StoredTrial:
     """One finished trial, which took ``elapsed_s`` with everything around it.
 
-    ``result`` is what the worker measured; empty where it measured nothing. ``conditions`` is what the machine did
-    meanwhile (conditions.py).
+    ``result`` is what the worker measured, and ``conditions`` what the machine did meanwhile; None for a trial that was
+    not run, or failed.
     """
 
     spec: TrialSpec
@@ -25,17 +34,34 @@ class StoredTrial:
     status: str
     reason: str | None
     log: str | None
-    result: dict[str, Any]
-    conditions: dict[str, Any] = field(default_factory=dict)
+    result: Result | None
+    conditions: Conditions | None = None
+
+    @property
+    def timed(self) -> TrialResult:
+        """What a trial of the speed or of a sweep measured, of which it is known that it did."""
+        assert isinstance(self.result, TrialResult)
+        return self.result
+
+    @property
+    def learned(self) -> LearningResult | None:
+        """What a learning trial measured; None for one that failed, and for any other trial."""
+        return self.result if isinstance(self.result, LearningResult) else None
+
+    @property
+    def episodes_to_target(self) -> float | None:
+        """Of a learning trial; None for one that did not get there, or failed, and for any other trial."""
+        return None if self.learned is None else self.learned.episodes_to_target
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run was asked to do, when it began (ISO, UTC), and what machine and workload it found."""
+    """What a run was asked to do, when it began (ISO, UTC), what it found there, and what preparing its trials told."""
 
     spec: RunSpec
     started: str
-    description: dict[str, Any]
+    description: Description
+    prepared: Prepared
 
 
 def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:
@@ -50,5 +76,5 @@ def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:
 
 
 def _load(trial: StoredTrial) -> float:
-    load = trial.conditions.get("other_cores")
-    return math.inf if load is None else float(load)
+    load = None if trial.conditions is None else trial.conditions.other_cores
+    return math.inf if load is None else load

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
+from .description import Device
 from .errors import UserError
 
 OPTION = "--allow-wrong-device"
@@ -17,18 +19,18 @@ def mark_of(summary: dict[str, Any]) -> str:
     return " (on a device that computes wrongly)" if summary["device_faults"] else ""
 
 
-def wrong_device(device: dict[str, Any], faults: list[str]) -> str:
+def wrong_device(device: Device, faults: Sequence[str]) -> str:
     """What is wrong with the device that describes itself so, in one clause."""
-    return f"{device['device']} computes wrongly in single precision ({'; '.join(faults)})"
+    return f"{device.device} computes wrongly in single precision ({'; '.join(faults)})"
 
 
-def refuse_wrong_device(device: dict[str, Any], faults: list[str], may_go_on: bool = False) -> None:
+def refuse_wrong_device(device: Device, faults: Sequence[str], may_go_on: bool = False) -> None:
     """Raise UserError where there are ``faults``; ``may_go_on``: the command has an option to do so."""
     if not faults:
         return
     remedies = [f"unset {name}" for name in COARSER if name in os.environ]
     remedies.append("choose another device with --device")
-    remedies.append(f"try another version of torch ({device['torch']} here), of the driver or of the operating system")
+    remedies.append(f"try another version of torch ({device.torch} here), of the driver or of the operating system")
     if may_go_on:
         remedies.append(f"go on with {OPTION}, which marks every figure")
     raise UserError(

@@ -11,6 +11,8 @@ from typing import Any
 from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.description import Device, Machine
+from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import mark_of
@@ -67,7 +69,10 @@ def marked(text: str, summary: Document) -> str:
 
 def warnings(summary: Document) -> list[str]:
     """What can make every figure doubtful: for the place right under the first headline."""
-    found = (*warnings_of_machine(summary["machine"]), *summary["noise"]["conditions"]["warnings"])
+    found = (
+        *warnings_of_machine(read(Machine, summary["machine"]), read(Device, summary["machine"])),
+        *summary["noise"]["conditions"]["warnings"],
+    )
     return [f"Warning: {warning}." for warning in found]
 
 

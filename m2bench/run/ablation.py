@@ -8,7 +8,6 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -20,8 +19,10 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.plan.sweep import sweep_sizes
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE, combination_name
+from m2bench.records.description import Description, Device, LayerDescription, Prepared
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
@@ -136,27 +137,30 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             show_remarks(description, console)
             if not resuming:
                 with console.status("measuring with how many threads this machine is fastest"):
-                    threads = choose_threads(
+                    description = choose_threads(
                         launcher, description, spec.workload, spec.layers, spec.threads, folder / "logs"
                     )
-                spec = replace(spec, threads=threads)
-                console.print(threads_sentence(description["device"]), markup=False, highlight=False)
+                spec = replace(spec, threads=description.device.torch_threads)
+                console.print(threads_sentence(description.device), markup=False, highlight=False)
             with console.status("asking the plain trainer in double precision, for the numerics gate"):
-                description |= prepare(launcher, spec.workload, folder / "logs")
+                prepared = prepare(launcher, spec.workload, folder / "logs")
             if not spec.allow_wrong_device:
-                refuse_wrong_device(description["device"], description["device_faults"], may_go_on=True)
-            taking_part = [layer for layer in description["layers"] if layer["name"] in spec.layers]
-            compiling = any(layer["compiles"] and not layer["unsupported"] for layer in taking_part)
-            if description["device"]["fork_after_compiler_import"]:
+                refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
+            taking_part = [layer for layer in description.layers if layer.name in spec.layers]
+            compiling = any(layer.compiles and not layer.unsupported for layer in taking_part)
+            if description.device.fork_after_compiler_import:
                 launcher.preload_compiler(probe=compiling)
             if budget_s is not None:
                 with console.status("measuring what a trial takes"):
-                    cost = _measure_cost(launcher, spec, description["device"], taking_part, folder / "logs")
+                    cost = _measure_cost(launcher, spec, description.device, taking_part, folder / "logs")
                     spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
                 console.print(choice, markup=False, highlight=False)
-        with _open_store(spec, folder, resuming, description) as store:
-            unsupported = {layer["name"]: layer["unsupported"] for layer in taking_part if layer["unsupported"]}
-            execute = trial_executor(launcher, spec, description["device"], _target_return(description))
+        with _open_store(spec, folder, resuming, description, prepared) as store:
+            unsupported = {layer.name: layer.unsupported for layer in taking_part if layer.unsupported}
+            target = description.workload.target
+            execute = trial_executor(
+                launcher, spec, description.device, None if target is None else target.target_return
+            )
             with RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress:
                 remaining = remaining_trials(spec, description, store.attempts, progress.quiet.is_quiet)
                 run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
@@ -164,41 +168,37 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
 
 
 def _measure_cost(
-    launcher: Launcher, spec: RunSpec, device: dict[str, Any], taking_part: list[dict[str, Any]], logs: Path
+    launcher: Launcher, spec: RunSpec, device: Device, taking_part: list[LayerDescription], logs: Path
 ) -> Cost:
     """What trials take here, from the baseline's and from that of all layers that can run, each once.
 
     What the second one takes to compile stands for everything that a run compiles for the first time.
     """
     execute = trial_executor(launcher, spec, device)
-    runnable = tuple(layer["name"] for layer in taking_part if not layer["unsupported"])
+    runnable = tuple(layer.name for layer in taking_part if not layer.unsupported)
     elapsed_s, compile_s = [], 0.0
     for layers in (BASELINE, runnable):
         begin = time.monotonic()
-        outcome = execute(TrialSpec("budget", layers, 1, spec.seed), logs / "budget.log")
-        if "failure" in outcome:
+        found = execute(TrialSpec("budget", layers, 1, spec.seed), logs / "budget.log").result
+        if isinstance(found, Failure):
             raise UserError(
-                f"a trial of {combination_name(layers)} failed, so its time is not known: {outcome['failure']}.",
+                f"a trial of {combination_name(layers)} failed, so its time is not known: {found.text}.",
                 f"The log is {logs / 'budget.log'}.",
             )
-        compile_s += outcome["result"]["compile_s"] or 0.0
+        assert isinstance(found, TrialResult)
+        compile_s += found.compile_s or 0.0
         elapsed_s.append(time.monotonic() - begin)
     return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=COMPILED_SHAPES * compile_s)
 
 
-def _target_return(description: dict[str, Any]) -> float | None:
-    target = description["workload"]["target"]
-    return None if target is None else target["return"]
-
-
-def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: dict[str, Any]) -> Store:
+def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
     if not resuming:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        return Store.create(folder, RunRecord(spec, started, description))
+        return Store.create(folder, RunRecord(spec, started, description, prepared))
     store = Store.open(folder)
     before = store.record().description
     for group, fact in SAME_ON_RESUME:
-        was, now = before[group].get(fact), description[group][fact]
+        was, now = (getattr(found, group).facts.get(fact) for found in (before, description))
         if was != now:
             store.__exit__()
             raise UserError(

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import WorkerError
+from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 
 
-def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
+def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Description:
     """Machine, device, layers and workload, found by a worker, which also prepares the market.
 
     Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
     """
     log = logs / "describe.log"
-    outcome = launcher.run("describe", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
-    if "failure" in outcome:
-        raise WorkerError(f"this machine cannot be examined: {outcome['failure']}.", f"The log is {log}.")
-    description: dict[str, Any] = outcome["result"]
-    return description
+    found = launcher.run("describe", {"workload": asdict(workload)}, Description, log, DESCRIBE_TIMEOUT_S).result
+    if isinstance(found, Failure):
+        raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
+    return found
 
 
-def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> dict[str, Any]:
-    """Have a worker prepare what the gates of all trials compare with, and measure what the device can do at most.
+def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
+    """Have a worker prepare what all trials are checked against, and measure what the device can do at most.
 
-    ``prepare_s``: the seconds that the former took; ``device_faults``: what the device computes wrongly, which is to be
-    refused (wrong_device.py); ``peak_flops``: the latter (devices.matmul_peak_flops).
-
-    Raises WorkerError when the worker fails.
+    Device faults are to be refused (wrong_device.py). Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
-    outcome = launcher.run("prepare", {"workload": asdict(workload)}, log, DESCRIBE_TIMEOUT_S)
-    if "failure" in outcome:
-        raise WorkerError(f"the numerics gate cannot be prepared: {outcome['failure']}.", f"The log is {log}.")
-    return {name: outcome["result"][name] for name in ("prepare_s", "device_faults", "peak_flops")}
+    found = launcher.run("prepare", {"workload": asdict(workload)}, Prepared, log, DESCRIBE_TIMEOUT_S).result
+    if isinstance(found, Failure):
+        raise WorkerError(f"the numerics gate cannot be prepared: {found.text}.", f"The log is {log}.")
+    return found

@@ -67,7 +67,7 @@ class RunProgress:
 
     def ended(self, trial: StoredTrial) -> None:
         if trial.status == "ok" and trial.spec.kind == "speed":
-            speed = trial.result["episodes_per_min"]
+            speed = trial.timed.episodes_per_min
             if trial.spec.layers == BASELINE:
                 self._baseline.setdefault(trial.spec.block, speed)
             elif trial.spec.block in self._baseline:

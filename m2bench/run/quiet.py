@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from m2bench.machine.conditions import Watch, are_disturbed
+from m2bench.machine.conditions import Watch, busy_cores
 
 SAMPLE_S = 1.0
 
@@ -25,10 +25,10 @@ class Quiet:
         while True:
             begin, watch = time.monotonic(), Watch()
             time.sleep(SAMPLE_S)
-            now = watch.conditions(0.0)
-            if not are_disturbed(now) or self._left_s <= 0:
-                return not are_disturbed(now)
-            self._tell(now["other_cores"])
+            busy = busy_cores(watch.conditions(0.0))
+            if busy is None or self._left_s <= 0:
+                return busy is None
+            self._tell(busy)
             self._left_s -= time.monotonic() - begin
 
     def wait(self) -> None:

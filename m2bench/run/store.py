@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from m2bench.records.description import Description, Prepared
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError, quoted
+from m2bench.records.results import Conditions
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial, settled
+from m2bench.records.trials import RESULTS, Result, RunRecord, StoredTrial, settled
 
 FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
@@ -63,9 +67,10 @@ class Store:
             connection = sqlite3.connect(path, isolation_level=None)
             # The run's row comes with the tables or not at all: a file without it would be nobody's.
             connection.executescript(f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; {TABLES}")
+            found = {**to_json(record.description), **to_json(record.prepared)}
             connection.execute(
                 "INSERT INTO run VALUES (1, ?, ?, ?)",
-                (record.started, json.dumps(record.spec.to_json()), json.dumps(record.description)),
+                (record.started, json.dumps(record.spec.to_json()), json.dumps(found)),
             )
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             connection.execute("COMMIT")
@@ -102,7 +107,11 @@ class Store:
         if row is None:
             raise UserError(f"{self.path} holds no run.", "Run the ablation again.")
         started, spec, description = row
-        return RunRecord(RunSpec.from_json(json.loads(spec)), started, json.loads(description))
+        with _explained(self.path):
+            found = json.loads(description)
+            return RunRecord(
+                RunSpec.from_json(json.loads(spec)), started, read(Description, found), read(Prepared, found)
+            )
 
     def replan(self, spec: RunSpec) -> None:
         """Change what the run is to do; UserError when this cannot be written."""
@@ -119,8 +128,8 @@ class Store:
             trial.status,
             trial.reason,
             trial.log,
-            json.dumps(trial.result),
-            json.dumps(trial.conditions),
+            _text(trial.result),
+            _text(trial.conditions),
         )
         with _explained(self.path):
             self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -132,27 +141,35 @@ class Store:
     def attempts(self) -> list[StoredTrial]:
         """All stored trials in the order in which they ended, with those that were run again."""
         with _explained(self.path), closing(self._connection.execute("SELECT * FROM trial ORDER BY rowid")) as rows:
-            return [
-                StoredTrial(
-                    spec=TrialSpec.from_json(json.loads(spec)),
-                    started=started,
-                    elapsed_s=elapsed_s,
-                    status=status,
-                    reason=reason,
-                    log=log,
-                    result=json.loads(result),
-                    conditions=json.loads(conditions),
-                )
-                for _, spec, started, elapsed_s, status, reason, log, result, conditions in rows
-            ]
+            return [_stored_trial(row) for row in rows]
+
+
+def _text(record: Result | Conditions | None) -> str:
+    return json.dumps({} if record is None else to_json(record))
+
+
+def _stored_trial(row: tuple[Any, ...]) -> StoredTrial:
+    _, spec, started, elapsed_s, status, reason, log, result, conditions = row
+    trial = TrialSpec.from_json(json.loads(spec))
+    measured, meanwhile = json.loads(result), json.loads(conditions)
+    return StoredTrial(
+        spec=trial,
+        started=started,
+        elapsed_s=elapsed_s,
+        status=status,
+        reason=reason,
+        log=log,
+        result=read(RESULTS[trial.kind], measured) if measured else None,
+        conditions=read(Conditions, meanwhile) if meanwhile else None,
+    )
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what the disk or SQLite says into a message for the user."""
+    """Turn what the disk, SQLite or a damaged document says into a message for the user."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, ValueError) as error:
         raise UserError(
             f"{path}: the results cannot be read or written ({error}).",
             "Check that the file is a results file of m2bench, that its disk has room, and that you may write there.",

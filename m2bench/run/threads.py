@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import geometric_mean, median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from m2bench.machine.identity import fast_cores
+from m2bench.records.description import Description, Device, ThreadChoice, ThreadTimes
+from m2bench.records.documents import to_json
+from m2bench.records.results import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from m2bench.processes.client import Launcher
     from m2bench.records.combinations import Layers
     from m2bench.records.spec import WorkloadSpec
@@ -20,25 +25,32 @@ HALF_FROM_CORES = 4
 TIMEOUT_S = 300.0
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a worker measured with several numbers of threads."""
+
+    measured: tuple[ThreadTimes, ...]
+
+
 def candidates(cores: int) -> list[int]:
     """Numbers of threads to be tried on so many fast cores: one, half of the cores, all of them."""
     half = {cores // 2} if cores >= HALF_FROM_CORES else set()
     return sorted({1, *half, cores})
 
 
-def fewest_fast(measured: list[dict[str, Any]]) -> int:
-    """The smallest number of ``threads`` that is as fast as any.
+def fewest_fast(measured: Sequence[ThreadTimes]) -> int:
+    """The smallest number of threads that is as fast as any.
 
-    ``update_s`` lists the seconds of updates for each combination. A combination's time is their median; several count
-    by their geometric mean. "As fast" leaves WORTH_MORE_THREADS to the fewer threads.
+    A combination's time is the median of its updates; several count by their geometric mean. "As fast" leaves
+    WORTH_MORE_THREADS to the fewer threads.
     """
     costs = _costs(measured)
     enough = (1 + WORTH_MORE_THREADS) * min(costs.values())
     return min(threads for threads, cost in costs.items() if cost <= enough)
 
 
-def _costs(measured: list[dict[str, Any]]) -> dict[int, float]:
-    return {each["threads"]: geometric_mean(map(median, each["update_s"])) for each in measured}
+def _costs(measured: Sequence[ThreadTimes]) -> dict[int, float]:
+    return {each.threads: geometric_mean(map(median, each.update_s)) for each in measured}
 
 
 def asked_of_environment() -> int | None:
@@ -49,57 +61,54 @@ def asked_of_environment() -> int | None:
 
 def choose_threads(
     launcher: Launcher,
-    description: dict[str, Any],
+    description: Description,
     workload: WorkloadSpec,
     taking_part: Layers,
     asked: int | None,
     logs: Path,
-) -> int:
-    """Decide the number of threads of all workers to come, and write it and its grounds into ``description``.
+) -> Description:
+    """Decide the number of threads of all workers to come; the description with that number and its grounds.
 
     ``asked`` is taken as it is; None measures on the combinations of ``taking_part`` that the workload names for that,
     by turns in one process. Where that fails there is one thread: the trials themselves tell what is wrong.
     """
     asked = asked or asked_of_environment()
     tried = [asked] if asked else candidates(fast_cores())
-    outcome: dict[str, Any] = {"result": {"measured": []}}
+    found: Measured | Failure = Measured(())
     if len(tried) > 1:
         measured_on = _measured_on(description, taking_part)
         request = {"workload": asdict(workload), "combinations": measured_on, "candidates": tried}
-        outcome = launcher.run("threads", request, logs / "threads.log", TIMEOUT_S)
-    measured = outcome["result"]["measured"] if "result" in outcome else []
+        found = launcher.run("threads", request, Measured, logs / "threads.log", TIMEOUT_S).result
+    measured, failure = ((), found.text) if isinstance(found, Failure) else (found.measured, None)
     launcher.threads = fewest_fast(measured) if measured else tried[0]
-    description["device"] |= {
-        "torch_threads": launcher.threads,
-        "threads_chosen": {"asked": asked or "auto", "measured": measured, "failure": outcome.get("failure")},
-    }
-    return launcher.threads
+    choice = ThreadChoice(asked=asked or "auto", measured=measured, failure=failure)
+    facts = {"torch_threads": launcher.threads, "threads_chosen": to_json(choice)}
+    return replace(description, device=description.device.with_facts(facts))
 
 
-def _measured_on(description: dict[str, Any], taking_part: Layers) -> list[list[str]]:
+def _measured_on(description: Description, taking_part: Layers) -> list[list[str]]:
     """What the workload names, without layers that do not take part or cannot run; the plain trainer at least."""
-    can_run = {layer["name"] for layer in description["layers"] if not layer["unsupported"]} & {*taking_part}
+    can_run = {layer.name for layer in description.layers if not layer.unsupported} & {*taking_part}
     found: list[list[str]] = [[]]
-    for combination in description["workload"].get("threads_measured_on", []):
+    for combination in description.workload.threads_measured_on:
         kept = [layer for layer in combination if layer in can_run]
         if kept not in found:
             found.append(kept)
     return found
 
 
-def threads_sentence(device: dict[str, Any]) -> str:
+def threads_sentence(device: Device) -> str:
     """What was chosen, and by what."""
-    threads = device["torch_threads"]
-    waiting = "threads that wait without spinning" if device["thread_waiting"] == "passive" else "threads"
+    threads, chosen = device.torch_threads, device.threads_chosen
+    assert chosen is not None
+    waiting = "threads that wait without spinning" if device.thread_waiting == "passive" else "threads"
     named = f"{threads} {waiting}" if threads > 1 else "1 thread"
-    chosen = device["threads_chosen"]
-    measured = chosen["measured"]
-    if chosen["failure"]:
-        return f"Every trial computes with {named}, since no other number could be tried ({chosen['failure']})."
-    if not measured:
-        why = "the only fast core" if chosen["asked"] == "auto" else "as asked"
+    if chosen.failure:
+        return f"Every trial computes with {named}, since no other number could be tried ({chosen.failure})."
+    if not chosen.measured:
+        why = "the only fast core" if chosen.asked == "auto" else "as asked"
         return f"Every trial computes with {named}: {why}."
-    costs = _costs(measured)
+    costs = _costs(chosen.measured)
     others = ", ".join(
         f"{other} took {cost / costs[threads]:.2f}x as long" for other, cost in costs.items() if other != threads
     )

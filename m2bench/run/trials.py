@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.processes.client import Launcher, Progress
+from m2bench.records.description import Device
+from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.trials import StoredTrial
+from m2bench.records.trials import RESULTS, Result, StoredTrial
 
 from .store import Store
 
-Execute = Callable[[TrialSpec, Path], dict[str, Any]]
-"""Runs one trial with its log at the path; the worker's result, or {"failure": why}, and its "conditions"."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Watched(Generic[T]):
+    """What came of a job, its result or why there is none, and what the machine did besides."""
+
+    result: T | Failure
+    conditions: Conditions
+
+
+Execute = Callable[[TrialSpec, Path], Watched[Result]]
+"""Runs one trial with its log at the path."""
 
 
 def run_watched(
     launcher: Launcher,
     job: str,
     request: dict[str, Any],
+    kind: type[T],
     log: Path,
     timeout_s: float,
-    on_progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run one job; what comes of it also tells under "conditions" what the machine did besides (conditions.Watch)."""
+    on_progress: Progress = lambda event: None,
+) -> Watched[T]:
+    """Run one job for a result of this kind, and watch the machine meanwhile (conditions.Watch)."""
     watch = Watch()
-    outcome = launcher.run(job, request, log, timeout_s, on_progress)
-    return {**outcome, "conditions": watch.conditions(outcome.get("cpu_s"))}
+    outcome = launcher.run(job, request, kind, log, timeout_s, on_progress)
+    return Watched(outcome.result, watch.conditions(outcome.cpu_s))
 
 
-def trial_executor(
-    launcher: Launcher, spec: RunSpec, device: dict[str, Any], target_return: float | None = None
-) -> Execute:
+def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target_return: float | None = None) -> Execute:
     """Runs trials of the run in worker processes; ``target_return`` is what learning trials are to reach.
 
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
@@ -50,13 +62,13 @@ def trial_executor(
     jobs = {"speed": "trial", "learning": "learn", "sweep": "trial"}
     probes = probes_for(device)
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Result]:
         telemetry, request = Telemetry(probes), {"trial": asdict(trial), **common}
         if trial.num_envs is not None:
             request["workload"] = {**common["workload"], "num_envs": trial.num_envs}
-        outcome = run_watched(launcher, jobs[trial.kind], request, log, spec.trial_timeout_s, telemetry.follow)
-        outcome["conditions"]["telemetry"] = telemetry.summary()
-        return outcome
+        kind: type[Result] = RESULTS[trial.kind]
+        found = run_watched(launcher, jobs[trial.kind], request, kind, log, spec.trial_timeout_s, telemetry.follow)
+        return replace(found, conditions=replace(found.conditions, telemetry=telemetry.summary()))
 
     return execute
 
@@ -80,21 +92,21 @@ def run_trials(
         started, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
         reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
         if reasons:
-            stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, {})
+            stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, None)
         else:
             log = store.folder / "logs" / f"{trial.key}.log"
-            outcome = execute(trial, log)
-            judged = _judge(trial, started, time.monotonic() - begin, log.relative_to(store.folder), outcome)
-            stored = replace(judged, conditions=outcome.get("conditions", {}))
+            found = execute(trial, log)
+            elapsed_s = time.monotonic() - begin
+            status, reason, result = _judge(found.result)
+            name = str(log.relative_to(store.folder))
+            stored = StoredTrial(trial, started, elapsed_s, status, reason, name, result, found.conditions)
         store.add(stored)
         after(stored)
 
 
-def _judge(trial: TrialSpec, started: str, elapsed_s: float, log: Path, outcome: dict[str, Any]) -> StoredTrial:
-    if "failure" in outcome:
-        return StoredTrial(trial, started, elapsed_s, "failed", outcome["failure"], str(log), {})
-    result = outcome["result"]
-    idle = [f"{layer}: {proof['reason']}" for layer, proof in result["proofs"].items() if not proof["engaged"]]
-    if idle:
-        return StoredTrial(trial, started, elapsed_s, "not-engaged", "; ".join(idle), str(log), result)
-    return StoredTrial(trial, started, elapsed_s, "ok", None, str(log), result)
+def _judge(found: Result | Failure) -> tuple[str, str | None, Result | None]:
+    """Status, reason and result of a trial that was run."""
+    if isinstance(found, Failure):
+        return "failed", found.text, None
+    idle = idle_layers(found.proofs)
+    return ("not-engaged", "; ".join(idle), found) if idle else ("ok", None, found)

@@ -1,19 +1,19 @@
 """A learning curve: when it is evaluated, when it has reached its target, how far two of them lie apart.
 
-A curve has one point for each number of ``evaluation_episodes``, from the first on: ``after`` so many episodes; the
-``episodes`` learned from by then, in whole updates; the ``return`` of the policy, which holds until its next update. So
-the points of two curves lie side by side, whatever their episodes per update.
+A curve has one point for each number of ``evaluation_episodes``, from the first on, so that the points of two curves
+lie side by side, whatever their episodes per update.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import fmean
-from typing import Any
 
-Curve = list[dict[str, Any]]
+from m2bench.records.results import CurvePoint
+
+Curve = Sequence[CurvePoint]
 
 FIRST_EVALUATION = 8  # episodes
 EVALUATION_SPACING = 1.1  # each evaluation at this many times the episodes of the one before
@@ -37,34 +37,34 @@ def arrival(curve: Curve, target_return: float) -> float | None:
     whole window is not resolved further. The window spans the same share of the training, two fifths of it, whatever
     the episodes per update. The untrained policy does not count.
     """
-    trained = [point for point in curve if point["episodes"]]
+    trained = [point for point in curve if point.episodes]
     before: float | None = None
     for end in range(WINDOW, len(trained) + 1):
-        mean = fmean(point["return"] for point in trained[end - WINDOW : end])
+        mean = fmean(point.mean_return for point in trained[end - WINDOW : end])
         if mean >= target_return:
-            after = float(trained[end - 1]["after"])
+            after = float(trained[end - 1].after)
             if before is None:
                 return after
             share = (target_return - before) / (mean - before)
-            return float(trained[end - 2]["after"] ** (1 - share) * after**share)
+            return float(trained[end - 2].after ** (1 - share) * after**share)
         before = mean
     return None
 
 
-def progress(curves: list[Curve], target_return: float) -> list[tuple[int, float]]:
+def progress(curves: Sequence[Curve], target_return: float) -> list[tuple[int, float]]:
     """How far several seeds have come: after so many episodes, the mean over them of what ``arrival`` looks at.
 
     A seed that has arrived stays at the target. The list ends with the last seed, or where one gave up before.
     """
     arrivals = [arrival(curve, target_return) for curve in curves]
     come: list[tuple[int, float]] = []
-    for index, after in enumerate(point["after"] for point in max(curves, key=len)):
+    for index, after in enumerate(point.after for point in max(curves, key=len)):
         returns = []
         for curve, arrived in zip(curves, arrivals, strict=True):
             if arrived is not None and after >= arrived:
                 returns.append(target_return)
             elif index < len(curve):
-                returns.append(fmean(point["return"] for point in curve[max(0, index - WINDOW + 1) : index + 1]))
+                returns.append(fmean(point.mean_return for point in curve[max(0, index - WINDOW + 1) : index + 1]))
             else:
                 return come
         come.append((after, fmean(returns)))
@@ -76,8 +76,8 @@ def distance(curve: Curve, other: Curve) -> float:
 
     From the first at which both have learned anything; 0 where there is none.
     """
-    common = [(a, b) for a, b in zip(curve, other, strict=False) if a["episodes"] and b["episodes"]]
-    return fmean(b["return"] - a["return"] for a, b in common) if common else 0.0
+    common = [(a, b) for a, b in zip(curve, other, strict=False) if a.episodes and b.episodes]
+    return fmean(b.mean_return - a.mean_return for a, b in common) if common else 0.0
 
 
 def setbacks(curve: Curve) -> float | None:
@@ -86,7 +86,7 @@ def setbacks(curve: Curve) -> float | None:
     0 is steady progress, 1/2 up and down without any. A policy that is evaluated again before its next update does not
     move.
     """
-    returns = [point["return"] for point in curve if point["episodes"]]
+    returns = [point.mean_return for point in curve if point.episodes]
     steps = [after - before for before, after in pairwise(returns)]
     moved = sum(map(abs, steps))
     return -sum(step for step in steps if step < 0) / moved if moved else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from m2bench.records.results import TrialResult
 
 from .change_points import change_points
 
@@ -22,28 +24,27 @@ MAD_TO_SD = 1.4826
 BATCHES = 8
 
 
-def mean_error(update_s: list[float]) -> float:
+def mean_error(update_s: Sequence[float]) -> float:
     """Relative standard error of the mean time of an update; infinite for a single one.
 
     By batch means, since neighbours resemble each other: Law & Kelton, "Simulation Modeling and Analysis", 2000, 9.5.
     """
     if len(update_s) < 2:
         return math.inf
-    means = [float(np.mean(batch)) for batch in np.array_split(update_s, min(BATCHES, len(update_s)))]
+    means = [float(np.mean(batch)) for batch in np.array_split(np.array(update_s), min(BATCHES, len(update_s)))]
     return stdev(means) / math.sqrt(len(means)) / fmean(means)
 
 
-def steady_speed(result: dict[str, Any]) -> float:
+def steady_speed(result: TrialResult) -> float:
     """A trial's episodes per minute from its first steady update on.
 
     Over the whole window where it ends in no steady state.
     """
-    update_s: list[float] = result["update_s"]
-    steady = update_s[steady_from(update_s) or 0 :]
-    return 60 * len(steady) * float(result["episodes_per_update"]) / sum(steady)
+    steady = result.update_s[steady_from(result.update_s) or 0 :]
+    return 60 * len(steady) * result.episodes_per_update / sum(steady)
 
 
-def steady_from(update_s: list[float]) -> int | None:
+def steady_from(update_s: Sequence[float]) -> int | None:
     """Index of the first steady update: 0 when all are, None when the window ends in no steady state.
 
     Change points of the mean of log seconds, with noise taken from the differences of neighbours. What comes before

@@ -24,7 +24,10 @@ from m2bench.devices import counters, torch_device
 from m2bench.devices.torch_device import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
+from m2bench.records.description import Prepared
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
+from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 from . import learning_trial, profiling, thread_times, training, trial
@@ -47,7 +50,11 @@ def run(request: dict[str, Any], send: Send) -> int:
         send({"event": "result", "error": str(error)})
         return 1
     except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
-        send({"event": "result", "failure": f"{type(error).__name__}: {_first_line(error)}"})
+        failure = Failure(
+            "not finite" if isinstance(error, FloatingPointError) else "error",
+            f"{type(error).__name__}: {_first_line(error)}",
+        )
+        send({"event": "result", "failure": failure.text, "kind": failure.kind})
         with suppress(OSError):  # a full disk has no room for the log
             traceback.print_exc()
         return 1
@@ -67,25 +74,25 @@ def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
     combinations = [tuple(layers) for layers in request["combinations"]]
     workload = importlib.import_module(spec.module)
     measured = thread_times.time_threads(workload, spec, Path(request["work"]), combinations, request["candidates"])
-    return {"measured": measured}
+    return {"measured": [to_json(times) for times in measured]}
 
 
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     begin = time.perf_counter()
     faults = importlib.import_module(spec.module).prepare(spec, Path(request["work"]))
-    prepare_s = time.perf_counter() - begin
-    return {
-        "prepare_s": prepare_s,
-        "device_faults": faults or [],
-        "peak_flops": torch_device.matmul_peak_flops(torch_device.resolve_device(spec.device)),
-    }
+    prepared = Prepared(
+        prepare_s=time.perf_counter() - begin,
+        device_faults=tuple(faults or ()),
+        peak_flops=torch_device.matmul_peak_flops(torch_device.resolve_device(spec.device)),
+    )
+    return to_json(prepared)
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
-        return trial.run_trial(
+        result = trial.run_trial(
             workload=importlib.import_module(spec.module),
             workload_spec=spec,
             work=Path(request["work"]),
@@ -95,17 +102,19 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
             on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
             turns=turns,
         )
+    return to_json(result)
 
 
 def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return learning_trial.run_learning_trial(
+    result = learning_trial.run_learning_trial(
         workload=importlib.import_module(spec.module),
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
         target_return=request["target_return"],
     )
+    return to_json(result)
 
 
 def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import time
 from contextlib import suppress
 from functools import cache
 
-from m2bench.machine.telemetry import spent_cpu_s
+from m2bench.machine.cpu import spent_cpu_s
 from m2bench.processes.environment import SAFE_PATH
 from m2bench.processes.lines import Event, Lines, send
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from m2bench.records.documents import read
+from m2bench.records.results import CurvePoint, LearningResult, NumericsCheck, Proof
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 from m2bench.systems.interface import System, Workload
@@ -15,12 +17,8 @@ from .trial import timed_updates
 
 def run_learning_trial(
     workload: Workload, workload_spec: WorkloadSpec, work: Path, spec: TrialSpec, target_return: float
-) -> dict[str, Any]:
+) -> LearningResult:
     """Train until the mean of the last evaluations reaches ``target_return``, or ``spec.limit_s`` seconds are over.
-
-    Returns a JSON document: the learning curve (see learning_curve.py), whose points have the seconds of training
-    without the evaluations as well; ``episodes_to_target``, None when the target was not reached; and the layers'
-    evidence.
 
     Raises RuntimeError when training does not stay finite or consumed other episodes than it should have.
     """
@@ -28,35 +26,35 @@ def run_learning_trial(
     begin = time.perf_counter()
     system = workload.build(workload_spec, work, spec.layers, spec.seed)
     try:
-        curve: list[dict[str, Any]] = []
-        point = {"after": 0, "episodes": 0, "train_s": 0.0, "return": system.learned_return()}
+        curve: list[CurvePoint] = []
+        point = CurvePoint(0, 0, 0.0, system.learned_return())
         for after in evaluation_episodes():
             point = _train_until(system, after, point)
             curve.append(point)
             if arrival(curve, target_return) is not None or time.perf_counter() - begin > spec.limit_s:
                 break
-        stream = system.check_stream()["stream"]
-        if not stream["same"]:
-            raise RuntimeError(f"the episodes are not the right ones: {stream['reason']}")
-        return {
-            "curve": curve,
-            "episodes_per_update": system.episodes_per_update,
-            "episodes_to_target": arrival(curve, target_return),
-            "proofs": system.proofs(),
-        }
+        stream = read(NumericsCheck, system.check_stream()["stream"])
+        if not stream.same:
+            raise RuntimeError(f"the episodes are not the right ones: {stream.reason}")
+        return LearningResult(
+            curve=tuple(curve),
+            episodes_per_update=system.episodes_per_update,
+            episodes_to_target=arrival(curve, target_return),
+            proofs=read(dict[str, Proof], system.proofs()),
+        )
     finally:
         system.close()
 
 
-def _train_until(system: System, after: int, last: dict[str, Any]) -> dict[str, Any]:
+def _train_until(system: System, after: int, last: CurvePoint) -> CurvePoint:
     """The next point of the curve: as many whole updates as these episodes allow, and an evaluation after any."""
-    updates = (after - last["episodes"]) // system.episodes_per_update
+    updates = (after - last.episodes) // system.episodes_per_update
     if not updates:
-        return {**last, "after": after}
+        return replace(last, after=after)
     times, _ = timed_updates(system, updates)
-    return {
-        "after": after,
-        "episodes": last["episodes"] + updates * system.episodes_per_update,
-        "train_s": last["train_s"] + sum(times),
-        "return": system.learned_return(),
-    }
+    return CurvePoint(
+        after,
+        episodes=last.episodes + updates * system.episodes_per_update,
+        train_s=last.train_s + sum(times),
+        mean_return=system.learned_return(),
+    )

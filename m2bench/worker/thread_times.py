@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from m2bench.records.combinations import Layers
+from m2bench.records.description import ThreadTimes
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Workload
 
@@ -20,8 +20,8 @@ SECONDS = 1.0  # of each combination; the least turns must be reached, however l
 
 def time_threads(
     workload: Workload, spec: WorkloadSpec, work: Path, combinations: Sequence[Layers], candidates: Sequence[int]
-) -> list[dict[str, Any]]:
-    """For each number of ``threads``, under ``update_s``, a list for each combination: seconds of its updates."""
+) -> list[ThreadTimes]:
+    """Seconds of the combinations' updates with each number of threads."""
     times: dict[int, list[list[float]]] = {threads: [] for threads in candidates}
     for layers in combinations:
         system = workload.build(spec, work, layers, seed=0)
@@ -30,7 +30,7 @@ def time_threads(
                 times[threads].append(seconds)
         finally:
             system.close()
-    return [{"threads": threads, "update_s": seconds} for threads, seconds in times.items()]
+    return [ThreadTimes(threads=threads, update_s=tuple(map(tuple, found))) for threads, found in times.items()]
 
 
 def _by_turns(system: System, candidates: Sequence[int]) -> dict[int, list[float]]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from m2bench.devices import torch_device
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
+from m2bench.records.documents import read
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
 from m2bench.systems.interface import System, Workload
@@ -29,8 +30,8 @@ def run_trial(
     compiler_import_s: float = 0.0,
     on_window: Callable[[str], None] = lambda moment: None,
     turns: Turns | None = None,
-) -> dict[str, Any]:
-    """Everything a trial records, as a JSON document; times in seconds unless the name says otherwise.
+) -> TrialResult:
+    """Everything that a trial measures.
 
     ``compiler_import_s`` is what importing the compiler took in the process this one was forked
     from; it belongs to the price of compiling, whoever paid it. ``on_window`` is told when the timed window is
@@ -42,9 +43,9 @@ def run_trial(
     setup_s = time.perf_counter() - start
     try:
         first, first_returns = timed_updates(system, 1)  # whatever is compiled is compiled here
-        gates_begin = time.perf_counter()
-        gates = system.check_numerics()
-        gates_s = time.perf_counter() - gates_begin
+        numerics_begin = time.perf_counter()
+        numerics = system.check_numerics()
+        numerics_s = time.perf_counter() - numerics_begin
         warmup, warmup_returns = timed_updates(system, window.warmup_updates, window.warmup_s)
         with no_collections(), system.timed_window():
             on_window("begin")
@@ -60,9 +61,9 @@ def run_trial(
         waits_s = system.waits_s()
         peak_memory_mb = system.peak_memory_mb()
         proofs = system.proofs()
-        gates_begin = time.perf_counter()
-        gates |= system.check_stream()
-        gates_s += time.perf_counter() - gates_begin
+        numerics_begin = time.perf_counter()
+        numerics |= system.check_stream()
+        numerics_s += time.perf_counter() - numerics_begin
         eval_return = system.evaluate()
         with no_collections():
             phase_ms_per_episode = watch_turn(system)
@@ -76,30 +77,30 @@ def run_trial(
     episodes = len(updates) * system.episodes_per_update
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
-    return {
-        "setup_s": setup_s,
-        "canary_s": [canary_s],
-        "warmup_update_s": first + warmup,
-        "update_s": updates,
-        "turn_updates": turn_updates,
-        "episodes_per_update": system.episodes_per_update,
-        "episodes_per_min": 60 * episodes / timed_s,
-        "window_error": mean_error(updates) if len(updates) > 1 else None,
-        "timer_share": timer_s * len(updates) / timed_s,
-        "energy_j_per_episode": None
+    return TrialResult(
+        setup_s=setup_s,
+        canary_s=(canary_s,),
+        warmup_update_s=(*first, *warmup),
+        update_s=tuple(updates),
+        turn_updates=tuple(turn_updates),
+        episodes_per_update=system.episodes_per_update,
+        episodes_per_min=60 * episodes / timed_s,
+        window_error=mean_error(updates) if len(updates) > 1 else None,
+        timer_share=timer_s * len(updates) / timed_s,
+        energy_j_per_episode=None
         if energy_before_j is None or energy_after_j is None
         else (energy_after_j - energy_before_j) / episodes,
-        "env_steps_per_s": episodes * system.steps_per_episode / timed_s,
-        "compile_s": compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
-        "peak_memory_mb": peak_memory_mb,
-        "proofs": proofs,
-        "gates": gates,
-        "gates_s": gates_s,
-        "phase_ms_per_episode": phase_ms_per_episode,
-        "counts": counts,
-        "training_return": first_returns + warmup_returns + returns,
-        "eval_return": eval_return,
-    }
+        env_steps_per_s=episodes * system.steps_per_episode / timed_s,
+        compile_s=compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
+        peak_memory_mb=read(PeakMemory, peak_memory_mb),
+        proofs=read(dict[str, Proof], proofs),
+        numerics=read(dict[str, NumericsCheck], numerics),
+        numerics_s=numerics_s,
+        phase_ms_per_episode=phase_ms_per_episode,
+        counts=read(Counts, counts) if counts is not None else None,
+        training_return=(*first_returns, *warmup_returns, *returns),
+        eval_return=eval_return,
+    )
 
 
 @contextmanager

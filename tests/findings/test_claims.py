@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
 from m2bench.findings.learning import Setbacks
 from m2bench.records.combinations import Layers
+from m2bench.records.description import Claim, LayerDescription
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 
 
-def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> dict[str, Any]:
-    return {"claim": {"low": low, "high": high, "text": f"{low}-{high}x", "phase": phase}, "unsupported": unsupported}
+def layer(low: float, high: float, phase: str | None = None, unsupported: str | None = None) -> LayerDescription:
+    claim = replace(claimed(f"{low}-{high}x"), low=low, high=high, phase=phase)
+    return LayerDescription(name="a", part="a", claim=claim, exact=True, compiles=False, unsupported=unsupported)
+
+
+def claimed(text: str, memory: float | None = None) -> Claim:
+    return Claim(low=1.5, high=2.0, text=text, difficulty="low", priority="low", memory=memory)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +83,11 @@ def speeds(sigma: float = 0.001) -> Effects:
     ("interval", "verdict"), [((0.4, 0.45), "as claimed"), ((0.45, 0.6), "inconclusive"), ((1.0, 1.1), "refuted")]
 )
 def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, float], verdict: str) -> None:
-    layer = {"claim": {"memory": 0.5, "text": "half the memory"}}
-    said = also_claimed(layer, {"alone": 0.5, "alone_ci": interval}, None, "same")
+    said = also_claimed(claimed("half the memory", memory=0.5), {"alone": 0.5, "alone_ci": interval}, None, "same")
     assert said.endswith(f"{verdict}; learning from the same episodes: same")
-    unstored = {"claim": {"text": "half the memory"}}
+    unstored = claimed("half the memory")
     assert "memory: not judged" in also_claimed(unstored, {"alone": 0.5, "alone_ci": interval}, None, "same")
-    other = {"claim": {"text": "1.5-2x"}}
+    other = claimed("1.5-2x")
     assert "memory" not in also_claimed(other, {"alone": 0.5, "alone_ci": interval}, None, "changed")
 
 
@@ -90,11 +95,11 @@ def test_a_claim_on_memory_is_judged_by_its_interval(interval: tuple[float, floa
     ("interval", "verdict"), [((-0.3, -0.1), "as claimed"), ((-0.2, 0.1), "inconclusive"), ((0.05, 0.1), "refuted")]
 )
 def test_a_claim_of_stability_is_judged_by_what_falls_back(interval: tuple[float, float], verdict: str) -> None:
-    layer = {"claim": {"text": "stability, no extra cost"}}
+    claim = claimed("stability, no extra cost")
     found = Setbacks(without=0.3, with_it=0.3 + sum(interval) / 2, interval=interval, seeds=6)
-    said = also_claimed(layer, {"alone_ci": None}, found, "changed")
+    said = also_claimed(claim, {"alone_ci": None}, found, "changed")
     assert said.endswith(f"6 seeds), {verdict}; learning from the same episodes: changed")
-    assert "stability: not measured" in also_claimed(layer, {"alone_ci": None}, None, "changed")
+    assert "stability: not measured" in also_claimed(claim, {"alone_ci": None}, None, "changed")
 
 
 def test_what_makes_most_of_the_gains_is_named_with_its_share() -> None:

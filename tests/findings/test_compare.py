@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_run import description_document, make_record
 from rich.console import Console
 from scipy import stats
 from test_summarize import result
@@ -20,7 +21,7 @@ from m2bench.findings.trials_behind import trace
 from m2bench.plan.designs import make_trials
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, WorkloadSpec
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.estimate import Estimate
 
@@ -31,13 +32,12 @@ SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)
 def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", spec: RunSpec = SPEC,
          market: str = "m", levels: dict[int, float] | None = None, together: float = 1.0) -> Store:  # fmt: skip
     machine = {"chip": chip, "physical_cores": 2, "logical_cores": 2, "memory_mb": 1.0, "python": "3"}
-    description = {
+    document = description_document(()) | {
         "machine": machine,
         "device": {"device": "cpu", "device_name": "x", "torch": "2", "torch_threads": 2},
         "workload": {"market": {"sha256": market}, "target": None},
-        "layers": [],
     }
-    store = Store.create(folder, RunRecord(spec, "", description))
+    store = Store.create(folder, make_record(spec, document))
     rng = np.random.default_rng(seed)
     for trial in make_trials(spec):
         speed = 600 * factors.get("", 1.0) * math.prod(factors[layer] for layer in trial.layers)
@@ -205,4 +205,4 @@ def test_the_trace_of_a_pair_shows_the_four_kinds_of_trials(tmp_path: Path) -> N
 
 def test_a_name_that_is_nothing_of_the_run_is_refused() -> None:
     with pytest.raises(UserError, match="neither a layer of this run nor a combination"):
-        trace(RunRecord(SPEC, "", {}), [], "a+c")
+        trace(make_record(SPEC), [], "a+c")

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_run import description_document, make_record, result
 from scipy import stats
 
 from m2bench.findings.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge, mean_episodes
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.records.combinations import Layers
+from m2bench.records.results import CurvePoint, LearningResult, NumericsCheck
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import shapley_weights
 from m2bench.statistics.estimate import Estimate
-from m2bench.statistics.learning_curve import arrival, distance, evaluation_episodes
+from m2bench.statistics.learning_curve import Curve, arrival, distance, evaluation_episodes
 
 # "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.
 SIX_TIMES = {"wide": 12.0, "rough": 0.5, "fast": 2.0}
@@ -40,20 +42,26 @@ def speed(layers: Layers) -> float:
 
 def record(mode: str = "quick", blocks: int = 3, target: dict[str, Any] | None = TARGET) -> RunRecord:
     spec = RunSpec(LAYERS, ("full",), blocks, seed=5, learning=mode)
-    layers = [{"name": name, "exact": name in EXACT} for name in LAYERS]
-    layers.append({"name": "not taking part", "exact": True})
-    return RunRecord(spec, "", {"workload": {"target": target}, "layers": layers})
+    document = description_document((*LAYERS, "not taking part"))
+    document["workload"]["target"] = target
+    for layer in document["layers"]:
+        layer["exact"] = layer["name"] not in LAYERS or layer["name"] in EXACT
+    return make_record(spec, document)
 
 
 def speed_trials(spec: RunSpec, changed: Layers | None = None) -> list[StoredTrial]:
     return [
-        StoredTrial(trial, "", SPEED_TRIAL_S, "ok", None, None, {
-            "episodes_per_min": speed(trial.layers),
-            "episodes_per_update": group(trial.layers),
-            "gates": {"gradient": {"same": trial.layers != changed}},
-        })
+        StoredTrial(trial, "", SPEED_TRIAL_S, "ok", None, None, result(
+            speed(trial.layers),
+            group(trial.layers),
+            numerics={"gradient": NumericsCheck(same=trial.layers != changed, evidence={})},
+        ))
         for trial in make_trials(spec)
     ]  # fmt: skip
+
+
+def learned(curve: list[CurvePoint], size: int, arrived: float | None) -> LearningResult:
+    return LearningResult(curve=tuple(curve), episodes_per_update=size, episodes_to_target=arrived, proofs={})
 
 
 def learn(
@@ -63,23 +71,29 @@ def learn(
     assert trial.limit_s is not None
     size = size or group(trial.layers)
     episode_s = 60 / speed(trial.layers)
-    curve: list[dict[str, Any]] = []
+    curve: list[CurvePoint] = []
     for after in evaluation_episodes():
         episodes = after // size * size
-        if curve and curve[-1]["episodes"] == episodes:
-            value = curve[-1]["return"]
+        if curve and curve[-1].episodes == episodes:
+            value = curve[-1].mean_return
         else:
             wobble = 0.0 if noise is None else float(noise.normal(scale=0.5))
             value = GOOD * (1 - 2 ** (-episodes / half_life)) + wobble
-        curve.append({"after": after, "episodes": episodes, "return": value})
+        curve.append(CurvePoint(after, episodes, episodes * episode_s, value))
         if arrival(curve, 6.0) is not None or episodes * episode_s >= trial.limit_s:
             break
-    result = {
-        "curve": curve,
-        "episodes_to_target": arrival(curve, 6.0),
-        "episodes_per_update": size,
-    }
-    return StoredTrial(trial, "", episodes * episode_s, "ok", None, None, result)
+    found = learned(curve, size, arrival(curve, 6.0))
+    return StoredTrial(trial, "", episodes * episode_s, "ok", None, None, found)
+
+
+def curve_of(trial: StoredTrial) -> Curve:
+    assert trial.learned is not None
+    return trial.learned.curve
+
+
+def without_arrival(trial: StoredTrial) -> LearningResult:
+    assert trial.learned is not None
+    return replace(trial.learned, episodes_to_target=None)
 
 
 def run(
@@ -163,7 +177,7 @@ def at_the_margin() -> list[float]:
     def arrive(half_life: float) -> float:
         returns = GOOD * (1 - 2 ** (-numbers / half_life)) + rng.normal(0, 0.15, len(numbers))
         points = zip(numbers.tolist(), returns.tolist(), strict=True)
-        came = arrival([{"after": number, "episodes": number, "return": value} for number, value in points], 6.0)
+        came = arrival([CurvePoint(number, number, 0.0, value) for number, value in points], 6.0)
         assert came is not None
         return math.log(came)
 
@@ -237,7 +251,7 @@ def test_time_to_target_is_the_groups_episodes_over_the_combinations_own_speed()
 
 def test_seconds_to_the_target_are_as_uncertain_as_episodes_and_speed_together() -> None:
     learning, trials = run(record(), seed=2)
-    came = [math.log(t.result["episodes_to_target"]) for t in trials if "wide" not in t.spec.layers
+    came = [math.log(t.episodes_to_target or 0) for t in trials if "wide" not in t.spec.layers
             and "rough" not in t.spec.layers]  # fmt: skip
     found = learning.of_combination((), Estimate.from_log(math.log(600.0), 0.05, 100))
     se = math.hypot(rounded_sem(came), 0.05)
@@ -251,9 +265,9 @@ def test_a_layer_that_falls_back_less_on_its_way_is_found_to_be_steadier() -> No
     trials = speed_trials(made.spec)
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         down = 0.1 * (trial.seed - made.spec.seed + 1) if "wide" in trial.layers else 1.0
-        curve = [{"after": n, "episodes": n, "return": value} for n, value in ((8, 0.0), (9, 3.0), (10, 3.0 - down))]
-        found = {"curve": curve, "episodes_per_update": group(trial.layers), "episodes_to_target": 10}
-        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, found))
+        curve = [CurvePoint(n, n, 0.0, value) for n, value in ((8, 0.0), (9, 3.0), (10, 3.0 - down))]
+        told = learned(curve, group(trial.layers), 10)
+        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, told))
     found = Learning(made, trials).setbacks("wide")
     assert found is not None
     seeds = range(1, found.seeds + 1)
@@ -307,7 +321,7 @@ def test_full_mode_can_refute_the_proof() -> None:
 
 def test_a_combination_that_no_gate_was_run_on_is_not_trained_for_proof() -> None:
     trials = speed_trials(record().spec)
-    unchecked = [replace(t, result={**t.result, "gates": {}}) if t.spec.layers == LAYERS else t for t in trials]
+    unchecked = [replace(t, result=replace(t.timed, numerics={})) if t.spec.layers == LAYERS else t for t in trials]
     assert sound_speeds(trials).keys() - sound_speeds(unchecked).keys() == {LAYERS}
 
 
@@ -325,7 +339,7 @@ def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> 
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         came = learn(trial, 40.0)
         late = "wide" in trial.layers
-        trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
+        trials.append(replace(came, result=without_arrival(came)) if late else came)
     learning = Learning(made, trials)
     found = learning.of_combination(("wide",), Estimate(600.0))
     assert (found["episodes_to_target"], found["time_to_target_s"]) == (None, None)
@@ -394,7 +408,7 @@ def test_failed_learning_trials_count_as_not_arrived_and_are_not_tried_again() -
     made = record()
     trials = speed_trials(made.spec)
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
-        failed = StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", {})
+        failed = StoredTrial(trial, "", 1.0, "failed", "planted", "logs/x.log", None)
         trials.append(failed if trial.block == 1 else learn(trial, 40.0))
     learning = Learning(made, trials)
     assert len(learning.document()["failed"]) == 3
@@ -422,11 +436,11 @@ def test_a_layer_that_takes_half_as_many_episodes_more_is_not_the_same_in_the_co
     verdicts = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        curves: dict[bool, list[list[dict[str, Any]]]] = {False: [], True: []}
+        curves: dict[bool, list[Curve]] = {False: [], True: []}
         for spoilt, half_life in half_lives.items():
             for _ in range(10):
                 trial = TrialSpec("x", (), 1, 0, "learning", math.inf)
-                curve = learn(trial, half_life, rng, size=128).result["curve"]
+                curve = curve_of(learn(trial, half_life, rng, size=128))
                 curves[spoilt].append(curve)
         pairs = list(zip(curves[False], curves[True], strict=True))
         ratios = [math.log((arrival(b, 6.0) or 0) / (arrival(a, 6.0) or 0)) for a, b in pairs]
@@ -438,9 +452,7 @@ def test_a_layer_that_takes_half_as_many_episodes_more_is_not_the_same_in_the_co
 def test_trials_that_are_proved_to_learn_the_same_are_pooled_in_full_mode() -> None:
     learning, trials = run(record("full"), seed=3)
     plain = [t for t in trials if "wide" not in t.spec.layers and "rough" not in t.spec.layers]
-    by_seed = [
-        np.mean([np.log(t.result["episodes_to_target"]) for t in plain if t.spec.seed == seed]) for seed in (5, 6, 7)
-    ]
+    by_seed = [np.mean([np.log(t.episodes_to_target or 0) for t in plain if t.spec.seed == seed]) for seed in (5, 6, 7)]
     found = learning.of_combination((), Estimate(600.0))
     assert found["episodes_to_target"] == pytest.approx(np.exp(np.mean(by_seed)))
     interval = stats.t.interval(0.95, 2, np.mean(by_seed), rounded_sem(by_seed))
@@ -453,7 +465,7 @@ def test_the_ratio_of_episodes_is_paired_by_seed() -> None:
     logs: dict[bool, dict[int, float]] = {False: {}, True: {}}
     for trial in trials:
         if "rough" not in trial.spec.layers:
-            logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.result["episodes_to_target"])
+            logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.episodes_to_target or 0)
     differences = [logs[True][seed] - logs[False][seed] for seed in logs[True]]
     found = learning.of_layer("wide")
     assert found["episodes_needed"] == pytest.approx(np.exp(np.mean(differences)))
@@ -466,7 +478,7 @@ def test_a_layer_measured_beside_others_alone_needs_what_it_needed_there() -> No
     logs: dict[bool, dict[int, float]] = {False: {}, True: {}}
     for trial in trials:
         if "wide" in trial.spec.layers:
-            logs["rough" in trial.spec.layers][trial.spec.seed] = math.log(trial.result["episodes_to_target"])
+            logs["rough" in trial.spec.layers][trial.spec.seed] = math.log(trial.episodes_to_target or 0)
     differences = [logs[True][seed] - logs[False][seed] for seed in logs[True]]
     assert learning.of_layer("rough")["episodes_needed"] == pytest.approx(np.exp(np.mean(differences)))
 
@@ -488,7 +500,7 @@ def test_a_layer_that_did_not_arrive_where_it_was_trained_is_no_model_for_elsewh
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         came = learn(trial, 40.0)
         late = "rough" in trial.layers
-        trials.append(replace(came, result={**came.result, "episodes_to_target": None}) if late else came)
+        trials.append(replace(came, result=without_arrival(came)) if late else came)
     found = Learning(made, trials).of_combination(("rough",), Estimate(600.0))
     assert (found["time_to_target_s"], found["time_to_target_modelled"]) == (None, False)
     assert "no learning trial stands for it" in found["time_to_target_reason"]
@@ -499,7 +511,7 @@ def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> 
     logs: dict[bool, dict[int, float]] = {False: {}, True: {}}
     for trial in trials:
         if "rough" not in trial.spec.layers:
-            logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.result["episodes_to_target"])
+            logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.episodes_to_target or 0)
     # All of rough's trials stand aside: it learns the same, so both of a pair that differ in it alone cancel.
     assert learning.of_layer("rough")["learning"] == "same"
     fast = learning.contrast(shapley_weights(LAYERS, "fast"))
@@ -515,6 +527,6 @@ def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> 
 def test_the_summary_tells_how_far_the_seeds_of_a_cell_have_come() -> None:
     learning, trials = run(record(), seed=8)
     for cell in learning.document()["cells"]:
-        curves = [t.result["curve"] for t in trials if list(t.spec.layers) == cell["layers"]]
+        curves = [curve_of(t) for t in trials if list(t.spec.layers) == cell["layers"]]
         assert len(cell["curve"]) == max(len(curve) for curve in curves)
-        assert cell["curve"][-1] == (max(curve[-1]["after"] for curve in curves), pytest.approx(6.0))
+        assert cell["curve"][-1] == (max(curve[-1].after for curve in curves), pytest.approx(6.0))

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from made_run import result
 from scipy import stats
 
 from m2bench.devices import torch_device
@@ -26,13 +27,14 @@ from m2bench.findings.noise import (
     warnings_of,
 )
 from m2bench.machine.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
+from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial
 
 
 def anchor(block: int, speed: float, status: str = "ok") -> StoredTrial:
-    result = {"update_s": [60 / speed], "episodes_per_update": 1} if status == "ok" else {}
-    return StoredTrial(TrialSpec("k", (), block, 0), "", 1.0, status, None, None, result)
+    found = result(speed) if status == "ok" else None
+    return StoredTrial(TrialSpec("k", (), block, 0), "", 1.0, status, None, None, found)
 
 
 def anchors(rng: np.random.Generator, drift: float = 0.0, blocks: int = 3, each: int = 9) -> list[StoredTrial]:
@@ -95,9 +97,9 @@ def test_without_anchors_nothing_is_said() -> None:
 
 
 def trial(canary_s: float = 0.01, speed: float = 600.0, **conditions: Any) -> StoredTrial:
-    quiet = {"other_cores": 0.01, "power": "mains", "low_power": False, "thermal": "nominal"}
-    result = {"canary_s": [canary_s, canary_s * 1.5], "update_s": [60 / speed], "episodes_per_update": 1}
-    return StoredTrial(TrialSpec("k", (), 1, 0), "", 1.0, "ok", None, None, result, quiet | conditions)
+    quiet = Conditions(other_cores=0.01, power="mains", low_power=False, thermal="nominal")
+    found = result(speed, canary_s=(canary_s, canary_s * 1.5))
+    return StoredTrial(TrialSpec("k", (), 1, 0), "", 1.0, "ok", None, None, found, replace(quiet, **conditions))
 
 
 def test_a_quiet_machine_gives_no_warning() -> None:
@@ -221,13 +223,14 @@ def test_the_load_of_others_is_what_is_not_the_trials_own() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         time.sleep(1.0)
         computed_s = sum(psutil.Process(process.pid).cpu_times()[:2])
-        loaded = watch.conditions(own_cpu_s=0.0)["other_cores"]
+        loaded = watch.conditions(own_cpu_s=0.0).other_cores
         elapsed_s = time.monotonic() - begin
         process.kill()
     assert computed_s > 0.2
+    assert loaded is not None
     assert loaded >= (computed_s - 0.05) / elapsed_s
-    assert watch.conditions(own_cpu_s=1000.0)["other_cores"] == 0.0
-    assert watch.conditions(own_cpu_s=None)["other_cores"] is None
+    assert watch.conditions(own_cpu_s=1000.0).other_cores == 0.0
+    assert watch.conditions(own_cpu_s=None).other_cores is None
 
 
 # Written after what Apple's tools print; nobody could record them here.

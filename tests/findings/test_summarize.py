@@ -9,65 +9,47 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_run import description_document, make_record
+from made_run import result as made_result
 from scipy import stats
 
 from m2bench.findings.summarize import summarize
-from m2bench.findings.usage import COUNTS
 from m2bench.plan.designs import make_trials
+from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.records.trials import StoredTrial
 from m2bench.report.tables import combinations_table, responses_table
 from m2bench.run.store import Store
-from m2bench.run.trials import run_trials
+from m2bench.run.trials import Watched, run_trials
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)
 BASELINE_SPEED = 600.0
+QUIET = Conditions(other_cores=0.0)
 
 
-def description(unsupported: dict[str, str] | None = None) -> dict[str, Any]:
-    claim = {"low": 1, "high": 2, "text": "1-2x", "difficulty": "low", "priority": "low", "phase": None}
-    return {
-        "device": {"device": "cpu", "torch": "0"},
-        "machine": {},
-        "prepare_s": 2.0,
-        "peak_flops": 1e6,
-        "workload": {"target": None},
-        "layers": [
-            {
-                "name": name,
-                "part": name,
-                "claim": claim,
-                "compiles": False,
-                "exact": True,
-                "unsupported": (unsupported or {}).get(name),
-            }
-            for name in LAYERS
-        ],
-    }
+def described(unsupported: dict[str, str] | None = None, compiling: tuple[str, ...] = ()) -> dict[str, Any]:
+    document = description_document(LAYERS)
+    document["workload"]["target"] = None
+    for layer in document["layers"]:
+        layer["unsupported"] = (unsupported or {}).get(layer["name"])
+        layer["compiles"] = layer["name"] in compiling
+    return document
 
 
-def result(speed: float, **changes: Any) -> dict[str, Any]:
-    return {
-        "episodes_per_update": 1,
-        "update_s": [60 / speed] * 4,
-        "episodes_per_min": speed,
-        "env_steps_per_s": speed,
-        "warmup_update_s": [9.0, 0.5],
-        "window_error": 0.01,
-        "timer_share": 1e-5,
+def result(speed: float, **changes: Any) -> TrialResult:
+    planted: dict[str, Any] = {
+        "update_s": (60 / speed,) * 4,
+        "warmup_update_s": (9.0, 0.5),
         "energy_j_per_episode": 6000 / speed,
-        "setup_s": 0.1,
-        "compile_s": None,
-        "peak_memory_mb": {"device": None, "host": 5.0},
-        "proofs": {},
-        "gates": {"gradient": {"same": True, "evidence": {"worst": "w"}, "reason": None}},
-        "gates_s": 0.25,
-        "phase_ms_per_episode": {"loss": 60_000 / speed},
-        "counts": {"per_episode": dict.fromkeys(COUNTS, 600.0), "lines": {}},
-        "eval_return": 1.0,
-        **changes,
+        "numerics": {"gradient": NumericsCheck(same=True, evidence={"worst": "w"})},
+        "numerics_s": 0.25,
     }
+    return made_result(speed, **planted | changes)
+
+
+def measured(found: TrialResult | Failure, conditions: Conditions = QUIET) -> Watched[Any]:
+    return Watched(found, conditions)
 
 
 def true_speed(trial: TrialSpec) -> float:
@@ -80,7 +62,7 @@ def true_speed(trial: TrialSpec) -> float:
 
 def run(tmp_path: Path, execute: Any, unsupported: dict[str, str] | None = None, blocks: int = 3) -> dict[str, Any]:
     spec = RunSpec(LAYERS, ("full",), blocks, seed=0)
-    record = RunRecord(spec, "2026-01-01T00:00:00+00:00", description(unsupported))
+    record = make_record(spec, described(unsupported))
     with Store.create(tmp_path / "run", record) as store:
         run_trials(make_trials(spec), unsupported or {}, store, execute, lambda trial: None, lambda trial: None)
         return summarize("run", record, store.trials())
@@ -92,7 +74,7 @@ def find(summary: dict[str, Any], *layers: str) -> dict[str, Any]:
 
 
 def test_planted_factors_are_recovered_whatever_the_blocks_speed(tmp_path: Path) -> None:
-    summary = run(tmp_path, lambda trial, log: {"result": result(true_speed(trial))})
+    summary = run(tmp_path, lambda trial, log: measured(result(true_speed(trial))))
     assert len(summary["combinations"]) == 8
     assert all(c["status"] == "ok" and c["trials"] == (6 if not c["layers"] else 3) for c in summary["combinations"])
     for layer in summary["layers"]:
@@ -110,10 +92,10 @@ def test_planted_factors_are_recovered_whatever_the_blocks_speed(tmp_path: Path)
 def test_a_window_without_a_steady_state_is_said_to_be_none(tmp_path: Path) -> None:
     rng = random.Random(2)
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         slow_end = 2.0 if trial.key == "b2.a" else 1.0
         update_s = [0.1 * rng.lognormvariate(0, 0.02) * (slow_end if i >= 30 else 1.0) for i in range(38)]
-        return {"result": result(600.0, update_s=update_s)}
+        return measured(result(600.0, update_s=update_s))
 
     summary = run(tmp_path, execute)
     assert find(summary, "a")["steady_trials"] == 2
@@ -125,13 +107,13 @@ def test_a_window_without_a_steady_state_is_said_to_be_none(tmp_path: Path) -> N
 
 def test_warmup_is_what_was_cut_from_the_window_and_what_came_before_it(tmp_path: Path) -> None:
     update_s = [0.5] * 6 + [0.1] * 40
-    summary = run(tmp_path, lambda trial, log: {"result": result(600.0, update_s=update_s)})
+    summary = run(tmp_path, lambda trial, log: measured(result(600.0, update_s=update_s)))
     # The first update of all, 9 s, is compilation's.
     assert find(summary)["warmup_s"] == pytest.approx(0.5 + 6 * 0.5)
 
 
 def test_energy_is_attributed_like_the_speed(tmp_path: Path) -> None:
-    summary = run(tmp_path, lambda trial, log: {"result": result(true_speed(trial))})
+    summary = run(tmp_path, lambda trial, log: measured(result(true_speed(trial))))
     assert find(summary)["energy_j_per_episode"] == pytest.approx(6000 / 2400)
     for layer in summary["layers"]:
         energy = layer["responses"]["energy_j_per_episode"]
@@ -140,7 +122,7 @@ def test_energy_is_attributed_like_the_speed(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_tells_no_energy_has_no_figure_of_it(tmp_path: Path) -> None:
-    summary = run(tmp_path, lambda trial, log: {"result": result(true_speed(trial), energy_j_per_episode=None)})
+    summary = run(tmp_path, lambda trial, log: measured(result(true_speed(trial), energy_j_per_episode=None)))
     assert find(summary)["energy_j_per_episode"] is None
     assert summary["layers"][0]["responses"]["energy_j_per_episode"]["shapley"] is None
     assert "energy" not in " ".join(responses_table(summary).columns)
@@ -149,9 +131,9 @@ def test_a_machine_that_tells_no_energy_has_no_figure_of_it(tmp_path: Path) -> N
 def test_one_wild_trial_is_flagged_widens_the_interval_and_is_kept(tmp_path: Path) -> None:
     rng = random.Random(1)
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         wild = 50.0 if trial.key == "b2.a" else 1.0
-        return {"result": result(true_speed(trial) * wild * rng.lognormvariate(0, 0.01))}
+        return measured(result(true_speed(trial) * wild * rng.lognormvariate(0, 0.01)))
 
     summary = run(tmp_path, execute)
     assert summary["noise"]["outliers"] == ["b2.a"]
@@ -163,8 +145,8 @@ def test_one_wild_trial_is_flagged_widens_the_interval_and_is_kept(tmp_path: Pat
 
 
 def test_drift_within_a_block_shows_in_the_aa_ratio_and_is_shared_out(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        return {"result": result(true_speed(trial) * (1.44 if "anchor1" in trial.key else 1.0))}
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
+        return measured(result(true_speed(trial) * (1.44 if "anchor1" in trial.key else 1.0)))
 
     summary = run(tmp_path, execute)
     assert summary["noise"]["aa_typical"] == pytest.approx(1.44)
@@ -173,9 +155,9 @@ def test_drift_within_a_block_shows_in_the_aa_ratio_and_is_shared_out(tmp_path: 
 
 
 def test_drifts_in_opposite_directions_do_not_hide_each_other(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         drift = {1: 1.5, 2: 1 / 1.4, 3: 1.2}[trial.block]
-        return {"result": result(true_speed(trial) * (drift if "anchor1" in trial.key else 1.0))}
+        return measured(result(true_speed(trial) * (drift if "anchor1" in trial.key else 1.0)))
 
     noise = run(tmp_path, execute)["noise"]
     assert (noise["aa_typical"], noise["aa_worst"]) == (pytest.approx(1.4), pytest.approx(1.5))
@@ -188,12 +170,11 @@ def test_a_machine_of_varying_speed_is_told_by_its_trials_even_where_the_baselin
     spread: float, related: bool, warned: bool, tmp_path: Path
 ) -> None:
     rng = random.Random(4)
-    conditions = {"other_cores": 0.0, "power": None, "low_power": None, "thermal": None}
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         noise = math.exp(rng.gauss(0, spread)) if trial.layers else 1.0
-        canary_s = [0.01 / noise / 2.0**trial.block if related else 0.01 * rng.choice((1, 1.4))]
-        return {"result": result(true_speed(trial) * noise, canary_s=canary_s), "conditions": conditions}
+        canary_s = (0.01 / noise / 2.0**trial.block if related else 0.01 * rng.choice((1, 1.4)),)
+        return measured(result(true_speed(trial) * noise, canary_s=canary_s))
 
     noise = run(tmp_path, execute)["noise"]
     assert noise["aa_typical"] == pytest.approx(1.0)
@@ -201,10 +182,10 @@ def test_a_machine_of_varying_speed_is_told_by_its_trials_even_where_the_baselin
 
 
 def test_a_layer_that_did_nothing_once_gets_no_number(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         engaged = trial.block != 2
-        proofs = {"b": {"engaged": engaged, "evidence": {}, "reason": "was off"}} if "b" in trial.layers else {}
-        return {"result": result(true_speed(trial), proofs=proofs)}
+        proofs = {"b": Proof(engaged, {}, "was off")} if "b" in trial.layers else {}
+        return measured(result(true_speed(trial), proofs=proofs))
 
     summary = run(tmp_path, execute)
     assert find(summary, "b")["speedup"] is None
@@ -221,19 +202,19 @@ def test_a_layer_that_did_nothing_once_gets_no_number(tmp_path: Path) -> None:
 def test_added_last_is_paired_within_blocks(tmp_path: Path) -> None:
     """Each block has its own true ratio and level; the estimate is the geometric mean of the ratios."""
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         extra = {1: 1.0, 2: 2.0, 3: 9.0}[trial.block] if len(trial.layers) == 3 else 1.0
         speed = {1: 900.0, 2: 100.0, 3: 300.0}[trial.block]
-        return {"result": result(speed * extra)}
+        return measured(result(speed * extra))
 
     assert run(tmp_path, execute)["layers"][0]["last"] == pytest.approx(18 ** (1 / 3))
 
 
 def test_a_failed_trial_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         if trial.key == "b2.a+b":
-            return {"failure": "planted"}
-        return {"result": result(true_speed(trial))}
+            return measured(Failure("error", "planted"))
+        return measured(result(true_speed(trial)))
 
     summary = run(tmp_path, execute)
     failed = find(summary, "a", "b")
@@ -245,9 +226,9 @@ def test_a_failed_trial_is_recorded_and_the_others_go_on(tmp_path: Path) -> None
 
 
 def test_a_layer_that_did_nothing_gets_no_number(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        proofs = {layer: {"engaged": layer != "b", "evidence": {}, "reason": "was off"} for layer in trial.layers}
-        return {"result": result(true_speed(trial), proofs=proofs)}
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
+        proofs = {layer: Proof(layer != "b", {}, "was off") for layer in trial.layers}
+        return measured(result(true_speed(trial), proofs=proofs))
 
     summary = run(tmp_path, execute)
     idle = [c for c in summary["combinations"] if "b" in c["layers"]]
@@ -259,9 +240,9 @@ def test_a_layer_that_did_nothing_gets_no_number(tmp_path: Path) -> None:
 def test_an_unsupported_layer_is_never_run(tmp_path: Path) -> None:
     ran = []
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         ran.append(trial.layers)
-        return {"result": result(true_speed(trial))}
+        return measured(result(true_speed(trial)))
 
     summary = run(tmp_path, execute, {"c": "no compiler"})
     assert not any("c" in layers for layers in ran)
@@ -273,12 +254,12 @@ def test_an_unsupported_layer_is_never_run(tmp_path: Path) -> None:
 
 
 def test_cold_and_warm_compilation_are_told_apart(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         if trial.layers != ("a",):
-            return {"result": result(true_speed(trial))}
+            return measured(result(true_speed(trial)))
         cold = trial.block == 1
-        proof = {"engaged": True, "evidence": {"cache": "cold" if cold else "warm"}, "reason": None}
-        return {"result": result(true_speed(trial), compile_s=30.0 if cold else 2.0, proofs={"a": proof})}
+        proof = Proof(engaged=True, evidence={"cache": "cold" if cold else "warm"})
+        return measured(result(true_speed(trial), compile_s=30.0 if cold else 2.0, proofs={"a": proof}))
 
     summary = run(tmp_path, execute)
     assert (find(summary, "a")["compile_cold_s"], find(summary, "a")["compile_s"]) == (30.0, 2.0)
@@ -288,16 +269,14 @@ def test_cold_and_warm_compilation_are_told_apart(tmp_path: Path) -> None:
 def test_compiling_has_paid_when_it_has_saved_what_it_took(tmp_path: Path) -> None:
     """Compiled by 30 s to 24,000 episodes/min from 2,400: 22.5 ms saved of each episode, give or take."""
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         scatter = 1.0 + 0.01 * ((trial.block + len(trial.key)) % 3)
-        proof = {"engaged": True, "evidence": {"cache": "warm"}, "reason": None}
+        proof = Proof(engaged=True, evidence={"cache": "warm"})
         compiled = {"compile_s": 30.0, "proofs": {"a": proof}} if trial.layers == ("a",) else {}
-        return {"result": result(true_speed(trial) * scatter, **compiled)}
+        return measured(result(true_speed(trial) * scatter, **compiled))
 
     spec = RunSpec(LAYERS, ("full",), 3, seed=0)
-    described = description()
-    described["layers"][0]["compiles"] = True
-    record = RunRecord(spec, "2026-01-01T00:00:00+00:00", described)
+    record = make_record(spec, described(compiling=("a",)))
     with Store.create(tmp_path / "run", record) as store:
         run_trials(make_trials(spec), {}, store, execute, lambda trial: None, lambda trial: None)
         summary = summarize("run", record, store.trials())
@@ -313,9 +292,9 @@ def test_compiling_has_paid_when_it_has_saved_what_it_took(tmp_path: Path) -> No
 def test_figures_of_a_combination_carry_the_t_interval_of_its_trials(tmp_path: Path) -> None:
     memory = {1: 390.0, 2: 400.0, 3: 415.0}
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        peak = {"device": None, "host": memory[trial.block]}
-        return {"result": result(true_speed(trial), peak_memory_mb=peak)}
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
+        peak = PeakMemory(None, memory[trial.block])
+        return measured(result(true_speed(trial), peak_memory_mb=peak))
 
     found = find(run(tmp_path, execute), "a")
     logs = np.log(list(memory.values()))
@@ -331,7 +310,7 @@ def test_figures_of_a_combination_carry_the_t_interval_of_its_trials(tmp_path: P
 def test_an_interrupted_run_shows_what_is_missing() -> None:
     spec = RunSpec(LAYERS, ("full",), 1, seed=0)
     done = [StoredTrial(t, "", 1.0, "ok", None, None, result(true_speed(t))) for t in make_trials(spec)[:3]]
-    summary = summarize("run", RunRecord(spec, "", description()), done)
+    summary = summarize("run", make_record(spec, described()), done)
     assert (summary["trials_done"], summary["trials_planned"]) == (3, 9)
     missing = [c for c in summary["combinations"] if c["status"] is None]
     assert len(missing) == 5
@@ -340,7 +319,7 @@ def test_an_interrupted_run_shows_what_is_missing() -> None:
 
 def test_without_any_trial_nothing_is_invented() -> None:
     spec = RunSpec(LAYERS, ("full",), 1, seed=0)
-    summary = summarize("run", RunRecord(spec, "", description()), [])
+    summary = summarize("run", make_record(spec, described()), [])
     assert summary["best"] is None
     assert summary["noise"]["aa_ratio"] is None
     assert random.Random(0).choice(summary["layers"])["alone"] is None
@@ -349,12 +328,11 @@ def test_without_any_trial_nothing_is_invented() -> None:
 def test_a_combination_that_computes_something_else_is_marked_and_never_best(tmp_path: Path) -> None:
     """One trial of three finds it, in the combination that is fastest by far."""
 
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
-        gates = {"gradient": {"same": True, "evidence": {"worst": "w"}, "reason": None}}
-        if trial.layers == ("a", "c") and trial.block == 2:
-            gates["gradient"] |= {"same": False, "reason": "w is off by 0.5"}
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
+        same = trial.layers != ("a", "c") or trial.block != 2
+        numerics = {"gradient": NumericsCheck(same, {"worst": "w"}, None if same else "w is off by 0.5")}
         factor = 100.0 if trial.layers == ("a", "c") else 1.0
-        return {"result": result(true_speed(trial) * factor, gates=gates)}
+        return measured(result(true_speed(trial) * factor, numerics=numerics))
 
     summary = run(tmp_path, execute)
     changed = find(summary, "a", "c")
@@ -367,9 +345,9 @@ def test_a_combination_that_computes_something_else_is_marked_and_never_best(tmp
 
 
 def test_a_combination_that_no_gate_was_run_on_is_not_called_the_same(tmp_path: Path) -> None:
-    def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
         unchecked = trial.layers == ("a", "c") and trial.block == 2
-        return {"result": result(true_speed(trial), **({"gates": {}} if unchecked else {}))}
+        return measured(result(true_speed(trial), **({"numerics": {}} if unchecked else {})))
 
     summary = run(tmp_path, execute)
     unchecked = find(summary, "a", "c")

@@ -14,6 +14,7 @@ from scipy import stats
 from m2bench.findings.sweep import pooled, rivals, summarize_sweep
 from m2bench.plan.sweep import sweep_trials
 from m2bench.records.combinations import BASELINE
+from m2bench.records.results import NumericsCheck
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
@@ -114,10 +115,10 @@ def test_a_size_that_failed_or_computes_something_else_has_no_figure() -> None:
     stored = swept()
     for place, trial in enumerate(stored):
         if trial.spec.num_envs == 8:
-            stored[place] = replace(trial, status="failed", reason="out of memory", result={})
+            stored[place] = replace(trial, status="failed", reason="out of memory", result=None)
         if trial.spec.num_envs == 256 and trial.spec.block == 2:
-            gates = {"gradient": {"same": False, "evidence": {}, "reason": "off"}}
-            stored[place] = replace(trial, result={**trial.result, "gates": gates})
+            numerics = {"gradient": NumericsCheck(same=False, evidence={}, reason="off")}
+            stored[place] = replace(trial, result=replace(trial.timed, numerics=numerics))
     found = summarize_sweep(SPEC, stored)
     assert found is not None
     eight, own, many = found["sizes"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_run import make_run
 
 from m2bench.findings.summarize import summarize
 from m2bench.findings.usage import summarize_usage
+from m2bench.records.results import Conditions, TelemetryMeans
 from m2bench.report.sentences import remarks
 
 
@@ -21,11 +23,11 @@ from m2bench.report.sentences import remarks
     ],
 )
 def test_utilization_is_said_to_be_of_what_it_was_measured_of(
-    told: dict[str, float], utilization: float, words: str, tmp_path: Path
+    told: dict[str, Any], utilization: float, words: str, tmp_path: Path
 ) -> None:
     with make_run(tmp_path / "run") as store:
-        quiet = {"other_cores": 0.0, "power": None, "low_power": None, "thermal": None}
-        trials = [replace(trial, conditions={**quiet, "telemetry": told}) for trial in store.trials()]
+        conditions = Conditions(other_cores=0.0, telemetry=TelemetryMeans(**told))
+        trials = [replace(trial, conditions=conditions) for trial in store.trials()]
         summary = summarize("run", store.record(), trials)
     assert {c["utilization"] for c in summary["combinations"]} == {utilization}
     assert words in " ".join(remarks(summary))
@@ -34,6 +36,6 @@ def test_utilization_is_said_to_be_of_what_it_was_measured_of(
 def test_trials_that_did_not_count_leave_the_counts_to_those_that_did(tmp_path: Path) -> None:
     with make_run(tmp_path / "run") as store:
         of_one = [trial for trial in store.trials() if trial.spec.kind == "speed" and not trial.spec.layers]
-    uncounted = [replace(trial, result={**trial.result, "counts": None}) for trial in of_one[1:]]
+    uncounted = [replace(trial, result=replace(trial.timed, counts=None)) for trial in of_one[1:]]
     assert summarize_usage([of_one[0], *uncounted], None, 1e9, False)["dispatches_per_episode"] == 600.0
     assert summarize_usage(uncounted, None, 1e9, False)["dispatches_per_episode"] is None

@@ -18,6 +18,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from made_run import SPEC, description_document, make_record
+from made_run import result as made_result
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -26,7 +28,7 @@ from m2bench.gate import job, outputs, references
 from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
 from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.history import make_series, read_checks
-from m2bench.gate.measure import Block, NotFiniteError, Request, known_part, run_block
+from m2bench.gate.measure import Block, NotFiniteError, Ready, Request, known_part, run_block
 from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.phases import grown_most
 from m2bench.gate.promotion import taken_over
@@ -34,7 +36,10 @@ from m2bench.gate.references import Recorded, Reference, history_entry, record
 from m2bench.gate.sides import Code, has_module, layout_of
 from m2bench.gate.verdict import Question, Verdict, decide, metrics_of, sentence
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import Description
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
+from m2bench.records.results import Counts, NumericsCheck, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 FAST: Layers = ("batching", "vectorized-loss")
@@ -43,23 +48,16 @@ SPEEDS = {BASELINE: 600.0, FAST: 18000.0}
 BASED = Question(COMBINATIONS, delta=0.05, alpha=0.01, max_blocks=14, base="abc")
 PHASES = {"forward": 30.0, "environment": 1.0}
 LINES = {"syncs": {"a/b.py:7 x.item()": 2.0}}
-COUNTS = {"per_episode": {"dispatches": 100.0, "syncs": 2.0}, "lines": LINES}
-GOOD_GATE = {"gradient": {"same": True, "evidence": {}, "reason": None}}
+COUNTS = Counts({"dispatches": 100.0, "syncs": 2.0}, LINES)
+WRONG = {"gradient": NumericsCheck(same=False, reason="weight is off")}
+RETURNS = (0.5, 0.7, 0.1, 0.9, 1.1, 1.2, 1.3, 1.4)
+NOTHING_TOLD: dict[str, Any] = {"counts": None, "phase_ms_per_episode": {}, "training_return": (), "numerics": {}}
 
 
-def result(speed: float, canary_s: float = 0.01, **changes: Any) -> dict[str, Any]:
+def result(speed: float, canary_s: float = 0.01, **changes: Any) -> TrialResult:
     """What a trial measures at this many episodes per minute."""
-    return {
-        "update_s": [60 / speed] * 4,
-        "episodes_per_update": 1,
-        "canary_s": [canary_s],
-        "counts": COUNTS,
-        "gates": GOOD_GATE,
-        "proofs": {},
-        "training_return": [0.5, 0.7, 0.1, 0.9, 1.1, 1.2, 1.3, 1.4],
-        "phase_ms_per_episode": PHASES,
-        **changes,
-    }  # fmt: skip
+    told = {"turn_updates": (), "counts": COUNTS, "training_return": RETURNS, "phase_ms_per_episode": PHASES}
+    return made_result(speed, **{"update_s": (60 / speed,) * 4, "canary_s": (canary_s,), **told, **changes})
 
 
 def blocks_of(
@@ -82,9 +80,9 @@ def blocks_of(
 # --- pairs
 
 
-def in_turns(speeds: list[float], updates: int = 3) -> dict[str, Any]:
-    update_s = [60 / speed for speed in speeds for _ in range(updates)]
-    return result(1.0, update_s=update_s, turn_updates=[updates] * len(speeds))
+def in_turns(speeds: list[float], updates: int = 3) -> TrialResult:
+    update_s = tuple(60 / speed for speed in speeds for _ in range(updates))
+    return result(1.0, update_s=update_s, turn_updates=(updates,) * len(speeds))
 
 
 def test_turns_are_compared_one_by_one() -> None:
@@ -114,7 +112,8 @@ def test_code_that_stalls_now_and_then_does_not_pass() -> None:
         for (side, combination), trial in block.items():
             speed = SPEEDS[combination]
             turns = [speed] * 20 if side == "base" else [speed] * 19 + [speed / 5]
-            block[side, combination] = {**trial, **in_turns(turns)}
+            timed = in_turns(turns)
+            block[side, combination] = replace(trial, update_s=timed.update_s, turn_updates=timed.turn_updates)
     verdict = decide(question, blocks, final=False)
     assert {(found.metric.name, found.state) for found in verdict.judged} == {
         ("episodes/min", "passed"), ("episodes/min of whole windows", "slower"),
@@ -167,8 +166,8 @@ def test_a_quiet_machine_is_told_what_it_would_have_found() -> None:
 
 @pytest.mark.parametrize(("change", "kind"), [(+1.0, "regression"), (-1.0, "pass")])
 def test_counts_are_compared_exactly(change: float, kind: str) -> None:
-    counts = {"per_episode": {"dispatches": 100.0, "syncs": 2.0 + change},
-              "lines": {"syncs": {"a/b.py:9 x.item()": 2.0, "a/c.py:3 y.item()": 1.0}}}  # fmt: skip
+    lines = {"syncs": {"a/b.py:9 x.item()": 2.0, "a/c.py:3 y.item()": 1.0}}
+    counts = Counts({"dispatches": 100.0, "syncs": 2.0 + change}, lines)
     verdict = decide(BASED, blocks_of(6, counts=counts), final=False)
     assert verdict.kind == kind
     first = verdict.counts[0]
@@ -178,7 +177,7 @@ def test_counts_are_compared_exactly(change: float, kind: str) -> None:
 
 
 def test_a_count_that_varies_is_no_count() -> None:
-    varying = [{"counts": {"per_episode": {"syncs": syncs, "kernels": 5.0}}} for syncs in (1.0, 2.0)]
+    varying = [result(600, counts=Counts({"syncs": syncs, "kernels": 5.0}, {})) for syncs in (1.0, 2.0)]
     assert counted(varying) == {"kernels": 5.0}
 
 
@@ -206,14 +205,14 @@ def test_counts_are_compared_between_trials_of_one_seed(
 
 
 def test_a_head_that_counts_nothing_any_more_does_not_pass() -> None:
-    verdict = decide(BASED, blocks_of(6, counts={}), final=False)
+    verdict = decide(BASED, blocks_of(6, counts=None), final=False)
     assert verdict.kind == "not comparable"
     assert "syncs is not counted on both sides any more" in sentence(verdict, BASED)
 
 
 def test_more_graphs_are_more_counts() -> None:
-    def evidence(graphs: int) -> list[dict[str, Any]]:
-        return [{"proofs": {"compile": {"engaged": True, "evidence": {"graphs": graphs, "recompiles": 0}}}}]
+    def evidence(graphs: int) -> list[TrialResult]:
+        return [result(600, counts=None, proofs={"compile": Proof(True, {"graphs": graphs, "recompiles": 0})})]
 
     ((change,), unclear) = compare_counts(("compile",), [(counted(evidence(2)), counted(evidence(3)))])
     assert unclear == []
@@ -230,8 +229,7 @@ def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None
     blocks = blocks_of(6, 0.85)
     for block in blocks:
         for combination in COMBINATIONS:
-            for field in ("counts", "phase_ms_per_episode", "training_return", "gates"):
-                del block["base", combination][field]
+            block["base", combination] = replace(block["base", combination], **NOTHING_TOLD)
     verdict = decide(BASED, blocks, final=False)
     assert (verdict.kind, verdict.counts, verdict.changes, verdict.phases) == ("regression", [], [], {})
     assert verdict.unchecked == [
@@ -243,10 +241,10 @@ def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None
 
 def test_what_neither_side_shows_is_said_not_to_be_checked() -> None:
     """Code whose base has lost its gates as well would pass in silence ever after."""
-    blocks = blocks_of(6, gates={})
+    blocks = blocks_of(6, numerics={})
     for block in blocks:
         for combination in COMBINATIONS:
-            block["base", combination]["gates"] = {}
+            block["base", combination] = replace(block["base", combination], numerics={})
     verdict = decide(BASED, blocks, final=False)
     assert verdict.kind == "pass"
     assert "Not checked: numerics: baseline: no gate was run." in verdict.notes
@@ -254,14 +252,13 @@ def test_what_neither_side_shows_is_said_not_to_be_checked() -> None:
 
 def test_a_head_with_fewer_gates_than_the_reference_does_not_pass() -> None:
     question = against(reference_of(blocks_of(6)))
-    verdict = decide(question, blocks_of(6, seed=1, gates={}), final=False)
+    verdict = decide(question, blocks_of(6, seed=1, numerics={}), final=False)
     assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
     assert "numerics: baseline: the gate gradient is not run any more" in sentence(verdict, question)
 
 
 def test_a_numerics_gate_of_the_head_counts() -> None:
-    gates = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
-    verdict = decide(BASED, blocks_of(6, gates=gates), final=False)
+    verdict = decide(BASED, blocks_of(6, numerics=WRONG), final=False)
     assert (verdict.kind, verdict.exit_code) == ("changed", 4)
     assert "the numerics gate gradient finds: weight is off" in sentence(verdict, BASED)
     assert "with the base as well" not in sentence(verdict, BASED)
@@ -269,15 +266,15 @@ def test_a_numerics_gate_of_the_head_counts() -> None:
 
 def test_a_fault_that_the_base_has_as_well_is_said_to_be_no_change() -> None:
     blocks = blocks_of(6)
-    for trial in (trial for block in blocks for trial in block.values()):
-        trial["gates"] = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
+    for block in blocks:
+        block |= {key: replace(trial, numerics=WRONG) for key, trial in block.items()}
     verdict = decide(BASED, blocks, final=False)
     assert verdict.exit_code == 4  # numerics that are wrong are never green
     assert "weight is off (it finds fault with the base as well)" in sentence(verdict, BASED)
 
 
 def test_other_returns_from_the_same_episodes_are_another_learning() -> None:
-    verdict = decide(BASED, blocks_of(6, training_return=[0.5, 0.7, 0.11, 0.9, 1.1, 1.2]), final=False)
+    verdict = decide(BASED, blocks_of(6, training_return=(0.5, 0.7, 0.11, 0.9, 1.1, 1.2)), final=False)
     assert verdict.exit_code == 4
     assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in sentence(verdict, BASED)
 
@@ -289,7 +286,8 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
 
     class Diverging:
         def __init__(self) -> None:
-            self.descriptions = {"head": {"device": {"device": "cpu"}, "device_faults": []}}
+            made = make_record(SPEC)
+            self.ready = {"head": Ready(made.description, made.prepared)}
 
         def run_block(self, number: int, request: Request) -> Block:
             if number > sound:
@@ -304,13 +302,13 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
 
 
 def test_rounding_is_no_other_learning() -> None:
-    returns = result(600)["training_return"]
+    returns = [*RETURNS]
     rounded = [value * (1 + 1e-6) for value in returns]
     assert first_difference(returns, rounded) is None
     late = returns[:FIRST_UPDATES] + [value + 1 for value in returns[FIRST_UPDATES:]]
     assert first_difference([rounded[0], *returns[1:]], late) is None
     assert first_difference(returns, [math.nan, *returns[1:]]) == 1
-    same, flipped = result(600), result(600, training_return=[value + 1 for value in returns])
+    same, flipped = result(600), result(600, training_return=tuple(value + 1 for value in returns))
     assert learning_change(BASELINE, [(same, same)] * 3 + [(same, flipped)] * 3) is None  # half of them: luck
     assert learning_change(BASELINE, [(same, same)] * 2 + [(same, flipped)] * 4) is not None
 
@@ -323,9 +321,9 @@ def test_sides_that_round_alike_must_learn_alike_to_the_end() -> None:
 
 
 NEVER_COMPARED: dict[str, dict[str, Any]] = {
-    "numerics: baseline: the gate gradient is not run any more": {"gates": {}},
-    "learning: baseline: the head tells the training return of 0 of 4 updates": {"training_return": []},
-    "the head tells the training return of 3 of 4 updates": {"training_return": result(600)["training_return"][:3]},
+    "numerics: baseline: the gate gradient is not run any more": {"numerics": {}},
+    "learning: baseline: the head tells the training return of 0 of 4 updates": {"training_return": ()},
+    "the head tells the training return of 3 of 4 updates": {"training_return": RETURNS[:3]},
 }
 
 
@@ -338,7 +336,7 @@ def test_a_head_that_shows_less_than_the_base_does_not_pass(said: str) -> None:
     blocks = blocks_of(6)  # the other way round it shows more, which nobody has to answer for
     for block in blocks:
         for combination in COMBINATIONS:
-            block["base", combination] |= changes
+            block["base", combination] = replace(block["base", combination], **changes)
     assert decide(BASED, blocks, final=False).kind == "pass"
 
 
@@ -364,9 +362,9 @@ def test_a_block_measures_both_sides_in_turns() -> None:
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=7, trial_timeout_s=1.0)
     order: list[tuple[str, Layers, int]] = []
 
-    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, Any]:
+    def run(sides: Sequence[str], trial: TrialSpec) -> dict[str, TrialResult]:
         order.extend((side, trial.layers, trial.seed) for side in sides)
-        return {side: {} for side in sides}
+        return dict.fromkeys(sides, result(600))
 
     for number in (1, 2):
         assert set(run_block(number, ("base", "head"), request, run)) == {
@@ -468,13 +466,13 @@ def test_on_another_machine_speeds_neither_pass_nor_fail() -> None:
     for ratio in (1.0, 0.8):
         verdict = decide(question, blocks_of(3, ratio, machine=5.0), final=False)
         assert (verdict.kind, verdict.exit_code, verdict.judged) == ("not comparable", 3, [])
-    more = {"per_episode": {"dispatches": 100.0, "syncs": 3.0}, "lines": {}}
+    more = Counts({"dispatches": 100.0, "syncs": 3.0}, {})
     assert decide(question, blocks_of(3, counts=more), final=True).exit_code == 2
 
 
 def test_counts_of_a_reference_are_gated_both_ways() -> None:
     question = against(reference_of(blocks_of(6)))
-    fewer = {"per_episode": {"dispatches": 90.0, "syncs": 2.0}, "lines": {}}
+    fewer = Counts({"dispatches": 90.0, "syncs": 2.0}, {})
     verdict = decide(question, blocks_of(6, seed=1, counts=fewer), final=False)
     assert verdict.exit_code == 2
     assert sentence(verdict, question).startswith("The reference is outdated, since less is asked of the device now")
@@ -485,10 +483,15 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
 THEN = {"chip": "one", "torch": "2.0", "m2bench": "0.1", "counting": "3", "memory_mb": 8000.0}
 
 
-def description(facts: dict[str, Any]) -> dict[str, Any]:
-    market = {"name": "m", "sha256": "0"}
-    return {"machine": facts, "device": {"device": "cpu"}, "workload": {"market": market},
-            "counting": facts["counting"]}  # fmt: skip
+def description(facts: dict[str, Any]) -> Description:
+    document = description_document(())
+    told = {
+        "machine": document["machine"] | facts,
+        "device": document["device"] | {"torch": facts["torch"]},
+        "workload": {"market": {"name": "m", "sha256": "0"}},
+        "counting": facts["counting"],
+    }
+    return read(Description, document | told)
 
 
 def reference_made_on(facts: dict[str, Any]) -> tuple[Request, Reference]:
@@ -524,7 +527,7 @@ def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
 
 def asked_of_reference(request: Request, reference: Reference, facts: dict[str, Any]) -> Question:
     """What a check asks against a reference, on a machine with these facts."""
-    sides = SimpleNamespace(base=None, descriptions={"head": description(facts)}, takes_turns=lambda _: False)
+    sides = SimpleNamespace(base=None, description=description(facts), takes_turns=lambda _: False)
     asked = job.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
     return job._question(asked, sides, reference)  # type: ignore[arg-type]
 
@@ -551,8 +554,10 @@ def test_a_reference_of_another_workload_compares_nothing() -> None:
 
 def test_what_works_ahead_is_not_timed_by_turns() -> None:
     """Its episodes would be prepared while it waits, and cost nothing."""
-    layers = [{"name": "dataloader", "part": "feed"}, {"name": "batching", "part": "rollout"}]
-    sides = job.Sides({}, {"head": {"layers": layers}}, Path(), know_turns=True)
+    document = description_document(("dataloader", "batching"))
+    document["layers"][0]["part"] = "feed"
+    made = make_record(SPEC, document)
+    sides = job.Sides({}, {"head": Ready(made.description, made.prepared)}, Path(), know_turns=True)
     taken = {c: sides.takes_turns(c) for c in (BASELINE, ("batching",), ("dataloader",), ("batching", "dataloader"))}
     assert taken == {BASELINE: True, ("batching",): True, ("dataloader",): False, ("batching", "dataloader"): False}
     assert not replace(sides, know_turns=False).takes_turns(("batching",))
@@ -650,9 +655,9 @@ def test_a_damaged_reference_is_refused_with_what_is_wrong(
     sound = json.loads(path.read_text())
     for value in [*values, GONE]:
         path.write_text(json.dumps(damaged(sound, place, value)))
-        for read in (lambda: references.find(tmp_path, "release"), lambda: references.list_references(tmp_path)):
+        for look in (lambda: references.find(tmp_path, "release"), lambda: references.list_references(tmp_path)):
             with pytest.raises(UserError, match=r"release\.json is damaged: ") as refused:
-                read()
+                look()
             assert str(place[0]) in str(refused.value)
             assert "Restore it from git, or delete it and save it anew: m2bench baseline save" in str(refused.value)
 

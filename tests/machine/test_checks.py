@@ -8,19 +8,38 @@ from typing import Any
 import pytest
 
 from m2bench.machine import checks
-from m2bench.machine.checks import check_machine, warnings_of_machine
+from m2bench.machine.checks import Check, check_machine, warnings_of_machine
 from m2bench.machine.torch_features import GATES, describe_gates, is_open
+from m2bench.records.description import Claim, Description, LayerDescription
+from m2bench.records.documents import read
 
 MACHINE = {
-    "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2,
-    "logical_cores": 2, "physical_cores": 2, "environment": {},
+    "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2, "torch": "2",
+    "logical_cores": 2, "physical_cores": 2, "environment": {}, "chip": "a chip", "memory_mb": 8e3, "python": "3.11",
 }  # fmt: skip
 CONDITIONS = {"power": ["mains"], "low_power": False, "thermal": ["nominal"], "other_cores": 0.0}
-LAYERS = [{"name": "amp", "unsupported": None}, {"name": "compile", "unsupported": None}]
+
+
+def layer(name: str, unsupported: str | None = None) -> LayerDescription:
+    claim = Claim(low=1, high=2, text="1-2x", difficulty="low", priority="low")
+    return LayerDescription(name=name, part=name, claim=claim, exact=True, compiles=False, unsupported=unsupported)
+
+
+LAYERS = (layer("amp"), layer("compile"))
+
+
+def described(facts: dict[str, Any]) -> Description:
+    """Machine and device that tell these facts beside those of a sound one."""
+    told = {**MACHINE, **facts}
+    return read(Description, {"machine": told, "device": told, "workload": {}, "layers": ()})
+
+
+def checks_of(tmp_path: Path, facts: dict[str, Any], layers: tuple[LayerDescription, ...] = LAYERS) -> list[Check]:
+    return check_machine(described(facts), layers, CONDITIONS, 0.02, tmp_path)
 
 
 def bad(tmp_path: Path, machine: dict[str, Any], conditions: dict[str, Any], trial_sd: float = 0.02) -> list[str]:
-    found = check_machine({**MACHINE, **machine}, LAYERS, {**CONDITIONS, **conditions}, trial_sd, tmp_path)
+    found = check_machine(described(machine), LAYERS, {**CONDITIONS, **conditions}, trial_sd, tmp_path)
     states = [check.state for check in found]
     assert states == sorted(states, key=["bad", "note", "ok"].index)
     assert all(check.fix for check in found if check.state == "bad")
@@ -72,7 +91,8 @@ def test_each_problem_is_named(
     ],
 )
 def test_what_spoils_every_figure_of_a_machine_is_a_warning(facts: dict[str, Any], warnings: list[str]) -> None:
-    found = warnings_of_machine({**MACHINE, **facts})
+    description = described(facts)
+    found = warnings_of_machine(description.machine, description.device)
     assert [expected in warning for expected, warning in zip(warnings, found, strict=True)] == [True] * len(warnings)
 
 
@@ -83,8 +103,7 @@ def test_a_full_machine_is_a_problem(name: str, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_layer_that_cannot_run_is_noted(tmp_path: Path) -> None:
-    layers = [*LAYERS, {"name": "batching", "unsupported": "no compiler"}]
-    found = check_machine(MACHINE, layers, CONDITIONS, 0.02, tmp_path)
+    found = checks_of(tmp_path, {}, (*LAYERS, layer("batching", "no compiler")))
     (note,) = [check for check in found if check.name == "layer"]
     assert (note.state, "no compiler" in note.found, bool(note.fix)) == ("note", True, True)
 
@@ -99,14 +118,14 @@ def test_a_layer_that_cannot_run_is_noted(tmp_path: Path) -> None:
 def test_the_compiler_is_named_or_what_its_lack_costs(
     facts: dict[str, str], state: str, words: str, tmp_path: Path
 ) -> None:
-    found = check_machine({**MACHINE, **facts}, LAYERS, CONDITIONS, 0.02, tmp_path)
+    found = checks_of(tmp_path, facts)
     (compiler,) = [check for check in found if check.name == "compiler"]
     assert (compiler.state, words in compiler.found, bool(compiler.fix)) == (state, True, state == "note")
 
 
 @pytest.mark.parametrize(("version", "state"), [("13.6", "note"), ("14.0", "ok"), ("26.1", "ok")])
 def test_an_old_macos_has_no_mps(version: str, state: str, tmp_path: Path) -> None:
-    found = check_machine({**MACHINE, "macos": version}, LAYERS, CONDITIONS, 0.02, tmp_path)
+    found = checks_of(tmp_path, {"macos": version})
     assert [check.state for check in found if check.name == "macos"] == [state]
 
 
@@ -114,8 +133,7 @@ def test_an_old_macos_has_no_mps(version: str, state: str, tmp_path: Path) -> No
     ("device", "state"), [({"device": "mps", "gates": []}, "bad"), ({"device": "cuda"}, "note"), ({}, "note")]
 )
 def test_the_fallback_of_mps_spoils_figures_of_mps_alone(device: dict[str, Any], state: str, tmp_path: Path) -> None:
-    machine = {**MACHINE, **device, "environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}}
-    found = check_machine(machine, LAYERS, CONDITIONS, 0.02, tmp_path)
+    found = checks_of(tmp_path, {**device, "environment": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}})
     assert [check.state for check in found if check.name == "environment"] == [state]
 
 

@@ -19,6 +19,9 @@ from m2bench.machine.telemetry import (
     probes_for,
     used_cpu_s,
 )
+from m2bench.records.description import Device
+from m2bench.records.documents import read
+from m2bench.records.results import TelemetryMeans
 
 ACCELERATORS = """
 +-o AGXAcceleratorG14G  <class AGXAcceleratorG14G, id 0x100000345, registered, matched, active, busy 0, retain 110>
@@ -67,7 +70,7 @@ def test_a_text_without_figures_is_refused(text: str) -> None:
         parse_accelerators(text)
 
 
-def sampled(telemetry: Telemetry, seconds: float = 0.0) -> dict[str, object]:
+def sampled(telemetry: Telemetry, seconds: float = 0.0) -> TelemetryMeans:
     telemetry.follow({"window": "begin", "pid": 7})
     time.sleep(seconds)
     telemetry.follow({"window": "end", "pid": 7})
@@ -79,36 +82,38 @@ def test_gauges_are_averaged_over_the_window_and_counters_become_shares() -> Non
 
     def probe(pid: int) -> Reading:
         assert pid == 7
-        return Reading({"gauge": float(next(readings))}, {"share": 0.25 * time.monotonic()})
+        return Reading({"power_w": float(next(readings))}, {"own_cpu_share": 0.25 * time.monotonic()})
 
     found = sampled(Telemetry({"known": probe}), 0.05)
-    assert found["gauge"] == 1.5  # one reading at each end
-    assert found["share"] == pytest.approx(0.25, rel=0.05)
-    assert found["not_available"] == {}
+    assert found.power_w == 1.5  # one reading at each end
+    assert found.own_cpu_share == pytest.approx(0.25, rel=0.05)
+    assert found.not_available == {}
 
 
 def test_a_sensor_that_comes_and_goes_is_averaged_while_it_is_there() -> None:
-    readings = iter([Reading({"always": 1.0, "sometimes": 5.0}, {"share": 0.0}), Reading({"always": 3.0})])
+    readings = iter(
+        [Reading({"power_w": 1.0, "temperature_c": 5.0}, {"own_cpu_share": 0.0}), Reading({"power_w": 3.0})]
+    )
     found = sampled(Telemetry({"known": lambda pid: next(readings)}))
-    assert found == {"always": 2.0, "sometimes": 5.0, "not_available": {}}
+    assert found == TelemetryMeans(power_w=2.0, temperature_c=5.0)
 
 
 def test_a_probe_that_fails_says_why_and_the_others_go_on() -> None:
     def broken(pid: int) -> Reading:
         raise FileNotFoundError("ioreg")
 
-    found = sampled(Telemetry({"broken": broken, "good": lambda pid: Reading({"gauge": 3.0})}))
-    assert found == {"gauge": 3.0, "not_available": {"broken": "FileNotFoundError: ioreg"}}
+    found = sampled(Telemetry({"broken": broken, "good": lambda pid: Reading({"power_w": 3.0})}))
+    assert found == TelemetryMeans(power_w=3.0, not_available={"broken": "FileNotFoundError: ioreg"})
 
 
 def test_one_figure_that_cannot_be_read_takes_no_other_with_it() -> None:
-    partly = Reading({"share": 0.5}, {}, {"power": "NVMLError: Not Supported"})
+    partly = Reading({"device_share": 0.5}, {}, {"power_w": "NVMLError: Not Supported"})
     found = sampled(Telemetry({"board": lambda pid: partly}))
-    assert found == {"share": 0.5, "not_available": {"power": "NVMLError: Not Supported"}}
+    assert found == TelemetryMeans(device_share=0.5, not_available={"power_w": "NVMLError: Not Supported"})
 
 
 def test_a_probe_that_failed_once_is_asked_again() -> None:
-    readings = iter([TimeoutError("slow"), Reading({"gauge": 3.0})])
+    readings = iter([TimeoutError("slow"), Reading({"power_w": 3.0})])
 
     def probe(pid: int) -> Reading:
         reading = next(readings)
@@ -116,11 +121,11 @@ def test_a_probe_that_failed_once_is_asked_again() -> None:
             raise reading
         return reading
 
-    assert sampled(Telemetry({"now and then": probe})) == {"gauge": 3.0, "not_available": {}}
+    assert sampled(Telemetry({"now and then": probe})) == TelemetryMeans(power_w=3.0)
 
 
 def test_a_trial_that_never_reached_its_window_has_no_figures() -> None:
-    assert Telemetry({"good": lambda pid: Reading({"gauge": 3.0})}).summary() == {"not_available": {}}
+    assert Telemetry({"good": lambda pid: Reading({"power_w": 3.0})}).summary() == TelemetryMeans()
 
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
@@ -157,12 +162,16 @@ def test_only_the_trials_own_processes_count() -> None:
         used_cpu_s(idle.pid)
 
 
+def device(**facts: str) -> Device:
+    return read(Device, {"device": "any", "torch": "2", "torch_threads": 1, **facts})
+
+
 def test_only_the_device_that_is_trained_on_is_asked() -> None:
-    assert list(probes_for({})) == ["host"]
-    assert list(probes_for({"device_telemetry": "ioreg"})) == ["host", "device"]
-    assert list(probes_for({"device_telemetry": "nvml", "device_uuid": "x"})) == ["host", "device"]
+    assert list(probes_for(device())) == ["host"]
+    assert list(probes_for(device(device_telemetry="ioreg"))) == ["host", "device"]
+    assert list(probes_for(device(device_telemetry="nvml", device_uuid="x"))) == ["host", "device"]
 
 
 def test_without_the_vendors_library_the_board_is_not_available() -> None:
-    found = sampled(Telemetry({"device": probes_for({"device_telemetry": "nvml", "device_uuid": "x"})["device"]}))
-    assert list(found["not_available"]) == ["device"]  # type: ignore[call-overload]
+    found = sampled(Telemetry({"device": probes_for(device(device_telemetry="nvml", device_uuid="x"))["device"]}))
+    assert list(found.not_available) == ["device"]

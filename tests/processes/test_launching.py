@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from conftest import TESTS
 
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
-from m2bench.records.errors import UserError
+from m2bench.records.description import Device
+from m2bench.records.documents import read
+from m2bench.records.errors import UserError, WorkerError
+from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.describe import describe
 from m2bench.run.trials import trial_executor
@@ -47,41 +51,43 @@ def still_in(folder: Path) -> list[psutil.Process]:
     return alive
 
 
-def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60.0) -> dict[str, Any]:
+def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60.0) -> Any:
     spec = RunSpec(
         layers, ("full",), 1, 0, WorkloadSpec(data=faults, module="fake_workload"), WINDOW, trial_timeout_s=timeout_s
     )
-    return trial_executor(launcher, spec, {"device": "cpu"})(
-        TrialSpec("key", layers, 1, 0), launcher.work / "trial.log"
-    )
+    device = read(Device, {"device": "cpu", "torch": "2", "torch_threads": 1})
+    return trial_executor(launcher, spec, device)(TrialSpec("key", layers, 1, 0), launcher.work / "trial.log").result
 
 
 def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:
     outcome = execute(launcher, "", "batching")
-    assert len(outcome["result"]["update_s"]) >= 3  # more where the machine is busy and their mean is not known well
-    assert outcome["result"]["episodes_per_update"] == 16
+    assert len(outcome.update_s) >= 3  # more where the machine is busy and their mean is not known well
+    assert outcome.episodes_per_update == 16
     assert "a worker's print" in (launcher.work / "trial.log").read_text()
 
 
 def test_prints_that_look_like_results_change_nothing(launcher: Launcher) -> None:
-    assert "update_s" in execute(launcher, "amp=print", "amp")["result"]
+    assert isinstance(execute(launcher, "amp=print", "amp"), TrialResult)
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("fault", "kind", "message"),
     [
-        ("crash", "RuntimeError: planted crash"),
-        ("kill", "killed by SIGKILL"),
-        ("exit", "exit code 7"),
-        ("hang", "no result after 1.5 s"),
+        ("crash", "error", "RuntimeError: planted crash"),
+        ("diverge", "not finite", "FloatingPointError: update 1: the gradient of weight is not finite"),
+        ("kill", "died", "killed by SIGKILL"),
+        ("exit", "died", "exit code 7"),
+        ("hang", "timeout", "no result after 1.5 s"),
     ],
 )
 def test_a_trial_that_goes_wrong_is_a_result_and_the_next_one_runs(
-    fault: str, message: str, launcher: Launcher
+    fault: str, kind: str, message: str, launcher: Launcher
 ) -> None:
     outcome = execute(launcher, f"amp={fault}", "amp", timeout_s=1.5 if fault == "hang" else 60.0)
-    assert message in outcome["failure"]
-    assert "result" in execute(launcher, f"amp={fault}", "batching")
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == kind
+    assert message in outcome.text
+    assert isinstance(execute(launcher, f"amp={fault}", "batching"), TrialResult)
 
 
 def test_the_log_of_a_crash_has_the_traceback(launcher: Launcher) -> None:
@@ -92,8 +98,8 @@ def test_the_log_of_a_crash_has_the_traceback(launcher: Launcher) -> None:
 
 
 def test_what_a_worker_leaves_running_is_ended(launcher: Launcher) -> None:
-    assert "result" in execute(launcher, "amp=orphan", "amp")
-    assert "result" in execute(launcher, "", "amp")
+    assert isinstance(execute(launcher, "amp=orphan", "amp"), TrialResult)
+    assert isinstance(execute(launcher, "", "amp"), TrialResult)
     workers = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
     assert len(workers) == 1  # the launcher itself
 
@@ -105,8 +111,14 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
     launcher._process.kill()
     if wait:
         launcher._process.wait()
-    assert "launcher of the worker died" in execute(launcher, "", "amp")["failure"]
-    assert "result" in execute(launcher, "", "amp")
+    assert execute(launcher, "", "amp") == Failure("died", "the launcher of the worker died")
+    assert isinstance(execute(launcher, "", "amp"), TrialResult)
+
+
+def test_a_result_that_cannot_be_read_is_said(launcher: Launcher) -> None:
+    request = {"workload": asdict(WorkloadSpec(module="fake_workload"))}
+    with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
+        launcher.run("describe", request, TrialResult, launcher.work / "trial.log", 60.0)
 
 
 def test_what_the_user_can_put_right_is_said_as_such(launcher: Launcher) -> None:

@@ -11,22 +11,25 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import TESTS
+from made_run import description_document
 from rich.console import Console
 from test_launching import execute, still_in, working_in
 
 from m2bench.devices import torch_device
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.processes.client import Launcher
+from m2bench.records.description import Description
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.run import ablation
-from m2bench.run.describe import describe
 from m2bench.run.store import Store
 
 STAND_IN = TESTS / "mac_stand_in"
@@ -79,9 +82,12 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
     assert summary["noise"]["conditions"]["thermal"] == ["nominal"]
     with Store.open(tmp_path / "run") as store:
         (both,) = [trial for trial in store.trials() if len(trial.spec.layers) == 2]
-    assert both.result["proofs"]["compile"]["evidence"]["backend"] == "aot_eager"
-    assert len(both.result["proofs"]["dataloader"]["evidence"]["worker_processes"]) == 4
-    assert both.conditions["telemetry"]["device_share_of_everybody"] == pytest.approx(0.16)
+    proofs = both.timed.proofs
+    assert proofs["compile"].evidence["backend"] == "aot_eager"
+    assert len(proofs["dataloader"].evidence["worker_processes"]) == 4
+    assert both.conditions is not None
+    assert both.conditions.telemetry is not None
+    assert both.conditions.telemetry.device_share_of_everybody == pytest.approx(0.16)
 
 
 # This machine as it describes itself, and a system whose training takes no time.
@@ -193,9 +199,11 @@ def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytes
     def prepare(*anything: object) -> None:
         raise UserError("here it would begin.")
 
-    described = {"machine": {}, "device": {"device": "cpu", "why_not_mps": "macOS offers none"}, "workload": {}}
+    document = description_document(("amp",))
+    document["device"]["why_not_mps"] = "macOS offers none"
+    described = read(Description, document)
     monkeypatch.setattr(ablation, "describe", lambda *anything: described)
-    monkeypatch.setattr(ablation, "choose_threads", lambda *anything: 1)
+    monkeypatch.setattr(ablation, "choose_threads", lambda *anything: described)
     monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
     monkeypatch.setattr(ablation, "prepare", prepare)
     console = Console(width=200, file=io.StringIO())
@@ -207,7 +215,9 @@ def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytes
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
     with launcher:
-        found = describe(launcher, WorkloadSpec(module="spawning_workload"), launcher.work)
+        request = {"workload": asdict(WorkloadSpec(module="spawning_workload"))}
+        found = launcher.run("describe", request, dict, launcher.work / "describe.log", 60.0).result
+    assert isinstance(found, dict)
     imported = {*found["imported"]}
     assert "spawning_workload" in imported
     assert not imported & {"m2bench.worker.jobs", "torch", "torch._dynamo"}
@@ -223,7 +233,7 @@ def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:
             time.sleep(0.05)
         assert launcher._process is not None
         launcher._process.kill()
-        assert "launcher of the worker died" in outcome.result()["failure"]
+        assert "launcher of the worker died" in outcome.result().text
         assert still_in(work) == []
 
 
@@ -242,4 +252,4 @@ def test_the_systems_tools_are_found_outside_of_the_path_or_done_without(
         monkeypatch.setattr(module, "sys", Darwin)
     assert identity.describe_machine()["chip"] == chip
     power = "mains" if folders else None
-    assert conditions.power_and_heat()["power"] == power
+    assert conditions.Watch().conditions(None).power == power

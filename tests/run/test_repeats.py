@@ -11,23 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_run import description_document, make_record, result
 from rich.console import Console
 
 from m2bench.machine.conditions import Watch, are_disturbed, busy_from
-from m2bench.machine.telemetry import spent_cpu_s
+from m2bench.machine.cpu import spent_cpu_s
 from m2bench.plan.designs import make_trials
 from m2bench.plan.remaining import remaining_trials
+from m2bench.records.results import Conditions
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial, settled
+from m2bench.records.trials import StoredTrial, settled
 from m2bench.run import quiet
 from m2bench.run.progress import RunProgress as Progress
 from m2bench.run.quiet import Quiet
 from m2bench.run.store import Store
-from m2bench.run.trials import run_trials
+from m2bench.run.trials import Watched, run_trials
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")
-DESCRIPTION: dict[str, Any] = {"workload": {"target": None}, "layers": []}
-QUIET, BUSY = {"other_cores": 0.01, "cores": 2}, {"other_cores": 0.9, "cores": 2}
+DOCUMENT = description_document(SPEC.layers)
+DOCUMENT["workload"]["target"] = None
+RECORD = make_record(SPEC, DOCUMENT)
+QUIET, BUSY = Conditions(0.01, cores=2), Conditions(0.9, cores=2)
 BURN = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
 
 
@@ -37,7 +41,7 @@ class Machine:
     def __init__(
         self, folder: Path, loads: dict[str, float], is_quiet: bool = True, speeds: dict[str, float] | None = None
     ):
-        self.store = Store.create(folder, RunRecord(SPEC, "2026-01-01T00:00:00+00:00", DESCRIPTION))
+        self.store = Store.create(folder, RECORD)
         self.loads = loads
         self.speeds = speeds or {}
         self.quiet = is_quiet
@@ -47,14 +51,14 @@ class Machine:
         """Keys of the trials that were run, in order; at most ``limit`` of them."""
         self.ran = []
 
-        def execute(trial: TrialSpec, log: Path) -> dict[str, Any]:
+        def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
             if len(self.ran) == limit:
                 raise KeyboardInterrupt
             self.ran.append(trial)
-            result = {"proofs": {}, "gates": {}, "episodes_per_min": self.speeds.get(trial.key, 100.0)}
-            return {"result": result, "conditions": {"other_cores": self.loads.get(trial.key, 0.01), "cores": 2}}
+            conditions = Conditions(self.loads.get(trial.key, 0.01), cores=2)
+            return Watched(result(self.speeds.get(trial.key, 100.0)), conditions)
 
-        remaining = remaining_trials(SPEC, DESCRIPTION, self.store.attempts, lambda: self.quiet)
+        remaining = remaining_trials(SPEC, RECORD.description, self.store.attempts, lambda: self.quiet)
         with suppress(KeyboardInterrupt):
             run_trials(remaining, {}, self.store, execute, lambda trial: None, lambda trial: None)
         return [trial.key for trial in self.ran]
@@ -77,7 +81,7 @@ def test_figures_rest_on_the_repeat_and_both_stay_stored(tmp_path: Path) -> None
     assert len(machine.store.attempts()) == len(machine.store.trials()) + 1
     (counted,) = [t for t in machine.store.trials() if key in (t.spec.key, t.spec.repeats)]
     assert (counted.spec.key, counted.spec.repeats) == (f"{key}.again", key)
-    assert counted.result["episodes_per_min"] == 70.0
+    assert counted.timed.episodes_per_min == 70.0
     original = next(t for t in make_trials(SPEC) if t.key == key)
     assert (counted.spec.layers, counted.spec.seed, counted.spec.block) == (original.layers, original.seed, 1)
 
@@ -131,18 +135,18 @@ def test_trials_of_added_blocks_are_run_again_as_well_though_others_came_before_
     machine = Machine(tmp_path, {})
     machine.run()
     learned = TrialSpec("learn.a", (), 1, 0, "learning")
-    machine.store.add(StoredTrial(learned, "", 1.0, "ok", None, None, {}, QUIET))
+    machine.store.add(StoredTrial(learned, "", 1.0, "ok", None, None, None, QUIET))
     more = replace(SPEC, blocks=3)
     busy = make_trials(more)[-2]
     for trial in make_trials(more)[len(PLANNED) :]:
-        machine.store.add(StoredTrial(trial, "", 1.0, "ok", None, None, {}, BUSY if trial == busy else QUIET))
-    following = remaining_trials(more, DESCRIPTION, machine.store.attempts, lambda: True)
+        machine.store.add(StoredTrial(trial, "", 1.0, "ok", None, None, None, BUSY if trial == busy else QUIET))
+    following = remaining_trials(more, RECORD.description, machine.store.attempts, lambda: True)
     assert next(following).key == f"{busy.key}.again"
 
 
 def test_a_trial_whose_load_is_not_known_stands_back() -> None:
-    calm = StoredTrial(TrialSpec("k", (), 1, 0), "", 1.0, "ok", None, None, {}, BUSY)
-    unknown = StoredTrial(TrialSpec("k.again", (), 1, 0, repeats="k"), "", 1.0, "failed", "", None, {}, {})
+    calm = StoredTrial(TrialSpec("k", (), 1, 0), "", 1.0, "ok", None, None, None, BUSY)
+    unknown = StoredTrial(TrialSpec("k.again", (), 1, 0, repeats="k"), "", 1.0, "failed", "", None, None)
     assert settled([calm, unknown]) == [calm]
     better = replace(unknown, conditions=QUIET)
     assert settled([calm, better]) == [better]
@@ -151,9 +155,9 @@ def test_a_trial_whose_load_is_not_known_stands_back() -> None:
 @pytest.mark.parametrize(("cores", "share"), [(1, 0.2), (2, 0.1), (4, 0.05), (8, 0.05), (64, 0.05)])
 def test_what_disturbs_is_a_share_of_the_cores_with_a_floor(cores: int, share: float) -> None:
     assert busy_from(cores) == pytest.approx(share * cores)
-    assert are_disturbed({"other_cores": 1.01 * share * cores, "cores": cores})
-    assert not are_disturbed({"other_cores": 0.99 * share * cores, "cores": cores})
-    assert not are_disturbed({"other_cores": None, "cores": cores})
+    assert are_disturbed(Conditions(1.01 * share * cores, cores=cores))
+    assert not are_disturbed(Conditions(0.99 * share * cores, cores=cores))
+    assert not are_disturbed(Conditions(None, cores=cores))
 
 
 def test_what_this_process_and_its_tools_use_is_no_load_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +168,7 @@ def test_what_this_process_and_its_tools_use_is_no_load_of_others(monkeypatch: p
     exec(BURN)
     subprocess.run([sys.executable, "-c", BURN], check=True)
     assert spent_cpu_s() - begin >= 1.0
-    assert watch.conditions(0.0)["other_cores"] == pytest.approx(0.0, abs=1e-3)
+    assert watch.conditions(0.0).other_cores == pytest.approx(0.0, abs=1e-3)
 
 
 class Clock:
@@ -182,8 +186,8 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def conditions(self, own_cpu_s: float) -> dict[str, Any]:
-        return {"other_cores": self.loads.pop(0) if len(self.loads) > 1 else self.loads[0], "cores": 2}
+    def conditions(self, own_cpu_s: float) -> Conditions:
+        return Conditions(self.loads.pop(0) if len(self.loads) > 1 else self.loads[0], cores=2)
 
 
 def test_it_waits_until_the_load_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +218,6 @@ def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=200)
     trials = make_trials(SPEC)[:2]
-    result = {"gates": {}, "episodes_per_min": 100.0}
 
     def frame() -> str:
         text = shown.getvalue()
@@ -222,9 +225,9 @@ def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp
         return text
 
     with Progress(console, len(trials), [], wait_s=0) as progress:
-        progress.ended(StoredTrial(trials[0], "", 1.0, "ok", None, None, result, BUSY))
+        progress.ended(StoredTrial(trials[0], "", 1.0, "ok", None, None, result(100.0), BUSY))
         assert "slowed by other processes (0.9 cores busy)" in frame()
-        progress.ended(StoredTrial(trials[1], "", 1.0, "ok", None, None, result, QUIET))
+        progress.ended(StoredTrial(trials[1], "", 1.0, "ok", None, None, result(100.0), QUIET))
         assert "slowed" not in frame().rpartition("left")[2]
         progress._waits(1.2)
         assert "waiting until other processes leave the machine alone (1.2 cores busy)" in frame()

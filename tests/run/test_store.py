@@ -2,34 +2,92 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_run import make_record, result
 
 from m2bench.records.errors import UserError
+from m2bench.records.results import Conditions, CurvePoint, LearningResult, Proof, TelemetryMeans, TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.records.trials import StoredTrial
 from m2bench.run.store import FILE_NAME, Store
 
-RECORD = RunRecord(RunSpec(("amp",), ("full",), 1, 0), "2026-01-01T00:00:00+00:00", {"device": {"device": "cpu"}})
+SAMPLE = Path(__file__).parents[2] / "reports" / "sample"
+RECORD = make_record(RunSpec(("amp",), ("full",), 1, 0))
 TRIAL = StoredTrial(
-    spec=TrialSpec("learn1.amp", ("amp",), 1, 0, "learning", 12.5),
+    spec=TrialSpec("b1.amp", ("amp",), 1, 0),
     started="2026-01-01T00:00:01+00:00",
     elapsed_s=3.25,
     status="ok",
     reason=None,
-    log="logs/learn1.amp.log",
-    result={"update_s": [0.5]},
+    log="logs/b1.amp.log",
+    result=result(600.0, proofs={"amp": Proof(engaged=True, evidence={"dtype": "float16"})}),
+    conditions=Conditions(0.25, power="mains", cores=2, telemetry=TelemetryMeans(own_cpu_share=0.5)),
 )
+LEARNING = StoredTrial(
+    spec=TrialSpec("learn1.amp", ("amp",), 1, 0, "learning", 12.5),
+    started="2026-01-01T00:00:02+00:00",
+    elapsed_s=3.25,
+    status="ok",
+    reason=None,
+    log="logs/learn1.amp.log",
+    result=LearningResult(
+        curve=(CurvePoint(8, 4, 0.5, mean_return=1.25),), episodes_per_update=4, episodes_to_target=8.0, proofs={}
+    ),
+)
+FAILED = replace(TRIAL, spec=TrialSpec("b1.anchor0", (), 1, 0), status="failed", reason="planted", result=None)
 
 
 def test_what_was_stored_is_read_back(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run", RECORD) as store:
-        store.add(TRIAL)
+        for trial in (TRIAL, LEARNING, FAILED):
+            store.add(trial)
     with Store.open(tmp_path / "run") as store:
         assert store.record() == RECORD
-        assert store.trials() == [TRIAL]
+        assert store.trials() == [TRIAL, LEARNING, FAILED]
+
+
+def test_the_documents_are_those_that_every_version_wrote(tmp_path: Path) -> None:
+    with Store.create(tmp_path, RECORD) as store:
+        for trial in (TRIAL, LEARNING, FAILED):
+            store.add(trial)
+        rows = store._connection.execute("SELECT result, conditions FROM trial ORDER BY rowid").fetchall()
+    (timed, meanwhile), (learned, unwatched), (nothing, _) = [tuple(map(json.loads, row)) for row in rows]
+    assert timed["gates"] == {"gradient": {"same": True, "evidence": {}, "reason": None}}
+    assert timed["proofs"]["amp"] == {"engaged": True, "evidence": {"dtype": "float16"}, "reason": None}
+    assert (timed["update_s"], timed["gates_s"], timed["peak_memory_mb"]) == ([0.1], 0.1, {"device": None, "host": 5.0})
+    assert learned["curve"] == [{"after": 8, "episodes": 4, "train_s": 0.5, "return": 1.25}]
+    assert meanwhile == {"other_cores": 0.25, "power": "mains", "low_power": None, "thermal": None, "cores": 2,
+                         "telemetry": {"own_cpu_share": 0.5, "not_available": {}}}  # fmt: skip
+    assert (unwatched, nothing) == ({}, {})
+
+
+def test_a_run_of_an_earlier_version_is_read() -> None:
+    """Of schema 5: it knows no turns and no number of cores, and tells the CPU's share of all processes."""
+    with Store.open(SAMPLE) as store:
+        record, trials = store.record(), store.trials()
+    first = trials[0]
+    assert (record.description.device.thread_waiting, record.prepared.device_faults) == (None, None)
+    assert record.description.layers[0].claim.memory is None
+    assert first.timed.turn_updates == ()
+    assert first.conditions is not None
+    assert first.conditions.cores == 1
+    assert first.conditions.telemetry is not None
+    assert first.conditions.telemetry.own_cpu_share is None
+    assert first.conditions.telemetry.cpu_share == pytest.approx(0.973, abs=1e-3)
+    assert {type(trial.result) for trial in trials} == {TrialResult, LearningResult}
+
+
+def test_a_damaged_document_is_said(tmp_path: Path) -> None:
+    with Store.create(tmp_path, RECORD) as store:
+        store.add(TRIAL)
+        store._connection.execute("UPDATE trial SET result = json_remove(result, '$.update_s')")
+        with pytest.raises(UserError, match="TrialResult has no update_s"):
+            store.trials()
 
 
 def test_a_trial_is_stored_once(tmp_path: Path) -> None:
@@ -104,7 +162,9 @@ def test_a_full_disk_is_said_and_loses_nothing_stored(tmp_path: Path) -> None:
         store.add(TRIAL)
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "disk is full"
-        large = StoredTrial(TrialSpec("b1.x", (), 1, 0), "", 1.0, "ok", None, None, {"update_s": [0.1] * 50_000})
+        large = StoredTrial(
+            TrialSpec("b1.x", (), 1, 0), "", 1.0, "ok", None, None, result(600.0, update_s=(0.1,) * 50_000)
+        )
         with pytest.raises(UserError, match="full"):
             store.add(large)
         assert store.trials() == [TRIAL]

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import TESTS
@@ -15,6 +14,8 @@ from m2bench.cli.options import thread_count
 from m2bench.machine import identity
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
+from m2bench.records.description import Device, ThreadChoice, ThreadTimes
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import threads
@@ -24,8 +25,10 @@ from m2bench.run.threads import candidates, choose_threads, fewest_fast, threads
 WORKLOAD = WorkloadSpec(module="fake_workload")
 
 
-def measured(**update_s: list[list[float]]) -> list[dict[str, Any]]:
-    return [{"threads": int(name[1:]), "update_s": seconds} for name, seconds in update_s.items()]
+def measured(**update_s: list[list[float]]) -> tuple[ThreadTimes, ...]:
+    return tuple(
+        ThreadTimes(threads=int(name[1:]), update_s=tuple(map(tuple, each))) for name, each in update_s.items()
+    )
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (8, [1, 4, 8])])
@@ -98,7 +101,8 @@ PROBE = """
 import time, torch
 episodes_per_update = 1
 def describe(spec, work):
-    return {"device": {"torch_threads": torch.get_num_threads()}, "layers": [], "workload": {}}
+    device = {"device": "cpu", "torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+    return {"device": device, "layers": [], "workload": {}}
 def build(spec, work, layers, seed):
     import probe
     return probe
@@ -118,19 +122,21 @@ def test_workers_compute_with_the_number_that_was_measured_to_be_fastest(
     workload = WorkloadSpec(module="probe")
     launcher.threads = 3
     description = describe(launcher, workload, launcher.work)
-    assert description["device"]["torch_threads"] == 3
-    assert choose_threads(launcher, description, workload, (), None, launcher.work) == 1
-    found = {each["threads"]: each["update_s"][0] for each in description["device"]["threads_chosen"]["measured"]}
+    assert description.device.torch_threads == 3
+    device = choose_threads(launcher, description, workload, (), None, launcher.work).device
+    assert device.threads_chosen is not None
+    found = {each.threads: each.update_s[0] for each in device.threads_chosen.measured}
     assert all(min(seconds) >= 0.03 * number for number, seconds in found.items())
     assert sorted(found) == [1, 2, 4]
-    assert description["device"]["torch_threads"] == 1
-    assert describe(launcher, workload, launcher.work)["device"]["torch_threads"] == 1
+    assert (launcher.threads, device.torch_threads, device.facts["torch_threads"]) == (1, 1, 1)
+    assert describe(launcher, workload, launcher.work).device.torch_threads == 1
 
 
 def test_the_number_asked_for_is_taken_without_measuring(launcher: Launcher) -> None:
     description = describe(launcher, WORKLOAD, launcher.work)
-    assert choose_threads(launcher, description, WORKLOAD, (), 5, launcher.work) == 5
-    assert description["device"]["threads_chosen"] == {"asked": 5, "measured": [], "failure": None}
+    device = choose_threads(launcher, description, WORKLOAD, (), 5, launcher.work).device
+    assert (launcher.threads, device.torch_threads) == (5, 5)
+    assert device.threads_chosen == ThreadChoice(asked=5, measured=(), failure=None)
     assert not (launcher.work / "threads.log").exists()
 
 
@@ -138,18 +144,17 @@ def test_a_trainer_that_fails_is_left_to_its_trials(launcher: Launcher, monkeypa
     monkeypatch.setattr(threads, "fast_cores", lambda: 2)
     description = describe(launcher, WORKLOAD, launcher.work)
     broken = replace(WORKLOAD, data="=crash")
-    assert choose_threads(launcher, description, broken, (), None, launcher.work) == 1
-    assert "planted crash" in threads_sentence(description["device"])
+    device = choose_threads(launcher, description, broken, (), None, launcher.work).device
+    assert device.torch_threads == 1
+    assert "planted crash" in threads_sentence(device)
 
 
 def test_what_was_chosen_is_said() -> None:
-    device: dict[str, Any] = {
-        "torch_threads": 1,
-        "thread_waiting": "passive",
-        "threads_chosen": {"asked": "auto", "measured": measured(t1=[[1.0]], t2=[[1.5]]), "failure": None},
-    }
+    timed = ThreadChoice(asked="auto", measured=measured(t1=[[1.0]], t2=[[1.5]]), failure=None)
+    facts = {"device": "cpu", "torch": "2", "torch_threads": 1, "thread_waiting": "passive"}
+    device = replace(read(Device, facts), threads_chosen=timed)
     assert threads_sentence(device) == "Every trial computes with 1 thread: 2 took 1.50x as long."
-    device |= {"torch_threads": 2, "threads_chosen": {"asked": 2, "measured": [], "failure": None}}
+    device = replace(device, torch_threads=2, threads_chosen=ThreadChoice(asked=2, measured=(), failure=None))
     assert threads_sentence(device) == "Every trial computes with 2 threads that wait without spinning: as asked."
-    device |= {"torch_threads": 1, "threads_chosen": {"asked": "auto", "measured": [], "failure": None}}
+    device = replace(device, torch_threads=1, threads_chosen=ThreadChoice(asked="auto", measured=(), failure=None))
     assert threads_sentence(device) == "Every trial computes with 1 thread: the only fast core."

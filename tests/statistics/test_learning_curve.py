@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice, pairwise
-from typing import Any
 
 import pytest
 
+from m2bench.records.results import CurvePoint
 from m2bench.statistics.learning_curve import arrival, distance, evaluation_episodes, progress, setbacks
 
 
-def curve(*returns: float, size: int = 1) -> list[dict[str, Any]]:
+def curve(*returns: float, size: int = 1) -> list[CurvePoint]:
     """Returns after 8, 9, 10, 11, 13, 15, ... episodes."""
     numbers = list(islice(evaluation_episodes(), len(returns)))
-    return [{"after": n, "episodes": n // size * size, "return": r} for n, r in zip(numbers, returns, strict=True)]
+    return [CurvePoint(n, n // size * size, 0.0, r) for n, r in zip(numbers, returns, strict=True)]
 
 
 def test_evaluations_are_a_tenth_apart_and_start_early() -> None:

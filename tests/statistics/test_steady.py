@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_run import result
 
 from m2bench.statistics.steady import mean_error, steady_from, steady_speed
 
@@ -65,4 +66,4 @@ def test_the_error_of_a_single_update_is_not_known() -> None:
 
 def test_speed_leaves_out_what_came_before_the_steady_state() -> None:
     update_s = [0.5] * 5 + [0.1] * 40
-    assert steady_speed({"update_s": update_s, "episodes_per_update": 2}) == pytest.approx(60 * 2 / 0.1)
+    assert steady_speed(result(1.0, 2, update_s=tuple(update_s))) == pytest.approx(60 * 2 / 0.1)

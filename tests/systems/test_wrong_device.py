@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import EPISODE_LENGTH, TESTS
+from made_run import SPEC as RUN_SPEC
+from made_run import make_record
 from rich.console import Console
 from test_cli import FAKE, m2bench
 from wrong_devices import WrongDevice
@@ -24,6 +26,7 @@ from m2bench.baselines.episodes import PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters
 from m2bench.gate import job
+from m2bench.gate.measure import Ready
 from m2bench.inspect import forward
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
@@ -241,25 +244,25 @@ def test_other_commands_refuse_it_as_well_and_say_what_is_to_be_said_of_the_mark
 
 def test_forward_refuses_it_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = ["draws: logits is off by 1 of its size, where 0.0001 is allowed"]
-    here = {"device": "cpu", "all_devices": ["cpu"], "torch": "2"}
-    description = {"device": here, "machine": {"environment": {}}, "workload": {}}
-    monkeypatch.setattr(forward, "describe", lambda launcher, spec, logs: description)
-    monkeypatch.setattr(forward, "prepare", lambda launcher, spec, logs: {"device_faults": faults})
+    made = ready(tuple(faults))
+    monkeypatch.setattr(forward, "describe", lambda launcher, spec, logs: made.description)
+    monkeypatch.setattr(forward, "prepare", lambda launcher, spec, logs: made.prepared)
     with pytest.raises(UserError, match=r"^cpu computes wrongly .*logits is off by 1"):
         forward.run(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
 
 
-def described(faults: list[str] | None) -> dict[str, Any]:
-    return {"device": {"device": "cpu", "torch": "2"}, "device_faults": faults}
+def ready(faults: tuple[str, ...] | None) -> Ready:
+    record = make_record(RUN_SPEC)
+    return Ready(record.description, replace(record.prepared, device_faults=faults))
 
 
 def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:
     """By the base, where that looks; without it the device is to blame."""
-    wrong = ["draws: logits is off by 1 of its size, where 0.0001 is allowed"]
-    for base in ({}, {"base": described(wrong)}, {"base": described(None)}):
+    wrong = ("draws: logits is off by 1 of its size, where 0.0001 is allowed",)
+    for base in ({}, {"base": ready(wrong)}, {"base": ready(None)}):
         with pytest.raises(UserError, match=r"cpu computes wrongly .*draws: logits is off by 1"):
-            job._changed_arithmetic({**base, "head": described(wrong)})
-        assert job._changed_arithmetic({**base, "head": described([])}) is None
-    found = job._changed_arithmetic({"base": described([]), "head": described(wrong)})
+            job._changed_arithmetic({**base, "head": ready(wrong)})
+        assert job._changed_arithmetic({**base, "head": ready(())}) is None
+    found = job._changed_arithmetic({"base": ready(()), "head": ready(wrong)})
     assert found is not None
     assert found.endswith(f"wrong where the base's is right: {wrong[0]}")

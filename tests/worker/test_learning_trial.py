@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import fake_workload
 import numpy as np
@@ -17,6 +16,7 @@ from m2bench.baselines.evaluation import TARGET_SHARE, Evaluation
 from m2bench.baselines.market import Market
 from m2bench.baselines.policy import make_policy
 from m2bench.records.combinations import Layers
+from m2bench.records.results import LearningResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
 from m2bench.worker.learning_trial import run_learning_trial
@@ -26,7 +26,7 @@ def trial(*layers: str, limit_s: float = 60.0) -> TrialSpec:
     return TrialSpec("learn1.x", layers, 1, 0, "learning", limit_s)
 
 
-def learn(tmp_path: Path, spec: TrialSpec, faults: str = "", target: float = 1.0) -> dict[str, Any]:
+def learn(tmp_path: Path, spec: TrialSpec, faults: str = "", target: float = 1.0) -> LearningResult:
     return run_learning_trial(fake_workload, WorkloadSpec(data=faults), tmp_path, spec, target)
 
 
@@ -34,7 +34,7 @@ def learn(tmp_path: Path, spec: TrialSpec, faults: str = "", target: float = 1.0
 def test_a_known_curve_arrives_when_it_must(layers: Layers, tmp_path: Path) -> None:
     result = learn(tmp_path, trial(*layers))
     size = math.prod((fake_workload.EPISODES, *(fake_workload.EPISODE_FACTORS[layer] for layer in layers)))
-    assert result["episodes_per_update"] == size
+    assert result.episodes_per_update == size
     values: list[float] = []
     numbers: list[int] = []
     for after in evaluation_episodes():
@@ -44,19 +44,19 @@ def test_a_known_curve_arrives_when_it_must(layers: Layers, tmp_path: Path) -> N
             break
     last, before = sum(values[-6:]) / 6, sum(values[-7:-1]) / 6
     share = (1.0 - before) / (last - before)
-    assert result["episodes_to_target"] == pytest.approx(numbers[-2] ** (1 - share) * after**share)
-    assert [point["after"] for point in result["curve"]] == numbers
-    for point in result["curve"]:
-        assert point["episodes"] == point["after"] // size * size
-        assert point["return"] == pytest.approx(2.0 * (1 - 0.5 ** (point["episodes"] / size / 10)))
-    times = [point["train_s"] for point in result["curve"]]
+    assert result.episodes_to_target == pytest.approx(numbers[-2] ** (1 - share) * after**share)
+    assert [point.after for point in result.curve] == numbers
+    for point in result.curve:
+        assert point.episodes == point.after // size * size
+        assert point.mean_return == pytest.approx(2.0 * (1 - 0.5 ** (point.episodes / size / 10)))
+    times = [point.train_s for point in result.curve]
     assert times == sorted(times)
 
 
 def test_a_target_out_of_reach_ends_at_the_limit(tmp_path: Path) -> None:
     result = learn(tmp_path, trial(limit_s=0.2), target=2.1)
-    assert result["episodes_to_target"] is None
-    assert result["curve"][-1]["episodes"] > 0
+    assert result.episodes_to_target is None
+    assert result.curve[-1].episodes > 0
 
 
 def test_training_that_does_not_stay_finite_is_an_error(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
     result = run_learning_trial(
         trading, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), target["return"]
     )
-    assert result["episodes_to_target"] is not None
-    assert result["curve"][0]["return"] < target["return"] / 2
-    assert all(proof["engaged"] for proof in result["proofs"].values())
+    assert result.episodes_to_target is not None
+    assert result.curve[0].mean_return < target["return"] / 2
+    assert all(proof.engaged for proof in result.proofs.values())
     assert isinstance(PreparedMarket(tmp_path / "market").facts["candles"], int)

@@ -14,6 +14,7 @@ import torch
 from scipy import stats
 
 from m2bench.devices import stopwatch, torch_device
+from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.worker import trial
 
@@ -127,31 +128,31 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
     return system
 
 
-def run(system: KnownSystem, window: WindowSpec) -> dict[str, Any]:
+def run(system: KnownSystem, window: WindowSpec) -> TrialResult:
     workload: Any = SimpleNamespace(build=lambda *_: system)
     return trial.run_trial(workload, WorkloadSpec(), Path(), TrialSpec("k", (), 1, 0), window, compiler_import_s=0.5)
 
 
 def test_speed_is_episodes_over_the_time_of_finished_work(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=10, warmup_updates=2, timed_s=5, timed_updates=1))
-    assert result["warmup_update_s"] == [9.0, 2.0, 2.0, 2.0, 2.0, 2.0]
-    assert result["update_s"] == [2.0, 2.0, 2.0]
-    assert result["episodes_per_min"] == pytest.approx(60 * 3 / 2)
-    assert result["env_steps_per_s"] == pytest.approx(3 * 10 / 2)
-    assert result["compile_s"] == pytest.approx(7.0 + 0.5)
+    assert result.warmup_update_s == (9.0, 2.0, 2.0, 2.0, 2.0, 2.0)
+    assert result.update_s == (2.0, 2.0, 2.0)
+    assert result.episodes_per_min == pytest.approx(60 * 3 / 2)
+    assert result.env_steps_per_s == pytest.approx(3 * 10 / 2)
+    assert result.compile_s == pytest.approx(7.0 + 0.5)
 
 
 def test_both_limits_of_a_window_must_be_reached(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=3, timed_s=0, timed_updates=4))
-    assert len(result["warmup_update_s"]) == 1 + 3
-    assert len(result["update_s"]) == 4
+    assert len(result.warmup_update_s) == 1 + 3
+    assert len(result.update_s) == 4
 
 
 def test_the_window_goes_on_until_its_mean_is_known(known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = [float(value) for value in np.random.default_rng(1).uniform(1, 3, 1000)]
     monkeypatch.setattr(known, "update_s", lambda: seconds[known.log.count("update")])
     limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=10_000, timed_error=0.04)
-    update_s = run(known, limits)["update_s"]
+    update_s = run(known, limits).update_s
     assert len(update_s) > 20
     batches = [float(np.mean(batch)) for batch in np.array_split(update_s, 8)]
     assert stats.sem(batches) / np.mean(batches) <= 0.04
@@ -166,13 +167,13 @@ def test_a_mean_that_stays_unknown_does_not_hold_a_trial_up(
     monkeypatch.setattr(known, "update_s", lambda: seconds[known.log.count("update")])
     limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=60, timed_error=1e-9)
     result = run(known, limits)
-    assert 60 <= sum(result["update_s"]) + 0.25 * len(result["update_s"]) <= 60 + 4.25
+    assert 60 <= sum(result.update_s) + 0.25 * len(result.update_s) <= 60 + 4.25
 
 
 def test_energy_is_that_of_the_timed_window(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=3, warmup_updates=1, timed_s=0, timed_updates=4))
     # Each update of 2 s is followed by a check of 0.25 s, in which the machine draws its 50 W as well.
-    assert result["energy_j_per_episode"] == pytest.approx(50 * 2.25 / 3)
+    assert result.energy_j_per_episode == pytest.approx(50 * 2.25 / 3)
 
 
 def test_the_timers_share_is_that_of_an_update_without_work(
@@ -184,7 +185,7 @@ def test_the_timers_share_is_that_of_an_update_without_work(
 
     monkeypatch.setattr(known, "synchronize", synchronize)
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4))
-    assert result["timer_share"] == pytest.approx(0.1 / 2.1)
+    assert result.timer_share == pytest.approx(0.1 / 2.1)
 
 
 def test_phases_and_counts_come_after_the_evaluation_and_feed_no_speed(known: KnownSystem) -> None:
@@ -193,16 +194,17 @@ def test_phases_and_counts_come_after_the_evaluation_and_feed_no_speed(known: Kn
         "update", "numerics", "update", "window", "update", "update", "stream", "evaluate",
         "pieces", "unmeasured", "count", "close", "canary",
     ]  # fmt: skip
-    assert result["canary_s"] == [0.02], "read once nothing of the trial runs any more, not even what loads its data"
+    assert result.canary_s == (0.02,), "read once nothing of the trial runs any more, not even what loads its data"
     # 12 ms of the window's two updates of 3 episodes were spent waiting.
     phases = {"other": 1000 / 4, "step": 1000 / 4, "loss": 3000 / 4, "feed": 2.0}
-    assert result["phase_ms_per_episode"] == pytest.approx(phases)
-    assert result["counts"]["per_episode"] == {"dispatches": 7.0}
+    assert result.phase_ms_per_episode == pytest.approx(phases)
+    assert result.counts is not None
+    assert result.counts.per_episode == {"dispatches": 7.0}
 
 
 def test_returns_of_all_updates_are_the_learning_curve(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
-    assert result["training_return"] == [1.0, 3.0, 5.0, 6.0]
+    assert result.training_return == (1.0, 3.0, 5.0, 6.0)
 
 
 def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,9 +216,9 @@ def test_a_system_that_fails_is_closed(known: KnownSystem, monkeypatch: pytest.M
 
 def test_the_gates_verdicts_are_kept_and_their_time_is_in_no_update(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=2))
-    assert result["gates"] == {"gradient": {"same": True}, "stream": {"same": False}}
-    assert result["gates_s"] == pytest.approx(4.0)
-    assert result["update_s"] == [2.0, 2.0]
+    assert {name: check.same for name, check in result.numerics.items()} == {"gradient": True, "stream": False}
+    assert result.numerics_s == pytest.approx(4.0)
+    assert result.update_s == (2.0, 2.0)
 
 
 def test_a_number_that_is_not_finite_ends_the_trial_at_once(

@@ -1,0 +1,193 @@
+"""What a worker finds out before any trial: the machine, the device, the layers, the system under test.
+
+Machine, device and workload are described by more facts than the code asks for, which differ between devices, systems
+and versions. ``facts`` holds all of them, as they are shown and compared; the other fields are those asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .combinations import Layers
+from .documents import WHOLE, called, read
+
+Facts = Mapping[str, Any]
+"""Free-form JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The machine, without its device. ``environment``: variables that change how torch computes."""
+
+    chip: str
+    physical_cores: int | None
+    logical_cores: int
+    memory_mb: float
+    system: str = ""
+    python: str
+    macos: str | None = None
+    m2bench: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    facts: Facts = field(metadata=WHOLE, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadTimes:
+    """Seconds of updates with this number of threads, one list for each combination."""
+
+    threads: int
+    update_s: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadChoice:
+    """By what the number of threads was chosen.
+
+    ``asked``: the number that was asked for, or "auto"; ``failure``: why others could not be tried.
+    """
+
+    asked: int | str
+    measured: tuple[ThreadTimes, ...]
+    failure: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """The device and the torch that drives it.
+
+    ``gates``: features that this torch lacks on MPS, None on any other device. ``telemetry``: the tool that reads the
+    device. ``log_environment``: variables that make the device's backend write a log.
+    """
+
+    device: str
+    torch: str
+    torch_threads: int
+    thread_waiting: str | None = None
+    threads_chosen: ThreadChoice | None = None
+    device_name: str | None = None
+    all_devices: tuple[str, ...] = ()
+    absent_devices: Mapping[str, str] = field(default_factory=dict)
+    why_not_mps: str | None = None
+    fork_after_compiler_import: bool = False
+    cpp_compiler: str | None = None
+    no_cpp_compiler_because: str | None = None
+    gates: tuple[Mapping[str, str], ...] | None = None
+    telemetry: str | None = field(default=None, metadata=called("device_telemetry"))
+    uuid: str | None = field(default=None, metadata=called("device_uuid"))
+    log_environment: Mapping[str, str] | None = field(default=None, metadata=called("device_log_environment"))
+    facts: Facts = field(metadata=WHOLE, repr=False)
+
+    def with_facts(self, facts: Facts) -> Device:
+        """The device with these facts in place of what it told before."""
+        return read(Device, {**self.facts, **facts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What is claimed of a layer: a gain from ``low`` to ``high``, as ratios; 1.0 is no extra cost.
+
+    ``phase``: the phase that the gain is claimed for, None for the whole episode. ``memory``: what memory is claimed to
+    become, as a ratio.
+    """
+
+    low: float
+    high: float
+    text: str
+    difficulty: str
+    priority: str
+    phase: str | None = None
+    memory: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How far the layer's figures may lie from exact ones: a multiple of the plain trainer's own error, and a floor."""
+
+    tolerance: float
+    floor: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerDescription:
+    """A layer as the system describes it.
+
+    ``part``: what it replaces. ``exact``: it is held to the rounding of float32. ``unsupported``: why it cannot run
+    here, or None.
+    """
+
+    name: str
+    part: str
+    summary: str = ""
+    claim: Claim
+    contract: Contract | None = None
+    exact: bool
+    compiles: bool
+    unsupported: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The return that learning trials are to reach, a ``share`` of the way from an ignorant policy to a good one."""
+
+    measure: str
+    good_policy: str
+    good_return: float
+    ignorant_return: float
+    share: float
+    target_return: float = field(metadata=called("return"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """The system under test and what it is trained on.
+
+    ``market``: the data, by its contents. ``threads_measured_on``: the combinations on which numbers of threads are
+    tried. ``target``: None where none could be told from luck.
+    """
+
+    market: Facts = field(default_factory=dict)
+    market_remarks: tuple[str, ...] = ()
+    good_return: float | None = None
+    target: Target | None = None
+    threads_measured_on: tuple[Layers, ...] = ()
+    facts: Facts = field(metadata=WHOLE, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a worker describes. ``claimed_together``: what is claimed of all layers at once, before and after.
+
+    ``counting``: the version of the way in which operators are counted.
+    """
+
+    device: Device
+    layers: tuple[LayerDescription, ...]
+    claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    workload: Workload
+    machine: Machine
+    counting: int | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All facts of machine and device, in one table."""
+        return {**self.machine.facts, **self.device.facts}
+
+    def layer(self, name: str) -> LayerDescription | None:
+        """The layer of this name, if the system has one."""
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What preparing the trials told.
+
+    ``prepare_s``: seconds that it took. ``device_faults``: what the device computes wrongly, None where the code does
+    not look. ``peak_flops``: the most operations per second of a product of float32 matrices.
+    """
+
+    prepare_s: float
+    device_faults: tuple[str, ...] | None = None
+    peak_flops: float

@@ -1,0 +1,164 @@
+"""What trials measure, and under which conditions. Times are in seconds unless the name says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .documents import LEFT_OUT, called
+
+Evidence = Mapping[str, Any]
+"""Free-form JSON: what was looked at, as each layer or check tells it."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a layer was at work, by what evidence, and if not, why not."""
+
+    engaged: bool
+    evidence: Evidence = field(default_factory=dict)
+    reason: str | None = None
+
+
+def idle_layers(proofs: Mapping[str, Proof]) -> list[str]:
+    """The layers that were not at work, each with the reason."""
+    return [f"{layer}: {proof.reason}" for layer, proof in proofs.items() if not proof.engaged]
+
+
+@dataclass(frozen=True)
+class NumericsCheck:
+    """Whether a combination computes what the plain trainer does, by what evidence, and if not, what differs."""
+
+    same: bool
+    evidence: Evidence = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Peak memory in MB: of the device's allocator, None where it does not tell, and of the process on the host."""
+
+    device: float | None
+    host: float
+
+    @property
+    def main_mb(self) -> float:
+        """That of the device where it tells, else that of the host."""
+        return self.host if self.device is None else self.device
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an episode asks of the device, by kind, and the source lines that this comes from, by kind and line."""
+
+    per_episode: Mapping[str, float]
+    lines: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What a timed trial measures.
+
+    ``canary_s``: readings of a fixed computation beside the trial. ``update_s``: of every update in the timed window;
+    ``turn_updates``: how many of them each turn had, none where earlier versions did not tell. ``window_error``:
+    relative standard error of the mean of ``update_s``, None for a single update; ``timer_share``: of the window, what
+    timing took. ``compile_s``: None where nothing compiles. ``numerics``: the outcome of each check, ``numerics_s``
+    what they took. ``training_return``: of every update from the first on; ``eval_return``: of held-out episodes.
+    """
+
+    setup_s: float
+    canary_s: tuple[float, ...]
+    warmup_update_s: tuple[float, ...]
+    update_s: tuple[float, ...]
+    turn_updates: tuple[int, ...] = ()
+    episodes_per_update: int
+    episodes_per_min: float
+    window_error: float | None
+    timer_share: float
+    energy_j_per_episode: float | None
+    env_steps_per_s: float
+    compile_s: float | None
+    peak_memory_mb: PeakMemory
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
+    numerics: Mapping[str, NumericsCheck] = field(default_factory=dict, metadata=called("gates"))
+    numerics_s: float = field(metadata=called("gates_s"))
+    phase_ms_per_episode: Mapping[str, float] = field(default_factory=dict)
+    counts: Counts | None = None
+    training_return: tuple[float, ...] = ()
+    eval_return: float
+
+    @property
+    def same_numerics(self) -> bool:
+        """Whether no check found that something else is computed."""
+        return all(check.same for check in self.numerics.values())
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One evaluation: ``after`` so many episodes, of which whole updates had learned from ``episodes``.
+
+    ``train_s``: of training without the evaluations. ``mean_return``: of the policy, which holds until its next update.
+    """
+
+    after: int
+    episodes: int
+    train_s: float
+    mean_return: float = field(metadata=called("return"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningResult:
+    """What a learning trial measures: its curve, and after how many episodes it reached the target, None for never."""
+
+    curve: tuple[CurvePoint, ...]
+    episodes_per_update: int
+    episodes_to_target: float | None
+    proofs: Mapping[str, Proof]
+
+
+FailureKind = Literal["not finite", "error", "died", "timeout"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a worker has no result: loss or gradient were no finite numbers, another error, its death, or the timeout."""
+
+    kind: FailureKind
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TelemetryMeans:
+    """Means over a timed window; None for what could not be read, with the reason in ``not_available``.
+
+    Shares are of all cores, or of the device. Earlier versions told ``cpu_share``, of all processes of the machine, in
+    place of ``own_cpu_share``, of the trial's own.
+    """
+
+    memory_used_mb: float | None = field(default=None, metadata=LEFT_OUT)
+    temperature_c: float | None = field(default=None, metadata=LEFT_OUT)
+    own_cpu_share: float | None = field(default=None, metadata=LEFT_OUT)
+    cpu_share: float | None = field(default=None, metadata=LEFT_OUT)
+    device_share: float | None = field(default=None, metadata=LEFT_OUT)
+    device_share_of_everybody: float | None = field(default=None, metadata=LEFT_OUT)
+    device_memory_used_mb: float | None = field(default=None, metadata=LEFT_OUT)
+    power_w: float | None = field(default=None, metadata=LEFT_OUT)
+    device_temperature_c: float | None = field(default=None, metadata=LEFT_OUT)
+    not_available: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the machine did besides a trial.
+
+    ``other_cores``: how many cores other processes kept busy on average, None where that is not known; ``cores``: how
+    many there are. ``power``: "mains" or "battery". ``thermal``: the pressure. None: the machine does not tell.
+    """
+
+    other_cores: float | None
+    cores: int = 1
+    power: str | None = None
+    low_power: bool | None = None
+    thermal: str | None = None
+    telemetry: TelemetryMeans | None = field(default=None, metadata=LEFT_OUT)
