@@ -90,7 +90,8 @@ def read_numbers(column: pd.Series, name: str, mark: str, rows: Rows) -> Floats:
     unread = np.isnan(values) if mark == POINT else np.ones(len(values), dtype=np.bool_)
     bad = np.isinf(values)
     if unread.any():
-        text = column[unread].astype(str).str.strip().str.lower()
+        # What pandas itself takes for missing, as in Parquet and JSON, is none of its texts.
+        text = column[unread].astype(object).where(column[unread].notna(), "").astype(str).str.strip().str.lower()
         values[unread] = _written_numbers(text, mark)
         bad[unread] = ~np.isfinite(values[unread]) & ~text.isin(MISSING).to_numpy()
     rows.fail(bad, lambda i: f"{name} is {shown(column, i)}, not a finite number", NUMBER_ADVICE)
@@ -99,7 +100,8 @@ def read_numbers(column: pd.Series, name: str, mark: str, rows: Rows) -> Floats:
 
 def shown(column: pd.Series, i: int) -> str:
     """A cell as it stands in the file, in quotes."""
-    return repr(str(column.iloc[i]).strip() or "empty")
+    cell = "" if column.isna().iloc[i] else str(column.iloc[i])
+    return repr(cell.strip() or "empty")
 
 
 def _written_numbers(text: pd.Series, mark: str) -> Floats:
@@ -136,6 +138,11 @@ def read_times(columns: list[pd.Series], rows: Rows) -> NDArray[np.int64]:
         parsed.isna().to_numpy(),
         lambda i: f"time is {shown(column, i)}, which is no known time",
         TIME_ADVICE,
+    )
+    rows.fail(
+        ~parsed.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")).to_numpy(),
+        lambda i: f"time {shown(column, i)} is not between the years 1678 and 2261",
+        "Give times of the Gregorian calendar.",
     )
     return _nanoseconds(parsed)
 

@@ -136,7 +136,7 @@ def _of_symbol(
     """The rows of the symbol, and its label where it has columns of its own."""
     wide = sorted({label for label in labels if label is not None})
     named = [i for i in _columns_named(names, SYMBOL_NAMES) if sum(map(bool, names[i])) == 1]
-    rows = table.cells[named[0]].astype(str) if named and len(table.cells) else None
+    rows = table.cells[named[0]].fillna("").astype(str) if named and len(table.cells) else None
     held = wide if rows is None or len(wide) > 1 else sorted(rows.unique())
     if symbol is None and len(held) <= 1:
         return table.cells, wide[0] if wide else None

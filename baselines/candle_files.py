@@ -77,7 +77,7 @@ def read_file(path: Path, symbol: str | None = None, name: str | None = None) ->
         raise MarketError(f"{path}: the file holds no candles. Give a file with at least one row per candle.")
     values, columns, rows = _numbers(columns, table.separator, rows, remarks)
     time = read_times(columns.times, rows)
-    if np.median(np.diff(time)) < 0:
+    if len(time) > 1 and np.median(np.diff(time)) < 0:
         remarks.append("rows run from the newest to the oldest; they were turned round.")
         time, rows = time[::-1].copy(), rows.take(slice(None, None, -1))
         values = {name: column[::-1].copy() for name, column in values.items()}

@@ -38,7 +38,10 @@ class Block(nn.Module):
         self.around = width_in == width_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.norm(self.linear(x)))
+        y = self.linear(x)
+        # In mixed precision too a norm computes in that of its weights. Autocast sees to it on CUDA and MPS, not on a
+        # CPU, where the gradients of its weights would be added up in bfloat16, and lose most of themselves.
+        y = torch.relu(self.norm(y.to(self.norm.weight.dtype)))
         return x + y if self.around else y
 
 

@@ -84,8 +84,8 @@ LAYER = Layer(
     part="precision",
     summary="autocast, float16 with gradient scaling on MPS and CUDA, bfloat16 on CPU",
     claim=Claim(low=1.5, high=2, text="1.5-2x, half the memory", difficulty="low", priority="high", memory=0.5),
-    # bfloat16 keeps 8 bits and the terms of a policy gradient largely cancel: up to a quarter of one parameter's
-    # gradient was seen to be rounding. See docs/decisions/006-what-counts-as-the-same.md.
+    # bfloat16 keeps 8 bits and the terms of a policy gradient largely cancel: a quarter of one parameter's gradient is
+    # often rounding. Where it is more, the referee knows. See docs/decisions/006-what-counts-as-the-same.md.
     contract=Contract(floor=0.4),
     compiled_apart=True,
     apply=apply,

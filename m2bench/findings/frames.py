@@ -50,7 +50,7 @@ class Run:
     @cached_property
     def summary(self) -> Summary:
         """What the run found: what ``summary.json`` is written from."""
-        return summarize(self.name, self._record, settled(self._attempts))
+        return summarize(self.name, self._record, self._attempts)
 
     @cached_property
     def effects(self) -> pd.DataFrame:

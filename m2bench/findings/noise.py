@@ -101,9 +101,8 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
         low, *_, high = quantiles(canaries, n=20, method="inclusive")
         spread = high / low
     found = _gather([trial.conditions for trial in trials if trial.conditions], spread, _is_related(measured))
-    repeated = sum(trial.spec.repeats is not None for trial in trials)
     scatters = scatter is None or scatter > CANARY_DRIFT
-    return replace(found, repeated_trials=repeated, warnings=tuple(_warnings(found, scatters, "trial")))
+    return replace(found, warnings=tuple(_warnings(found, scatters, "trial")))
 
 
 def warnings_of(conditions: list[Conditions], what: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal
+from typing import cast
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.summary import (
@@ -16,6 +16,7 @@ from m2bench.records.summary import (
     CombinationRow,
     Fastest,
     LeftOut,
+    LeftOutState,
     Recommendation,
     Rival,
     SwitchedLayer,
@@ -29,7 +30,6 @@ from .claims import INDIFFERENT
 
 FALSELY_SHOWN = 0.01  # the chance that any layer of any set is taken to help where none does
 MOST_BLOCKS = 1000
-BLOCKS_FOR_INTERVALS = 2  # more, where trials do not tell yet how much they scatter
 
 Sooner = Callable[[Layers, Layers], Estimate | None]
 """How many times sooner the first combination reaches the learning target than the second."""
@@ -42,13 +42,14 @@ def recommend(
     sooner: Sooner,
     spoiling: Layers,
     blocks: int,
+    missing_blocks: int = 0,
 ) -> Recommendation | None:
     """The set to switch on and what speaks for it; None where fewer than two combinations can be compared.
 
     By episodes per minute; by the time to the learning target where another set is shown to be sooner by it. A
     combination that computes something else is never recommended, nor one with a ``spoiling`` layer, which changes
     learning at equal episodes per update; nor, where the time to target cannot weigh it, one that is shown to learn
-    otherwise. ``blocks`` are those of the run.
+    otherwise. ``blocks`` are those of the run, ``missing_blocks`` those that it lacks for any intervals.
     """
     rated = {c.layers: c for c in combinations if c.is_rated}
     sound = {name: c for name, c in rated.items() if not set(name) & set(spoiling)}
@@ -59,19 +60,33 @@ def recommend(
         sound = {name: c for name, c in sound.items() if c.learning.learning != "changed"} or sound
     shown = _ShownToHelp(list(sound), speeds)
     by_speed = _fastest([name for name in sound if shown.every_layer(name)], speeds)
-    by_time, is_sooner = _soonest(arriving, by_speed, shown, speeds, sooner)
+    sizes = {c.layers: c.learning.episodes_per_update for c in combinations}
+    by_time, is_sooner = _soonest(list(arriving), sizes, by_speed, shown, speeds, sooner)
     chosen = by_time if by_time is not None and is_sooner else by_speed
 
+    def weighed_by_time(name: Layers) -> bool:
+        """Whether another set is held against the chosen one by time: where that decides and it learns otherwise."""
+        return chosen != by_speed and name in sound and sizes[name] != sizes[chosen]
+
     def merit(name: Layers) -> Estimate | None:
-        """How good another set is over the chosen one: by time where that decides and it learns otherwise."""
-        sizes = [sound[each].learning.episodes_per_update for each in (name, chosen) if each in sound]
-        if chosen == by_speed or len(set(sizes)) == 1:
-            return speeds.ratio(name, chosen)
-        return sooner(name, chosen)
+        """How good another set is over the chosen one."""
+        return sooner(name, chosen) if weighed_by_time(name) else speeds.ratio(name, chosen)
+
+    def left_out(layer: str) -> LeftOut:
+        """What adding a layer would do to the speed, and whether it is shown to be of use, and by what."""
+        joined = tuple(x for x in layers if x in chosen or x == layer)
+        by_time, gain = weighed_by_time(joined), merit(joined)
+        state: LeftOutState = "helps" if not by_time and shown.is_shown(gain) else _state(gain)
+        return LeftOut(
+            layer,
+            figure_of(_switched(layers, layer, chosen, speeds)),
+            _aside(layer, joined, combinations, spoiling) or state,
+            by_time,
+        )
 
     rivals = [found for name in sound if name != chosen and (found := _rival(name, merit(name))) is not None]
-    left_out = [_left_out(layers, layer, chosen, speeds, merit) for layer in layers if layer not in chosen]
-    more_blocks = _more_blocks(rivals, blocks, shown)
+    others = [left_out(layer) for layer in layers if layer not in chosen]
+    more_blocks = _more_blocks(rivals, blocks, missing_blocks, shown, rated)
     return Recommendation(
         layers=chosen,
         basis="time to target" if chosen != by_speed else "speed",
@@ -80,8 +95,8 @@ def recommend(
         settled=more_blocks == 0,
         more_blocks=more_blocks,
         kept=tuple(SwitchedLayer(layer, figure_of(_switched(layers, layer, chosen, speeds))) for layer in chosen),
-        left_out=tuple(left_out),
-        undecided=tuple(found.layer for found in left_out if found.state in ("undecided", "unknown")),
+        left_out=tuple(others),
+        undecided=tuple(found.layer for found in others if found.state in ("undecided", "unknown")),
         rivals=tuple(sorted(rivals, key=lambda rival: -rival.ratio.value)),
         by_speed=by_speed,
         by_time=None if by_time is None else ByTime(by_time, is_sooner, figure_of(sooner(by_time, by_speed))),
@@ -98,13 +113,12 @@ class _ShownToHelp:
         self.level = FALSELY_SHOWN / max(1, sum(len(chosen) for chosen in sets))
         """Of one test, one-sided, by Bonferroni's rule."""
 
-    def every_layer(self, chosen: Layers, among: Collection[Layers] | None = None) -> bool:
-        """Whether every layer of the set is shown to help, or every one without which the set is ``among`` these."""
-        rests = [tuple(other for other in chosen if other != layer) for layer in chosen]
-        asked = [rest for rest in rests if among is None or rest in among]
-        return all(self._is_shown(self._speeds.ratio(chosen, rest)) for rest in asked)
+    def every_layer(self, chosen: Layers, but: Collection[Layers] = ()) -> bool:
+        """Whether every layer of the set is shown to help, ``but`` those without which the set is one of these."""
+        return all(self.is_shown(self._speeds.ratio(chosen, rest)) for rest in _rests(chosen) if rest not in but)
 
-    def _is_shown(self, gain: Estimate | None) -> bool:
+    def is_shown(self, gain: Estimate | None) -> bool:
+        """Whether this is a gain that is shown."""
         if gain is None or gain.p is None or gain.interval is None:
             return False
         return gain.ratio > 1 and gain.p / 2 <= self.level
@@ -120,33 +134,40 @@ def _log(estimate: Estimate | None) -> float:
 
 
 def _soonest(
-    arriving: Mapping[Layers, CombinationRow], by_speed: Layers, shown: _ShownToHelp, speeds: Prediction, sooner: Sooner
+    arriving: Sequence[Layers],
+    sizes: Mapping[Layers, int | None],
+    by_speed: Layers,
+    shown: _ShownToHelp,
+    speeds: Prediction,
+    sooner: Sooner,
 ) -> tuple[Layers | None, bool]:
     """The set that learns soonest, and whether it is shown to be sooner than the one that is chosen by speed.
 
     Among combinations with equal episodes per update, which learn alike, the fastest of layers that are shown to help.
+    A layer that changes the episodes per update must make the set sooner than the rest of it is, and that be shown.
     """
     if by_speed not in arriving:
         return None, False
-    sizes = {name: c.learning.episodes_per_update or 0 for name, c in arriving.items()}
+    # What learns otherwise without one of its layers.
+    apart = {name: [rest for rest in _rests(name) if sizes.get(rest) not in (None, sizes[name])] for name in arriving}
     found = {}
-    for size in sorted(set(sizes.values())):
+    for size in dict.fromkeys(sizes[name] for name in arriving):
         alike = [name for name in arriving if sizes[name] == size]
-        helped = [name for name in alike if shown.every_layer(name, alike)]
+        helped = [name for name in alike if shown.every_layer(name, apart[name])]
         best = by_speed if sizes[by_speed] == size else _fastest(helped, speeds)
         if best in alike:
             found[best] = 1.0 if best == by_speed else _ratio(sooner(best, by_speed))
-    soonest = max(found, key=lambda name: found[name])
-    estimate = sooner(soonest, by_speed)
     several = max(1, len(found) - 1)
-    is_sooner = (
-        soonest != by_speed
-        and estimate is not None
-        and estimate.p is not None
-        and estimate.ratio > 1
-        and estimate.p / 2 * several <= (1 - CONFIDENCE) / 2
-    )
-    return soonest, is_sooner
+
+    def is_sooner(name: Layers) -> bool:
+        against = [sooner(name, other) for other in (by_speed, *apart[name])]
+        return all(
+            e is not None and e.p is not None and e.ratio > 1 and e.p / 2 * several <= (1 - CONFIDENCE) / 2
+            for e in against
+        )
+
+    proved = [name for name in found if name != by_speed and is_sooner(name)]
+    return max(proved or found, key=lambda name: found[name]), bool(proved)
 
 
 def _ratio(estimate: Estimate | None) -> float:
@@ -160,23 +181,33 @@ def _rival(name: Layers, merit: Estimate | None) -> Rival | None:
     return Rival(name, merit.figure, merit.log_se, merit.degrees)
 
 
-def _more_blocks(rivals: Sequence[Rival], blocks: int, shown: _ShownToHelp) -> int | None:
+def _more_blocks(
+    rivals: Sequence[Rival], blocks: int, missing_blocks: int, shown: _ShownToHelp, measured: Collection[Layers]
+) -> int | None:
     """How many more blocks would tell the best sets apart: none where no other can be faster by what matters.
 
-    An interval shrinks with the root of the blocks. None where no practical number would tell.
+    An interval shrinks with the root of the blocks. None where no practical number would tell, and in a fraction: of a
+    set that was never measured without one of its layers, more of the same trials do not tell what that layer does.
     """
-    ends = [rival.ratio.interval for rival in rivals]
-    if all(interval is not None and interval[1] <= 1 + INDIFFERENT for interval in ends):
+    open_ones = [rival for rival in rivals if rival.ratio.interval is None or rival.ratio.interval[1] > 1 + INDIFFERENT]
+    if not open_ones:
         return 0
     needed = [
         _times_the_blocks(rival.ratio.value, rival.log_se, rival.degrees, shown)
-        for rival, interval in zip(rivals, ends, strict=True)
-        if rival.log_se is not None and rival.degrees is not None and interval and interval[1] > 1 + INDIFFERENT
+        for rival in open_ones
+        if rival.log_se is not None and rival.degrees is not None and rival.ratio.interval is not None
     ]
     if not needed:
-        return BLOCKS_FOR_INTERVALS
+        return max(1, missing_blocks)
+    if not all(rest in measured for rival in open_ones for rest in _rests(rival.layers)):
+        return None
     more = max(1, math.ceil(blocks * (max(needed) - 1)))
     return more if more < MOST_BLOCKS else None
+
+
+def _rests(chosen: Layers) -> list[Layers]:
+    """The set without each of its layers."""
+    return [tuple(other for other in chosen if other != layer) for layer in chosen]
 
 
 def _times_the_blocks(ratio: float, se: float, degrees: float, shown: _ShownToHelp) -> float:
@@ -191,22 +222,29 @@ def _times_the_blocks(ratio: float, se: float, degrees: float, shown: _ShownToHe
     return min(not_faster, faster) ** 2
 
 
-def _left_out(
-    layers: Layers, layer: str, chosen: Layers, speeds: Prediction, merit: Callable[[Layers], Estimate | None]
-) -> LeftOut:
-    """What adding a layer would do to the speed, and whether it is shown to be of use."""
-    found = merit(tuple(x for x in layers if x in chosen or x == layer))
-    ends = None if found is None else found.interval
-    state: Literal["costs", "negligible", "undecided", "unknown"]
-    if ends is None:
-        state = "unknown"
-    elif ends[1] < 1:
-        state = "costs"
-    elif ends[1] <= 1 + INDIFFERENT:
-        state = "negligible"
-    else:
-        state = "undecided"
-    return LeftOut(layer, figure_of(_switched(layers, layer, chosen, speeds)), state)
+def _state(found: Estimate | None) -> LeftOutState:
+    """What is known of a layer that is left out, from how good the set would be with it."""
+    if found is None or found.interval is None:
+        return "unknown"
+    if found.interval[1] < 1:
+        return "costs"
+    return "negligible" if found.interval[1] <= 1 + INDIFFERENT else "undecided"
+
+
+def _aside(
+    layer: str, joined: Layers, combinations: Sequence[CombinationRow], spoiling: Layers
+) -> LeftOutState | None:
+    """Why a layer cannot join the set, however fast it were; None where it could."""
+    if layer in spoiling:
+        return "spoils"
+    having = [c for c in combinations if layer in c.layers]
+    same = [c for c in having if c.layers == joined]
+    for c in same or (having if not any(c.is_rated for c in having) else []):
+        if c.status not in (None, "ok"):
+            return cast(LeftOutState, c.status)
+        if c.numerics.numerics == "changed":
+            return "changed"
+    return None
 
 
 def _switched(layers: Layers, layer: str, chosen: Layers, speeds: Prediction) -> Estimate | None:
@@ -227,14 +265,11 @@ def _fastest_beside(
     fastest = _fastest(list(rated), speeds)
     if fastest == chosen:
         return None
-    spoilt = [layer for layer in fastest if layer in spoiling]
+    spoilt, soon = [layer for layer in fastest if layer in spoiling], sooner(chosen, fastest)
     if spoilt:
         but = f"{' and '.join(spoilt)} changes what is learned from the same data"
-    elif chosen != by_speed:
-        soon = sooner(chosen, fastest)
-        but = "the recommended set reaches the learning target sooner" + (
-            "" if soon is None else f" ({times_within(soon.figure)})"
-        )
+    elif chosen != by_speed and soon is not None and soon.figure.shows_gain:
+        but = f"the recommended set reaches the learning target sooner ({times_within(soon.figure)})"
     elif rated[fastest].learning.learning == "changed" and rated[fastest].learning.time_to_target_s is None:
         but = "it learns differently, and no time to a target tells what that costs"
     else:

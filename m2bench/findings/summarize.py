@@ -17,7 +17,7 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.spec import TrialKind
 from m2bench.records.summary import Anchor, ChecksCost, CombinationRow, Noise, RunConditions, Summary, Timing
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.records.wrong_device import wrong_device
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
@@ -35,8 +35,9 @@ from .sweep import summarize_sweep
 SUMMARY_SCHEMA = 1
 
 
-def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary:
-    """The summary of a run, finished or not."""
+def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
+    """The summary of a run, finished or not, from all trials that it has stored."""
+    stored = settled(attempts)
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
@@ -66,7 +67,7 @@ def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary
         peak_flops=record.prepared.peak_flops,
         claimed_together=description.claimed_together,
         workload={**description.workload.facts, "spec": spec.to_json()},
-        noise=_summarize_noise(trials, attribution, record),
+        noise=_summarize_noise(trials, attribution, record, sum(t.spec.repeats is not None for t in attempts)),
         combinations=tuple(combinations),
         layers=layers,
         gains=attribute_gains(layers, attribution),
@@ -77,7 +78,15 @@ def summarize(run: str, record: RunRecord, stored: list[StoredTrial]) -> Summary
         best=max(rated, key=_predicted_speedup, default=None),
         soonest=soonest,
         soonest_gain=figure_of(None if soonest is None else sooner(soonest.layers, BASELINE)),
-        recommended=recommend(spec.layers, combinations, prediction, sooner, learning.spoiling, spec.blocks),
+        recommended=recommend(
+            spec.layers,
+            combinations,
+            prediction,
+            sooner,
+            learning.spoiling,
+            spec.blocks,
+            attribution.blocks_missing(spec.blocks),
+        ),
         learning=learning.summary(),
         sweep=summarize_sweep(spec, description.swept, stored),
         checks=_checks_cost(record, trials),
@@ -118,12 +127,12 @@ def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | Non
     return None if following is None else following.kind
 
 
-def _summarize_noise(trials: list[StoredTrial], attribution: Effects, record: RunRecord) -> Noise:
+def _summarize_noise(trials: list[StoredTrial], attribution: Effects, record: RunRecord, repeated_trials: int) -> Noise:
     scatter = attribution.scatter
     return Noise(
         repeats=measure_repeats([trial for trial in trials if trial.spec.layers == BASELINE]),
         anchors=_anchors(trials),
-        conditions=_conditions(trials, attribution, record),
+        conditions=replace(_conditions(trials, attribution, record), repeated_trials=repeated_trials),
         timing=_timing(sound_trials(trials)),
         trial_sd=math.expm1(scatter.sd) if scatter else None,
         scatter_groups=scatter.groups if scatter else (),

@@ -19,6 +19,7 @@ from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec
+from m2bench.run.describe import show_remarks_on_data
 
 from .facts import SideFacts
 from .layouts import has_module, layout_of, refuse_foreign_code
@@ -111,6 +112,7 @@ def prepared(
             with console.status(f"preparing the {name}"):
                 facts[name] = side.prepare(threads)
             threads = facts["head"].device.torch_threads
+        show_remarks_on_data(facts["head"].description, console)
         know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, facts, work, know_turns)
 

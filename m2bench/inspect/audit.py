@@ -14,7 +14,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
-from m2bench.run.describe import describe
+from m2bench.run.describe import describe, show_remarks_on_data
 from m2bench.text.figures import digits
 from m2bench.text.tables import Table, draw_table
 
@@ -37,6 +37,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("preparing the data"):
                 description = describe(launcher, spec, work)
+            show_remarks_on_data(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
                 request = {"workload": spec.to_json(), "target": target, "layers": layers}
                 found = launcher.run("audit", request, Document, work / "audit.log", TIMEOUT_S).result

@@ -27,7 +27,7 @@ from m2bench.records.results import Failure
 from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.records.wrong_device import refuse_wrong_device
-from m2bench.run.describe import describe, prepare
+from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
@@ -133,6 +133,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
         with Launcher(work, work / "launcher.log") as launcher:
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, workload, work)
+                show_remarks_on_data(description, console)
                 description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description.device, prepared.device_faults or ())

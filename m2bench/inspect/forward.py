@@ -12,14 +12,14 @@ from typing import Any
 from rich.console import Console
 
 from m2bench.findings.noise import warnings_of
-from m2bench.machine.checks import show_warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
-from m2bench.run.describe import describe
+from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.trials import run_watched
 from m2bench.statistics.crossings import Cells, Comparison
 from m2bench.text.figures import NOTHING, digits
@@ -75,11 +75,15 @@ def _time_devices(
     found = {}
     with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
         description = describe(launcher, spec, folder)
-        show_warnings_of_machine(description, console)
+        show_remarks(description, console)
         here = description.device
         names = here.all_devices if spec.device == "auto" else (here.device,)
         for name in names:
-            request = {"workload": replace(spec, device=name).to_json(), "sizes": list(sizes), "passes": passes}
+            on_device = replace(spec, device=name)
+            with console.status(f"checking in double precision whether {name} computes correctly"):
+                prepared = prepare(launcher, on_device, folder)
+                refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
+            request = {"workload": on_device.to_json(), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
                 outcome = run_watched(launcher, "forward", request, Document, folder / "forward.log", TIMEOUT_S)
             if isinstance(outcome.result, Failure):

@@ -24,7 +24,7 @@ from m2bench.records.results import Conditions, Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.unsupported import refuse_unsupported
 from m2bench.records.wrong_device import refuse_wrong_device
-from m2bench.run.describe import describe, prepare
+from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import run_watched
 from m2bench.text.figures import NOTHING, digits, times
@@ -71,6 +71,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         with Launcher(Path(work), folder / "profile.log") as launcher:
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
+                show_remarks_on_data(description, console)
                 refuse_unsupported({*pair.before, *pair.after}, description, "Leave it out.")
                 description = choose_threads(launcher, description, spec, (*pair.before, *pair.after), None, folder)
                 if capture is not None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 
-from m2bench.machine.checks import show_warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.documents import Document, read
@@ -19,7 +18,8 @@ from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.unsupported import refuse_unsupported
-from m2bench.run.describe import describe
+from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
 
 TIMEOUT_S = 7 * 86_400.0
@@ -39,11 +39,11 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             launcher = stack.enter_context(Launcher(work, folder / "train.log"))
             description = describe(launcher, spec, folder)
             refuse_unsupported(layers, description, "Leave it out of --with.")
+            show_remarks(description, console)
             description = choose_threads(launcher, description, spec, layers, None, folder)
-        show_warnings_of_machine(description, console)
+            with console.status("checking in double precision whether this device computes correctly"):
+                refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
         good = description.workload.good_return
-        for remark in description.workload.market_remarks:
-            console.print(remark, markup=False, highlight=False)
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
         console.print(_header(good), highlight=False)
         request = {

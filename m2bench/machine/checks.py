@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import psutil
 
@@ -15,9 +15,6 @@ from m2bench.records.summary import RunConditions
 
 from .conditions import busy_from
 from .torch_features import LEAST_MACOS
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 LEAST_FREE_DISK_MB = 1000.0
 LEAST_FREE_MEMORY_MB = 2000.0
@@ -65,12 +62,6 @@ def warnings_of_machine(machine: Machine, device: Device) -> list[str]:
     """What spoils every figure that is measured here, whatever happens during a run; each with what to do."""
     found = (*_device(device), *_macos(machine, device), *_environment(machine, device))
     return [f"{check.found}. {check.fix}".rstrip(".") for check in found if check.state == "bad"]
-
-
-def show_warnings_of_machine(description: Description, console: Console) -> None:
-    """Print them, from what a worker has found."""
-    for warning in warnings_of_machine(description.machine, description.device):
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
 
 
 def _device(device: Device) -> Iterator[Check]:

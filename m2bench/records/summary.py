@@ -19,6 +19,9 @@ from .results import Evidence
 from .spec import TrialKind
 
 Sameness = Literal["same", "changed", "undecided", "not told"]
+LeftOutState = Literal[
+    "costs", "negligible", "undecided", "unknown", "helps", "spoils", "changed", "failed", "not-engaged", "unsupported"
+]
 Judgement = Literal["confirmed", "exceeded", "short", "refuted", "inconclusive", "unsupported"]
 
 
@@ -66,6 +69,7 @@ class RunConditions:
     low_power: bool
     thermal: tuple[str, ...]
     repeated_trials: int = 0
+    """Run once more because of other load; both attempts are stored."""
     warnings: tuple[str, ...] = ()
 
 
@@ -347,11 +351,17 @@ class SwitchedLayer:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The speed with one layer more, over that of the set, and whether that layer would be of use."""
+    """The speed with one layer more, over that of the set, and whether that layer would be of use.
+
+    ``state``: ``helps``: shown to, but with it another layer of the set is not shown to help; from ``spoils`` on, why
+    the layer cannot join the set, however fast it is.
+    """
 
     layer: str
     ratio: Figure | None
-    state: Literal["costs", "negligible", "undecided", "unknown"]
+    state: LeftOutState
+    by_time: bool
+    """Whether ``state`` is by the time to the learning target, since the set learns otherwise with the layer."""
 
 
 @dataclass(frozen=True)
@@ -389,7 +399,8 @@ class Recommendation:
     """The set of layers to switch on.
 
     ``settled``: no other set can be faster by what matters; else ``more_blocks`` would tell, None where no practical
-    number would. ``undecided``: layers of which it is not known whether they would help.
+    number would or the design leaves out what would tell. ``undecided``: layers of which it is not known whether they
+    would help.
     """
 
     layers: Layers

@@ -13,6 +13,11 @@ OPTION = "--allow-wrong-device"
 COARSER = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 
 
+def mark_of(faults: Sequence[str]) -> str:
+    """What is added to the titles of figures where the device that they come from has ``faults``."""
+    return " (on a device that computes wrongly)" if faults else ""
+
+
 def wrong_device(device: Device, faults: Sequence[str]) -> str:
     """What is wrong with the device that describes itself so, in one clause."""
     return f"{device.device} computes wrongly in single precision ({'; '.join(faults)})"

@@ -27,7 +27,7 @@ def write_report(store: Store) -> Summary:
     Raises UserError when a file cannot be written.
     """
     folder = store.folder
-    summary = summarize(folder.resolve().name, store.record(), store.trials())
+    summary = summarize(folder.resolve().name, store.record(), store.attempts())
     write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
     write_file(folder / "impact.csv", _impact_csv(summary))
     charts = draw_charts(summary)
@@ -40,8 +40,8 @@ def write_report(store: Store) -> Summary:
         else:
             svg.unlink(missing_ok=True)
             png.unlink(missing_ok=True)
-    write_file(folder / "report.md", markdown(summary, charts))
-    write_file(folder / "report.html", page(summary, charts))
+    write_file(folder / "report.md", markdown(summary, charts, folder))
+    write_file(folder / "report.html", page(summary, charts, folder))
     return summary
 
 

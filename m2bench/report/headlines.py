@@ -39,7 +39,9 @@ def _what_to_switch_on(summary: Summary) -> str:
         ]
         what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
     else:
-        what = f"{begin} nothing: no layer is shown to help"
+        helping = any(x.ratio is not None and x.ratio.shows_gain for x in advice.left_out)
+        no_set = "no measured set has only layers that are" if helping else "no layer is"
+        what = f"{begin} nothing: {no_set} shown to help"
     what = marked(what, summary)
     return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."
 
@@ -70,15 +72,17 @@ def _how_sure(summary: Summary, folder: Path | None) -> str:
     if advice is None:
         return "Two combinations that ran without a failure are the least that can be compared."
     if not advice.settled:
-        return _not_settled(advice, more_blocks_command(summary, folder))
+        return _not_settled(summary, advice, more_blocks_command(summary, folder))
     settled = f"Settled: no other set is more than {INDIFFERENT:.0%} faster"
     nothing = _without_effect(summary)
     return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
 
 
-def _not_settled(advice: Recommendation, command: str | None) -> str:
+def _not_settled(summary: Summary, advice: Recommendation, command: str | None) -> str:
+    if advice.more_blocks is None and "full" not in summary.workload["spec"]["design"]:
+        return "Not settled: this design cannot tell the best sets apart; --all may."
     if advice.more_blocks is None:
-        return "Not settled: the noise of this machine, or the design, hides which set is best."
+        return "Not settled: trials vary or fail too much here to tell the best sets apart."
     more = f"Not settled: about {counted(advice.more_blocks, 'more block')} would decide"
     return _fitting(more, f" ({command})") + "."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from m2bench.records.summary import Summary
 from m2bench.text.tables import Table
@@ -13,14 +14,14 @@ from .sections import Part, Sentences, sections
 from .sentences import recommendation, train_command, warnings
 
 
-def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
+def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
     """All of the report; its charts are the files beside it."""
     lines = [f"# m2bench: {plain(summary.run)}", ""]
-    for line in filter(None, headline(summary)):
+    for line in filter(None, headline(summary, folder)):
         lines += [f"**{plain(line)}**", ""]
     for warning in warnings(summary):
         lines += [f"> {plain(warning)}", ""]
-    for line in (*details(summary), *recommendation(summary)):
+    for line in (*details(summary), *recommendation(summary, folder)):
         lines += [plain(line), ""]
     command = train_command(summary)
     if command is not None:

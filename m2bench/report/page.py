@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,7 +21,7 @@ from .sentences import recommendation, train_command, warnings
 from .tables import CombinationsTable, ranked
 
 
-def page(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
+def page(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
     """The whole page."""
     environment = Environment(
         loader=PackageLoader("m2bench", "report"),
@@ -36,10 +37,10 @@ def page(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
         style=Markup(style),
         script=Markup(script),
         run=summary.run,
-        headline=headline(summary),
+        headline=headline(summary, folder),
         details=details(summary),
         warnings=warnings(summary),
-        advice=recommendation(summary),
+        advice=recommendation(summary, folder),
         command=train_command(summary),
         figures=_figures(summary),
         sections=sections(summary, charts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
-from m2bench.records.summary import Noise, ScatterGroup, Summary
+from m2bench.records.summary import Noise, RunConditions, ScatterGroup, Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
 from .sentences import counted, listed
@@ -49,12 +49,14 @@ def _utilization_of(summary: Summary) -> str:
 def _noise(noise: Noise) -> list[str]:
     """How noisy the machine was, and what that hides."""
     repeats, spread, timing = noise.repeats, noise.conditions.canary_spread, noise.timing
+    again = _run_again(noise.conditions)
     if repeats.aa_ratio is None:
-        return []
+        return again
     notes = [
         f"A/A test: one half of the identical baseline trials over the other half is {times_within(repeats.aa_ratio)} "
         f"({counted(repeats.aa_pairs, 'pair')}), {aa_in_words(repeats.aa_ratio.interval)}. Neighbouring baseline "
-        f"trials differed by {_more(repeats.aa_typical)} (median) and at most {_more(repeats.aa_worst)}."
+        f"trials differed by {_more(repeats.aa_typical)} (median) and at most {_more(repeats.aa_worst)}.",
+        *again,
     ]
     if spread is not None:
         related = "were" if noise.conditions.canary_related else "are not shown to be"
@@ -91,6 +93,17 @@ def _noise(noise: Noise) -> list[str]:
             f"{noise.lack_of_fit_p:.2g}): main effects are averages over very different combinations."
         )
     return notes
+
+
+def _run_again(conditions: RunConditions) -> list[str]:
+    """How many trials were run a second time because of other load."""
+    if conditions.repeated_trials:
+        were = "1 trial was" if conditions.repeated_trials == 1 else f"{conditions.repeated_trials} trials were"
+        return [
+            f"{were} run again at the end of a block, because other processes kept cores busy. Figures use the attempt "
+            "with less other load."
+        ]
+    return ["No trial was run again because of other load."] if conditions.busy_trials else []
 
 
 def _more(ratio: float | None) -> str:

@@ -76,5 +76,5 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
 
 
 def _marked(part: Part, summary: Summary) -> Part:
-    """A table or chart with its title marked where no figure can be trusted."""
-    return replace(part, title=marked(part.title, summary)) if isinstance(part, Table | Chart) else part
+    """A table with its title marked where no figure can be trusted; a chart's is, since it was drawn."""
+    return replace(part, title=marked(part.title, summary)) if isinstance(part, Table) else part

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
+from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
 from m2bench.records.options import workload_words
-from m2bench.records.summary import CombinationRow, Recommendation, Summary
+from m2bench.records.summary import CombinationRow, LeftOut, LeftOutState, Recommendation, Summary
+from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within
 
 
@@ -35,7 +37,7 @@ def machine_name(summary: Summary) -> str:
 
 def marked(text: str, summary: Summary) -> str:
     """A title or first sentence, which says so where the figures come from a device that computes wrongly."""
-    return f"{text} (on a device that computes wrongly)" if summary.device_faults else text
+    return text + mark_of(summary.device_faults)
 
 
 def warnings(summary: Summary) -> list[str]:
@@ -71,18 +73,30 @@ def recommended(summary: Summary) -> CombinationRow | None:
 
 
 MOST_RIVALS = 4  # named
-STATES = {
+STATES: Mapping[LeftOutState, str] = {
     "costs": "not worth it",
     "negligible": "no useful gain",
     "undecided": "undecided",
     "unknown": "undecided, no interval",
+    "helps": "a gain, but another layer of the set is then not shown to help",
+    "spoils": "changes what is learned from the same data",
+    "changed": "computes something else",
+    "failed": "its trials failed",
+    "not-engaged": "was not at work",
+    "unsupported": "cannot run here",
+}
+STATES_BY_TIME: Mapping[LeftOutState, str] = {
+    **STATES,
+    "costs": "reaches the learning target later",
+    "negligible": "reaches the learning target no sooner by what matters",
+    "undecided": "undecided by the time to the learning target",
 }
 
 
 def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     """What each layer of the recommended set is worth there, what the others would do, and what may be as good.
 
-    ``folder``: that of the run, for the command; in a file, which may be moved with it, the usual one.
+    Last what to do next with the run in ``folder``, by default the usual one.
     """
     advice = summary.recommended
     if advice is None:
@@ -90,16 +104,24 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     lines = []
     if advice.kept:
         left = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)}" for x in advice.kept)
-        lines.append(f"Every layer of the set is shown to help. Speed left if one is removed: {left}.")
+        by_time = ", by the speed or by the time to the learning target" if advice.basis != "speed" else ""
+        lines.append(f"Every layer of the set is shown to help{by_time}. Speed left if one is removed: {left}.")
     if advice.left_out:
-        added = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)} ({STATES[x.state]})" for x in advice.left_out)
+        added = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)} ({_state(x)})" for x in advice.left_out)
         lines.append(f"Speed if one is added: {added}.")
     lines += _rivals(advice)
     if advice.excluded:
         lines.append(f"{advice.excluded}.")
-    if advice.more_blocks:
-        lines.append(f"Add blocks with: {more_blocks_command(summary, folder)}")
+    command = more_blocks_command(summary, folder)
+    if summary.unfinished == "speed":
+        lines.append(f"Continue with: {_resume(summary, folder)}")
+    elif command is not None:
+        lines.append(f"Add blocks with: {command}")
     return lines
+
+
+def _state(layer: LeftOut) -> str:
+    return (STATES_BY_TIME if layer.by_time else STATES)[layer.state]
 
 
 def _of_the_speed(ratio: Figure | None) -> str:
@@ -118,8 +140,11 @@ def more_blocks_command(summary: Summary, folder: Path | None = None) -> str | N
     advice = summary.recommended
     if advice is None or not advice.more_blocks:
         return None
-    where = shlex.quote(str(folder or f"reports/{summary.run}"))
-    return f"m2bench ablate --resume {where} --more-blocks {advice.more_blocks}"
+    return f"{_resume(summary, folder)} --more-blocks {advice.more_blocks}"
+
+
+def _resume(summary: Summary, folder: Path | None) -> str:
+    return f"m2bench ablate --resume {quoted(folder or Path('reports') / summary.run)}"
 
 
 def train_command(summary: Summary) -> str | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from m2bench.machine.checks import show_warnings_of_machine
 from m2bench.plan.budget import Cost, fit, rough_cost
 from m2bench.plan.designs import block_trials, choose_combinations, count_trials
 from m2bench.plan.learners import BUDGET_SHARE
@@ -26,7 +25,7 @@ from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
-from .describe import describe, prepare, refuse_unknown_layers
+from .describe import describe, prepare, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .store import Store
 from .threads import choose_threads, threads_sentence
@@ -139,9 +138,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, spec.workload, folder / "logs")
             refuse_unknown_layers(spec.layers, description)
-            show_warnings_of_machine(description, console)
-            for remark in description.workload.market_remarks:
-                console.print(remark, markup=False, highlight=False)
+            show_remarks(description, console)
             if not resuming:
                 with console.status("measuring with how many threads this machine is fastest"):
                     description = choose_threads(

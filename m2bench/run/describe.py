@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import SAFE_PATH
 from m2bench.records.combinations import Layers
@@ -14,6 +16,9 @@ from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Description:
@@ -26,6 +31,19 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     if isinstance(found, Failure):
         raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
     return found
+
+
+def show_remarks(description: Description, console: Console) -> None:
+    """Print what makes every figure of this machine doubtful, and what is doubtful in the data."""
+    for warning in warnings_of_machine(description.machine, description.device):
+        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+    show_remarks_on_data(description, console)
+
+
+def show_remarks_on_data(description: Description, console: Console) -> None:
+    """Print what is doubtful in the data."""
+    for remark in description.workload.market_remarks:
+        console.print(remark, markup=False, highlight=False)
 
 
 def named_layers(module: str) -> Layers:

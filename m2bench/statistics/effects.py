@@ -123,6 +123,12 @@ class Effects:
         """Whether repeated trials of the same combinations tell how much one scatters."""
         return self._cell_fit.degrees >= LEAST_DEGREES
 
+    def blocks_missing(self, blocks: int) -> int:
+        """How many more blocks, like those that there are, make the trials tell how much one scatters."""
+        told = max(self._cell_fit.degrees, self._second_fit.degrees)
+        each = (len(self.observations) - self.blocks.shape[1] - 1) / blocks
+        return math.ceil((LEAST_DEGREES - told) / each) if told < LEAST_DEGREES and each > 0 else 0
+
     @property
     def has_second_order(self) -> bool:
         """Whether the trials determine all main effects and two-way interactions."""

@@ -13,7 +13,7 @@ for the horseshoe estimator", 2016, for how it is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from itertools import combinations as subsets
 
@@ -31,6 +31,7 @@ BURN_IN = 100
 MOST_TERMS = 130  # with more layers the highest interactions are left out
 WIDE = 3.0**2  # prior variance of a term that is not drawn towards nothing: factors of e^6 are thought possible
 LEAST_BELIEVED = 0.1  # of the variance that noise alone gives a term: nothing smaller can be told from it
+ALIASED = 1e-6  # what is left of a column that others explain
 FLOOR = 1e-10  # of a variance, where trials repeat exactly
 
 
@@ -42,7 +43,7 @@ class Prediction:
 
     def __init__(self, effects: Effects):
         self._effects = effects
-        self._terms = _terms(effects.layers)
+        self._terms = _told_apart(_terms(effects.layers), effects)
         self._rows: dict[Layers, Floats] = {}
         self._draws = None if effects.scatter is None else self._draw()
 
@@ -79,9 +80,9 @@ class Prediction:
         return draws
 
     def _row(self, layers: Layers) -> Floats:
-        """The terms' columns (terms) of one combination, each factor coded -1, +1."""
+        """The terms' columns (terms) of one combination."""
         if layers not in self._rows:
-            self._rows[layers] = np.array([(-1.0) ** len(set(term) - set(layers)) for term in self._terms])
+            self._rows[layers] = _columns([layers], self._terms)[0]
         return self._rows[layers]
 
     def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
@@ -148,6 +149,29 @@ def _terms(layers: Layers) -> list[Layers]:
         if sum(math.comb(len(layers), size) for size in range(order + 1)) <= MOST_TERMS or order <= 2
     )
     return list(chain.from_iterable(subsets(layers, size) for size in range(most + 1)))
+
+
+def _told_apart(terms: list[Layers], effects: Effects) -> list[Layers]:
+    """The terms that the measured combinations tell apart from those of lower order.
+
+    In a fraction a high interaction may look just like a layer by itself, and is then taken to be nothing: a gain would
+    else be as likely the one as the other, and nothing would be known of any combination that was not measured.
+    """
+    columns = _columns(effects.cells, terms)
+    orders = np.array([len(term) for term in terms])
+    kept: list[Layers] = []
+    for order in np.unique(orders):
+        lower, own = columns[:, orders < order], columns[:, orders == order]
+        left = own - lower @ (np.linalg.pinv(lower) @ own)
+        of_order = [term for term in terms if len(term) == order]
+        kept += [term for term, norm in zip(of_order, np.linalg.norm(left, axis=0), strict=True) if norm > ALIASED]
+    return kept
+
+
+def _columns(combinations: Sequence[Layers], terms: list[Layers]) -> Floats:
+    """The terms' columns (combinations, terms), each factor coded -1, +1."""
+    signs = [[(-1.0) ** len(set(term) - set(layers)) for term in terms] for layers in combinations]
+    return np.array(signs).reshape(len(combinations), len(terms))
 
 
 def _draw_normal(information: Floats, moment: Floats, rng: np.random.Generator) -> Floats:

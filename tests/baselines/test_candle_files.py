@@ -17,7 +17,7 @@ import pytest
 from m2bench.baselines.candle_columns import split_symbol
 from m2bench.baselines.candle_files import read_file
 from m2bench.baselines.features import candle_features
-from m2bench.baselines.market import Market, MarketError
+from m2bench.baselines.market import PRICES, Market, MarketError
 
 HOURS = 400  # from the 2nd to the 18th: days that can be months, and days that can not
 START = pd.Timestamp("2023-01-02", tz="UTC")
@@ -525,3 +525,40 @@ def test_daily_candles_may_be_older_than_epoch_times(tmp_path: Path) -> None:
     frame = FRAME.assign(time=pd.date_range("1928-01-02", periods=HOURS, tz="UTC"))
     market = read(text([f"{t:%Y-%m-%d}" for t in frame["time"]], "Date," + NAMES, frame=frame), tmp_path)
     assert same(market, market_of(frame))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "json", "json of texts"])
+def test_gaps_are_left_out_of_every_container(kind: str, tmp_path: Path) -> None:
+    """There a missing price is no text."""
+    frame = pd.DataFrame(
+        {"time": pd.date_range("2023-01-02", periods=4, freq="h").astype(str), "volume": 5.0}
+        | {name: [1.1, 1.1, None, 1.1] for name in PRICES}
+    )
+    path = tmp_path / "gap"
+    if kind == "parquet":
+        frame.to_parquet(path)
+    elif kind == "feather":
+        frame.to_feather(path)
+    elif kind == "json":
+        frame.to_json(path, orient="records")
+    else:
+        path.write_text(frame.to_json(orient="records").replace("1.1", '"1.1"'))
+    market = read_file(path)
+    assert len(market) == 3
+    assert "left out as gaps: 1 of 4, the first of them row 3" in market.remarks[0]
+
+
+def test_a_missing_symbol_is_one_of_several(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"time": ["2023-01-02", "2023-01-03"], "symbol": ["A", None]} | dict.fromkeys(PRICES, 1.1))
+    frame.to_parquet(tmp_path / "symbols")
+    with pytest.raises(MarketError, match=r"holds 2 symbols \(, A\)"):
+        read_file(tmp_path / "symbols")
+
+
+@pytest.mark.parametrize("year", ["1600", "2566"])
+def test_years_that_nanoseconds_do_not_reach_are_refused(year: str, tmp_path: Path) -> None:
+    """They would come round as another year; 2566 is how Thailand counts 2023."""
+    path = tmp_path / "years.csv"
+    path.write_text(f"time,open,high,low,close\n{year}-01-02,1,1,1,1\n{year}-01-03,1,1,1,1\n")
+    with pytest.raises(MarketError, match=rf"row 2: time '{year}-01-02' is not between the years 1678 and 2261"):
+        read_file(path)

@@ -56,6 +56,12 @@ def test_identical_baselines_are_told_apart_in_5_percent_at_most_drift_or_not(dr
     assert np.mean(outside) <= 0.085
 
 
+def test_a_machine_that_slows_down_steadily_moves_the_halves_of_the_baselines_alike() -> None:
+    found = measure_repeats([anchor(1, 100 * 0.9**index) for index in range(8)])
+    assert found.aa_ratio is not None
+    assert (found.aa_pairs, found.aa_ratio.value) == (4, pytest.approx(1))
+
+
 def test_a_drift_is_found() -> None:
     rng = np.random.default_rng(1)
     covered = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
-from m2bench.findings.recommendation import recommend
+from m2bench.findings.recommendation import _ShownToHelp, recommend
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.summary import CombinationRow, LearningOfCombination, Numerics, Recommendation
@@ -44,7 +45,8 @@ def combinations(**changes: dict[str, Any]) -> list[CombinationRow]:
 
 def combination(layers: Layers, numerics: str = "same", **changes: Any) -> CombinationRow:
     """As it came out but for the changes, of its row or of what is known of its learning."""
-    learning = {name: changes.pop(name) for name in [*changes] if name.startswith(("learning", "time_to_target"))}
+    of_learning = ("learning", "time_to_target", "episodes_per_update")
+    learning = {name: changes.pop(name) for name in [*changes] if name.startswith(of_learning)}
     known = {"learning": "same", "episodes_per_update": 32 if "a" in layers else 1, **learning}
     row = {"status": "ok", "trials": 4, "trials_ok": 4, "speedup": Figure(speed(layers) / 100), **changes}
     return CombinationRow(
@@ -82,6 +84,11 @@ def test_layers_that_help_are_switched_on_and_what_costs_is_not() -> None:
     assert (advice.rivals, advice.fastest) == ((), None)
 
 
+def test_the_more_layers_of_sets_are_asked_of_the_more_must_be_shown() -> None:
+    """1 % for all of them together: of eight sets of three layers these are twelve questions."""
+    assert _ShownToHelp(CELLS, predict()).level == pytest.approx(0.01 / 12)
+
+
 def test_a_layer_that_does_nothing_is_left_out_and_named_as_what_it_is() -> None:
     """On a quiet machine it is shown to gain nothing that matters, on a noisy one it is undecided."""
     neutral = FACTORS | {"b": 1.0}
@@ -113,10 +120,77 @@ def test_as_many_more_blocks_as_advised_settle_most_runs() -> None:
 
 
 def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> None:
-    advice = advice_of(combinations(), predict(blocks=1))
+    advice = recommend(ABC, combinations(), predict(blocks=1), unknown, (), blocks=1, missing_blocks=4)
+    assert advice is not None
     assert (advice.layers, advice.settled) == ((), False)
     assert advice.undecided == ("a", "b", "c")
-    assert advice.more_blocks == 2
+    assert advice.more_blocks == 4
+
+
+def states(advice: Recommendation) -> dict[str, str]:
+    """Of the layers that are left out."""
+    return {left.layer: left.state for left in advice.left_out}
+
+
+@pytest.mark.parametrize(
+    ("aside", "state"),
+    [
+        ({"status": "unsupported", "speedup": None}, "unsupported"),
+        ({"status": "failed"}, "failed"),
+        ({"status": "not-engaged", "speedup": None}, "not-engaged"),
+        ({"numerics": "changed"}, "changed"),
+    ],
+)
+def test_a_layer_that_cannot_join_is_not_undecided(aside: dict[str, Any], state: str) -> None:
+    """However fast it is: b cannot be had beside a, and c is what it is."""
+    advice = advice_of(combinations(a__b=aside), predict())
+    assert advice.layers == ("a",)
+    assert states(advice) == {"b": state, "c": "costs"}
+    assert advice.undecided == ()
+    nowhere = {"__".join(layers): aside for layers in CELLS if "b" in layers}
+    without_b = Prediction(Effects(("a", "c"), [o for o in predict()._effects.observations if "b" not in o.layers]))
+    advice = advice_of(combinations(**nowhere), without_b)
+    assert (advice.left_out[0].state, advice.undecided) == (state, ())
+
+
+def test_a_layer_that_spoils_learning_is_not_undecided() -> None:
+    advice = advice_of(combinations(), predict(), spoiling=("a",))
+    assert states(advice) == {"a": "spoils", "c": "costs"}
+    assert advice.undecided == ()
+
+
+def test_more_blocks_are_not_asked_for_where_a_fraction_cannot_tell() -> None:
+    """a+b+c and its parts were never measured without b or without c: no number of blocks says what each does."""
+    some: list[Layers] = [(), ("a",), ABC]
+    rng = np.random.default_rng(0)
+    observations = [
+        Observation(f"{block}.{layers}", layers, (block,), speed(layers) * math.exp(rng.normal(0, 0.01)))
+        for block in range(8)
+        for layers in some
+    ]
+    documents = [c for c in combinations() if c.layers in some]
+    advice = advice_of(documents, Prediction(Effects(ABC, observations)))
+    assert (advice.layers, advice.settled) == (("a",), False)
+    assert advice.more_blocks is None
+    assert advice.undecided == ("b", "c")
+
+
+def test_a_layer_that_is_shown_to_help_is_not_undecided_though_it_cannot_join() -> None:
+    """Beside a, b gains nothing, and a was not measured without it; so a+b is not recommended, and b alone is."""
+    levels: dict[Layers, float] = {
+        (): 1.0, ("b",): 1.5, ("a", "b"): 15.0, ("c",): 0.7, ("b", "c"): 1.05, ("a", "c"): 10.5, ABC: 10.5,
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    observations = [
+        Observation(f"{block}.{cell}", cell, (block,), level * math.exp(rng.normal(0, 0.01)))
+        for block in range(8)
+        for cell, level in levels.items()
+    ]
+    documents = [c for c in combinations() if c.layers in levels]
+    advice = advice_of(documents, Prediction(Effects(ABC, observations)))
+    assert advice.layers == ("b",)
+    assert states(advice) == {"a": "helps", "c": "costs"}
+    assert (advice.undecided, advice.settled) == ((), False)
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
@@ -128,7 +202,7 @@ def test_a_layer_that_spoils_learning_is_never_recommended_and_the_fastest_says_
     advice = advice_of(combinations(), predict(), spoiling=("a",))
     assert advice.layers == ("b",)
     assert advice.fastest.layers == ("a", "b")
-    assert advice.fastest.but == "a changes what is learned from the same episodes"
+    assert advice.fastest.but == "a changes what is learned from the same data"
 
 
 # With a, fast as it is, learning takes so many times the episodes.
@@ -163,6 +237,55 @@ def test_where_few_seeds_show_nothing_the_speed_decides_and_both_are_told() -> N
     advice = advice_of(learning(50), predict(), sooner_by(50, 2.0))
     assert (advice.layers, advice.basis) == (("a", "b"), "speed")
     assert (advice.by_time.layers, advice.by_time.shown) == (("b",), False)
+
+
+def test_a_layer_that_changes_learning_must_be_shown_to_make_the_set_sooner_than_its_rest() -> None:
+    """b+c is shown to be sooner than a+b, which is the fastest; but not that c has any part in it."""
+    sizes = {"a": 32, "c": 4}
+    documents = [
+        combination(
+            cell, time_to_target_s=Figure(1.0), episodes_per_update=math.prod(sizes.get(layer, 1) for layer in cell)
+        )
+        for cell in CELLS
+    ]
+
+    def sooner(over: Layers, under: Layers) -> Estimate:
+        episodes = sum({"a": 4.0, "c": -0.5}.get(x, 0) * ((x in over) - (x in under)) for x in ABC)
+        unsure = 1.0 if ("c" in over) != ("c" in under) and ("a" in over) == ("a" in under) else 0.1
+        return Estimate.from_log(math.log(speed(over) / speed(under)) - episodes, unsure, 10)
+
+    advice = advice_of(documents, predict(), sooner)
+    assert (advice.layers, advice.basis) == (("b",), "time to target")
+    assert advice.by_time is not None
+    assert advice.by_time.shown
+
+
+def test_what_learns_alike_and_is_faster_is_not_said_to_be_later() -> None:
+    """a+b is chosen by speed and b by time. b+c is faster than both, but beside c nothing is gained by b."""
+    levels = dict(zip(CELLS, (1.0, 1.2, 1.5, 1.9, 1.8, 1.0, 1.9, 1.0), strict=True))
+    rng = np.random.default_rng(0)
+    speeds = Prediction(
+        Effects(
+            ABC,
+            [
+                Observation(f"{block}.{cell}", cell, (block,), level * math.exp(rng.normal(0, 0.005)))
+                for block in range(4)
+                for cell, level in levels.items()
+            ],
+        )
+    )
+
+    def sooner(over: Layers, under: Layers) -> Estimate:
+        needed = (50 if "a" in over else 1) / (50 if "a" in under else 1)
+        return Estimate.from_log(math.log(levels[over] / levels[under] / needed), 0.1, 10)
+
+    documents = learning(50)
+    c_alone = CELLS.index(("c",))
+    documents[c_alone] = replace(documents[c_alone], numerics=Numerics("changed"))
+    advice = advice_of(documents, speeds, sooner)
+    assert (advice.layers, advice.by_speed) == (("b",), ("a", "b"))
+    assert advice.fastest is not None
+    assert (advice.fastest.layers, advice.fastest.but) == (("b", "c"), "not all of its layers are shown to help")
 
 
 def test_a_time_that_is_known_by_a_model_alone_decides_nothing() -> None:

@@ -26,6 +26,7 @@ from m2bench.machine.identity import describe_machine
 from m2bench.records.combinations import every_combination
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
+from m2bench.records.results import Conditions
 from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.records.summary import ByTime, Fastest, LayerRow, Rival, Summary
 from m2bench.report import show_report, write_report
@@ -34,6 +35,7 @@ from m2bench.report.charts.style import Canvas
 from m2bench.report.headlines import details, headline
 from m2bench.report.markdown import markdown, plain
 from m2bench.report.page import page
+from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.sentences import recommendation
 from m2bench.report.tables import impact_table, learning_table
@@ -109,8 +111,9 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
         return Chart(name, title, reading, svg="", png=b"", title_height=0.0)
 
     monkeypatch.setattr(Canvas, "finish", finish)
-    folder = tmp_path / "sample"
-    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    folder = Path("reports/sample")
+    folder.mkdir(parents=True)
     shutil.copy(SAMPLE / "results.sqlite", folder)
     with Store.open(folder) as store:
         summary = write_report(store)
@@ -215,9 +218,19 @@ def test_how_many_more_blocks_would_settle_it_is_told_with_the_command(full: Sum
     assert headline(long)[1] == "Not settled: about 6 more blocks would decide."
     assert "--resume 'reports/a folder with" in recommendation(long)[-1]
     assert "about 1 more block would" in headline(advised(full, settled=False, more_blocks=1))[1]
-    hopeless = headline(advised(full, settled=False, more_blocks=None))[1]
-    assert hopeless == "Not settled: the noise of this machine, or the design, hides which set is best."
-    nothing = headline(advised(full, settled=False, more_blocks=2, layers=()))[0]
+    hopeless = advised(full, settled=False, more_blocks=None)
+    assert headline(hopeless)[1] == "Not settled: trials vary or fail too much here to tell the best sets apart."
+    workload = {**full.workload, "spec": {**full.workload["spec"], "design": ["half"]}}
+    half = headline(replace(hopeless, workload=workload))[1]
+    assert half == "Not settled: this design cannot tell the best sets apart; --all may."
+
+
+def test_why_nothing_is_switched_on_is_told(full: Summary) -> None:
+    some = headline(advised(full, layers=()))[0]
+    assert some.startswith("Switch on nothing: no measured set has only layers that are shown to help"), (
+        "batching is shown to"
+    )
+    nothing = headline(advised(full, layers=(), left_out=()))[0]
     assert nothing == "Switch on nothing: no layer is shown to help on a chip (cpu)."
 
 
@@ -276,11 +289,13 @@ def test_each_layer_of_the_recommended_set_has_what_removing_it_would_change(ful
     kept, added, rivals = recommendation(full)
     number = r"0\.\d+x \[0\.\d+, 0\.\d+\]"
     assert re.fullmatch(
-        r"Every layer of the set is shown to help\. Speed left if one is removed: "
-        rf"amp {number}, vectorized-loss {number}\.",
+        r"Every layer of the set is shown to help, by the speed or by the time to the learning target\. Speed left if "
+        rf"one is removed: amp {number}, vectorized-loss {number}\.",
         kept,
     )
-    assert re.match(r"Speed if one is added: batching 1\d\.\dx \[\S+ \S+\] \(not worth it\)", added)
+    assert re.match(
+        r"Speed if one is added: batching 1\d\.\dx \[\S+ \S+\] \(reaches the learning target later\)", added
+    )
     assert re.search(r", dataloader 0\.80x \[\S+ \S+\] \(not worth it\)", added)
     assert rivals.startswith("Possibly as good: amp+compile+vectorized-loss (1.00x [0.99, 1.01])")
 
@@ -292,6 +307,46 @@ def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: Summ
     assert as_good.endswith("d (1.01x [0.90, 1.10]), and 2 more.")
     assert excluded == "a+b was excluded: 1 of its 4 trials failed."
     assert command == "Add blocks with: m2bench ablate --resume reports/run --more-blocks 3"
+
+
+def test_the_way_to_more_blocks_names_the_runs_folder_wherever_it_is_told(tmp_path: Path) -> None:
+    one = replace(FULL, layers=("batching", "amp"), blocks=1, learning="off")
+    with make_run(tmp_path / "my run", one) as store:
+        summary = write_report(store)
+    console = Console(width=300, file=io.StringIO())
+    show_report(summary, tmp_path / "my run", console)
+    command = f"m2bench ablate --resume '{tmp_path}/my run' --more-blocks 2"
+    texts = [(tmp_path / "my run" / name).read_text() for name in ("report.md", "report.html")]
+    for text in (shown(console), texts[0].replace("\\_", "_"), html.unescape(texts[1]).replace("<wbr>", "")):
+        assert command in text
+
+
+def test_how_many_trials_were_run_again_is_said_with_the_noise(tmp_path: Path) -> None:
+    """Both attempts count, whichever of them the figures rest on."""
+    with make_run(tmp_path / "run") as store:
+        record, trials = store.record(), store.trials()
+    assert not any("run again" in line for line in remarks(summarize("run", record, trials)))
+    busy = [replace(trial, conditions=under(0.9)) for trial in trials]
+    assert "No trial was run again because of other load." in remarks(summarize("run", record, busy))
+    for load in (0.1, 1.5):
+        again = [
+            replace(t, spec=replace(t.spec, key=f"{t.spec.key}.again", repeats=t.spec.key), conditions=under(load))
+            for t in busy[1:3]
+        ]
+        assert (
+            "2 trials were run again at the end of a block, because other processes kept cores busy. Figures use the "
+            "attempt with less other load."
+        ) in remarks(summarize("run", record, [*busy, *again]))
+
+
+def under(load: float) -> Conditions:
+    return Conditions(other_cores=load, cores=2)
+
+
+def test_a_run_that_was_stopped_is_to_be_continued_before_it_gets_more_blocks(tmp_path: Path) -> None:
+    summary = advised(stopped(tmp_path, 80, replace(FULL, learning="off")), settled=False, more_blocks=3)
+    assert headline(summary)[1].startswith("Not finished: 80 of ")
+    assert recommendation(summary, Path("r"))[-1] == "Continue with: m2bench ablate --resume r"
 
 
 def test_what_spoils_figures_of_a_machine_is_warned_of(full: Summary) -> None:

@@ -131,6 +131,19 @@ def test_a_block_that_is_over_is_not_come_back_to(tmp_path: Path) -> None:
     assert machine.run() == PLANNED[BLOCK + 1 :]
 
 
+def test_trials_of_added_blocks_are_run_again_as_well_though_others_came_before_them(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {})
+    machine.run()
+    learned = TrialSpec("learn.a", (), 1, 0, "learning")
+    machine.store.add(StoredTrial(learned, "", 1.0, "ok", None, None, None, QUIET))
+    more = replace(SPEC, blocks=3)
+    busy = make_trials(more)[-2]
+    for trial in make_trials(more)[len(PLANNED) :]:
+        machine.store.add(StoredTrial(trial, "", 1.0, "ok", None, None, None, BUSY if trial == busy else QUIET))
+    following = remaining_trials(more, RECORD.description, machine.store.attempts, lambda: True)
+    assert next(following).key == f"{busy.key}.again"
+
+
 def test_a_trial_whose_load_is_not_known_stands_back() -> None:
     calm = StoredTrial(TrialSpec("k", (), 1, 0), "", 1.0, "ok", None, None, None, BUSY)
     unknown = StoredTrial(TrialSpec("k.again", (), 1, 0, repeats="k"), "", 1.0, "failed", "", None, None)

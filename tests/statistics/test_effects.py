@@ -57,6 +57,19 @@ class Machine:
         return raw + shifts[blocks] + spikes + self.drift * np.linspace(0, 1, n)
 
 
+@pytest.mark.parametrize(
+    ("count", "design", "missing"), [(1, "full", 4), (2, "full", 2), (6, "full", 0), (6, "single", 1)]
+)
+def test_how_many_blocks_are_missing_for_intervals(count: int, design: str, missing: int) -> None:
+    layers = SIX[:count]
+    assert observe(Machine(), layers, blocks=1, design=design).blocks_missing(1) == missing
+    assert observe(Machine(), layers, blocks=1 + missing, design=design).scatter is not None
+    if missing:
+        assert observe(Machine(), layers, blocks=missing, design=design).scatter is None
+    unmeasured = Effects(layers, [])
+    assert unmeasured.blocks_missing(1) == 0
+
+
 def observe(machine: Machine, layers: Layers = SIX, blocks: int = 3, seed: int = 0, design: str = "full") -> Effects:
     trials = make_trials(RunSpec(layers, (design,), blocks, seed))
     noise = machine.noise([trial.block for trial in trials])

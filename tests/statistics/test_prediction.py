@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from simulated_runs import LAYERS, MEASURED, TROUBLES, simulate
 
+from m2bench.plan.designs import choose_combinations
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
@@ -88,6 +89,18 @@ def test_a_combination_that_was_not_measured_is_predicted_with_a_wider_interval(
     assert missing.log_se is not None
     assert there.log_se is not None
     assert missing.log_se > 1.05 * there.log_se
+
+
+def test_a_fraction_tells_what_a_layer_does_that_is_never_measured_alone() -> None:
+    """Half of 64: each layer's column is also that of the five others' interaction, which is taken to be nothing."""
+    cells = choose_combinations(LAYERS, ("half",))
+    truth = {cell: MEASURED[cell] for cell in cells}
+    effects = observe(truth, sd=0.02, blocks=3)
+    assert ("batching",) not in effects.cells
+    found = Prediction(Effects(LAYERS, effects.observations)).ratio(("batching",))
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval[0] < math.exp(MEASURED[("batching",)]) < found.interval[1] < 1.3 * found.interval[0]
 
 
 def test_nothing_is_predicted_of_a_layer_that_never_ran() -> None:

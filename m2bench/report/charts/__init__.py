@@ -7,11 +7,13 @@ from typing import Any
 
 from m2bench.records.figure import Figure
 from m2bench.records.summary import Summary
+from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import is_known
 
 from . import claims, interactions, learning, noise, pareto, phases, ranking, sweep, waterfall
 from .style import Chart as Chart
 from .style import NotDrawn as NotDrawn
+from .style import titles_marked
 
 # In the order in which a reader asks: what pays, is it as claimed, does it learn, why, and how sure is all that.
 DRAWN = (waterfall, claims, ranking, interactions, learning, pareto, phases, sweep, noise)
@@ -28,7 +30,8 @@ def draw_charts(summary: Summary) -> list[Chart | NotDrawn]:
         sweep=_known(summary.sweep),
         total_speedup=_known(summary.total_speedup),
     )
-    return [chart.draw(known) for chart in DRAWN]
+    with titles_marked(mark_of(summary.device_faults)):
+        return [chart.draw(known) for chart in DRAWN]
 
 
 def _known(part: Any) -> Any:

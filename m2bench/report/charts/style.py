@@ -11,7 +11,9 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +65,19 @@ STYLE = {
 }
 
 
+_mark = ContextVar("_mark", default="")
+
+
+@contextmanager
+def titles_marked(mark: str) -> Iterator[None]:
+    """Charts that are drawn meanwhile have ``mark`` at the end of their titles, in the picture as well."""
+    token = _mark.set(mark)
+    try:
+        yield
+    finally:
+        _mark.reset(token)
+
+
 @dataclass(frozen=True)
 class Chart:
     """A chart that was drawn. ``title`` says what is seen, ``reading`` how to read it.
@@ -112,7 +127,8 @@ class Canvas:
         self._style.__exit__(None, None, None)
 
     def finish(self, name: str, title: str, reading: str) -> Chart:
-        """Give the figure its title and write it."""
+        """Give the figure its title, marked where all of them are to be, and write it."""
+        title += _mark.get()
         wrapped = _wrapped(title)
         text = self.figure.suptitle(wrapped, x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
         png = io.BytesIO()

@@ -26,7 +26,7 @@ from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.layer import Contract
 from m2bench.records.results import NumericsCheck
 
-from .referee import EPISODES, Referee, flat_gradient, move_twice
+from .referee import EPISODES, ROUNDED, Referee, flat_gradient, move_twice
 from .stream import WatchedStream, digest, stream_fault
 
 # A parameter's error is measured against its own gradient, but not against one that is next to nothing.
@@ -38,17 +38,23 @@ SMALLEST_SHARE = 1e-3
 LIMITS = {"loss": 1e-3, "gradient": 1e-4, "logits": 1e-4, "update": 1e-3}
 # The same for a coarser number format, in its own epsilons. The terms of a policy gradient largely cancel.
 LIMITS_IN_EPSILONS = {"loss": 32.0, "gradient": 256.0, "logits": 32.0, "update": 0.0}
+# As a multiple of what rounding alone makes of the gradient. Sound bfloat16 comes to 1.3 of it.
+MOST_OF_ROUNDING = 2.0
 # The limits alone: no error of the device itself is forgiven, nor any multiple of it.
 ABSOLUTE = Contract(floor=math.inf)
 
 
 class _Error(NamedTuple):
-    """Of one quantity, relative: that of what is judged, the plain trainer's on this device, and what kinks explain."""
+    """Of one quantity, relative: that of what is judged, the plain trainer's on this device, what kinks explain.
+
+    ``rounded``: what rounding to bfloat16 makes of exact arithmetic (referee.ROUNDED).
+    """
 
     kind: str
     found: float
     plain: float
     kinks: float = 0.0
+    rounded: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class _Rule:
 
     def allowed(self, error: _Error) -> float:
         allowed = self.contract.tolerance * error.plain + self.contract.floor
+        if self.dtype is ROUNDED:
+            allowed = max(allowed, MOST_OF_ROUNDING * error.rounded)
         if self.capped:
             in_epsilons = LIMITS_IN_EPSILONS[error.kind] * torch.finfo(self.dtype).eps
             allowed = min(allowed, max(LIMITS[error.kind], in_epsilons))
@@ -169,12 +177,12 @@ def _gradient_errors(referee: Referee, weights: Tensor, loss: Tensor, gradient: 
     errors = {"loss": _loss_error(referee, weights, loss)}
     smallest = SMALLEST_SHARE * exact.norm() / len(exact) ** 0.5
     jumps = weights @ referee.kinks
-    for name, got, plainly, right, jump in zip(
-        referee.weights, gradient.split(sizes), plain.split(sizes), exact.split(sizes), jumps, strict=True
-    ):
+    rounded = weights @ referee.rounded
+    each = (*(values.split(sizes) for values in (gradient, plain, exact, rounded)), jumps)
+    for name, got, plainly, right, rough, jump in zip(referee.weights, *each, strict=True):
         scale = max(right.norm(), smallest * len(right) ** 0.5)
         # A unit whose input rounds to the other side of zero is no error of the plain trainer's alone.
-        norms = ((got - right).norm(), (plainly - right).norm(), jump)
+        norms = ((got - right).norm(), (plainly - right).norm(), jump, (rough - right).norm())
         errors[name] = _Error("gradient", *(float(norm / scale) for norm in norms))
     return errors
 

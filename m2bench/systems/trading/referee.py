@@ -7,6 +7,7 @@ that a combination is judged by the error that float32 makes anyway.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ EPISODES = 8  # distinct ones; a larger batch takes them again
 PERTURBATION = 0.05  # weights fresh from initialization hide errors: norms are exactly one, their biases zero
 # How near to zero float32 may take the input of a ReLU to the other side; norms make those inputs of order one.
 KINK_BAND = 4e-6
+ROUNDED = torch.bfloat16
 FORCE = 1e4  # noise that outweighs any logit, so that the action is fixed
 
 
@@ -50,12 +52,15 @@ class Referee:
     ``kinks`` (D, number of parameters): how far each parameter's exact gradient jumps, as a norm, when the inputs of
     all ReLUs are shifted across KINK_BAND. Where an input lies that near to zero, rounding decides whether the
     unit is on, and two right float32 computations differ by the jump.
+
+    ``rounded`` (D, P): the exact gradients but for being rounded to ROUNDED wherever autocast to it rounds.
     """
 
     weights: dict[str, Tensor]
     exact: Answers
     plain: Answers
     kinks: Tensor
+    rounded: Tensor
 
     def save(self, folder: Path) -> None:
         torch.save(asdict(self), folder / FILE_NAME)
@@ -64,7 +69,7 @@ class Referee:
     def load(cls, folder: Path) -> Referee:
         document = torch.load(folder / FILE_NAME, weights_only=True, mmap=True)
         exact, plain = Answers(**document["exact"]), Answers(**document["plain"])
-        return cls(document["weights"], exact, plain, document["kinks"])
+        return cls(document["weights"], exact, plain, document["kinks"], document["rounded"])
 
 
 def referee_episodes(market: PreparedMarket, episode_length: int) -> tuple[EpisodeBatch, EpisodeBatch]:
@@ -83,11 +88,13 @@ def prepare_referee(market: PreparedMarket, settings: Hyperparameters, device: t
     trainer = Trainer(_double_parts(), source, settings, SEED, torch.device("cpu"))
     losses, gradients = _learn(trainer, weights, forced)
     exact = _answers(trainer, losses, gradients, free, gradients)
+    rounding = Trainer(replace(_double_parts(), forward=_rounding), source, settings, SEED, torch.device("cpu"))
     return Referee(
         weights,
         exact=exact,
         plain=ask_plain(market, settings, device, gradients),
         kinks=_kinks(trainer, weights, forced),
+        rounded=_learn(rounding, weights, forced)[1],
     )
 
 
@@ -147,6 +154,37 @@ def _double_parts() -> Parts:
 
 def _in_double(policy: nn.Module, device: torch.device) -> Forward:
     return policy.double()
+
+
+class _Rounded(torch.autograd.Function):
+    """Its input, rounded to ROUNDED; the gradient is rounded as well."""
+
+    @staticmethod
+    def forward(context: object, value: Tensor) -> Tensor:
+        return value.to(ROUNDED).to(value.dtype)
+
+    @staticmethod
+    def backward(context: object, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
+        return gradient.to(ROUNDED).to(gradient.dtype)
+
+
+def _rounding(policy: nn.Module, device: torch.device) -> Forward:
+    """In double precision, but for what goes into products of matrices and comes out of them, as in autocast."""
+    for module in policy.modules():
+        if isinstance(module, nn.Linear):
+            module.forward = partial(_rounded_product, module)  # type: ignore[method-assign]
+    return policy.double()
+
+
+def _rounded_product(linear: nn.Linear, x: Tensor) -> Tensor:
+    x, weight, bias = map(_rounded, (x, linear.weight, linear.bias))
+    return _rounded(nn.functional.linear(x, weight, bias))
+
+
+def _rounded(value: Tensor) -> Tensor:
+    rounded: Tensor = _Rounded.apply(value)  # type: ignore[no-untyped-call]
+    return rounded
 
 
 def _answers(trainer: Trainer, losses: Tensor, gradients: Tensor, free: EpisodeBatch, exact: Tensor) -> Answers:
