@@ -488,7 +488,7 @@ def description(facts: dict[str, Any]) -> Description:
     told = {
         "machine": document["machine"] | facts,
         "device": document["device"] | {"torch": facts["torch"]},
-        "workload": {"market": {"name": "m", "sha256": "0"}},
+        "workload": {"market": {"name": "m", "sha256": "0"}, "options": {"episode_length": 128}},
         "counting": facts["counting"],
     }
     return read(Description, document | told)
