@@ -93,7 +93,8 @@ def _missing(summary: Summary) -> str:
         return f"{summary.trials_done} of {summary.trials_planned} speed trials done; the advice may change"
     if summary.unfinished == "learning":
         return f"{counted(summary.learning.trials, 'learning trial')} done so far; the advice may change"
-    return "the sweep is missing"
+    swept = f" of {summary.sweep.unit.many}" if summary.sweep else ""
+    return f"the sweep{swept} is missing"
 
 
 def details(summary: Summary) -> list[str]:
