@@ -9,50 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
-from conftest import TESTS
+from commands import COMMAND, FAKE, environment, m2bench, typed
+from launched import wait_until, workers_of
+from repository import SUPPORT
 
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
-from m2bench.cli.app import app, main
+from m2bench.cli.app import app
 from m2bench.cli.options import workload_spec
 from m2bench.optimizations import LAYERS
 from m2bench.records.spec import WindowSpec
-
-COMMAND = str(Path(sys.executable).parent / "m2bench")
-FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
-
-
-def environment(**changes: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(TESTS), **changes}
-
-
-def m2bench(*arguments: str, cwd: Path, timeout: float = 120, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments], cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=timeout,
-        check=False,
-    )  # fmt: skip
-
-
-def typed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The same command line in this process, for what ends before it starts another: it takes milliseconds."""
-    out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setenv("PYTHONPATH", str(TESTS))  # for what it starts all the same
-        patch.setattr(sys, "argv", ["m2bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -73,22 +45,6 @@ def speed_trials(trials: list[tuple[str, str, str]]) -> int:
     return sum(not key.startswith("learn") for key, _, _ in trials)
 
 
-def workers_of(folder: Path) -> list[psutil.Process]:
-    """Launchers and workers that belong to the run in ``folder``."""
-    return [
-        process
-        for process in psutil.process_iter(["status", "cwd"])  # None where it may not be read
-        if process.info["status"] != psutil.STATUS_ZOMBIE and (process.info["cwd"] or "").startswith(str(folder))
-    ]
-
-
-def wait_until(condition: Any, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_every_command_and_option_has_help() -> None:
     assert app.info.help
     assert len(app.registered_commands) >= 4
@@ -96,7 +52,7 @@ def test_every_command_and_option_has_help() -> None:
         assert command.callback is not None
         assert command.callback.__doc__
         name = command.name or command.callback.__name__
-        shown = typed(name, "--help", cwd=TESTS).stdout
+        shown = typed(name, "--help", cwd=SUPPORT).stdout
         options = [line for line in shown.splitlines() if line.strip().startswith("--")]
         assert options
         assert all(len(line.split("  ", 2)[-1].strip()) > 3 for line in options), options
@@ -454,7 +410,7 @@ def describe(spec, work):
 def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Path) -> None:
     (tmp_path / "apple.py").write_text(APPLE)
     options = ("doctor", "--seconds", "1", "--workload", "apple")
-    paths = os.pathsep.join(map(str, (TESTS, tmp_path)))
+    paths = os.pathsep.join(map(str, (SUPPORT, tmp_path)))
     done = m2bench(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1", PYTHONPATH=paths)
     assert done.returncode == 1, done.stdout + done.stderr
     first = done.stdout.splitlines()[:4]

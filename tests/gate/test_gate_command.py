@@ -15,10 +15,10 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from conftest import TESTS
+from commands import COMMAND, environment, m2bench, typed
 from github_action import action, run_action
-from test_cli import COMMAND, environment, m2bench, typed, wait_until, workers_of
-from test_readme import GATE, README
+from launched import wait_until, workers_of
+from repository import GATE, README, ROOT, SUPPORT, git
 
 from m2bench.gate.sides import _build_requirements, loose_code
 
@@ -57,12 +57,6 @@ def build(spec, work, layers, seed):
 SHORT = ("--workload", "toy", "--window", "0.05", "--layers", "baseline", "--max-blocks", "3",
          "--delta", "50%", "--alpha", "10%")  # fmt: skip
 MUCH = 30.0
-
-
-def git(repo: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", *identity, *arguments], cwd=repo, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def toy(slower: float = 1.0, learned: float = 0.0, syncs: int = 0, imports: str = "") -> str:
@@ -197,7 +191,7 @@ def test_what_the_code_under_test_imports_is_each_sides_own(way: str, repo: Path
         path = str(tmp_path / "site")
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "sitecustomize.py").write_text(f"import sys\nsys.path.append({str(repo / 'src')!r})\n")
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{TESTS}:{path}")
+    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{SUPPORT}:{path}")
     if way == "PYTHONPATH":
         assert done.returncode == 2, done.stdout + done.stderr
     else:
@@ -421,7 +415,7 @@ def workflows() -> list[dict[str, Any]]:
     """This repository's own, and the one that the README tells others to save."""
     (readme,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
     assert len(readme.strip().splitlines()) == 10
-    return [yaml.safe_load(text) for text in (readme, (TESTS.parent / ".github/workflows/ci.yml").read_text())]
+    return [yaml.safe_load(text) for text in (readme, (ROOT / ".github/workflows/ci.yml").read_text())]
 
 
 def test_the_workflows_use_the_action_as_it_is() -> None:

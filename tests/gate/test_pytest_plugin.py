@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import environment
-from test_gate import full_document
+from commands import environment
+from made_check import full_document
 
 from m2bench.gate import pytest_plugin
 from m2bench.gate.pytest_plugin import ASPECTS, Gate, GateItem

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,13 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from commands import COMMAND, environment, m2bench
 from rich.console import Console
 
 from m2bench.inspect.profile import publish
 from m2bench.records.errors import UserError
 
-COMMAND = str(Path(sys.executable).parent / "m2bench")
-TESTS = Path(__file__).parents[1]
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
-
-
-def m2bench(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments], cwd=cwd, env={**os.environ, "PYTHONPATH": str(TESTS), **changes}, capture_output=True,
-        text=True, timeout=240, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +163,7 @@ def test_a_mistake_in_forward_is_said(options: tuple[str, ...], message: str, tm
 def test_an_interrupted_profile_leaves_nothing(tmp_path: Path) -> None:
     options = ("--layer", "amp", "--workload", "fake_workload", "--data", "amp=hang", "--out", "run")
     process = subprocess.Popen(
-        [COMMAND, "profile", *options], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)},
+        [COMMAND, "profile", *options], cwd=tmp_path, env=environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60

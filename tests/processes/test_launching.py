@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from conftest import TESTS
+from launched import execute, still_in
+from repository import SUPPORT
 
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
 from m2bench.records.errors import UserError
-from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe
-from m2bench.run.trials import trial_executor
-
-WINDOW = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3)
 
 
 @pytest.fixture(autouse=True)
 def fake_workload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
 
 
 @pytest.fixture
@@ -31,29 +27,6 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
     with Launcher(tmp_path, tmp_path / "launcher.log") as started:
         yield started
     assert still_in(tmp_path) == []
-
-
-def working_in(folder: Path) -> list[psutil.Process]:
-    """Processes that work in the folder."""
-    here = [p for p in psutil.process_iter(["cwd", "status"]) if p.info["cwd"] == str(folder)]
-    return [p for p in here if p.info["status"] != psutil.STATUS_ZOMBIE]
-
-
-def still_in(folder: Path) -> list[psutil.Process]:
-    """Those that are left a moment after they were told to go."""
-    deadline = time.monotonic() + 5
-    while (alive := working_in(folder)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return alive
-
-
-def execute(launcher: Launcher, faults: str, *layers: str, timeout_s: float = 60.0) -> dict[str, Any]:
-    spec = RunSpec(
-        layers, ("full",), 1, 0, WorkloadSpec(data=faults, module="fake_workload"), WINDOW, trial_timeout_s=timeout_s
-    )
-    return trial_executor(launcher, spec, {"device": "cpu"})(
-        TrialSpec("key", layers, 1, 0), launcher.work / "trial.log"
-    )
 
 
 def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:

@@ -9,10 +9,9 @@ from types import ModuleType
 
 import pytest
 import yaml
-from conftest import TESTS
 from packaging.utils import canonicalize_name
+from repository import ROOT
 
-ROOT = TESTS.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

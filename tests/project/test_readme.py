@@ -10,13 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TESTS
-from test_cli import environment, typed
+from commands import environment, typed
+from repository import COMMANDS, GATE, README, ROOT
 
-README = (TESTS.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]
-GATE = [command for command in COMMANDS if command.startswith(("m2bench check", "m2bench baseline"))]
 SHORT = [command for command in COMMANDS if command.startswith("m2bench ") and command not in GATE]
 
 
@@ -70,7 +66,7 @@ def test_the_benchmarks_command_collects_benchmarks() -> None:
     command = next(command for command in COMMANDS if command.startswith("pytest "))
     alone = {name: value for name, value in environment().items() if not name.startswith("PYTEST_XDIST")}
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=TESTS.parent, env=alone,
+        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=ROOT, env=alone,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -80,12 +76,12 @@ def test_the_benchmarks_command_collects_benchmarks() -> None:
 def test_the_pictures_and_links_exist() -> None:
     targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
     assert targets
-    missing = [target for target in targets if not (TESTS.parent / target).exists()]
+    missing = [target for target in targets if not (ROOT / target).exists()]
     assert not missing
 
 
 def test_the_ci_script_finds_the_test_command() -> None:
-    script = (TESTS.parent / ".ci" / "run").read_text()
+    script = (ROOT / ".ci" / "run").read_text()
     pattern = re.search(r"grep -E '([^']+)' README.md", script)
     assert pattern is not None
     assert len(re.findall(pattern.group(1), README, flags=re.M)) == 1

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TESTS
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
+from repository import ROOT
 from rich.console import Console
 
 from m2bench.findings.summarize import summarize
@@ -37,7 +37,7 @@ from m2bench.run.store import Store
 from m2bench.text.figures import digits, within
 from m2bench.text.tables import Table, draw_table
 
-SAMPLE = TESTS.parent / "reports" / "sample"
+SAMPLE = ROOT / "reports" / "sample"
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TESTS
+from repository import SUPPORT
 
 from m2bench.cli.options import thread_count
 from m2bench.machine import identity
@@ -87,7 +87,7 @@ def test_threads_sleep_while_they_wait_unless_the_shell_says_otherwise(
 
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launcher]:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with Launcher(tmp_path, tmp_path / "launcher.log") as started:
         yield started

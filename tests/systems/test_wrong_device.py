@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import EPISODE_LENGTH, TESTS
-from test_cli import FAKE, m2bench
+from commands import FAKE, m2bench
+from repository import SUPPORT
 from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket, prepare_market
@@ -31,6 +31,7 @@ from m2bench.systems.trading.numerics import check_device
 from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
+EPISODE_LENGTH = 16
 ROWS = 4096
 SPEC = WorkloadSpec(device="cpu", num_envs=ROWS // EPISODE_LENGTH, episode_length=EPISODE_LENGTH)
 SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
@@ -192,7 +193,7 @@ def prepare(spec, work):
 @pytest.mark.parametrize("command", [("doctor", "--seconds", "1"), ("profile", "--layer", "amp", "--quick")])
 def test_other_commands_refuse_it_as_well(command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(WRONG)
-    paths = os.pathsep.join(map(str, (TESTS, tmp_path)))
+    paths = os.pathsep.join(map(str, (SUPPORT, tmp_path)))
     done = m2bench(*command, "--workload", "wrong", cwd=tmp_path, PYTHONPATH=paths)
     assert (done.returncode, done.stderr.startswith(REFUSED)) == (1, True), done.stderr
     assert "--allow-wrong-device" not in done.stderr  # they have no such option
