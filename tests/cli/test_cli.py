@@ -72,7 +72,7 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     assert "Impact of each layer" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "Report: run/report.html"
     assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
-    again = m2bench("report", "run", cwd=tmp_path)
+    again = typed("report", "run", cwd=tmp_path)
     assert again.returncode == 0
     threads, report = done.stdout.split("\n", 1)
     assert threads.startswith("Every trial computes with ")
@@ -264,7 +264,7 @@ def test_two_at_once_are_refused_and_a_killed_run_leaves_no_process_and_repeats_
     assert 2 <= len(before) < 10
     interim = typed("report", "run", cwd=tmp_path)
     assert "not run yet" in interim.stdout
-    done = m2bench("ablate", "--resume", "run", "--more-blocks", "1", cwd=tmp_path)
+    done = typed("ablate", "--resume", "run", "--more-blocks", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     after = rows(tmp_path / "run")
     assert after[: len(before)] == before
@@ -346,10 +346,10 @@ def test_threads_and_waiting_are_numbers(option: str, value: str, message: str, 
 
 
 def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_path: Path) -> None:
-    begun = m2bench("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
+    begun = typed("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     assert begun.stdout.startswith("Every trial computes with 3 threads")
-    resumed = m2bench("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
+    resumed = typed("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Every trial computes" not in resumed.stdout
     found = summary(tmp_path / "run")
@@ -384,7 +384,7 @@ def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
 
 def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> None:
     options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
-    done = m2bench(*options, "--json", cwd=tmp_path)
+    done = typed(*options, "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
     states = [check["state"] for check in found["checks"]]
     assert done.returncode == (1 if "bad" in states else 0), done.stderr
@@ -411,7 +411,7 @@ def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Pa
     (tmp_path / "apple.py").write_text(APPLE)
     options = ("doctor", "--seconds", "1", "--workload", "apple")
     paths = os.pathsep.join(map(str, (SUPPORT, tmp_path)))
-    done = m2bench(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1", PYTHONPATH=paths)
+    done = typed(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1", PYTHONPATH=paths)
     assert done.returncode == 1, done.stdout + done.stderr
     first = done.stdout.splitlines()[:4]
     assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
@@ -420,7 +420,7 @@ def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Pa
 
 
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:
-    done = m2bench("layers", "--json", "--device", "cpu", cwd=tmp_path)
+    done = typed("layers", "--json", "--device", "cpu", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)["layers"]
     assert [layer["name"] for layer in listed] == list(LAYERS)
@@ -429,7 +429,7 @@ def test_layers_tells_what_runs_here(tmp_path: Path) -> None:
 
 
 def test_train_saves_a_policy_that_loads(tmp_path: Path) -> None:
-    done = m2bench("train", "--with", "batching,vectorized-loss", "--episodes", "64", "--episode-length", "16",
+    done = typed("train", "--with", "batching,vectorized-loss", "--episodes", "64", "--episode-length", "16",
                    "--device", "cpu", "--out", "trained", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "trained" / "train.json").read_text())
@@ -511,7 +511,7 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--episode-length", "16",
+    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--episode-length", "16",
                    "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}

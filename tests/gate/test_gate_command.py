@@ -121,7 +121,7 @@ def test_a_comment_is_no_change_and_the_action_writes_the_outputs(repo: Path, tm
 def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> None:
     """All at once: learning is the exit code, and the others are named beside it."""
     commit(repo, slower=MUCH, learned=0.5, syncs=2)
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--json", "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, "--json", "--out", "out", cwd=repo)
     assert done.returncode == 4, done.stderr
     document = json.loads(done.stdout)
     assert document["verdict"] == "changed"
@@ -141,7 +141,7 @@ def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> N
 @pytest.mark.slow
 def test_uncommitted_changes_are_what_is_checked(repo: Path) -> None:
     (repo / "toy.py").write_text(toy(slower=MUCH))
-    done = m2bench("check", "--base", "HEAD", *SHORT, "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.startswith("Regression against base")
     assert "the phase sleep takes" in done.stdout
@@ -151,8 +151,8 @@ def test_uncommitted_changes_are_what_is_checked(repo: Path) -> None:
 
 def test_layers_of_ones_own_can_be_gated(repo: Path) -> None:
     commit(repo, text="# a comment\n")
-    own = m2bench("check", "--base", "HEAD~1", *SHORT[:4], *SHORT[6:], "--layers", "fused", "--out", "own", cwd=repo)
-    wrong = m2bench("check", "--base", "HEAD~1", *SHORT[:4], "--layers", "turbo", cwd=repo)
+    own = typed("check", "--base", "HEAD~1", *SHORT[:4], *SHORT[6:], "--layers", "fused", "--out", "own", cwd=repo)
+    wrong = typed("check", "--base", "HEAD~1", *SHORT[:4], "--layers", "turbo", cwd=repo)
     assert own.returncode == 0, own.stderr
     assert list(check_json(repo / "own")["measured"]) == ["fused"]
     assert (wrong.returncode, "the layer turbo cannot run here" in wrong.stderr) == (1, True)
@@ -170,11 +170,11 @@ Toy.check_finite = check_finite
 
 def test_a_head_that_learns_nothing_but_nan_has_changed(repo: Path) -> None:
     commit(repo, text=DIVERGES)
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 4, done.stdout + done.stderr
     assert "Learning or numerics changed against base" in done.stdout
     assert "update 2: the loss is not finite" in done.stdout
-    back = m2bench("check", "--base", "HEAD", *SHORT, "--out", "back", cwd=repo)
+    back = typed("check", "--base", "HEAD", *SHORT, "--out", "back", cwd=repo)
     assert (back.returncode, "update 2: the loss is not finite" in back.stderr) == (1, True)
 
 
@@ -239,7 +239,7 @@ def test_outside_of_a_repository_it_is_said(tmp_path: Path) -> None:
 def test_floors_need_no_repository(floor: str, code: int, tmp_path: Path) -> None:
     """What lies in the folder is measured: a module that is nowhere else."""
     (tmp_path / "toy.py").write_text(toy())
-    done = m2bench("check", "--min", f"episodes_per_min={floor}", *SHORT, "--out", "out", cwd=tmp_path)
+    done = typed("check", "--min", f"episodes_per_min={floor}", *SHORT, "--out", "out", cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
     assert check_json(tmp_path / "out")["head"] == {"commit": "", "dirty": False, "name": "in no git repository"}
     assert "Again: m2bench check --min" in done.stdout
@@ -259,7 +259,7 @@ def test_a_base_without_the_code_under_test_is_said(repo: Path) -> None:
     git(repo, "add", "other.txt")
     git(repo, "commit", "--quiet", "-m", "nothing here")
     commit(repo)
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, cwd=repo)
     assert done.returncode == 1
     assert "has no toy: the module toy is not among its code. Name a base that has it." in done.stderr
     assert len(worktrees(repo)) == 1
@@ -271,7 +271,7 @@ def test_a_base_that_does_not_install_is_said(repo: Path) -> None:
     git(repo, "commit", "--quiet", "-m", "broken")
     git(repo, "rm", "--quiet", "pyproject.toml")
     git(repo, "commit", "--quiet", "-m", "mended")
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 1
     assert "does not install" in done.stderr
     assert (repo / "out" / "logs" / "install-base.log").stat().st_size > 0
@@ -319,7 +319,7 @@ def begin(repo: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Path) -> None:
     process = begin(repo)
-    second = m2bench("check", "--base", "HEAD", *SHORT, cwd=repo)
+    second = typed("check", "--base", "HEAD", *SHORT, cwd=repo)
     assert second.returncode == 1
     assert "another m2bench check is at work in" in second.stderr
     process.send_signal(number)
@@ -338,7 +338,7 @@ def test_what_a_killed_gate_left_is_removed_by_the_next_one(repo: Path) -> None:
     process.communicate()
     wait_until(lambda: not workers_of(repo.parent), 20)
     assert len(worktrees(repo)) == 3  # the user's, and one for each side
-    refused = m2bench("check", "--base", "HEAD", *SHORT[:4], "--layers", "turbo", cwd=repo)
+    refused = typed("check", "--base", "HEAD", *SHORT[:4], "--layers", "turbo", cwd=repo)
     assert (refused.returncode, "the layer turbo cannot run here" in refused.stderr) == (1, True)
     assert len(worktrees(repo)) == 1
     assert not list(repo.parent.glob("m2bench-gate-*"))
@@ -354,7 +354,7 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
     assert len(GATE) == 6
     for command in GATE:
         arguments = shlex.split(command)[1:]
-        done = m2bench(*shortened(arguments), cwd=repo)
+        done = typed(*shortened(arguments), cwd=repo)
         assert done.returncode in (0, 3), done.stdout + done.stderr
         if "--against" in arguments:
             against = json.loads(done.stdout)
@@ -378,7 +378,7 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
         ("baseline", "episodes_per_min"), ("batching", "episodes_per_min"), ("batching", "speedup"),
     }  # fmt: skip
     options = ("--workload", "toy", "--layers", "baseline,batching", "--episode-length", "64")
-    other = m2bench("check", "--against", "release", *options, cwd=repo)
+    other = typed("check", "--against", "release", *options, cwd=repo)
     assert (other.returncode, "of another workload (episode_length: 128 and 64)" in other.stdout) == (3, True)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from launched import execute, still_in
+from launched import execute, still_in, workers_of
+from prepared_launcher import prepare
 from repository import SUPPORT
 
 from m2bench.processes.client import Launcher
@@ -29,6 +29,13 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
     assert still_in(tmp_path) == []
 
 
+@pytest.fixture
+def quick(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """One that starts at once, and does the same from there on."""
+    prepare(monkeypatch)
+    return launcher
+
+
 def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:
     outcome = execute(launcher, "", "batching")
     assert len(outcome["result"]["update_s"]) >= 3  # more where the machine is busy and their mean is not known well
@@ -36,8 +43,8 @@ def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) ->
     assert "a worker's print" in (launcher.work / "trial.log").read_text()
 
 
-def test_prints_that_look_like_results_change_nothing(launcher: Launcher) -> None:
-    assert "update_s" in execute(launcher, "amp=print", "amp")["result"]
+def test_prints_that_look_like_results_change_nothing(quick: Launcher) -> None:
+    assert "update_s" in execute(quick, "amp=print", "amp")["result"]
 
 
 @pytest.mark.parametrize(
@@ -49,26 +56,24 @@ def test_prints_that_look_like_results_change_nothing(launcher: Launcher) -> Non
         ("hang", "no result after 1.5 s"),
     ],
 )
-def test_a_trial_that_goes_wrong_is_a_result_and_the_next_one_runs(
-    fault: str, message: str, launcher: Launcher
-) -> None:
-    outcome = execute(launcher, f"amp={fault}", "amp", timeout_s=1.5 if fault == "hang" else 60.0)
+def test_a_trial_that_goes_wrong_is_a_result_and_the_next_one_runs(fault: str, message: str, quick: Launcher) -> None:
+    outcome = execute(quick, f"amp={fault}", "amp", timeout_s=1.5 if fault == "hang" else 60.0)
     assert message in outcome["failure"]
-    assert "result" in execute(launcher, f"amp={fault}", "batching")
+    assert "result" in execute(quick, f"amp={fault}", "batching")
 
 
-def test_the_log_of_a_crash_has_the_traceback(launcher: Launcher) -> None:
-    execute(launcher, "amp=crash", "amp")
-    log = (launcher.work / "trial.log").read_text()
+def test_the_log_of_a_crash_has_the_traceback(quick: Launcher) -> None:
+    execute(quick, "amp=crash", "amp")
+    log = (quick.work / "trial.log").read_text()
     assert "Traceback" in log
     assert "with a second line" in log
 
 
-def test_what_a_worker_leaves_running_is_ended(launcher: Launcher) -> None:
-    assert "result" in execute(launcher, "amp=orphan", "amp")
-    assert "result" in execute(launcher, "", "amp")
-    workers = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
-    assert len(workers) == 1  # the launcher itself
+def test_what_a_worker_leaves_running_is_ended(quick: Launcher) -> None:
+    assert "result" in execute(quick, "amp=orphan", "amp")
+    assert "result" in execute(quick, "", "amp")
+    assert quick._process is not None
+    assert [process.pid for process in workers_of(quick.work)] == [quick._process.pid]
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -82,14 +87,14 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
     assert "result" in execute(launcher, "", "amp")
 
 
-def test_what_the_user_can_put_right_is_said_as_such(launcher: Launcher) -> None:
+def test_what_the_user_can_put_right_is_said_as_such(quick: Launcher) -> None:
     with pytest.raises(UserError, match=r"the data is bad, row 7\. Correct it\."):
-        describe(launcher, WorkloadSpec(data="bad", module="fake_workload"), launcher.work)
+        describe(quick, WorkloadSpec(data="bad", module="fake_workload"), quick.work)
 
 
-def test_a_module_that_is_not_there_is_said(launcher: Launcher) -> None:
+def test_a_module_that_is_not_there_is_said(quick: Launcher) -> None:
     with pytest.raises(UserError, match="No module named 'nowhere'"):
-        describe(launcher, WorkloadSpec(module="nowhere"), launcher.work)
+        describe(quick, WorkloadSpec(module="nowhere"), quick.work)
 
 
 def test_workers_get_a_fixed_part_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prepared_launcher import prepare
 from repository import SUPPORT
 
 from m2bench.cli.options import thread_count
@@ -89,6 +90,7 @@ def test_threads_sleep_while_they_wait_unless_the_shell_says_otherwise(
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launcher]:
     monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    prepare(monkeypatch)
     with Launcher(tmp_path, tmp_path / "launcher.log") as started:
         yield started
 

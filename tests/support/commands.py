@@ -30,12 +30,13 @@ def m2bench(*arguments: str, cwd: Path, timeout: float = 240, **changes: str) ->
     )  # fmt: skip
 
 
-def typed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """The same command line in this process, with a launcher that starts at once: a small part of the time."""
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd)
-        patch.setenv("PYTHONPATH", str(SUPPORT))  # for its workers
+        for name, value in {"PYTHONPATH": str(SUPPORT), **changes}.items():  # for its workers
+            patch.setenv(name, value)
         prepared_launcher.prepare(patch)
         patch.setattr(sys, "argv", ["m2bench", *arguments])
         with pytest.raises(SystemExit) as ended:

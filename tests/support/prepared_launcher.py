@@ -58,9 +58,7 @@ class ForkedProcess:
 def prepare(patch: pytest.MonkeyPatch) -> None:
     """Let every Launcher of this process fork, where workers are forked from it as well."""
     if sys.platform == "linux":
-        names = SimpleNamespace(
-            Popen=ForkedProcess, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
-        )
+        names = SimpleNamespace(Popen=ForkedProcess, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
         patch.setattr(client, "subprocess", names)
 
 
@@ -82,7 +80,7 @@ def _serve(requests: socket.socket) -> None:
     from m2bench.worker import jobs, launcher
 
     assert jobs
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    signal.signal(signal.SIGCHLD, lambda *_: _reap())
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 2**20, 3)
         if not request:
@@ -94,6 +92,12 @@ def _serve(requests: socket.socket) -> None:
         requests.send(str(pid).encode())
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _reap() -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become(main: Any, request: dict[str, Any], descriptors: list[int]) -> None:

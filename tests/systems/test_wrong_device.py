@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from commands import FAKE, m2bench
+from commands import FAKE, typed
 from repository import SUPPORT
 from wrong_devices import WrongDevice
 
@@ -154,7 +154,7 @@ def test_a_multiple_of_what_the_device_gets_wrong_is_not_allowed_beyond_the_limi
 
 def test_the_user_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     options = ("--layers", "amp", "--data", "wrong-device", "--out", "run")
-    done = m2bench("ablate", *FAKE, *options, cwd=tmp_path, NVIDIA_TF32_OVERRIDE="1")
+    done = typed("ablate", *FAKE, *options, cwd=tmp_path, NVIDIA_TF32_OVERRIDE="1")
     assert done.returncode == 1
     assert done.stderr.startswith(f"{REFUSED}: no figure measured on it would mean anything. You can unset NVIDIA_TF32")
     for remedy in ("--device", f"another version of torch ({version('torch')} here)", "--allow-wrong-device"):
@@ -165,7 +165,7 @@ def test_the_user_is_told_and_nothing_is_left(tmp_path: Path) -> None:
 
 def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
     options = ("--layers", "amp", "--data", "wrong-device", "--allow-wrong-device", "--out", "run")
-    done = m2bench("ablate", *FAKE, *options, cwd=tmp_path)
+    done = typed("ablate", *FAKE, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     mark, reason = "(on a device that computes wrongly)", "weight is off by 2 of its size"
@@ -194,7 +194,7 @@ def prepare(spec, work):
 def test_other_commands_refuse_it_as_well(command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(WRONG)
     paths = os.pathsep.join(map(str, (SUPPORT, tmp_path)))
-    done = m2bench(*command, "--workload", "wrong", cwd=tmp_path, PYTHONPATH=paths)
+    done = typed(*command, "--workload", "wrong", cwd=tmp_path, PYTHONPATH=paths)
     assert (done.returncode, done.stderr.startswith(REFUSED)) == (1, True), done.stderr
     assert "--allow-wrong-device" not in done.stderr  # they have no such option
 
