@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_run import result
 from rich.console import Console
 from scipy import stats
-from test_summarize import result
 
 from m2bench.findings.compare import _absolute, _over, compare, show_comparison
 from m2bench.findings.trials_behind import trace

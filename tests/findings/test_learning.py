@@ -252,8 +252,8 @@ def test_a_layer_that_falls_back_less_on_its_way_is_found_to_be_steadier() -> No
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         down = 0.1 * (trial.seed - made.spec.seed + 1) if "wide" in trial.layers else 1.0
         curve = [{"after": n, "episodes": n, "return": value} for n, value in ((8, 0.0), (9, 3.0), (10, 3.0 - down))]
-        found = {"curve": curve, "episodes_per_update": group(trial.layers), "episodes_to_target": 10}
-        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, found))
+        result = {"curve": curve, "episodes_per_update": group(trial.layers), "episodes_to_target": 10}
+        trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, result))
     found = Learning(made, trials).setbacks("wide")
     assert found is not None
     seeds = range(1, found.seeds + 1)

@@ -11,8 +11,8 @@ import pytest
 from commands import environment
 from made_check import full_document
 
-from m2bench.gate import pytest_plugin
-from m2bench.gate.pytest_plugin import ASPECTS, Gate, GateItem
+from m2bench.gate.aspects import ASPECTS
+from m2bench.gate.pytest_plugin import Gate, GateItem
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +66,7 @@ def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.Monke
         commands.append(command)
         return subprocess.CompletedProcess(command, 1, "", "error: the base 'nowhere' is no commit\n")
 
-    monkeypatch.setattr(pytest_plugin.subprocess, "run", refused)
+    monkeypatch.setattr(subprocess, "run", refused)
     gate = Gate(["--base", "nowhere"], tmp_path)
     for _ in ASPECTS:
         with pytest.raises(pytest.fail.Exception, match="the base 'nowhere' is no commit"):

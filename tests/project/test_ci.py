@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def test_the_action_blames_nobody_for_the_commits_of_others(
     head, given, base = EVENTS[event]
     git(tmp_path / "repo", "checkout", "--quiet", commits[head])
     inputs = {name: commits.get(value, value) for name, value in given.items()}
-    code, printed, _ = run_action(tmp_path / "repo", PYTHON=python_of(TELLS, tmp_path), **inputs)
+    inputs["PYTHON"] = python_of(TELLS, tmp_path)
+    code, printed, _ = run_action(tmp_path / "repo", os.environ, **inputs)
     assert code == 0, printed
     assert printed.splitlines()[:3] == ["check", "--base", commits.get(base, base)]
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
@@ -562,7 +563,7 @@ def test_a_table_says_why_a_figure_is_not_known() -> None:
 @pytest.fixture
 def unknown(full: dict[str, Any]) -> dict[str, Any]:
     """The run's summary with figures that nothing is known of: one layer's, one combination's, the time to target."""
-    absurd = json.loads(json.dumps(full))
+    absurd: dict[str, Any] = json.loads(json.dumps(full))
     for figure in ("alone", "claimed_effect", "time_to_target"):
         absurd["layers"][0] |= {figure: 1.7, f"{figure}_ci": ABSURD}
     absurd["layers"][0] |= {"learning_effect": 0.0, "learning_ci": [-9.0, 9.0], "learning_seeds": 2}
@@ -594,7 +595,7 @@ def test_no_chart_draws_a_figure_of_which_nothing_is_known(
 
     def spied(canvas: Canvas, *words: str) -> Chart:
         for axis in canvas.axes:
-            seen.extend(float(value) for line in axis.lines for value in (*line.get_xdata(), *line.get_ydata()))
+            seen.extend(float(value) for line in axis.lines for value in np.concatenate(line.get_data()))
             seen.extend((*axis.get_xlim(), *axis.get_ylim()))
         return finish(canvas, *words)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from prepared_launcher import prepare
 from repository import SUPPORT
@@ -58,8 +60,8 @@ def test_a_number_of_threads_is_a_whole_number_or_auto() -> None:
 
 
 def test_cores_that_save_power_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity.sys, "platform", "darwin")
-    monkeypatch.setattr(identity.psutil, "cpu_count", lambda logical=True: 8)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8)
     monkeypatch.setattr(
         identity, "answer_of", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8"
     )

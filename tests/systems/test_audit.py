@@ -266,7 +266,8 @@ def test_fused_adam_is_allowed_only_meanwhile() -> None:
     parameter = torch.nn.Parameter(torch.ones(2, device="meta"))
     parameter.grad = torch.ones_like(parameter)
     optimizer = torch.optim.Adam([parameter], fused=True)
-    with DryRun(watched=lambda *_: False) as mode:
+    mode = DryRun(watched=lambda *_: False)
+    with mode:
         with pytest.raises(RuntimeError, match="fused"):
             optimizer.step()
         with fused_adam_allowed():

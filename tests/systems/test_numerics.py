@@ -79,7 +79,7 @@ class WrongBeyond(torch.autograd.Function):
         return rows.clone()
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         return torch.cat((gradient[: WrongBeyond.LARGEST], torch.zeros_like(gradient[WrongBeyond.LARGEST :])))
 
 
