@@ -191,7 +191,8 @@ def test_what_the_code_under_test_imports_is_each_sides_own(way: str, repo: Path
         path = str(tmp_path / "site")
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "sitecustomize.py").write_text(f"import sys\nsys.path.append({str(repo / 'src')!r})\n")
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{SUPPORT}:{path}")
+    run = typed if way == "PYTHONPATH" else m2bench
+    done = run("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{SUPPORT}:{path}")
     if way == "PYTHONPATH":
         assert done.returncode == 2, done.stdout + done.stderr
     else:
@@ -312,7 +313,7 @@ def begin(repo: Path) -> subprocess.Popen[str]:
         [COMMAND, "check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out"],
         cwd=repo, env=environment(TMPDIR=str(repo.parent)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")), 60)
+    wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")))
     return process
 
 
