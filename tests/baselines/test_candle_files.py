@@ -427,7 +427,7 @@ def test_a_jump_that_stays_looks_like_a_split(tmp_path: Path) -> None:
 
 def test_a_close_a_little_outside_of_its_range_is_said(tmp_path: Path) -> None:
     high, low = FRAME["high"].to_numpy()[10], FRAME["low"].to_numpy()[10]
-    for value, words in ((high + 0.001, "above high"), (low - 0.001, "below low")):
+    for value, words in ((round(high + 0.001, 5), "above high"), (round(low - 0.001, 5), "below low")):
         market = read(changed(12, "close", value), tmp_path)
         assert market.close[10] == value
         assert len(market.remarks) == 1
