@@ -63,11 +63,6 @@ def on_darwin(module: Any) -> None:
     module.sys = DarwinSys()
 
 
-def launch_as_on_darwin(last_import: Any) -> None:
-    """After the launcher's last import: psutil must not see this."""
-    sys.platform = "darwin"
-
-
 def without_childrens_times(psutil: Any) -> None:
     """macOS tells no CPU seconds of a process's children."""
     cpu_times = psutil.Process.cpu_times
@@ -138,6 +133,8 @@ def write_mps_log() -> None:
 
 
 if KIND:
+    if "m2bench.worker.launcher" in WORDS:
+        sys.platform = "darwin"  # it imports little beside itself, and nothing that minds
     if "m2bench.worker.spawned_worker" in WORDS and "PYTORCH_MPS_LOG_PROFILE_INFO" in os.environ:
         atexit.register(write_mps_log)
     hooks = {
@@ -148,6 +145,4 @@ if KIND:
         "psutil": without_childrens_times,
         "torch": with_apples_gpu,
     }
-    if "m2bench.worker.launcher" in WORDS:
-        hooks["m2bench.processes.lines"] = launch_as_on_darwin
     sys.meta_path.insert(0, AfterImport(hooks))

@@ -38,7 +38,6 @@ def typed(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedPro
         for name, value in {"PYTHONPATH": str(SUPPORT), **changes}.items():  # for its workers
             patch.setenv(name, value)
         prepared_launcher.prepare(patch)
-        patch.setattr(sys.modules["__main__"], "__package__", "")  # else the usage names python -m pytest
         patch.setattr(sys, "argv", ["m2bench", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
