@@ -122,7 +122,7 @@ def head_code(repo: Path, work: Path, logs: Path) -> Iterator[Code]:
     commit = _asked(repo, "rev-parse", "HEAD")
     dirty = bool(_asked(repo, "status", "--porcelain"))
     with _worktree(repo, commit, work / "tree", "--no-checkout") as folder:
-        _copyown_files(repo, folder)
+        _copy_own_files(repo, folder)
         _asked(folder, *NO_HOOKS, "reset", "--quiet")  # without a checkout git would take all files for new ones
         path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
         yield Code("head", commit, dirty, path, _python_path(repo, folder))
@@ -152,7 +152,7 @@ def remove_leftovers(repo: Path) -> None:
             shutil.rmtree(folder.parent.parent, ignore_errors=True)
 
 
-def _copyown_files(repo: Path, folder: Path) -> None:
+def _copy_own_files(repo: Path, folder: Path) -> None:
     """Tracked files and new ones that git does not ignore, as git sees them: a link is a link, whatever it leads to."""
     root = repo.resolve()
     for name in own_files(repo):
