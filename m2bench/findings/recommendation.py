@@ -231,9 +231,7 @@ def _state(found: Estimate | None) -> LeftOutState:
     return "negligible" if found.interval[1] <= 1 + INDIFFERENT else "undecided"
 
 
-def _aside(
-    layer: str, joined: Layers, combinations: Sequence[CombinationRow], spoiling: Layers
-) -> LeftOutState | None:
+def _aside(layer: str, joined: Layers, combinations: Sequence[CombinationRow], spoiling: Layers) -> LeftOutState | None:
     """Why a layer cannot join the set, however fast it were; None where it could."""
     if layer in spoiling:
         return "spoils"
