@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +19,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
 
-TESTS = Path(__file__).parent
 EPISODE_LENGTH = 16
 
 
@@ -40,7 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
         if item.get_closest_marker("mps") and why_no_mps():
             item.add_marker(pytest.mark.skip(reason=f"no Apple GPU here: {why_no_mps()}"))
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    # Side by side the long ones come first, so that all processes end together; alone, what fails soon does.
+    beside = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None) is beside)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,10 @@ def known(price: float = 1.1, seed: int = 0, step: str = "h") -> pd.DataFrame:
     })  # fmt: skip
 
 
-def market_of(frame: pd.DataFrame, **changes: object) -> Market:
-    columns = {name: frame[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close", "volume")}
+def market_of(frame: pd.DataFrame, **changes: Any) -> Market:
+    columns: dict[str, Any] = {
+        name: frame[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close", "volume")
+    }
     time = np.array([t.value for t in frame["time"]], dtype=np.int64)
     return replace(Market("known", time, **columns), **changes)
 
@@ -272,7 +275,7 @@ def zipped(content: str, *names: str) -> bytes:
     return target.getvalue()
 
 
-def columnar(kind: str, **changes: object) -> bytes:
+def columnar(kind: str, **changes: Any) -> bytes:
     target = io.BytesIO()
     frame = FRAME.assign(**changes).rename(columns={"time": "date"})
     if kind == "feather":
@@ -283,7 +286,9 @@ def columnar(kind: str, **changes: object) -> bytes:
         pd.concat([frame.iloc[:1], frame]).set_axis(range(HOURS + 1)).iloc[1:].to_parquet(target)
     elif kind == "parquet of yfinance":
         wide = frame.set_index("date").rename_axis("Date")
-        wide.columns = pd.MultiIndex.from_tuples([(name.title(), "SPY") for name in wide], names=["Price", "Ticker"])
+        wide.columns = pd.MultiIndex.from_tuples(
+            [(str(name).title(), "SPY") for name in wide], names=["Price", "Ticker"]
+        )
         wide.to_parquet(target)
     return target.getvalue()
 
@@ -421,8 +426,8 @@ def test_a_jump_that_stays_looks_like_a_split(tmp_path: Path) -> None:
 
 
 def test_a_close_a_little_outside_of_its_range_is_said(tmp_path: Path) -> None:
-    high, low = FRAME.loc[10, "high"], FRAME.loc[10, "low"]
-    for value, words in ((high + 0.001, "above high"), (low - 0.001, "below low")):
+    high, low = FRAME["high"].to_numpy()[10], FRAME["low"].to_numpy()[10]
+    for value, words in ((round(high + 0.001, 5), "above high"), (round(low - 0.001, 5), "below low")):
         market = read(changed(12, "close", value), tmp_path)
         assert market.close[10] == value
         assert len(market.remarks) == 1

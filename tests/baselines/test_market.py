@@ -91,7 +91,7 @@ def with_cell(row: int, column: int, value: str) -> str:
     return "\n".join(",".join(line) for line in lines) + "\n"
 
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "empty"),
     "header only": (GOOD[0] + "\n", "holds no candles"),
     "missing column": (FORMS["iso"].replace("close", "tip"), "missing column close (found: time, open, high, low, tip"),

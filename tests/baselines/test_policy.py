@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from m2bench.baselines.policy import AsymmetricPolicyNetwork, make_policy
+
+
+def first_linear(block: Any) -> nn.Linear:
+    linear: nn.Linear = block.linear
+    return linear
 
 
 def linear_layers(module: nn.Module) -> int:
@@ -16,9 +23,9 @@ def linear_layers(module: nn.Module) -> int:
 def test_the_default_size_has_about_83k_parameters() -> None:
     policy = AsymmetricPolicyNetwork(macro_features=60, micro_features=60)
     assert sum(p.numel() for p in policy.parameters()) == 83_043
-    widths = [block.linear.out_features for block in policy.macro]
+    widths = [first_linear(block).out_features for block in policy.macro]
     assert widths == [128, 64, 32, 64, 128]
-    assert [block.linear.out_features for block in policy.micro] == [128, 64]
+    assert [first_linear(block).out_features for block in policy.micro] == [128, 64]
 
 
 def test_the_deep_size_has_37_macro_and_10_micro_layers() -> None:
@@ -32,7 +39,7 @@ def test_the_deep_size_has_37_macro_and_10_micro_layers() -> None:
 def test_gradients_reach_the_first_macro_layer(size: str, cpu: torch.device) -> None:
     policy = make_policy(size, 0, cpu)  # type: ignore[arg-type]
     policy(torch.randn(5, 122)).square().sum().backward()
-    gradient = policy.macro[0].linear.weight.grad
+    gradient = first_linear(policy.macro[0]).weight.grad
     assert gradient is not None
     assert gradient.abs().max() > 1e-6
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from m2bench.baselines.trainer import Trainer
+from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import compose
 from m2bench.records.combinations import Layers
@@ -37,7 +37,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plain_trainer(system: trading.TradingSystem, layers: Layers) -> Trainer:
     """The trainer as somebody without the harness would build it."""
-    parts = compose(trading.baseline_parts(), [load_layer(name) for name in layers], trading._options(SPEC))
+    parts = compose(baseline_parts(), [load_layer(name) for name in layers], trading._asked(SPEC))
     source, settings = system.evaluation.source, trading._settings(SPEC)
     return Trainer(parts, source, settings, 0, system.device)
 

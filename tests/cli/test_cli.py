@@ -9,50 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
-from conftest import TESTS
+from commands import COMMAND, FAKE, environment, m2bench, typed
+from launched import wait_until, workers_of
+from repository import SUPPORT
 
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
-from m2bench.cli.app import app, main
+from m2bench.cli.app import app
 from m2bench.optimizations import LAYERS
 from m2bench.records.spec import WindowSpec
 from m2bench.systems.trading.options import locate_data
-
-COMMAND = str(Path(sys.executable).parent / "m2bench")
-FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
-
-
-def environment(**changes: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(TESTS), **changes}
-
-
-def m2bench(*arguments: str, cwd: Path, timeout: float = 120, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments], cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=timeout,
-        check=False,
-    )  # fmt: skip
-
-
-def typed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The same command line in this process, for what ends before it starts another: it takes milliseconds."""
-    out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setenv("PYTHONPATH", str(TESTS))  # for what it starts all the same
-        patch.setattr(sys, "argv", ["m2bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -73,22 +45,6 @@ def speed_trials(trials: list[tuple[str, str, str]]) -> int:
     return sum(not key.startswith("learn") for key, _, _ in trials)
 
 
-def workers_of(folder: Path) -> list[psutil.Process]:
-    """Launchers and workers that belong to the run in ``folder``."""
-    return [
-        process
-        for process in psutil.process_iter(["status", "cwd"])  # None where it may not be read
-        if process.info["status"] != psutil.STATUS_ZOMBIE and (process.info["cwd"] or "").startswith(str(folder))
-    ]
-
-
-def wait_until(condition: Any, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_every_command_and_option_has_help() -> None:
     assert app.info.help
     assert len(app.registered_commands) >= 4
@@ -96,7 +52,7 @@ def test_every_command_and_option_has_help() -> None:
         assert command.callback is not None
         assert command.callback.__doc__
         name = command.name or command.callback.__name__
-        shown = typed(name, "--help", cwd=TESTS).stdout
+        shown = typed(name, "--help", cwd=SUPPORT).stdout
         options = [line for line in shown.splitlines() if line.strip().startswith("--")]
         assert options
         assert all(len(line.split("  ", 2)[-1].strip()) > 3 for line in options), options
@@ -116,7 +72,7 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     assert "Effect of each layer on episodes/min" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "Report: run/report.html"
     assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
-    again = m2bench("report", "run", cwd=tmp_path)
+    again = typed("report", "run", cwd=tmp_path)
     assert again.returncode == 0
     threads, report = done.stdout.split("\n", 1)
     assert threads.startswith("Every trial computes with ")
@@ -308,7 +264,7 @@ def test_two_at_once_are_refused_and_a_killed_run_leaves_no_process_and_repeats_
     assert 2 <= len(before) < 10
     interim = typed("report", "run", cwd=tmp_path)
     assert "not run yet" in interim.stdout
-    done = m2bench("ablate", "--resume", "run", "--more-blocks", "1", cwd=tmp_path)
+    done = typed("ablate", "--resume", "run", "--more-blocks", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     after = rows(tmp_path / "run")
     assert after[: len(before)] == before
@@ -390,10 +346,10 @@ def test_threads_and_waiting_are_numbers(option: str, value: str, message: str, 
 
 
 def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_path: Path) -> None:
-    begun = m2bench("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
+    begun = typed("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     assert begun.stdout.startswith("Every trial computes with 3 threads")
-    resumed = m2bench("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
+    resumed = typed("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Every trial computes" not in resumed.stdout
     found = summary(tmp_path / "run")
@@ -428,7 +384,7 @@ def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
 
 def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> None:
     options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
-    done = m2bench(*options, "--json", cwd=tmp_path)
+    done = typed(*options, "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
     states = [check["state"] for check in found["checks"]]
     assert done.returncode == (1 if "bad" in states else 0), done.stderr
@@ -454,8 +410,8 @@ def describe(spec, work):
 def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Path) -> None:
     (tmp_path / "apple.py").write_text(APPLE)
     options = ("doctor", "--seconds", "1", "--workload", "apple")
-    paths = os.pathsep.join(map(str, (TESTS, tmp_path)))
-    done = m2bench(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1", PYTHONPATH=paths)
+    paths = os.pathsep.join(map(str, (SUPPORT, tmp_path)))
+    done = typed(*options, cwd=tmp_path, PYTORCH_ENABLE_MPS_FALLBACK="1", PYTHONPATH=paths)
     assert done.returncode == 1, done.stdout + done.stderr
     first = done.stdout.splitlines()[:4]
     assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
@@ -464,7 +420,7 @@ def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Pa
 
 
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:
-    done = m2bench("layers", "--json", "--device", "cpu", cwd=tmp_path)
+    done = typed("layers", "--json", "--device", "cpu", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)["layers"]
     assert [layer["name"] for layer in listed] == list(LAYERS)
@@ -473,7 +429,7 @@ def test_layers_tells_what_runs_here(tmp_path: Path) -> None:
 
 
 def test_train_saves_a_policy_that_loads(tmp_path: Path) -> None:
-    done = m2bench("train", "--with", "batching,vectorized-loss", "--episodes", "64", "--episode-length", "16",
+    done = typed("train", "--with", "batching,vectorized-loss", "--episodes", "64", "--episode-length", "16",
                    "--device", "cpu", "--out", "trained", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "trained" / "train.json").read_text())
@@ -553,7 +509,7 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--episode-length", "16",
+    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--episode-length", "16",
                    "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}

@@ -142,7 +142,7 @@ def test_a_planted_sync_and_a_planted_double_are_found_by_their_line() -> None:
         doubled = positive.double()  # planted double
     assert len(doubled) == 3
     assert ["planted sync" in line or "planted mask" in line for line in mode.counts.syncs] == [True, True]
-    assert all("tests/test_counters.py:" in line and "planted double" in line for line in mode.counts.doubles)
+    assert all("devices/test_counters.py:" in line and "planted double" in line for line in mode.counts.doubles)
     assert mode.counts.doubles.total() == 1
 
 
@@ -160,7 +160,7 @@ def test_a_copy_by_a_helper_of_ours_is_found_where_it_is_asked_for() -> None:
     with CountingMode(META) as mode:
         torch_device.to_device(torch.ones(3), META)  # planted request
     (line,) = mode.counts.copies
-    assert "tests/test_counters.py:" in line
+    assert "devices/test_counters.py:" in line
     assert "planted request" in line
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_run import description_document, make_record
+from made_run import description_document, make_record, result
 from rich.console import Console
 from scipy import stats
-from test_summarize import result
 
 from m2bench.findings.compare import _absolute, _over, compare, show_comparison
 from m2bench.findings.trials_behind import trace

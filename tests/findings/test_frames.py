@@ -13,14 +13,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import TESTS
 from made_run import BASELINE_SPEED, FACTORS, FULL, SPEC, make_run
+from repository import ROOT
 
 import m2bench
 from m2bench.findings.frames import Run
 from m2bench.records.errors import UserError
 
-ROOT = TESTS.parent
 SAMPLE = ROOT / "reports" / "sample"
 SMALL = replace(FULL, layers=("batching", "amp"))
 LAYERS = ("batching", "amp", "compile", "vectorized-loss", "dataloader", "grad-accumulation")

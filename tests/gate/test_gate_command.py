@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from conftest import TESTS
+from commands import COMMAND, environment, m2bench, typed
 from github_action import action, run_action
+from launched import wait_until, workers_of
 from packaging.requirements import Requirement
-from test_cli import COMMAND, environment, m2bench, typed, wait_until, workers_of
-from test_readme import GATE, PAGES, ROOT
+from repository import GATE, PAGES, ROOT, SUPPORT, git
 
 from m2bench.gate.sides import _build_requirements, _is_met, loose_code
 
@@ -58,12 +58,6 @@ def build(spec, work, layers, seed):
 SHORT = ("--workload", "toy", "--window", "0.05", "--layers", "baseline", "--max-blocks", "3",
          "--delta", "50%", "--alpha", "10%")  # fmt: skip
 MUCH = 30.0
-
-
-def git(repo: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", *identity, *arguments], cwd=repo, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def toy(slower: float = 1.0, learned: float = 0.0, syncs: int = 0, imports: str = "") -> str:
@@ -128,7 +122,7 @@ def test_a_comment_is_no_change_and_the_action_writes_the_outputs(repo: Path, tm
 def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> None:
     """All at once: learning is the exit code, and the others are named beside it."""
     commit(repo, slower=MUCH, learned=0.5, syncs=2)
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--json", "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, "--json", "--out", "out", cwd=repo)
     assert done.returncode == 4, done.stderr
     document = json.loads(done.stdout)
     assert document["verdict"] == "changed"
@@ -148,7 +142,7 @@ def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> N
 @pytest.mark.slow
 def test_uncommitted_changes_are_what_is_checked(repo: Path) -> None:
     (repo / "toy.py").write_text(toy(slower=MUCH))
-    done = m2bench("check", "--base", "HEAD", *SHORT, "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.startswith("Regression against base")
     assert "the phase sleep takes" in done.stdout
@@ -158,8 +152,8 @@ def test_uncommitted_changes_are_what_is_checked(repo: Path) -> None:
 
 def test_layers_of_ones_own_can_be_gated(repo: Path) -> None:
     commit(repo, text="# a comment\n")
-    own = m2bench("check", "--base", "HEAD~1", *SHORT[:4], *SHORT[6:], "--layers", "fused", "--out", "own", cwd=repo)
-    wrong = m2bench("check", "--base", "HEAD~1", *SHORT[:4], "--layers", "turbo", cwd=repo)
+    own = typed("check", "--base", "HEAD~1", *SHORT[:4], *SHORT[6:], "--layers", "fused", "--out", "own", cwd=repo)
+    wrong = typed("check", "--base", "HEAD~1", *SHORT[:4], "--layers", "turbo", cwd=repo)
     assert own.returncode == 0, own.stderr
     assert list(check_json(repo / "own")["measured"]) == ["fused"]
     assert (wrong.returncode, "the head has no layer turbo." in wrong.stderr) == (1, True)
@@ -177,11 +171,11 @@ Toy.check_finite = check_finite
 
 def test_a_head_that_learns_nothing_but_nan_has_changed(repo: Path) -> None:
     commit(repo, text=DIVERGES)
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 4, done.stdout + done.stderr
     assert "Learning or numerics changed against base" in done.stdout
     assert "update 2: the loss is not finite" in done.stdout
-    back = m2bench("check", "--base", "HEAD", *SHORT, "--out", "back", cwd=repo)
+    back = typed("check", "--base", "HEAD", *SHORT, "--out", "back", cwd=repo)
     assert (back.returncode, "update 2: the loss is not finite" in back.stderr) == (1, True)
 
 
@@ -198,7 +192,8 @@ def test_what_the_code_under_test_imports_is_each_sides_own(way: str, repo: Path
         path = str(tmp_path / "site")
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "sitecustomize.py").write_text(f"import sys\nsys.path.append({str(repo / 'src')!r})\n")
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{TESTS}:{path}")
+    run = typed if way == "PYTHONPATH" else m2bench
+    done = run("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo, PYTHONPATH=f"{SUPPORT}:{path}")
     if way == "PYTHONPATH":
         assert done.returncode == 2, done.stdout + done.stderr
     else:
@@ -246,7 +241,7 @@ def test_outside_of_a_repository_it_is_said(tmp_path: Path) -> None:
 def test_floors_need_no_repository(floor: str, code: int, tmp_path: Path) -> None:
     """What lies in the folder is measured: a module that is nowhere else."""
     (tmp_path / "toy.py").write_text(toy())
-    done = m2bench("check", "--min", f"episodes_per_min={floor}", *SHORT, "--out", "out", cwd=tmp_path)
+    done = typed("check", "--min", f"episodes_per_min={floor}", *SHORT, "--out", "out", cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
     assert check_json(tmp_path / "out")["head"] == {"commit": "", "dirty": False, "name": "in no git repository"}
     assert "Again: m2bench check --min" in done.stdout
@@ -266,7 +261,7 @@ def test_a_base_without_the_code_under_test_is_said(repo: Path) -> None:
     git(repo, "add", "other.txt")
     git(repo, "commit", "--quiet", "-m", "nothing here")
     commit(repo)
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, cwd=repo)
     assert done.returncode == 1
     assert "has no toy: the module toy is not among its code. Name a base that has it." in done.stderr
     assert len(worktrees(repo)) == 1
@@ -278,7 +273,7 @@ def test_a_base_that_does_not_install_is_said(repo: Path) -> None:
     git(repo, "commit", "--quiet", "-m", "broken")
     git(repo, "rm", "--quiet", "pyproject.toml")
     git(repo, "commit", "--quiet", "-m", "mended")
-    done = m2bench("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
+    done = typed("check", "--base", "HEAD~1", *SHORT, "--out", "out", cwd=repo)
     assert done.returncode == 1
     assert "pip cannot install the base" in done.stderr
     assert (repo / "out" / "logs" / "install-base.log").stat().st_size > 0
@@ -339,14 +334,14 @@ def begin(repo: Path) -> subprocess.Popen[str]:
         [COMMAND, "check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out"],
         cwd=repo, env=environment(TMPDIR=str(repo.parent)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")), 60)
+    wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")))
     return process
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Path) -> None:
     process = begin(repo)
-    second = m2bench("check", "--base", "HEAD", *SHORT, cwd=repo)
+    second = typed("check", "--base", "HEAD", *SHORT, cwd=repo)
     assert second.returncode == 1
     assert "another m2bench check is at work in" in second.stderr
     process.send_signal(number)
@@ -365,7 +360,7 @@ def test_what_a_killed_gate_left_is_removed_by_the_next_one(repo: Path) -> None:
     process.communicate()
     wait_until(lambda: not workers_of(repo.parent), 20)
     assert len(worktrees(repo)) == 3  # the user's, and one for each side
-    refused = m2bench("check", "--base", "HEAD", *SHORT[:4], "--layers", "turbo", cwd=repo)
+    refused = typed("check", "--base", "HEAD", *SHORT[:4], "--layers", "turbo", cwd=repo)
     assert (refused.returncode, "the head has no layer turbo." in refused.stderr) == (1, True)
     assert len(worktrees(repo)) == 1
     assert not list(repo.parent.glob("m2bench-gate-*"))
@@ -381,7 +376,7 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
     assert len(GATE) == 6
     for command in GATE:
         arguments = shlex.split(command)[1:]
-        done = m2bench(*shortened(arguments), cwd=repo)
+        done = typed(*shortened(arguments), cwd=repo)
         assert done.returncode in (0, 3), done.stdout + done.stderr
         if "--against" in arguments:
             against = json.loads(done.stdout)
@@ -405,7 +400,7 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
         ("baseline", "episodes_per_min"), ("batching", "episodes_per_min"), ("batching", "speedup"),
     }  # fmt: skip
     options = ("--workload", "toy", "--layers", "baseline,batching", "--episode-length", "64")
-    other = m2bench("check", "--against", "release", *options, cwd=repo)
+    other = typed("check", "--against", "release", *options, cwd=repo)
     assert (other.returncode, "of another workload (episode_length: 128 and 64)" in other.stdout) == (3, True)
 
 
@@ -442,7 +437,7 @@ def workflows() -> list[dict[str, Any]]:
     """This repository's own, and the one that the documentation tells others to save."""
     (readme,) = re.findall(r"```yaml\n(.*?)```", PAGES[ROOT / "docs" / "ci-gate.md"], flags=re.S)
     assert len(readme.strip().splitlines()) == 10
-    return [yaml.safe_load(text) for text in (readme, (TESTS.parent / ".github/workflows/ci.yml").read_text())]
+    return [yaml.safe_load(text) for text in (readme, (ROOT / ".github/workflows/ci.yml").read_text())]
 
 
 def test_the_workflows_use_the_action_as_it_is() -> None:

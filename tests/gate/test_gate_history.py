@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from test_gate import MACHINE
+from made_check import MACHINE
 
 from m2bench.gate.references.history import Series, make_series
 from m2bench.gate.references.promotion import taken_over

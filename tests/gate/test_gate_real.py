@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TESTS
-from test_cli import m2bench
-from test_gate_command import git
+from commands import m2bench
+from repository import ROOT, git
 
 PARTS = ("m2bench", "baselines", "optimizations", "pyproject.toml", "README.md")
 
@@ -21,7 +20,7 @@ def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
     for name in PARTS:
-        source = TESTS.parent / name
+        source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:

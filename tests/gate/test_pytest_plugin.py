@@ -10,10 +10,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from test_cli import environment
-from test_gate import BASED, against, blocks_of, outcome_of, reference_of, with_state
+from commands import environment
+from made_check import BASED, against, blocks_of, outcome_of, reference_of, with_state
 
-from m2bench.gate import outputs, pytest_plugin
+from m2bench.gate import outputs
 from m2bench.gate.counts import CountChange
 from m2bench.gate.outcome import Outcome
 from m2bench.gate.pytest_plugin import Gate, GateItem, Suite
@@ -72,7 +72,7 @@ def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.Monke
         commands.append(command)
         return subprocess.CompletedProcess(command, 1, "", "error: the base 'nowhere' is no commit\n")
 
-    monkeypatch.setattr(pytest_plugin.subprocess, "run", refused)
+    monkeypatch.setattr(subprocess, "run", refused)
     gate = Gate(["--base", "nowhere"], tmp_path)
     for _ in Aspect:
         with pytest.raises(pytest.fail.Exception, match="the base 'nowhere' is no commit"):
@@ -159,7 +159,7 @@ def test_a_junit_file_of_the_users_own_is_written_as_well(
         (cwd / command[command.index("--junit") + 1]).write_text(outputs.junit(with_state("slower"), strict=False))
         return subprocess.CompletedProcess(command, 2, '{"reproduce": "m2bench check"}', "")
 
-    monkeypatch.setattr(pytest_plugin.subprocess, "run", checked)
+    monkeypatch.setattr(subprocess, "run", checked)
     (said,) = Gate(options, tmp_path).suite().messages(Aspect.SPEED, "failure")
     assert said.startswith("baseline: episodes/min")
     assert [path.name for path in tmp_path.iterdir()] == options[1:]

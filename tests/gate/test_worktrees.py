@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_gate_command import git
+from repository import git
 
 from m2bench.gate.sides import base_code, head_code, remove_leftovers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,16 +65,16 @@ def simulated_errors(layers: Layers) -> dict[str, float]:
     factors = [[*row, *(a * b for a, b in combinations(row, 2))] for row in coded]
     runs = np.random.default_rng(0).normal(size=(len(trials), RUNS))
 
-    def fit(columns: list[list[float]]) -> np.ndarray:
+    def fit(columns: list[list[float]]) -> Any:
         return np.linalg.lstsq(np.hstack((columns, blocks)), runs, rcond=None)[0]
 
     main = fit(factors)[: len(layers)]
     mean = dict(zip(cells, fit(is_cell), strict=False))
 
-    def on(order: tuple[str, ...], count: int) -> np.ndarray:
+    def on(order: tuple[str, ...], count: int) -> Any:
         return mean[tuple(layer for layer in layers if layer in order[:count])]
 
-    def shapley(layer: str) -> np.ndarray:
+    def shapley(layer: str) -> Any:
         orders = list(permutations(layers))
         return sum(on(o, o.index(layer) + 1) - on(o, o.index(layer)) for o in orders) / len(orders)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from matplotlib import pyplot
@@ -97,6 +99,7 @@ def test_the_chart_has_bars_from_the_least_to_the_most() -> None:
     figure, axis = pyplot.subplots()
     plot_line(axis, "cpu", {1: CELL, 4: {**CELL, "ms_most": 20.0}})
     plot_line(axis, "nothing was timed", {})
+    drawn: Any
     (drawn,) = axis.containers
     bars = drawn.lines[2][0].get_segments()
     assert [[tuple(end) for end in bar] for bar in bars] == [[(1, 1.5), (1, 4.0)], [(4, 1.5), (4, 20.0)]]
@@ -108,6 +111,7 @@ def test_every_crossing_is_marked_in_the_chart_with_its_batch_sizes() -> None:
     crossing = Comparison("flat", "linear", power_law(0, 20.0, 0.2), power_law(1, 1.0, 0.2))
     apart = Comparison("half", "linear", power_law(1, 0.5, 0.2), power_law(1, 1.0, 0.2))
     mark_crossings(axis, [crossing, apart])
+    mark: Any
     (mark,) = axis.containers
     assert [tuple(point) for point in mark.lines[0].get_xydata()] == [pytest.approx((20.0, 20.0))]
     (bar,) = mark.lines[2][0].get_segments()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,14 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from commands import COMMAND, environment, m2bench, typed
 from rich.console import Console
 
+from m2bench.inspect.audit import show
 from m2bench.inspect.profile import publish
 from m2bench.records.errors import UserError
 
-COMMAND = str(Path(sys.executable).parent / "m2bench")
-TESTS = Path(__file__).parents[1]
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
-
-
-def m2bench(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments], cwd=cwd, env={**os.environ, "PYTHONPATH": str(TESTS), **changes}, capture_output=True,
-        text=True, timeout=240, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +103,7 @@ def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     ],
 )
 def test_a_mistake_in_profile_is_said(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = m2bench("profile", *options, "--quick", cwd=tmp_path)
+    done = typed("profile", *options, "--quick", cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -120,7 +111,7 @@ def test_a_mistake_in_profile_is_said(options: tuple[str, ...], message: str, tm
 
 def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path) -> None:
     options = ("audit", "--target", "mps", "--layers", "batching,amp,vectorized-loss", "--episode-length", "4")
-    done = m2bench(*options, "--json", cwd=tmp_path)
+    done = typed(*options, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["blockers"] == []
@@ -131,14 +122,17 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert waits["batching+vectorized-loss"] == 0
     assert waits[""] >= 4  # one per step
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
-    shown = m2bench(*options, cwd=tmp_path).stdout
+    console = Console(width=200, file=io.StringIO())
+    show(found, console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
     assert "Nothing blocks training on mps" in shown
     assert "counted on episodes of 4 decisions (--episode-length)" in " ".join(shown.split())
 
 
 def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:
     options = ("--device", "cpu", "--passes", "20", "--batches", "1,64", "--compile-backend", "aot_eager")
-    done = m2bench("forward", *options, "--out", "run", cwd=tmp_path)
+    done = typed("forward", *options, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "run" / "forward.json").read_text())
     timed = found["devices"]["cpu"]
@@ -165,7 +159,7 @@ def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_in_forward_is_said(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = m2bench("forward", *options, cwd=tmp_path)
+    done = typed("forward", *options, cwd=tmp_path)
     assert (done.returncode, message in done.stderr) == (1, True)
     assert not (tmp_path / "reports").exists()
 
@@ -173,7 +167,7 @@ def test_a_mistake_in_forward_is_said(options: tuple[str, ...], message: str, tm
 def test_an_interrupted_profile_leaves_nothing(tmp_path: Path) -> None:
     options = ("--layer", "amp", "--workload", "fake_workload", "--data", "amp=hang", "--out", "run")
     process = subprocess.Popen(
-        [COMMAND, "profile", *options], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)},
+        [COMMAND, "profile", *options], cwd=tmp_path, env=environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60

@@ -52,7 +52,7 @@ def test_both_sides_have_one_axis_of_time_and_every_phase_a_mark(
     assert [label.get_text() for label in whole[0].get_yticklabels()] == ["forward", "clip", "other"]
     for axis in whole:
         for patch in axis.patches:
-            assert float(np.ptp(patch.get_path().vertices[:, 1])) >= 0.09 - 1e-9
+            assert float(np.ptp(np.asarray(patch.get_path().vertices)[:, 1])) >= 0.09 - 1e-9
     assert "one update of 32 episodes, 0.94 ms each" in whole[1].get_title()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import count
 
 import psutil
@@ -113,7 +114,7 @@ def test_one_figure_that_cannot_be_read_takes_no_other_with_it() -> None:
 
 
 def test_a_probe_that_failed_once_is_asked_again() -> None:
-    readings = iter([TimeoutError("slow"), Reading({"power_w": 3.0})])
+    readings: Iterator[Exception | Reading] = iter([TimeoutError("slow"), Reading({"power_w": 3.0})])
 
     def probe(pid: int) -> Reading:
         reading = next(readings)
@@ -146,10 +147,13 @@ def test_the_host_is_read_here() -> None:
 def test_only_the_trials_own_processes_count() -> None:
     """One that only waits, and one that waits for a child which computes for 0.3 s."""
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN!r}])"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+
+    def start(code: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
     with (
-        subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], **pipes) as idle,
-        subprocess.Popen([sys.executable, "-c", parent], **pipes) as busy,
+        start("print(flush=True); input()") as idle,
+        start(parent) as busy,
     ):
         for process in (idle, busy):
             assert process.stdout is not None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import TESTS
+from commands import typed
 from github_action import run_action, run_bash
-from test_cli import typed
-from test_gate_command import git
+from repository import ROOT, git
 
 NEVER = "0" * 40
 TELLS = '#!/bin/sh\nprintf "%s\\n" "$@"\n'  # in place of m2bench: says what it was asked, a line for every word
@@ -70,7 +70,8 @@ def test_the_action_blames_nobody_for_the_commits_of_others(
     head, given, base = EVENTS[event]
     git(tmp_path / "repo", "checkout", "--quiet", commits[head])
     inputs = {name: commits.get(value, value) for name, value in given.items()}
-    code, printed, _ = run_action(tmp_path / "repo", PYTHON=python_of(TELLS, tmp_path), **inputs)
+    inputs["PYTHON"] = python_of(TELLS, tmp_path)
+    code, printed, _ = run_action(tmp_path / "repo", os.environ, **inputs)
     assert code == 0, printed
     assert printed.splitlines()[:3] == ["check", "--base", commits.get(base, base)]
 
@@ -95,7 +96,7 @@ def test_the_action_ends_as_the_gate_does(code: int, strict: str, commits: dict[
 def last_part(tmp_path: Path) -> str:
     """The gate of ``.ci/run``, with what stands in for the variables and m2bench of the rest."""
     executable(tmp_path / "scratch" / ".venv" / "bin" / "m2bench", TELLS)
-    text = (TESTS.parent / ".ci" / "run").read_text()
+    text = (ROOT / ".ci" / "run").read_text()
     return f"repository={tmp_path / 'repo'}; scratch={tmp_path / 'scratch'}\n" + text[text.index('echo "== the gate') :]
 
 
@@ -114,14 +115,14 @@ def test_the_run_says_that_there_is_no_commit_before(commits: dict[str, str], tm
 
 
 def test_where_the_run_is_started_there_is_a_commit_before() -> None:
-    workflow: dict[str, Any] = yaml.safe_load((TESTS.parent / ".github" / "workflows" / "ci.yml").read_text())
+    workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     (steps,) = [job["steps"] for job in workflow["jobs"].values() if {"run": ".ci/run"} in job["steps"]]
     (checkout,) = [step for step in steps if step.get("uses", "").startswith("actions/checkout")]
     assert checkout["with"]["fetch-depth"] == 2
 
 
 def macos_steps() -> list[dict[str, Any]]:
-    workflow: dict[str, Any] = yaml.safe_load((TESTS.parent / ".github" / "workflows" / "ci.yml").read_text())
+    workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     steps: list[dict[str, Any]] = workflow["jobs"]["macos"]["steps"]
     return steps
 

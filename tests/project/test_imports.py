@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 import m2bench
 import m2bench.baselines
@@ -153,3 +154,10 @@ def test_the_parent_loads_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_test_module_imports_another() -> None:
+    """What several of them use lies in tests/support."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        names = imports_of(path, "")
+        assert not [name for name in names if name.startswith(("test_", "conftest"))], path

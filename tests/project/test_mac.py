@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TESTS
+from commands import COMMAND
+from launched import execute, still_in, workers_of
 from made_run import description_document
+from repository import ROOT, SUPPORT
 from rich.console import Console
-from test_launching import execute, still_in, working_in
 
 from m2bench.devices import torch_device
 from m2bench.machine import conditions, identity, system_tools
@@ -32,22 +33,21 @@ from m2bench.records.spec import RunSpec, WorkloadSpec
 from m2bench.run import ablation
 from m2bench.run.store import Store
 
-STAND_IN = TESTS / "mac_stand_in"
-COMMAND = str(Path(sys.executable).parent / "m2bench")
+STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
 
 
-def on_a_mac(kind: str = "mps", more: Path = TESTS) -> dict[str, str]:
+def on_a_mac(kind: str = "mps", more: Path = SUPPORT) -> dict[str, str]:
     """What a command finds in its environment on the stand-in; ``more``: another folder of modules."""
     return {
         "PYTHONMACSTANDIN": kind,
         "PATH": f"{STAND_IN / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{STAND_IN}:{TESTS}:{more}",
+        "PYTHONPATH": f"{STAND_IN}:{SUPPORT}:{more}",
         "OMP_NUM_THREADS": "1",
     }
 
 
-def m2bench(*arguments: str, cwd: Path, kind: str = "mps", more: Path = TESTS) -> subprocess.CompletedProcess[str]:
+def m2bench(*arguments: str, cwd: Path, kind: str = "mps", more: Path = SUPPORT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [COMMAND, *arguments], cwd=cwd, env={**os.environ, **on_a_mac(kind, more)}, capture_output=True, text=True,
         timeout=280, check=False,
@@ -228,7 +228,7 @@ def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:
     work = launcher.work
     with launcher, ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(execute, launcher, "amp=orphan,dataloader=hang", "amp", "dataloader")
-        while len(working_in(work)) < 3:
+        while len(workers_of(work)) < 3:
             assert not outcome.done()
             time.sleep(0.05)
         assert launcher._process is not None

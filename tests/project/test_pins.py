@@ -9,15 +9,14 @@ from types import ModuleType
 
 import pytest
 import yaml
-from conftest import TESTS
 from packaging.utils import canonicalize_name
+from repository import ROOT
 
-ROOT = TESTS.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def check_of_pins() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pins", ROOT / ".ci" / "pins.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,7 +24,7 @@ def check_of_pins() -> ModuleType:
     return module
 
 
-PINS = check_of_pins()
+PINS, LOWEST = script("pins"), script("lowest")
 
 
 def test_the_same_pythons_are_named_everywhere() -> None:
@@ -78,3 +77,20 @@ def test_what_the_project_needs_is_pinned() -> None:
     named = {canonicalize_name(line.name) for line in PINS.PINS}
     needs = PINS.needs({}, {"sys_platform": "darwin", "python_version": "3.11"})
     assert {canonicalize_name(need.name) for _, need in needs} <= named
+
+
+def test_the_lowest_versions_are_those_that_are_allowed() -> None:
+    needs = ["torch>=2.11", "m2bench[data]", "pytest", "zeus-apple-silicon>=1.0.4; sys_platform == 'darwin'"]
+    assert LOWEST.lowest(needs) == ["torch==2.11", "zeus-apple-silicon==1.0.4; sys_platform == 'darwin'"]
+
+
+def test_all_that_users_install_has_a_lowest_version() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    needs = [*PROJECT["project"]["dependencies"], *(need for name in extras if name != "dev" for need in extras[name])]
+    assert len(LOWEST.lowest(needs)) == len(needs) > 15
+
+
+def test_the_lowest_versions_are_tried_in_the_oldest_python() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["lowest"]
+    (python,) = [step["with"]["python-version"] for step in job["steps"] if "setup-python" in step.get("uses", "")]
+    assert PROJECT["project"]["requires-python"] == f">={python}"

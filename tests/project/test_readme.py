@@ -10,21 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TESTS
-from test_cli import environment, typed
+from commands import environment, typed
+from repository import COMMANDS, GATE, PAGES, README, ROOT
 
-ROOT = TESTS.parent
-PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
-README = PAGES[ROOT / "README.md"]
-
-
-def commands_of(page: str) -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
-
-
-COMMANDS = list(dict.fromkeys(command for page in PAGES.values() for command in commands_of(page)))
-GATE = [command for command in COMMANDS if command.startswith(("m2bench check", "m2bench baseline"))]
 SHORT = [command for command in COMMANDS if command.startswith("m2bench ") and command not in GATE]
 
 
@@ -78,7 +66,7 @@ def test_the_benchmarks_command_collects_benchmarks() -> None:
     command = next(command for command in COMMANDS if command.startswith("pytest "))
     alone = {name: value for name, value in environment().items() if not name.startswith("PYTEST_XDIST")}
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=TESTS.parent, env=alone,
+        [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q"], cwd=ROOT, env=alone,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -106,7 +94,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_ci_script_finds_the_test_command() -> None:
-    script = (TESTS.parent / ".ci" / "run").read_text()
+    script = (ROOT / ".ci" / "run").read_text()
     pattern = re.search(r"grep -E '([^']+)' README.md", script)
     assert pattern is not None
     assert len(re.findall(pattern.group(1), README, flags=re.M)) == 1

@@ -10,15 +10,14 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import TESTS
 from made_run import FULL, SPEC, make_run
+from repository import ROOT
 
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
 from m2bench.records.schema import json_schema
 from m2bench.records.summary import Summary
 
-ROOT = TESTS.parent
 COMMITTED = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(COMMITTED)
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from made_run import FULL, SPEC, make_run
+from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
@@ -128,6 +129,12 @@ def test_no_text_lies_over_another(figures: dict[str, Drawing]) -> None:
 Box = tuple[float, float, float, float]
 
 
+def ticks_of(axis: Any) -> list[Tick]:
+    """Those that are drawn."""
+    drawn: list[Tick] = axis._update_ticks()
+    return drawn
+
+
 def text_boxes(figure: Drawing) -> list[tuple[str, Box]]:
     """Every visible upright text with its box in pixels; slanted ones have boxes that say little."""
     canvas = FigureCanvasAgg(figure)
@@ -136,7 +143,7 @@ def text_boxes(figure: Drawing) -> list[tuple[str, Box]]:
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         labels |= {label for tick in (*axis.majorTicks, *axis.minorTicks) for label in (tick.label1, tick.label2)}
         # Labels of ticks beyond the axis exist and are not drawn.
-        drawn |= {label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)}  # type: ignore[attr-defined]
+        drawn |= {label for tick in ticks_of(axis) for label in (tick.label1, tick.label2)}
     found = []
     for artist in set(figure.findobj(Text)) - (labels - drawn):
         assert isinstance(artist, Text)
@@ -199,7 +206,7 @@ def test_learning_says_which_curve_is_the_baselines(full: Summary, charts: dict[
 def test_every_group_of_the_front_shows_its_uncertainty(full: Summary, figures: dict[str, Drawing]) -> None:
     """A cross per group, as wide and as high as the intervals of one of its combinations."""
     (axes,) = figures["throughput-and-learning"].axes
-    drawn = [(tuple(line.get_xdata()), tuple(line.get_ydata())) for line in axes.lines]
+    drawn = [tuple(map(tuple, np.asarray(line.get_data()))) for line in axes.lines]
     for group in (1, 4, 32, 128):
         members = [c for c in full.combinations if c.learning.episodes_per_update == group]
         figures_of = [(c.episodes_per_min, c.learning.episodes_to_target) for c in members]
@@ -217,9 +224,14 @@ def test_every_line_of_seconds_has_its_label_within_the_axes(
     factor: float, full: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the lines happen to lie, as they do with other numbers of episodes."""
-    figures = []
+    figures: list[Drawing] = []
     finish = Canvas.finish
-    monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
+
+    def spied(canvas: Canvas, *texts: str) -> Chart:
+        figures.append(canvas.figure)
+        return finish(canvas, *texts)
+
+    monkeypatch.setattr(Canvas, "finish", spied)
     scaled = tuple(
         replace(c, learning=replace(c.learning, episodes_to_target=times(c.learning.episodes_to_target, factor)))
         for c in full.combinations
@@ -309,7 +321,12 @@ def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
 ) -> None:
     figures: list[Any] = []
     finish = Canvas.finish
-    monkeypatch.setattr(Canvas, "finish", lambda self, *texts: figures.append(self.figure) or finish(self, *texts))
+
+    def spied(canvas: Canvas, *texts: str) -> Chart:
+        figures.append(canvas.figure)
+        return finish(canvas, *texts)
+
+    monkeypatch.setattr(Canvas, "finish", spied)
     arrives = None if seconds is None else Figure(seconds)
     combinations = tuple(
         c if c.layers else replace(c, learning=replace(c.learning, time_to_target_s=arrives)) for c in full.combinations

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import TESTS
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
+from repository import ROOT
 from rich.console import Console
 
 from m2bench.findings.summarize import summarize
@@ -43,7 +44,7 @@ from m2bench.run.store import Store
 from m2bench.text.figures import digits, within
 from m2bench.text.tables import Table, draw_table
 
-SAMPLE = TESTS.parent / "reports" / "sample"
+SAMPLE = ROOT / "reports" / "sample"
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
@@ -692,7 +693,7 @@ def test_no_chart_draws_a_figure_of_which_nothing_is_known(unknown: Summary, mon
 
     def spied(canvas: Canvas, *words: str) -> Chart:
         for axis in canvas.axes:
-            seen.extend(float(value) for line in axis.lines for value in (*line.get_xdata(), *line.get_ydata()))
+            seen.extend(float(value) for line in axis.lines for value in np.concatenate(line.get_data()))
             seen.extend((*axis.get_xlim(), *axis.get_ylim()))
         return finish(canvas, *words)
 

@@ -191,14 +191,16 @@ class Clock:
 
 
 def test_it_waits_until_the_load_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, told = Clock(monkeypatch, [0.9, 0.8, 0.0]), []
+    clock = Clock(monkeypatch, [0.9, 0.8, 0.0])
+    told: list[float] = []
     assert Quiet(600, told.append).is_quiet()
     assert told == [0.9, 0.8]
     assert clock.now == 3
 
 
 def test_it_waits_no_longer_than_so_long_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, told = Clock(monkeypatch, [0.9]), []
+    clock = Clock(monkeypatch, [0.9])
+    told: list[float] = []
     waiting = Quiet(5, told.append)
     assert not waiting.is_quiet()
     assert len(told) == 5

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
-from conftest import TESTS
+from prepared_launcher import prepare
+from repository import SUPPORT
 
 from m2bench.cli.options import read_threads
 from m2bench.machine import identity
@@ -60,8 +63,8 @@ def test_a_number_of_threads_is_a_whole_number_or_auto() -> None:
 
 
 def test_cores_that_save_power_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity.sys, "platform", "darwin")
-    monkeypatch.setattr(identity.psutil, "cpu_count", lambda logical=True: 8)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8)
     monkeypatch.setattr(
         identity, "answer_of", lambda *command: "4" if command[-1] == "hw.perflevel0.physicalcpu" else "8"
     )
@@ -90,8 +93,9 @@ def test_threads_sleep_while_they_wait_unless_the_shell_says_otherwise(
 
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launcher]:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    prepare(monkeypatch)
     with Launcher(tmp_path, tmp_path / "launcher.log") as started:
         yield started
 

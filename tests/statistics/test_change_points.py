@@ -72,4 +72,4 @@ def test_steps_without_noise_are_found_at_any_scale() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_too_few_values_have_no_change_point(count: int) -> None:
-    assert change_points(np.arange(count) * 100.0, 0.1, 3) == []
+    assert change_points(np.arange(count, dtype=np.float64) * 100.0, 0.1, 3) == []

@@ -128,6 +128,6 @@ def test_intervals_hold_the_truth_of_any_combination_also_of_the_one_that_looks_
             assert ratio.interval is not None
             hits[cell] = ratio.interval[0] <= math.exp(MEASURED[cell] - MEASURED[BASELINE]) <= ratio.interval[1]
         held += list(hits.values())
-        best_held.append(hits[max(found, key=lambda cell: found[cell].ratio)])  # type: ignore[union-attr]
+        best_held.append(hits[max(found, key=lambda cell: found[cell].ratio)])
     assert np.mean(held) >= least
     assert sum(best_held) >= 5

@@ -183,7 +183,7 @@ def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
     monkeypatch.setattr("m2bench.baselines.evaluation.BatchedTradingEnv", RiskyEnvironment)
     planted = audit("mps", (), tmp_path, SETTINGS, Options())
     operator, *doubles = planted["blockers"]
-    assert operator.startswith("heaviside has no mps kernel, at tests/test_audit.py:")
+    assert operator.startswith("heaviside has no mps kernel, at systems/test_audit.py:")
     assert "planted in the evaluation" in operator
     assert any("planted double" in double for double in doubles)
     assert [found["in"] for line, found in planted["lines"]["doubles"].items() if "planted" in line] == ["evaluation"]
@@ -266,7 +266,8 @@ def test_fused_adam_is_allowed_only_meanwhile() -> None:
     parameter = torch.nn.Parameter(torch.ones(2, device="meta"))
     parameter.grad = torch.ones_like(parameter)
     optimizer = torch.optim.Adam([parameter], fused=True)
-    with DryRun(watched=lambda *_: False) as mode:
+    mode = DryRun(watched=lambda *_: False)
+    with mode:
         with pytest.raises(RuntimeError, match="fused"):
             optimizer.step()
         with fused_adam_allowed():

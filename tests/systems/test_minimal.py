@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import minimal
 import pytest
 import torch
-from conftest import TESTS
+from commands import typed
 
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import CompletedSystem, CompletedWorkload, SystemDefaults, load_system
 from m2bench.systems.interface import System, Workload
 
-COMMAND = str(Path(sys.executable).parent / "m2bench")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("minimal") / "run"
-    done = subprocess.run(
-        [COMMAND, "ablate", "--workload", "minimal", "--quick", "--device", "cpu", "--threads", "1", "--out", folder],
-        env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    options = ("--workload", "minimal", "--quick", "--device", "cpu", "--threads", "1", "--out", "run")
+    done = typed("ablate", *options, cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from broken_layers import FAULTS
-from conftest import EPISODE_LENGTH
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
@@ -23,6 +22,7 @@ from m2bench.systems.trading.options import TradingOptions
 from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
+EPISODE_LENGTH = 16
 SPEC = WorkloadSpec(
     device="cpu",
     options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "aot_eager", "num_workers": 2},
@@ -81,7 +81,7 @@ class WrongBeyond(torch.autograd.Function):
         return rows.clone()
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         return torch.cat((gradient[: WrongBeyond.LARGEST], torch.zeros_like(gradient[WrongBeyond.LARGEST :])))
 
 

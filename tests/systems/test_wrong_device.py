@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import EPISODE_LENGTH, TESTS
+from commands import FAKE, typed
 from made_run import SPEC as RUN_SPEC
 from made_run import make_record
+from repository import SUPPORT
 from rich.console import Console
-from test_cli import FAKE, m2bench
 from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket, prepare_market
@@ -36,6 +36,7 @@ from m2bench.systems.trading.numerics import check_device
 from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
+EPISODE_LENGTH = 16
 ROWS = 4096
 SPEC = WorkloadSpec(device="cpu", options={"num_envs": ROWS // EPISODE_LENGTH, "episode_length": EPISODE_LENGTH})
 SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
@@ -186,7 +187,7 @@ def test_a_multiple_of_what_the_device_gets_wrong_is_not_allowed_beyond_the_limi
 
 def test_the_user_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     options = ("--layers", "amp", "--data", "wrong-device", "--out", "run")
-    done = m2bench("ablate", *FAKE, *options, cwd=tmp_path, NVIDIA_TF32_OVERRIDE="1")
+    done = typed("ablate", *FAKE, *options, cwd=tmp_path, NVIDIA_TF32_OVERRIDE="1")
     assert done.returncode == 1
     assert done.stderr.startswith(f"{REFUSED}: no figure measured on it would mean anything. You can unset NVIDIA_TF32")
     for remedy in ("--device", f"another version of torch ({version('torch')} here)", "--allow-wrong-device"):
@@ -197,7 +198,7 @@ def test_the_user_is_told_and_nothing_is_left(tmp_path: Path) -> None:
 
 def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
     options = ("--layers", "amp", "--data", "wrong-device", "--allow-wrong-device", "--out", "run")
-    done = m2bench("ablate", *FAKE, *options, cwd=tmp_path)
+    done = typed("ablate", *FAKE, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     mark, reason = "(on a device that computes wrongly)", "weight is off by 2 of its size"
@@ -239,8 +240,8 @@ def test_other_commands_refuse_it_as_well_and_say_what_is_to_be_said_of_the_mark
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "wrong.py").write_text(WRONG)
-    paths = os.pathsep.join(map(str, (TESTS, tmp_path)))
-    done = m2bench(*command, "--workload", "wrong", cwd=tmp_path, PYTHONPATH=paths)
+    paths = os.pathsep.join(map(str, (SUPPORT, tmp_path)))
+    done = typed(*command, "--workload", "wrong", cwd=tmp_path, PYTHONPATH=paths)
     assert (done.returncode, done.stderr.startswith(REFUSED)) == (1, True), done.stderr
     assert "--allow-wrong-device" not in done.stderr  # they have no such option
     assert "candles.csv: there is no volume." in done.stdout

@@ -34,7 +34,8 @@ def early_argmax(func: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], 
     """The first element that is the largest to within a factor."""
     values, dim = args[0], args[1] if len(args) > 1 and args[1] is not None else 0
     best = values.amax(dim=dim, keepdim=True)
-    return func((values >= best - (factor - 1) * best.abs()).to(values.dtype), *args[1:], **kwargs)
+    found: Tensor = func((values >= best - (factor - 1) * best.abs()).to(values.dtype), *args[1:], **kwargs)
+    return found
 
 
 def adam_step(func: Operator, args: tuple[Any, ...], kwargs: dict[str, Any], factor: float) -> Any:

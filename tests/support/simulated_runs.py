@@ -1,6 +1,6 @@
 """Made-up runs of which the truth is known: the 64 cells of the sample run, on machines that misbehave.
 
-``python tests/simulated_runs.py 200`` prints what such runs recommend, and how often their intervals hold the truth.
+``python tests/support/simulated_runs.py 200`` prints what such runs recommend, and how often their intervals hold it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
+from repository import ROOT
 
 from m2bench.findings.recommendation import recommend
 from m2bench.plan.designs import make_trials
@@ -23,7 +23,7 @@ from m2bench.records.summary import CombinationRow, LearningOfCombination, Numer
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
 
-SAMPLE = json.loads((Path(__file__).parents[1] / "reports" / "sample" / "summary.json").read_text())
+SAMPLE = json.loads((ROOT / "reports" / "sample" / "summary.json").read_text())
 LAYERS: Layers = tuple(SAMPLE["workload"]["spec"]["layers"])
 SLOW_TRIALS, SLOWED_BY = 15, 0.4  # a minute in which something else ran, and what it took (log)
 

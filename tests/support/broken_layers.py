@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch
+from m2bench.baselines.objective import RETURN_EPSILON
 from m2bench.baselines.parts import Float32, Forward, Trajectory
 from m2bench.baselines.trainer import Trainer
-from m2bench.optimizations.vectorized_loss import RETURN_EPSILON, discounted_returns, vectorized_objective
+from m2bench.optimizations.vectorized_loss import discounted_returns, vectorized_objective
 
 
 @dataclass(frozen=True)

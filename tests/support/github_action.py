@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import TESTS
+from repository import ROOT
 
 
 def action() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((TESTS.parent / "action.yml").read_text())
+    document: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
     return document
 
 
