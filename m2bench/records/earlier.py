@@ -1,4 +1,4 @@
-"""What descriptions of earlier versions do not tell; all of these are of the trading system, as it was then."""
+"""What descriptions of earlier versions do not tell: their unit was the episode, their layers the trading system's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def completed(description: Document) -> Document:
     if "system" in description:
         return description
     workload = description["workload"]
-    because = None if workload["target"] else NO_TARGET
+    because = None if workload.get("target") else NO_TARGET
     layers = [
         {**layer, "works_ahead": layer["part"] == WORKS_AHEAD, "sweeps": SWEEPS.get(layer["name"])}
         for layer in description["layers"]
@@ -29,7 +29,9 @@ def completed(description: Document) -> Document:
 
 
 def _facts(workload: Document) -> dict[str, str]:
-    """What was trained, as reports show it."""
+    """What was trained, as reports show it; nothing of a system of somebody's own, which told what it liked."""
+    if "hyperparameters" not in workload:
+        return {}
     market, settings, good_return = workload["market"], workload["hyperparameters"], workload["good_return"]
     return {
         "market": f"{market['name']}, {market['candles']:,} candles",
