@@ -124,8 +124,8 @@ class Tally:
         self.settled += advice.settled
         if chosen:
             self._cover("gain", advice.speedup, truth[chosen] - truth[BASELINE])
-        found: SwitchedLayer | LeftOut
-        for found in (*advice.kept, *advice.left_out):
+        switches: list[SwitchedLayer | LeftOut] = [*advice.kept, *advice.left_out]
+        for found in switches:
             switched = tuple(x for x in LAYERS if (x in chosen) != (x == found.layer))
             self._cover("switched", found.ratio, truth[switched] - truth[chosen])
         for cell in effects.cells[1:]:
