@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -95,7 +94,7 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
 
 
 def test_a_result_that_cannot_be_read_is_said(launcher: Launcher) -> None:
-    request = {"workload": asdict(WorkloadSpec(module="fake_workload"))}
+    request = {"workload": WorkloadSpec(module="fake_workload").to_json()}
     with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
         launcher.run("describe", request, TrialResult, launcher.work / "trial.log", 60.0)
 
