@@ -50,7 +50,7 @@ ARGUMENTS = {
 
 def all_commands() -> dict[str, typer.core.TyperCommand]:
     """By what is typed."""
-    found = {}
+    found: dict[str, typer.core.TyperCommand] = {}
     for name, one in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         found |= {f"{name} {inner}": c for inner, c in one.commands.items()} if name == "baseline" else {name: one}
     return found

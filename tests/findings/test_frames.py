@@ -102,10 +102,9 @@ def test_planted_factors_are_in_the_frames(made: Run) -> None:
     effects = made.effects.set_index("layer")
     for layer in SMALL.layers:
         for figure in ("alone", "last", "main_effect", "shapley"):
-            assert (
-                effects.loc[layer, f"{figure}_low"] < effects.loc[layer, figure] < effects.loc[layer, f"{figure}_high"]
-            )
-            assert effects.loc[layer, figure] == pytest.approx(FACTORS[layer], rel=0.02)
+            low, value, high = (effects[f"{figure}{end}"].astype(float)[layer] for end in ("_low", "", "_high"))
+            assert low < value < high
+            assert value == pytest.approx(FACTORS[layer], rel=0.02)
     assert effects["share"].sum() == pytest.approx(1.0)
     both = made.combinations.set_index("layers").loc["batching+amp"]
     assert both["speedup"] == pytest.approx(FACTORS["batching"] * FACTORS["amp"], rel=0.02)

@@ -43,17 +43,23 @@ def combinations(**changes: dict[str, Any]) -> list[CombinationRow]:
     return [combination(layers, **changes.get("__".join(layers) or "baseline", {})) for layers in CELLS]
 
 
-def combination(layers: Layers, numerics: str = "same", **changes: Any) -> CombinationRow:
+def combination(layers: Layers, numerics: Any = "same", **changes: Any) -> CombinationRow:
     """As it came out but for the changes, of its row or of what is known of its learning."""
     of_learning = ("learning", "time_to_target", "episodes_per_update")
     learning = {name: changes.pop(name) for name in [*changes] if name.startswith(of_learning)}
-    known = {"learning": "same", "episodes_per_update": 32 if "a" in layers else 1, **learning}
-    row = {"status": "ok", "trials": 4, "trials_ok": 4, "speedup": Figure(speed(layers) / 100), **changes}
+    known: dict[str, Any] = {"learning": "same", "episodes_per_update": 32 if "a" in layers else 1, **learning}
+    row: dict[str, Any] = {
+        "status": "ok",
+        "trials": 4,
+        "trials_ok": 4,
+        "speedup": Figure(speed(layers) / 100),
+        **changes,
+    }
     return CombinationRow(
         layers,
         **row,
         numerics=Numerics(numerics),
-        learning=LearningOfCombination(**known),  # type: ignore[arg-type]
+        learning=LearningOfCombination(**known),
     )
 
 

@@ -213,7 +213,7 @@ def test_only_what_is_counted_per_episode_is_called_so() -> None:
 
 
 def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None:
-    told_nothing = {"counts": None, "phase_ms_per_episode": {}, "training_return": (), "numerics": {}}
+    told_nothing: dict[str, Any] = {"counts": None, "phase_ms_per_episode": {}, "training_return": (), "numerics": {}}
     blocks = on("base", blocks_of(6, 0.85), **told_nothing)
     verdict = decide(BASED, blocks, final=False)
     assert (verdict.kind, verdict.counts, verdict.changes, verdict.phases) == ("regression", [], [], {})

@@ -36,8 +36,8 @@ LAYERS = (layer("amp"), layer("compile"))
 def described(facts: dict[str, Any]) -> Description:
     """Machine and device that tell these facts beside those of a sound one."""
     told = {**MACHINE, **facts}
-    system = {"unit": {}, "facts": {}, "no_target_because": None}
-    workload = {"market": {}, "target": None}
+    system: dict[str, Any] = {"unit": {}, "facts": {}, "no_target_because": None}
+    workload: dict[str, Any] = {"market": {}, "target": None}
     return read(Description, {"system": system, "machine": told, "device": told, "workload": workload, "layers": ()})
 
 

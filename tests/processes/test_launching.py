@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -94,10 +93,10 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
     assert isinstance(execute(launcher, "", "amp"), TrialResult)
 
 
-def test_a_result_that_cannot_be_read_is_said(quick: Launcher) -> None:
-    request = {"workload": asdict(WorkloadSpec(module="fake_workload"))}
+def test_a_result_that_cannot_be_read_is_said(launcher: Launcher) -> None:
+    request = {"workload": WorkloadSpec(module="fake_workload").to_json()}
     with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
-        quick.run("describe", request, TrialResult, quick.work / "trial.log", 60.0)
+        launcher.run("describe", request, TrialResult, launcher.work / "trial.log", 60.0)
 
 
 def test_what_the_user_can_put_right_is_said_as_such(quick: Launcher) -> None:

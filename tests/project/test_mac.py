@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +214,7 @@ def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytes
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
     with launcher:
-        request = {"workload": asdict(WorkloadSpec(module="spawning_workload"))}
+        request = {"workload": WorkloadSpec(module="spawning_workload").to_json()}
         found = launcher.run("describe", request, dict, launcher.work / "describe.log", 60.0).result
     assert isinstance(found, dict)
     imported = {*found["imported"]}

@@ -187,7 +187,15 @@ def test_a_headline_fits_in_two_lines_of_100_characters(full: Summary) -> None:
     for chosen in every_combination(FULL.layers):
         named = set(re.findall("|".join(FULL.layers), headline(advised(full, layers=chosen))[0]))
         assert named in ({*chosen}, {*FULL.layers} - {*chosen})
-        for unfinished, more in ((None, 0), (None, 5), (None, 999), (None, None), ("speed", 5), ("learning", 0)):
+        cases: tuple[tuple[Any, int | None], ...] = (
+            (None, 0),
+            (None, 5),
+            (None, 999),
+            (None, None),
+            ("speed", 5),
+            ("learning", 0),
+        )
+        for unfinished, more in cases:
             run = replace(full, unfinished=unfinished, run="2026-11-26-151136")
             lines = headline(advised(run, layers=chosen, settled=more == 0, more_blocks=more))
             assert all(0 < len(line) <= 100 for line in lines), lines
@@ -264,7 +272,7 @@ def test_what_reaches_the_target_first_is_doubted_where_this_is_not_shown(full: 
 
 def test_a_layer_whose_effect_depends_on_the_others_is_not_said_to_have_none(full: Summary) -> None:
     """A gain alone and a loss beside all others, which cancel on average."""
-    split = {"alone": Figure(1.06, (1.02, 1.1)), "last": Figure(0.94, (0.89, 0.998)),
+    split: dict[str, Any] = {"alone": Figure(1.06, (1.02, 1.1)), "last": Figure(0.94, (0.89, 0.998)),
              "shapley": Figure(0.985, (0.97, 1.00002))}  # fmt: skip
     layers = tuple(
         replace(layer, speed=replace(layer.speed, **split)) if layer.name == "compile" else layer

@@ -14,4 +14,4 @@ class Minimal:
 
 
 def build(spec, work, layers, seed):  # type: ignore[no-untyped-def]
-    return Minimal(layers)
+    return Minimal(layers)  # type: ignore[no-untyped-call]

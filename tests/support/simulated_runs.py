@@ -19,7 +19,14 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec
-from m2bench.records.summary import CombinationRow, LearningOfCombination, Numerics, Recommendation
+from m2bench.records.summary import (
+    CombinationRow,
+    LearningOfCombination,
+    LeftOut,
+    Numerics,
+    Recommendation,
+    SwitchedLayer,
+)
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
 
@@ -117,7 +124,8 @@ class Tally:
         self.settled += advice.settled
         if chosen:
             self._cover("gain", advice.speedup, truth[chosen] - truth[BASELINE])
-        for found in (*advice.kept, *advice.left_out):
+        switches: list[SwitchedLayer | LeftOut] = [*advice.kept, *advice.left_out]
+        for found in switches:
             switched = tuple(x for x in LAYERS if (x in chosen) != (x == found.layer))
             self._cover("switched", found.ratio, truth[switched] - truth[chosen])
         for cell in effects.cells[1:]:

@@ -19,6 +19,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.results import LearningResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
+from m2bench.systems.defaults import CompletedWorkload
 from m2bench.worker.learning_trial import run_learning_trial
 
 
@@ -27,7 +28,7 @@ def trial(*layers: str, limit_s: float = 60.0) -> TrialSpec:
 
 
 def learn(tmp_path: Path, spec: TrialSpec, faults: str = "", target: float = 1.0) -> LearningResult:
-    return run_learning_trial(fake_workload, WorkloadSpec(data=faults), tmp_path, spec, target)
+    return run_learning_trial(CompletedWorkload(fake_workload), WorkloadSpec(data=faults), tmp_path, spec, target)
 
 
 @pytest.mark.parametrize("layers", [(), ("batching",), ("grad-accumulation",), ("batching", "grad-accumulation")])
