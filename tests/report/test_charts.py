@@ -172,7 +172,7 @@ def test_titles_say_what_was_planted(charts: dict[str, Chart]) -> None:
     assert (
         "fastest reaches 80." in charts["combinations"].title or "fastest reaches 79." in charts["combinations"].title
     )
-    assert "Baseline: forward and loss take 100% of an episode" in charts["phases"].title
+    assert "Baseline: forward and loss take 100% of one episode" in charts["phases"].title
     assert charts["interactions"].title == "No pair of layers is shown to help or hinder each other"
     assert "A/A test 1.0" in charts["noise"].title or "A/A test 0.9" in charts["noise"].title
     # 16 x 4 x 1.25 the speed, and 32 times the episodes, are later than 4 x 1.25 and no more episodes.
