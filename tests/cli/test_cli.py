@@ -379,7 +379,7 @@ def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
     assert document["same_machine"]
     assert document["absolute"]["change"] == pytest.approx(1.0)
     assert all(c["change"] == pytest.approx(1.0) for c in document["combinations"])
-    assert "The baseline's episodes/min in run over run: 1.00x" in typed("compare", "run", "run", cwd=finished).stdout
+    assert "The baseline's speed in run over run: 1.00x" in typed("compare", "run", "run", cwd=finished).stdout
 
 
 def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> None:

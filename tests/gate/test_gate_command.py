@@ -216,7 +216,7 @@ BAD = {
     "whole share": (("--base", "HEAD", "--delta", "100%"), "--delta must be more than 0"),
     "no blocks": (("--base", "HEAD", "--max-blocks", "2"), "--max-blocks must be at least 3"),
     "unknown layer": (("--base", "HEAD", "--layers", "baseline,turbo"), "unknown layer 'turbo'"),
-    "twice": (("--base", "HEAD", "--layers", "amp,amp"), "or the same one twice"),
+    "twice": (("--base", "HEAD", "--layers", "amp,amp"), "or one twice"),
     "no floor": (("--min", "beauty=1"), "--min 'beauty=1' is not a floor"),
     "no baseline": (("--min", "speedup=2", "--layers", "amp"), "--min speedup needs the baseline"),
 }

@@ -18,3 +18,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
 
 def imported() -> list[str]:
     return sorted(sys.modules)
+
+
+def build(spec: WorkloadSpec, work: Path, layers: tuple[str, ...], seed: int) -> object:
+    raise NotImplementedError("nothing is trained here")
