@@ -85,7 +85,10 @@ def test_it_says_the_main_result_first(page: Any) -> None:
     heading = page.locator("h1").inner_text()
     assert heading.startswith("Switch on amp + vectorized-loss: ")
     assert page.locator(".sure").inner_text().startswith("Settled: ")
-    assert page.locator(".advice").inner_text().startswith("Every layer of the set is shown to help, by the speed or by the time to the learning target.")
+    advice = page.locator(".advice").inner_text()
+    assert advice.startswith(
+        "Every layer of the set is shown to help, by the speed or by the time to the learning target."
+    )
     assert page.locator("figure svg").count() == 8
 
 
