@@ -388,7 +388,7 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
         ("episodes/min", "batching", "reference"),
     ]  # fmt: skip
     again = typed("baseline", "save", "release", cwd=repo)
-    assert (again.returncode, "there is a reference 'release' already" in again.stderr) == (1, True)
+    assert (again.returncode, "there is already a reference 'release'" in again.stderr) == (1, True)
     assert "release: 2" in typed("baseline", "list", cwd=repo).stdout
     (repo / "checked").mkdir()
     (repo / "checked" / "check.json").write_text(json.dumps(against))
