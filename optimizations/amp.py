@@ -13,7 +13,7 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import Claim, Contract, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Contract, Layer, Options, Proof
 
 # torch's default of 65536 overflows on purpose in the first steps, which would skip updates that every other
 # combination makes. REINFORCE's gradient of a logit is of order 1, so 1024 leaves a factor of 60 to float16's end.
@@ -83,7 +83,15 @@ LAYER = Layer(
     name="amp",
     part="precision",
     summary="autocast, float16 with gradient scaling on MPS and CUDA, bfloat16 on CPU",
-    claim=Claim(low=1.5, high=2, text="1.5-2x, half the memory", difficulty="low", priority="high", memory=0.5),
+    claim=Claim(
+        low=1.5,
+        high=2,
+        text="1.5-2x, half the memory",
+        difficulty="low",
+        priority="high",
+        memory=0.5,
+        source=DESIGN_NOTE,
+    ),
     # bfloat16 keeps 8 bits and the terms of a policy gradient largely cancel: a quarter of one parameter's gradient is
     # often rounding. Where it is more, the referee knows. See docs/decisions/006-what-counts-as-the-same.md.
     contract=Contract(floor=0.4),

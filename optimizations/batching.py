@@ -15,7 +15,7 @@ from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import Claim, Layer, Options, Proof, Swept
+from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof, Sweeps
 
 
 class BatchedRollout:
@@ -88,9 +88,9 @@ LAYER = Layer(
     name="batching",
     part="rollout",
     summary="num_envs episodes as tensors, one forward for all",
-    claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical"),
+    claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical", source=DESIGN_NOTE),
     compiled_apart=True,
-    sweeps=Swept("num_envs", "environment", "environments"),
+    sweeps=Sweeps(option="num_envs", one="environment", many="environments"),
     apply=apply,
     prove=prove,
     timed=timed,

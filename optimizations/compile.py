@@ -17,7 +17,7 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
 
 
 class CompiledForward:
@@ -101,7 +101,7 @@ LAYER = Layer(
     name="compile",
     part="forward",
     summary="torch.compile of the policy, inductor on CPU and CUDA, aot_eager on MPS",
-    claim=Claim(low=1.5, high=2.5, text="1.5-2.5x", difficulty="low", priority="high"),
+    claim=Claim(low=1.5, high=2.5, text="1.5-2.5x", difficulty="low", priority="high", source=DESIGN_NOTE),
     apply=apply,
     prove=prove,
     unsupported=lambda device, options: torch_device.why_no_compile(

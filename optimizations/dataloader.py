@@ -18,7 +18,7 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
 
 PREFETCH = 2
 
@@ -100,7 +100,7 @@ LAYER = Layer(
     name="dataloader",
     part="feed",
     summary="DataLoader with 4 worker processes, prefetch 2, pinned where the device honours it",
-    claim=Claim(low=1.3, high=1.8, text="1.3-1.8x", difficulty="medium", priority="medium"),
+    claim=Claim(low=1.3, high=1.8, text="1.3-1.8x", difficulty="medium", priority="medium", source=DESIGN_NOTE),
     works_ahead=True,
     apply=apply,
     prove=prove,

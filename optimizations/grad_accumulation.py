@@ -8,7 +8,7 @@ from dataclasses import replace
 from m2bench.baselines.parts import Parts, UpdateRule
 from m2bench.baselines.trainer import Trainer
 
-from .layer import Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
 
 
 def apply(parts: Parts, options: Options) -> Parts:
@@ -32,7 +32,9 @@ LAYER = Layer(
     name="grad-accumulation",
     part="update",
     summary="loss / 4, one optimizer step for 4 backward passes",
-    claim=Claim(low=1.0, high=1.0, text="stability, no extra cost", difficulty="low", priority="low"),
+    claim=Claim(
+        low=1.0, high=1.0, text="stability, no extra cost", difficulty="low", priority="low", source=DESIGN_NOTE
+    ),
     apply=apply,
     prove=prove,
     timed=timed,

@@ -11,49 +11,19 @@ import torch
 
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
+from m2bench.records.description import Claim as Claim
+from m2bench.records.description import Contract as Contract
+from m2bench.records.description import Sweeps as Sweeps
 
 from .options import Options as Options
 
 Evidence = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What is said of a layer, by whom; a claim is a hypothesis here."""
-
-    low: float
-    """Least gain claimed, as a ratio; 1.0 is "no extra cost"."""
-    high: float
-    text: str
-    difficulty: str
-    priority: str
-    phase: str | None = None
-    """The phase that the gain is claimed for; None: the whole episode."""
-    memory: float | None = None
-    """What memory is claimed to become, as a ratio."""
-    source: str = "design note for a crypto-trading REINFORCE trainer on an Apple M2"
-
-
-@dataclass(frozen=True)
-class Contract:
-    """How far a combination with this layer may lie from the plain trainer's own rounding error.
-
-    The error of loss, gradients and logits against a double-precision referee may be at most ``tolerance``
-    times the plain float32 trainer's error, plus ``floor``; errors are relative. The numerics checks enforce it. The
-    defaults are for a layer that computes in float32, in another order.
-    """
-
-    tolerance: float = 4.0
-    floor: float = 1e-5
-
-
-@dataclass(frozen=True)
-class Swept:
-    """An option that is a number, and the word for what it is a number of."""
-
-    option: str
-    one: str
-    many: str
+DESIGN_NOTE = "design note for a crypto-trading REINFORCE trainer on an Apple M2"
+"""Where the claims of the six layers come from."""
+FLOAT32 = Contract()
+"""That of a layer that computes in float32, in another order."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +50,7 @@ class Layer:
     claim: Claim
     apply: Callable[[Parts, Options], Parts]
     prove: Callable[[Trainer], Proof]
-    contract: Contract = Contract()
+    contract: Contract = FLOAT32
     unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
@@ -88,14 +58,14 @@ class Layer:
     """Whether a layer that compiles has other code to compile beside this one."""
     works_ahead: bool = False
     """Whether processes of its own go on while the trainer waits."""
-    sweeps: Swept | None = None
+    sweeps: Sweeps | None = None
     """What a sweep varies."""
     timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
 
 
 def loosest_contract(layers: Iterable[Layer]) -> Contract:
     """What a combination of these layers is held to."""
-    contracts = [Contract(), *(layer.contract for layer in layers)]
+    contracts = [FLOAT32, *(layer.contract for layer in layers)]
     return Contract(max(c.tolerance for c in contracts), max(c.floor for c in contracts))
 
 

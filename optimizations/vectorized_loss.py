@@ -13,7 +13,7 @@ from m2bench.baselines.objective import RETURN_EPSILON
 from m2bench.baselines.parts import Objective, Parts, Trajectory
 from m2bench.baselines.trainer import Trainer
 
-from .layer import Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
 
 
 def vectorized_objective(trajectory: Trajectory, discount: float) -> Tensor:
@@ -87,7 +87,9 @@ LAYER = Layer(
     name="vectorized-loss",
     part="objective",
     summary="returns and loss as tensor operations over steps and episodes",
-    claim=Claim(low=2, high=3, text="2-3x in the loss", difficulty="medium", priority="high", phase="loss"),
+    claim=Claim(
+        low=2, high=3, text="2-3x in the loss", difficulty="medium", priority="high", phase="loss", source=DESIGN_NOTE
+    ),
     apply=apply,
     prove=prove,
 )

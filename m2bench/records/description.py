@@ -106,10 +106,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Contract:
-    """How far the layer's figures may lie from exact ones: a multiple of the plain trainer's own error, and a floor."""
+    """How far a combination with this layer may lie from the plain trainer's own rounding error.
 
-    tolerance: float
-    floor: float
+    The error of loss, gradients and logits against a double-precision referee may be at most ``tolerance`` times the
+    plain float32 trainer's error, plus ``floor``; errors are relative. The defaults are for a layer that computes in
+    float32, in another order.
+    """
+
+    tolerance: float = 4.0
+    floor: float = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
