@@ -24,6 +24,7 @@ SEVERITY = ("ok", "unsupported", "not-engaged", "failed")
 
 def summarize_combination(
     trials: list[StoredTrial],
+    attempts: list[StoredTrial],
     layers: Layers,
     speeds: Effects,
     learning: Learning,
@@ -32,7 +33,8 @@ def summarize_combination(
 ) -> CombinationRow:
     """The row of one combination; what is known only beside others is still missing.
 
-    ``checked``: whether the system offers checks of its numerics.
+    ``attempts``: the trials and those that others beside less load took the place of. ``checked``: whether the system
+    offers checks of its numerics.
     """
     status, reason = _worst(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
@@ -52,9 +54,7 @@ def summarize_combination(
         setup_s=figure_of(typical(r.setup_s for r in results)),
         warmup_s=figure_of(typical(_warmup_s(r) for r in results)),
         compile_s=figure_of(typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
-        compile_cold_s=max(
-            (r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None
-        ),
+        compile_cold_s=_compile_cold_s(attempts) if good else None,
         peak_memory_mb=figure_of(typical(r.peak_memory_mb.main_mb for r in results)),
         energy_j_per_episode=figure_of(typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
         usage=summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
@@ -84,6 +84,12 @@ def _trial_behind(trial: StoredTrial) -> TrialBehind:
 def _warmup_s(result: TrialResult) -> float:
     """Seconds of updates after the first, which compiles, that were left out of the speed."""
     return sum(result.warmup_update_s[1:]) + sum(result.update_s[: steady_from(result.update_s) or 0])
+
+
+def _compile_cold_s(attempts: list[StoredTrial]) -> float | None:
+    """Seconds of the first compilation, which happens once in a run: also a trial that was repeated can have had it."""
+    results = [trial.timed for trial in attempts if trial.status == "ok"]
+    return max((r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None)
 
 
 def _cache(result: TrialResult) -> str | None:

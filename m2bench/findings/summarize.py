@@ -42,7 +42,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
-    combinations = _summarize_combinations(record, trials, learning, prediction)
+    combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
     described = [layer for layer in description.layers if layer.name in spec.layers]
     layers = summarize_layers(described, sound_trials(trials), attribution, learning)
     rated = [c for c in combinations if c.is_rated]
@@ -94,13 +94,18 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
 
 
 def _summarize_combinations(
-    record: RunRecord, trials: list[StoredTrial], learning: Learning, prediction: Prediction
+    record: RunRecord,
+    trials: list[StoredTrial],
+    attempts: list[StoredTrial],
+    learning: Learning,
+    prediction: Prediction,
 ) -> list[CombinationRow]:
     """A row per combination of the design."""
     spec, by_layers = record.spec, group_by_layers(trials)
+    attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
     speeds = fit(spec.layers, counted_trials(by_layers), speed)
     rows = [
-        summarize_combination(by_layers[layers], layers, speeds, learning, record, any_checked(trials))
+        summarize_combination(by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials))
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     compiling = [layer.name for layer in record.description.layers if layer.compiles]

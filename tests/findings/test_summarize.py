@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,27 @@ def test_cold_and_warm_compilation_are_told_apart(tmp_path: Path) -> None:
     summary = run(tmp_path, execute)
     assert (find(summary, "a")["compile_cold_s"], find(summary, "a")["compile_s"]) == (30.0, 2.0)
     assert find(summary)["compile_s"] is None
+
+
+def test_a_first_compilation_that_was_repeated_is_still_the_cold_one(tmp_path: Path) -> None:
+    """A trial beside load is repeated; a run compiles for the first time once, whatever ran beside that."""
+
+    def execute(trial: TrialSpec, log: Path) -> Watched[Any]:
+        if trial.layers != ("a",):
+            return measured(result(true_speed(trial)))
+        cold = trial.key == "b1.a"
+        proof = Proof(engaged=True, evidence={"cache": "cold" if cold else "warm"})
+        found = result(true_speed(trial), compile_s=30.0 if cold else 2.0, proofs={"a": proof})
+        return measured(found, Conditions(other_cores=1.0 if cold else 0.0))
+
+    spec = RunSpec(LAYERS, ("full",), 3, seed=0)
+    record, trials = make_record(spec, described(compiling=("a",))), make_trials(spec)
+    first = next(trial for trial in trials if trial.key == "b1.a")
+    trials.append(replace(first, key="b1.a.again", repeats="b1.a"))
+    with Store.create(tmp_path / "run", record) as store:
+        run_trials(trials, {}, store, execute, lambda trial: None, lambda trial: None)
+        summary = to_json(summarize("run", record, store.attempts()))
+    assert (find(summary, "a")["compile_cold_s"], find(summary, "a")["compile_s"]) == (30.0, 2.0)
 
 
 def test_compiling_has_paid_when_it_has_saved_what_it_took(tmp_path: Path) -> None:
