@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 from broken_layers import FAULTS
+from shares import CHECKS, WEIGHTS, combinations_of
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.trainer import Hyperparameters, Trainer
-from m2bench.optimizations import LAYERS
-from m2bench.records.combinations import Layers, every_combination
+from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.options import TradingOptions
@@ -64,7 +64,7 @@ def outcomes(system: TradingSystem) -> dict[str, dict[str, Any]]:
     return checks | system.check_stream()
 
 
-@pytest.mark.parametrize("layers", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("layers", combinations_of(CHECKS), ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_passes_every_check(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
     checks = outcomes(build(layers))
     assert list(checks) == [*NUMERICS, "stream"]
@@ -150,9 +150,8 @@ def test_combinations_with_equal_episodes_per_update_end_with_equal_weights(
 ) -> None:
     """After four updates on the same episodes with the same actions: both parts of the policy moved, twice and more."""
     _, forced = referee_episodes(PreparedMarket(work / "market"), EPISODE_LENGTH)
-    every = every_combination(tuple(LAYERS))
-    group = [layers for layers in every if _episodes_per_update(layers) == episodes_per_update]
-    assert len(group) == 16
+    group = [layers for layers in combinations_of(WEIGHTS) if _episodes_per_update(layers) == episodes_per_update]
+    assert len(group) == 10
     moved: dict[Layers, torch.Tensor] = {}
     for layers in group:
         system = build(layers)

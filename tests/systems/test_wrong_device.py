@@ -198,7 +198,7 @@ def test_the_user_is_told_and_nothing_is_left(tmp_path: Path) -> None:
 
 def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
     options = ("--layers", "amp", "--data", "wrong-device", "--allow-wrong-device", "--out", "run")
-    done = typed("ablate", *FAKE, *options, cwd=tmp_path)
+    done = typed("ablate", *FAKE, *options, cwd=tmp_path, draws=True)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     mark, reason = "(on a device that computes wrongly)", "weight is off by 2 of its size"
