@@ -55,12 +55,12 @@ class Fit:
 
     def free(self) -> Floats:
         """The share of each observation (n) that is left to its residual: 1 - leverage. They sum to the degrees."""
-        free: Floats = 1 - np.einsum("ij,jk,ik->i", self.design, self.inverse, self.design) / self.variances
+        free: Floats = 1 - np.einsum("ij,ij->i", self.design @ self.inverse, self.design) / self.variances
         return free
 
     def determines(self, contrast: Floats) -> bool:
         """Whether the data say anything of the contrast: it lies in the row space of the design."""
-        return bool(np.allclose(self._basis @ (self._basis.T @ contrast), contrast, atol=1e-6))
+        return self.full_rank or bool(np.allclose(self._basis @ (self._basis.T @ contrast), contrast, atol=1e-6))
 
     def weights(self, contrast: Floats) -> Floats:
         """What each observation adds to the estimate of the contrast."""
