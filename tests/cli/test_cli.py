@@ -59,7 +59,7 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) -> None:
-    options = ("--all", "--layers", "amp,batching", *FAKE, "--learning", "quick", "--out", "run")
+    options = ("--all", "--layers", "amp,batching", *FAKE, "--learning", "quick", "--blocks", "2", "--out", "run")
     done = m2bench("ablate", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
@@ -494,8 +494,8 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
     write_candles(tmp_path / "mine.csv", 2500)
     (tmp_path / "mine.csv").write_text((tmp_path / "mine.csv").read_text().replace(",volume", ",a"))
     layers = "batching,dataloader"
-    done = m2bench("ablate", "--all", "--layers", layers, "--quick", "--episode-length", "32", "--device", "cpu",
-                   "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
+    done = typed("ablate", "--all", "--layers", layers, "--quick", "--blocks", "1", "--episode-length", "32", "--device",
+                 "cpu", "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = "mine.csv: there is no volume, so the volume features are 0 throughout."
     assert done.stdout.index(said) < done.stdout.index("batching")
@@ -509,8 +509,8 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--episode-length", "16",
-                   "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
+    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off", "--episode-length",
+                 "16", "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}
     assert statuses == {"": "ok", "compile": "unsupported"}
@@ -520,8 +520,8 @@ def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no C++ compiler here")
 def test_compile_compiles(tmp_path: Path) -> None:
-    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--episode-length", "16",
-                   "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
+    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--learning", "off",
+                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
     assert done.returncode == 0, done.stderr
     compiled = summary(tmp_path / "run")["combinations"][1]
     assert compiled["status"] == "ok"
