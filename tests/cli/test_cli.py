@@ -494,8 +494,8 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
     write_candles(tmp_path / "mine.csv", 2500)
     (tmp_path / "mine.csv").write_text((tmp_path / "mine.csv").read_text().replace(",volume", ",a"))
     layers = "batching,dataloader"
-    done = typed("ablate", "--all", "--layers", layers, "--quick", "--blocks", "1", "--episode-length", "32", "--device",
-                 "cpu", "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
+    done = typed("ablate", "--all", "--layers", layers, "--quick", "--blocks", "1", "--episode-length", "32",
+                 "--device", "cpu", "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = "mine.csv: there is no volume, so the volume features are 0 throughout."
     assert done.stdout.index(said) < done.stdout.index("batching")
@@ -509,8 +509,9 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off", "--episode-length",
-                 "16", "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
+    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off",
+                 "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path,
+                 CXX="/nowhere/c++")  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}
     assert statuses == {"": "ok", "compile": "unsupported"}

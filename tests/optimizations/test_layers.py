@@ -84,7 +84,8 @@ def referee(source: EpisodeSource) -> dict[int, dict[str, torch.Tensor]]:
 def test_the_tests_that_share_the_compiled_combinations_have_each_of_them_once() -> None:
     """And in each share any two other layers meet in all four ways."""
     compiled = [[layers for layers in combinations_of(share) if COMPILE in layers] for share in SHARES]
-    assert sorted(chain(*compiled)) == sorted(layers for layers in every_combination(tuple(LAYERS)) if COMPILE in layers)
+    every = every_combination(tuple(LAYERS))
+    assert sorted(chain(*compiled)) == sorted(layers for layers in every if COMPILE in layers)
     for share, one, other in product(compiled, OTHERS, OTHERS):
         met = {(one in layers, other in layers) for layers in share}
         assert len(met) == (2 if one == other else 4)

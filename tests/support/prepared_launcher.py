@@ -3,8 +3,8 @@
 A launcher takes seconds to import torch, and most tests of a command are about something else. What is forked runs the
 launcher's own ``main`` with the environment, the folder and the streams that it was to have. It differs in how it was
 started: it reads no ``sitecustomize``, and torch has seen the variables of the first one; and in how long it looks at
-the machine (``_look_briefly``). Commands of which either is a part are run as processes of their own (``commands.m2bench``),
-and tests/processes tests the real launcher.
+the machine (``_look_briefly``). Commands of which either is a part are run as processes of their own
+(``commands.m2bench``), and tests/processes tests the real launcher.
 """
 
 from __future__ import annotations

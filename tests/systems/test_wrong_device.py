@@ -22,8 +22,7 @@ from repository import SUPPORT
 from rich.console import Console
 from wrong_devices import WrongDevice
 
-from m2bench.baselines.episodes import PreparedMarket, prepare_market
-from m2bench.baselines.market import Market
+from m2bench.baselines.episodes import PreparedMarket
 from m2bench.baselines.trainer import Hyperparameters
 from m2bench.gate import job
 from m2bench.gate.facts import SideFacts
@@ -49,16 +48,6 @@ REFUSED = (
 
 def with_options(**options: str | int) -> WorkloadSpec:
     return replace(SPEC, options={**SPEC.options, **options})
-
-
-@pytest.fixture(scope="module")
-def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's work folder, prepared on this machine as it is."""
-    folder = tmp_path_factory.mktemp("work")
-    (folder / "market").mkdir()
-    prepare_market(market, folder / "market")
-    assert trading.prepare(SPEC, folder) == []
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -140,15 +129,6 @@ def test_what_is_wrong_at_large_sizes_alone_is_found_in_the_trial_of_that_size(
     system = build(("batching", "vectorized-loss"))
     assert changed(system, nullcontext()) == set()
     assert "gradient" in changed(system, device)
-
-
-@pytest.fixture(scope="module")
-def deep_work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("deep")
-    (folder / "market").mkdir()
-    prepare_market(market, folder / "market")
-    assert trading.prepare(with_options(policy="deep"), folder) == []
-    return folder
 
 
 @pytest.mark.parametrize(
