@@ -29,14 +29,14 @@ NOT_TOLD = "the system does not tell how well it has learned"
 def load_system(spec: WorkloadSpec) -> Workload:
     """The system under test, with the user's code imported, from whose folder this process works from here on.
 
-    A module that leads to others' code has a function ``load``, which returns what offers the rest. UserError where
+    A module that leads to others' code has a function ``load_workload``, which returns what offers the rest. UserError where
     the module is no system.
     """
     if spec.folder:
         os.chdir(spec.folder)
         sys.path.insert(0, spec.folder)
     module: Any = importlib.import_module(spec.module)
-    offered = module.load(spec) if hasattr(module, "load") else module
+    offered = module.load_workload(spec) if hasattr(module, "load_workload") else module
     if not hasattr(offered, "build"):
         raise UserError(
             f"{spec.module} is no system under test.", "Give it a function build(spec, work, layers, seed)."

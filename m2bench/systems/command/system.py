@@ -27,7 +27,7 @@ from .toggles import Toggle, read_toggle, switched
 TIME = "time"
 
 
-def load(spec: WorkloadSpec) -> CommandWorkload:
+def load_workload(spec: WorkloadSpec) -> CommandWorkload:
     """The user's command. Raises UserError for a toggle or a metric that is none."""
     return CommandWorkload(spec)
 

@@ -28,7 +28,7 @@ from .yields import read_yield
 Train = Callable[..., Generator[Any, None, None]]
 
 
-def load(spec: WorkloadSpec) -> FunctionWorkload:
+def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
     """The user's function, imported. Raises UserError where there is none."""
     return FunctionWorkload(spec.options["trainer"], import_function(spec.options["trainer"], Path(spec.folder)))
 
