@@ -19,7 +19,7 @@ from .compare import compare
 from .doctor import doctor
 from .forward import forward
 from .layers import layers
-from .options import INTERRUPTED
+from .console import INTERRUPTED
 from .profile import profile
 from .report import report
 from .train import train

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, SupportsFloat
 import torch
 
 from m2bench.devices import torch_device
+from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
@@ -51,7 +52,7 @@ class CompletedWorkload:
         """What is known of any system: the device, the names of its layers, and the options that were asked for."""
         return {
             "system": {"unit": asdict(Unit()), "facts": {"system": spec.module}, "no_target_because": NOT_TOLD},
-            "device": torch_device.describe_asked_device(spec.device),
+            "device": describe_device(spec.device),
             "layers": [describe_layer(name) for name in getattr(self._offered, "LAYERS", ())],
             "claimed_together": {},
             "workload": {"market": {}, "options": dict(spec.options), "target": None},
