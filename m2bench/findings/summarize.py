@@ -105,7 +105,9 @@ def _summarize_combinations(
     attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
     speeds = fit(spec.layers, counted_trials(by_layers), speed)
     rows = [
-        summarize_combination(by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials))
+        summarize_combination(
+            by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
+        )
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     compiling = [layer.name for layer in record.description.layers if layer.compiles]
