@@ -170,7 +170,7 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds a finished run in ``run``."""
     folder = tmp_path_factory.mktemp("finished")
-    done = typed("ablate", "--layers", "amp", *FAKE, "--out", "run", cwd=folder)
+    done = typed("ablate", "--layers", "amp", *FAKE, "--blocks", "2", "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -189,8 +189,8 @@ def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) 
         "amp=crash,compile=kill,dataloader=idle,vectorized-loss=unsupported,grad-accumulation=diverge,batching=changed"
     )
     layers = ",".join(LAYERS)
-    done = typed("ablate", "--design", "single", "--layers", layers, *FAKE, "--data", faults, "--out", "run",
-                   cwd=tmp_path)  # fmt: skip
+    done = typed("ablate", "--design", "single", "--layers", layers, *FAKE, "--blocks", "1", "--data", faults,
+                 "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = {
         "+".join(c["layers"]): (c["status"], c["reason"], c["speedup"])
@@ -346,7 +346,7 @@ def test_threads_and_waiting_are_numbers(option: str, value: str, message: str, 
 
 
 def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_path: Path) -> None:
-    begun = typed("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
+    begun = typed("ablate", *FAKE, "--layers", "amp", "--blocks", "1", "--threads", "3", "--out", "run", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     assert begun.stdout.startswith("Every trial computes with 3 threads")
     resumed = typed("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
