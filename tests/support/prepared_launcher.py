@@ -98,10 +98,10 @@ def _serve(requests: socket.socket) -> None:
 
 def _look_briefly() -> None:
     """What tells how fast the machine is takes longer than a trial of a system whose updates take milliseconds."""
-    from m2bench.devices import torch_device
+    from m2bench.devices import device_speed
 
-    torch_device.CANARY_PRODUCTS, torch_device.CANARY_S = 1, 0.0
-    torch_device.PEAK_SIZES = {"cpu": (256,)}
+    device_speed.CANARY_SIZE, device_speed.CANARY_S = 128, 0.0
+    device_speed.PEAK_SIZES = {"cpu": (128,)}
 
 
 def _reap() -> None:
