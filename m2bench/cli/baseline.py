@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from m2bench.records.errors import UserError
 from m2bench.records.declared_options import argument, at_least, option
+from m2bench.records.errors import UserError
 
 from .command import System, command
-from .gated import Gated, read_share, reference_named
 from .console import interruptible, make_console
+from .gated import Gated, read_share, reference_named
 from .shared_options import AsJson, new_folder, results_option
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import typer
 
 from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.declared_options import at_least, option
+from m2bench.records.errors import UserError
 
 from .command import Given, System, command
-from .gated import Gated, read_share
 from .console import interruptible, make_console
+from .gated import Gated, read_share
 from .shared_options import new_folder, results_option
 
 if TYPE_CHECKING:

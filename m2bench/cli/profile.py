@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.declared_options import option
+from m2bench.records.errors import UserError
 
 from .command import System, command
 from .console import interruptible, left_in, make_console

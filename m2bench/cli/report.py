@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2bench.records.errors import UserError
 from m2bench.records.declared_options import argument, option
+from m2bench.records.errors import UserError
 
 from .command import command
 from .console import make_console

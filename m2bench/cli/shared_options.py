@@ -8,13 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
 from m2bench.records.declared_options import option, within
+from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
-
 
 MAX_SEED = 2**32 - 1
 

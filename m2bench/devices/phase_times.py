@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from .pieces import InPieces
 from .phase_clock import OTHER, PhaseClock
+from .pieces import InPieces
 
 
 def cut_into_phases(system: InPieces, work: Callable[[], object]) -> PhaseClock:

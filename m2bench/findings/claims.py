@@ -15,7 +15,7 @@ from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.text.figures import percent, times, times_within, within
 
-from .learning import Setbacks
+from .layer_learning import Setbacks
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them

@@ -50,7 +50,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
 
     def sooner(over: Layers, under: Layers) -> Estimate | None:
         """How many times sooner than another a combination reaches the target."""
-        faster, needed = prediction.ratio(over, under), learning.episodes_ratio(over, under)
+        faster, needed = prediction.ratio(over, under), learning.episodes.ratio(over, under)
         return None if faster is None or needed is None else faster.over(needed)
 
     return Summary(
@@ -83,7 +83,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
             combinations,
             prediction,
             sooner,
-            learning.spoiling,
+            learning.layers.spoiling,
             spec.blocks,
             attribution.blocks_missing(spec.blocks),
         ),
@@ -105,7 +105,9 @@ def _summarize_combinations(
     attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
     speeds = fit(spec.layers, counted_trials(by_layers), speed)
     rows = [
-        summarize_combination(by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials))
+        summarize_combination(
+            by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
+        )
         for layers in choose_combinations(spec.layers, spec.design)
     ]
     compiling = [layer.name for layer in record.description.layers if layer.compiles]

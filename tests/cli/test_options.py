@@ -12,8 +12,16 @@ from m2bench.cli.app import app
 from m2bench.cli.command import Given, System, command
 from m2bench.optimizations import COMPILING, LAYERS, SWEPT, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
+from m2bench.records.declared_options import (
+    Option,
+    argument,
+    at_least,
+    option,
+    options_of,
+    workload_options,
+    workload_words,
+)
 from m2bench.records.errors import UserError
-from m2bench.records.declared_options import Option, argument, at_least, option, options_of, workload_options, workload_words
 from m2bench.systems.trading import options as trading
 
 RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"

@@ -10,8 +10,17 @@ from m2bench.records.summary import Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import is_known
 
-from . import claims, combinations, contributions, environments, interactions, learning, noise, phases
-from . import throughput_and_learning
+from . import (
+    claims,
+    combinations,
+    contributions,
+    environments,
+    interactions,
+    learning,
+    noise,
+    phases,
+    throughput_and_learning,
+)
 from .style import Chart as Chart
 from .style import NotDrawn as NotDrawn
 from .style import titles_marked
