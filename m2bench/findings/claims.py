@@ -9,7 +9,8 @@ from typing import final
 
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Gains, Judgement, LayerRow
+from m2bench.records.rows import Judgement, LayerRow
+from m2bench.records.summary import Gains
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate

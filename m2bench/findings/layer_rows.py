@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import LayerDescription
-from m2bench.records.summary import Attribution, Claimed, Interaction, LayerRow, Responses, TimeAttribution
+from m2bench.records.rows import Attribution, Claimed, LayerRow, Responses, TimeAttribution
+from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of

@@ -15,8 +15,10 @@ from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.noise import Anchor, Noise, RunConditions, Timing
+from m2bench.records.rows import CombinationRow
 from m2bench.records.spec import TrialKind
-from m2bench.records.summary import Anchor, ChecksCost, CombinationRow, Noise, RunConditions, Summary, Timing
+from m2bench.records.summary import ChecksCost, Summary
 from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.records.wrong_device import wrong_device
 from m2bench.statistics.effects import Effects

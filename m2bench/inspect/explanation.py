@@ -191,8 +191,8 @@ def _prediction(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     remainder = f"what they leave is {times_within(found.remainder)}"
     if not found.measured.shows_effect:
         yield (
-            f"These looks show no change of the time per {unit.one} ({was}), so there is nothing to explain; the phases "
-            f"add up to {now}, and {remainder}."
+            f"These looks show no change of the time per {unit.one} ({was}), so there is nothing to explain; the "
+            f"phases add up to {now}, and {remainder}."
         )
         return
     yield (

@@ -12,7 +12,7 @@ from m2bench.findings.layer_learning import Setbacks
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
+from m2bench.records.rows import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 

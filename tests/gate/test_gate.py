@@ -120,7 +120,7 @@ def test_equal_code_passes() -> None:
 
 def test_a_check_speaks_of_the_units_of_the_system() -> None:
     counts = {"per_episode": {"dispatches": 100.0, "syncs": 3.0}, "lines": {}}
-    changes = {"phase_ms_per_episode": {"forward": 60.0}, "counts": counts}
+    changes: dict[str, Any] = {"phase_ms_per_episode": {"forward": 60.0}, "counts": counts}
     verdict = decide(replace(BASED, unit=STEPS), blocks_of(6, 0.85, **changes), final=False)
     assert all(said in verdict.sentence for said in ("baseline: steps/min 0.8", "ms per step", "1 more syncs per step"))
     outcome = outcome_of(verdict)
