@@ -153,7 +153,7 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
     from m2bench.plan.designs import DEFAULT_DESIGN, choose_combinations, fewest_blocks
 
     _refuse_contradictions(asked)
-    layers = layers_of(system.workload.module) if asked.layers is None else asked.layers
+    layers = layers_of(system.workload, asked.layers)
     spec = RunSpec(
         layers=layers,
         design=("full",) if asked.all_combinations else asked.design or DEFAULT_DESIGN,

@@ -10,12 +10,13 @@ import inspect
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import typer
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import Option, option, options_of, workload_options
+from m2bench.records.declared_options import SYSTEMS, Option, option, options_of, workload_options
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
@@ -32,7 +33,8 @@ class Given:
         for one, typed in self.typed:
             for value in typed if isinstance(typed, (list, tuple)) else [typed]:
                 if one.asks:
-                    words += [one.flag] if value is True else [one.flag, shlex.quote(str(value))]
+                    flag = [] if one.positional else [one.flag]
+                    words += flag if value is True else [*flag, shlex.quote(str(value))]
         return tuple(words)
 
 
@@ -93,11 +95,23 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     if kind is not System:
         return kind(**values)
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
-    return System(WorkloadSpec.from_json({"module": WorkloadSpec.module, **asked}), given)
+    module = asked.pop("module", None) or _system_of(given)
+    folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
+    return System(WorkloadSpec.from_json({"module": module, **asked, **folder}), given)
+
+
+def _system_of(given: Given) -> str:
+    """The module of the system whose options were typed. Raises UserError for options of two systems."""
+    typed = {one.system: one for one, _ in reversed(given.typed) if one.system is not None}
+    doors = [system for system in SYSTEMS[1:] if system in typed]
+    if doors and len(typed) > 1:
+        one, other = (typed[system].named for system in list(typed)[:2])
+        raise UserError(f"{one} and {other} belong to different trainers.", "Leave one of them out.")
+    return doors[0] if doors else SYSTEMS[0]
 
 
 def _is_given(one: Option, typed: Any) -> bool:
-    return not (one.positional or typed is None or typed is False or typed == [])
+    return not (one.is_required or typed is None or typed is False or typed == [])
 
 
 def _parameter(one: Option, command: str) -> inspect.Parameter:

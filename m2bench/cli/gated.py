@@ -15,7 +15,8 @@ from m2bench.records.errors import UserError
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import System
-from .shared_options import AsJson, Timed, read_layers
+from .shared_options import AsJson, Timed
+from .shared_options import layers_of as known_layers
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
@@ -48,7 +49,7 @@ class Gated(Timed, AsJson):
         """
         from m2bench.gate.measure import Request
 
-        combinations = _combinations(self.layers, against, system.workload.module)
+        combinations = _combinations(self.layers, against, system.workload)
         taking_part = tuple(dict.fromkeys(chain.from_iterable(combinations)))
         window, timed_s = WindowSpec(), self.window_s
         if timed_s is not None:
@@ -63,19 +64,17 @@ class Gated(Timed, AsJson):
         )
 
 
-def _combinations(text: str | None, against: str | None, module: str) -> tuple[Layers, ...]:
+def _combinations(text: str | None, against: str | None, workload: WorkloadSpec) -> tuple[Layers, ...]:
     """What is asked for, else what the reference has, else what is recommended.
 
     A system of the user's own has layers of its own, whose names only its description tells.
     """
-    is_ours = module == WorkloadSpec.module
     if text is None:
         if against is not None:
             return reference_named(against).layers
-        return (BASELINE, RECOMMENDED) if is_ours else (BASELINE,)
+        return (BASELINE, RECOMMENDED) if workload.module == WorkloadSpec.module else (BASELINE,)
     found = tuple(layers_of(name.strip()) for name in text.split(",") if name.strip())
-    if is_ours:
-        found = tuple(read_layers("--layers", ",".join(layers)) if layers else BASELINE for layers in found)
+    found = tuple(known_layers(workload, layers) if layers else BASELINE for layers in found)
     if not found or len(set(found)) < len(found):
         raise UserError(
             f"--layers {text!r} names no combination, or one twice.", "Give some, as in baseline,batching+amp."

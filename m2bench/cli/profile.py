@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.declared_options import option
 from m2bench.records.errors import UserError
+from m2bench.records.spec import WorkloadSpec
 
 from .command import System, command
 from .console import interruptible, left_in, make_console
-from .shared_options import Seeded, in_order, new_folder, read_layers, results_option
+from .shared_options import Seeded, layers_of, new_folder, read_layers, results_option
 
 if TYPE_CHECKING:
     from m2bench.inspect.profile import Pair
@@ -55,18 +56,18 @@ def profile(asked: Profile, system: System) -> None:
     """Show where the time goes with and without a layer, and why that changes the speed."""
     from m2bench.inspect import profile
 
-    pair = _pair(asked)
-    workload = system.with_layers(in_order({*pair.before, *pair.after}))
+    pair = _pair(asked, system.workload)
+    workload = system.with_layers(layers_of(system.workload, {*pair.before, *pair.after}))
     folder = asked.out or new_folder("profile-")
     with interruptible(left_in(folder)):
         profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
 
 
-def _pair(asked: Profile) -> Pair:
+def _pair(asked: Profile, workload: WorkloadSpec) -> Pair:
     """The two combinations to compare; UserError where there is one."""
     from m2bench.inspect.profile import Pair
 
-    after = in_order({*asked.layer, *asked.with_layers})
+    after = layers_of(workload, {*asked.layer, *asked.with_layers})
     if not after:
         raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
     without = tuple(name for name in asked.with_layers if name not in asked.layer) if asked.layer else BASELINE

@@ -52,21 +52,28 @@ def read_names(typed: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]
 
 
 def read_layers(flag: str, typed: str) -> Layers:
-    """Layers in the registry's order, whatever order they are named in."""
-    return in_order(read_names(typed, tuple(LAYERS), "layer"))
+    """Names of layers; which there are, the system knows (``layers_of``)."""
+    names = tuple(name.strip() for name in typed.split(",") if name.strip())
+    if not names:
+        raise UserError(f"{flag} names no layer.", "Name some, comma-separated.")
+    return names
 
 
-def layers_of(module: str) -> Layers:
-    """All layers of a system under test, by its module. Raises UserError where that cannot be imported."""
-    if module == WorkloadSpec.module:
-        return tuple(LAYERS)
-    from m2bench.run.describe import named_layers
+def layers_of(workload: WorkloadSpec, named: Collection[str] | None = None) -> Layers:
+    """The layers of a system under test, all or those named, in its own order.
 
-    return named_layers(module)
+    Raises UserError for one that it does not have, and where the user's code cannot be imported.
+    """
+    if workload.module == WorkloadSpec.module:
+        known = tuple(LAYERS)
+    else:
+        from m2bench.run.describe import named_layers
 
-
-def in_order(named: Collection[str]) -> Layers:
-    return tuple(layer for layer in LAYERS if layer in named)
+        known = named_layers(workload)
+    if named is None:
+        return known
+    read_names(",".join(named), known, "layer") if named else ()
+    return tuple(layer for layer in known if layer in named)
 
 
 def read_duration(flag: str, typed: str) -> float:

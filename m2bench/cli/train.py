@@ -10,7 +10,7 @@ from m2bench.records.declared_options import at_least, option
 
 from .command import System, command
 from .console import interruptible, make_console
-from .shared_options import Seeded, new_folder, read_layers, results_option
+from .shared_options import Seeded, layers_of, new_folder, read_layers, results_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ def train(asked: Train, system: System) -> None:
     """Train one combination of layers, print its learning curve, and save a checkpoint."""
     from m2bench.inspect import train
 
-    workload = system.with_layers(asked.with_layers)
+    layers = layers_of(system.workload, asked.with_layers)
+    workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):
-        train.run(workload, asked.with_layers, asked.episodes, asked.seed, folder, make_console())
+        train.run(workload, layers, asked.episodes, asked.seed, folder, make_console())

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from m2bench.machine.cpu import PASSIVE_WAITING
+from m2bench.records.spec import WorkloadSpec
 
 # Variables that a worker inherits; everything else of the shell stays outside the experiment.
 INHERITED = (
@@ -41,6 +42,11 @@ def worker_environment(work: Path) -> dict[str, str]:
         "TORCH_WARM_POOL": "0",  # no compiler processes before there is something to compile
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def users_environment(workload: WorkloadSpec) -> dict[str, str]:
+    """What workers inherit beside that: all of the shell's where they run the user's code, which may ask for it."""
+    return dict(os.environ) if workload.folder else {}
 
 
 SAFE_PATH = "-P"  # a checkout in the working directory must not stand in for the installed package

@@ -54,11 +54,23 @@ class Option:
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
+    system: str | None = None
+    """The module of the system under test that has it; None where every one has."""
 
     @property
     def flag(self) -> str:
         """As it is typed: ``--num-envs``."""
         return self.spelled or f"--{self.name.replace('_', '-')}"
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the command needs it."""
+        return self.default is ...
+
+    @property
+    def named(self) -> str:
+        """As a message speaks of it."""
+        return "a trainer of your own" if self.positional else self.flag
 
     def default_in(self, command: str) -> Any:
         """The default of a command."""
@@ -145,21 +157,34 @@ class WorkloadOptions:
     )
 
 
-def workload_options(command: str) -> tuple[Option, ...]:
-    """The options of the system under test that a command takes.
+SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
+"""The modules that build the systems under test; beside each lies a module ``options``.
 
-    The module that declares them is found by its name, as the system is: the harness knows none of them.
-    """
-    system: tuple[Option, ...] = import_module("m2bench.systems.trading.options").OPTIONS
+They are found by their names, as the systems are: the harness knows none of their options.
+"""
+
+
+def workload_options(command: str) -> tuple[Option, ...]:
+    """The options of all systems under test that a command takes."""
     device, module = options_of(WorkloadOptions)
-    return tuple(one for one in (device, *system, module) if command in one.commands)
+    return tuple(
+        one for one in (device, *(one for system in SYSTEMS for one in _options_of_system(system)), module)
+        if command in one.commands
+    )  # fmt: skip
+
+
+def _options_of_system(module: str) -> tuple[Option, ...]:
+    declared: tuple[Option, ...] = import_module(f"{module.rpartition('.')[0]}.options").OPTIONS
+    return tuple(replace(one, system=module) for one in declared)
 
 
 def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
     """The words with which a command trains this workload (a document of ``WorkloadSpec``) with these layers."""
+    module = workload["module"] if workload["module"] in SYSTEMS else SYSTEMS[0]
     words: list[str] = []
     for one in workload_options(command):
         value = workload.get(one.name, one.default)
-        if value != one.default and one.layer in (None, *layers):
-            words += [one.flag, str(value)]
+        if value != one.default and one.layer in (None, *layers) and one.system in (None, module):
+            for each in value if isinstance(value, (list, tuple)) else [value]:
+                words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]
     return words

@@ -180,8 +180,8 @@ class Workload:
     """The system under test and what it is trained on.
 
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
-    ``threads_measured_on``: the combinations on which numbers of threads are tried. ``target``: None where learning is
-    not measured.
+    ``threads_measured_on``: the combinations on which numbers of threads are tried. ``own_program``: a trial is a
+    program of its own, which chooses its threads. ``target``: None where learning is not measured.
     """
 
     market: Facts = field(default_factory=dict)
@@ -190,6 +190,7 @@ class Workload:
     good_return: float | None = None
     target: Target | None = None
     threads_measured_on: tuple[Layers, ...] = ()
+    own_program: bool = False
     facts: Facts = field(metadata=WHOLE, repr=False)
 
 
@@ -208,6 +209,18 @@ class Unit:
         return self.one if count == 1 else self.many
 
 
+@dataclass(frozen=True)
+class Rate:
+    """How a speed, kept in units per minute, is shown: ``factor`` times it, or where lower is better, its inverse.
+
+    ``label``: the word for it; empty for units per minute.
+    """
+
+    label: str = ""
+    factor: float = 1.0
+    lower_is_better: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class System:
     """How reports speak of the system. ``facts``: what is trained, by what it is.
@@ -216,6 +229,7 @@ class System:
     """
 
     unit: Unit
+    rate: Rate = Rate()
     facts: Mapping[str, str]
     no_target_because: str | None
 

@@ -17,6 +17,10 @@ class WorkerError(UserError):
     """A worker process failed in a way that only its log explains."""
 
 
+class TrainerError(RuntimeError):
+    """What the user's own code raised, said with its file and line; of a trial it is the result."""
+
+
 def quoted(path: Path) -> str:
     """The path as it can be pasted into a shell."""
     return shlex.quote(str(path))

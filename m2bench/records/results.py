@@ -65,7 +65,9 @@ class TrialResult:
     relative standard error of the mean of ``update_s``, None for a single update; ``timer_share``: of the window, what
     timing took. ``compile_s``: None where nothing compiles. ``numerics``: the outcome of each check, ``numerics_s``
     what they took. ``training_return``: of every update from the first on; ``eval_return``: of what training never
-    sees. Empty and None for what the system does not tell.
+    sees. ``update_units``: how many units each update of the window processed, empty where each one processed
+    ``episodes_per_update``. ``losses``: of every update from the first on. Empty and None for what the system does not
+    tell.
     """
 
     setup_s: float
@@ -88,6 +90,8 @@ class TrialResult:
     counts: Counts | None = None
     training_return: tuple[float, ...] = ()
     eval_return: float | None
+    update_units: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
 
     @property
     def same_numerics(self) -> bool:

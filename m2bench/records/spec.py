@@ -33,9 +33,12 @@ class WorkloadSpec:
     options: Options = field(default_factory=dict)
     module: str = "m2bench.systems.trading.system"
     """The Python module that builds the system under test."""
+    folder: str = ""
+    """Where a user's code is imported from and runs; empty for the system that m2bench brings along."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"device": self.device, "data": self.data, **self.options, "module": self.module}
+        folder = {"folder": self.folder} if self.folder else {}
+        return {"device": self.device, "data": self.data, **self.options, "module": self.module, **folder}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:

@@ -16,6 +16,7 @@ from m2bench.plan.designs import block_trials, choose_combinations, count_trials
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
+from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Description, Device, LayerDescription, Prepared
 from m2bench.records.errors import UserError, quoted
@@ -133,13 +134,15 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             for name in (work, folder / "logs"):
                 make_folder(name)
             stack.enter_context(locked(folder, work / "lock"))
-            launcher = stack.enter_context(Launcher(work, folder / "logs" / "launcher.log"))
+            launcher = stack.enter_context(
+                Launcher(work, folder / "logs" / "launcher.log", users_environment(spec.workload))
+            )
             launcher.threads = spec.threads  # of a run that is continued: what it chose
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, spec.workload, folder / "logs")
             refuse_unknown_layers(spec.layers, description)
             show_remarks(description, console)
-            if not resuming:
+            if not resuming and not description.workload.own_program:
                 with console.status("measuring with how many threads this machine is fastest"):
                     description = choose_threads(
                         launcher, description, spec.workload, spec.layers, spec.threads, folder / "logs"
@@ -152,7 +155,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                 refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
             taking_part = [layer for layer in description.layers if layer.name in spec.layers]
             compiling = any(layer.compiles and not layer.unsupported for layer in taking_part)
-            if description.device.fork_after_compiler_import:
+            if description.device.fork_after_compiler_import and not description.workload.own_program:
                 launcher.preload_compiler(probe=compiling)
             if budget_s is not None:
                 with console.status("measuring what a trial takes"):

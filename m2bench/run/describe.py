@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
-from m2bench.processes.environment import SAFE_PATH
+from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
@@ -46,22 +44,20 @@ def show_remarks_on_data(description: Description, console: Console) -> None:
         console.print(remark, markup=False, highlight=False)
 
 
-def named_layers(module: str) -> Layers:
-    """The layers that the module of a system names, which is imported by a process of its own.
+def named_layers(workload: WorkloadSpec) -> Layers:
+    """The layers of a user's system, whose code is imported by a process of its own.
 
-    Raises UserError where it cannot be imported.
+    Raises UserError where it cannot be imported or names none.
     """
-    program = (
-        "import importlib, json, sys; module = importlib.import_module(sys.argv[1]); "
-        "print(json.dumps([*getattr(module, 'LAYERS', ())]))"
-    )
-    done = subprocess.run(
-        [sys.executable, SAFE_PATH, "-c", program, module], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
-        raise UserError(f"the system {module} cannot be imported: {why}.")
-    return tuple(json.loads(done.stdout.splitlines()[-1]))
+    with (
+        tempfile.TemporaryDirectory(prefix="m2bench-") as folder,
+        Launcher(Path(folder), Path(folder) / "log", users_environment(workload)) as own,
+    ):
+        request, log = {"workload": workload.to_json()}, Path(folder) / "layers.log"
+        found = own.run("layers", request, tuple[str, ...], log, DESCRIBE_TIMEOUT_S).result
+    if isinstance(found, Failure):
+        raise UserError(f"the trainer's layers cannot be read: {found.text}.")
+    return found
 
 
 def refuse_unknown_layers(layers: Layers, description: Description) -> None:

@@ -40,8 +40,10 @@ def steady_speed(result: TrialResult) -> float:
 
     Over the whole window where it ends in no steady state.
     """
-    steady = result.update_s[steady_from(result.update_s) or 0 :]
-    return 60 * len(steady) * result.episodes_per_update / sum(steady)
+    first = steady_from(result.update_s) or 0
+    steady = result.update_s[first:]
+    units = sum(result.update_units[first:]) or len(steady) * result.episodes_per_update
+    return 60 * units / sum(steady)
 
 
 def steady_from(update_s: Sequence[float]) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -20,16 +22,26 @@ from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
-from .interface import Document, System, Workload
+from .interface import Document, Measure, System, Told, Workload
 
 NOT_TOLD = "the system does not tell how well it has learned"
 
 
-def load_system(module: str) -> Workload:
-    """The system under test of this module; UserError where it is none."""
-    offered = importlib.import_module(module)
+def load_system(spec: WorkloadSpec) -> Workload:
+    """The system under test, with the user's code imported, from whose folder this process works from here on.
+
+    A module that leads to others' code has a function ``load_workload``, which returns what offers the rest. Raises
+    UserError where the module is no system.
+    """
+    if spec.folder:
+        os.chdir(spec.folder)
+        sys.path.insert(0, spec.folder)
+    module: Any = importlib.import_module(spec.module)
+    offered = module.load_workload(spec) if hasattr(module, "load_workload") else module
     if not hasattr(offered, "build"):
-        raise UserError(f"{module} is no system under test.", "Give it a function build(spec, work, layers, seed).")
+        raise UserError(
+            f"{spec.module} is no system under test.", "Give it a function build(spec, work, layers, seed)."
+        )
     return CompletedWorkload(offered)
 
 
@@ -41,19 +53,24 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("describe", "prepare", "audit", "forward"):
+        for name in ("layers", "describe", "prepare", "audit", "forward", "measure"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
 
+    measure: Measure | None = None
+
     def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
         return CompletedSystem(self._offered.build(spec, work, layers, seed), torch_device.resolve_device(spec.device))
+
+    def layers(self, spec: WorkloadSpec) -> Layers:
+        return tuple(getattr(self._offered, "LAYERS", ()))
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """What is known of any system: the device, the names of its layers, and the options that were asked for."""
         return {
             "system": {"unit": asdict(Unit()), "facts": {"system": spec.module}, "no_target_because": NOT_TOLD},
             "device": describe_device(spec.device),
-            "layers": [describe_layer(name) for name in getattr(self._offered, "LAYERS", ())],
+            "layers": [describe_layer(name) for name in self.layers(spec)],
             "claimed_together": {},
             "workload": {"market": {}, "options": dict(spec.options), "target": None},
         }
@@ -154,6 +171,6 @@ class CompletedSystem(SystemDefaults):
             setattr(self, name, getattr(offered, name))
         self._update = offered.update
 
-    def update(self) -> SupportsFloat | None:
-        found: SupportsFloat | None = self._update()
+    def update(self) -> Told | SupportsFloat | None:
+        found: Told | SupportsFloat | None = self._update()
         return found

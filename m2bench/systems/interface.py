@@ -6,15 +6,31 @@ else a system offers, it offers by functions and methods of these names, and def
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
 from m2bench.devices.pieces import InPieces
 from m2bench.records.combinations import Layers
+from m2bench.records.results import TrialResult
 from m2bench.records.spec import WorkloadSpec
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an update tells, on the device and not waited for.
+
+    ``units``: how many it processed; None: as many as every one does. ``mean_return``: of its training. None for what
+    the system does not tell.
+    """
+
+    units: float | None = None
+    loss: SupportsFloat | None = None
+    mean_return: SupportsFloat | None = None
 
 
 class System(InPieces, Protocol):
@@ -27,8 +43,8 @@ class System(InPieces, Protocol):
     compiles: bool
     """Whether the first update compiles."""
 
-    def update(self) -> SupportsFloat | None:
-        """One optimizer step; its mean training return, on the device and not waited for, or None."""
+    def update(self) -> Told | SupportsFloat | None:
+        """One optimizer step, and what it tells; a number is its mean training return."""
 
     def check_finite(self) -> None:
         """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""
@@ -73,8 +89,18 @@ class System(InPieces, Protocol):
         """End the processes that the system has started."""
 
 
+Measure = Callable[[WorkloadSpec, Layers, int, Callable[[str], None]], TrialResult]
+"""Measures one trial with these layers and this seed, and tells when its window begins and ends."""
+
+
 class Workload(Protocol):
     """A module that builds the system under test, completed with the defaults."""
+
+    measure: Measure | None
+    """In place of ``build``, where a trial cannot be looked into."""
+
+    def layers(self, spec: WorkloadSpec) -> Layers:
+        """The names of the layers, in order."""
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """Prepare the data in ``work``; describe device, layers and workload, as defaults.py does.

@@ -1,9 +1,9 @@
 """The worker process: does one job and reports what came of it.
 
-Jobs: ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how many), ``prepare`` (what the
-checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
-``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
-passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
+Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the data), ``threads`` (how fast with how
+many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile``
+(where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack),
+``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from m2bench.machine import identity
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Prepared
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError
+from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
@@ -50,6 +50,11 @@ def run(request: dict[str, Any], send: Send) -> int:
     except UserError as error:
         send({"event": "result", "error": str(error)})
         return 1
+    except TrainerError as error:
+        send({"event": "result", "failure": str(error), "kind": "error"})
+        with suppress(OSError):
+            traceback.print_exc()
+        return 1
     except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
         failure = Failure(
             "not finite" if isinstance(error, FloatingPointError) else "error",
@@ -65,14 +70,19 @@ def run(request: dict[str, Any], send: Send) -> int:
 
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    described = load_system(spec.module).describe(spec, Path(request["work"]))
+    described = load_system(spec).describe(spec, Path(request["work"]))
     return {**described, "machine": identity.describe_machine(), "counting": counters.COUNTING}
+
+
+def _layers(request: dict[str, Any], send: Send) -> list[str]:
+    spec = WorkloadSpec.from_json(request["workload"])
+    return [*load_system(spec).layers(spec)]
 
 
 def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     combinations = [tuple(layers) for layers in request["combinations"]]
-    workload = load_system(spec.module)
+    workload = load_system(spec)
     measured = thread_times.time_threads(workload, spec, Path(request["work"]), combinations, request["candidates"])
     return {"measured": [to_json(times) for times in measured]}
 
@@ -80,7 +90,7 @@ def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     begin = time.perf_counter()
-    faults = load_system(spec.module).prepare(spec, Path(request["work"]))
+    faults = load_system(spec).prepare(spec, Path(request["work"]))
     prepared = Prepared(
         prepare_s=time.perf_counter() - begin,
         device_faults=None if faults is None else tuple(faults),
@@ -91,15 +101,22 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
+    workload, told = load_system(spec), TrialSpec.from_json(request["trial"])
+
+    def on_window(moment: str) -> None:
+        send({"event": "progress", "window": moment, "pid": os.getpid()})
+
+    if workload.measure is not None:
+        return to_json(workload.measure(spec, told.layers, told.seed, on_window))
     with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
         result = trial.run_trial(
-            workload=load_system(spec.module),
+            workload=workload,
             workload_spec=spec,
             work=Path(request["work"]),
-            spec=TrialSpec.from_json(request["trial"]),
+            spec=told,
             window=WindowSpec(**request["window"]),
             compiler_import_s=request["compiler_import_s"],
-            on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
+            on_window=on_window,
             turns=turns,
         )
     return to_json(result)
@@ -108,7 +125,7 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     result = learning_trial.run_learning_trial(
-        workload=load_system(spec.module),
+        workload=load_system(spec),
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
@@ -120,7 +137,7 @@ def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
 def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     return profiling.profile_combination(
-        workload=load_system(spec.module),
+        workload=load_system(spec),
         spec=spec,
         work=Path(request["work"]),
         layers=tuple(request["layers"]),
@@ -132,7 +149,7 @@ def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    workload = load_system(spec.module)
+    workload = load_system(spec)
     system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
     try:
         with torch_device.captured(request.get("capture")):
@@ -146,19 +163,19 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    workload = load_system(spec.module)
+    workload = load_system(spec)
     return workload.audit(spec, Path(request["work"]), request["target"], tuple(request["layers"]))
 
 
 def _forward(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return {"timed": load_system(spec.module).forward(spec, request["sizes"], request["passes"])}
+    return {"timed": load_system(spec).forward(spec, request["sizes"], request["passes"])}
 
 
 def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     return training.train(
-        workload=load_system(spec.module),
+        workload=load_system(spec),
         spec=spec,
         work=Path(request["work"]),
         layers=tuple(request["layers"]),
@@ -169,7 +186,8 @@ def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
     )
 
 
-JOBS: dict[str, Callable[[dict[str, Any], Send], dict[str, Any]]] = {
+JOBS: dict[str, Callable[[dict[str, Any], Send], Any]] = {
+    "layers": _layers,
     "describe": _describe,
     "threads": _threads,
     "prepare": _prepare,

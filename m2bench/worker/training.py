@@ -13,7 +13,7 @@ import torch
 from m2bench.records.combinations import Layers
 from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.interface import Workload
+from m2bench.systems.interface import Told, Workload
 
 EVALUATIONS = 20  # points of the learning curve
 
@@ -42,12 +42,12 @@ def train(
         while done < episodes:
             goal = min(episodes, episodes * len(curve) / EVALUATIONS)
             start = time.perf_counter()
-            told: list[SupportsFloat | None] = []
+            told: list[Told | SupportsFloat | None] = []
             while done < goal or not told:
                 told.append(system.update())
                 system.check_finite()
                 done += system.episodes_per_update
-            returns = [float(value) for value in told if value is not None]
+            returns = [float(value) for value in told if value is not None and not isinstance(value, Told)]
             trained_s += time.perf_counter() - start
             curve.append(_point(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
             on_progress(curve[-1])

@@ -16,7 +16,7 @@ from m2bench.records.documents import read
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
-from m2bench.systems.interface import System, Workload
+from m2bench.systems.interface import System, Told, Workload
 
 TIMER_READINGS = 25
 
@@ -42,19 +42,20 @@ def run_trial(
     system.synchronize()
     setup_s = time.perf_counter() - start
     try:
-        first, first_returns = timed_updates(system, 1)  # whatever is compiled is compiled here
+        first, told = timed_updates(system, 1)  # whatever is compiled is compiled here
         numerics_begin = time.perf_counter()
         numerics = system.check_numerics()
         numerics_s = time.perf_counter() - numerics_begin
-        warmup, warmup_returns = timed_updates(system, window.warmup_updates, window.warmup_s)
+        warmup, more = timed_updates(system, window.warmup_updates, window.warmup_s)
+        told += more
         with no_collections(), system.timed_window():
             on_window("begin")
             energy_before_j = system.energy_j()
             if turns is None:
-                updates, returns = timed_window(system, window)
+                updates, window_told = timed_window(system, window)
                 turn_updates = [len(updates)]
             else:
-                updates, returns, turn_updates = timed_turns(system, turns)
+                updates, window_told, turn_updates = timed_turns(system, turns)
             energy_after_j = system.energy_j()
             on_window("end")
         timer_s = time_of_the_timer(system)
@@ -74,7 +75,9 @@ def run_trial(
         torch_device.resolve_device(workload_spec.device)
     )  # nothing of the trial runs any more
     timed_s = sum(updates)
-    episodes = len(updates) * system.episodes_per_update
+    told += window_told
+    update_units = tuple(each.units for each in window_told if each.units is not None)
+    episodes = sum(update_units) or len(updates) * system.episodes_per_update
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return TrialResult(
@@ -98,8 +101,10 @@ def run_trial(
         numerics_s=numerics_s,
         phase_ms_per_episode=phase_ms_per_episode,
         counts=read(Counts, counts) if counts is not None else None,
-        training_return=(*first_returns, *warmup_returns, *returns),
+        training_return=tuple(float(each.mean_return) for each in told if each.mean_return is not None),
         eval_return=eval_return,
+        update_units=update_units,
+        losses=tuple(float(each.loss) for each in told if each.loss is not None),
     )
 
 
@@ -118,40 +123,40 @@ def no_collections() -> Iterator[None]:
         gc.enable()
 
 
-def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[float]]:
+def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[Told]]:
     """The updates of one timed window, as of ``timed_updates``."""
     return timed_updates(system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error)
 
 
-def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[float], list[int]]:
+def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[Told], list[int]]:
     """The updates of all turns, as of ``timed_updates``, and how many each turn had; between them the other works."""
     times: list[float] = []
-    returns: list[float] = []
+    told: list[Told] = []
     updates: list[int] = []
     for _ in range(turns.count):
         turns.pass_on()
-        more_times, more_returns = timed_updates(system, 1, turns.seconds)
+        more_times, more_told = timed_updates(system, 1, turns.seconds)
         times += more_times
-        returns += more_returns
+        told += more_told
         updates.append(len(more_times))
     turns.pass_on()
-    return times, returns, updates
+    return times, told, updates
 
 
 def timed_updates(
     system: System, at_least: int, seconds: float = 0.0, most_s: float = 0.0, error: float = 0.0
-) -> tuple[list[float], list[float]]:
-    """Seconds of each update, and its mean training return where the system tells it.
+) -> tuple[list[float], list[Told]]:
+    """Seconds of each update, and what it told.
 
     It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
     is known to within a relative standard error of ``error``.
 
     The device is waited for at both ends of every update, so each time is that of finished work. Between two
-    updates, outside of either's time, loss and gradient are checked to be finite numbers; the returns stay on the
-    device until the last update is done.
+    updates, outside of either's time, loss and gradient are checked to be finite numbers; what an update tells stays
+    on the device until the last one is done.
     """
     times: list[float] = []
-    returns = []
+    told: list[Told] = []
     system.synchronize()
     begin = mark = time.perf_counter()
     while (
@@ -161,12 +166,13 @@ def timed_updates(
     ):
         # Again, so that what was done since is in no update's time.
         mark = time.perf_counter()
-        returns.append(system.update())
+        found = system.update()
         system.synchronize()
         times.append(time.perf_counter() - mark)
+        told.append(found if isinstance(found, Told) else Told(mean_return=found))
         system.check_finite()
         mark = time.perf_counter()
-    return times, [float(value) for value in returns if value is not None]
+    return times, told
 
 
 def time_of_the_timer(system: System) -> float:

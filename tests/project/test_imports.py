@@ -39,10 +39,21 @@ MAY_IMPORT = {
     "systems": "records devices",
     "baselines": "",
     "optimizations": "records baselines devices",
+    "systems.command": "records devices systems",
+    "systems.function": "records devices systems",
     "systems.trading": "records plan devices systems baselines optimizations",
     "worker": "records statistics machine processes devices systems",
 }
-TORCH = {"systems", "devices", "baselines", "optimizations", "systems.trading", "worker"}
+TORCH = {
+    "systems",
+    "devices",
+    "baselines",
+    "optimizations",
+    "systems.command",
+    "systems.function",
+    "systems.trading",
+    "worker",
+}
 # What of these rooms does without torch, and is used by the parent: the names of layers.
 WITHOUT_TORCH = {"m2bench.optimizations"}
 HEAVY = {"torch", "gymnasium"}

@@ -1,0 +1,1 @@
+"""A user's command line as the system under test."""

@@ -1,0 +1,33 @@
+"""The options of a user's function. Without torch, so that the command line can read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from m2bench.records.declared_options import option, options_of
+from m2bench.records.errors import UserError
+
+
+def read_trainer(flag: str, typed: str) -> str:
+    """A function by its file or module, as ``my_trainer.py:train``. Raises UserError where it is not named so."""
+    place, colon, name = typed.rpartition(":")
+    if not colon or not place or not name.isidentifier():
+        raise UserError(f"{typed!r} names no function.", "Give one as my_trainer.py:train, or as package.module:train.")
+    return typed
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionOptions:
+    """Which function trains."""
+
+    trainer: str | None = option(
+        None,
+        "Your own trainer, as my_trainer.py:train or package.module:train.",
+        kind=str,
+        positional=True,
+        read=read_trainer,
+        commands=("ablate", "profile", "check", "baseline save", "layers"),
+    )
+
+
+OPTIONS = options_of(FunctionOptions)
