@@ -24,7 +24,6 @@ class Audit(AsJson):
     layers: Layers = option(
         tuple(LAYERS),
         "Layers that take part, comma-separated.",
-        kind=str,
         metavar="<names>",
         read=read_layers,
         shown="all six",

@@ -351,14 +351,18 @@ def test_where_the_checks_found_a_change_nothing_is_proved() -> None:
     assert (changed["learning"], changed["time_to_target_s"]) == ("undecided", None)
 
 
-def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> None:
+def run_where(layer: str) -> Learning:
+    """A run of which no learning trial with the layer arrives."""
     made = record()
     trials = speed_trials(made.spec)
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         came = learn(trial, 40.0)
-        late = "wide" in trial.layers
-        trials.append(replace(came, result=without_arrival(came)) if late else came)
-    learning = Learning(made, trials)
+        trials.append(replace(came, result=without_arrival(came)) if layer in trial.layers else came)
+    return Learning(made, trials)
+
+
+def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> None:
+    learning = run_where("wide")
     found = of_combination(learning, ("wide",), Estimate(600.0))
     assert (found["episodes_to_target"], found["time_to_target_s"]) == (None, None)
     assert "did not reach the target" in found["time_to_target_reason"]
@@ -513,13 +517,7 @@ def test_an_undecided_layer_is_not_spoken_for_by_trials_without_it() -> None:
 
 
 def test_a_layer_that_did_not_arrive_where_it_was_trained_is_no_model_for_elsewhere() -> None:
-    made = record()
-    trials = speed_trials(made.spec)
-    for trial in learning_trials(made.spec, EXACT, lambda: trials):
-        came = learn(trial, 40.0)
-        late = "rough" in trial.layers
-        trials.append(replace(came, result=without_arrival(came)) if late else came)
-    found = of_combination(Learning(made, trials), ("rough",), Estimate(600.0))
+    found = of_combination(run_where("rough"), ("rough",), Estimate(600.0))
     assert (found["time_to_target_s"], found["time_to_target_modelled"]) == (None, False)
     assert "no learning trial stands for it" in found["time_to_target_reason"]
 
