@@ -1,6 +1,6 @@
 """Made-up runs of which the truth is known: the 64 cells of a quiet run, on machines that misbehave.
 
-The cells are speeds over the baseline's, as ``ablate --all`` measured them on two cores whose trials scattered by 2.7 %.
+Cells are speeds over the baseline, as ``ablate --all`` measured them on two cores whose trials scattered by 2.7 %.
 
 ``python tests/support/simulated_runs.py 200`` prints what such runs recommend, and how often their intervals hold it.
 """
