@@ -39,7 +39,7 @@ SMALLER = {
     "audit": ("--episode-length", "3", "--layers", "amp"),
     "train": ("--episode-length", "8"),
 }
-FEWER = {"--blocks": "1", "--more-blocks": "1", "--budget": "10s", "--wait-for-quiet": "1s", "--episodes": "64"}
+FEWER = {"--blocks": "1", "--more-blocks": "1", "--budget": "20s", "--wait-for-quiet": "1s", "--episodes": "64"}
 
 
 @pytest.mark.parametrize("command", SHORT)
