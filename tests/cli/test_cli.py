@@ -23,7 +23,7 @@ from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli.app import app
 from m2bench.optimizations import LAYERS
-from m2bench.records.spec import WindowSpec
+from m2bench.records.spec import QUICK, WindowSpec
 from m2bench.systems.trading.options import locate_data
 
 
@@ -299,7 +299,7 @@ def test_a_run_is_not_resumed_on_another_machine(finished: Path, tmp_path: Path)
 
 def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
     options = ("--all", "--layers", "amp,batching", *FAKE, "--data", "amp=dull", "--out", "run")
-    done = typed("ablate", *options, "--learning", "full", "--blocks", "2", cwd=tmp_path)
+    done = typed("ablate", *options, "--learning", "full", "--blocks", "2", cwd=tmp_path, window=QUICK)
     assert done.returncode == 0, done.stderr
     found = summary(tmp_path / "run")
     amp, batching = sorted(found["layers"], key=lambda layer: layer["name"] != "amp")
@@ -509,9 +509,9 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off",
-                 "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path,
-                 CXX="/nowhere/c++")  # fmt: skip
+    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off",
+                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path,
+                   CXX="/nowhere/c++")  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}
     assert statuses == {"": "ok", "compile": "unsupported"}

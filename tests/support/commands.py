@@ -35,11 +35,13 @@ def m2bench(*arguments: str, cwd: Path, timeout: float = 240, **changes: str) ->
     )  # fmt: skip
 
 
-def typed(*arguments: str, cwd: Path, draws: bool = False, **changes: str) -> subprocess.CompletedProcess[str]:
+def typed(
+    *arguments: str, cwd: Path, draws: bool = False, window: WindowSpec = QUICKER, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """The same command line in this process, at a small part of the time.
 
-    A launcher starts at once (prepared_launcher.py), the windows of ``--quick`` are QUICKER, and of a report's charts
-    only the pictures are empty, unless it ``draws`` them.
+    A launcher starts at once (prepared_launcher.py), ``--quick`` has this ``window``, and of a report's charts only
+    the pictures are empty, unless it ``draws`` them.
     """
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -47,7 +49,7 @@ def typed(*arguments: str, cwd: Path, draws: bool = False, **changes: str) -> su
         for name, value in {"PYTHONPATH": str(SUPPORT), **changes}.items():  # for its workers
             patch.setenv(name, value)
         prepared_launcher.prepare(patch)
-        patch.setattr(ablate, "QUICK", QUICKER)
+        patch.setattr(ablate, "QUICK", window)
         if not draws:
             leave_pictures_empty(patch)
         patch.setattr(sys, "argv", ["m2bench", *arguments])
