@@ -10,7 +10,7 @@ from typing import Any
 
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import option, within
+from m2bench.records.declared_options import SYSTEMS, option, within
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
@@ -62,17 +62,20 @@ def read_layers(flag: str, typed: str) -> Layers:
 def layers_of(workload: WorkloadSpec, named: Collection[str] | None = None) -> Layers:
     """The layers of a system under test, all or those named, in its own order.
 
-    Raises UserError for one that it does not have, and where the user's code cannot be imported.
+    Raises UserError for one that it does not have, and where the user's code cannot be imported. Those of a whole
+    system of the user's may be named by its description alone: they are taken as they are named.
     """
+    if named is not None and workload.module not in SYSTEMS:
+        return tuple(named)
     if workload.module == WorkloadSpec.module:
         known = tuple(LAYERS)
     else:
         from m2bench.run.describe import named_layers
 
         known = named_layers(workload)
-    if named is None:
-        return known
-    read_names(",".join(named), known, "layer") if named else ()
+    if not named:
+        return known if named is None else ()
+    read_names(",".join(named), known, "layer")
     return tuple(layer for layer in known if layer in named)
 
 
