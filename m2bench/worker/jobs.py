@@ -30,6 +30,7 @@ from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
+from m2bench.systems.interface import Told
 
 from . import learning_trial, profiling, thread_times, training, trial
 
@@ -153,12 +154,11 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
     system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
     try:
         with torch_device.captured(request.get("capture")):
-            for _ in range(request["updates"]):
-                system.update()
+            found = [system.update() for _ in range(request["updates"])]
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": request["updates"] * system.episodes_per_update}
+    return {"episodes": trial.units_of(system, [each if isinstance(each, Told) else Told() for each in found])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from m2bench.inspect.profile import OPERATORS_SHOWN, kernels_table, operators_ta
 
 
 def side(**changes: Any) -> dict[str, Any]:
-    return {"operators": {}, "kernels": {}, **changes}
+    return {"unit": "episode", "operators": {}, "kernels": {}, **changes}
 
 
 def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
