@@ -169,21 +169,21 @@ def _small_operators(before: Side, after: Side) -> Iterator[str]:
 
 
 def _dispatches(before: Side, after: Side) -> Iterator[str]:
-    was, now = _count(before, "dispatches"), _count(after, "dispatches")
+    was, now, unit = _count(before, "dispatches"), _count(after, "dispatches"), before["unit"]
     if not (was and now):
-        yield f"Operators dispatched by torch per {before['unit']}: {was:,.0f} before, {now:,.0f} after."
+        yield f"Operators dispatched by torch per {unit}: {was:,.0f} before, {now:,.0f} after."
         return
     each = [1e3 * side["undisturbed_ms"] / _count(side, "dispatches") for side in (before, after)]
     compiled = before["compiles"] or after["compiles"]
     uncounted = " What the compiler has fused is not among them." if compiled else ""
     if abs(now / was - 1) < WORTH_NAMING:
-        yield f"Both dispatch about the same number of operators per {before['unit']} ({was:,.0f} and {now:,.0f}).{uncounted}"
+        yield f"Both dispatch about the same number of operators per {unit} ({was:,.0f} and {now:,.0f}).{uncounted}"
         return
     relation = f"divides that by {digits(was / now)}" if now < was else f"multiplies that by {digits(now / was)}"
     yield (
-        f"{a(before['unit']).capitalize()} with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} ({now:,.0f}). "
-        f"Divided among them, {a(before['unit'])}'s time is {digits(each[0])} us each before and {digits(each[1])} us after."
-        f"{uncounted}"
+        f"{a(unit).capitalize()} with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} "
+        f"({now:,.0f}). Divided among them, {a(unit)}'s time is {digits(each[0])} us each before and {digits(each[1])} "
+        f"us after.{uncounted}"
     )
 
 
@@ -191,8 +191,9 @@ def _kernels(before: Side, after: Side) -> Iterator[str]:
     busy, gaps = ([side[name] for side in (before, after)] for name in ("kernel_busy_ms", "launch_gap_ms"))
     if None not in busy:
         yield (
-            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of {a(before['unit'])}, and waits "
-            f"{digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under torch.profiler."
+            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of {a(before['unit'])}, "
+            f"and waits {digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under "
+            "torch.profiler."
         )
 
 
@@ -217,23 +218,23 @@ def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
         else "the arithmetic takes a good part of the time only where that share is large"
     )
     yield (
-        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per {before['unit']}, at {used[0]:.1%} -> "
-        f"{used[1]:.1%} of the most that this machine was measured to do in float32 ({peak_flops / 1e9:,.0f} GFLOP/s; "
-        f"products of a lower precision are held against it as well): {verdict}."
+        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per {before['unit']}, at "
+        f"{used[0]:.1%} -> {used[1]:.1%} of the most that this machine was measured to do in float32 "
+        f"({peak_flops / 1e9:,.0f} GFLOP/s; products of a lower precision are held against it as well): {verdict}."
     )
 
 
 def _prediction(before: Side, after: Side) -> Iterator[str]:
     found, unit = predictions(before, after), before["unit"]
     was, now = times_within(found.measured), times_within(found.phases)
-    of_operators = ""
+    of_operators = []
     if found.dispatches is not None and found.measured.shows_effect:
-        of_operators = (
+        of_operators = [
             f"The number of operators alone would give {times(found.dispatches)}: "
             f"{_verdict(found.measured.value, found.dispatches)}."
-        )
+        ]
     if found.phases is None:
-        yield from filter(None, [of_operators])
+        yield from of_operators
         return
     remainder = f"what they leave is {times_within(found.remainder)}"
     if not found.measured.shows_effect:
@@ -242,10 +243,11 @@ def _prediction(before: Side, after: Side) -> Iterator[str]:
             f"{now}, and {remainder}."
         )
         return
-    yield (
+    of_phases = (
         f"The phases add up to {now} and {was} was measured: {_verdict(found.measured.value, found.phases.value)}; "
-        f"{remainder}. {of_operators}".strip()
+        f"{remainder}."
     )
+    yield " ".join([of_phases, *of_operators])
 
 
 def _verdict(measured: float, predicted: float) -> str:
@@ -263,9 +265,9 @@ def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
     yield (
-        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched {before['unit']} (before and "
-        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "
-        f"{profiler} longer. Neither feeds the speed."
+        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched {before['unit']} "
+        f"(before and after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. "
+        f"torch.profiler makes it {profiler} longer. Neither feeds the speed."
     )
 
 

@@ -252,7 +252,7 @@ def _show_device_log(name: str, side: Document, console: Console) -> None:
 
 
 def phases_table(before: Document, after: Document) -> Table:
-    """Milliseconds per episode, share and memory of each phase, and the change."""
+    """Milliseconds per unit, share and memory of each phase, and the change; of a system that has phases."""
     sums = [sum(side["phases_ms"].values()) for side in (before, after)]
     rows = [
         (
@@ -266,10 +266,10 @@ def phases_table(before: Document, after: Document) -> Table:
     ]
     whole = [side["undisturbed_ms"] for side in (before, after)]
     found = predictions(before, after)
+    assert found.phases is not None
     rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found.phases.value), "", ""))
-    rows.append(
-        (f"an unwatched {before['unit']}", digits(whole[0]), "", digits(whole[1]), "", times(found.measured.value), "", "")
-    )
+    change = times(found.measured.value)
+    rows.append((f"an unwatched {before['unit']}", digits(whole[0]), "", digits(whole[1]), "", change, "", ""))
     evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
     rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")
@@ -372,8 +372,9 @@ def counts_table(before: Document, after: Document) -> Table:
         if values[0] is not None or values[1] is not None:
             rows.append((label, digits(values[0]), digits(values[1]), _change(*values)))
     repeat = all(side["counts_repeat"] for side in (before, after))
+    sameness = "the same in every process" if repeat else "DIFFERENT from process to process"
     return Table(
-        title=f"Counts per {before['unit']} ({'the same in every process' if repeat else 'DIFFERENT from process to process'})",
+        title=f"Counts per {before['unit']} ({sameness})",
         columns=(f"of {a(before['unit'])}", "before", "after", "fewer"),
         rows=rows,
         numeric=frozenset({"before", "after", "fewer"}),

@@ -1,9 +1,9 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how
-many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
-``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
-passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
+many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile``
+(where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack),
+``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations

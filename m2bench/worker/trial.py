@@ -119,7 +119,7 @@ def _needed(window: WindowSpec) -> str:
     """How long a trainer has to go on for a trial."""
     return (
         f"1 update, then at least {window.warmup_updates} in {window.warmup_s:g} s or more to warm up, then at least "
-        f"{window.timed_updates} that are timed, for {window.timed_s:g} s where there are as many; let it train for longer"
+        f"{window.timed_updates} that are timed, for up to {window.timed_s:g} s; let it train for longer"
     )
 
 

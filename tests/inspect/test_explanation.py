@@ -223,5 +223,7 @@ def test_of_a_trainer_without_phases_it_is_said_that_there_are_none() -> None:
 def test_a_trainer_that_asks_nothing_of_torch_has_no_operators_to_divide_by() -> None:
     before, after = side([], 100.0, 0.0), side(["fast"], 10.0, 0.0)
     assert predictions(before, after).dispatches is None
-    assert said(before, after, "Operators dispatched") == "Operators dispatched by torch per episode: 0 before, 0 after."
+    assert (
+        said(before, after, "Operators dispatched") == "Operators dispatched by torch per episode: 0 before, 0 after."
+    )
     assert "The number of operators alone" not in " ".join(explain(before, after, 1e9))

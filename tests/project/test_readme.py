@@ -67,7 +67,7 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
 
 
 def _run_of_ones_own(arguments: list[str], folder: Path) -> None:
-    """A command about a function: of the example that it names, or of what ``init`` writes, with one layer and block."""
+    """A command about a function, with one layer and block: of what is in docs/examples, or of what ``init`` writes."""
     shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
     if arguments[0] != "init":
         shutil.copy(ROOT / "m2bench" / "systems" / "function" / "template.py", folder / "my_trainer.py")

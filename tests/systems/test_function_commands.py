@@ -50,7 +50,9 @@ def test_a_layer_that_fails_leaves_the_others_their_figures(run: Path) -> None:
     assert {layers: c["status"] for layers, c in rows.items()} == {
         (): "ok", ("faster",): "ok", ("crash",): "failed", ("loud",): "ok",
     }  # fmt: skip
-    assert 'ValueError: too much of it (my_trainer.py:10: raise ValueError("too much of it"))' in rows["crash",]["reason"]
+    assert (
+        'ValueError: too much of it (my_trainer.py:10: raise ValueError("too much of it"))' in rows["crash",]["reason"]
+    )
     assert 1.6 < rows["faster",]["speedup"] < 2.4
     assert "Traceback" in "".join(path.read_text() for path in (run / "run" / "logs").glob("*crash*.log"))
 
@@ -145,6 +147,8 @@ def test_cartpole_learns(tmp_path: Path) -> None:
     with in_folder(tmp_path):
         found, spec = workload((tmp_path / "my_trainer.py").read_text())
         system = found.build(spec, tmp_path, ("many_envs", "one_forward"), 0)
-        returns = [float(told.mean_return) for told in (system.update() for _ in range(60)) if told.mean_return is not None]
+        returns = [
+            float(told.mean_return) for told in (system.update() for _ in range(60)) if told.mean_return is not None
+        ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]

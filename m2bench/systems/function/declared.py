@@ -15,7 +15,7 @@ from m2bench.systems.interface import Document
 from .importing import Trainer
 from .raised import shown
 
-GAIN = re.compile(r"(\d+(?:\.\d+)?)(?:\s*(?:-|to)\s*(\d+(?:\.\d+)?))?\s*x")
+GAIN = re.compile(r"(\d+(?:\.\d+)?)\s*x?(?:\s*(?:-|to)\s*(\d+(?:\.\d+)?))?\s*x")
 EXACT = "exact"
 
 
@@ -36,7 +36,8 @@ def declared_of_layers(trainer: Trainer, layers: Layers) -> dict[str, Document]:
     for attribute, (field, read) in READ.items():
         table = getattr(trainer.module, attribute, {})
         if not isinstance(table, Mapping):
-            _refuse(trainer, f"{attribute} is {table!r:.80}", f"m2bench reads there a dict by layer: {EXAMPLES[attribute]}")
+            example = EXAMPLES[attribute]
+            _refuse(trainer, f"{attribute} is {table!r:.80}", f"m2bench reads there a dict by layer: {example}")
         for layer, value in table.items():
             if layer not in layers:
                 _refuse(trainer, f"{attribute} names {layer!r}", f"the layers are {', '.join(layers)}")
@@ -85,7 +86,7 @@ READ: dict[str, tuple[str, Callable[[Any, Layers], Any]]] = {
     "NEEDS": ("needs", _read_layers),
     "EXCLUDES": ("excludes", _read_layers),
 }
-"""By attribute, the field of a layer's description, and what reads a value of it. A reader raises ValueError or TypeError."""
+"""By attribute, the field of a layer's description, and what reads it, or raises ValueError or TypeError."""
 EXAMPLES = {
     "CLAIMS": "CLAIMS = {'amp': (1.5, 2.0), 'compile': '2x'}",
     "CONTRACTS": "CONTRACTS = {'amp': 0.02, 'compile': 'exact'}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 import textwrap
 import traceback
@@ -19,8 +20,8 @@ LONGEST = 300  # characters of a message
 
 _OURS = f"{Path(str(m2bench.__file__)).parent}{os.sep}"
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
-_INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
-_LIBRARIES = ("<", *(f"{sysconfig.get_path(name)}{os.sep}" for name in _INSTALLED))
+_PYTHONS = ("<", *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")))
+_LIBRARIES = re.compile(r"[/\\](site|dist)-packages[/\\]")
 
 
 @contextmanager
@@ -61,9 +62,17 @@ def _what(error: BaseException) -> str:
 def _place(error: BaseException) -> str | None:
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
         return f"{shown(error.filename)}:{error.lineno}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OURS)]
+    frames = [*_frames(error), *_frames(error.__cause__)]  # a StopIteration within a generator is but a cause
     # A trainer may itself be installed among the libraries.
-    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or [
-        frame for frame in frames if not frame.filename.startswith(("<", _TORCH))
+    own = [each for each in frames if not _LIBRARIES.search(each.filename)] or [
+        each for each in frames if not each.filename.startswith(_TORCH)
     ]
     return f"{shown(own[-1].filename)}:{own[-1].lineno}: {own[-1].line}" if own else None
+
+
+def _frames(error: BaseException | None) -> list[traceback.FrameSummary]:
+    """The lines that an error came through, without Python's own and ours."""
+    found = [] if error is None else traceback.extract_tb(error.__traceback__)
+    return [
+        each for each in found if not each.filename.startswith((_OURS, *_PYTHONS)) or _LIBRARIES.search(each.filename)
+    ]

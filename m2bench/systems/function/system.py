@@ -93,7 +93,9 @@ class FunctionWorkload:
                 system.update()
                 system.synchronize()
         except TrainerError as error:
-            raise UserError(f"{self.trainer.name} fails without any layer: {error}.", "Correct it, and run again.") from error  # fmt: skip
+            raise UserError(
+                f"{self.trainer.name} fails without any layer: {error}.", "Correct it, and run again."
+            ) from error
         finally:
             system.close()
         assert system.counted is not None

@@ -61,7 +61,8 @@ def _figure(name: str, value: Any) -> SupportsFloat | None:
 
 
 def _short(value: Any) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) and value.ndim else f"{value!r:.60}"
+    is_array = isinstance(value, torch.Tensor) and value.ndim
+    return f"a tensor of shape {tuple(value.shape)}" if is_array else f"{value!r:.60}"
 
 
 def singular(units: str) -> str:
