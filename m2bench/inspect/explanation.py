@@ -102,8 +102,9 @@ def _overall(before: Side, after: Side) -> Iterator[str]:
         for side in (before, after)
     )
     processes, found = len(before["undisturbed_each_ms"]), predictions(before, after)
+    take = f"{a(before['unit']).capitalize()} {'take' if before['size'] > 1 else 'takes'}"
     yield (
-        f"{a(before['unit']).capitalize()} takes {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
+        f"{take} {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
         f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found.measured)} the speed, "
         f"measured while nothing was watched ({processes} processes each: {spread})."
     )
@@ -181,9 +182,8 @@ def _dispatches(before: Side, after: Side) -> Iterator[str]:
         return
     relation = f"divides that by {digits(was / now)}" if now < was else f"multiplies that by {digits(now / was)}"
     yield (
-        f"{a(unit).capitalize()} with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} "
-        f"({now:,.0f}). Divided among them, {a(unit)}'s time is {digits(each[0])} us each before and {digits(each[1])} "
-        f"us after.{uncounted}"
+        f"{_name(before)} dispatches {was:,.0f} operators per {unit}; {_name(after)} {relation} ({now:,.0f}). Divided "
+        f"among them, the time is {digits(each[0])} us each before and {digits(each[1])} us after.{uncounted}"
     )
 
 
@@ -260,7 +260,7 @@ def _verdict(measured: float, predicted: float) -> str:
 def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
     profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
     if not has_phases(before):
-        yield f"torch.profiler makes {a(before['unit'])} {profiler} longer. It does not feed the speed."
+        yield f"torch.profiler makes this {profiler} longer (before and after). It does not feed the speed."
         return
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)

@@ -161,7 +161,40 @@ def _profile(
         _check_engaged(found)
         done[side].append({**found, "conditions": to_json(outcome.conditions)})
         conditions.append(outcome.conditions)
-    return {side: {**_merge(processes), "unit": unit.one} for side, processes in done.items()}, conditions
+    return per_update({side: _merge(processes) for side, processes in done.items()}, unit), conditions
+
+
+def per_update(sides: dict[str, Document], unit: Unit) -> dict[str, Document]:
+    """Both sides with figures per so many units as an update before has, where updates tell how many they have.
+
+    Of a single sample there would be fractions of an operator. Otherwise they are of one unit.
+    """
+    size = max(1, round(sides["before"]["told_per_update"] or 1))
+    named = f"{size:,} {unit.many}" if size > 1 else unit.one
+    return {name: {**_times(side, size), "unit": named, "size": size} for name, side in sides.items()}
+
+
+def _times(side: Document, size: int) -> Document:
+    """The side's figures of one unit as figures of ``size`` units."""
+    counts = side["counts"]
+    return {
+        **side,
+        **{name: None if side[name] is None else size * side[name]
+           for name in ("undisturbed_ms", "kernel_busy_ms", "launch_gap_ms")},
+        "undisturbed_each_ms": [size * ms for ms in side["undisturbed_each_ms"]],
+        "phases_ms": _scaled(side["phases_ms"], size),
+        "phases_each_ms": [_scaled(phases, size) for phases in side["phases_each_ms"]],
+        **{kind: {name: (size * calls, size * ms) for name, (calls, ms) in side[kind].items()}
+           for kind in ("operators", "kernels")},
+        "counts": {
+            "per_episode": _scaled(counts["per_episode"], size),
+            "lines": {name: _scaled(lines, size) for name, lines in counts["lines"].items()},
+        },
+    }  # fmt: skip
+
+
+def _scaled(figures: dict[str, float], size: int) -> dict[str, float]:
+    return {name: size * figure for name, figure in figures.items()}
 
 
 def _check_engaged(side: Document) -> None:
@@ -243,7 +276,7 @@ def _show_device_log(name: str, side: Document, console: Console) -> None:
         console.print(f"- The device's own log of {name} is not available: {log['reason']}.", markup=False)
         return
     rows = [
-        (kind, operator, digits(runs), digits(milliseconds))
+        (kind, operator, digits(side["size"] * runs), digits(side["size"] * milliseconds))
         for kind in ("operations", "fallbacks", "copies")
         for operator, (runs, milliseconds) in sorted(log[kind].items(), key=lambda item: -item[1][1])[:OPERATORS_SHOWN]
     ]

@@ -20,7 +20,9 @@ NOT_KNOWN_NOTE = (
 
 
 def a(word: str) -> str:
-    """The word with its article: an episode, a sample, a unit."""
+    """The word with its article: an episode, a sample, a unit; what begins with a number has none: 64 samples."""
+    if word[0].isdigit():
+        return word
     return f"{'an' if word[0] in 'aeiou' and not word.startswith('uni') else 'a'} {word}"
 
 

@@ -22,7 +22,7 @@ from m2bench.devices.stopwatch import Cut
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.interface import System, Workload
+from m2bench.systems.interface import System, Told, Workload
 
 from .trial import no_collections, timed_updates, units_of
 
@@ -44,7 +44,7 @@ def profile_combination(
         timed_updates(system, 1)
         timed_updates(system, 2, seconds / ROUNDS)
         with system.timed_window():
-            timed_updates(system, 4)
+            _, told = timed_updates(system, 4)
         proofs = system.proofs()
         with no_collections():
             undisturbed_ms, phases_ms = _look(system, seconds / ROUNDS)
@@ -68,10 +68,17 @@ def profile_combination(
         "undisturbed_ms": undisturbed_ms,
         "phases_ms": phases_ms,
         "episodes_per_update": system.episodes_per_update,
+        "told_per_update": told_per_update(told),
         "counts": counts,
         "evaluation_s": evaluation_s,
         **pictures,
     }
+
+
+def told_per_update(told: list[Told]) -> float | None:
+    """How many units an update says that it processed, on average; None where updates do not say."""
+    units = [each.units for each in told if each.units is not None]
+    return fmean(units) if units else None
 
 
 def _pictures(system: System, device: torch.device, files: Path) -> Document:

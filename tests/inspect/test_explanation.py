@@ -25,6 +25,7 @@ def side(
     return {
         "layers": layers,
         "unit": "episode",
+        "size": 1,
         "compiles": False,
         "undisturbed_ms": ms,
         "undisturbed_each_ms": [slow * ms for slow in machine],
@@ -207,13 +208,14 @@ def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: 
 def test_of_a_trainer_without_phases_it_is_said_that_there_are_none() -> None:
     """What does not come from phases is said as ever, in the trainer's own unit."""
     before, after = (
-        {**each, "unit": "sample", "phases_ms": {}, "phases_each_ms": [{}] * len(MACHINE)} for each in (BEFORE, AFTER)
+        {**each, "unit": "32 samples", "size": 32, "phases_ms": {}, "phases_each_ms": [{}] * len(MACHINE)}
+        for each in (BEFORE, AFTER)
     )
     found = predictions(before, after)
     assert (found.phases, found.remainder) == (None, None)
     assert found.measured.value == pytest.approx(10.0)
     sentences = explain(before, after, 1e9)
-    assert "A sample takes 100 ms with baseline and 10.0 ms with batching: 10.0x" in sentences[0]
+    assert "32 samples take 100 ms with baseline and 10.0 ms with batching: 10.0x" in sentences[0]
     assert "The trainer tells of no phases" in sentences[1]
     assert "The number of operators alone would give 20.0x: 130% of it" in " ".join(sentences)
     assert "add up" not in " ".join(sentences)

@@ -38,7 +38,8 @@ def written(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function that stands in the source, without what decorators and ``partial`` make of it."""
     while isinstance(function, partial):
         function = function.func
-    return inspect.unwrap(function)
+    inner: Callable[..., Any] = inspect.unwrap(function)
+    return inner
 
 
 def _place(function: Callable[..., Any], line: int) -> str:

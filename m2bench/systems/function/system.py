@@ -6,7 +6,6 @@ The function is a generator that yields after every optimizer step; its paramete
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -138,7 +137,6 @@ class FunctionSystem(SystemDefaults):
         self.counted: str | None = None
         self._updates = 0
         self._units = 0.0
-        self._told = Told()
         with users_code():
             self._steps = trainer.train(**passed)
 
@@ -150,13 +148,13 @@ class FunctionSystem(SystemDefaults):
             except StopIteration:
                 raise TrainingEnded(self._ended()) from None
         try:
-            counted, self._told = read_yield(found, self._unit)
+            counted, told = read_yield(found, self._unit)
             self._refuse_another_unit(counted)
         except ValueError as error:
             raise TrainerError(f"{self._name} {error}{self._place()}") from None
         self._updates += 1
-        self._units += self._told.units or 0.0
-        return self._told
+        self._units += told.units or 0.0
+        return told
 
     def _ended(self) -> str:
         if not self._updates:
@@ -173,11 +171,6 @@ class FunctionSystem(SystemDefaults):
         """The line of the yield at which the function waits."""
         frame = getattr(self._steps, "gi_frame", None)
         return "" if frame is None else f" ({shown(frame.f_code.co_filename)}:{frame.f_lineno})"
-
-    def check_finite(self) -> None:
-        loss = self._told.loss
-        if loss is not None and not math.isfinite(float(loss)):
-            raise FloatingPointError(f"{self._name} yields a loss of {float(loss)}")
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""
