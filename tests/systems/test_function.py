@@ -14,6 +14,7 @@ import torch
 from users_code import in_folder, loaded, workload
 
 from m2bench.records.errors import TrainerError, TrainingEnded, UserError
+from m2bench.records.rules import Rules
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.function.yields import read_yield, singular
 from m2bench.worker.profiling import profile_combination
@@ -112,7 +113,8 @@ def train(*, amp=False, fused=False, compile=False, quick=True):
         "compile": (2.0, 2.0, "2x"),
     }
     assert (layers["amp"]["loss_tolerance"], layers["fused"]["loss_tolerance"]) == (0.02, None)
-    assert (layers["fused"]["needs"], layers["amp"]["excludes"]) == (("compile",), ("fused", "compile"))
+    rules = loaded(source).rules(WorkloadSpec())
+    assert rules == Rules(needs=(("fused", "compile"),), excludes=(("amp", "fused"), ("amp", "compile")))
     remarks = " ".join(found["workload"]["market_remarks"])
     assert "quick defaults to True and is always on" in remarks
     assert "train takes no seed" in remarks

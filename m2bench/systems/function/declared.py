@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim
 from m2bench.records.errors import UserError
+from m2bench.records.rules import Rules
 from m2bench.systems.interface import Document
 
 from .importing import Trainer
 from .raised import shown
 
+T = TypeVar("T")
 GAIN = re.compile(r"(\d+(?:\.\d+)?)\s*x?(?:\s*(?:-|to)\s*(\d+(?:\.\d+)?))?\s*x")
 EXACT = "exact"
 
@@ -28,27 +30,45 @@ def declared_unit(trainer: Trainer) -> str | None:
 
 
 def declared_of_layers(trainer: Trainer, layers: Layers) -> dict[str, Document]:
-    """By layer, fields of its description: ``CLAIMS``, ``CONTRACTS``, ``NEEDS`` and ``EXCLUDES``.
+    """By layer, fields of its description: ``CLAIMS`` and ``CONTRACTS``. Raises UserError as ``_declared`` does."""
+    claims = _declared(trainer, "CLAIMS", layers, _read_claim)
+    contracts = _declared(trainer, "CONTRACTS", layers, _read_contract)
+    return {layer: {"claim": claims.get(layer), "loss_tolerance": contracts.get(layer)} for layer in layers}
 
-    Raises UserError for one that names no layer, or says what cannot be read.
+
+def declared_rules(trainer: Trainer, layers: Layers) -> Rules:
+    """``NEEDS`` and ``EXCLUDES``. Raises UserError as ``_declared`` does."""
+
+    def read_layers(value: Any) -> Layers:
+        names = (value,) if isinstance(value, str) else tuple(value)
+        if not {*names} <= {*layers}:
+            raise ValueError
+        return names
+
+    tables = [_declared(trainer, attribute, layers, read_layers) for attribute in ("NEEDS", "EXCLUDES")]
+    return Rules(*(tuple((layer, name) for layer, names in table.items() for name in names) for table in tables))
+
+
+def _declared(trainer: Trainer, attribute: str, layers: Layers, read: Callable[[Any], T]) -> dict[str, T]:
+    """What the module's dict of this name says, by layer, as ``read`` reads it or raises ValueError or TypeError.
+
+    Raises UserError where it is no dict, names no layer, or holds what cannot be read.
     """
-    found: dict[str, Document] = {name: {} for name in layers}
-    for attribute, (field, read) in READ.items():
-        table = getattr(trainer.module, attribute, {})
-        if not isinstance(table, Mapping):
-            example = EXAMPLES[attribute]
-            _refuse(trainer, f"{attribute} is {table!r:.80}", f"m2bench reads there a dict by layer: {example}")
-        for layer, value in table.items():
-            if layer not in layers:
-                _refuse(trainer, f"{attribute} names {layer!r}", f"the layers are {', '.join(layers)}")
-            try:
-                found[layer][field] = read(value, layers)
-            except (TypeError, ValueError):
-                _refuse(trainer, f"{attribute}[{layer!r}] is {value!r:.80}", f"write it as in {EXAMPLES[attribute]}")
+    table, found = getattr(trainer.module, attribute, {}), {}
+    if not isinstance(table, Mapping):
+        example = EXAMPLES[attribute]
+        _refuse(trainer, f"{attribute} is {table!r:.80}", f"m2bench reads there a dict by layer: {example}")
+    for layer, value in table.items():
+        if layer not in layers:
+            _refuse(trainer, f"{attribute} names {layer!r}", f"the layers are {', '.join(layers)}")
+        try:
+            found[layer] = read(value)
+        except (TypeError, ValueError):
+            _refuse(trainer, f"{attribute}[{layer!r}] is {value!r:.80}", f"write it as in {EXAMPLES[attribute]}")
     return found
 
 
-def _read_claim(value: Any, layers: Layers) -> Document:
+def _read_claim(value: Any) -> Document:
     """A gain, as (low, high) or in words that hold it."""
     if isinstance(value, str):
         gain = GAIN.search(value)
@@ -63,7 +83,7 @@ def _read_claim(value: Any, layers: Layers) -> Document:
     return asdict(Claim(low=low, high=high, text=text, difficulty="", priority=""))
 
 
-def _read_contract(value: Any, layers: Layers) -> float | None:
+def _read_contract(value: Any) -> float | None:
     """How far a loss may lie from that without the layer, as a share of it; None: no further than rounding takes it."""
     if value == EXACT:
         return None
@@ -73,20 +93,6 @@ def _read_contract(value: Any, layers: Layers) -> float | None:
     return tolerance
 
 
-def _read_layers(value: Any, layers: Layers) -> Layers:
-    names = (value,) if isinstance(value, str) else tuple(value)
-    if not {*names} <= {*layers}:
-        raise ValueError
-    return names
-
-
-READ: dict[str, tuple[str, Callable[[Any, Layers], Any]]] = {
-    "CLAIMS": ("claim", _read_claim),
-    "CONTRACTS": ("loss_tolerance", _read_contract),
-    "NEEDS": ("needs", _read_layers),
-    "EXCLUDES": ("excludes", _read_layers),
-}
-"""By attribute, the field of a layer's description, and what reads it, or raises ValueError or TypeError."""
 EXAMPLES = {
     "CLAIMS": "CLAIMS = {'amp': (1.5, 2.0), 'compile': '2x'}",
     "CONTRACTS": "CONTRACTS = {'amp': 0.02, 'compile': 'exact'}",

@@ -21,11 +21,12 @@ from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
 from m2bench.records.errors import TrainerError, TrainingEnded, UserError
+from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
-from .declared import declared_of_layers, declared_unit
+from .declared import declared_of_layers, declared_rules, declared_unit
 from .importing import Trainer, import_trainer
 from .parameters import DEVICE, SEED, read_parameters
 from .raised import shown, users_code
@@ -50,6 +51,7 @@ class FunctionWorkload:
         self._takes = read_parameters(trainer)
         self._unit = declared_unit(trainer) or SAMPLES
         self._of_layers = declared_of_layers(trainer, self._takes.layers)
+        self._rules = declared_rules(trainer, self._takes.layers)
         if device != WorkloadSpec.device and not self._takes.takes_device:
             raise UserError(
                 f"{place_of(trainer.train)}: {trainer.function} takes no {DEVICE}, so --device {device} has no effect.",
@@ -59,6 +61,10 @@ class FunctionWorkload:
     def layers(self, spec: WorkloadSpec) -> Layers:
         """Parameters that default to False."""
         return self._takes.layers
+
+    def rules(self, spec: WorkloadSpec) -> Rules:
+        """Those that the module declares."""
+        return self._rules
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """Run the function to its first yields; tell device, layers, unit, and what it tells of learning."""
