@@ -152,6 +152,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                 description = describe(launcher, spec.workload, folder / "logs")
             refuse_unknown_layers(spec.layers, description)
             show_remarks(description, console)
+            is_program = description.workload.own_program
             if not resuming and not is_program:
                 with console.status("measuring with how many threads this machine is fastest"):
                     description = choose_threads(
@@ -159,7 +160,6 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                     )
                 spec = replace(spec, threads=description.device.torch_threads)
                 console.print(threads_sentence(description.device), markup=False, highlight=False)
-            is_program = description.workload.own_program
             doing = (
                 "running the command once"
                 if is_program

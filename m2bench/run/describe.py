@@ -71,9 +71,7 @@ def refuse_unknown_layers(layers: Layers, description: Description) -> None:
         )
 
 
-def prepare(
-    launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: float = DESCRIBE_TIMEOUT_S
-) -> Prepared:
+def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: float = DESCRIBE_TIMEOUT_S) -> Prepared:
     """Have a worker prepare what all trials are checked against, and measure what the device can do at most.
 
     A program is run once. Raises UserError where that fails.

@@ -75,5 +75,7 @@ JOBS: dict[str, Job] = {"layers": _layers, "describe": _describe, "prepare": _pr
 
 def _job(name: str) -> Job:
     if name not in JOBS:
-        raise UserError("a command cannot be looked into.", "Ask that of a function of your own, as my_trainer.py:train.")
+        raise UserError(
+            "a command cannot be looked into.", "Ask that of a function of your own, as my_trainer.py:train."
+        )
     return JOBS[name]

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import IO
 
 from m2bench.records.errors import TrainerError
 
@@ -33,15 +34,16 @@ class Output:
         self.error: TrainerError | None = None
         """What the first line raised that could not be read."""
 
-    def follow(self, stream: int, read_line: Callable[[str], None]) -> None:
-        """Pass each line of a stream on, without colours, until it ends."""
-        for line in _lines(self._chunks(stream)):
-            with self._lock:
-                self._last.append(line[:SHOWN])
-                try:
-                    read_line(line)
-                except TrainerError as error:
-                    self.error = self.error or error
+    def follow(self, stream: IO[bytes], read_line: Callable[[str], None]) -> None:
+        """Pass each line of a stream on, without colours, until it ends; then close it."""
+        with stream:
+            for line in _lines(self._chunks(stream.fileno())):
+                with self._lock:
+                    self._last.append(line[:SHOWN])
+                    try:
+                        read_line(line)
+                    except TrainerError as error:
+                        self.error = self.error or error
 
     def _chunks(self, stream: int) -> Iterator[bytes]:
         while chunk := os.read(stream, CHUNK):

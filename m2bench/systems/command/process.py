@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from m2bench.processes.environment import shell_environment
 from m2bench.records.errors import TrainerError
@@ -42,8 +43,6 @@ def run(
     Its lines are passed on as they come, those of its standard error apart. Raises TrainerError when it cannot be
     started, fails, or has not ended after ``limit_s`` seconds; then it is killed.
     """
-    # What a process is started from counts to its memory: less than this cannot be told.
-    own_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     timed_out = threading.Event()
     begin = time.perf_counter()
     process = _started(words, variables)
@@ -55,7 +54,7 @@ def run(
     assert process.stdout is not None
     assert process.stderr is not None
     readers = [
-        threading.Thread(target=output.follow, args=(stream.fileno(), read), daemon=True)
+        threading.Thread(target=output.follow, args=(stream, read), daemon=True)
         for stream, read in ((process.stdout, read_line), (process.stderr, read_error_line))
     ]
     for reader in readers:
@@ -73,6 +72,8 @@ def run(
         raise TrainerError(f"the command did not end within {limit_s:.4g} s and was killed; {output.last_lines}")
     if process.returncode:
         raise TrainerError(f"the command {_ended(process.returncode)}; {output.last_lines}")
+    # What a process was started from counts to its memory: less than ours cannot be told.
+    own_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Ran(elapsed_s, usage.ru_maxrss / KB_PER_MB if usage.ru_maxrss > own_kb else None)
 
 
@@ -86,7 +87,9 @@ def _started(words: Sequence[str], variables: Mapping[str, str]) -> subprocess.P
             env={**shell_environment(), **variables},
         )
     except FileNotFoundError as error:
-        raise TrainerError(f"the command cannot be started: there is no program {words[0]!r}") from error
+        is_script = Path(words[0]).is_file()
+        missing = f"what the first line of {words[0]} names is not there" if is_script else f"no program {words[0]!r}"
+        raise TrainerError(f"the command cannot be started: {missing}") from error
     except OSError as error:
         raise TrainerError(f"the command cannot be started: {words[0]}: {error.strerror}") from error
 
