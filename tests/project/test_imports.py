@@ -37,12 +37,13 @@ MAY_IMPORT = {
     "cli": "records text plan processes run findings report inspect gate optimizations",
     "devices": "records machine",
     "systems": "records devices",
+    "systems.command": "records machine processes systems",
     "baselines": "",
     "optimizations": "records baselines devices",
     "systems.trading": "records plan devices systems baselines optimizations",
     "worker": "records statistics machine processes devices systems",
 }
-TORCH = {"systems", "devices", "baselines", "optimizations", "systems.trading", "worker"}
+TORCH = {"systems", "systems.command", "devices", "baselines", "optimizations", "systems.trading", "worker"}
 # What of these rooms does without torch, and is used by the parent: the names of layers.
 WITHOUT_TORCH = {"m2bench.optimizations"}
 HEAVY = {"torch", "gymnasium"}
