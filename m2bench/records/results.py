@@ -37,13 +37,13 @@ class NumericsCheck:
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Peak memory in MB: of the device's allocator, None where it does not tell, and of the process on the host."""
+    """Peak memory in MB: of the device's allocator, and of the process on the host; None where it does not tell."""
 
     device: float | None
-    host: float
+    host: float | None
 
     @property
-    def main_mb(self) -> float:
+    def main_mb(self) -> float | None:
         """That of the device where it tells, else that of the host."""
         return self.host if self.device is None else self.device
 
@@ -66,8 +66,8 @@ class TrialResult:
     timing took. ``compile_s``: None where nothing compiles. ``numerics``: the outcome of each check, ``numerics_s``
     what they took. ``training_return``: of every update from the first on; ``eval_return``: of what training never
     sees. ``update_units``: how many units each update of the window processed, empty where each one processed
-    ``episodes_per_update``. ``losses``: of every update from the first on. Empty and None for what the system does not
-    tell.
+    ``episodes_per_update``. ``losses``: of every update from the first on. ``metrics``: by name, all that the system
+    tells in its own units, the one that is ranked first. Empty and None for what the system does not tell.
     """
 
     setup_s: float
@@ -92,6 +92,7 @@ class TrialResult:
     eval_return: float | None
     update_units: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def same_numerics(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
 from m2bench.records.summary import LearningGroup, Summary
@@ -466,6 +467,17 @@ def phases_table(summary: Summary) -> Table | None:
     )
 
 
+def _torch_facts(machine: Facts) -> dict[str, str]:
+    """The torch that trained; a program of the user's brings its own, and tells none."""
+    if "torch" not in machine:
+        return {}
+    waiting = ", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""
+    return {
+        "python, torch": f"{machine['python']}, {machine['torch']}",
+        "torch threads": f"{machine['torch_threads']}{waiting}",
+    }
+
+
 def facts_table(summary: Summary) -> Table:
     """What was measured on, and what was trained."""
     machine = summary.machine
@@ -477,9 +489,7 @@ def facts_table(summary: Summary) -> Table:
         "memory": f"{digits(machine['memory_mb'])} MB",
         "system": machine["system"],
         "power": machine["power"],
-        "python, torch": f"{machine['python']}, {machine['torch']}",
-        "torch threads": f"{machine['torch_threads']}"
-        + (", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""),
+        **_torch_facts(machine),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "no relevant variable",
         **summary.system.facts,
     }
