@@ -133,6 +133,7 @@ class LayerDescription:
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``unsupported``: why it cannot run here, or None.
     """
 
@@ -146,6 +147,7 @@ class LayerDescription:
     compiled_apart: bool = False
     works_ahead: bool = False
     sweeps: Sweeps | None = None
+    loss_tolerance: float | None = None
     unsupported: str | None
 
 
