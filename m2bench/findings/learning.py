@@ -13,12 +13,11 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, variance
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
-from m2bench.records.description import Unit
-from m2bench.records.figure import Figure
 from m2bench.records.summary import (
     LearningGroup,
     LearningOfCombination,
@@ -27,30 +26,21 @@ from m2bench.records.summary import (
     Sameness,
 )
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, figure_of, mean_ratio
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE, WINDOW, distance, progress, setbacks
 from m2bench.statistics.least_squares import ROUNDING
 
-MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
-EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
-UNIT = Unit()
-SIGNIFICANCE = 0.05
-
-BySeed = dict[int, float]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A layer's effects on learning, one value per seed.
-
-    ``distances``: of the learning curves, as a share of what there is to learn (below 0: learns less).
-    ``log_ratios``: of the episodes to the target. ``all_arrived``: whether every trial that was compared did.
-    """
-
-    distances: BySeed
-    log_ratios: BySeed
-    all_arrived: bool
+from .learning_verdict import (
+    EPISODES_MARGIN,
+    MARGIN,
+    SIGNIFICANCE,
+    BySeed,
+    Comparison,
+    LearningVerdict,
+    judge,
+    t_interval,
+)
+from .told_learning import ToldLearning, told_measure
 
 
 @dataclass(frozen=True)
@@ -78,63 +68,6 @@ class Source:
     layers: dict[str, int]
 
 
-@dataclass(frozen=True)
-class LearningVerdict:
-    """Whether a layer learns the same from the same units: ``same``, ``changed``, ``undecided``, ``not told``."""
-
-    verdict: Sameness
-    reason: str
-    effect: Figure | None = None
-    seeds: int = 0
-
-
-def judge(found: Comparison, judged_layers: int, unit: Unit = UNIT) -> LearningVerdict:
-    """Same, changed or undecided.
-
-    Same: the 90 % t intervals of both responses lie within their margins, which is TOST at 5 %. Changed: an interval
-    leaves out no effect, the error of 5 % being shared among both responses of all ``judged_layers`` (Bonferroni).
-    """
-    seeds = len(found.distances)
-    if seeds < 2:
-        return LearningVerdict(
-            "undecided", f"{seeds} {'seed' if seeds == 1 else 'seeds'} compared, at least two are needed", seeds=seeds
-        )
-    responses = (
-        (list(found.distances.values()), MARGIN, 0.0),
-        (list(found.log_ratios.values()), math.log(EPISODES_MARGIN), 2 * ROUNDING_VARIANCE),
-    )
-    small, changed = [], False
-    for values, margin, rounding in responses:
-        if len(values) < 2:
-            small.append(False)
-            continue
-        low, high = t_interval(values, 2 * SIGNIFICANCE, rounding)
-        small.append(-margin < low and high < margin)
-        low, high = t_interval(values, SIGNIFICANCE / (2 * max(1, judged_layers)), rounding)
-        changed |= low > 0 or high < 0
-    effect = Figure(fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE))
-    if all(small) and found.all_arrived:
-        reason = f"learning curves within {MARGIN:.0%}, {unit.many} to the target within {EPISODES_MARGIN}x"
-        return LearningVerdict("same", reason, effect, seeds)
-    if changed:
-        less = effect.value < 0 or (effect.value == 0 and fmean(responses[1][0]) > 0)
-        return LearningVerdict(
-            "changed", f"learns {'less' if less else 'more'} from the same {unit.many}", effect, seeds
-        )
-    return LearningVerdict("undecided", "neither a difference nor equality is shown", effect, seeds)
-
-
-def t_interval(values: list[float], outside: float, rounding: float = 0.0) -> tuple[float, float]:
-    """The t interval of the mean that leaves out this share.
-
-    ``rounding``: the variance of a value that was rounded. Few seeds can be rounded alike, and would seem not to
-    scatter; so it comes on top of the scatter, with no more degrees of freedom.
-    """
-    centre, error = fmean(values), math.sqrt((variance(values) + rounding) / len(values))
-    half = t_quantile(1 - outside / 2, len(values) - 1) * error if error else 0.0
-    return centre - half, centre + half
-
-
 def mean_episodes(logs: list[float], rounding: float) -> Estimate | None:
     """The geometric mean over seeds from their logarithms, with the interval of ``t_interval`` from two seeds on."""
     if len(logs) < 2:
@@ -154,6 +87,8 @@ class Learning:
         self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
         self.speeds = sound_speeds(trials)
         self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
+        measure = told_measure(trials) if self.target is None and self.spec.learning != "off" else None
+        self.told = ToldLearning(self.spec.layers, trials, measure) if measure else None
         self.elapsed_s = {
             kind: sum(trial.elapsed_s for trial in trials if trial.spec.kind == kind) for kind in ("speed", "learning")
         }
@@ -184,6 +119,8 @@ class Learning:
         return {layer: self._judge(layer, found, judged) for layer, found in self._comparisons.items()}
 
     def _compare(self, layer: str) -> Comparison:
+        if self.told is not None:
+            return self.told.compare(layer)
         by_cell = self._in_cells(self._compared)
         distances, log_ratios = defaultdict(list), defaultdict(list)
         all_arrived = True
@@ -195,9 +132,8 @@ class Learning:
                 if cell != other and without.spec.seed == with_it.spec.seed
             ]
             for without, with_it in pairs:
-                if without.learned and with_it.learned and without.status == with_it.status == "ok" and self.target:
-                    worth = self.target.good_return - self.target.ignorant_return
-                    apart = distance(without.learned.curve, with_it.learned.curve) / worth
+                if without.learned and with_it.learned and without.status == with_it.status == "ok":
+                    apart = distance(without.learned.curve, with_it.learned.curve) / self._worth
                     distances[without.spec.seed].append(apart)
                 arrivals = without.episodes_to_target, with_it.episodes_to_target
                 if arrivals[0] is not None and arrivals[1] is not None:
@@ -209,6 +145,14 @@ class Learning:
             {seed: fmean(values) for seed, values in log_ratios.items()},
             all_arrived,
         )
+
+    @cached_property
+    def _worth(self) -> float:
+        """What there is to learn; below 0 where less is better."""
+        assert self.target is not None
+        if self.target.good_return is not None and self.target.ignorant_return is not None:
+            return self.target.good_return - self.target.ignorant_return
+        return self.target.value - fmean(t.learned.curve[0].mean_return for t in self.trials if t.learned)
 
     def comparison(self, layer: str) -> Comparison:
         """The layer's effects on learning, seed by seed."""
@@ -241,7 +185,7 @@ class Learning:
         )
 
     def _judge(self, layer: str, found: Comparison, judged: int) -> LearningVerdict:
-        if self.target is None and layer not in self.exact:
+        if self.target is None and self.told is None and layer not in self.exact:
             return LearningVerdict("not told", f"not measured: {self.no_target_because}")
         measured = judge(found, judged, self.unit)
         if not self._proved(layer) or measured.verdict == "changed":
@@ -267,14 +211,16 @@ class Learning:
         alone = self.cells.of((layer,))
         log_ratios = list(self._comparisons[layer].log_ratios.values())
         if layer not in self.exact and alone not in self.by_cell and log_ratios:
-            return mean_episodes(log_ratios, 2 * ROUNDING_VARIANCE) if self._comparisons[layer].all_arrived else None
+            found = self._comparisons[layer]
+            return mean_episodes(log_ratios, found.rounding) if found.all_arrived else None
         return self.episodes_ratio((layer,), BASELINE)
 
     def setbacks(self, layer: str) -> Setbacks | None:
         """How steadily the layer alone learns, against the baseline; None where fewer than two seeds trained both."""
         by_cell = self._in_cells(self._compared)
         cells = self._compared.of(BASELINE), self._compared.of((layer,))
-        without, with_it = ({} if cell is None else _setbacks(by_cell.get(cell, [])) for cell in cells)
+        falls = self.target is not None and self.target.falls
+        without, with_it = ({} if cell is None else _setbacks(by_cell.get(cell, []), falls) for cell in cells)
         seeds = sorted(set(without) & set(with_it))
         if len(seeds) < 2 or cells[0] == cells[1]:
             return None
@@ -404,6 +350,7 @@ class Learning:
         return LearningSummary(
             mode=self.spec.learning,
             target=self.target,
+            told=None if self.told is None else self.told.measure,
             margin=MARGIN,
             episodes_margin=EPISODES_MARGIN,
             evaluations_averaged=WINDOW,
@@ -433,15 +380,15 @@ class Learning:
             episodes_to_target=figure_of(episodes),
             episodes_to_target_range=(came[0], came[-1]) if came else None,
             not_within=min((curve[-1].after for curve in curves), default=0),
-            curve=() if self.target is None else tuple(progress(curves, self.target.target_return)),
+            curve=() if self.target is None else tuple(progress(curves, self.target.value, self.target.falls)),
         )
 
 
-def _setbacks(trials: list[StoredTrial]) -> BySeed:
+def _setbacks(trials: list[StoredTrial], falls: bool) -> BySeed:
     """By seed, for the trials that ended well."""
-    found = {t.spec.seed: setbacks(t.learned.curve) for t in trials if t.status == "ok" and t.learned}
+    found = {t.spec.seed: setbacks(t.learned.curve, falls) for t in trials if t.status == "ok" and t.learned}
     return {seed: share for seed, share in found.items() if share is not None}
 
 
-def _size(cell: Cell) -> tuple[int, int, Layers]:
+def _size(cell: Cell) -> tuple[float, int, Layers]:
     return cell.episodes_per_update, len(cell.apart), cell.apart

@@ -153,14 +153,29 @@ class LayerDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The return that learning trials are to reach, a ``share`` of the way from an ignorant policy to a good one."""
+    """What learning trials are to reach: ``value``, of what ``measure`` names.
+
+    ``loss`` or ``return``: what the updates tell. ``greedy`` or ``sampled``: the policy's return, a ``share`` of the
+    way from an ignorant policy to a good one. ``first_units``: after how many units it is first looked at.
+    """
 
     measure: str
-    good_policy: str
-    good_return: float
-    ignorant_return: float
-    share: float
-    target_return: float = field(metadata=called("return"))
+    good_policy: str = ""
+    good_return: float | None = None
+    ignorant_return: float | None = None
+    share: float | None = None
+    value: float = field(metadata=called("return"))
+    first_units: float = 8
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is what updates tell, and not what an evaluation finds."""
+        return self.measure in ("loss", "return")
+
+    @property
+    def falls(self) -> bool:
+        """Whether less is better."""
+        return self.measure == "loss"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,7 +160,7 @@ class LearningOfCombination:
     """How soon a combination learns."""
 
     learning: Sameness | None = None
-    episodes_per_update: int | None = None
+    episodes_per_update: float | None = None
     episodes_to_target: Figure | None = None
     learning_trials_of: Layers | None = None
     """The combination whose learning trials stand for this one."""
@@ -430,7 +430,7 @@ class LearningGroup:
     after so many episodes. ``not_within``: how many episodes were not enough for a trial that did not arrive.
     """
 
-    episodes_per_update: int
+    episodes_per_update: float
     apart: Layers
     layers: Layers
     trials: int
@@ -443,7 +443,10 @@ class LearningGroup:
 
 @dataclass(frozen=True)
 class LearningSummary:
-    """How learning was measured."""
+    """How learning was measured.
+
+    ``told``: the loss or return that the updates of the speed trials told, where it was measured by that.
+    """
 
     mode: str
     target: Target | None
@@ -456,6 +459,7 @@ class LearningSummary:
     elapsed_s: float
     share_of_run: float
     cells: tuple[LearningGroup, ...]
+    told: str | None = None
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def details(summary: Summary) -> list[str]:
         _learns_sooner(summary),
         _chosen_by_time(summary),
         _fastest(summary),
+        _learns_otherwise(summary),
         what_layers_are_worth(summary),
     )
     return [f"{line}." for line in found if line]
@@ -160,6 +161,34 @@ def _fastest(summary: Summary) -> str:
     if fastest.ratio is None or not fastest.ratio.shows_gain:
         return compared.format("is estimated to be") + ", but this is not shown"
     return compared.format("is") + f", but not recommended: {fastest.but}"
+
+
+def _learns_otherwise(summary: Summary) -> str:
+    """Which layers change learning, and what that makes of their speed, where no target weighs it."""
+    told = summary.learning.told
+    changed = [layer for layer in summary.layers if layer.learning.learning == "changed"]
+    return "; ".join(_at_equal_units(layer, told) for layer in changed) if told else ""
+
+
+def _at_equal_units(layer: LayerRow, told: str) -> str:
+    """What a layer learns from as many units, and how soon it therefore is where it would be without it."""
+    said, needed, sooner = (
+        f"{layer.name} {layer.learning.learning_reason}",
+        layer.learning.episodes_needed,
+        layer.time_to_target,
+    )
+    if needed is None or not is_known(needed):
+        return f"{said}; how many it needs for the same mean {told} is not known"
+    said += f": for the same mean {told} it needs {times_within(needed)} as many"
+    if sooner is None or not is_known(sooner) or layer.speed.alone is None:
+        return said
+    when = f"{times_within(sooner)} sooner" if sooner.value > 1 else f"{times_within(_inverse(sooner))} later"
+    unsure = "" if sooner.shows_effect else " (not shown)"
+    return f"{said}, and at {times_within(layer.speed.alone)} the speed has it {when}{unsure}"
+
+
+def _inverse(ratio: Figure) -> Figure:
+    return Figure(1 / ratio.value, ratio.interval and (1 / ratio.interval[1], 1 / ratio.interval[0]))
 
 
 def what_layers_are_worth(summary: Summary) -> str:

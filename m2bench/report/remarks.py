@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.findings.noise import aa_in_words, drift_in_words
-from m2bench.records.summary import Noise, RunConditions, ScatterGroup, Summary
+from m2bench.records.description import Target, Unit
+from m2bench.records.summary import LearningSummary, Noise, RunConditions, ScatterGroup, Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
 from .sentences import counted, listed
@@ -123,6 +125,8 @@ def _members(group: ScatterGroup) -> str:
 
 def _numerics(summary: Summary) -> str:
     """What the comparison with the plain trainer found, and what it cost."""
+    if any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations):
+        return _losses(summary)
     verdicts = [c.numerics.numerics for c in summary.combinations if c.numerics.numerics is not None]
     changed = verdicts.count("changed")
     if "unchecked" in verdicts:
@@ -147,6 +151,21 @@ def _numerics(summary: Summary) -> str:
     )
 
 
+def _losses(summary: Summary) -> str:
+    """What comparing the first losses with the baseline's found."""
+    layered = [c for c in summary.combinations if c.layers and c.numerics.numerics is not None]
+    count = Counter(c.numerics.numerics for c in layered)
+    said = [
+        f"Numerics: {count['same']} of {counted(len(layered), 'combination')} with layers tell the losses that the "
+        "baseline with the same seed tells in its first updates, to within rounding and what their layers declare"
+    ]
+    if count["changed"]:
+        said.append(f"{count['changed']} do not: see the status column; what differs is never recommended")
+    unchecked = Counter(c.numerics.numerics_reason for c in layered if c.numerics.numerics == "unchecked")
+    said += [f"Of {number} it cannot be told: {why}" for why, number in unchecked.items()]
+    return ". ".join(said) + "."
+
+
 def _proofs(summary: Summary) -> list[str]:
     """That a system does not tell whether its layers were at work."""
     layered = [c for c in summary.combinations if c.layers and c.trials_ok]
@@ -160,16 +179,19 @@ def _learning(summary: Summary) -> list[str]:
     learning, target = summary.learning, summary.learning.target
     if learning.mode == "off":
         return ["Learning was not measured (--learning off)."]
+    unit = summary.system.unit
+    if learning.told is not None:
+        return [
+            f"Learning is compared by the {learning.told} that the updates of the speed trials tell, over equal "
+            f"{unit.many} and with equal seeds: {summary.system.no_target_because}. A layer learns the same if the mean "
+            f"{learning.told} so far differs by less than {learning.margin:.0%} of what the trials learned, and the "
+            f"{unit.many} for the same mean {learning.told} by less than {learning.episodes_margin}x (two one-sided "
+            "tests at 5 %; one seed is one observation)."
+        ]
     if target is None:
         return [f"Learning was not measured: {summary.system.no_target_because}."]
-    unit = summary.system.unit
-    policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
-    start = target.ignorant_return
-    come_from = f", counted from the {digits(start)} % of random actions" if start else ""
     notes = [
-        f"Learning target: the {policy} earns {digits(target.target_return)} % per held-out {unit.one} (mean of "
-        f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
-        f"earns ({digits(target.good_return)} %){come_from}. Time to target is {unit.many} to target divided by "
+        f"Learning target: {_target(target, learning, unit)}. Time to target is {unit.many} to target divided by "
         f"{unit.many} per minute, without compiling.",
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
         f"there is to learn and their {unit.many} to target by less than {learning.episodes_margin}x (two one-sided "
@@ -191,3 +213,20 @@ def _learning(summary: Summary) -> list[str]:
     )
     notes += [f"{counted(count, 'combination')} without a time to target: {why}." for why, count in reasons.items()]
     return notes + [f"A learning trial has no result: {failure}." for failure in learning.failed]
+
+
+def _target(target: Target, learning: LearningSummary, unit: Unit) -> str:
+    """What is to be reached, and where that comes from."""
+    if target.share is None:
+        return (
+            f"a {target.measure} of {digits(target.value)}, as the mean of what the updates of the last two fifths of "
+            f"the {unit.many} tell"
+        )
+    policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
+    start = target.ignorant_return
+    come_from = f", counted from the {digits(start)} % of random actions" if start else ""
+    return (
+        f"the {policy} earns {digits(target.value)} % per held-out {unit.one} (mean of "
+        f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
+        f"earns ({digits(target.good_return)} %){come_from}"
+    )

@@ -1,8 +1,8 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how
-many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
-``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
+many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well),
+``profile`` (where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
 passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
@@ -24,8 +24,8 @@ from m2bench.devices import counters, torch_device
 from m2bench.devices.torch_device import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
-from m2bench.records.description import Prepared
-from m2bench.records.documents import to_json
+from m2bench.records.description import Prepared, Target
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -129,7 +129,7 @@ def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
-        target_return=request["target_return"],
+        target=read(Target, request["target"]),
     )
     return to_json(result)
 

@@ -17,7 +17,7 @@ import torch
 from m2bench.devices import torch_device
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.records.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
@@ -106,7 +106,7 @@ class FunctionSystem(SystemDefaults):
             try:
                 found = next(self._steps)
             except StopIteration:
-                raise TrainerError(
+                raise TrainingEnded(
                     f"{self._train.__name__} ended before the timed window was over: let it yield for longer"
                 ) from None
         self.unit, told = read_yield(found)
