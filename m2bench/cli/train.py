@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.records.combinations import Layers
-from m2bench.records.options import at_least, option
+from m2bench.records.errors import UserError
+from m2bench.records.options import SYSTEMS, at_least, option
 
 from .command import System, command
 from .options import Seeded, interruptible, layers_of, make_console, new_folder, read_layers, results_option
@@ -28,6 +29,11 @@ def train(asked: Train, system: System) -> None:
     """Train one combination of layers, print its learning curve, and save a checkpoint."""
     from m2bench.inspect import train
 
+    if system.workload.module in SYSTEMS[1:]:
+        raise UserError(
+            "m2bench train trains the system that comes along, to a checkpoint.",
+            "Run your own trainer as you always do; m2bench ablate measures it.",
+        )
     layers = layers_of(system.workload, asked.with_layers)
     workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.processes.client import Launcher
+from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
@@ -36,7 +37,7 @@ def read_device_log(
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
         request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": updates}
-        with Launcher(work, path, dict(environment)) as launcher:
+        with Launcher(work, path, {**users_environment(spec), **environment}) as launcher:
             outcome = launcher.run("updates", request, Document, path, TIMEOUT_S).result
         if isinstance(outcome, Failure):
             return {"reason": f"{outcome.text} (log: {path})"}

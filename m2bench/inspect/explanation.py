@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -12,7 +12,7 @@ from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, mean_ratio
-from m2bench.text.figures import digits, percent, times, times_within
+from m2bench.text.figures import a, digits, percent, times, times_within
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
@@ -27,29 +27,35 @@ Side = dict[str, Any]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Ratios of time per episode, with intervals over the pairs of processes where there are several.
+    """Ratios of time per unit, with intervals over the pairs of processes where there are several.
 
     As ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over
-    the second. And as the numbers of dispatched operators would have it, if each took as long as before.
+    the second; both are None for a system without phases. And as the numbers of dispatched operators would have it, if
+    each took as long as before; None where there are none.
     """
 
     measured: Figure
-    phases: Figure
-    remainder: Figure
-    dispatches: float
+    phases: Figure | None
+    remainder: Figure | None
+    dispatches: float | None
 
 
 def predictions(before: Side, after: Side) -> Predictions:
     """What each of these says of the change."""
     measured = _logs(before["undisturbed_each_ms"], after["undisturbed_each_ms"])
+    dispatches = [_count(side, "dispatches") for side in (before, after)]
+    found = Predictions(_mean(measured), None, None, dispatches[0] / dispatches[1] if all(dispatches) else None)
+    if not has_phases(before):
+        return found
     phases = _logs(*([sum(each.values()) for each in side["phases_each_ms"]] for side in (before, after)))
-    return Predictions(
-        measured=_mean(measured),
-        phases=_mean(phases),
-        # What the machine did to a process it did to both looks: this is known better than either.
-        remainder=_mean([m - p for m, p in zip(measured, phases, strict=True)]),
-        dispatches=_count(before, "dispatches") / _count(after, "dispatches"),
-    )
+    # What the machine did to a process it did to both looks: the remainder is known better than either.
+    remainder = [m - p for m, p in zip(measured, phases, strict=True)]
+    return replace(found, phases=_mean(phases), remainder=_mean(remainder))
+
+
+def has_phases(side: Side) -> bool:
+    """Whether the system tells of phases; one that does has them with all layers."""
+    return bool(side["phases_ms"])
 
 
 def _mean(logs: list[float]) -> Figure:
@@ -96,8 +102,9 @@ def _overall(before: Side, after: Side) -> Iterator[str]:
         for side in (before, after)
     )
     processes, found = len(before["undisturbed_each_ms"]), predictions(before, after)
+    take = f"{a(before['unit']).capitalize()} {'take' if before['size'] > 1 else 'takes'}"
     yield (
-        f"An episode takes {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
+        f"{take} {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
         f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found.measured)} the speed, "
         f"measured while nothing was watched ({processes} processes each: {spread})."
     )
@@ -105,6 +112,12 @@ def _overall(before: Side, after: Side) -> Iterator[str]:
 
 def _where(before: Side, after: Side) -> Iterator[str]:
     """In which phases the change lies, or that it is not known to lie in any."""
+    if not has_phases(before):
+        yield (
+            "The trainer tells of no phases, so in which part of an update the time goes is not known: the operators, "
+            "the counts and the flame graph, which names functions and lines, are what there is."
+        )
+        return
     names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
     was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
     shown = sorted((n for n in names if _differs(before, after, n)), key=lambda name: -abs(now[name] - was[name]))
@@ -140,7 +153,7 @@ def _differs(before: Side, after: Side, phase: str) -> bool:
 def _agree(before: Side, after: Side) -> bool:
     """Whether the watched phases and the undisturbed episodes changed in the same direction."""
     found = predictions(before, after)
-    return (found.phases.value - 1) * (found.measured.value - 1) > 0
+    return found.phases is not None and (found.phases.value - 1) * (found.measured.value - 1) > 0
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
@@ -157,18 +170,20 @@ def _small_operators(before: Side, after: Side) -> Iterator[str]:
 
 
 def _dispatches(before: Side, after: Side) -> Iterator[str]:
-    was, now = _count(before, "dispatches"), _count(after, "dispatches")
+    was, now, unit = _count(before, "dispatches"), _count(after, "dispatches"), before["unit"]
+    if not (was and now):
+        yield f"Operators dispatched by torch per {unit}: {was:,.0f} before, {now:,.0f} after."
+        return
     each = [1e3 * side["undisturbed_ms"] / _count(side, "dispatches") for side in (before, after)]
     compiled = before["compiles"] or after["compiles"]
     uncounted = " What the compiler has fused is not among them." if compiled else ""
     if abs(now / was - 1) < WORTH_NAMING:
-        yield f"Both dispatch about the same number of operators per episode ({was:,.0f} and {now:,.0f}).{uncounted}"
+        yield f"Both dispatch about the same number of operators per {unit} ({was:,.0f} and {now:,.0f}).{uncounted}"
         return
     relation = f"divides that by {digits(was / now)}" if now < was else f"multiplies that by {digits(now / was)}"
     yield (
-        f"An episode with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} ({now:,.0f}). "
-        f"Divided among them, an episode's time is {digits(each[0])} us each before and {digits(each[1])} us after."
-        f"{uncounted}"
+        f"{_name(before)} dispatches {was:,.0f} operators per {unit}; {_name(after)} {relation} ({now:,.0f}). Divided "
+        f"among them, the time is {digits(each[0])} us each before and {digits(each[1])} us after.{uncounted}"
     )
 
 
@@ -176,8 +191,9 @@ def _kernels(before: Side, after: Side) -> Iterator[str]:
     busy, gaps = ([side[name] for side in (before, after)] for name in ("kernel_busy_ms", "launch_gap_ms"))
     if None not in busy:
         yield (
-            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of an episode, and waits "
-            f"{digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under torch.profiler."
+            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of {a(before['unit'])}, "
+            f"and waits {digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under "
+            "torch.profiler."
         )
 
 
@@ -190,7 +206,7 @@ def _syncs(before: Side, after: Side) -> Iterator[str]:
         lines = sorted({*old, *new}, key=lambda line: (-max(old.get(line, 0), new.get(line, 0)), line))
         places = [f"{line} ({old.get(line, 0):,.3g} -> {new.get(line, 0):,.3g})" for line in lines[:MOST_NAMED]]
         where = "; ".join(places) + (f" and {len(lines) - MOST_NAMED} more lines" if len(lines) > MOST_NAMED else "")
-        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per episode before, {now:,.4g} after, at {where}."
+        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per {before['unit']} before, {now:,.4g} after, at {where}."
 
 
 def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
@@ -202,27 +218,36 @@ def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
         else "the arithmetic takes a good part of the time only where that share is large"
     )
     yield (
-        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per episode, at {used[0]:.1%} -> "
-        f"{used[1]:.1%} of the most that this machine was measured to do in float32 ({peak_flops / 1e9:,.0f} GFLOP/s; "
-        f"products of a lower precision are held against it as well): {verdict}."
+        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per {before['unit']}, at "
+        f"{used[0]:.1%} -> {used[1]:.1%} of the most that this machine was measured to do in float32 "
+        f"({peak_flops / 1e9:,.0f} GFLOP/s; products of a lower precision are held against it as well): {verdict}."
     )
 
 
 def _prediction(before: Side, after: Side) -> Iterator[str]:
-    found = predictions(before, after)
+    found, unit = predictions(before, after), before["unit"]
     was, now = times_within(found.measured), times_within(found.phases)
+    of_operators = []
+    if found.dispatches is not None and found.measured.shows_effect:
+        of_operators = [
+            f"The number of operators alone would give {times(found.dispatches)}: "
+            f"{_verdict(found.measured.value, found.dispatches)}."
+        ]
+    if found.phases is None:
+        yield from of_operators
+        return
     remainder = f"what they leave is {times_within(found.remainder)}"
     if not found.measured.shows_effect:
         yield (
-            f"These looks show no change of an episode ({was}), so there is nothing to explain; the phases add up to "
+            f"These looks show no change of {a(unit)} ({was}), so there is nothing to explain; the phases add up to "
             f"{now}, and {remainder}."
         )
         return
-    yield (
+    of_phases = (
         f"The phases add up to {now} and {was} was measured: {_verdict(found.measured.value, found.phases.value)}; "
-        f"{remainder}. The number of operators alone would give {times(found.dispatches)}: "
-        f"{_verdict(found.measured.value, found.dispatches)}."
+        f"{remainder}."
     )
+    yield " ".join([of_phases, *of_operators])
 
 
 def _verdict(measured: float, predicted: float) -> str:
@@ -233,13 +258,16 @@ def _verdict(measured: float, predicted: float) -> str:
 
 
 def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
+    profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
+    if not has_phases(before):
+        yield f"torch.profiler makes this {profiler} longer (before and after). It does not feed the speed."
+        return
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
-    profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
     yield (
-        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched episode (before and "
-        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "
-        f"{profiler} longer. Neither feeds the speed."
+        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched {before['unit']} "
+        f"(before and after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. "
+        f"torch.profiler makes it {profiler} longer. Neither feeds the speed."
     )
 
 

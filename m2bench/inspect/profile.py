@@ -15,8 +15,9 @@ from rich.console import Console
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher
+from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Device
+from m2bench.records.description import Device, Unit
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
@@ -27,11 +28,11 @@ from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import run_watched
-from m2bench.text.figures import NOTHING, digits, times
+from m2bench.text.figures import NOTHING, a, digits, times
 from m2bench.text.tables import Table, draw_table
 
 from .device_log import read_device_log
-from .explanation import explain, predictions
+from .explanation import explain, has_phases, predictions
 from .timeline import draw_timeline
 
 TIMEOUT_S = 1800.0
@@ -68,7 +69,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
     refuse_used(folder, "Choose another folder with --out.")
     with removed_if_refused(folder), TemporaryDirectory(prefix="m2bench-") as work:
         make_folder(folder / "traces")
-        with Launcher(Path(work), folder / "profile.log") as launcher:
+        with Launcher(Path(work), folder / "profile.log", users_environment(spec)) as launcher:
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
                 show_remarks_on_data(description, console)
@@ -78,7 +79,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
                     _require_metal(description.device)
                 prepared = prepare(launcher, spec, folder)
                 refuse_wrong_device(description.device, prepared.device_faults or ())
-            sides, conditions = _profile(launcher, spec, pair, seed, folder, console)
+            sides, conditions = _profile(launcher, spec, pair, seed, description.system.unit, folder, console)
         device = description.device
         for name, side in sides.items():
             side["device_log"] = _device_log(device, spec, side["layers"], seed, Path(work), folder / name)
@@ -121,7 +122,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
     """
     request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
     log = folder / "capture.log"
-    with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
+    with Launcher(work, log, {**users_environment(spec), "MTL_CAPTURE_ENABLED": "1"}) as launcher:
         outcome = launcher.run("updates", request, Document, log, TIMEOUT_S).result
     found = sorted(work.glob(f"*{CAPTURE}.gputrace"))
     if isinstance(outcome, Failure) or not found:
@@ -135,7 +136,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
 
 
 def _profile(
-    launcher: Launcher, spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, console: Console
+    launcher: Launcher, spec: WorkloadSpec, pair: Pair, seed: int, unit: Unit, folder: Path, console: Console
 ) -> tuple[dict[str, Document], list[Conditions]]:
     """Both sides, each as _merge has it, and the conditions of all processes; the first of each takes the pictures."""
     layers = {"before": pair.before, "after": pair.after}
@@ -160,7 +161,40 @@ def _profile(
         _check_engaged(found)
         done[side].append({**found, "conditions": to_json(outcome.conditions)})
         conditions.append(outcome.conditions)
-    return {side: _merge(processes) for side, processes in done.items()}, conditions
+    return per_update({side: _merge(processes) for side, processes in done.items()}, unit), conditions
+
+
+def per_update(sides: dict[str, Document], unit: Unit) -> dict[str, Document]:
+    """Both sides with figures per so many units as an update before has, where updates tell how many they have.
+
+    Of a single sample there would be fractions of an operator. Otherwise they are of one unit.
+    """
+    size = max(1, round(sides["before"]["told_per_update"] or 1))
+    named = f"{size:,} {unit.many}" if size > 1 else unit.one
+    return {name: {**_times(side, size), "unit": named, "size": size} for name, side in sides.items()}
+
+
+def _times(side: Document, size: int) -> Document:
+    """The side's figures of one unit as figures of ``size`` units."""
+    counts = side["counts"]
+    return {
+        **side,
+        **{name: None if side[name] is None else size * side[name]
+           for name in ("undisturbed_ms", "kernel_busy_ms", "launch_gap_ms")},
+        "undisturbed_each_ms": [size * ms for ms in side["undisturbed_each_ms"]],
+        "phases_ms": _scaled(side["phases_ms"], size),
+        "phases_each_ms": [_scaled(phases, size) for phases in side["phases_each_ms"]],
+        **{kind: {name: (size * calls, size * ms) for name, (calls, ms) in side[kind].items()}
+           for kind in ("operators", "kernels")},
+        "counts": {
+            "per_episode": _scaled(counts["per_episode"], size),
+            "lines": {name: _scaled(lines, size) for name, lines in counts["lines"].items()},
+        },
+    }  # fmt: skip
+
+
+def _scaled(figures: dict[str, float], size: int) -> dict[str, float]:
+    return {name: size * figure for name, figure in figures.items()}
 
 
 def _check_engaged(side: Document) -> None:
@@ -190,7 +224,8 @@ def publish(document: Document, folder: Path, console: Console) -> None:
     Raises UserError when a file could not be written.
     """
     show(document, console)
-    document["timeline"] = draw_timeline(folder / "timeline.png", document["before"], document["after"])
+    sides = document["before"], document["after"]
+    document["timeline"] = draw_timeline(folder / "timeline.png", *sides) if has_phases(sides[0]) else None
     write_file(folder / "profile.json", json.dumps(document, indent=1) + "\n")
     _show_files(document, folder, console)
 
@@ -198,7 +233,8 @@ def publish(document: Document, folder: Path, console: Console) -> None:
 def show(document: Document, console: Console) -> None:
     """Print tables and sentences."""
     before, after = document["before"], document["after"]
-    tables = (phases_table, operators_table, kernels_table, counts_table)
+    in_phases = [phases_table] if has_phases(before) else []
+    tables = (*in_phases, operators_table, kernels_table, counts_table)
     for table in filter(None, (make_table(before, after) for make_table in tables)):
         draw_table(table, console)
         console.print()
@@ -208,7 +244,7 @@ def show(document: Document, console: Console) -> None:
         console.print(f"- {sentence}", markup=False, highlight=False)
     for side in SIDES:
         if document[side]["device_log"] is not None:
-            _show_device_log(side, document[side]["device_log"], console)
+            _show_device_log(side, document[side], console)
     if before["no_kernels_because"]:
         console.print(
             f"- Times of the device's kernels are not available: {before['no_kernels_because']}.",
@@ -222,9 +258,8 @@ def _show_files(document: Document, folder: Path, console: Console) -> None:
     traces = {
         f"{side} {kind.replace('_', ' ')}": path for side in SIDES for kind, path in document[side]["files"].items()
     }
-    files = {"timelines": document["timeline"], **traces}
-    if document["metal_capture"] is not None:
-        files["metal capture"] = document["metal_capture"]
+    pictures = {"timelines": document["timeline"], "metal capture": document["metal_capture"]}
+    files = {**traces, **{name: path for name, path in pictures.items() if path is not None}}
     for name, path in files.items():
         console.print(f"{name}: {path}", markup=False, highlight=False, soft_wrap=True)
     console.print(
@@ -234,22 +269,23 @@ def _show_files(document: Document, folder: Path, console: Console) -> None:
     refuse_unwritten(files)
 
 
-def _show_device_log(name: str, log: Document, console: Console) -> None:
+def _show_device_log(name: str, side: Document, console: Console) -> None:
     """The device's own operations, copies and fallbacks to the CPU, or why they are not known."""
+    log = side["device_log"]
     if "reason" in log:
         console.print(f"- The device's own log of {name} is not available: {log['reason']}.", markup=False)
         return
     rows = [
-        (kind, operator, digits(runs), digits(milliseconds))
+        (kind, operator, digits(side["size"] * runs), digits(side["size"] * milliseconds))
         for kind in ("operations", "fallbacks", "copies")
         for operator, (runs, milliseconds) in sorted(log[kind].items(), key=lambda item: -item[1][1])[:OPERATORS_SHOWN]
     ]
-    title = f"{name}: what the device's own log says, per episode, one operation at a time"
+    title = f"{name}: what the device's own log says, per {side['unit']}, one operation at a time"
     draw_table(Table(title, ("kind", "operator", "runs", "ms"), rows, frozenset({"runs", "ms"})), console)
 
 
 def phases_table(before: Document, after: Document) -> Table:
-    """Milliseconds per episode, share and memory of each phase, and the change."""
+    """Milliseconds per unit, share and memory of each phase, and the change; of a system that has phases."""
     sums = [sum(side["phases_ms"].values()) for side in (before, after)]
     rows = [
         (
@@ -263,17 +299,17 @@ def phases_table(before: Document, after: Document) -> Table:
     ]
     whole = [side["undisturbed_ms"] for side in (before, after)]
     found = predictions(before, after)
+    assert found.phases is not None
     rows.append(("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found.phases.value), "", ""))
-    rows.append(
-        ("an unwatched episode", digits(whole[0]), "", digits(whole[1]), "", times(found.measured.value), "", "")
-    )
+    change = times(found.measured.value)
+    rows.append((f"an unwatched {before['unit']}", digits(whole[0]), "", digits(whole[1]), "", change, "", ""))
     evaluation = [1e3 * side["evaluation_s"] for side in (before, after)]
     rows.append(("one evaluation, apart", digits(evaluation[0]), "", digits(evaluation[1]), "", "", "", ""))
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")
     sampled = ", sampled at the ends of phases" if before["memory_is_sampled"] else ""
     megabytes = f"MB: most allocated beyond the start{sampled}"
     return Table(
-        title=f"Where an episode's time goes: {_name(before)} -> {_name(after)} ({megabytes})",
+        title=f"Where {a(before['unit'])}'s time goes: {_name(before)} -> {_name(after)} ({megabytes})",
         columns=("phase", *columns),
         rows=rows,
         numeric=frozenset(columns),
@@ -302,7 +338,8 @@ def operators_table(before: Document, after: Document) -> Table:
     """The operators that take most of either side, and those that change most, as torch.profiler saw them."""
     columns = ("events before", "ms before", "events after", "ms after", "change ms")
     return Table(
-        title="Operators by their own time per episode, under torch.profiler, which slows them; nested ones count too",
+        title=f"Operators by their own time per {before['unit']}, under torch.profiler, which slows them; nested ones "
+        "count too",
         columns=("operator", *columns),
         rows=_own_times(before["operators"], after["operators"]),
         numeric=frozenset(columns),
@@ -315,7 +352,7 @@ def kernels_table(before: Document, after: Document) -> Table | None:
         return None
     columns = ("runs before", "ms before", "runs after", "ms after", "change ms")
     return Table(
-        title="Kernels and copies of the device by their time per episode",
+        title=f"Kernels and copies of the device by their time per {before['unit']}",
         columns=("kernel", *columns),
         rows=_own_times(before["kernels"], after["kernels"]),
         numeric=frozenset(columns),
@@ -368,9 +405,10 @@ def counts_table(before: Document, after: Document) -> Table:
         if values[0] is not None or values[1] is not None:
             rows.append((label, digits(values[0]), digits(values[1]), _change(*values)))
     repeat = all(side["counts_repeat"] for side in (before, after))
+    sameness = "the same in every process" if repeat else "DIFFERENT from process to process"
     return Table(
-        title=f"Counts per episode ({'the same in every process' if repeat else 'DIFFERENT from process to process'})",
-        columns=("of an episode", "before", "after", "fewer"),
+        title=f"Counts per {before['unit']} ({sameness})",
+        columns=(f"of {a(before['unit'])}", "before", "after", "fewer"),
         rows=rows,
         numeric=frozenset({"before", "after", "fewer"}),
     )

@@ -79,7 +79,8 @@ def _draw(axis: Any, cuts: list[Cut], phases: list[str], start_ms: float, length
 def _title(side: Side) -> str:
     episodes, end_ms = side["episodes_per_update"], _end(side["timeline"])
     name = combination_name(tuple(side["layers"]))
-    return f"{name}, one update of {episodes} episode{'s' if episodes > 1 else ''}, {end_ms / episodes:.2f} ms each"
+    units = f"{episodes} {side['unit']}{'s' if episodes > 1 else ''}"
+    return f"{name}, one update of {units}, {end_ms / episodes:.2f} ms each"
 
 
 def _end(cuts: list[Cut]) -> float:

@@ -21,7 +21,7 @@ class TrainerError(RuntimeError):
     """What the user's own code raised, said with its file and line; of a trial it is the result."""
 
 
-class TrainingEnded(TrainerError):  # noqa: N818 (no error of the trainer that has done its work)
+class TrainingEnded(TrainerError):  # noqa: N818 (no error where enough was timed)
     """The user's trainer has no further update."""
 
 

@@ -173,3 +173,7 @@ class CompletedSystem(SystemDefaults):
     def update(self) -> Told | SupportsFloat | None:
         found: Told | SupportsFloat | None = self._update()
         return found
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
+        """An update as a whole."""
+        yield self.update, self.episodes_per_update

@@ -1,9 +1,9 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how
-many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well),
-``profile`` (where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
-passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
+many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile``
+(where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack),
+``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
+from m2bench.systems.interface import Told
 
 from . import learning_trial, profiling, thread_times, training, trial
 
@@ -153,12 +154,11 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
     system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
     try:
         with torch_device.captured(request.get("capture")):
-            for _ in range(request["updates"]):
-                system.update()
+            found = [system.update() for _ in range(request["updates"])]
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": request["updates"] * system.episodes_per_update}
+    return {"episodes": trial.units_of(system, [each if isinstance(each, Told) else Told() for each in found])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:

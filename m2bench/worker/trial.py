@@ -14,6 +14,7 @@ from m2bench.devices import torch_device
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
 from m2bench.records.documents import read
+from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
@@ -70,6 +71,8 @@ def run_trial(
         with no_collections():
             phase_ms_per_episode = watch_turn(system)
         counts = system.count() if spec.counts else None
+    except TrainingEnded as ended:
+        raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
         system.close()
     canary_s = torch_device.canary_s(
@@ -132,6 +135,14 @@ def units_of(system: System, told: Sequence[Told]) -> float:
     return sum(each.units or 0.0 for each in told) or len(told) * system.episodes_per_update
 
 
+def _needed(window: WindowSpec) -> str:
+    """How long a trainer has to go on for a trial."""
+    return (
+        f"1 update, then at least {window.warmup_updates} in {window.warmup_s:g} s or more to warm up, then at least "
+        f"{window.timed_updates} that are timed, for up to {window.timed_s:g} s; let it train for longer"
+    )
+
+
 @contextmanager
 def no_collections() -> Iterator[None]:
     """Collect garbage now, and not while this is held.
@@ -173,11 +184,11 @@ def timed_updates(
     """Seconds of each update, and what it told.
 
     It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
-    is known to within a relative standard error of ``error``.
+    is known to within a relative standard error of ``error``. Where the training ends before that, it ends there.
 
     The device is waited for at both ends of every update, so each time is that of finished work. Between two
     updates, outside of either's time, loss and gradient are checked to be finite numbers; what an update tells stays
-    on the device until the last one is done.
+    on the device until the last one is done. Raises TrainingEnded where training ends before ``at_least`` updates.
     """
     times: list[float] = []
     told: list[Told] = []
@@ -190,7 +201,12 @@ def timed_updates(
     ):
         # Again, so that what was done since is in no update's time.
         mark = time.perf_counter()
-        found = system.update()
+        try:
+            found = system.update()
+        except TrainingEnded:
+            if len(times) < at_least:
+                raise
+            break
         system.synchronize()
         times.append(time.perf_counter() - mark)
         told.append(found if isinstance(found, Told) else Told(mean_return=found))

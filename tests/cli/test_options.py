@@ -20,6 +20,7 @@ RUN = "--device --data --num-envs --episode-length --policy --compile-backend --
 OPTIONS = {
     "ablate": f"{RUN} --lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
+    "init": "",
     "train": f"{RUN} --lr-scaling --with --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
     "layers": "--device --compile-backend --json",

@@ -24,6 +24,8 @@ def side(
     phases = phases_ms or {"forward": 0.6 * ms, "backward": 0.3 * ms, "other": 0.1 * ms}
     return {
         "layers": layers,
+        "unit": "episode",
+        "size": 1,
         "compiles": False,
         "undisturbed_ms": ms,
         "undisturbed_each_ms": [slow * ms for slow in machine],
@@ -201,3 +203,29 @@ def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: 
     sentence = said(BEFORE, after, "was measured:")
     assert f"was measured: {verdict}" in sentence
     assert f"what they leave is {10.0 / measured_ms:.2f}x" in sentence
+
+
+def test_of_a_trainer_without_phases_it_is_said_that_there_are_none() -> None:
+    """What does not come from phases is said as ever, in the trainer's own unit."""
+    before, after = (
+        {**each, "unit": "32 samples", "size": 32, "phases_ms": {}, "phases_each_ms": [{}] * len(MACHINE)}
+        for each in (BEFORE, AFTER)
+    )
+    found = predictions(before, after)
+    assert (found.phases, found.remainder) == (None, None)
+    assert found.measured.value == pytest.approx(10.0)
+    sentences = explain(before, after, 1e9)
+    assert "32 samples take 100 ms with baseline and 10.0 ms with batching: 10.0x" in sentences[0]
+    assert "The trainer tells of no phases" in sentences[1]
+    assert "The number of operators alone would give 20.0x: 130% of it" in " ".join(sentences)
+    assert "add up" not in " ".join(sentences)
+    assert "episode" not in " ".join(sentences)
+
+
+def test_a_trainer_that_asks_nothing_of_torch_has_no_operators_to_divide_by() -> None:
+    before, after = side([], 100.0, 0.0), side(["fast"], 10.0, 0.0)
+    assert predictions(before, after).dispatches is None
+    assert (
+        said(before, after, "Operators dispatched") == "Operators dispatched by torch per episode: 0 before, 0 after."
+    )
+    assert "The number of operators alone" not in " ".join(explain(before, after, 1e9))

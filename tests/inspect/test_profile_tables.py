@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from m2bench.inspect.profile import OPERATORS_SHOWN, kernels_table, operators_table, shorten
+from m2bench.inspect.profile import OPERATORS_SHOWN, kernels_table, operators_table, per_update, shorten
+from m2bench.records.description import Unit
 
 
 def side(**changes: Any) -> dict[str, Any]:
-    return {"operators": {}, "kernels": {}, **changes}
+    return {"unit": "episode", "operators": {}, "kernels": {}, **changes}
 
 
 def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
@@ -42,3 +43,19 @@ def test_a_kernel_with_a_page_of_arguments_keeps_both_ends() -> None:
     assert len(name) < 100
     assert name.startswith("void at::elementwise<")
     assert name.endswith(">(float)")
+
+
+def test_figures_are_of_as_many_units_as_an_update_before_has() -> None:
+    """Before, an update has 64 samples; after, 128: all is told of 64. Where updates do not tell, it is of one."""
+    figures = {
+        "undisturbed_ms": 0.5, "undisturbed_each_ms": [0.25, 1.0], "phases_ms": {}, "phases_each_ms": [{}, {}],
+        "kernel_busy_ms": None, "launch_gap_ms": None, "operators": {"mm": (0.25, 0.125)},
+        "counts": {"per_episode": {"dispatches": 0.25}, "lines": {"syncs": {"a.py:1": 0.125}}},
+    }  # fmt: skip
+    told = {"before": side(**figures, told_per_update=64.0), "after": side(**figures, told_per_update=128.0)}
+    for found in per_update(told, Unit("sample", "samples")).values():
+        assert (found["unit"], found["undisturbed_ms"], found["undisturbed_each_ms"]) == ("64 samples", 32, [16, 64])
+        assert (found["operators"], found["kernel_busy_ms"]) == ({"mm": (16, 8)}, None)
+        assert found["counts"] == {"per_episode": {"dispatches": 16}, "lines": {"syncs": {"a.py:1": 8}}}
+    untold = {name: {**each, "told_per_update": None} for name, each in told.items()}
+    assert per_update(untold, Unit("episode", "episodes"))["after"] == {**untold["after"], "unit": "episode", "size": 1}

@@ -34,7 +34,7 @@ def test_no_time_is_lost_between_slices() -> None:
 
 
 def side(layers: list[str], cuts: list[tuple[str, float, float]], episodes: int) -> dict[str, Any]:
-    return {"layers": layers, "timeline": cuts, "episodes_per_update": episodes}
+    return {"layers": layers, "unit": "episode", "timeline": cuts, "episodes_per_update": episodes}
 
 
 def test_both_sides_have_one_axis_of_time_and_every_phase_a_mark(

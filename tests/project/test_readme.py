@@ -46,6 +46,10 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
     """As it stands there, but with a system whose updates take milliseconds, and few of them and few blocks."""
     arguments = shlex.split(command)[1:]
     folders = re.findall(r"reports/([\w-]+)", command)
+    own = [word for word in arguments if re.search(r"\.py(:\w+)?$", word)]
+    if own:
+        _run_of_ones_own(arguments, tmp_path)
+        return
     for name in folders:
         shutil.copytree(finished_run, tmp_path / "reports" / name)
     for option, value in (("--blocks", "1"), ("--budget", "20s"), ("--wait-for-quiet", "1s"), ("--episodes", "64")):
@@ -60,6 +64,17 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
     # The doctor may well find that a machine that runs tests beside is not one to measure on.
     unfit = arguments[0] == "doctor" and done.returncode == 1 and "PROBLEM" in done.stdout
     assert done.returncode == 0 or unfit, done.stderr
+
+
+def _run_of_ones_own(arguments: list[str], folder: Path) -> None:
+    """A command about a function, with one layer and block: of what is in docs/examples, or of what ``init`` writes."""
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
+    if arguments[0] != "init":
+        shutil.copy(ROOT / "m2bench" / "systems" / "function" / "template.py", folder / "my_trainer.py")
+    one_layer = ("--layers", "fused", "--blocks", "1", "--learning", "off", "--threads", "1")
+    fewer = {"ablate": one_layer, "profile": ("--quick",)}
+    done = typed(*arguments, *fewer.get(arguments[0], ()), cwd=folder)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_benchmarks_command_collects_benchmarks() -> None:
