@@ -80,7 +80,7 @@ def recommend(
         return LeftOut(
             layer,
             figure_of(_switched(layers, layer, chosen, speeds)),
-            _aside(layer, joined, combinations, spoiling) or state,
+            _aside(layer, joined, combinations, spoiling) or ("spoils" if joined in rated.keys() - sound else state),
             by_time,
         )
 

@@ -172,19 +172,17 @@ def _learns_otherwise(summary: Summary) -> str:
 
 def _at_equal_units(layer: LayerRow, told: str) -> str:
     """What a layer learns from as many units, and how soon it therefore is where it would be without it."""
-    said, needed, sooner = (
-        f"{layer.name} {layer.learning.learning_reason}",
-        layer.learning.episodes_needed,
-        layer.time_to_target,
-    )
+    speed, needed, sooner = layer.speed.alone, layer.learning.episodes_needed, layer.time_to_target
+    fast = "" if speed is None else f"is {times_within(speed)} as fast, but "
+    said = f"{layer.name} {fast}{layer.learning.learning_reason}"
     if needed is None or not is_known(needed):
         return f"{said}; how many it needs for the same mean {told} is not known"
-    said += f": for the same mean {told} it needs {times_within(needed)} as many"
-    if sooner is None or not is_known(sooner) or layer.speed.alone is None:
+    said += f": it needs {times_within(needed)} as many for the same mean {told}"
+    if sooner is None or not is_known(sooner):
         return said
     when = f"{times_within(sooner)} sooner" if sooner.value > 1 else f"{times_within(_inverse(sooner))} later"
     unsure = "" if sooner.shows_effect else " (not shown)"
-    return f"{said}, and at {times_within(layer.speed.alone)} the speed has it {when}{unsure}"
+    return f"{said}, and has it {when}{unsure}"
 
 
 def _inverse(ratio: Figure) -> Figure:

@@ -161,8 +161,9 @@ def _losses(summary: Summary) -> str:
     ]
     if count["changed"]:
         said.append(f"{count['changed']} do not: see the status column; what differs is never recommended")
-    unchecked = Counter(c.numerics.numerics_reason for c in layered if c.numerics.numerics == "unchecked")
-    said += [f"Of {number} it cannot be told: {why}" for why, number in unchecked.items()]
+    unsure = [c.numerics.numerics_reason or "" for c in layered if c.numerics.numerics == "unchecked"]
+    unchecked = Counter(reason.removeprefix(f"{LOSSES}: ") for reason in unsure)
+    said += [f"Unchecked: {counted(number, 'combination')}, {why}" for why, number in unchecked.items()]
     return ". ".join(said) + "."
 
 
@@ -183,9 +184,9 @@ def _learning(summary: Summary) -> list[str]:
     if learning.told is not None:
         return [
             f"Learning is compared by the {learning.told} that the updates of the speed trials tell, over equal "
-            f"{unit.many} and with equal seeds: {summary.system.no_target_because}. A layer learns the same if the mean "
-            f"{learning.told} so far differs by less than {learning.margin:.0%} of what the trials learned, and the "
-            f"{unit.many} for the same mean {learning.told} by less than {learning.episodes_margin}x (two one-sided "
+            f"{unit.many} and with equal seeds: {summary.system.no_target_because}. A layer learns the same if the "
+            f"mean {learning.told} so far differs by less than {learning.margin:.0%} of what the trials learned, and "
+            f"the {unit.many} for the same mean {learning.told} by less than {learning.episodes_margin}x (two one-sided "
             "tests at 5 %; one seed is one observation)."
         ]
     if target is None:

@@ -99,7 +99,7 @@ def impact_table(summary: Summary) -> Table:
         rows=rows,
         numeric=frozenset(columns[3:9]),
         droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
-        notes=(*GLOSSARY, *_impact_remarks(summary)),
+        notes=(*GLOSSARY, *_without_target(summary), *_impact_remarks(summary)),
     )
 
 
@@ -111,6 +111,11 @@ GLOSSARY = (
     "layer alone over the baseline's. Brackets: 95 % intervals.",
     "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below.",
 )
+
+
+def _without_target(summary: Summary) -> list[str]:
+    told = summary.learning.told
+    return [f"No target was given: the time to target is that to the same mean {told}."] if told else []
 
 
 def _impact_remarks(summary: Summary) -> list[str]:

@@ -2,10 +2,14 @@
 
 Linear regression by stochastic gradient descent: with a small rate the loss falls to its floor as exp(-2 x rate x
 updates), so the samples that it takes go with the batch size over the rate.
+
+``python tests/support/simulated_trainers.py 400`` prints how often runs find what of each layer.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +19,8 @@ import numpy as np
 from made_run import description_document, make_record, result
 from numpy.typing import NDArray
 
+from m2bench.findings.learning import Learning
+from m2bench.findings.losses import CHECK, with_losses_compared
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import RunSpec
@@ -136,3 +142,22 @@ def told(layers: Layers, column: int, chance: np.random.Generator) -> Any:
         losses=tuple(map(float, values[:updates])),
         update_units=(float(does.batch),) * updates,
     )
+
+
+def rates(runs: int, blocks: int = 3) -> None:
+    """Print how often each layer is found to compute and to learn what."""
+    global SEEDS
+    SEEDS = runs * blocks
+    for column in (heeds_seed, ignores_seed):
+        for layer in LAYERS:
+            numerics, learning = Counter[bool | None](), Counter[str]()
+            for number in range(runs):
+                made = record([layer, "exact" if layer != "exact" else "rounding"], blocks, number)
+                checked = with_losses_compared(made, trials(made, column))
+                numerics[next(t.timed.numerics[CHECK].same for t in checked if t.spec.layers == (layer,))] += 1
+                learning[Learning(made, checked).of_layer(layer).learning] += 1
+            print(f"{column.__name__:14}{layer:13}{dict(numerics)!s:42}{dict(learning)}")
+
+
+if __name__ == "__main__":
+    rates(int(sys.argv[1]))

@@ -71,8 +71,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             NAME,
             _title(summary),
             f"Mean over seeds of the {what}; a seed that has reached the target, {at}, stays there. Bars on the target "
-            f"line: the mean {unit.many} to target with its 95 % interval. Left: by {unit.many}. Right: by seconds, at the speed of the combination that "
-            f"names the curve{stood_in_for}. {_distances(summary)}",
+            f"line: the mean {unit.many} to target with its 95 % interval. Left: by {unit.many}. Right: by seconds, at "
+            f"the speed of the combination that names the curve{stood_in_for}. {_distances(summary)}",
         )
 
 

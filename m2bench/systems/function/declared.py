@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -35,15 +34,14 @@ def declared_target(trainer: Trainer) -> Document | None:
     target = getattr(trainer.module, "TARGET", None)
     if target is None:
         return None
-    with suppress(AttributeError, TypeError, ValueError):
+    try:
         ((measure, value),) = target.items()
-        if measure in (LOSS, RETURN) and math.isfinite(value):
-            return {"measure": measure, "return": float(value)}
-    _refuse(
-        trainer,
-        f"TARGET is {target!r:.80}",
-        "m2bench reads there what training is to reach: TARGET = {'loss': 0.3}, or TARGET = {'return': 195}",
-    )
+        if measure not in (LOSS, RETURN) or not math.isfinite(value):
+            raise ValueError
+    except (AttributeError, TypeError, ValueError):
+        advice = "m2bench reads there what training is to reach: TARGET = {'loss': 0.3}, or TARGET = {'return': 195}"
+        _refuse(trainer, f"TARGET is {target!r:.80}", advice)
+    return {"measure": measure, "return": float(value)}
 
 
 def declared_of_layers(trainer: Trainer, layers: Layers) -> dict[str, Document]:

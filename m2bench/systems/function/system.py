@@ -44,7 +44,7 @@ def load(spec: WorkloadSpec) -> FunctionWorkload:
 
 @dataclass(frozen=True)
 class Tried:
-    """What the first updates told: the unit that they count, how many the first one has, whether they tell of learning."""
+    """What the first updates told: their unit, how many the first one has, and whether they tell of learning."""
 
     counted: str
     first_units: float
