@@ -87,8 +87,6 @@ class Learning:
         self.exact: Layers = tuple(layer for layer in self.spec.layers if layer in exact)
         self.speeds = sound_speeds(trials)
         self.trials = [trial for trial in trials if trial.spec.kind == "learning"]
-        measure = told_measure(trials) if self.target is None and self.spec.learning != "off" else None
-        self.told = ToldLearning(self.spec.layers, trials, measure) if measure else None
         self.elapsed_s = {
             kind: sum(trial.elapsed_s for trial in trials if trial.spec.kind == kind) for kind in ("speed", "learning")
         }
@@ -96,12 +94,27 @@ class Learning:
         full = self.spec.learning == "full"
         self._compared = make_cells(self.spec.layers if full else not_exact, trials)
         self._comparisons = {layer: self._compare(layer) for layer in self.spec.layers}
+        self.told = self._told(trials)
+        self._judged = (
+            self._comparisons if self.told is None else {layer: self.told.compare(layer) for layer in self.spec.layers}
+        )
         self.verdicts = self._judge_layers()
         refuted = {layer for layer in self.exact if self._proved(layer) and self.verdicts[layer].verdict == "changed"}
         # Trials that are proved to learn the same are pooled, unless the proof was refuted.
         apart = tuple(layer for layer in self.spec.layers if layer in refuted or layer not in self.exact)
         self.cells = make_cells(apart, trials)
         self.by_cell = self._in_cells(self.cells)
+
+    def _told(self, trials: list[StoredTrial]) -> ToldLearning | None:
+        """What the updates of the speed trials told, where learning trials compare no two seeds."""
+        measure = told_measure(trials)
+        if (
+            measure is None
+            or self.spec.learning == "off"
+            or any(len(c.distances) > 1 for c in self._comparisons.values())
+        ):
+            return None
+        return ToldLearning(self.spec.layers, trials, measure)
 
     def _in_cells(self, cells: Cells) -> dict[Cell, list[StoredTrial]]:
         """The trials that trained, whether or not they arrived; one that failed counts as one that did not."""
@@ -115,12 +128,10 @@ class Learning:
     # The layers.
 
     def _judge_layers(self) -> dict[str, LearningVerdict]:
-        judged = sum(len(found.distances) > 1 for found in self._comparisons.values())
-        return {layer: self._judge(layer, found, judged) for layer, found in self._comparisons.items()}
+        judged = sum(len(found.distances) > 1 for found in self._judged.values())
+        return {layer: self._judge(layer, found, judged) for layer, found in self._judged.items()}
 
     def _compare(self, layer: str) -> Comparison:
-        if self.told is not None:
-            return self.told.compare(layer)
         by_cell = self._in_cells(self._compared)
         distances, log_ratios = defaultdict(list), defaultdict(list)
         all_arrived = True
@@ -156,7 +167,7 @@ class Learning:
 
     def comparison(self, layer: str) -> Comparison:
         """The layer's effects on learning, seed by seed."""
-        return self._comparisons[layer]
+        return self._judged[layer]
 
     def _neighbours(self, layer: str) -> list[tuple[Cell, Cell]]:
         """The cells of measured combinations without and with the layer, each pair once."""
@@ -209,9 +220,9 @@ class Learning:
         For a layer that others stand in for when it is alone, as it was measured beside them.
         """
         alone = self.cells.of((layer,))
-        log_ratios = list(self._comparisons[layer].log_ratios.values())
-        if layer not in self.exact and alone not in self.by_cell and log_ratios:
-            found = self._comparisons[layer]
+        found = self._judged[layer]
+        log_ratios = list(found.log_ratios.values())
+        if self.told is not None or (layer not in self.exact and alone not in self.by_cell and log_ratios):
             return mean_episodes(log_ratios, found.rounding) if found.all_arrived else None
         return self.episodes_ratio((layer,), BASELINE)
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.findings.noise import aa_in_words, drift_in_words
-from m2bench.records.description import Target, Unit
+from m2bench.records.description import System, Target, Unit
 from m2bench.records.summary import LearningSummary, Noise, RunConditions, ScatterGroup, Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
@@ -181,17 +181,10 @@ def _learning(summary: Summary) -> list[str]:
     if learning.mode == "off":
         return ["Learning was not measured (--learning off)."]
     unit = summary.system.unit
-    if learning.told is not None:
-        return [
-            f"Learning is compared by the {learning.told} that the updates of the speed trials tell, over equal "
-            f"{unit.many} and with equal seeds: {summary.system.no_target_because}. A layer learns the same if the "
-            f"mean {learning.told} so far differs by less than {learning.margin:.0%} of what the trials learned, and "
-            f"the {unit.many} for the same mean {learning.told} by less than {learning.episodes_margin}x (two one-sided "
-            "tests at 5 %; one seed is one observation)."
-        ]
+    notes = [] if learning.told is None else [_told(learning, learning.told, summary.system)]
     if target is None:
-        return [f"Learning was not measured: {summary.system.no_target_because}."]
-    notes = [
+        return notes or [f"Learning was not measured: {summary.system.no_target_because}."]
+    notes += [
         f"Learning target: {_target(target, learning, unit)}. Time to target is {unit.many} to target divided by "
         f"{unit.many} per minute, without compiling.",
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
@@ -230,4 +223,15 @@ def _target(target: Target, learning: LearningSummary, unit: Unit) -> str:
         f"the {policy} earns {digits(target.value)} % per held-out {unit.one} (mean of "
         f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
         f"earns ({digits(target.good_return)} %){come_from}"
+    )
+
+
+def _told(learning: LearningSummary, measure: str, system: System) -> str:
+    """How learning was compared by what the updates of the speed trials told, and why by that."""
+    units, because = system.unit.many, system.no_target_because or "no two seeds of learning trials can be compared"
+    return (
+        f"Learning is compared by the {measure} that the updates of the speed trials tell, over equal {units} and with "
+        f"equal seeds: {because}. A layer learns the same if the mean {measure} so far differs by less than "
+        f"{learning.margin:.0%} of what the trials learned, and the {units} for the same mean {measure} by less than "
+        f"{learning.episodes_margin}x (two one-sided tests at 5 %; one seed is one observation)."
     )

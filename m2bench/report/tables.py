@@ -114,8 +114,9 @@ GLOSSARY = (
 
 
 def _without_target(summary: Summary) -> list[str]:
+    """What stands for the time to the target where learning is compared without one."""
     told = summary.learning.told
-    return [f"No target was given: the time to target is that to the same mean {told}."] if told else []
+    return [f"time to target: here that to the same mean {told} over equal {summary.system.unit.many}."] if told else []
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
