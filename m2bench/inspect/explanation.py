@@ -114,8 +114,8 @@ def _where(before: Side, after: Side) -> Iterator[str]:
     """In which phases the change lies, or that it is not known to lie in any."""
     if not has_phases(before):
         yield (
-            "The trainer tells of no phases, so in which part of an update the time goes is not known: the operators, "
-            "the counts and the flame graph, which names functions and lines, are what there is."
+            "The trainer tells of no phases (as forward, backward, data), so these figures cannot say in which of them "
+            "the time goes: only in which operators, and which lines wait."
         )
         return
     names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))

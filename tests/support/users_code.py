@@ -11,7 +11,7 @@ import pytest
 
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import CompletedWorkload
-from m2bench.systems.function.system import FunctionWorkload, load
+from m2bench.systems.function.system import FunctionWorkload, load_workload
 
 FILE = "my_trainer.py"
 
@@ -33,7 +33,7 @@ def in_folder(folder: Path) -> Iterator[None]:
 def loaded(source: str, name: str = f"{FILE}:train", device: str = "auto") -> FunctionWorkload:
     """The trainer with this source, in the folder that this process works in."""
     Path(FILE).write_text(source)
-    return load(WorkloadSpec(device=device, options={"trainer": name}, folder=str(Path.cwd())))
+    return load_workload(WorkloadSpec(device=device, options={"trainer": name}, folder=str(Path.cwd())))
 
 
 def workload(source: str, name: str = f"{FILE}:train") -> tuple[CompletedWorkload, WorkloadSpec]:

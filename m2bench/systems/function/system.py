@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from m2bench.devices import torch_device
+from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
@@ -37,7 +38,7 @@ COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
 
 
-def load(spec: WorkloadSpec) -> FunctionWorkload:
+def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
     """The user's function, imported. Raises UserError where there is none, or none that can be measured."""
     return FunctionWorkload(import_trainer(spec.options["trainer"], Path(spec.folder)), spec.device)
 
@@ -84,7 +85,7 @@ class FunctionWorkload:
                 "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
                 "no_target_because": None if self._target else NO_TARGET if tried.tells else NOT_TOLD,
             },
-            "device": torch_device.describe_asked_device(spec.device),
+            "device": describe_device(spec.device),
             "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
             "claimed_together": {},
             "workload": {
