@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,8 +15,13 @@ from simulated_trainers import LAYERS, Column, heeds_seed, ignores_seed, seeds_i
 from m2bench.findings.learning import Learning
 from m2bench.findings.losses import with_losses_compared
 from m2bench.findings.summarize import summarize
+from m2bench.plan.learners import make_cells
+from m2bench.records.description import Target
+from m2bench.records.results import CurvePoint, LearningResult
+from m2bench.records.spec import TrialSpec
 from m2bench.records.summary import LearningOfLayer
-from m2bench.records.trials import StoredTrial
+from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.statistics.learning_curve import evaluation_episodes
 
 RUNS = 40
 
@@ -124,3 +130,62 @@ def test_learning_that_was_switched_off_is_not_told() -> None:
     made = simulated.record(["half"], 3)
     off = replace(made, spec=replace(made.spec, learning="off"))
     assert Learning(off, simulated.trials(made)).of_layer("half").learning == "not told"
+
+
+def targeted(
+    layers: Sequence[str], arrivals: dict[str, float | None], rounds: int
+) -> tuple[RunRecord, list[StoredTrial]]:
+    """A run with a target loss: its speed trials, and learning trials that arrive after so many samples, or never."""
+    made = simulated.record(layers, 3)
+    target = Target(measure="loss", value=0.5, first_units=32)
+    workload = replace(made.description.workload, target=target)
+    made = replace(made, description=replace(made.description, workload=workload))
+    trials = simulated.trials(made)
+    for seed in range(rounds):
+        for name, arrives in arrivals.items():
+            curve = tuple(
+                CurvePoint(after, after, 0.0, 0.5 + 1.5 * (1 - after / (arrives or 1e6)))
+                for after in itertools.takewhile(lambda after: after < 4000, evaluation_episodes(32))
+            )
+            learned = LearningResult(curve=curve, episodes_per_update=32, episodes_to_target=arrives, proofs={})
+            spec = TrialSpec(f"learn{seed}.{name}", () if name == "baseline" else (name,), seed, seed, "learning", 1.0)
+            trials.append(StoredTrial(spec, "", 1.0, "ok", None, None, learned))
+    return made, trials
+
+
+def test_learning_trials_with_two_seeds_decide_and_the_told_losses_do_not() -> None:
+    """By the learning trials the layer needs three times the samples, by the losses just as many: which is planted."""
+    made, trials = targeted(["exact"], {"baseline": 1000.0, "exact": 3000.0}, rounds=3)
+    learning = Learning(made, trials)
+    found = learning.of_layer("exact")
+    assert learning.summary().told is None
+    assert (found.learning, found.learning_reason) == ("changed", "learns less from the same samples")
+    assert found.learning_effect is not None
+    assert found.learning_effect.value < 0, "a loss that stays higher is less learned"
+    assert found.episodes_needed is not None
+    assert found.episodes_needed.value == pytest.approx(3.0)
+
+
+def test_where_no_two_seeds_have_learning_trials_the_told_losses_decide() -> None:
+    made, trials = targeted(["half", "exact"], {"baseline": None, "half": None, "exact": None}, rounds=1)
+    learning = Learning(made, trials)
+    assert learning.summary().told == "loss"
+    assert learning.of_layer("half").learning == "changed"
+    assert learning.of_layer("exact").learning == "same"
+    assert learning.of_combination(("half",), None).time_to_target_s is None
+
+
+def test_units_that_vary_are_no_other_updates() -> None:
+    """Episodes of an environment, say, a tenth longer with the layer; four times as many are others."""
+    made = simulated.record(["exact", "half"], 3)
+
+    def episodes(trial: StoredTrial) -> StoredTrial:
+        times = {(): 1.0, ("exact",): 1.1, ("half",): 4.0}[trial.spec.layers]
+        units = tuple(times * n for n in itertools.islice(itertools.cycle((17.0, 20.0, 25.0, 31.0)), 100))
+        return replace(trial, result=replace(trial.timed, update_units=units))
+
+    cells = make_cells((), [episodes(trial) for trial in simulated.trials(made)])
+    assert cells.episodes_per_update[("exact",)] == cells.episodes_per_update[()] == 22.5
+    assert cells.episodes_per_update[("half",)] == 90
+    fixed = make_cells((), simulated.trials(simulated.record(["exact", "wide"], 3)))
+    assert fixed.episodes_per_update == {(): 32, ("exact",): 32, ("wide",): 128}
