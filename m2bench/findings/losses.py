@@ -116,8 +116,8 @@ def _parted(base: TrialResult, found: TrialResult, tolerance: float) -> Parted |
     update = first_difference(base.losses, found.losses, allowed)
     resized = first_difference(base.update_units, found.update_units, 0.0)
     if resized is not None and (update is None or resized < update):
-        before, after = base.update_units[resized - 1], found.update_units[resized - 1]
-        return Parted(resized, f"update {resized} processes {after:g} against {before:g}")
+        sizes = f"{found.update_units[resized - 1]:g} against {base.update_units[resized - 1]:g}"
+        return Parted(resized, f"update {resized} processes {sizes}")
     if update is None:
         return None
     before, after = base.losses[update - 1], found.losses[update - 1]

@@ -135,7 +135,7 @@ def _log(estimate: Estimate | None) -> float:
 
 def _soonest(
     arriving: Sequence[Layers],
-    sizes: Mapping[Layers, int | None],
+    sizes: Mapping[Layers, float | None],
     by_speed: Layers,
     shown: _ShownToHelp,
     speeds: Prediction,

@@ -39,8 +39,10 @@ def _what_to_switch_on(summary: Summary) -> str:
         ]
         what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
     else:
-        helping = any(x.ratio is not None and x.ratio.shows_gain for x in advice.left_out)
+        helping = {x.state for x in advice.left_out if x.ratio is not None and x.ratio.shows_gain}
         no_set = "no measured set has only layers that are" if helping else "no layer is"
+        if helping == {"spoils"}:
+            no_set = "no layer that learns the same is"
         what = f"{begin} nothing: {no_set} shown to help"
     what = marked(what, summary)
     return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."

@@ -26,8 +26,8 @@ def test_faster_but_learns_less_is_said_plainly(summary: Summary) -> None:
     (line,) = [line for line in details(summary) if "learns less" in line]
     wide, half = line.split("; ")
     found = re.fullmatch(
-        r"wide is (.*)x \[.*\] as fast, but learns less from the same samples: it needs (.*)x \[.*\] as many for the same "
-        r"mean loss, and has it (.*)x \[.*\] sooner",
+        r"wide is (.*)x \[.*\] as fast, but learns less from the same samples: it needs (.*)x \[.*\] as many for the "
+        r"same mean loss, and has it (.*)x \[.*\] sooner",
         wide,
     )
     assert found is not None
@@ -51,8 +51,8 @@ def test_the_remarks_say_how_it_was_found(summary: Summary) -> None:
     assert numerics == (
         "Numerics: 1 of 4 combinations with layers tell the losses that the baseline with the same seed tells in its "
         "first updates, to within rounding and what their layers declare. 2 do not: see the status column; what "
-        "differs is never recommended. Unchecked: 1 combination, its first update processes 128 samples, the baseline's 32: "
-        "losses of other data are not compared."
+        "differs is never recommended. Unchecked: 1 combination, its first update processes 128 samples, the "
+        "baseline's 32: losses of other data are not compared."
     )
     (learning,) = [note for note in remarks(summary) if note.startswith("Learning")]
     assert "by the loss that the updates of the speed trials tell, over equal samples and with equal seeds" in learning
