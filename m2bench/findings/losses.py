@@ -95,6 +95,8 @@ def _compare(pairs: Sequence[Pair], tolerance: float, units: str) -> NumericsChe
         if before != after:
             sizes = f"its first update processes {after[0]:g} {units}, the baseline's {before[0]:g}"
             return NumericsCheck(None, reason=f"{sizes}: losses of other data are not compared")
+        if not any(loss is not None for loss in base.losses[:FIRST_UPDATES]):
+            return NumericsCheck(None, reason=f"none of the first {FIRST_UPDATES} updates tells a loss")
         if size(base.losses) < ALMOST_NOTHING:
             return NumericsCheck(None, reason="the first losses are as small as rounding errors")
     evidence = {"updates": min(len(found.losses[:FIRST_UPDATES]) for _, found in told), "allowed": tolerance}

@@ -161,6 +161,16 @@ def test_losses_that_are_rounding_tell_nothing() -> None:
     assert of(with_losses_compared(made, trials))["exact",].reason == "the first losses are as small as rounding errors"
 
 
+def test_losses_that_come_late_are_not_compared() -> None:
+    """Rounding has grown until then."""
+    made = simulated.record(["exact"], BLOCKS)
+    trials = [
+        replace(t, result=replace(t.timed, losses=(None,) * FIRST_UPDATES + t.timed.losses[FIRST_UPDATES:]))
+        for t in simulated.trials(made)
+    ]
+    assert of(with_losses_compared(made, trials))["exact",].reason == "none of the first 6 updates tells a loss"
+
+
 def test_a_system_that_tells_no_losses_is_left_alone() -> None:
     made = simulated.record(["exact"], BLOCKS)
     silent = [replace(t, result=replace(t.timed, losses=())) for t in simulated.trials(made)]
