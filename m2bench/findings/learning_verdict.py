@@ -15,7 +15,7 @@ from statistics import fmean, variance
 
 from m2bench.records.description import Unit
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Sameness
+from m2bench.records.rows import Sameness
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE
 

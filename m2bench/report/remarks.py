@@ -7,7 +7,8 @@ from collections import Counter
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.records.description import System, Target, Unit
-from m2bench.records.summary import LearningSummary, Noise, RunConditions, ScatterGroup, Summary
+from m2bench.records.noise import Noise, RunConditions, ScatterGroup
+from m2bench.records.summary import LearningSummary, Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
 from .sentences import counted, listed

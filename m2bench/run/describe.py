@@ -27,7 +27,8 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     log = logs / "describe.log"
     found = launcher.run("describe", {"workload": workload.to_json()}, Description, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
-        raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
+        what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
+        raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
     return found
 
 

@@ -19,13 +19,6 @@ NOT_KNOWN_NOTE = (
 )
 
 
-def a(word: str) -> str:
-    """The word with its article: an episode, a sample, a unit; what begins with a number has none: 64 samples."""
-    if word[0].isdigit():
-        return word
-    return f"{'an' if word[0] in 'aeiou' and not word.startswith('uni') else 'a'} {word}"
-
-
 def times(value: float | None) -> str:
     """A ratio, three digits: 1.04x, 12.3x, 120x."""
     return NOTHING if value is None else f"{digits(value)}x"

@@ -357,6 +357,15 @@ def test_an_error_of_an_imported_file_names_that_file(folder: Path) -> None:
         loaded("import parts\n" + PLAIN)
 
 
+def test_a_file_of_a_package_is_to_be_named_as_its_module(folder: Path) -> None:
+    (folder / "pack").mkdir()
+    (folder / "pack" / "model.py").write_text("")
+    (folder / "pack" / "training.py").write_text("from . import model\n" + PLAIN)
+    with pytest.raises(UserError, match=r"Name it as a module of its package: pack.training:train\."):
+        loaded("", "pack/training.py:train")
+    assert loaded("", "pack.training:train").layers(WorkloadSpec()) == ("amp",)
+
+
 def test_an_interruption_is_not_swallowed() -> None:
     with pytest.raises(KeyboardInterrupt):
         trial("def train(a=False):\n    yield 1\n    raise KeyboardInterrupt\n")

@@ -17,6 +17,7 @@ from m2bench.records.errors import TrainerError, UserError
 from .raised import users_code
 from .source import place_of, place_of_step, written
 
+RELATIVE_IMPORT = "attempted relative import with no known parent package"  # what Python says of it
 Train = Callable[..., Iterator[Any]]
 
 
@@ -44,7 +45,11 @@ def import_trainer(name: str, folder: Path) -> Trainer:
     try:
         module = _import_file(folder / place) if place.endswith(".py") else _import_module(place)
     except TrainerError as error:
-        raise UserError(f"{place} cannot be imported: {error}.", "Correct it, and run again.") from error
+        advice = "Correct it, and run again."
+        if place.endswith(".py") and RELATIVE_IMPORT in str(error):
+            module_name = ".".join(Path(place).with_suffix("").parts)
+            advice = f"Name it as a module of its package: {module_name}:{function}."
+        raise UserError(f"{place} cannot be imported: {error}.", advice) from error
     if not hasattr(module, function):
         raise UserError(f"{place} has no function {function}.", _functions_of(place, module))
     found = getattr(module, function)
