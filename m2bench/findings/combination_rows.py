@@ -109,7 +109,10 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
-    """What the numerics checks of a combination's trials found: same only when every check of every trial said so."""
+    """What the numerics checks of a combination's trials found: same only when every check of every trial said so.
+
+    Unchecked where one could not tell, and none found a difference.
+    """
     if not results:
         return Numerics()
     if not checked:
@@ -117,15 +120,18 @@ def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
     if not all(result.numerics for result in results):
         return Numerics(numerics_reason="numerics not checked")
     names = list(results[0].numerics)
-    reasons = {
-        name: next((r.numerics[name].reason for r in results if not r.numerics[name].same), None) for name in names
-    }
-    changed = {name: reason for name, reason in reasons.items() if reason is not None}
+    changed, untold = (_reasons(results, names, same) for same in (False, None))
     return Numerics(
-        numerics="changed" if changed else "same",
-        numerics_reason="; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
+        numerics="changed" if changed else "unchecked" if untold else "same",
+        numerics_reason="; ".join(changed or untold) or None,
         checks={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
+
+
+def _reasons(results: list[TrialResult], names: list[str], same: bool | None) -> list[str]:
+    """What the checks say that found this, the first of each name."""
+    found = ((name, next((r.numerics[name] for r in results if r.numerics[name].same is same), None)) for name in names)
+    return [f"{name}: {check.reason or 'no reason given'}" for name, check in found if check is not None]
 
 
 def with_break_even(rows: Sequence[CombinationRow], compiling: list[str], speeds: Effects) -> list[CombinationRow]:

@@ -18,6 +18,7 @@ from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.run.store import Store
 from m2bench.statistics.steady import steady_speed
 
+from .losses import with_losses_compared
 from .summarize import summarize
 
 TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_return")
@@ -45,7 +46,8 @@ class Run:
         """A row for each stored trial, in the order in which they ended."""
         used = {trial.spec.key for trial in settled(self._attempts)}
         layers = self._record.spec.layers
-        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in self._attempts])
+        attempts = with_losses_compared(self._record, self._attempts)
+        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in attempts])
         return found if found.empty else found.astype(TYPES)
 
     @cached_property

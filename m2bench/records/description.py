@@ -148,6 +148,7 @@ class LayerDescription:
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``unsupported``: why it cannot run here, or None.
     """
 
@@ -161,19 +162,35 @@ class LayerDescription:
     compiled_apart: bool = False
     works_ahead: bool = False
     sweeps: Sweeps | None = None
+    loss_tolerance: float | None = None
     unsupported: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The return that learning trials are to reach, a ``share`` of the way from an ignorant policy to a good one."""
+    """What learning trials are to reach: ``value``, of what ``measure`` names.
+
+    ``loss`` or ``return``: what the updates tell. ``greedy`` or ``sampled``: the policy's return, a ``share`` of the
+    way from an ignorant policy to a good one. ``first_units``: after how many units it is first looked at.
+    """
 
     measure: str
-    good_policy: str
-    good_return: float
-    ignorant_return: float
-    share: float
-    target_return: float = field(metadata=called("return"))
+    good_policy: str = ""
+    good_return: float | None = None
+    ignorant_return: float | None = None
+    share: float | None = None
+    value: float = field(metadata=called("return"))
+    first_units: float = 8
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is what updates tell, and not what an evaluation finds."""
+        return self.measure in ("loss", "return")
+
+    @property
+    def falls(self) -> bool:
+        """Whether less is better."""
+        return self.measure == "loss"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,10 +187,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                 console.print(_first_run_sentence(prepared, count_trials(spec)), markup=False, highlight=False)
         with _open_store(spec, folder, resuming, description, prepared) as store:
             unsupported = {layer.name: layer.unsupported for layer in taking_part if layer.unsupported}
-            target = description.workload.target
-            execute = trial_executor(
-                launcher, spec, description.device, None if target is None else target.target_return
-            )
+            execute = trial_executor(launcher, spec, description.device, description.workload.target)
             with RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress:
                 remaining = remaining_trials(spec, description, store.attempts, progress.quiet.is_quiet)
                 run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)

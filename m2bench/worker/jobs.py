@@ -23,8 +23,8 @@ from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
-from m2bench.records.description import Prepared
-from m2bench.records.documents import to_json
+from m2bench.records.description import Prepared, Target
+from m2bench.records.documents import read, to_json
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
 from m2bench.systems.interface import Told
@@ -99,7 +99,7 @@ def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
-        target_return=request["target_return"],
+        target=read(Target, request["target"]),
     )
     return to_json(result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,7 @@ def run_trial(
     )  # nothing of the trial runs any more
     timed_s = sum(updates)
     told += window_told
+    losses, returns = (_told_of_all(told, measure) for measure in ("loss", "return"))
     episodes = units_of(system, window_told)
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
@@ -103,11 +105,29 @@ def run_trial(
         numerics_s=numerics_s,
         phase_ms_per_episode=phase_ms_per_episode,
         counts=read(Counts, counts) if counts is not None else None,
-        training_return=tuple(float(each.mean_return) for each in told if each.mean_return is not None),
+        training_return=returns,
         eval_return=eval_return,
-        update_units=tuple(each.units for each in window_told if each.units is not None),
-        losses=tuple(float(each.loss) for each in told if each.loss is not None),
+        update_units=tuple(each.units for each in told if each.units is not None),
+        losses=losses,
     )
+
+
+def told_of(told: Told, measure: str, update: int) -> float | None:
+    """What an update, the how-manieth, told of ``loss`` or ``return``; None for nothing.
+
+    Raises FloatingPointError for a loss that is no finite number.
+    """
+    found = told.loss if measure == "loss" else told.mean_return
+    value = None if found is None else float(found)
+    if measure == "loss" and value is not None and not math.isfinite(value):
+        raise FloatingPointError(f"update {update}: the loss is not finite ({value})")
+    return value
+
+
+def _told_of_all(told: Sequence[Told], measure: str) -> tuple[float | None, ...]:
+    """The same of every update; empty where no update told anything."""
+    values = tuple(told_of(each, measure, update) for update, each in enumerate(told, 1))
+    return values if any(value is not None for value in values) else ()
 
 
 def units_of(system: System, told: Sequence[Told]) -> float:

@@ -187,7 +187,7 @@ def test_another_unit_than_before_or_than_without_layers_is_refused() -> None:
         described(changing)
     with_layer = "def train(a=False):\n    while True:\n        yield {'steps': 5} if a else {'episodes': 1}\n"
     described(with_layer)
-    assert trial(with_layer).update_units == (1.0, 1.0, 1.0)
+    assert set(trial(with_layer).update_units) == {1.0}
     with pytest.raises(TrainerError, match="counts steps here, and episodes elsewhere"):
         trial(with_layer, ("a",))
 
@@ -197,7 +197,8 @@ def test_numbers_of_units_may_vary() -> None:
     found = trial(
         "import time\ndef train(a=False):\n    for n in range(1, 9):\n        time.sleep(0.01)\n        yield n\n"
     )
-    assert found.update_units == (3.0, 4.0, 5.0)
+    assert found.update_units == (1.0, 2.0, 3.0, 4.0, 5.0)
+    assert found.window_units == (3.0, 4.0, 5.0)
     assert found.episodes_per_min == pytest.approx(60 * 12 / sum(found.update_s))
 
 
@@ -206,6 +207,46 @@ def test_losses_and_returns_of_all_updates_are_told() -> None:
     found = trial(source)
     assert found.losses == (0.0, 0.5, 1.0, 1.5, 2.0)
     assert found.training_return == (0.0, -1.0, -2.0, -3.0, -4.0)
+
+
+def test_updates_that_tell_nothing_keep_their_place() -> None:
+    told = "{'samples': 2, 'loss': n} if n % 2 else {'samples': 2}"
+    found = trial(f"def train(a=False):\n    for n in range(9):\n        yield {told}\n")
+    assert (found.losses, found.training_return) == ((None, 1.0, None, 3.0, None), ())
+
+
+def test_a_loss_that_is_not_finite_names_its_update() -> None:
+    told = "{'samples': 2, 'loss': float('inf') if n == 2 else 1.0}"
+    with pytest.raises(FloatingPointError, match=r"update 3: the loss is not finite \(inf\)"):
+        trial(f"def train(a=False):\n    for n in range(9):\n        yield {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("{'loss': 0.3}", {"measure": "loss", "return": 0.3, "first_units": 32.0}),
+        ("{'return': -5}", {"measure": "return", "return": -5.0, "first_units": 32.0}),
+    ],
+)
+def test_the_target_is_what_the_module_names(target: str, found: dict[str, Any]) -> None:
+    source = "def train(a=False):\n    while True:\n        yield {'samples': 32, 'loss': 1.0}\n"
+    document = described(f"TARGET = {target}\n{source}")
+    assert document["workload"]["target"] == found
+    assert document["system"]["no_target_because"] is None
+    untold = described(source)
+    assert untold["workload"]["target"] is None
+    assert "names no TARGET" in untold["system"]["no_target_because"]
+
+
+@pytest.mark.parametrize("target", ["0.3", "{'accuracy': 0.9}", "{'loss': 0.3, 'return': 1}", "{'loss': 'low'}", "{}"])
+def test_a_target_that_is_none_is_refused(target: str) -> None:
+    with pytest.raises(UserError, match=r"my_trainer.py: TARGET is .* M2bench reads there what training is to reach"):
+        described(f"TARGET = {target}\ndef train(a=False):\n    yield 1\n")
+
+
+def test_a_target_of_a_loss_that_is_not_yielded_is_refused() -> None:
+    with pytest.raises(UserError, match=r"the TARGET is a loss, and .*train yields none. Let it yield {'samples': 3, "):
+        described("TARGET = {'loss': 1}\ndef train(a=False):\n    while True:\n        yield 3\n")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from m2bench.systems.interface import Document
 
 from .importing import Trainer
 from .raised import shown
+from .yields import LOSS, RETURN
 
 T = TypeVar("T")
 GAIN = re.compile(r"(\d+(?:\.\d+)?)\s*x?(?:\s*(?:-|to)\s*(\d+(?:\.\d+)?))?\s*x")
@@ -27,6 +29,21 @@ def declared_unit(trainer: Trainer) -> str | None:
     if units is not None and not (isinstance(units, str) and units.strip()):
         _refuse(trainer, f"UNITS is {units!r}", "m2bench reads there what the trainer counts, as in UNITS = 'samples'")
     return units
+
+
+def declared_target(trainer: Trainer) -> Document | None:
+    """``TARGET``: the loss or the return that training is to reach. Raises UserError for anything else."""
+    target = getattr(trainer.module, "TARGET", None)
+    if target is None:
+        return None
+    try:
+        ((measure, value),) = target.items()
+        if measure not in (LOSS, RETURN) or not math.isfinite(value):
+            raise ValueError
+    except (AttributeError, TypeError, ValueError):
+        advice = "m2bench reads there what training is to reach: TARGET = {'loss': 0.3}, or TARGET = {'return': 195}"
+        _refuse(trainer, f"TARGET is {target!r:.80}", advice)
+    return {"measure": measure, "return": float(value)}
 
 
 def declared_of_layers(trainer: Trainer, layers: Layers) -> dict[str, Document]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,15 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
-from .declared import declared_of_layers, declared_rules, declared_unit
+from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
 from .importing import Trainer, import_trainer
 from .parameters import DEVICE, SEED, read_parameters
 from .raised import shown, users_code
 from .source import place_of
-from .yields import SAMPLES, read_yield, singular
+from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
+NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
 
@@ -41,6 +42,15 @@ COUNTED = "counted"
 def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
     """The user's function, imported. Raises UserError where there is none, or none that can be measured."""
     return FunctionWorkload(import_trainer(spec.options["trainer"], Path(spec.folder)), spec.device)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the first updates told: their unit, how many the first one has, and whether they tell of learning."""
+
+    counted: str
+    first_units: float
+    tells: bool
 
 
 class FunctionWorkload:
@@ -52,6 +62,7 @@ class FunctionWorkload:
         self._unit = declared_unit(trainer) or SAMPLES
         self._of_layers = declared_of_layers(trainer, self._takes.layers)
         self._rules = declared_rules(trainer, self._takes.layers)
+        self._target = declared_target(trainer)
         if device != WorkloadSpec.device and not self._takes.takes_device:
             raise UserError(
                 f"{place_of(trainer.train)}: {trainer.function} takes no {DEVICE}, so --device {device} has no effect.",
@@ -69,16 +80,16 @@ class FunctionWorkload:
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """Run the function to its first yields; tell device, layers, unit, and what it tells of learning."""
         device = torch_device.resolve_device(spec.device)
-        units = self._tried(device)
-        (work / COUNTED).write_text(units)
-        unit = Unit(singular(units), units)
+        tried = self._tried(device)
+        (work / COUNTED).write_text(tried.counted)
+        unit = Unit(singular(tried.counted), tried.counted)
         lines = (inspect.getdoc(self.trainer.train) or "").splitlines()
         return {
             "system": {
                 "unit": asdict(unit),
                 "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
                 "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
-                "no_target_because": NOT_TOLD,
+                "no_target_because": None if self._target else NO_TARGET if tried.tells else NOT_TOLD,
             },
             "device": describe_device(spec.device),
             "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
@@ -86,17 +97,18 @@ class FunctionWorkload:
             "workload": {
                 "market": {},
                 "options": dict(spec.options),
-                "target": None,
+                "target": self._target and {**self._target, "first_units": tried.first_units},
                 "market_remarks": [*self._remarks(device)],
             },
         }
 
-    def _tried(self, device: torch.device) -> str:
-        """The unit that the first updates without any layer count. Raises UserError where they fail."""
+    def _tried(self, device: torch.device) -> Tried:
+        """What the first updates without any layer tell. Raises UserError where they fail."""
+        told = []
         system = FunctionSystem(self.trainer, self._passed(device, (), seed=0), device, self._unit)
         try:
             for _ in range(TRIED):
-                system.update()
+                told.append(system.update())
                 system.synchronize()
         except TrainerError as error:
             raise UserError(
@@ -105,7 +117,15 @@ class FunctionWorkload:
         finally:
             system.close()
         assert system.counted is not None
-        return system.counted
+        tells = {LOSS for each in told if each.loss is not None} | {
+            RETURN for each in told if each.mean_return is not None
+        }
+        if self._target and self._target["measure"] == LOSS and LOSS not in tells:
+            raise UserError(
+                f"the TARGET is a loss, and {self.trainer.name} yields none.",
+                f"Let it yield {{{system.counted!r}: {told[0].units:g}, {LOSS!r}: loss}}.",
+            )
+        return Tried(system.counted, told[0].units or 1, bool(tells))
 
     def _remarks(self, device: torch.device) -> Iterator[str]:
         """What the reader of a report should know of the function's parameters."""
