@@ -133,6 +133,7 @@ class LayerDescription:
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
     """
 
@@ -146,6 +147,8 @@ class LayerDescription:
     compiled_apart: bool = False
     works_ahead: bool = False
     sweeps: Sweeps | None = None
+    needs: Layers = ()
+    excludes: Layers = ()
     unsupported: str | None
 
 

@@ -13,6 +13,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure
+from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def show_remarks_on_data(description: Description, console: Console) -> None:
         console.print(remark, markup=False, highlight=False)
 
 
-def named_layers(workload: WorkloadSpec) -> Layers:
-    """The layers of a user's system, whose code is imported by a process of its own.
+def named_layers(workload: WorkloadSpec) -> NamedLayers:
+    """The layers of a user's system and their rules, whose code is imported by a process of its own.
 
     Raises UserError where it cannot be imported or names none.
     """
@@ -54,7 +55,7 @@ def named_layers(workload: WorkloadSpec) -> Layers:
         Launcher(Path(folder), Path(folder) / "log", users_environment(workload)) as own,
     ):
         request, log = {"workload": workload.to_json()}, Path(folder) / "layers.log"
-        found = own.run("layers", request, tuple[str, ...], log, DESCRIBE_TIMEOUT_S).result
+        found = own.run("layers", request, NamedLayers, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise UserError(f"the trainer's layers cannot be read: {found.text}.")
     return found

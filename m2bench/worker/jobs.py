@@ -1,6 +1,6 @@
 """The worker process: does one job and reports what came of it.
 
-Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how
+Jobs: ``layers`` (their names and rules), ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how
 many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
 ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
 passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
@@ -28,6 +28,7 @@ from m2bench.records.description import Prepared
 from m2bench.records.documents import to_json
 from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import Failure
+from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
 
@@ -70,13 +71,16 @@ def run(request: dict[str, Any], send: Send) -> int:
 
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    described = load_system(spec).describe(spec, Path(request["work"]))
-    return {**described, "machine": identity.describe_machine(), "counting": counters.COUNTING}
+    workload = load_system(spec)
+    described, rules = workload.describe(spec, Path(request["work"])), workload.rules(spec)
+    layers = [{**layer, **rules.of(layer["name"])} for layer in described["layers"]]
+    return {**described, "layers": layers, "machine": identity.describe_machine(), "counting": counters.COUNTING}
 
 
-def _layers(request: dict[str, Any], send: Send) -> list[str]:
+def _layers(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return [*load_system(spec).layers(spec)]
+    workload = load_system(spec)
+    return to_json(NamedLayers(workload.layers(spec), workload.rules(spec)))
 
 
 def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
