@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from .command import System, command
 from .options import AsJson, make_console
 
 if TYPE_CHECKING:
-    from m2bench.records.description import Description
+    from m2bench.records.description import Description, LayerDescription
 
 
 @command("layers")
@@ -45,5 +46,14 @@ def _show(description: Description) -> None:
         claim = layer.claim
         claimed = (claim.text, claim.difficulty, claim.priority) if claim else ("", "", "")
         here = "runs" if layer.unsupported is None else f"cannot run: {layer.unsupported}"
-        table.add_row(*map(escape, (layer.name, layer.part, layer.summary, *claimed, here)))
+        does = "; ".join(part for part in (layer.summary, *_rules(layer)) if part)
+        table.add_row(*map(escape, (layer.name, layer.part, does, *claimed, here)))
     make_console().print(table)
+
+
+def _rules(layer: LayerDescription) -> Iterator[str]:
+    """What a layer needs and excludes."""
+    if layer.needs:
+        yield f"needs {', '.join(layer.needs)}"
+    if layer.excludes:
+        yield f"excludes {', '.join(layer.excludes)}"

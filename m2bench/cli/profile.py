@@ -12,7 +12,7 @@ from m2bench.records.options import option
 from m2bench.records.spec import WorkloadSpec
 
 from .command import System, command
-from .options import Seeded, interruptible, layers_of, left_in, make_console, new_folder, read_layers, results_option
+from .options import Seeded, combination_of, interruptible, left_in, make_console, new_folder, read_layers, results_option
 
 if TYPE_CHECKING:
     from m2bench.inspect.profile import Pair
@@ -56,7 +56,7 @@ def profile(asked: Profile, system: System) -> None:
     from m2bench.inspect import profile
 
     pair = _pair(asked, system.workload)
-    workload = system.with_layers(layers_of(system.workload, {*pair.before, *pair.after}))
+    workload = system.with_layers((*pair.before, *pair.after))
     folder = asked.out or new_folder("profile-")
     with interruptible(left_in(folder)):
         profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
@@ -66,11 +66,11 @@ def _pair(asked: Profile, workload: WorkloadSpec) -> Pair:
     """The two combinations to compare; UserError where there is one."""
     from m2bench.inspect.profile import Pair
 
-    after = layers_of(workload, {*asked.layer, *asked.with_layers})
+    after = combination_of(workload, {*asked.layer, *asked.with_layers})
     if not after:
         raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
     without = tuple(name for name in asked.with_layers if name not in asked.layer) if asked.layer else BASELINE
-    before = without if asked.against is None else asked.against
+    before = combination_of(workload, without if asked.against is None else asked.against)
     if before == after:
         raise UserError(f"both sides are {combination_name(after)}.", "Compare it with another combination: --against.")
     return Pair(before, after, seconds=0.3, pairs=2) if asked.quick else Pair(before, after)

@@ -9,7 +9,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.options import at_least, option
 
 from .command import System, command
-from .options import Seeded, interruptible, layers_of, make_console, new_folder, read_layers, results_option
+from .options import Seeded, combination_of, interruptible, make_console, new_folder, read_layers, results_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def train(asked: Train, system: System) -> None:
     """Train one combination of layers, print its learning curve, and save a checkpoint."""
     from m2bench.inspect import train
 
-    layers = layers_of(system.workload, asked.with_layers)
+    layers = combination_of(system.workload, asked.with_layers)
     workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):

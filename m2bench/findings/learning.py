@@ -218,6 +218,8 @@ class Learning:
         """The cells of measured combinations without and with the layer, each pair once."""
         pairs: dict[tuple[Cell, Cell], None] = {}
         for layers in every_combination(self.spec.layers):
+            if layers not in self._compared.episodes_per_update:
+                continue
             added = tuple(name for name in self.spec.layers if name in layers or name == layer)
             cell, other = self._compared.of(layers), self._compared.of(added)
             if layer not in layers and cell is not None and other is not None:
@@ -264,16 +266,17 @@ class Learning:
 
         For a layer that others stand in for when it is alone, as it was measured beside them.
         """
-        alone = self.cells.of((layer,))
+        alone, without = self.spec.rules.alone(layer, self.spec.layers)
         log_ratios = list(self._comparisons[layer].log_ratios.values())
-        if layer not in self.exact and alone not in self.by_cell and log_ratios:
+        if layer not in self.exact and self.cells.of(alone) not in self.by_cell and log_ratios:
             return mean_episodes(log_ratios, 2 * ROUNDING_VARIANCE) if self._comparisons[layer].all_arrived else None
-        return self.episodes_ratio((layer,), BASELINE)
+        return self.episodes_ratio(alone, without)
 
     def setbacks(self, layer: str) -> Setbacks | None:
         """How steadily the layer alone learns, against the baseline; None where fewer than two seeds trained both."""
         by_cell = self._in_cells(self._compared)
-        cells = self._compared.of(BASELINE), self._compared.of((layer,))
+        alone, below = self.spec.rules.alone(layer, self.spec.layers)
+        cells = self._compared.of(below), self._compared.of(alone)
         without, with_it = ({} if cell is None else _setbacks(by_cell.get(cell, [])) for cell in cells)
         seeds = sorted(set(without) & set(with_it))
         if len(seeds) < 2 or cells[0] == cells[1]:

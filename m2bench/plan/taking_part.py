@@ -52,7 +52,8 @@ def refuse_contradictions(known: NamedLayers) -> None:
         if not rules.allow(needed):
             one, other = next(pair for pair in rules.excludes if {*pair} <= needed)
             raise UserError(
-                f"the layer {layer} can never be on: it stands for {one} and {other} together, which exclude each other.",
+                f"the layer {layer} can never be on: with what it needs, {one} and {other} are on, which exclude each "
+                "other.",
                 "Remove one of the needs, or let them not exclude each other.",
             )
 

@@ -84,13 +84,17 @@ class Rules:
         """The layers in ``begin`` with what they need, and of the others, in their order, what can be on beside it."""
         found = self.needed(begin)
         for layer in others:
-            if self.allow(more := found | self.needed([layer])):
+            more = found | self.needed([layer])
+            if more <= {*among} and self.allow(more):
                 found = more
         return tuple(layer for layer in among if layer in found)
 
     def without(self, layer: str, combination: Layers) -> Layers:
         """The combination without the layer and without what needs it."""
         return tuple(other for other in combination if other not in self.needing(layer))
+
+
+NO_RULES = Rules()
 
 
 def _pair(layer: str, found: Collection[str], among: Layers) -> tuple[Layers, Layers]:
@@ -103,4 +107,4 @@ class NamedLayers:
     """The layers of a system, in its order, and which of them need or exclude others."""
 
     names: Layers
-    rules: Rules = Rules()
+    rules: Rules = NO_RULES

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .combinations import Layers
 from .documents import read
-from .rules import Rules
+from .rules import NO_RULES, Rules
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
@@ -130,7 +130,7 @@ class RunSpec:
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
     threads: int | None = None
     """How many torch uses in every trial; None until that is measured."""
-    rules: Rules = Rules()
+    rules: Rules = NO_RULES
     """Which of these layers need or exclude each other."""
 
     def to_json(self) -> dict[str, Any]:

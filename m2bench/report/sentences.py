@@ -13,6 +13,7 @@ from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
 from m2bench.records.options import workload_words
+from m2bench.records.rules import Rules
 from m2bench.records.summary import CombinationRow, LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within
@@ -63,13 +64,24 @@ def compared(summary: Summary) -> dict[str, CombinationRow]:
         roles.setdefault(summary.recommended.layers, []).append("recommended")
     if summary.recommended is not None and summary.best is not None:
         roles.setdefault(summary.best.layers, []).append("fastest")
-    return {", ".join(names): measured[layers] for layers, names in roles.items()}
+    return {", ".join(names): measured[layers] for layers, names in roles.items() if layers in measured}
 
 
 def recommended(summary: Summary) -> CombinationRow | None:
-    """The recommended combination; None where the run does not recommend any."""
+    """The recommended combination; None where the run does not recommend any, or did not measure it."""
     advice = summary.recommended
     return next((c for c in summary.combinations if advice and c.layers == advice.layers), None)
+
+
+def rules_of(summary: Summary) -> Rules:
+    """Which layers of the run need or exclude each other."""
+    return read(Rules, summary.workload["spec"].get("rules", {}))
+
+
+def rules_in_words(rules: Rules) -> str:
+    """``b needs a; c and d exclude each other``."""
+    needs = [f"{layer} needs {needed}" for layer, needed in rules.needs]
+    return "; ".join([*needs, *(f"{one} and {other} exclude each other" for one, other in rules.excludes)])
 
 
 MOST_RIVALS = 4  # named
@@ -101,13 +113,16 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     advice = summary.recommended
     if advice is None:
         return []
-    lines = []
+    lines, rules = _not_measured(summary, advice), rules_of(summary)
     if advice.kept:
-        left = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)}" for x in advice.kept)
+        left = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)}{_along(x.layer, advice.layers, rules)}" for x in advice.kept)
         by_time = ", by the speed or by the time to the learning target" if advice.basis != "speed" else ""
         lines.append(f"Every layer of the set is shown to help{by_time}. Speed left if one is removed: {left}.")
     if advice.left_out:
-        added = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)} ({_state(x)})" for x in advice.left_out)
+        added = ", ".join(
+            f"{x.layer} {_of_the_speed(x.ratio)} ({_beside(x.layer, advice.layers, rules)}{_state(x)})"
+            for x in advice.left_out
+        )
         lines.append(f"Speed if one is added: {added}.")
     lines += _rivals(advice)
     if advice.excluded:
@@ -118,6 +133,33 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     elif command is not None:
         lines.append(f"Add blocks with: {command}")
     return lines
+
+
+def _along(layer: str, chosen: Layers, rules: Rules) -> str:
+    """In brackets, which layers go with one that is removed, since they need it."""
+    gone = [x for x in chosen if x != layer and x not in rules.without(layer, chosen)]
+    return f" (with {listed(gone)})" if gone else ""
+
+
+def _beside(layer: str, chosen: Layers, rules: Rules) -> str:
+    """What else changes in the set when this layer is added."""
+    joined = rules.joined((layer,), chosen, (*chosen, *rules.needed([layer])))
+    needed = [x for x in joined if x not in (*chosen, layer)]
+    gone = [x for x in chosen if x not in joined]
+    return f"with {listed(needed)}, " * bool(needed) + f"in place of {listed(gone)}, " * bool(gone)
+
+
+def _not_measured(summary: Summary, advice: Recommendation) -> list[str]:
+    """That the recommended set was not measured itself, where that is so, and the command that does."""
+    if any(c.layers == advice.layers for c in summary.combinations):
+        return []
+    spec = summary.workload["spec"]
+    asked = workload_words("ablate", spec["workload"], advice.layers)
+    command = ["m2bench", "ablate", *asked, "--layers", ",".join(advice.layers), "--design", "leave-one-out"]
+    return [
+        f"This set was not measured itself. It is predicted from the {len(summary.combinations)} combinations that "
+        f"were, by what layers and pairs of layers do. Measure it with: {shlex.join(command)}"
+    ]
 
 
 def _state(layer: LeftOut) -> str:

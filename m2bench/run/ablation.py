@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.plan.budget import Cost, fit, rough_cost
-from m2bench.plan.designs import block_trials, choose_combinations, count_trials
+from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
@@ -62,13 +62,14 @@ def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float
     if budget_s is not None:
         spec, choice = fit(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
-    combinations = choose_combinations(spec.layers, spec.design)
+    combinations = combinations_of(spec)
     done: set[str] = set()
     if begun is not None:
         with Store.open(begun) as store:
             done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
+    _show_fraction(spec, console)
     console.print(
         f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
         f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
@@ -88,6 +89,12 @@ def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float
             highlight=False,
         )
     console.print(f"Roughly {_in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
+
+
+def _show_fraction(spec: RunSpec, console: Console) -> None:
+    sentence = fraction_sentence(spec)
+    if sentence is not None:
+        console.print(sentence, markup=False, highlight=False)
 
 
 def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
@@ -162,6 +169,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                     cost = _measure_cost(launcher, spec, description.device, taking_part, folder / "logs")
                     spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
                 console.print(choice, markup=False, highlight=False)
+            _show_fraction(spec, console)
         with _open_store(spec, folder, resuming, description, prepared) as store:
             unsupported = {layer.name: layer.unsupported for layer in taking_part if layer.unsupported}
             target = description.workload.target
@@ -182,7 +190,7 @@ def _measure_cost(
     What the second one takes to compile stands for everything that a run compiles for the first time.
     """
     execute = trial_executor(launcher, spec, device)
-    runnable = tuple(layer.name for layer in taking_part if not layer.unsupported)
+    runnable = spec.rules.fullest(tuple(layer.name for layer in taking_part if not layer.unsupported))
     elapsed_s, compile_s = [], 0.0
     for layers in (BASELINE, runnable):
         begin = time.monotonic()

@@ -19,7 +19,7 @@ from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
-from m2bench.records.rules import Rules
+from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import WorkloadSpec
 
 from .interface import Document, Measure, System, Told, Workload
@@ -66,7 +66,7 @@ class CompletedWorkload:
         return tuple(getattr(self._offered, "LAYERS", ()))
 
     def rules(self, spec: WorkloadSpec) -> Rules:
-        return Rules()
+        return NO_RULES
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """What is known of any system: the device, the names of its layers, and the options that were asked for."""

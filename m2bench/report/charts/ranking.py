@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.records.combinations import Layers
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
 from m2bench.records.summary import CombinationRow, Summary
+from m2bench.report.sentences import rules_of
 from m2bench.text.figures import NOT_KNOWN, times, times_within
 
 from .style import (
@@ -28,12 +29,14 @@ from .style import (
 NAME = "combinations"
 ROW_HEIGHT = 0.19  # inches
 NOTE_CHARACTERS = 46
+MOST_ROWS = 64
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
     """Left, a dot for every layer that is on; right, the speedup with its interval."""
-    combinations = sorted(summary.combinations, key=_rank)
-    rated = [figure for c in combinations if (figure := _speedup(c)) is not None]
+    ordered = sorted(summary.combinations, key=_rank)
+    combinations = ordered if len(ordered) <= MOST_ROWS else _fastest(ordered, summary)
+    rated = [figure for c in ordered if (figure := _speedup(c)) is not None]
     if len(rated) < 2:
         return NotDrawn(NAME, "fewer than two combinations have a figure")
     names = [layer.name for layer in summary.layers]
@@ -58,8 +61,20 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             _title(rated),
             "Filled dot: the layer is on. Point: the speedup, predicted from all trials of the run, with its 95 % "
             "interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
-            "not compute the same, or a layer was not at work in every trial.",
+            "not compute the same, or a layer was not at work in every trial."
+            + (
+                f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, the baseline, and each layer alone."
+                if combinations != ordered
+                else ""
+            ),
         )
+
+
+def _fastest(ordered: list[CombinationRow], summary: Summary) -> list[CombinationRow]:
+    """The fastest, and what the others are compared with."""
+    rules, names = rules_of(summary), tuple(layer.name for layer in summary.layers)
+    kept = {BASELINE, *(rules.alone(name, names)[0] for name in names)}
+    return [c for rank, c in enumerate(ordered) if rank < MOST_ROWS or c.layers in kept]
 
 
 def _speedup(combination: CombinationRow) -> Figure | None:

@@ -19,7 +19,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     known = [(layer.speed.shapley, layer) for layer in summary.layers if layer.speed.shapley is not None]
     if total is None or len(known) != len(summary.layers):
         return NotDrawn(NAME, "this run does not give a Shapley value of every layer")
-    ordered = sorted(known, key=lambda entry: -entry[0].value)
+    together = [entry for entry in known if entry[1].name in summary.total_layers]
+    ordered = sorted(together, key=lambda entry: -entry[0].value)
     with Canvas(1.6 + 0.42 * (len(ordered) + 2)) as canvas:
         (axis,) = canvas.axes
         rows(axis, ["baseline", *(layer.name for _, layer in ordered), "all together"])
