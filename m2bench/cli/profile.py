@@ -12,7 +12,16 @@ from m2bench.records.options import option
 from m2bench.records.spec import WorkloadSpec
 
 from .command import System, command
-from .options import Seeded, combination_of, interruptible, left_in, make_console, new_folder, read_layers, results_option
+from .options import (
+    Seeded,
+    combination_of,
+    interruptible,
+    left_in,
+    make_console,
+    new_folder,
+    read_layers,
+    results_option,
+)
 
 if TYPE_CHECKING:
     from m2bench.inspect.profile import Pair

@@ -45,6 +45,7 @@ def recommend(
     spoiling: Layers,
     blocks: int,
     missing_blocks: int = 0,
+    of_a_fraction: bool = False,
 ) -> Recommendation | None:
     """The set to switch on and what speaks for it; None where fewer than two combinations can be compared.
 
@@ -52,6 +53,8 @@ def recommend(
     combination that computes something else is never recommended, nor one with a ``spoiling`` layer, which changes
     learning at equal episodes per update; nor, where the time to target cannot weigh it, one that is shown to learn
     otherwise. ``blocks`` are those of the run, ``missing_blocks`` those that it lacks for any intervals.
+    ``of_a_fraction``: the run measured a fraction that tells of every set what its layers and pairs do, so that one that
+    was not measured itself may be recommended.
     """
     rated = {c.layers: c for c in combinations if c.is_rated}
     sound = {name: c for name, c in rated.items() if not set(name) & set(spoiling)}
@@ -60,7 +63,7 @@ def recommend(
         return None
     if not arriving:
         sound = {name: c for name, c in sound.items() if c.learning.learning != "changed"} or sound
-    candidates = [*sound, *_unmeasured(combinations, speeds, spoiling)]
+    candidates = [*sound, *(_unmeasured(combinations, speeds, spoiling) if of_a_fraction else ())]
     shown = _ShownToHelp(candidates, speeds)
     by_speed = next((name for name in _by_speed(candidates, speeds) if shown.every_layer(name)), BASELINE)
     sizes = {c.layers: c.learning.episodes_per_update for c in combinations}
@@ -98,7 +101,8 @@ def recommend(
         settled=more_blocks == 0,
         more_blocks=more_blocks,
         kept=tuple(
-            SwitchedLayer(layer, figure_of(speeds.ratio(speeds.rules.without(layer, chosen), chosen))) for layer in chosen
+            SwitchedLayer(layer, figure_of(speeds.ratio(speeds.rules.without(layer, chosen), chosen)))
+            for layer in chosen
         ),
         left_out=tuple(others),
         undecided=tuple(found.layer for found in others if found.state in ("undecided", "unknown")),
@@ -178,7 +182,9 @@ def _soonest(
     if by_speed not in arriving:
         return None, False
     # What learns otherwise without one of its layers.
-    apart = {name: [rest for rest in shown.rests(name) if sizes.get(rest) not in (None, sizes[name])] for name in arriving}
+    apart = {
+        name: [rest for rest in shown.rests(name) if sizes.get(rest) not in (None, sizes[name])] for name in arriving
+    }
     found = {}
     for size in dict.fromkeys(sizes[name] for name in arriving):
         alike = [name for name in arriving if sizes[name] == size]

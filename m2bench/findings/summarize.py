@@ -86,6 +86,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
             learning.spoiling,
             spec.blocks,
             attribution.blocks_missing(spec.blocks),
+            "fraction" in spec.design,
         ),
         learning=learning.summary(),
         sweep=summarize_sweep(spec, description.swept, stored),

@@ -41,8 +41,8 @@ def _full(layers: Layers, rules: Rules) -> list[Layers]:
 
 
 # Generators of the fractions: each letter is a layer, each word the layers whose product decides one more. A fraction
-# must contain the all-off combination, hence the signs. 2^(k-1) by the product of all others; the others from Box, Hunter
-# & Hunter, "Statistics for Experimenters", 2005, table of fractional designs, and with 12 layers found by search.
+# must contain the all-off combination, hence the signs. 2^(k-1) by the product of all others; the others from Box,
+# Hunter & Hunter, "Statistics for Experimenters", 2005, table of fractional designs, and with 12 layers found by search.
 HALF_GENERATORS = {3: "a b -ab", 4: "a b c abc", 5: "a b c d -abcd", 6: "a b c d e abcde"}
 QUARTER_GENERATORS = {5: "a b c -ab -ac", 6: "a b c d abc bcd"}
 # Of resolution V or more: layers and pairs of layers are all told apart.
@@ -162,8 +162,8 @@ def fraction_sentence(spec: RunSpec) -> str | None:
     if "fraction" not in spec.design or measured == possible:
         return None
     return (
-        f"{len(spec.layers)} layers have {possible:,} combinations, and {measured} of them are measured: enough to tell "
-        "all layers and pairs of layers apart, but not what three or more layers do together."
+        f"{len(spec.layers)} layers have {possible:,} combinations, and {measured} of them are measured: enough to "
+        "tell all layers and pairs of layers apart, but not what three or more layers do together."
     )
 
 
@@ -176,12 +176,14 @@ MOST_TOGETHER = 16  # combinations in one mini-block, where it is not split by w
 FEW_LAYERS = 6  # of so many, none of which need or exclude others, designs that are not full are one mini-block each
 
 
-def mini_blocks(layers: Layers, chosen: list[Layers], rng: random.Random, rules: Rules = NO_RULES) -> list[list[Layers]]:
+def mini_blocks(
+    layers: Layers, chosen: list[Layers], rng: random.Random, rules: Rules = NO_RULES
+) -> list[list[Layers]]:
     """The combinations in mini-blocks, all in random order.
 
     A full design of four to six layers is split by words; which layer is which letter of the words is drawn as well, so
     that every block confounds other interactions. Where there are many combinations without such words, they are
-    split at random into mini-blocks of about 8: each level of a mini-block then costs about an eighth of what its trials
+    split at random into mini-blocks of about 8: the level of a mini-block then costs about an eighth of what its trials
     tell, and drift falls on no effect in particular, since every block is split anew.
     """
     words = CONFOUNDED.get(len(layers), ()) if len(chosen) == 2 ** len(layers) else ()

@@ -46,7 +46,9 @@ def refuse_contradictions(known: NamedLayers) -> None:
         if any(layer in rules.needed([other]) for other in needed - {layer}) or (layer, layer) in rules.needs:
             circle = [name for name in known.names if name in needed and layer in rules.needed([name])]
             raise UserError(
-                f"the layers {', '.join(circle)} need each other." if len(circle) > 1 else f"the layer {layer} needs itself.",
+                f"the layers {', '.join(circle)} need each other."
+                if len(circle) > 1
+                else f"the layer {layer} needs itself.",
                 "Make one layer of what is only ever on together, or remove one of the needs.",
             )
         if not rules.allow(needed):

@@ -115,7 +115,9 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
         return []
     lines, rules = _not_measured(summary, advice), rules_of(summary)
     if advice.kept:
-        left = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)}{_along(x.layer, advice.layers, rules)}" for x in advice.kept)
+        left = ", ".join(
+            f"{x.layer} {_of_the_speed(x.ratio)}{_along(x.layer, advice.layers, rules)}" for x in advice.kept
+        )
         by_time = ", by the speed or by the time to the learning target" if advice.basis != "speed" else ""
         lines.append(f"Every layer of the set is shown to help{by_time}. Speed left if one is removed: {left}.")
     if advice.left_out:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, Interaction, LayerRow, LearningGroup, LearningOfLayer, Responses, Summary
+from m2bench.records.summary import (
+    CombinationRow,
+    Interaction,
+    LayerRow,
+    LearningGroup,
+    LearningOfLayer,
+    Responses,
+    Summary,
+)
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
@@ -119,8 +127,8 @@ def _rules_remark(summary: Summary) -> list[str]:
     if not rules:
         return []
     return [
-        f"{rules_in_words(rules)}. So alone: the layer with what it needs, over what it needs. added last: in the fullest "
-        "combination in which nothing needs the layer. Shapley: over the orders in which a layer comes after what it "
+        f"{rules_in_words(rules)}. So alone: the layer with what it needs, over what it needs. added last: in the "
+        "fullest combination in which nothing needs the layer. Shapley: over the orders in which a layer comes after what it "
         "needs. Of layers that exclude each other the first is in the total, and the figures of the others are in its "
         "place."
     ]

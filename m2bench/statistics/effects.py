@@ -15,8 +15,8 @@ interaction of two layers where each can be on and off beside the other; such te
 combinations that can be (each is the indicator of the smallest combination that holds its layers, up to terms below).
 
 Box, Hunter & Hunter, "Statistics for Experimenters", 2005, chapters 5 and 9; for Shapley values as contrasts of cell
-means, Shapley, "A value for n-person games", 1953; over the orders that are possible, Faigle & Kern, "The Shapley value for
-cooperative games under precedence constraints", 1992.
+means, Shapley, "A value for n-person games", 1953; over the orders that are possible, Faigle & Kern, "The Shapley value
+for cooperative games under precedence constraints", 1992.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ class Effects:
         return tuple(other for other in combination if other != layer)
 
     def interaction(self, pair: tuple[str, str]) -> Estimate | None:
-        """The first layer's ratio with the second on, over its ratio with the second off; None where they never meet."""
+        """The first layer's ratio with the second on, over that with the second off; None where they never meet."""
         return self._term(self._second_fit, self.terms, pair)
 
     def term(self, layers: Layers, saturated: bool) -> Estimate | None:

@@ -120,7 +120,11 @@ class Prediction:
     @cached_property
     def _is_cut_short(self) -> bool:
         """Whether there was no room for any interaction of more than two layers: what those do is no part of a draw."""
-        return self.predicts_all and len(self.layers) > 2 and all(len(term) < 3 for term in _terms(self.layers, self.rules))
+        return (
+            self.predicts_all
+            and len(self.layers) > 2
+            and all(len(term) < 3 for term in _terms(self.layers, self.rules))
+        )
 
     def ratio(self, over: Layers, under: Layers = BASELINE) -> Estimate | None:
         """The response of one combination over that of another."""
