@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate, chain, combinations
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
@@ -96,7 +96,7 @@ def _fraction(layers: Layers, rules: Rules) -> list[Layers]:
     return _optimal_fraction(layers, rules, size) if rules else _regular_fraction(layers, generators)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _optimal_fraction(layers: Layers, rules: Rules, size: int) -> list[Layers]:
     """So many combinations that can be, which tell layers and pairs of layers best.
 
@@ -112,19 +112,21 @@ def _optimal_fraction(layers: Layers, rules: Rules, size: int) -> list[Layers]:
     signs = np.array([[1.0 if layer in combination else -1.0 for layer in layers] for combination in allowed])
     pairs = [pair for pair in combinations(range(len(layers)), 2) if rules.can_meet([layers[i] for i in pair])]
     rows = np.column_stack((np.ones(len(allowed)), signs, *(signs[:, a] * signs[:, b] for a, b in pairs)))
-    unknown = np.eye(rows.shape[1]) / LITTLE
+    covariance = np.eye(rows.shape[1]) / LITTLE
+    variances = np.full(len(allowed), rows.shape[1] / LITTLE)
     chosen = [allowed.index(BASELINE), allowed.index(rules.fullest(layers))]
-    left = np.full(len(allowed), True)
     for number in range(size):
         if number >= len(chosen):
-            chosen.append(int(np.argmax(np.where(left, np.einsum("ij,jk,ik->i", rows, unknown, rows), -1.0))))
-        left[chosen[number]] = False
-        seen = unknown @ rows[chosen[number]]
-        unknown -= np.outer(seen, seen) / (1 + rows[chosen[number]] @ seen)
+            chosen.append(int(np.argmax(variances)))
+        seen = covariance @ rows[chosen[number]]
+        told = 1 + rows[chosen[number]] @ seen
+        variances -= (rows @ seen) ** 2 / told
+        variances[chosen[number]] = -np.inf  # each once
+        covariance -= np.outer(seen, seen) / told
     return [allowed[index] for index in chosen]
 
 
-LITTLE = 1e-3  # information to begin with: nothing beside that of a single combination
+LITTLE = 1e-3  # information to begin with: next to nothing beside that of one combination
 
 DESIGNS: dict[str, Callable[[Layers, Rules], list[Layers]]] = {
     "single": _single,

@@ -85,6 +85,7 @@ def rules_in_words(rules: Rules) -> str:
 
 
 MOST_RIVALS = 4  # named
+LONG_NAME = 80  # characters
 STATES: Mapping[LeftOutState, str] = {
     "costs": "not worth it",
     "negligible": "no useful gain",
@@ -148,7 +149,8 @@ def _beside(layer: str, chosen: Layers, rules: Rules) -> str:
     joined = rules.joined((layer,), chosen, (*chosen, *rules.needed([layer])))
     needed = [x for x in joined if x not in (*chosen, layer)]
     gone = [x for x in chosen if x not in joined]
-    return f"with {listed(needed)}, " * bool(needed) + f"in place of {listed(gone)}, " * bool(gone)
+    changes = {"with": needed, "in place of": gone}
+    return "".join(f"{how} {listed(names)}, " for how, names in changes.items() if names)
 
 
 def _not_measured(summary: Summary, advice: Recommendation) -> list[str]:
@@ -174,9 +176,24 @@ def _of_the_speed(ratio: Figure | None) -> str:
 
 def _rivals(advice: Recommendation) -> list[str]:
     """The sets that are not shown to be worse than the recommended one, the best first."""
-    named = [f"{combination_name(rival.layers)} ({times_within(rival.ratio)})" for rival in advice.rivals[:MOST_RIVALS]]
+    named = [
+        f"{_named_beside(rival.layers, advice.layers)} ({times_within(rival.ratio)})"
+        for rival in advice.rivals[:MOST_RIVALS]
+    ]
     more = f", and {len(advice.rivals) - MOST_RIVALS} more" if len(advice.rivals) > MOST_RIVALS else ""
     return [f"Possibly as good: {', '.join(named)}{more}."] if named else []
+
+
+def _named_beside(rival: Layers, chosen: Layers) -> str:
+    """Another set by its name, or where that is long by what is other in it."""
+    name = combination_name(rival)
+    if len(name) <= LONG_NAME or not chosen:
+        return name
+    changes = {
+        "with": [layer for layer in rival if layer not in chosen],
+        "without": [layer for layer in chosen if layer not in rival],
+    }
+    return "this set " + " and ".join(f"{how} {listed(layers)}" for how, layers in changes.items() if layers)
 
 
 def more_blocks_command(summary: Summary, folder: Path | None = None) -> str | None:

@@ -25,7 +25,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations as subsets
 
 import numpy as np
@@ -35,10 +35,9 @@ from m2bench.records.rules import NO_RULES, Rules
 
 from .distributions import f_tail, t_quantile
 from .estimate import CONFIDENCE, LEAST_DEGREES, Estimate
-from .least_squares import ROUNDING, Fit, Floats, Scatter, measure_scatter
+from .least_squares import MAD_TO_SD, ROUNDING, Fit, Floats, Scatter, measure_scatter
 
 OUTLYING = 5.0  # robust standard deviations
-MAD_TO_SD = 1.4826  # the median absolute deviation of a normal distribution, inverted
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Effects:
             [[o.mini_blocks.count(number) / len(o.mini_blocks) for number in numbers[1:]] for o in self.observations]
         ).reshape(len(self.observations), max(0, len(numbers) - 1))
 
-    @property
+    @cached_property
     def terms(self) -> list[Layers]:
         """The terms of the second-order model: the mean, each layer, each pair of layers that can meet."""
         return [(), *((layer,) for layer in self.layers), *filter(self.rules.can_meet, subsets(self.layers, 2))]
@@ -190,18 +189,18 @@ class Effects:
             return self._term(self._main_fit, self._main_terms, (layer,))
         if not self._main_fit.full_rank:
             return None
-        with_it = [c for c in self._allowed if layer in c and self._without(layer, c) in self._allowed]
-        gains = self.rows(with_it, self.terms) - self.rows([self._without(layer, c) for c in with_it], self.terms)
+        rows = self._allowed_rows
+        without = {c: tuple(other for other in c if other != layer) for c in rows if layer in c}
+        gains = [rows[c] - rows[below] for c, below in without.items() if below in rows]
         # It says nothing of the mini-blocks.
-        contrast = np.concatenate((gains.mean(axis=0), np.zeros(self.blocks.shape[1])))
-        return self._estimate(self._main_fit, contrast)
+        contrast = np.concatenate((np.mean(gains, axis=0), np.zeros(self.blocks.shape[1])))
+        return self._model_estimate(self._main_fit, contrast)
 
     @cached_property
-    def _allowed(self) -> set[Layers]:
-        return {*self.rules.allowed(self.layers)}
-
-    def _without(self, layer: str, combination: Layers) -> Layers:
-        return tuple(other for other in combination if other != layer)
+    def _allowed_rows(self) -> dict[Layers, Floats]:
+        """Every combination that can be, with its row of the second-order model."""
+        allowed = self.rules.allowed(self.layers)
+        return dict(zip(allowed, self.rows(allowed, self.terms), strict=True))
 
     def interaction(self, pair: tuple[str, str]) -> Estimate | None:
         """The first layer's ratio with the second on, over that with the second off; None where they never meet."""
@@ -222,7 +221,7 @@ class Effects:
             return None
         c = np.zeros(fit.terms)
         c[terms.index(term)] = scale
-        return self._estimate(fit, c)
+        return self._model_estimate(fit, c)
 
     def shapley(self, layer: str) -> tuple[Estimate | None, bool]:
         """The layer's Shapley value, and whether it rests on a model since combinations are missing.
@@ -241,7 +240,7 @@ class Effects:
             return self._partly_predicted(weights), True
         return self.main_effect(layer), True
 
-    def shapley_weights(self, layer: str) -> dict[Layers, float]:
+    def shapley_weights(self, layer: str) -> Mapping[Layers, float]:
         """The layer's Shapley value as a contrast of cells."""
         return shapley_weights(self.rules.fullest(self.layers, (layer,)), layer, self.rules)
 
@@ -300,10 +299,11 @@ class Effects:
         The model is not right to the last: by how much it misses the cells that are there, beyond noise, it may miss
         the others, and that widens the interval.
         """
-        missing = {cell: weight for cell, weight in weights.items() if cell not in self.cells}
+        seen = {*self.cells}
+        missing = {cell: weight for cell, weight in weights.items() if cell not in seen}
         c_seen = self._cell_contrast({cell: weight for cell, weight in weights.items() if cell not in missing})
         shares = np.array(list(missing.values()))
-        terms = shares @ self.rows(list(missing), self.terms)
+        terms = shares @ np.array([self._allowed_rows[cell] for cell in missing])
         c_missing = np.concatenate((terms, shares.sum() * self.block_means))
         if not self._cell_fit.determines(c_seen):
             return None
@@ -322,8 +322,7 @@ class Effects:
         It may miss each of these combinations, and those that its terms are known from.
         """
         shares = np.array(list(weights.values()))
-        terms = shares @ self.rows(list(weights), self.terms)
-        by_cell = self._terms_by_cell @ terms
+        by_cell = self._terms_by_cell @ sum(weight * self._allowed_rows[layers] for layers, weight in weights.items())
         return self._misfit_variance * float(shares @ shares + by_cell @ by_cell)
 
     @cached_property
@@ -373,16 +372,30 @@ class Effects:
         far = np.abs(residuals) > max(OUTLYING * spread, ROUNDING)
         return [o.key for o, outlying in zip(self.observations, far, strict=True) if outlying]
 
-    def _estimate(self, fit: Fit, contrast: Floats) -> Estimate | None:
+    def _estimate(self, fit: Fit, contrast: Floats, misfit_variance: float = 0.0) -> Estimate | None:
         if not fit.determines(contrast):
             return None
         effect = float(contrast @ fit.coefficients)
         if self.scatter is None:
             return Estimate(math.exp(effect))
-        return Estimate.from_log(effect, *self.scatter.of_weights(fit.weights(contrast)))
+        weights = fit.weights(contrast)
+        se, degrees = self.scatter.of_weights(weights)
+        by_cell = self.indicators.T @ weights if misfit_variance else np.zeros(1)
+        return Estimate.from_log(effect, math.sqrt(se**2 + misfit_variance * float(by_cell @ by_cell)), degrees)
+
+    def _model_estimate(self, fit: Fit, contrast: Floats) -> Estimate | None:
+        """An average over combinations, some of which are missing perhaps: those that there are may be special.
+
+        How far the second-order model misses them, beyond noise, widens the interval then. Without repeated trials it is
+        part of the scatter already.
+        """
+        is_complete = len(self.cells) == len(self._allowed_rows)
+        known = self.is_replicated and self.has_second_order and not is_complete
+        return self._estimate(fit, contrast, self._misfit_variance if known else 0.0)
 
 
-def shapley_weights(layers: Layers, layer: str, rules: Rules = NO_RULES) -> dict[Layers, float]:
+@lru_cache(maxsize=64)
+def shapley_weights(layers: Layers, layer: str, rules: Rules = NO_RULES) -> Mapping[Layers, float]:
     """The layer's Shapley value as a contrast of cell means: its effect averaged over all orders of switching on.
 
     ``layers`` can all be on together; the orders are those in which each comes after what it needs.
@@ -398,7 +411,7 @@ def shapley_weights(layers: Layers, layer: str, rules: Rules = NO_RULES) -> dict
     return weights
 
 
-@cache
+@lru_cache(maxsize=64)
 def _orders(layers: Layers, rules: Rules) -> tuple[dict[Layers, int], dict[Layers, int]]:
     """In how many orders one comes from no layer to each combination that can be, and from there to all of them."""
     allowed = rules.allowed(layers)

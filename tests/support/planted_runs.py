@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain, combinations, permutations
 
 import numpy as np
@@ -82,6 +83,7 @@ def allowed(rules: Rules, chosen: Layers) -> bool:
     )
 
 
+@cache
 def every(scenario: Scenario) -> list[Layers]:
     """All combinations that can be."""
     sizes = range(scenario.count + 1)

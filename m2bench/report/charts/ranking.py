@@ -52,6 +52,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
                 fill = {} if c.status == "ok" and c.has_sound_numerics else {"markerfacecolor": SURFACE}
                 interval(speeds, row, figure, colour, markersize=4.0, **fill)
             beside(speeds, row, _note(c, summary), fontweight="bold" if c.layers == chosen else "normal")
+        if combinations != ordered:
+            for axis in canvas.axes:
+                axis.axhline(MOST_ROWS - 0.5, color=GRID, linewidth=0.8, linestyle="--")
         ratio_axis(speeds, *span(reach(rated)))
         speeds.spines["left"].set_visible(False)
         speeds.tick_params(axis="y", length=0, labelleft=False)
@@ -63,7 +66,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             "interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
             "not compute the same, or a layer was not at work in every trial."
             + (
-                f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, the baseline and each layer alone."
+                f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, and below the line the baseline and "
+                "each layer alone."
                 if combinations != ordered
                 else ""
             ),

@@ -41,7 +41,7 @@ NAMES = {colour: f"--c{index}" for index, colour in enumerate(DARK)}
 WIDTH = 9.0  # inches
 DPI = 110
 POINTS_PER_INCH = 72  # an SVG is drawn in points
-TITLE_CHARACTERS = 92
+TITLE_CHARACTERS = 86
 # The same bytes for the same figures: no dates, no random identifiers.
 STYLE = {
     "font.family": ["DejaVu Sans"],
