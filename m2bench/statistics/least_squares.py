@@ -86,7 +86,7 @@ class Fit:
             residuals, before = np.abs(y - design @ found), found
             bound = HUBER * MAD_TO_SD * max(float(np.median(residuals)), ROUNDING**2)
             weighted = design * np.minimum(1.0, bound / np.maximum(residuals, bound))[:, None]
-            found = np.linalg.solve(weighted.T @ design, weighted.T @ y)
+            found = np.asarray(np.linalg.solve(weighted.T @ design, weighted.T @ y), dtype=np.float64)
             if np.abs(found - before).max() < SETTLED:
                 break
         return self._basis @ found
