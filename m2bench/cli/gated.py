@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
+from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
-from m2bench.records.options import option, within
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import System
-from .options import AsJson, Timed, combination_of
+from .shared_options import AsJson, Timed, combination_of
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request

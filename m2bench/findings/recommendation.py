@@ -53,8 +53,8 @@ def recommend(
     combination that computes something else is never recommended, nor one with a ``spoiling`` layer, which changes
     learning at equal episodes per update; nor, where the time to target cannot weigh it, one that is shown to learn
     otherwise. ``blocks`` are those of the run, ``missing_blocks`` those that it lacks for any intervals.
-    ``of_a_fraction``: the run measured a fraction that tells of every set what its layers and pairs do, so that one that
-    was not measured itself may be recommended.
+    ``of_a_fraction``: the run measured a fraction that tells of every set what its layers and pairs do, so that one
+    that was not measured itself may be recommended.
     """
     rated = {c.layers: c for c in combinations if c.is_rated}
     sound = {name: c for name, c in rated.items() if not set(name) & set(spoiling)}

@@ -78,8 +78,8 @@ GIVEN_UP = {
     "half": "every layer alone and added last, and with it the verdicts on the claims; Shapley values rest on a model "
     "of main effects and pairs",
     "single,leave-one-out,fraction": "repetition: intervals rest on fewer blocks and are wider",
-    "fraction": "every layer alone and added last, and with it the verdicts on the claims; other combinations are known "
-    "by a model of main effects and pairs",
+    "fraction": "every layer alone and added last, and with it the verdicts on the claims: those combinations are "
+    "known by a model of main effects and pairs",
     "quarter": "every layer alone and added last, the verdicts on the claims, and interactions: main effects may mix "
     "with them",
     "single,leave-one-out,stack": "main effects and interactions: each layer is measured alone and added last only",

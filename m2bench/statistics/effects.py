@@ -386,8 +386,8 @@ class Effects:
     def _model_estimate(self, fit: Fit, contrast: Floats) -> Estimate | None:
         """An average over combinations, some of which are missing perhaps: those that there are may be special.
 
-        How far the second-order model misses them, beyond noise, widens the interval then. Without repeated trials it is
-        part of the scatter already.
+        How far the second-order model misses them, beyond noise, widens the interval then. Without repeated trials it
+        is part of the scatter already.
         """
         is_complete = len(self.cells) == len(self._allowed_rows)
         known = self.is_replicated and self.has_second_order and not is_complete

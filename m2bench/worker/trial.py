@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from m2bench.devices import torch_device
+from m2bench.devices import device_speed, torch_device
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
 from m2bench.records.documents import read
@@ -71,7 +71,7 @@ def run_trial(
         counts = system.count() if spec.counts else None
     finally:
         system.close()
-    canary_s = torch_device.canary_s(
+    canary_s = device_speed.canary_s(
         torch_device.resolve_device(workload_spec.device)
     )  # nothing of the trial runs any more
     timed_s = sum(updates)

@@ -66,8 +66,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             "interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
             "not compute the same, or a layer was not at work in every trial."
             + (
-                f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, and below the line the baseline and "
-                "each layer alone."
+                f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, and below the line the baseline "
+                "and each layer alone."
                 if combinations != ordered
                 else ""
             ),
