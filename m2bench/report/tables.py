@@ -129,8 +129,8 @@ def _rules_remark(summary: Summary) -> list[str]:
     return [
         f"{rules_in_words(rules)}. So alone: the layer with what it needs, over what it needs. added last: in the "
         "fullest combination in which nothing needs the layer. Shapley: over the orders in which a layer comes after "
-        "what it needs. Of layers that exclude each other the first is in the total, and the figures of the others are in its "
-        "place."
+        "what it needs. Of layers that exclude each other the first is in the total, and the figures of the others are "
+        "in its place."
     ]
 
 
