@@ -32,7 +32,7 @@ from .store import Store
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 
-SHOWN_BLOCKS = 3  # of a plan
+SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 
 # Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
 SAME_ON_RESUME = (
@@ -99,17 +99,17 @@ def _show_fraction(spec: RunSpec, console: Console) -> None:
 
 def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
     """Print the trials of the first blocks that are not done, and how many more blocks there are."""
-    shown = 0
+    shown, shown_trials = 0, 0
     for block in range(1, spec.blocks + 1):
         to_run = [trial for trial in block_trials(spec, block) if trial.key not in done]
-        if to_run and shown == SHOWN_BLOCKS:
+        if to_run and shown and (shown == SHOWN_BLOCKS or shown_trials + len(to_run) > SHOWN_TRIALS):
             left = spec.blocks - block + 1
             console.print(
                 f"And {left:,} more blocks of these combinations, each in an order of its own.", highlight=False
             )
             return
         if to_run:
-            shown += 1
+            shown, shown_trials = shown + 1, shown_trials + len(to_run)
             console.print(f"Block {block}:", highlight=False)
         for trial in to_run:
             console.print(f"  {combination_name(trial.layers)}", highlight=False)
