@@ -84,6 +84,12 @@ def rules_in_words(rules: Rules) -> str:
     return "; ".join([*needs, *(f"{one} and {other} exclude each other" for one, other in rules.excludes)])
 
 
+def together(summary: Summary, before: str = " ") -> str:
+    """What the total is of: ``all together``, and what is not in it. ``before``: what stands before that."""
+    absent = [layer.name for layer in summary.layers if layer.name not in summary.total_layers]
+    return f"all together{before}without {', '.join(absent)}" if absent else "all together"
+
+
 MOST_RIVALS = 4  # named
 LONG_NAME = 80  # characters
 STATES: Mapping[LeftOutState, str] = {

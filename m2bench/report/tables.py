@@ -27,7 +27,7 @@ from m2bench.text.figures import (
 from m2bench.text.tables import Table
 
 from .charts.interactions import SIGNIFICANT
-from .sentences import compared, counted, rules_in_words, rules_of
+from .sentences import compared, counted, rules_in_words, rules_of, together
 
 
 def starting_table(summary: Summary) -> Table | None:
@@ -96,9 +96,7 @@ def impact_table(summary: Summary) -> Table:
         for layer in summary.layers
     ]
     total = times_within(summary.total_speedup)
-    absent = [layer.name for layer in summary.layers if layer.name not in summary.total_layers]
-    together = "all together" + (f" without {', '.join(absent)}" if absent else "")
-    rows.append((together, *[""] * 4, total, *[""] * 5))
+    rows.append((together(summary), *[""] * 4, total, *[""] * 5))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "verdict")  # fmt: skip
     return Table(

@@ -142,7 +142,7 @@ class Canvas:
 def _wrapped(title: str) -> str:
     """The title in lines, a figure and its interval in the same one."""
     tied = re.sub(r" \[([^ \]]+), ([^ \]]+)\]", "\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", title)
-    return textwrap.fill(tied, TITLE_CHARACTERS).replace("\N{NO-BREAK SPACE}", " ")
+    return textwrap.fill(tied, TITLE_CHARACTERS, break_on_hyphens=False).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _adapting(svg: str, name: str, title: str) -> str:
