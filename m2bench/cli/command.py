@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import SYSTEMS, Option, option, options_of, workload_options
+from m2bench.records.declared_options import DOORS, SYSTEMS, Option, option, options_of, workload_options
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
@@ -104,7 +104,7 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
 def _system_of(given: Given) -> str:
     """The module of the system whose options were typed. Raises UserError for options of two systems."""
     typed = {one.system: one for one, _ in reversed(given.typed) if one.system is not None}
-    doors = [system for system in SYSTEMS[1:] if system in typed]
+    doors = [system for system in DOORS if system in typed]
     if doors and len(typed) > 1:
         one, other = (typed[system].named for system in list(typed)[:2])
         raise UserError(f"{one} and {other} belong to different trainers.", "Leave one of them out.")

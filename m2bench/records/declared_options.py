@@ -162,6 +162,8 @@ SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", 
 
 They are found by their names, as the systems are: the harness knows none of their options.
 """
+DOORS = SYSTEMS[1:]
+"""Those that lead to a trainer of the user's own."""
 
 
 def workload_options(command: str) -> tuple[Option, ...]:

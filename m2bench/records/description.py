@@ -265,8 +265,8 @@ class Description:
         return found[0] if found else None
 
     def asked_of(self, workload: WorkloadSpec) -> Document:
-        """All that was asked of the system, with the options that it took by default."""
-        return replace(workload, options={**self.workload.options, **workload.options}).to_json()
+        """All that was asked of the system, with the options that it took by default, wherever its code lies."""
+        return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
 
     def layer(self, name: str) -> LayerDescription | None:
         """The layer of this name, if the system has one."""
