@@ -46,8 +46,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             beside(axis, row, _change(before.get(name), after.get(name)))
         for (who, found), look in zip(phases.items(), LOOKS, strict=False):
             spent = [max(LEAST_MS, found.get(name, 0.0)) for name in names]
-            label = f"{who}: {' + '.join(shown[who].layers)}" if shown[who].layers else who
-            label = textwrap.fill(label, LEGEND_CHARACTERS, break_on_hyphens=False)
+            label = f"{who}: {'+ '.join(shown[who].layers)}" if shown[who].layers else who
+            label = textwrap.fill(label, LEGEND_CHARACTERS, break_on_hyphens=False).replace("+ ", "+")
             axis.plot(spent, range(len(names)), linestyle="none", label=label, **look)
         low, high = axis.get_xlim()
         plain_log_ticks(axis.xaxis, low, high)
