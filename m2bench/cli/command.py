@@ -1,8 +1,7 @@
 """From declared options to a command.
 
 ``@command("train")`` makes a command of a function. Each of its parameters is of one of three kinds: a dataclass of
-options (``records.declared_options``), ``System`` for the system under test with its options, ``Given`` for all that
-was typed.
+declared options, ``System`` for the system under test with its options, ``Given`` for all that was typed.
 """
 
 from __future__ import annotations

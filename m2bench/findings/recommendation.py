@@ -10,19 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import combinations as pairs_of
 from typing import cast
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.summary import (
-    ByTime,
-    CombinationRow,
-    Fastest,
-    LeftOut,
-    LeftOutState,
-    Recommendation,
-    Rival,
-    SwitchedLayer,
-)
+from m2bench.records.rows import CombinationRow
+from m2bench.records.summary import ByTime, Fastest, LeftOut, LeftOutState, Recommendation, Rival, SwitchedLayer
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import CONFIDENCE, Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
@@ -139,16 +132,22 @@ class _ShownToHelp:
 
 
 def _unmeasured(combinations: Sequence[CombinationRow], speeds: Prediction, spoiling: Layers) -> list[Layers]:
-    """The sets that the run does not measure and tells of nevertheless; none with a part that failed in any way."""
+    """The sets that the run does not measure and tells of nevertheless.
+
+    None with a part that failed in any way, or with two layers that never came out well together.
+    """
     if not speeds.predicts_all:
         return []
     planned = {c.layers for c in combinations}
+    together = {pair for c in combinations if c.is_rated for pair in pairs_of(c.layers, 2)}
     doubtful = [{*c.layers} for c in combinations if c.trials and c.layers and not c.is_rated]
     doubtful += [{layer} for layer in spoiling]
     return [
         name
         for name in speeds.rules.allowed(speeds.layers)
-        if name not in planned and not any(part <= {*name} for part in doubtful)
+        if name not in planned
+        and together.issuperset(pairs_of(name, 2))
+        and not any(part <= {*name} for part in doubtful)
     ]
 
 

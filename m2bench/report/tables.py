@@ -6,15 +6,8 @@ from collections.abc import Callable, Sequence
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import (
-    CombinationRow,
-    Interaction,
-    LayerRow,
-    LearningGroup,
-    LearningOfLayer,
-    Responses,
-    Summary,
-)
+from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
+from m2bench.records.summary import Interaction, LearningGroup, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
