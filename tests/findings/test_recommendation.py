@@ -242,12 +242,12 @@ def test_no_set_is_recommended_of_layers_that_never_came_out_well_together() -> 
 
 
 def test_no_set_is_recommended_with_a_part_that_failed() -> None:
+    """But one that was measured itself and came out well."""
+    measured = combinations_of(RunSpec(tuple("abcdefgh"), ("fraction",), 3, 0))
+    failing = next(c for c in measured if len(c) == 3)
     advice = advice_of_fraction(lambda layers: layers == failing)
-    assert not {*failing} <= {*advice.layers}
+    assert advice.layers in measured or not {*failing} <= {*advice.layers}
     assert len(advice.layers) >= 6
-
-
-failing: Layers = next(c for c in combinations_of(RunSpec(tuple("abcdefgh"), ("fraction",), 3, 0)) if len(c) == 3)
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:
