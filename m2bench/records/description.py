@@ -13,6 +13,7 @@ from typing import Any
 from .combinations import Layers
 from .documents import WHOLE, Document, called, read
 from .earlier import completed
+from .rules import Rules
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
@@ -281,6 +282,13 @@ class Description:
     def asked_of(self, workload: WorkloadSpec) -> Document:
         """All that was asked of the system, with the options that it took by default, wherever its code lies."""
         return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
+
+    def rules_among(self, layers: Layers) -> Rules:
+        """Which of these layers need or exclude each other."""
+        found = [layer for layer in self.layers if layer.name in layers]
+        needs = ((layer.name, needed) for layer in found for needed in layer.needs)
+        excludes = ((layer.name, other) for layer in found for other in layer.excludes)
+        return Rules(tuple(needs), tuple(excludes)).among(layers)
 
     def layer(self, name: str) -> LayerDescription | None:
         """The layer of this name, if the system has one."""

@@ -26,7 +26,7 @@ from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
-from .describe import describe, prepare, refuse_unknown_layers, show_remarks
+from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .store import Store
 from .threads import choose_threads, threads_sentence
@@ -148,6 +148,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, spec.workload, folder / "logs")
             refuse_unknown_layers(spec.layers, description)
+            refuse_other_rules(spec, description)
             show_remarks(description, console)
             if not resuming and not description.workload.own_program:
                 with console.status("measuring with how many threads this machine is fastest"):

@@ -14,7 +14,7 @@ from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure
 from m2bench.records.rules import NamedLayers
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.spec import RunSpec, WorkloadSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +69,16 @@ def refuse_unknown_layers(layers: Layers, description: Description) -> None:
         raise UserError(
             f"the system has no layer {', '.join(unknown)}.",
             f"There are: {', '.join(known)}." if known else "It names none.",
+        )
+
+
+def refuse_other_rules(spec: RunSpec, description: Description) -> None:
+    """Raise UserError where the layers need or exclude others than the run was planned with."""
+    described = description.rules_among(spec.layers)
+    pairs = [({*rules.needs}, {frozenset(pair) for pair in rules.excludes}) for rules in (spec.rules, described)]
+    if pairs[0] != pairs[1]:
+        raise UserError(
+            "the layers need or exclude others than when this run was planned.", "Begin a new run, without --resume."
         )
 
 

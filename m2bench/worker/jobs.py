@@ -73,7 +73,7 @@ def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
     workload = load_system(spec)
     described, rules = workload.describe(spec, Path(request["work"])), workload.rules(spec)
-    layers = [{**layer, **rules.of(layer["name"])} for layer in described["layers"]]
+    layers = [{**layer, **(rules.of(layer["name"]) if rules else {})} for layer in described["layers"]]
     return {**described, "layers": layers, "machine": identity.describe_machine(), "counting": counters.COUNTING}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import typed
+from repository import SUPPORT
 
 from m2bench.run.store import Store
 
@@ -49,6 +50,16 @@ def test_a_resumed_run_plans_the_same(run: Path) -> None:
     assert "9 combinations x 1 blocks" in begun.stdout
     assert "9 combinations x 2 blocks" in resumed.stdout
     assert "20 trials, 10 done, 10 to run" in resumed.stdout
+
+
+def test_a_run_whose_layers_have_other_rules_by_now_is_not_resumed(run: Path, tmp_path: Path) -> None:
+    """The module that the workers import has changed since."""
+    changed = (SUPPORT / "ruled.py").read_text().replace('(("more", "base"),)', '(("more", "left"),)')
+    assert "left" in changed
+    (tmp_path / "ruled.py").write_text(changed)
+    done = typed("ablate", "--resume", str(run), "--more-blocks", "1", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "the layers need or exclude others than when this run was planned" in done.stderr
 
 
 @pytest.mark.parametrize(
