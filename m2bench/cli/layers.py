@@ -57,6 +57,8 @@ def _row(layer: LayerDescription) -> dict[str, str]:
         "layer": layer.name,
         "replaces": layer.part if layer.part != layer.name else "",
         "does": layer.summary,
+        "needs": ", ".join(layer.needs),
+        "excludes": ", ".join(layer.excludes),
         "claimed gain": claim.text if claim else "",
         "difficulty": claim.difficulty if claim else "",
         "priority": claim.priority if claim else "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.declared_options import option
 from m2bench.records.errors import UserError
+from m2bench.records.rules import NamedLayers
 
 from .command import System, command
 from .console import interruptible, left_in, make_console
-from .shared_options import Seeded, layers_of, new_folder, read_layers, results_option
+from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 if TYPE_CHECKING:
     from m2bench.inspect.profile import Pair
@@ -54,25 +54,22 @@ def profile(asked: Profile, system: System) -> None:
     """Show where the time goes with and without a layer, and why that changes the speed."""
     from m2bench.inspect import profile
 
-    taking_part = layers_of(system.workload, {*asked.layer, *asked.with_layers, *(asked.against or ())})
-    pair, workload = _pair(asked, taking_part), system.with_layers(taking_part)
+    pair = _pair(asked, known_layers(system.workload))
+    workload = system.with_layers((*pair.before, *pair.after))
     folder = asked.out or new_folder("profile-")
     with interruptible(left_in(folder)):
         profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
 
 
-def _pair(asked: Profile, taking_part: Layers) -> Pair:
+def _pair(asked: Profile, known: NamedLayers) -> Pair:
     """The two combinations to compare, in the system's order; UserError where there is one."""
     from m2bench.inspect.profile import Pair
 
-    def in_order(names: Collection[str]) -> Layers:
-        return tuple(name for name in taking_part if name in names)
-
-    after = in_order({*asked.layer, *asked.with_layers})
+    after = combination_of(known, {*asked.layer, *asked.with_layers})
     if not after:
         raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
-    without = in_order({*asked.with_layers} - {*asked.layer}) if asked.layer else BASELINE
-    before = without if asked.against is None else in_order(asked.against)
+    without = {*asked.with_layers} - {*asked.layer} if asked.layer else BASELINE
+    before = combination_of(known, without if asked.against is None else asked.against)
     if before == after:
         raise UserError(f"both sides are {combination_name(after)}.", "Compare it with another combination: --against.")
     return Pair(before, after, seconds=0.3, pairs=2) if asked.quick else Pair(before, after)

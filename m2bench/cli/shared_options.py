@@ -12,6 +12,7 @@ from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
+from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
 MAX_SEED = 2**32 - 1
@@ -64,16 +65,40 @@ def layers_of(workload: WorkloadSpec, named: Collection[str] | None = None) -> L
 
     Raises UserError for one that it does not have, and where the user's code cannot be imported.
     """
-    if workload.module == WorkloadSpec.module:
-        known = tuple(LAYERS)
-    else:
-        from m2bench.run.describe import named_layers
+    return _named_of(known_layers(workload), named)
 
-        known = named_layers(workload)
+
+def combination_of(known: NamedLayers, named: Collection[str]) -> Layers:
+    """Those of the known layers that are named, to be on together. Raises UserError where they cannot be, too."""
+    from m2bench.plan.taking_part import refuse_impossible
+
+    combination = _named_of(known, named)
+    refuse_impossible(combination, known.rules)
+    return combination
+
+
+def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) -> NamedLayers:
+    """The same of layers that take part in a run, with their rules. Raises UserError where these contradict, too."""
+    from m2bench.plan.taking_part import taking_part
+
+    known = known_layers(workload)
+    return taking_part(known, None if named is None else _named_of(known, named))
+
+
+def known_layers(workload: WorkloadSpec) -> NamedLayers:
+    """All layers of a system. Raises UserError where the user's code cannot be imported."""
+    if workload.module == WorkloadSpec.module:
+        return NamedLayers(tuple(LAYERS))
+    from m2bench.run.describe import named_layers
+
+    return named_layers(workload)
+
+
+def _named_of(known: NamedLayers, named: Collection[str] | None) -> Layers:
     if named is None:
-        return known
-    read_names(",".join(named), known, "layer") if named else ()
-    return tuple(layer for layer in known if layer in named)
+        return known.names
+    read_names(",".join(named), known.names, "layer") if named else ()
+    return tuple(layer for layer in known.names if layer in named)
 
 
 def read_duration(flag: str, typed: str) -> float:

@@ -11,7 +11,7 @@ from m2bench.records.errors import UserError
 
 from .command import System, command
 from .console import interruptible, make_console
-from .shared_options import Seeded, layers_of, new_folder, read_layers, results_option
+from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def train(asked: Train, system: System) -> None:
             "m2bench train trains the system that comes along, to a checkpoint.",
             "Run your own trainer as you always do; m2bench ablate measures it.",
         )
-    layers = layers_of(system.workload, asked.with_layers)
+    layers = combination_of(known_layers(system.workload), asked.with_layers)
     workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):

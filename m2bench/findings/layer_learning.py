@@ -10,7 +10,7 @@ from functools import cached_property
 from statistics import fmean
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import Layers, every_combination
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.learning_curve import distance, setbacks
 
@@ -109,6 +109,8 @@ class LayerLearning:
         """The cells of measured combinations without and with the layer, each pair once."""
         pairs: dict[tuple[Cell, Cell], None] = {}
         for layers in every_combination(self.spec.layers):
+            if layers not in self._cells.episodes_per_update:
+                continue
             added = tuple(name for name in self.spec.layers if name in layers or name == layer)
             cell, other = self._cells.of(layers), self._cells.of(added)
             if layer not in layers and cell is not None and other is not None:
@@ -147,7 +149,8 @@ class LayerLearning:
 
     def setbacks(self, layer: str) -> Setbacks | None:
         """How steadily the layer alone learns, against the baseline; None where fewer than two seeds trained both."""
-        cells = self._cells.of(BASELINE), self._cells.of((layer,))
+        alone, below = self.spec.rules.alone(layer, self.spec.layers)
+        cells = self._cells.of(below), self._cells.of(alone)
         falls = self.target is not None and self.target.falls
         without, with_it = ({} if cell is None else _setbacks(self._by_cell.get(cell, []), falls) for cell in cells)
         seeds = sorted(set(without) & set(with_it))

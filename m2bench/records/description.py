@@ -13,6 +13,7 @@ from typing import Any
 from .combinations import Layers
 from .documents import WHOLE, Document, called, read
 from .earlier import completed
+from .rules import Rules
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
@@ -149,6 +150,7 @@ class LayerDescription:
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
     ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
+    ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
     """
 
@@ -163,6 +165,8 @@ class LayerDescription:
     works_ahead: bool = False
     sweeps: Sweeps | None = None
     loss_tolerance: float | None = None
+    needs: Layers = ()
+    excludes: Layers = ()
     unsupported: str | None
 
 
@@ -296,6 +300,13 @@ class Description:
     def asked_of(self, workload: WorkloadSpec) -> Document:
         """All that was asked of the system, with the options that it took by default, wherever its code lies."""
         return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
+
+    def rules_among(self, layers: Layers) -> Rules:
+        """Which of these layers need or exclude each other."""
+        found = [layer for layer in self.layers if layer.name in layers]
+        needs = ((layer.name, needed) for layer in found for needed in layer.needs)
+        excludes = ((layer.name, other) for layer in found for other in layer.excludes)
+        return Rules(tuple(needs), tuple(excludes)).among(layers)
 
     def layer(self, name: str) -> LayerDescription | None:
         """The layer of this name, if the system has one."""

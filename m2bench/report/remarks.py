@@ -11,7 +11,7 @@ from m2bench.records.noise import Noise, RunConditions, ScatterGroup
 from m2bench.records.summary import LearningSummary, Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
-from .sentences import counted, listed
+from .sentences import counted, listed, rules_of
 
 
 def remarks(summary: Summary) -> list[str]:
@@ -22,6 +22,7 @@ def remarks(summary: Summary) -> list[str]:
         f"{summary.trials_done} of {summary.trials_planned} speed trials done, in {counted(blocks, 'block')}. Each "
         "trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with a "
         "level for every mini-block; intervals are t intervals.",
+        *_told_apart(summary),
         *summary.workload.get("market_remarks", []),
         *_noise(summary.noise),
         _numerics(summary),
@@ -37,6 +38,19 @@ def remarks(summary: Summary) -> list[str]:
         f"the highest float32 rate measured on this machine, {summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a "
         "lower precision are compared with it as well.",
         *(f"Not available on this machine ({found})." for found in sorted(missing)),
+    ]
+
+
+def _told_apart(summary: Summary) -> list[str]:
+    """What a fraction tells apart and what it does not."""
+    layers, rules = tuple(summary.workload["spec"]["layers"]), rules_of(summary)
+    possible, measured = len(rules.allowed(layers)), len(summary.combinations)
+    if measured == possible or not summary.interactions:
+        return []
+    return [
+        f"{measured} of {possible:,} possible combinations are in the design. Effects of layers and of pairs of layers "
+        "are told apart from each other. Those of three or more layers are not: where there are any, they are part of "
+        "the figures of layers and pairs, and of what is predicted of combinations that were not measured."
     ]
 
 

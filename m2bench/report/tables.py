@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
-from m2bench.records.summary import LearningGroup, Summary
+from m2bench.records.summary import Interaction, LearningGroup, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
@@ -21,7 +21,7 @@ from m2bench.text.figures import (
 from m2bench.text.tables import Table
 
 from .charts.interactions import SIGNIFICANT
-from .sentences import compared, counted
+from .sentences import compared, counted, rules_in_words, rules_of, together
 
 
 def starting_table(summary: Summary) -> Table | None:
@@ -90,9 +90,7 @@ def impact_table(summary: Summary) -> Table:
         for layer in summary.layers
     ]
     total = times_within(summary.total_speedup)
-    absent = [layer.name for layer in summary.layers if layer.name not in summary.total_layers]
-    together = "all together" + (f" without {', '.join(absent)}" if absent else "")
-    rows.append((together, *[""] * 4, total, *[""] * 5))
+    rows.append((together(summary), *[""] * 4, total, *[""] * 5))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "verdict")  # fmt: skip
     return Table(
@@ -101,7 +99,7 @@ def impact_table(summary: Summary) -> Table:
         rows=rows,
         numeric=frozenset(columns[3:9]),
         droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
-        notes=(*GLOSSARY, *_without_target(summary), *_impact_remarks(summary)),
+        notes=(*GLOSSARY, *_rules_remark(summary), *_without_target(summary), *_impact_remarks(summary)),
     )
 
 
@@ -119,6 +117,19 @@ def _without_target(summary: Summary) -> list[str]:
     """What stands for the time to the target where learning is compared without one."""
     told = summary.learning.told
     return [f"time to target: here that to the same mean {told} over equal {summary.system.unit.many}."] if told else []
+
+
+def _rules_remark(summary: Summary) -> list[str]:
+    """What the columns mean where layers need or exclude each other."""
+    rules = rules_of(summary)
+    if not rules:
+        return []
+    return [
+        f"{rules_in_words(rules)}. So alone: the layer with what it needs, over what it needs. added last: in the "
+        "fullest combination in which nothing needs the layer. Shapley: over the orders in which a layer comes after "
+        "what it needs. Of layers that exclude each other the first is in the total, and the figures of the others are "
+        "in its place."
+    ]
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
@@ -152,8 +163,8 @@ def _impact_remarks(summary: Summary) -> list[str]:
 def _remark(layer: LayerRow, summary: Summary) -> str:
     if layer.reason:
         return f"cannot run here: {layer.reason}"
-    names = tuple(other.name for other in summary.layers)
-    behind = ((layer.name,), names, tuple(name for name in names if name != layer.name))
+    names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
+    behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     troubled = [f"{combination_name(c.layers)}: {_outcome(c)}" for c in found if c.trials and _outcome(c) != "ok"]
     if troubled:
@@ -347,10 +358,11 @@ def interactions_table(summary: Summary) -> Table | None:
         for layer in summary.layers
         if layer.speed.main_effect is not None
     ]
+    pairs = _clearest(summary.interactions)
     rows += [
-        (" and ".join(found.pair), "interaction", times_within(found.effect), _shown(found.p_holm))
-        for found in summary.interactions
+        (" and ".join(found.pair), "interaction", times_within(found.effect), _shown(found.p_holm)) for found in pairs
     ]
+    left_out = len(summary.interactions) - len(pairs)
     return Table(
         title="Main effects and interactions (the gain of a layer with the other one on, over its gain with it off)",
         columns=("layer or pair", "kind", "effect", "shown"),
@@ -360,8 +372,20 @@ def interactions_table(summary: Summary) -> Table | None:
         notes=(
             f"shown: significant at {SIGNIFICANT:.0%}, corrected for the number of main effects or of pairs (Holm). "
             "Brackets: 95 % intervals, not corrected.",
+            *[f"Left out: {left_out} pairs that are not shown to interact. They are in summary.json."] * bool(left_out),
         ),
     )
+
+
+MOST_PAIRS = 15
+
+
+def _clearest(interactions: Sequence[Interaction]) -> list[Interaction]:
+    """All pairs, or of many those that are shown to interact, and the clearest of the others."""
+    clear = sorted(interactions, key=lambda found: 1.0 if found.p_holm is None else found.p_holm)
+    shown = sum(found.p_holm is not None and found.p_holm < SIGNIFICANT for found in clear)
+    kept = clear[: max(MOST_PAIRS, shown)]
+    return [found for found in interactions if found in kept]
 
 
 def _shown(p: float | None) -> str:

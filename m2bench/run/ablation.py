@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.plan.budget import Cost, fit, rough_cost
-from m2bench.plan.designs import block_trials, choose_combinations, count_trials
+from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
@@ -27,13 +27,13 @@ from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
-from .describe import describe, prepare, refuse_unknown_layers, show_remarks
+from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .store import Store
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 
-SHOWN_BLOCKS = 3  # of a plan
+SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 
 # Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
 SAME_ON_RESUME = (
@@ -67,13 +67,14 @@ def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float
             )
         spec, choice = fit(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
-    combinations = choose_combinations(spec.layers, spec.design)
+    combinations = combinations_of(spec)
     done: set[str] = set()
     if begun is not None:
         with Store.open(begun) as store:
             done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
+    _show_fraction(spec, console)
     console.print(
         f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
         f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
@@ -98,19 +99,25 @@ def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float
     console.print(f"Roughly {_in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
 
 
+def _show_fraction(spec: RunSpec, console: Console) -> None:
+    sentence = fraction_sentence(spec)
+    if sentence is not None:
+        console.print(sentence, markup=False, highlight=False)
+
+
 def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
     """Print the trials of the first blocks that are not done, and how many more blocks there are."""
-    shown = 0
+    shown, shown_trials = 0, 0
     for block in range(1, spec.blocks + 1):
         to_run = [trial for trial in block_trials(spec, block) if trial.key not in done]
-        if to_run and shown == SHOWN_BLOCKS:
+        if to_run and shown and (shown == SHOWN_BLOCKS or shown_trials + len(to_run) > SHOWN_TRIALS):
             left = spec.blocks - block + 1
             console.print(
                 f"And {left:,} more blocks of these combinations, each in an order of its own.", highlight=False
             )
             return
         if to_run:
-            shown += 1
+            shown, shown_trials = shown + 1, shown_trials + len(to_run)
             console.print(f"Block {block}:", highlight=False)
         for trial in to_run:
             console.print(f"  {combination_name(trial.layers)}", highlight=False)
@@ -151,6 +158,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, spec.workload, folder / "logs")
             refuse_unknown_layers(spec.layers, description)
+            refuse_other_rules(spec, description)
             show_remarks(description, console)
             is_program = description.workload.own_program
             if not resuming and not is_program:
@@ -183,6 +191,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                     )
                     spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
                 console.print(choice, markup=False, highlight=False)
+            _show_fraction(spec, console)
             if is_program:
                 console.print(_first_run_sentence(prepared, count_trials(spec)), markup=False, highlight=False)
         with _open_store(spec, folder, resuming, description, prepared) as store:
@@ -212,7 +221,7 @@ def _measure_cost(
     What the second one takes to compile stands for everything that a run compiles for the first time.
     """
     execute = trial_executor(launcher, spec, device)
-    runnable = tuple(layer.name for layer in taking_part if not layer.unsupported)
+    runnable = spec.rules.fullest(tuple(layer.name for layer in taking_part if not layer.unsupported))
     elapsed_s, compile_s = [], 0.0
     for layers in (BASELINE, runnable):
         begin = time.monotonic()

@@ -15,6 +15,7 @@ from typing import Any, Protocol, SupportsFloat
 from m2bench.devices.pieces import InPieces
 from m2bench.records.combinations import Layers
 from m2bench.records.results import TrialResult
+from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 
 Document = dict[str, Any]
@@ -94,6 +95,9 @@ class Workload(Protocol):
 
     def layers(self, spec: WorkloadSpec) -> Layers:
         """The names of the layers, in order."""
+
+    def rules(self, spec: WorkloadSpec) -> Rules:
+        """Which layers need or exclude others."""
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """Prepare the data in ``work``; describe device, layers and workload, as defaults.py does.

@@ -1,9 +1,9 @@
 """The worker process: does one job and reports what came of it.
 
-Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the data), ``threads`` (how fast with how
-many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile``
-(where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack),
-``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
+Jobs: ``layers`` (their names and rules), ``describe`` (this machine, the layers, the data), ``threads`` (how fast with
+how many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well),
+``profile`` (where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device
+would lack), ``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from m2bench.machine import identity
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Prepared, Target
 from m2bench.records.documents import read, to_json
+from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
 from m2bench.systems.interface import Told
@@ -47,13 +48,16 @@ def run(request: dict[str, Any], send: Send) -> int:
 
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    described = load_system(spec).describe(spec, Path(request["work"]))
-    return {**described, "machine": identity.describe_machine(), "counting": counters.COUNTING}
+    workload = load_system(spec)
+    described, rules = workload.describe(spec, Path(request["work"])), workload.rules(spec)
+    layers = [{**layer, **(rules.of(layer["name"]) if rules else {})} for layer in described["layers"]]
+    return {**described, "layers": layers, "machine": identity.describe_machine(), "counting": counters.COUNTING}
 
 
-def _layers(request: dict[str, Any], send: Send) -> list[str]:
+def _layers(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    return [*load_system(spec).layers(spec)]
+    workload = load_system(spec)
+    return to_json(NamedLayers(workload.layers(spec), workload.rules(spec)))
 
 
 def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:

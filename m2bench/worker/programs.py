@@ -16,6 +16,7 @@ from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Prepared
 from m2bench.records.documents import to_json
 from m2bench.records.errors import TrainerError, UserError
+from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 
 from .dispatch import Send, answer
@@ -43,8 +44,8 @@ def _program(request: dict[str, Any]) -> Program:
     return program
 
 
-def _layers(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> list[str]:
-    return [*program.layers()]
+def _layers(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> dict[str, Any]:
+    return to_json(NamedLayers(program.layers()))
 
 
 def _describe(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> dict[str, Any]:

@@ -80,6 +80,20 @@ def test_a_profile_says_what_it_cannot_tell(run: Path) -> None:
     assert json.loads((run / "profile" / "profile.json").read_text())["timeline"] is None
 
 
+def test_what_its_module_says_of_layers_is_planned_by_and_listed(tmp_path: Path) -> None:
+    """Two of eight combinations have the inner layer without the outer one, and one has two that exclude each other."""
+    source = "NEEDS = {'inner': 'outer'}\nEXCLUDES = {'inner': 'other'}\n"
+    source += "def train(outer=False, inner=False, other=False):\n    while True:\n        yield 1\n"
+    (tmp_path / "my_trainer.py").write_text(source)
+    done = typed("ablate", "my_trainer.py:train", "--all", "--blocks", "1", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    planned = {line.strip() for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert planned == {"baseline", "outer", "other", "outer+inner", "outer+other"}
+    listed = typed("layers", "my_trainer.py:train", cwd=tmp_path).stdout
+    assert "needs" in listed
+    assert "excludes" in listed
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
