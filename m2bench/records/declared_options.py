@@ -168,6 +168,9 @@ They are found by their names, as the systems are: the harness knows none of the
 """
 DOORS = SYSTEMS[1:]
 """Those that lead to a trainer of the user's own."""
+PROGRAMS = SYSTEMS[2:]
+"""Those whose trials are programs of their own: what starts them imports no torch and adds nothing to the shell's
+environment."""
 
 
 def workload_options(command: str) -> tuple[Option, ...]:

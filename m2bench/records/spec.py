@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from .combinations import Layers
+from .documents import read
+from .rules import NO_RULES, Rules
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
@@ -128,9 +130,14 @@ class RunSpec:
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
     threads: int | None = None
     """How many torch uses in every trial; None until that is measured."""
+    rules: Rules = NO_RULES
+    """Which of these layers need or exclude each other."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "workload": self.workload.to_json()}
+        own = asdict(self)
+        if not self.rules:
+            del own["rules"]  # as in earlier versions
+        return {**own, "workload": self.workload.to_json()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> RunSpec:
@@ -142,5 +149,6 @@ class RunSpec:
                 "sweep": tuple(document.get("sweep", ())),
                 "workload": WorkloadSpec.from_json(document["workload"]),
                 "window": WindowSpec(**document["window"]),
+                "rules": read(Rules, document.get("rules", {})),
             }
         )

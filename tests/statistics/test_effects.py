@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
+from statsmodels.robust.robust_linear_model import RLM
 from statsmodels.stats.multitest import multipletests
 
 from m2bench.plan.designs import make_trials
@@ -21,7 +22,7 @@ from m2bench.records.noise import ScatterGroup
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
 from m2bench.statistics.estimate import typical
-from m2bench.statistics.least_squares import Scatter
+from m2bench.statistics.least_squares import Fit, Scatter
 
 SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")
 FACTORS = dict(zip(SIX, (2.5, -0.3, 0.2, 0.1, 0.0, 0.02), strict=True))
@@ -478,6 +479,17 @@ def test_outliers_are_flagged_and_not_dropped() -> None:
     robust = effects.robust_main_effects()
     for layer in SIX:
         assert math.log(robust[layer]) == pytest.approx(true_main(layer), abs=0.03)
+
+
+def test_robust_coefficients_are_those_of_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    design, variances = rng.normal(size=(60, 4)), rng.choice([1.0, 4.0], 60)
+    y = design @ [1.0, 0.0, -1.0, 0.5] + rng.standard_t(2, 60)
+    fit = Fit(design, y, variances)
+    root = np.sqrt(variances)
+    theirs = RLM(y / root, design / root[:, None]).fit(tol=1e-12, maxiter=200).params
+    assert fit.robust_coefficients() == pytest.approx(theirs, abs=1e-5)
+    assert np.abs(fit.coefficients - theirs).max() > 0.01
 
 
 def test_lack_of_fit_is_found_where_three_layers_interact() -> None:
