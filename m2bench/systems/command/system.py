@@ -25,11 +25,6 @@ DEVICE = "this machine"  # the command chooses what it computes on, and need not
 
 def load_workload(spec: WorkloadSpec) -> CommandProgram:
     """The user's command. Raises UserError for toggles and metrics that cannot be read, or do not fit together."""
-    if spec.device != WorkloadSpec.device:
-        raise UserError(
-            f"--device {spec.device} does not reach a command, which chooses its device itself.",
-            "Leave it out, and say in the command or in a toggle what you mean.",
-        )
     return CommandProgram(CommandOptions(**spec.options))
 
 
