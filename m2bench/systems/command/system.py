@@ -111,5 +111,7 @@ class CommandProgram:
         found, skipped = readings[metric], self._options.skip_first
         if len(found) > skipped:
             return [*counting(found, skipped)]
-        times = f"{len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
+        times = (
+            f"found {len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
+        )
         raise TrainerError(f"--metric {metric.name} was {times}; {output.last_lines}")
