@@ -7,11 +7,12 @@ from itertools import combinations as subsets
 from typing import TypeVar
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.description import LayerDescription
+from m2bench.records.description import LayerDescription, System
 from m2bench.records.summary import Attribution, Claimed, Interaction, LayerRow, Responses, TimeAttribution
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.text.speed import Speed
 
 from .claims import also_claimed, judge_claim
 from .learning import Learning
@@ -22,7 +23,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def summarize_layers(
-    described: Sequence[LayerDescription], trials: list[StoredTrial], speeds: Effects, learning: Learning
+    described: Sequence[LayerDescription],
+    system: System,
+    trials: list[StoredTrial],
+    speeds: Effects,
+    learning: Learning,
 ) -> tuple[LayerRow, ...]:
     """A row per layer, from the sound trials."""
     names, disturbed = [layer.name for layer in described], is_disturbed(trials)
@@ -38,7 +43,7 @@ def summarize_layers(
     for layer in described:
         name, claim = layer.name, layer.claim
         measured = _claimed_response(claim.phase, speeds, trials).ratio((name,)) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed, learning.unit), learning.of_layer(name)
+        verdict, learned = judge_claim(layer, measured, disturbed, Speed.of(system).compared), learning.of_layer(name)
         also = (
             also_claimed(claim, memory[name].alone, learning.setbacks(name), learned.learning, learning.unit)
             if claim

@@ -27,6 +27,7 @@ from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
+from .metrics import with_metrics
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
@@ -44,7 +45,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
     prediction = Prediction(attribution)
     combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
     described = [layer for layer in description.layers if layer.name in spec.layers]
-    layers = summarize_layers(described, sound_trials(trials), attribution, learning)
+    layers = summarize_layers(described, description.system, sound_trials(trials), attribution, learning)
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
 
@@ -103,7 +104,8 @@ def _summarize_combinations(
     """A row per combination of the design."""
     spec, by_layers = record.spec, group_by_layers(trials)
     attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
-    speeds = fit(spec.layers, counted_trials(by_layers), speed)
+    counted = counted_trials(by_layers)
+    speeds = fit(spec.layers, counted, speed)
     rows = [
         summarize_combination(
             by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
@@ -114,7 +116,7 @@ def _summarize_combinations(
     return [
         # Of what computes something else its own trials tell, and they are no part of the prediction.
         replace(row, speedup_predicted=figure_of(prediction.ratio(row.layers) if row.is_rated else None))
-        for row in with_break_even(rows, compiling, speeds)
+        for row in with_metrics(with_break_even(rows, compiling, speeds), spec.layers, counted)
     ]
 
 

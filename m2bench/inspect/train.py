@@ -21,6 +21,7 @@ from m2bench.records.unsupported import refuse_unsupported
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
+from m2bench.text.speed import Speed
 
 TIMEOUT_S = 7 * 86_400.0
 
@@ -45,7 +46,8 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
                 refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
         good = description.workload.good_return
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
-        console.print(_header(good), highlight=False)
+        speed = Speed.of(description.system)
+        console.print(_header(good, speed), highlight=False)
         request = {
             "workload": spec.to_json(),
             "layers": layers,
@@ -59,7 +61,7 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
             Document,
             folder / "train.log",
             TIMEOUT_S,
-            on_progress=lambda point: console.print(_line(point, good), highlight=False),
+            on_progress=lambda point: console.print(_line(point, good, speed), highlight=False),
         ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
@@ -71,17 +73,17 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
     console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
 
 
-def _header(good_return: float | None) -> str:
+def _header(good_return: float | None, speed: Speed) -> str:
     share = "" if good_return is None else f"{'of good policy':>16}"
-    return f"{'episodes':>9}{'seconds':>9}{'episodes/min':>14}{'training %':>12}{'held-out %':>12}{share}"
+    return f"{speed.unit.many:>9}{'seconds':>9}{speed.heading:>14}{'training %':>12}{'held-out %':>12}{share}"
 
 
-def _line(point: dict[str, Any], good_return: float | None) -> str:
-    speed = 60 * point["episodes"] / point["train_s"] if point["train_s"] else None
+def _line(point: dict[str, Any], good_return: float | None, speed: Speed) -> str:
+    level = speed.value(60 * point["episodes"] / point["train_s"]) if point["train_s"] else None
     training = point["training_return"]
     return (
         f"{point['episodes']:>9,}{point['train_s']:>9.1f}"
-        f"{'-' if speed is None else format(speed, ',.0f'):>14}"
+        f"{'-' if level is None else format(level, ',.0f'):>14}"
         f"{'-' if training is None else format(training, '.2f'):>12}{point['eval_return']:>12.2f}"
         + ("" if good_return is None else f"{point['eval_return'] / good_return:>16.0%}")
     )

@@ -70,7 +70,7 @@ class TrialResult:
     tells in its own units, the one that is ranked first. Empty and None for what the system does not tell.
     """
 
-    setup_s: float
+    setup_s: float | None
     canary_s: tuple[float, ...]
     warmup_update_s: tuple[float, ...]
     update_s: tuple[float, ...]
@@ -80,7 +80,7 @@ class TrialResult:
     window_error: float | None
     timer_share: float
     energy_j_per_episode: float | None
-    env_steps_per_s: float
+    env_steps_per_s: float | None
     compile_s: float | None
     peak_memory_mb: PeakMemory
     proofs: Mapping[str, Proof] = field(default_factory=dict)

@@ -3,6 +3,9 @@
 A figure that was not measured is None, never invented. Ratios are multiplicative: 1 is no effect. Times are in the unit
 that the name says, shares are fractions of 1, intervals are 95 %. Unless it says otherwise, a figure of a combination
 is typical of its trials (geometric mean), and one of a layer is a ratio of episodes/min.
+
+``episodes_per_min`` are units per minute, whatever the system counts in. Of a command's own metric (``is_metric`` of
+the system's ``rate``) it is the value, or the inverse of one of which less is better.
 """
 
 from __future__ import annotations
@@ -186,9 +189,11 @@ class CombinationRow:
     trials_ok: int = 0
     trials_behind: tuple[TrialBehind, ...] = ()
     episodes_per_min: Figure | None = None
+    """Units per minute; of a command's metric its value, or the inverse of one of which less is better."""
     speedup: Figure | None = None
     """Over the baseline, from its own trials."""
     ms_per_episode: Figure | None = None
+    """None of a command's metric."""
     env_steps_per_s: Figure | None = None
     setup_s: Figure | None = None
     warmup_s: Figure | None = None
@@ -210,6 +215,10 @@ class CombinationRow:
     break_even_cold_episodes: Figure | None = None
     speedup_predicted: Figure | None = None
     """Over the baseline, predicted from all trials of the run."""
+    metrics: Mapping[str, Figure] = field(default_factory=dict)
+    """Of a user's command: by name, each in its own unit."""
+    metric_ratios: Mapping[str, Figure] = field(default_factory=dict)
+    """The same over the baseline's, whether more or less of it is better."""
 
     @property
     def has_sound_numerics(self) -> bool:

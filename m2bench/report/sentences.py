@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
-from m2bench.records.options import workload_words
+from m2bench.records.options import Call, call_with
 from m2bench.records.summary import CombinationRow, LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within
+from m2bench.text.speed import Speed
 
 
 def listed(names: Sequence[str]) -> str:
@@ -49,12 +49,23 @@ def warnings(summary: Summary) -> list[str]:
     return [f"Warning: {warning}." for warning in found]
 
 
+def tells_of_learning(summary: Summary) -> bool:
+    """Whether anything is known of what the layers do to learning."""
+    return any(layer.learning.learning != "not told" for layer in summary.layers)
+
+
+def is_own_program(summary: Summary) -> bool:
+    """Whether a trial is a program of the user's, of which nothing is known but its output."""
+    return bool(summary.workload.get("own_program"))
+
+
 def compared(summary: Summary) -> dict[str, CombinationRow]:
     """The combinations that are looked at closely, by what they are; none where the baseline has no figure.
 
-    The baseline, the recommended one and the fastest one, under both names where these are the same; the baseline
-    alone where there is nothing to recommend it against.
+    The baseline, the recommended one and the best one, under both names where these are the same; the baseline alone
+    where there is nothing to recommend it against.
     """
+    best = Speed.of(summary.system).words.best
     measured = {c.layers: c for c in summary.combinations if c.speedup is not None}
     if BASELINE not in measured:
         return {}
@@ -62,7 +73,7 @@ def compared(summary: Summary) -> dict[str, CombinationRow]:
     if summary.recommended is not None:
         roles.setdefault(summary.recommended.layers, []).append("recommended")
     if summary.recommended is not None and summary.best is not None:
-        roles.setdefault(summary.best.layers, []).append("fastest")
+        roles.setdefault(summary.best.layers, []).append(best)
     return {", ".join(names): measured[layers] for layers, names in roles.items()}
 
 
@@ -101,14 +112,15 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     advice = summary.recommended
     if advice is None:
         return []
-    lines = []
+    lines, noun = [], Speed.of(summary.system).noun
+    noun = "Speed" if noun == "speed" else noun
     if advice.kept:
         left = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)}" for x in advice.kept)
         by_time = ", by the speed or by the time to the learning target" if advice.basis != "speed" else ""
-        lines.append(f"Every layer of the set is shown to help{by_time}. Speed left if one is removed: {left}.")
+        lines.append(f"Every layer of the set is shown to help{by_time}. {noun} left if one is removed: {left}.")
     if advice.left_out:
         added = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)} ({_state(x)})" for x in advice.left_out)
-        lines.append(f"Speed if one is added: {added}.")
+        lines.append(f"{noun} if one is added: {added}.")
     lines += _rivals(advice)
     if advice.excluded:
         lines.append(f"{advice.excluded}.")
@@ -147,14 +159,11 @@ def _resume(summary: Summary, folder: Path | None) -> str:
     return f"m2bench ablate --resume {quoted(folder or Path('reports') / summary.run)}"
 
 
-def train_command(summary: Summary) -> str | None:
-    """The command that trains the recommended set as it was measured."""
+def training_call(summary: Summary) -> Call | None:
+    """How the recommended set is trained as it was measured; None where nothing is to be switched on."""
     if summary.recommended is None:
         return None
-    layers = summary.recommended.layers
-    with_layers = ["--with", ",".join(layers)] if layers else []
-    asked = workload_words("train", summary.workload["spec"]["workload"], layers)
-    return shlex.join(["m2bench", "train", *with_layers, *asked])
+    return call_with(summary.workload["spec"]["workload"], summary.recommended.layers)
 
 
 def claims(summary: Summary) -> list[str]:

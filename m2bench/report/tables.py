@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
@@ -16,10 +17,11 @@ from m2bench.text.figures import (
     times_within,
     within,
 )
+from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts.interactions import SIGNIFICANT
-from .sentences import compared, counted
+from .sentences import compared, counted, is_own_program, listed, tells_of_learning
 
 
 def starting_table(summary: Summary) -> Table | None:
@@ -46,14 +48,15 @@ def starting_table(summary: Summary) -> Table | None:
             f"Pays back after: {units} until compiling (from the cache, where that is known) has saved the time it "
             "took, with the interval that follows from the gain. A dash: nothing to compile."
         )
-    return Table(
+    table = Table(
         title="Start-up time in seconds",
         columns=("layers", *columns),
         rows=[(combination_name(c.layers), *(cell(c) for cell in columns.values())) for c in shown],
         numeric=frozenset(columns),
         droppable=tuple(columns)[:-1],
         notes=tuple(notes),
-    )
+    ).told()
+    return table if len(table.columns) > 1 else None
 
 
 OVER_TRIALS = (
@@ -83,34 +86,80 @@ def impact_table(summary: Summary) -> Table:
             times_within(layer.time_to_target),
             times_within(layer.responses.peak_memory_mb.alone),
             layer.learning.learning,
+            _numerics_of(layer, summary),
+            _at_work(layer, summary),
             layer.verdict or NOTHING,
         )
         for layer in summary.layers
     ]
-    total = times_within(summary.total_speedup)
+    total, speed = times_within(summary.total_speedup), Speed.of(summary.system)
     absent = [layer.name for layer in summary.layers if layer.name not in summary.total_layers]
     together = "all together" + (f" without {', '.join(absent)}" if absent else "")
-    rows.append((together, *[""] * 4, total, *[""] * 5))
+    rows.append((together, *[""] * 4, total, *[""] * 7))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
-               "learning", "verdict")  # fmt: skip
-    return Table(
-        title=f"Effect of each layer on {summary.system.unit.many}/min: ratio [95 % interval], 1.00x is no effect",
+               "learning", "numerics", "at work", "verdict")  # fmt: skip
+    table = Table(
+        title=f"Effect of each layer on {speed.compared}: ratio [95 % interval], 1.00x is no effect",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[3:9]),
-        droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
-        notes=(*GLOSSARY, *_impact_remarks(summary)),
-    )
+        droppable=("at work", "numerics", "difficulty", "memory", "time to target", "share", "added last", "learning",
+                   "claimed", "Shapley"),
+    ).told()  # fmt: skip
+    notes = (*_glossary(table), *turned_round(speed), *_untold(summary), *_impact_remarks(summary))
+    return replace(table, notes=notes)
 
 
-GLOSSARY = (
-    "alone: this layer over the baseline. added last: all layers over all but this one. Shapley: the layer's part of "
-    "the total, averaged over all orders of switching the layers on; the parts multiply to the total. share: the "
-    "layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost. time to "
-    "target: how many times sooner than the baseline the layer alone reaches the target. memory: peak memory of the "
-    "layer alone over the baseline's. Brackets: 95 % intervals.",
-    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below.",
+GLOSSARY = {
+    "alone": "this layer over the baseline.",
+    "added last": "all layers over all but this one.",
+    "Shapley": "the layer's part of the total, averaged over all orders of switching the layers on; the parts multiply to "
+    "the total.",
+    "share": "the layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost.",
+    "time to target": "how many times sooner than the baseline the layer alone reaches the target.",
+    "memory": "peak memory of the layer alone over the baseline's.",
+}
+"""What the columns of the impact table are."""
+OF_VERDICTS = (
+    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below."
 )
+
+
+def _glossary(table: Table) -> list[str]:
+    """What the columns are that this table has."""
+    said = [f"{column}: {what}" for column, what in GLOSSARY.items() if column in table.columns]
+    return [f"{' '.join(said)} Brackets: 95 % intervals.", *([OF_VERDICTS] if "verdict" in table.columns else [])]
+
+
+def turned_round(speed: Speed) -> list[str]:
+    """How ratios are to be read where less is better."""
+    is_turned = speed.rate.is_metric and speed.rate.lower_is_better
+    return [f"Ratios are of {speed.compared}: above 1.00x, {speed.label} is lower."] if is_turned else []
+
+
+def _numerics_of(layer: LayerRow, summary: Summary) -> str:
+    """That nothing is known of what is computed with the layer; what is known stands beside the combinations."""
+    found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
+    return "unchecked" if "unchecked" in found else NOTHING
+
+
+def _at_work(layer: LayerRow, summary: Summary) -> str:
+    """That no trial tells whether the layer was at work."""
+    tried = [c for c in summary.combinations if layer.name in c.layers and c.trials_ok]
+    return "unproved" if tried and not any(layer.name in c.evidence for c in tried) else NOTHING
+
+
+def _untold(summary: Summary) -> list[str]:
+    """What the system does not tell, and so nothing is said of."""
+    unproved = [layer.name for layer in summary.layers if _at_work(layer, summary) != NOTHING]
+    said = []
+    if any(_numerics_of(layer, summary) != NOTHING for layer in summary.layers):
+        said.append("numerics: unchecked, since the system does not tell what its combinations compute.")
+    if not tells_of_learning(summary):
+        said.append(f"learning: not told, since {summary.system.no_target_because}.")
+    if unproved:
+        said.append(f"at work: unproved, since nothing but the ratios shows whether {listed(unproved)} did anything.")
+    return [" ".join(said)] if said else []
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
@@ -161,13 +210,14 @@ def ranked(summary: Summary) -> list[CombinationRow]:
 
 
 def combinations_table(summary: Summary) -> Table:
-    """One row per combination, fastest first; those without a figure last."""
+    """One row per combination, the best first; those without a figure last."""
+    speed = Speed.of(summary.system)
     rows = [
         (
             str(rank),
             combination_name(c.layers),
             times_within(c.speedup),
-            within(c.episodes_per_min),
+            within(speed.level(c.episodes_per_min)),
             within(c.learning.episodes_to_target),
             within(c.learning.time_to_target_s) + ("*" if c.learning.time_to_target_modelled else ""),
             _compile_s(c),
@@ -178,22 +228,59 @@ def combinations_table(summary: Summary) -> Table:
         )
         for rank, c in enumerate(ranked(summary), 1)
     ]
-    units = summary.system.unit.many
-    per_min, to_target = f"{units}/min", f"{units} to target"
-    numbers = ("#", "speedup", per_min, to_target, "to target s", "compile s", "memory MB")
-    return CombinationsTable(
-        title=f"All {len(rows)} combinations, fastest first",
+    level, to_target = speed.heading, f"{summary.system.unit.many} to target"
+    numbers = ("#", speed.words.ratio, level, to_target, "to target s", "compile s", "memory MB")
+    table = CombinationsTable(
+        title=f"All {len(rows)} combinations, {speed.words.best} first",
         columns=("#", "layers", *numbers[1:], "learning", "numerics", "status"),
         rows=rows,
         numeric=frozenset(numbers),
-        droppable=("memory MB", "compile s", to_target, "#", per_min, "to target s", "learning",
+        droppable=("memory MB", "compile s", to_target, "#", level, "to target s", "learning",
                    "numerics"),
+    ).told(UNTOLD)  # fmt: skip
+    return replace(table, notes=(_of_brackets(table, speed, to_target), *turned_round(speed)))
+
+
+UNTOLD = frozenset({"", NOTHING, "unchecked", "not told"})
+
+
+def _of_brackets(table: Table, speed: Speed, to_target: str) -> str:
+    """What the intervals of the combinations' table rest on, by the columns that it has."""
+    compiling, learning = "compile s" in table.columns, to_target in table.columns
+    own = ["memory", *["compiling"] * compiling]
+    said = [
+        f"Those of {speed.words.ratio} and {speed.heading} use the noise of all trials",
+        f"those of {listed(own)} the trials of the combination",
+        *[f"those of {to_target} the seeds"] * learning,
+    ]
+    cold = " Compiling with an empty cache (cold) happens once and has none." if compiling else ""
+    return f"Brackets: 95 % intervals. {', '.join(said)}.{cold}"
+
+
+def metrics_table(summary: Summary) -> Table | None:
+    """One row per combination: every metric that it tells, and what that is over the baseline's."""
+    rows = [c for c in ranked(summary) if c.metrics]
+    names = dict.fromkeys(name for c in rows for name in c.metrics)
+    if len(names) < 2:
+        return None
+    columns = [column for name in names for column in (name, f"{name}: ratio")]
+    return Table(
+        title=f"Metrics of each combination (ranked by {next(iter(names))})",
+        columns=("layers", *columns),
+        rows=[
+            (
+                combination_name(c.layers),
+                *(cell for name in names for cell in (within(c.metrics.get(name)), times_within(c.metric_ratios.get(name)))),
+            )
+            for c in rows
+        ],
+        numeric=frozenset(columns),
+        droppable=tuple(columns[:1:-1]),
         notes=(
-            f"Brackets: 95 % intervals. Those of speedup and {per_min} use the noise of all trials, those of memory "
-            f"and compiling the trials of the combination, those of {to_target} the seeds. Compiling with an "
-            "empty cache (cold) happens once and has none.",
+            "ratio: over the baseline's, of the metric itself, whether more or less of it is better. Brackets: 95 % "
+            "intervals. A metric that is 0 or less in some trial has neither a ratio nor an interval.",
         ),
-    )  # fmt: skip
+    ).told()
 
 
 class CombinationsTable(Table):
@@ -224,10 +311,11 @@ def _outcome(combination: CombinationRow) -> str:
     return ": ".join(part for part in (combination.status or "missing", combination.reason) if part)
 
 
-def learning_table(summary: Summary) -> Table:
+def learning_table(summary: Summary) -> Table | None:
     """One row per layer: what its speed is worth once the units that learning takes are counted."""
-    units = summary.system.unit.many
-    per_min, needed = f"{units}/min", f"{units} needed"
+    if not tells_of_learning(summary):
+        return None
+    level, needed = Speed.of(summary.system).compared, f"{summary.system.unit.many} needed"
     rows = [
         (
             layer.name,
@@ -240,13 +328,13 @@ def learning_table(summary: Summary) -> Table:
         )
         for layer in summary.layers
     ]
-    columns = ("layer", per_min, needed, "time to target", "gain surviving", "learning", "because")
+    columns = ("layer", level, needed, "time to target", "gain surviving", "learning", "because")
     return Table(
         title="Effect of each layer alone on learning, as ratios (time to target: above 1 is sooner)",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[1:5]),
-        droppable=("because", per_min, "gain surviving", needed),
+        droppable=("because", level, "gain surviving", needed),
     )
 
 
@@ -362,26 +450,27 @@ def sweep_table(summary: Summary) -> Table | None:
     sweep = summary.sweep
     if sweep is None or sweep.layers is None:
         return None
+    speed = Speed.of(summary.system)
     rows = [
         (
             str(size.num_envs),
             times_within(size.speedup),
-            within(size.episodes_per_min),
+            within(speed.level(size.episodes_per_min)),
             within(size.peak_memory_mb),
             size.reason or "ok",
         )
         for size in sweep.sizes
     ]
-    per_min = f"{summary.system.unit.many}/min"
-    columns = (sweep.unit.many, "speedup", per_min, "memory MB", "status")
+    level = speed.heading
+    columns = (sweep.unit.many, speed.words.ratio, level, "memory MB", "status")
     return Table(
         title=f"Speed by number of {sweep.unit.many}, with {combination_name(sweep.layers)}",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[:4]),
-        droppable=("memory MB", per_min),
+        droppable=("memory MB", level),
         notes=(
-            f"Brackets of speedup and {per_min}: 95 % intervals that hold for all sizes at once, and so for the "
+            f"Brackets of {speed.words.ratio} and {level}: 95 % intervals that hold for all sizes at once, and so for the "
             "fastest, from the scatter of all sizes. Brackets of memory: over the trials of a size. A figure without "
             "brackets is from one block.",
         ),
@@ -393,29 +482,28 @@ def before_and_after_table(summary: Summary) -> Table | None:
     shown = compared(summary)
     if not shown:
         return None
-    unit = summary.system.unit
+    unit, speed = summary.system.unit, Speed.of(summary.system)
+    levels: Cells = {speed.heading: ("episodes_per_min", lambda c: within(speed.level(c.episodes_per_min)))}
+    if not speed.is_time:
+        levels = {f"ms per {unit.one}": ("ms_per_episode", lambda c: within(c.ms_per_episode)), **levels}
     rows = [
-        (
-            label.format(unit=unit),
-            *summary.claimed_together.get(name, (NOTHING, NOTHING)),
-            *map(cell, shown.values()),
-        )
-        for name, (label, cell) in BEFORE_AND_AFTER.items()
+        (label, *summary.claimed_together.get(name, (NOTHING, NOTHING)), *map(cell, shown.values()))
+        for label, (name, cell) in {**levels, **OF_THE_MACHINE, **COUNTED}.items()
     ]
+    told = [row for row in rows if set(row[1:]) != {NOTHING}]
     columns = ("claimed before", "claimed after", *shown)
     return Table(
         title=f"Before and after{_names(shown)}",
         columns=(f"per {unit.one}, or of the machine", *columns),
-        rows=rows,
+        rows=told,
         numeric=frozenset(columns),
         droppable=(*columns[:2], *list(shown)[2:]),
         notes=(
-            f"Brackets: 95 % t intervals. Those of {unit.many}/min, and of what follows from it, are from the fit of "
+            f"Brackets: 95 % t intervals. Those of {speed.heading}, and of what follows from it, are from the fit of "
             "all trials, the others over the trials of a combination (without brackets: from one trial, or 0 in some).",
-            "Operators, values read and matrix products are counted in a window of their own in each trial. They "
-            "depend on the code alone and have no interval.",
+            *[OF_COUNTS] * any(row[0] in COUNTED for row in told),
         ),
-    )
+    ).told()
 
 
 def _names(shown: dict[str, CombinationRow]) -> str:
@@ -432,17 +520,22 @@ def _millions(value: float | None) -> str:
     return digits(value and value / 1e6)
 
 
-BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[CombinationRow], str]]] = {
-    "ms_per_episode": ("ms per {unit.one}", lambda c: within(c.ms_per_episode)),
-    "episodes_per_min": ("{unit.many}/min", lambda c: within(c.episodes_per_min)),
+Cells = Mapping[str, tuple[str, Callable[[CombinationRow], str]]]
+"""By the label of a row: its name among the claims for all layers together, and what a combination has there."""
+OF_THE_MACHINE: Cells = {
     "utilization": ("utilization", lambda c: percent_within(c.usage.utilization)),
-    "peak_memory_mb": ("memory MB", lambda c: within(c.peak_memory_mb)),
-    "dispatches_per_episode": ("operators dispatched", lambda c: _count(c.usage.dispatches_per_episode)),
-    "syncs_per_episode": ("values read by the host", lambda c: _count(c.usage.syncs_per_episode)),
-    "flops_per_episode": ("matrix-product MFLOP", lambda c: _millions(c.usage.flops_per_episode)),
-    "mfu": ("share of the matrix-product peak", lambda c: percent_within(c.usage.mfu)),
+    "memory MB": ("peak_memory_mb", lambda c: within(c.peak_memory_mb)),
 }
-"""By their names among the claims for all layers together."""
+COUNTED: Cells = {
+    "operators dispatched": ("dispatches_per_episode", lambda c: _count(c.usage.dispatches_per_episode)),
+    "values read by the host": ("syncs_per_episode", lambda c: _count(c.usage.syncs_per_episode)),
+    "matrix-product MFLOP": ("flops_per_episode", lambda c: _millions(c.usage.flops_per_episode)),
+    "share of the matrix-product peak": ("mfu", lambda c: percent_within(c.usage.mfu)),
+}
+OF_COUNTS = (
+    "Operators, values read and matrix products are counted in a window of their own in each trial. They depend on the "
+    "code alone and have no interval."
+)
 
 
 def phases_table(summary: Summary) -> Table | None:
@@ -468,6 +561,11 @@ def phases_table(summary: Summary) -> Table | None:
 def facts_table(summary: Summary) -> Table:
     """What was measured on, and what was trained."""
     machine = summary.machine
+    torch = {
+        "python, torch": f"{machine['python']}, {machine['torch']}",
+        "torch threads": f"{machine['torch_threads']}"
+        + (", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""),
+    }
     facts = {
         "started": summary.started,
         "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
@@ -476,9 +574,7 @@ def facts_table(summary: Summary) -> Table:
         "memory": f"{digits(machine['memory_mb'])} MB",
         "system": machine["system"],
         "power": machine["power"],
-        "python, torch": f"{machine['python']}, {machine['torch']}",
-        "torch threads": f"{machine['torch_threads']}"
-        + (", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""),
+        **({} if is_own_program(summary) else torch),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "no relevant variable",
         **summary.system.facts,
     }

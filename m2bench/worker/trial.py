@@ -93,7 +93,7 @@ def run_trial(
         energy_j_per_episode=None
         if energy_before_j is None or energy_after_j is None
         else (energy_after_j - energy_before_j) / episodes,
-        env_steps_per_s=episodes * system.steps_per_episode / timed_s,
+        env_steps_per_s=system.steps_per_episode and episodes * system.steps_per_episode / timed_s,
         compile_s=compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
         peak_memory_mb=read(PeakMemory, peak_memory_mb),
         proofs=read(dict[str, Proof], proofs),

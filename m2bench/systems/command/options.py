@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from m2bench.records.options import at_least, option, options_of
+from m2bench.records.combinations import Layers
+from m2bench.records.options import Call, at_least, option, options_of
+
+from .toggles import read_toggle, switched
 
 COMMANDS = ("ablate", "check", "baseline save", "layers")
 
@@ -43,3 +49,12 @@ class CommandOptions:
 
 
 OPTIONS = options_of(CommandOptions)
+
+
+def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
+    """The user's command with these layers switched on."""
+    command = workload["command"]
+    toggles = [read_toggle(typed, command) for typed in workload["toggle"]]
+    words, variables = switched(command, [toggle for toggle in toggles if toggle.name in layers], seed=0)
+    settings = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    return Call(" ".join([*settings, shlex.join(words)]), "sh")

@@ -63,7 +63,7 @@ class CommandWorkload:
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         name = self.metrics[0].name if self.metrics else TIME
-        rate = Rate(f"{name}" if self.metrics else "s", 1.0 if self.metrics else 1 / 60, self.lower_is_better)
+        rate = Rate(name, lower_is_better=self.lower_is_better, is_metric=True) if self.metrics else Rate("s", 1 / 60, True)
         return {
             "system": {
                 "unit": asdict(Unit("run", "runs")),
@@ -99,7 +99,7 @@ class CommandWorkload:
             speed = 1 / value if self.lower_is_better else value
         peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         return TrialResult(
-            setup_s=0.0,
+            setup_s=None,
             canary_s=(torch_device.canary_s(torch_device.resolve_device("cpu")),),
             warmup_update_s=(),
             update_s=(60 / speed,),
@@ -108,7 +108,7 @@ class CommandWorkload:
             window_error=None,
             timer_share=0.0,
             energy_j_per_episode=None,
-            env_steps_per_s=speed / 60,
+            env_steps_per_s=None,
             compile_s=None,
             peak_memory_mb=PeakMemory(None, peak_kb / (2**20 if sys.platform == "darwin" else 2**10)),
             numerics_s=0.0,
