@@ -170,5 +170,9 @@ def _combination(row: CombinationRow, taking_part: Layers, speed: Speed) -> Row:
         "episodes_per_update": _number(row.learning.episodes_per_update),
         **_figure("episodes_to_target", row.learning.episodes_to_target),
         **_figure("time_to_target_s", row.learning.time_to_target_s),
-        **{column: value for name, of in row.metrics.items() for column, value in _figure(f"metric_{name}", of).items()},
+        **{
+            column: value
+            for each in row.metrics
+            for column, value in _figure(f"metric_{each.name}", each.level).items()
+        },
     }

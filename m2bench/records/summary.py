@@ -176,6 +176,15 @@ class LearningOfCombination:
     """Why there is none."""
 
 
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a user's command: its level, and that over the baseline's, whether more or less of it is better."""
+
+    name: str
+    level: Figure | None
+    ratio: Figure | None
+
+
 @final
 @dataclass(frozen=True)
 class CombinationRow:
@@ -215,10 +224,8 @@ class CombinationRow:
     break_even_cold_episodes: Figure | None = None
     speedup_predicted: Figure | None = None
     """Over the baseline, predicted from all trials of the run."""
-    metrics: Mapping[str, Figure] = field(default_factory=dict)
-    """Of a user's command: by name, each in its own unit."""
-    metric_ratios: Mapping[str, Figure] = field(default_factory=dict)
-    """The same over the baseline's, whether more or less of it is better."""
+    metrics: tuple[Metric, ...] = ()
+    """Of a user's command, the one that is ranked first."""
 
     @property
     def has_sound_numerics(self) -> bool:

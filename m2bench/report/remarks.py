@@ -17,9 +17,9 @@ def remarks(summary: Summary) -> list[str]:
     blocks, speed = summary.workload["spec"]["blocks"], Speed.of(summary.system)
     missing = {f"{name}: {why}" for c in summary.combinations for name, why in c.usage.telemetry_not_available.items()}
     return [
-        f"{summary.trials_done} of {summary.trials_planned} {speed.words.trial}s done, in {counted(blocks, 'block')}. Each "
-        "trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with a "
-        "level for every mini-block; intervals are t intervals.",
+        f"{summary.trials_done} of {summary.trials_planned} {speed.words.trial}s done, in {counted(blocks, 'block')}. "
+        "Each trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with "
+        "a level for every mini-block; intervals are t intervals.",
         *summary.workload.get("market_remarks", []),
         *_noise(summary.noise, speed),
         *_numerics(summary),

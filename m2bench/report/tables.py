@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, LayerRow, LearningGroup, LearningOfLayer, Responses, Summary
+from m2bench.records.summary import CombinationRow, LayerRow, LearningGroup, LearningOfLayer, Metric, Responses, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
@@ -113,8 +113,8 @@ def impact_table(summary: Summary) -> Table:
 GLOSSARY = {
     "alone": "this layer over the baseline.",
     "added last": "all layers over all but this one.",
-    "Shapley": "the layer's part of the total, averaged over all orders of switching the layers on; the parts multiply to "
-    "the total.",
+    "Shapley": "the layer's part of the total, averaged over all orders of switching the layers on; the parts multiply "
+    "to the total.",
     "share": "the layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost.",
     "time to target": "how many times sooner than the baseline the layer alone reaches the target.",
     "memory": "peak memory of the layer alone over the baseline's.",
@@ -259,8 +259,8 @@ def _of_brackets(table: Table, speed: Speed, to_target: str) -> str:
 
 def metrics_table(summary: Summary) -> Table | None:
     """One row per combination: every metric that it tells, and what that is over the baseline's."""
-    rows = [c for c in ranked(summary) if c.metrics]
-    names = dict.fromkeys(name for c in rows for name in c.metrics)
+    told = {c.layers: {metric.name: metric for metric in c.metrics} for c in ranked(summary) if c.metrics}
+    names = dict.fromkeys(name for metrics in told.values() for name in metrics)
     if len(names) < 2:
         return None
     columns = [column for name in names for column in (name, f"{name}: ratio")]
@@ -268,19 +268,20 @@ def metrics_table(summary: Summary) -> Table | None:
         title=f"Metrics of each combination (ranked by {next(iter(names))})",
         columns=("layers", *columns),
         rows=[
-            (
-                combination_name(c.layers),
-                *(cell for name in names for cell in (within(c.metrics.get(name)), times_within(c.metric_ratios.get(name)))),
-            )
-            for c in rows
+            (combination_name(layers), *(cell for name in names for cell in _cells(metrics.get(name))))
+            for layers, metrics in told.items()
         ],
         numeric=frozenset(columns),
         droppable=tuple(columns[:1:-1]),
         notes=(
             "ratio: over the baseline's, of the metric itself, whether more or less of it is better. Brackets: 95 % "
-            "intervals. A metric that is 0 or less in some trial has neither a ratio nor an interval.",
+            "intervals. A metric that is 0 or less in some trial has no ratio.",
         ),
     ).told()
+
+
+def _cells(metric: Metric | None) -> tuple[str, str]:
+    return (NOTHING, NOTHING) if metric is None else (within(metric.level), times_within(metric.ratio))
 
 
 class CombinationsTable(Table):
@@ -470,9 +471,9 @@ def sweep_table(summary: Summary) -> Table | None:
         numeric=frozenset(columns[:4]),
         droppable=("memory MB", level),
         notes=(
-            f"Brackets of {speed.words.ratio} and {level}: 95 % intervals that hold for all sizes at once, and so for the "
-            "fastest, from the scatter of all sizes. Brackets of memory: over the trials of a size. A figure without "
-            "brackets is from one block.",
+            f"Brackets of {speed.words.ratio} and {level}: 95 % intervals that hold for all sizes at once, and so for "
+            "the fastest, from the scatter of all sizes. Brackets of memory: over the trials of a size. A figure "
+            "without brackets is from one block.",
         ),
     )
 

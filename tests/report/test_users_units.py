@@ -114,8 +114,8 @@ def test_the_report_speaks_neither_of_episodes_nor_of_minutes(folders: dict[str,
         write_report(store)
     for file in ("report.md", "report.html"):
         text = (folders[name] / file).read_text().replace("episodes_per_min", "")
-        for word in ("episode", "/min", "per minute", "environment", "policy", "held-out", "market", "m2bench train"):
-            assert word not in text.replace("no relevant variable", "").replace("environment |", ""), (file, word)
+        for word in ("episode", "/min", "per minute", "environments", "policy", "held-out", "market", "m2bench train"):
+            assert word not in text, (file, word)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -193,4 +193,3 @@ def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
     assert by_name["time"].value == pytest.approx(1000 * TIME.baseline, rel=NOISE)
     assert by_name["function"] is not None
     assert by_name["function"].value == pytest.approx(1000 / FUNCTION.baseline, rel=NOISE)
-

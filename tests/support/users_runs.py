@@ -27,7 +27,12 @@ TIMES_AS_GOOD = {"amp": 2.0, "compile": 1.25, "workers": 1.0, "fused": 0.8}
 """What each layer does, whatever else is on."""
 SCATTER = 0.01
 COMMAND = "python train.py --workers 0"
-TOGGLES = ("amp=--amp", "compile=env:TORCH_COMPILE=1", "workers=--workers 0|--workers 4", "fused=--optimizer 'fused adam'")
+TOGGLES = (
+    "amp=--amp",
+    "compile=env:TORCH_COMPILE=1",
+    "workers=--workers 0|--workers 4",
+    "fused=--optimizer 'fused adam'",
+)
 NOT_TOLD = "the system does not tell how well it has learned"
 
 
@@ -63,9 +68,7 @@ FUNCTION = Trainer(
 )  # fmt: skip
 SPS = Trainer("SPS", 1200.0, {"label": "SPS", "is_metric": True})
 TIME = Trainer("s", 12.3, {"label": "s", "factor": 1 / 60, "lower_is_better": True}, lower_is_better=True)
-LOSS = Trainer(
-    "loss", 0.5, {"label": "loss", "lower_is_better": True, "is_metric": True}, lower_is_better=True
-)
+LOSS = Trainer("loss", 0.5, {"label": "loss", "lower_is_better": True, "is_metric": True}, lower_is_better=True)
 TRAINERS = {"function": FUNCTION, "sps": SPS, "time": TIME, "loss": LOSS}
 
 

@@ -57,9 +57,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         return canvas.finish(
             NAME,
             _title(rated, speed),
-            f"Filled dot: the layer is on. Point: the {speed.words.ratio}, predicted from all trials of the run, with its "
-            "95 % interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
-            "not compute the same, or a layer was not at work in every trial.",
+            f"Filled dot: the layer is on. Point: the {speed.words.ratio}, predicted from all trials of the run, "
+            "with its 95 % interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the "
+            "combination does not compute the same, or a layer was not at work in every trial.",
         )
 
 
@@ -110,7 +110,7 @@ def _note(combination: CombinationRow, summary: Summary) -> str:
 def _title(rated: list[Figure], speed: Speed) -> str:
     worse, words = sum(figure.shows_loss for figure in rated), speed.words
     return (
-        f"Of {len(rated)} combinations the {words.best} reaches {times_within(rated[0])} of the baseline's {speed.noun}, "
-        f"the {words.worst} {times(rated[-1].value)}; {worse} {'is' if worse == 1 else 'are'} {words.worse} than the "
-        "baseline"
+        f"Of {len(rated)} combinations the {words.best} reaches {times_within(rated[0])} of the baseline's "
+        f"{speed.noun}, the {words.worst} {times(rated[-1].value)}; {worse} {'is' if worse == 1 else 'are'} "
+        f"{words.worse} than the baseline"
     )

@@ -63,7 +63,11 @@ class CommandWorkload:
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         name = self.metrics[0].name if self.metrics else TIME
-        rate = Rate(name, lower_is_better=self.lower_is_better, is_metric=True) if self.metrics else Rate("s", 1 / 60, True)
+        rate = (
+            Rate(name, lower_is_better=self.lower_is_better, is_metric=True)
+            if self.metrics
+            else Rate("s", 1 / 60, True)
+        )
         return {
             "system": {
                 "unit": asdict(Unit("run", "runs")),
