@@ -103,7 +103,7 @@ def impact_table(summary: Summary) -> Table:
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[3:9]),
-        droppable=("at work", "numerics", "difficulty", "memory", "time to target", "share", "added last", "learning",
+        droppable=("difficulty", "memory", "time to target", "share", "at work", "numerics", "added last", "learning",
                    "claimed", "Shapley"),
     ).told()  # fmt: skip
     notes = (*_glossary(table), *turned_round(speed), *_untold(summary), *_impact_remarks(summary))
@@ -211,7 +211,7 @@ def ranked(summary: Summary) -> list[CombinationRow]:
 
 def combinations_table(summary: Summary) -> Table:
     """One row per combination, the best first; those without a figure last."""
-    speed = Speed.of(summary.system)
+    speed, tells = Speed.of(summary.system), tells_of_learning(summary)
     rows = [
         (
             str(rank),
@@ -222,8 +222,8 @@ def combinations_table(summary: Summary) -> Table:
             within(c.learning.time_to_target_s) + ("*" if c.learning.time_to_target_modelled else ""),
             _compile_s(c),
             within(c.peak_memory_mb),
-            c.learning.learning or NOTHING,
-            c.numerics.numerics or NOTHING,
+            (tells and c.learning.learning) or NOTHING,
+            NOTHING if c.numerics.numerics in (None, "unchecked") else c.numerics.numerics,
             _status(c),
         )
         for rank, c in enumerate(ranked(summary), 1)
@@ -237,11 +237,8 @@ def combinations_table(summary: Summary) -> Table:
         numeric=frozenset(numbers),
         droppable=("memory MB", "compile s", to_target, "#", level, "to target s", "learning",
                    "numerics"),
-    ).told(UNTOLD)  # fmt: skip
+    ).told()  # fmt: skip
     return replace(table, notes=(_of_brackets(table, speed, to_target), *turned_round(speed)))
-
-
-UNTOLD = frozenset({"", NOTHING, "unchecked", "not told"})
 
 
 def _of_brackets(table: Table, speed: Speed, to_target: str) -> str:

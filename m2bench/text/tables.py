@@ -42,11 +42,11 @@ class Table:
         columns, droppable = (tuple(c for c in names if c != column) for names in (self.columns, self.droppable))
         return dataclasses.replace(self, columns=columns, rows=rows, droppable=droppable)
 
-    def told(self, untold: frozenset[str] = frozenset({"", NOTHING})) -> Table:
+    def told(self) -> Table:
         """The same without the columns of which no row tells anything."""
         table = self
         for column, cells in zip(self.columns, zip(*self.rows, strict=True), strict=False):
-            table = table.without(column) if untold.issuperset(cells) else table
+            table = table.without(column) if {"", NOTHING}.issuperset(cells) else table
         return table
 
 

@@ -99,13 +99,13 @@ def make_users_run(folder: Path, trainer: Trainer, layers: Layers = LAYERS, bloc
 
 
 def measured(trainer: Trainer, level: float) -> TrialResult:
-    """A trial at this level; a command tells a second metric, a hundredth of the first."""
+    """A trial at this level; a command tells a second metric, ten times the first."""
     untold: dict[str, Any] = {
         "numerics": {}, "phase_ms_per_episode": {}, "counts": None, "eval_return": None, "env_steps_per_s": None,
     }  # fmt: skip
     if trainer.is_command:
         untold |= {"setup_s": None, "warmup_update_s": (), "window_error": None, "turn_updates": ()}
-        untold["metrics"] = {trainer.label: level, "memory_gb": level / 100}
+        untold["metrics"] = {trainer.label: level, "tokens": 10 * level}
     return result(trainer.kept(level), **untold)
 
 
