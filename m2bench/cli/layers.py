@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 def layers(system: System, asked: AsJson) -> None:
     """List the layers, the gain claimed for each, and whether it runs on this machine."""
     from m2bench.processes.client import Launcher
+    from m2bench.processes.environment import users_environment
     from m2bench.records.documents import to_json
     from m2bench.run.describe import describe
 
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
-        with Launcher(work, work / "launcher.log") as launcher:
+        with Launcher(work, work / "launcher.log", users_environment(system.workload)) as launcher:
             description = describe(launcher, system.workload, work)
     if asked.as_json:
         found = to_json(description)

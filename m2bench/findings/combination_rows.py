@@ -56,7 +56,7 @@ def summarize_combination(
         warmup_s=figure_of(typical(_warmup_s(r) for r in results if r.warmup_update_s)),
         compile_s=figure_of(typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
         compile_cold_s=_compile_cold_s(attempts) if good else None,
-        peak_memory_mb=figure_of(typical(r.peak_memory_mb.main_mb for r in results)),
+        peak_memory_mb=figure_of(typical(mb for r in results if (mb := r.peak_memory_mb.main_mb) is not None)),
         energy_j_per_episode=figure_of(typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
         usage=summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
         eval_return=_mean([r.eval_return for r in results if r.eval_return is not None]),

@@ -116,7 +116,7 @@ def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed) ->
         "episodes_per_min": steady_speed(timed) if timed else math.nan,
         "level": speed.value(steady_speed(timed)) if timed else math.nan,
         **({f"metric_{name}": value for name, value in timed.metrics.items()} if timed else {}),
-        "peak_memory_mb": timed.peak_memory_mb.main_mb if timed else math.nan,
+        "peak_memory_mb": _number(timed.peak_memory_mb.main_mb if timed else None),
         **{name: _number(getattr(timed, name, None)) for name in TIMED},
         "same_numerics": timed.same_numerics if timed else None,
         "episodes_to_target": _number(trial.episodes_to_target),

@@ -59,13 +59,14 @@ class ThreadChoice:
 class Device:
     """The device and the torch that drives it.
 
+    ``torch`` is empty and ``torch_threads`` 0 where trials are programs of their own.
     ``missing_features``: those that this torch lacks on MPS, None on any other device. ``telemetry``: the tool that
     reads the device. ``log_environment``: variables that make the device's backend write a log.
     """
 
     device: str
-    torch: str
-    torch_threads: int
+    torch: str = ""
+    torch_threads: int = 0
     thread_waiting: str | None = None
     threads_chosen: ThreadChoice | None = None
     device_name: str | None = None
@@ -277,9 +278,11 @@ class Prepared:
     """What preparing the trials told.
 
     ``prepare_s``: seconds that it took. ``device_faults``: what the device computes wrongly, None where the code does
-    not look. ``peak_flops``: the most operations per second of a product of float32 matrices.
+    not look. ``peak_flops``: the most operations per second of a product of float32 matrices, 0 where trials are
+    programs of their own. ``metrics``: what the plain one of those told before all trials.
     """
 
     prepare_s: float
     device_faults: tuple[str, ...] | None = None
     peak_flops: float
+    metrics: Mapping[str, float] = field(default_factory=dict)

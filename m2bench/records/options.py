@@ -165,6 +165,9 @@ SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", 
 
 They are found by their names, as the systems are: the harness knows none of their options.
 """
+PROGRAMS = SYSTEMS[2:]
+"""Those whose trials are programs of their own: what starts them imports no torch and adds nothing to the shell's
+environment."""
 
 
 def workload_options(command: str) -> tuple[Option, ...]:

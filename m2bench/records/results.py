@@ -37,13 +37,13 @@ class NumericsCheck:
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Peak memory in MB: of the device's allocator, None where it does not tell, and of the process on the host."""
+    """Peak memory in MB: of the device's allocator, and of the process on the host; None where it does not tell."""
 
     device: float | None
-    host: float
+    host: float | None
 
     @property
-    def main_mb(self) -> float:
+    def main_mb(self) -> float | None:
         """That of the device where it tells, else that of the host."""
         return self.host if self.device is None else self.device
 

@@ -31,6 +31,8 @@ def counted(number: int, what: str) -> str:
 def machine_name(summary: Summary) -> str:
     """What a reader calls the machine: its GPU where that has a memory of its own, else its chip."""
     machine = summary.machine
+    if is_own_program(summary):
+        return str(machine["chip"])  # what it computes on, it chooses itself
     name = machine["device_name"] if "device_memory_mb" in machine else machine["chip"]
     return f"{name} ({summary.device})"
 

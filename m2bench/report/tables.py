@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
 from m2bench.records.summary import CombinationRow, LayerRow, LearningGroup, LearningOfLayer, Metric, Responses, Summary
 from m2bench.text.figures import (
@@ -556,23 +557,31 @@ def phases_table(summary: Summary) -> Table | None:
     )
 
 
+def _torch_facts(machine: Facts) -> dict[str, str]:
+    """The torch that trained; a program of the user's brings its own, and tells none."""
+    if "torch" not in machine:
+        return {}
+    waiting = ", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""
+    return {
+        "python, torch": f"{machine['python']}, {machine['torch']}",
+        "torch threads": f"{machine['torch_threads']}{waiting}",
+    }
+
+
 def facts_table(summary: Summary) -> Table:
     """What was measured on, and what was trained."""
     machine = summary.machine
-    torch = {
-        "python, torch": f"{machine['python']}, {machine['torch']}",
-        "torch threads": f"{machine['torch_threads']}"
-        + (", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""),
-    }
     facts = {
         "started": summary.started,
-        "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
+        "device": None
+        if is_own_program(summary)
+        else " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
         "chip": machine["chip"],
         "cores": f"{machine['physical_cores']} physical, {machine['logical_cores']} logical",
         "memory": f"{digits(machine['memory_mb'])} MB",
         "system": machine["system"],
         "power": machine["power"],
-        **({} if is_own_program(summary) else torch),
+        **_torch_facts(machine),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "no relevant variable",
         **summary.system.facts,
     }

@@ -21,7 +21,7 @@ from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
-from .interface import Document, Measure, System, Told, Workload
+from .interface import Document, System, Told, Workload
 
 NOT_TOLD = "the system does not tell how well it has learned"
 
@@ -52,11 +52,9 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("layers", "describe", "prepare", "audit", "forward", "measure"):
+        for name in ("layers", "describe", "prepare", "audit", "forward"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
-
-    measure: Measure | None = None
 
     def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
         return CompletedSystem(self._offered.build(spec, work, layers, seed), torch_device.resolve_device(spec.device))

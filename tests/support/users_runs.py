@@ -86,6 +86,8 @@ def make_users_run(folder: Path, trainer: Trainer, layers: Layers = LAYERS, bloc
     described["workload"] = {
         "market": {}, "options": trainer.options, "target": None, "own_program": trainer.is_command
     }  # fmt: skip
+    if trainer.is_command:
+        described["device"] = {"device": "this machine"}
     described["layers"] = [
         {"name": name, "part": name, "claim": None, "exact": False, "compiles": False, "unsupported": None}
         for name in layers

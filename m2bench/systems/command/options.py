@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from m2bench.records.combinations import Layers
 from m2bench.records.options import Call, at_least, option, options_of
 
-from .toggles import read_toggle, switched
+from .toggles import CommandLine
 
 COMMANDS = ("ablate", "check", "baseline save", "layers")
 
@@ -20,9 +19,12 @@ class CommandOptions:
     """Which command is run, what is switched in it, and what is read from its output."""
 
     command: str | None = option(
-        None, "Your own trainer as a command line; {seed} in it is replaced.", kind=str, metavar="<words>",
+        None,
+        "Your own trainer as a command line, in any language; {seed} in it is replaced by the trial's seed.",
+        kind=str,
+        metavar="<words>",
         commands=COMMANDS,
-    )  # fmt: skip
+    )
     toggle: tuple[str, ...] = option(
         (),
         "What a layer changes in --command: name=words to add, name=off|on to swap texts, name=env:NAME=value. "
@@ -34,18 +36,22 @@ class CommandOptions:
     )
     metric: tuple[str, ...] = option(
         (),
-        "What is read from the output: a pattern with one group, or json:KEY; the first is ranked. Without it, the "
-        "command's own time.",
+        "What is read from the output: a pattern with one group around the number, json:KEY, or time, the command's "
+        "own. May be given several times: the first is ranked, the others are shown.",
         kind=list[str],
         metavar="<pattern>",
         read=lambda flag, typed: tuple(typed),
+        shown="time",
         commands=COMMANDS,
     )
-    lower_is_better: bool = option(
-        False, "A smaller value of the first --metric is better.", commands=COMMANDS
-    )  # fmt: skip
-    skip_first: int = option(0, "Matches of a pattern that are warm-up; the mean of the others counts.",
-        read=at_least(0), commands=COMMANDS, shown="the last match counts")  # fmt: skip
+    lower_is_better: bool = option(False, "A smaller value of the first --metric is better.", commands=COMMANDS)
+    skip_first: int = option(
+        0,
+        "Matches of each --metric that are warm-up; the mean of the others counts.",
+        read=at_least(0),
+        shown="only the last match counts",
+        commands=COMMANDS,
+    )
 
 
 OPTIONS = options_of(CommandOptions)
@@ -53,8 +59,4 @@ OPTIONS = options_of(CommandOptions)
 
 def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
     """The user's command with these layers switched on."""
-    command = workload["command"]
-    toggles = [read_toggle(typed, command) for typed in workload["toggle"]]
-    words, variables = switched(command, [toggle for toggle in toggles if toggle.name in layers], seed=0)
-    settings = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    return Call(" ".join([*settings, shlex.join(words)]), "sh")
+    return Call(CommandLine(workload["command"], workload["toggle"]).typed(layers), "sh")
