@@ -318,6 +318,30 @@ def why_no_kernel_times(device: torch.device) -> str:
     return "on the CPU an operator is its own kernel"
 
 
+def settings(device: torch.device) -> dict[str, Callable[[], object]]:
+    """What reads torch's settings that matter on this device alone, by their names."""
+    backends = torch.backends
+    if device.type == "cpu":
+        return {
+            "mkldnn": lambda: backends.mkldnn.enabled,
+            "mkldnn matmul precision": lambda: backends.mkldnn.matmul.fp32_precision,
+        }
+    if device.type != "cuda":
+        return {}
+    matmul = backends.cuda.matmul
+    return {
+        "cudnn": lambda: backends.cudnn.enabled,
+        "cudnn benchmark": lambda: backends.cudnn.benchmark,
+        "cudnn deterministic": lambda: backends.cudnn.deterministic,
+        "cudnn convolution precision": lambda: backends.cudnn.conv.fp32_precision,
+        "CUDA matmul precision": lambda: matmul.fp32_precision,
+        "sums in float16": lambda: matmul.allow_fp16_reduced_precision_reduction,
+        "sums in bfloat16": lambda: matmul.allow_bf16_reduced_precision_reduction,
+        "allocator": torch.cuda.get_allocator_backend,
+        "pinned blocks": lambda: torch.cuda.host_memory_stats().get("active_requests.current"),
+    }
+
+
 def captured(path: str | None) -> AbstractContextManager[object]:
     """Held around work that is written as a Metal capture to ``path``, to be opened in Xcode; None: nothing is."""
     return nullcontext() if path is None else torch.mps.profiler.metal_capture(path)
