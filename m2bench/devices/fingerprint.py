@@ -76,6 +76,7 @@ class Watch:
         if not self._sees:
             return None
         assert self._profiler.profiler is not None
+        assert self._profiler.profiler.kineto_results is not None
         operators: dict[str, tuple[int, int]] = {}
         compiled, optimizers, loaders = Counter[str](), Counter[str](), Counter[str]()
         for name, fields in _calls(self._profiler.profiler.kineto_results.experimental_event_tree()):

@@ -324,7 +324,7 @@ def settings(device: torch.device) -> dict[str, Callable[[], object]]:
     if device.type == "cpu":
         return {
             "mkldnn": lambda: backends.mkldnn.enabled,
-            "mkldnn matmul precision": lambda: backends.mkldnn.matmul.fp32_precision,
+            "mkldnn matmul precision": lambda: torch._C._get_fp32_precision_getter("mkldnn", "matmul"),
         }
     if device.type != "cuda":
         return {}
@@ -333,8 +333,8 @@ def settings(device: torch.device) -> dict[str, Callable[[], object]]:
         "cudnn": lambda: backends.cudnn.enabled,
         "cudnn benchmark": lambda: backends.cudnn.benchmark,
         "cudnn deterministic": lambda: backends.cudnn.deterministic,
-        "cudnn convolution precision": lambda: backends.cudnn.conv.fp32_precision,
-        "CUDA matmul precision": lambda: matmul.fp32_precision,
+        "CUDA convolution precision": lambda: torch._C._get_fp32_precision_getter("cuda", "conv"),
+        "CUDA matmul precision": lambda: torch._C._get_fp32_precision_getter("cuda", "matmul"),
         "sums in float16": lambda: matmul.allow_fp16_reduced_precision_reduction,
         "sums in bfloat16": lambda: matmul.allow_bf16_reduced_precision_reduction,
         "allocator": torch.cuda.get_allocator_backend,

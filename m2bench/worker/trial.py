@@ -50,7 +50,8 @@ def run_trial(
         numerics_begin = time.perf_counter()
         numerics = system.check_numerics()
         numerics_s = time.perf_counter() - numerics_begin
-        fingerprint, warmup = None, []
+        fingerprint: Fingerprint | None = None
+        warmup: list[float] = []
         if turns is None and not system.offers_proofs:
             fingerprint, warmup, more = take_fingerprint(system, torch_device.resolve_device(workload_spec.device))
             told += more
