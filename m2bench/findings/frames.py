@@ -18,6 +18,7 @@ from m2bench.run.store import Store
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.speed import Speed
 
+from .engagement import judge_engagement
 from .summarize import summarize
 
 TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_return")
@@ -47,9 +48,11 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row for each stored trial, in the order in which they ended."""
-        used = {trial.spec.key for trial in settled(self._attempts)}
+        used = {trial.spec.key: trial for trial in judge_engagement(self._record, settled(self._attempts)).trials}
         layers, speed = self._record.spec.layers, self._speed
-        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used, speed) for trial in self._attempts])
+        found = pd.DataFrame(
+            [_trial(used.get(trial.spec.key, trial), layers, trial.spec.key in used, speed) for trial in self._attempts]
+        )
         return found if found.empty else found.astype(TYPES)
 
     @cached_property
@@ -132,6 +135,7 @@ def _layer(row: LayerRow) -> Row:
         "claim_low": low,
         "claim_high": high,
         "verdict": row.verdict,
+        "engagement": row.engagement.engagement,
         **_figure("alone", row.speed.alone),
         **_figure("last", row.speed.last),
         **_figure("main_effect", row.speed.main_effect),

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import LayerDescription, System
-from m2bench.records.summary import Attribution, Claimed, Interaction, LayerRow, Responses, TimeAttribution
+from m2bench.records.summary import Attribution, Claimed, Engagement, Interaction, LayerRow, Responses, TimeAttribution
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of
@@ -28,6 +28,7 @@ def summarize_layers(
     trials: list[StoredTrial],
     speeds: Effects,
     learning: Learning,
+    engagement: Mapping[str, Engagement],
 ) -> tuple[LayerRow, ...]:
     """A row per layer, from the sound trials."""
     names, disturbed = [layer.name for layer in described], is_disturbed(trials)
@@ -62,6 +63,7 @@ def summarize_layers(
                 verdict=verdict and verdict.verdict,
                 verdict_sentence=verdict and verdict.sentence + also,
                 reason=layer.unsupported,
+                engagement=engagement[name],
                 learning=learned,
                 time_to_target=figure_of(to_target),
                 gain_surviving=figure_of(surviving),

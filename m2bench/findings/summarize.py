@@ -25,6 +25,7 @@ from m2bench.statistics.prediction import Prediction
 
 from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
+from .engagement import judge_engagement
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .metrics import with_metrics
@@ -38,14 +39,16 @@ SUMMARY_SCHEMA = 1
 
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
     """The summary of a run, finished or not, from all trials that it has stored."""
-    stored = settled(attempts)
+    judged = judge_engagement(record, settled(attempts))
+    stored = judged.trials
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
     combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
     described = [layer for layer in description.layers if layer.name in spec.layers]
-    layers = summarize_layers(described, description.system, sound_trials(trials), attribution, learning)
+    taken = sound_trials(trials)
+    layers = summarize_layers(described, description.system, taken, attribution, learning, judged.layers)
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
 
@@ -60,7 +63,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         started=record.started,
         trials_done=len(trials),
         trials_planned=count_trials(spec),
-        unfinished=_unfinished(record, stored),
+        unfinished=_unfinished(record, settled(attempts)),
         system=description.system,
         device=description.device.device,
         device_faults=record.prepared.device_faults or (),

@@ -17,6 +17,7 @@ from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
+from .engagement import judge_engagement
 from .learning import Learning
 from .responses import sound_trials, speed_effects
 
@@ -27,6 +28,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
 
     Raises UserError for a name that is neither.
     """
+    trials = judge_engagement(record, trials).trials
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -75,6 +76,7 @@ def _pays_back(combination: CombinationRow) -> str:
 
 def impact_table(summary: Summary) -> Table:
     """One row per layer: what was claimed and what was measured."""
+    at_work = _at_work(summary)
     rows: list[tuple[str, ...]] = [
         (
             layer.name,
@@ -88,7 +90,7 @@ def impact_table(summary: Summary) -> Table:
             times_within(layer.responses.peak_memory_mb.alone),
             layer.learning.learning,
             _numerics_of(layer, summary),
-            _at_work(layer, summary),
+            at_work.get(layer.name, NOTHING),
             layer.verdict or NOTHING,
         )
         for layer in summary.layers
@@ -144,22 +146,24 @@ def _numerics_of(layer: LayerRow, summary: Summary) -> str:
     return "unchecked" if "unchecked" in found else NOTHING
 
 
-def _at_work(layer: LayerRow, summary: Summary) -> str:
-    """That no trial tells whether the layer was at work."""
-    tried = [c for c in summary.combinations if layer.name in c.layers and c.trials_ok]
-    return "unproved" if tried and not any(layer.name in c.evidence for c in tried) else NOTHING
+def _at_work(summary: Summary) -> dict[str, str]:
+    """Whether each layer did anything; nothing where all of them did."""
+    found: dict[str, str] = {layer.name: layer.engagement.engagement for layer in summary.layers}
+    return found if set(found.values()) != {"engaged"} else {}
 
 
 def _untold(summary: Summary) -> list[str]:
     """What the system does not tell, and so nothing is said of."""
-    unproved = [layer.name for layer in summary.layers if _at_work(layer, summary) != NOTHING]
+    unproved: dict[str, list[str]] = defaultdict(list)
+    for layer in summary.layers:
+        if layer.engagement.engagement == "unproved":
+            unproved[layer.engagement.engagement_reason].append(layer.name)
     said = []
     if any(_numerics_of(layer, summary) != NOTHING for layer in summary.layers):
         said.append("numerics: unchecked, since the system does not tell what its combinations compute.")
     if not tells_of_learning(summary):
         said.append(f"learning: not told, since {summary.system.no_target_because}.")
-    if unproved:
-        said.append(f"at work: unproved, since nothing but the ratios shows whether {listed(unproved)} did anything.")
+    said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
     return [" ".join(said)] if said else []
 
 
@@ -170,6 +174,11 @@ def _impact_remarks(summary: Summary) -> list[str]:
         f"{layer.name}: the verdict is on the {layer.claim.claim_phase} alone, {times_within(layer.claimed_effect)}."
         for layer in summary.layers
         if layer.claim.claim_phase and layer.claimed_effect is not None
+    ]
+    remarks += [
+        f"{layer.name}: {layer.engagement.engagement_reason}."
+        for layer in summary.layers
+        if layer.engagement.engagement == "outside torch"
     ]
     if any(layer.speed.model_based for layer in summary.layers):
         remarks.append(

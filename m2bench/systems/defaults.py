@@ -100,6 +100,7 @@ class SystemDefaults:
     episodes_per_update = 1
     steps_per_episode: int | None = None
     compiles = False
+    offers_proofs = False
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -166,6 +167,7 @@ class CompletedSystem(SystemDefaults):
         super().__init__(device)
         for name in filter(lambda name: not name.startswith("_") and hasattr(offered, name), dir(SystemDefaults)):
             setattr(self, name, getattr(offered, name))
+        self.offers_proofs = hasattr(offered, "proofs")
         self._update = offered.update
 
     def update(self) -> Told | SupportsFloat | None:
