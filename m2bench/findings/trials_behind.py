@@ -113,7 +113,7 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
             " ".join(map(str, trial.spec.mini_blocks)) or NOTHING,
             trial.started,
             trial.status,
-            digits(level.value(steady_speed(trial.result)) if isinstance(trial.result, TrialResult) else None),
+            level.digits(steady_speed(trial.result) if isinstance(trial.result, TrialResult) else None),
             digits(trial.episodes_to_target),
             trial.log or NOTHING,
         )
@@ -147,15 +147,15 @@ def _interaction(trials: list[StoredTrial], pair: tuple[str, ...], level: Speed)
     """The means of which the interaction of two layers is made: with both off, one on, the other on, both on."""
     speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
-        speeds[tuple(layer in trial.spec.layers for layer in pair)].append(level.value(steady_speed(trial.timed)))
+        speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.timed))
     states = ((False, False), (False, True), (True, False), (True, True))
-    rows = [(*("yes" if on else "no" for on in state), *_mean_and_count(speeds[state])) for state in states]
+    rows = [(*("yes" if on else "no" for on in state), *_mean_and_count(speeds[state], level)) for state in states]
     columns = (*pair, f"{level.heading} (geometric mean)", "trials")
     return Table(f"Trials with and without {pair[0]} and {pair[1]}", columns, rows, frozenset(columns[2:]))
 
 
-def _mean_and_count(speeds: list[float]) -> tuple[str, str]:
-    return digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
+def _mean_and_count(speeds: list[float], level: Speed) -> tuple[str, str]:
+    return level.digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
 def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial], level: Speed) -> Table:
@@ -176,7 +176,7 @@ def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial], level: Sp
         rows.append(
             (
                 combination_name(without),
-                *(digits(None if speed is None else level.value(speed)) for speed in pair),
+                *map(level.digits, pair),
                 times(ratio),
                 counts,
                 f"{weights[with_it]:.1%}",

@@ -73,17 +73,17 @@ def _figures(summary: Summary) -> list[tuple[str, str, str]]:
         ("sooner at the learning target", summary.soonest_gain, "x"),
         ("A/A test of identical trials", repeats.aa_ratio, "x"),
     ]
-    figures = [(what, *_in_words(figure, unit)) for what, figure, unit in named if figure]
+    figures = [(what, *_in_words(figure, unit, figure is level)) for what, figure, unit in named if figure]
     if least is not None:
         figures.append(("smallest detectable main effect", f"{least - 1:.1%}", "in 80 % of such runs"))
     return [*figures, (f"{speed.words.trial}s done", str(summary.trials_done), f"of {summary.trials_planned}")]
 
 
-def _in_words(figure: Figure, unit: str) -> tuple[str, str]:
+def _in_words(figure: Figure, unit: str, fine: bool) -> tuple[str, str]:
     """A figure, and its interval in words."""
     if not is_known(figure, unit):
         return NOT_KNOWN, "its interval is too wide"
-    value, interval = value_and_interval(figure, unit)
+    value, interval = value_and_interval(figure, unit, fine)
     return value, f"95 % interval {interval.replace(', ', ' to ')}" if interval else "no interval"
 
 

@@ -227,7 +227,7 @@ def combinations_table(summary: Summary) -> Table:
             str(rank),
             combination_name(c.layers),
             times_within(c.speedup),
-            within(speed.level(c.episodes_per_min)),
+            speed.within(c.episodes_per_min),
             within(c.learning.episodes_to_target),
             within(c.learning.time_to_target_s) + ("*" if c.learning.time_to_target_modelled else ""),
             _compile_s(c),
@@ -288,7 +288,7 @@ def metrics_table(summary: Summary) -> Table | None:
 
 
 def _cells(metric: Metric | None) -> tuple[str, str]:
-    return (NOTHING, NOTHING) if metric is None else (within(metric.level), times_within(metric.ratio))
+    return (NOTHING, NOTHING) if metric is None else (within(metric.level, fine=True), times_within(metric.ratio))
 
 
 class CombinationsTable(Table):
@@ -463,7 +463,7 @@ def sweep_table(summary: Summary) -> Table | None:
         (
             str(size.num_envs),
             times_within(size.speedup),
-            within(speed.level(size.episodes_per_min)),
+            speed.within(size.episodes_per_min),
             within(size.peak_memory_mb),
             size.reason or "ok",
         )
@@ -491,7 +491,7 @@ def before_and_after_table(summary: Summary) -> Table | None:
     if not shown:
         return None
     unit, speed = summary.system.unit, Speed.of(summary.system)
-    levels: Cells = {speed.heading: ("episodes_per_min", lambda c: within(speed.level(c.episodes_per_min)))}
+    levels: Cells = {speed.heading: ("episodes_per_min", lambda c: speed.within(c.episodes_per_min))}
     if not speed.is_time:
         levels = {f"ms per {unit.one}": ("ms_per_episode", lambda c: within(c.ms_per_episode)), **levels}
     rows = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from m2bench.records.description import Rate, System, Unit
 from m2bench.records.figure import Figure
 
-from .figures import digits
+from .figures import digits, within
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,17 @@ class Speed:
         ends = [self.value(end) for end in kept.interval or ()]
         return Figure(self.value(kept.value), (min(ends), max(ends)) if ends else None)
 
+    def within(self, kept: Figure | None) -> str:
+        """A level with its interval, in a cell of a table."""
+        return within(self.level(kept), fine=True)
+
+    def digits(self, kept: float | None) -> str:
+        """The same of a figure without an interval."""
+        return digits(None if kept is None else self.value(kept), fine=True)
+
     def said(self, kept: float | None) -> str:
         """A level in a sentence: ``640 samples/s``, ``12.3 s``, ``loss 0.42``."""
-        level = digits(None if kept is None else self.value(kept))
+        level = self.digits(kept)
         return f"{self.label} {level}" if self.rate.is_metric else f"{level} {self.label}"
 
     @property

@@ -194,3 +194,20 @@ def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
     assert by_name["time"].value == pytest.approx(1000 * TIME.baseline, rel=NOISE)
     assert by_name["function"] is not None
     assert by_name["function"].value == pytest.approx(1000 / FUNCTION.baseline, rel=NOISE)
+
+
+@pytest.mark.parametrize(
+    ("level", "interval", "text"),
+    [
+        (0.9123, (0.9119, 0.9127), "0.912 [0.912, 0.913]"),
+        (0.198, (0.1951, 0.2009), "0.198 [0.195, 0.201]"),
+        (0.0234, None, "0.0234"),
+        (12.34, (12.21, 12.47), "12.3 [12.2, 12.5]"),
+        (1234.0, (1201.0, 1267.0), "1,234 [1,201, 1,267]"),
+    ],
+)
+def test_a_level_has_three_digits_below_1_as_well(
+    level: float, interval: tuple[float, float] | None, text: str
+) -> None:
+    """A metric such as an accuracy says little in two."""
+    assert Speed(Unit(), Rate("accuracy", is_metric=True)).within(Figure(level, interval)) == text
