@@ -18,10 +18,10 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
+from m2bench.records.declared_options import PROGRAMS
 from m2bench.records.description import Description, Device, LayerDescription, Prepared
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
-from m2bench.records.options import PROGRAMS
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord

@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
-from m2bench.devices import stopwatch, torch_device
+from m2bench.devices import device_speed, phase_clock
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.worker import trial
@@ -116,7 +116,7 @@ class KnownSystem:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
     clock = Clock()
-    for module in (trial, stopwatch):
+    for module in (trial, phase_clock):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
     system = KnownSystem(clock)
 
@@ -124,7 +124,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
         system.log.append("canary")
         return 0.02
 
-    monkeypatch.setattr(torch_device, "canary_s", canary_s)
+    monkeypatch.setattr(device_speed, "canary_s", canary_s)
     return system
 
 

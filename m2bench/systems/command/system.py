@@ -23,7 +23,7 @@ from .toggles import CommandLine
 DEVICE = "this machine"  # the command chooses what it computes on, and need not tell
 
 
-def load(spec: WorkloadSpec) -> CommandProgram:
+def load_workload(spec: WorkloadSpec) -> CommandProgram:
     """The user's command. Raises UserError for toggles and metrics that cannot be read, or do not fit together."""
     if spec.device != WorkloadSpec.device:
         raise UserError(

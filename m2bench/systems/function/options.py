@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import Call, option, options_of
 from m2bench.records.errors import UserError
-from m2bench.records.options import Call, option, options_of
 
 
 def read_trainer(flag: str, typed: str) -> str:
