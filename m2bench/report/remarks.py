@@ -24,11 +24,18 @@ def remarks(summary: Summary) -> list[str]:
         *_noise(summary.noise, speed),
         *_numerics(summary),
         *_learning(summary),
-        OF_MEMORY_OF_A_PROGRAM if is_own_program(summary) else OF_MEMORY,
+        *_memory(summary),
         *([OF_PHASES] if any(c.usage.phase_ms_per_episode for c in summary.combinations) else []),
         *_usage(summary),
         *(f"Not available on this machine ({found})." for found in sorted(missing)),
     ]
+
+
+def _memory(summary: Summary) -> list[str]:
+    """Whose memory is told, if any is."""
+    if all(c.peak_memory_mb is None for c in summary.combinations):
+        return []
+    return [OF_MEMORY_OF_A_PROGRAM if is_own_program(summary) else OF_MEMORY]
 
 
 OF_MEMORY = (

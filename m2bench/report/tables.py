@@ -254,10 +254,10 @@ def combinations_table(summary: Summary) -> Table:
 def _of_brackets(table: Table, speed: Speed, to_target: str) -> str:
     """What the intervals of the combinations' table rest on, by the columns that it has."""
     compiling, learning = "compile s" in table.columns, to_target in table.columns
-    own = ["memory", *["compiling"] * compiling]
+    own = [*["memory"] * ("memory MB" in table.columns), *["compiling"] * compiling]
     said = [
         f"Those of {speed.words.ratio} and {speed.heading} use the noise of all trials",
-        f"those of {listed(own)} the trials of the combination",
+        *([f"those of {listed(own)} the trials of the combination"] if own else []),
         *[f"those of {to_target} the seeds"] * learning,
     ]
     cold = " Compiling with an empty cache (cold) happens once and has none." if compiling else ""

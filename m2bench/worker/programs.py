@@ -39,7 +39,7 @@ def _program(request: dict[str, Any]) -> Program:
         os.chdir(spec.folder)
     except OSError as error:
         raise UserError(f"the command runs in {spec.folder}: {error.strerror}.", "Bring that folder back.") from error
-    program: Program = importlib.import_module(spec.module).load(spec)
+    program: Program = importlib.import_module(spec.module).load_workload(spec)
     return program
 
 
