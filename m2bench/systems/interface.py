@@ -119,7 +119,7 @@ class Workload(Protocol):
 class Program(Protocol):
     """A system whose trials are programs of their own, of which nothing is seen but what they print.
 
-    Its module is one of ``records.options.PROGRAMS``, imports no torch, and has a function ``load(spec)`` for it.
+    Its module is one of ``declared_options.PROGRAMS``, imports no torch, and has a function ``load_workload(spec)``.
     """
 
     def layers(self) -> Layers:

@@ -7,14 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from commands import COMMAND, typed
 from launched import still_in, wait_until, workers_of
 
-QUICK = ("--quick", "--out", "run")
+from m2bench.run.store import Store
+
+SHORT = ("--design", "single", "--blocks", "1")
 # Prints a speed that its options multiply: with a by 2, with b by 0.5; each trial's seed scatters it by some percent.
 TRAINER = """
 speed=100 loss=5
@@ -33,7 +37,7 @@ done
 echo "SPS: 1"
 echo "SPS: $speed.$((seed % 7)) loss $loss"
 """
-SPS = ("--metric", "SPS: ([0-9.]+)")
+SPS = ("--metric", "SPS: (\\S+)")
 
 
 @pytest.fixture
@@ -43,11 +47,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ablated(
-    folder: Path, *toggles: str, command: str = "sh train.sh --seed={seed}", options: tuple[str, ...] = SPS
+    folder: Path, *toggles: str, command: str = "sh train.sh --seed={seed}", options: tuple[str, ...] = (*SPS, *SHORT)
 ) -> Any:
     """The summary of a quick run with these toggles."""
     words = [word for toggle in toggles for word in ("--toggle", toggle)]
-    done = typed("ablate", "--command", command, *words, *options, *QUICK, cwd=folder)
+    done = typed("ablate", "--command", command, *words, *options, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "run" / "summary.json").read_text())
 
@@ -57,25 +61,28 @@ def by_layers(summary: Any) -> dict[tuple[str, ...], Any]:
 
 
 def test_planted_speeds_are_recovered(folder: Path) -> None:
-    summary = ablated(folder, "a=--a", "b=--b", options=(*SPS, "--metric", "loss ([0-9.]+)", "--all"))
+    summary = ablated(folder, "a=--a", "b=--b", options=(*SPS, "--metric", "loss ([0-9.]+)", "--all", "--blocks", "1"))
     rows = by_layers(summary)
     assert {row["status"] for row in rows.values()} == {"ok"}
     assert rows["a",]["speedup"] == pytest.approx(2, rel=0.05)
     assert rows["b",]["speedup"] == pytest.approx(0.5, rel=0.05)
     assert rows["a", "b"]["speedup"] == pytest.approx(1, rel=0.05)
-    assert summary["recommended"]["layers"] == ["a"]
+    with Store.open(folder / "run") as store:
+        told = {trial.spec.layers: trial.timed.metrics for trial in store.trials()}
+    assert {layers: found["loss"] for layers, found in told.items()} == {(): 5, ("a",): 5, ("b",): 1, ("a", "b"): 1}
+    assert all(next(iter(found)) == "SPS" for found in told.values())
     assert {layer["learning"] for layer in summary["layers"]} == {"not told"}
 
 
 def test_a_time_is_better_when_it_is_lower(folder: Path) -> None:
-    options = ("--metric", "SPS: ([0-9.]+)", "--lower-is-better")
+    options = (*SPS, "--lower-is-better", *SHORT)
     rows = by_layers(ablated(folder, "a=--a", options=options))
     assert rows["a",]["speedup"] == pytest.approx(0.5, rel=0.05)
 
 
 def test_what_fails_with_one_toggle_is_said_and_the_others_go_on(folder: Path) -> None:
     toggles = ("a=--a", "fails=--fail", "asks=--ask", "bad=--bad", "silent=--quiet", "gone=sh train.sh|no-such-program")
-    rows = by_layers(ablated(folder, *toggles, options=(*SPS, "--design", "single")))
+    rows = by_layers(ablated(folder, *toggles))
     assert rows["a",]["speedup"] == pytest.approx(2, rel=0.05)
     for layer, reason in {
         "fails": "the command ended with exit code 3; its last lines: unknown layer",
@@ -89,7 +96,7 @@ def test_what_fails_with_one_toggle_is_said_and_the_others_go_on(folder: Path) -
 
 
 def test_a_command_that_never_ends_is_killed_with_all_that_it_has_started(folder: Path) -> None:
-    options = (*SPS, "--design", "single", "--trial-timeout", "2")
+    options = (*SPS, *SHORT, "--trial-timeout", "2")
     rows = by_layers(ablated(folder, "hangs=--hang", options=options))
     assert "the command did not end within 1.5 s and was killed; its last lines: stuck" in rows["hangs",]["reason"]
     assert still_in(folder) == []
@@ -122,7 +129,7 @@ def test_a_command_that_never_ends_is_killed_with_all_that_it_has_started(folder
 def test_what_no_trial_can_measure_ends_with_one_message(
     command: str, options: tuple[str, ...], message: str, folder: Path
 ) -> None:
-    done = typed("ablate", "--command", command, "--toggle", "a=--a", *options, *QUICK, cwd=folder)
+    done = typed("ablate", "--command", command, "--toggle", "a=--a", *options, *SHORT, "--out", "run", cwd=folder)
     assert done.returncode == 1
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -152,7 +159,7 @@ def test_the_plan_and_the_budget(folder: Path) -> None:
 def test_a_command_sees_the_shell_s_environment_and_nothing_of_ours(tmp_path: Path) -> None:
     """By a shell of its own, which has no locale, so that Python would set one."""
     shell = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ODD": "a b", "OMP_WAIT_POLICY": "active"}
-    words = ["ablate", "--command", "env", "--toggle", "a=env:OWN=1", "--design", "single", *QUICK]
+    words = ["ablate", "--command", "env", "--toggle", "a=env:OWN=1", *SHORT, "--out", "run"]
     done = subprocess.run([COMMAND, *words], cwd=tmp_path, env=shell, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     printed = [log.read_text().splitlines() for log in (tmp_path / "run" / "logs").glob("*.log")]
@@ -161,13 +168,21 @@ def test_a_command_sees_the_shell_s_environment_and_nothing_of_ours(tmp_path: Pa
     assert seen == {tuple(sorted(expected)), tuple(sorted([*expected, "OWN=1"]))}
 
 
+def asleep(folder: Path) -> int:
+    """How many processes of the planted hang there are."""
+    found = 0
+    for process in workers_of(folder):
+        with suppress(psutil.NoSuchProcess):
+            found += process.name() == "sleep"
+    return found
+
+
 def test_ctrl_c_leaves_nothing_running(folder: Path) -> None:
     process = subprocess.Popen(
-        [COMMAND, "ablate", "--command", "sh train.sh", "--toggle", "hangs=--hang", "--design", "single", *SPS, *QUICK],
+        [COMMAND, "ablate", "--command", "sh train.sh", "--toggle", "hangs=--hang", *SPS, *SHORT, "--out", "run"],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    asleep = lambda: sum(p.name() == "sleep" for p in workers_of(folder)) == 2  # noqa: E731
-    wait_until(asleep, 60)
+    wait_until(lambda: asleep(folder) == 2, 60)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130

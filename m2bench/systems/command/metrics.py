@@ -69,7 +69,8 @@ def _words_of(pattern: str) -> str:
     """What a pattern calls its number: the last words before the group, else the first ones after it."""
     before, _, after = re.sub(r"\\.", " ", pattern).partition("(")
     words = re.compile(r"[A-Za-z][\w/%]*(?: [A-Za-z][\w/%]*)*")
-    return (words.findall(before)[-1:] or words.findall(after.partition(")")[2])[:1] or ["metric"])[0]
+    found: list[str] = words.findall(before)[-1:] or words.findall(after.partition(")")[2])[:1]
+    return found[0] if found else "metric"
 
 
 class Readings:

@@ -66,7 +66,7 @@ def run(
     clock.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     for reader in readers:
-        reader.join(STRAGGLERS_S)
+        reader.join(0 if timed_out.is_set() else STRAGGLERS_S)
     output.close()
     if timed_out.is_set():
         raise TrainerError(f"the command did not end within {limit_s:.4g} s and was killed; {output.last_lines}")
