@@ -25,8 +25,8 @@ from m2bench.statistics.prediction import Prediction
 
 from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
-from .layer_rows import summarize_interactions, summarize_layers
 from .engagement import judge_engagement
+from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend

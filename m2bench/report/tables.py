@@ -141,9 +141,15 @@ def _impact_remarks(summary: Summary) -> list[str]:
     return remarks
 
 
+SAID_OF_ENGAGEMENT = {"not-engaged": "did nothing", "outside torch": "works outside of torch"}
+
+
 def _remark(layer: LayerRow, summary: Summary) -> str:
     if layer.reason:
         return f"cannot run here: {layer.reason}"
+    engagement = layer.engagement
+    if engagement.engagement in SAID_OF_ENGAGEMENT:
+        return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
     names = tuple(other.name for other in summary.layers)
     behind = ((layer.name,), names, tuple(name for name in names if name != layer.name))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
