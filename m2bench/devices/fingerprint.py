@@ -44,8 +44,9 @@ MODES: dict[str, tuple[Any, str]] = {
     "stream": (torch.cuda.StreamContext, "__enter__"),
     "graph replay": (torch.cuda.CUDAGraph, "replay"),
 }
-# Processes that torch and Python start for themselves, by words of their command lines.
-NOT_OF_THE_TRAINER = ("compile_worker", "resource_tracker", "forkserver")
+# Processes and threads that torch and Python start for themselves, by words of their command lines and names: how many
+# there are depends on what is compiled anew.
+NOT_OF_THE_TRAINER = ("compile_worker", "resource_tracker", "forkserver", "ThreadPoolExecutor", "_read_thread")
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 DIGEST_BYTES = 8
 
@@ -193,13 +194,16 @@ def _helpers() -> dict[str, int]:
     found: Counter[str] = Counter()
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it may end meanwhile
-            words = " ".join(process.cmdline())
-            if process.status() != psutil.STATUS_ZOMBIE and not any(word in words for word in NOT_OF_THE_TRAINER):
+            if process.status() != psutil.STATUS_ZOMBIE and _is_of_the_trainer(" ".join(process.cmdline())):
                 found["process"] += 1
     for thread in threading.enumerate():
-        if thread is not threading.main_thread():
+        if thread is not threading.main_thread() and _is_of_the_trainer(thread.name):
             found[f"thread {re.sub('[0-9]+', '', thread.name)}"] += 1
     return found
+
+
+def _is_of_the_trainer(words: str) -> bool:
+    return not any(word in words for word in NOT_OF_THE_TRAINER)
 
 
 def _settings(device: torch.device) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects, why_unpr
         changed = Engagement("engaged", f"what differs with it: {named(differs)}")
         return _Found(changed, dict.fromkeys(equal, because) if is_idle else {})
     if not pairs:
-        return _Found(Engagement("unproved", "no two combinations differ in this layer alone"), {})
+        return _Found(Engagement("unproved", "no two trials that ended well differ in this layer alone"), {})
     if effect is None:
         too_few = f"{NOTHING_DIFFERS}, and the trials are too few to tell whether the time does"
         return _Found(Engagement("unproved", too_few), {})

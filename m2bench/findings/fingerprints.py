@@ -12,17 +12,17 @@ from m2bench.records.trials import StoredTrial
 
 NAMED = 3  # things of one kind that differ
 WORDS = {
-    "operators": "operators with the types and shapes of their tensors",
+    "operators": "operators",
     "compiled": "compiled graphs",
-    "optimizers": "optimizer steps",
-    "loaders": "batches of data loaders",
+    "optimizers": "optimizers",
+    "loaders": "data loaders",
     "helpers": "processes and threads",
-    "modes": "inference mode, streams and graph replays",
-    "settings": "torch's settings",
+    "modes": "modes and replays",
+    "settings": "settings of torch",
     "weights": "trained weights",
     "losses": "losses",
 }
-"""What is looked at, by the kind of feature."""
+"""For each kind of feature."""
 WHERE_BOTH_TELL = ("weights", "losses")
 """Kinds of which a missing feature says that it could not be seen, and not that it was not there."""
 
@@ -88,9 +88,9 @@ class Fingerprints:
 
     @property
     def looked_at(self) -> str:
-        """What the fingerprints hold, in words."""
-        kinds = {feature[0] for found in self._features.values() for feature in found}
-        return ", ".join(words for kind, words in WORDS.items() if kind in kinds)
+        """What is compared, in words."""
+        told = {feature[0] for found in self._features.values() for feature in found}
+        return ", ".join(words for kind, words in WORDS.items() if kind not in WHERE_BOTH_TELL or kind in told)
 
 
 def features(found: Fingerprint, losses: tuple[float, ...]) -> Features:
@@ -128,4 +128,4 @@ def _named(kind: str, names: list[str]) -> str:
     if kind in WHERE_BOTH_TELL:
         return WORDS[kind]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{kind} ({', '.join(names[:NAMED])}{more})"
+    return f"{WORDS[kind]} ({', '.join(names[:NAMED])}{more})"

@@ -154,9 +154,10 @@ def _at_work(summary: Summary) -> dict[str, str]:
 
 def _untold(summary: Summary) -> list[str]:
     """What the system does not tell, and so nothing is said of."""
+    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
     unproved: dict[str, list[str]] = defaultdict(list)
     for layer in summary.layers:
-        if layer.engagement.engagement == "unproved":
+        if layer.name in ran and layer.engagement.engagement == "unproved":
             unproved[layer.engagement.engagement_reason].append(layer.name)
     said = []
     if any(_numerics_of(layer, summary) != NOTHING for layer in summary.layers):
@@ -174,11 +175,6 @@ def _impact_remarks(summary: Summary) -> list[str]:
         f"{layer.name}: the verdict is on the {layer.claim.claim_phase} alone, {times_within(layer.claimed_effect)}."
         for layer in summary.layers
         if layer.claim.claim_phase and layer.claimed_effect is not None
-    ]
-    remarks += [
-        f"{layer.name}: {layer.engagement.engagement_reason}."
-        for layer in summary.layers
-        if layer.engagement.engagement == "outside torch"
     ]
     if any(layer.speed.model_based for layer in summary.layers):
         remarks.append(
@@ -200,9 +196,15 @@ def _impact_remarks(summary: Summary) -> list[str]:
     return remarks
 
 
+SAID_OF_ENGAGEMENT = {"not-engaged": "did nothing", "outside torch": "works outside of torch"}
+
+
 def _remark(layer: LayerRow, summary: Summary) -> str:
     if layer.reason:
         return f"cannot run here: {layer.reason}"
+    engagement = layer.engagement
+    if engagement.engagement in SAID_OF_ENGAGEMENT:
+        return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
     names = tuple(other.name for other in summary.layers)
     behind = ((layer.name,), names, tuple(name for name in names if name != layer.name))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]

@@ -168,7 +168,8 @@ class CompletedSystem(SystemDefaults):
         super().__init__(device)
         for name in filter(lambda name: not name.startswith("_") and hasattr(offered, name), dir(SystemDefaults)):
             setattr(self, name, getattr(offered, name))
-        self.offers_proofs = hasattr(offered, "proofs")
+        proofs = getattr(type(offered), "proofs", SystemDefaults.proofs)
+        self.offers_proofs = proofs is not SystemDefaults.proofs
         self._update = offered.update
 
     def update(self) -> Told | SupportsFloat | None:

@@ -145,7 +145,7 @@ def test_calls_of_compiled_graphs_are_counted_and_not_of_code_that_was_given_up(
 def test_batches_and_the_processes_that_gave_them_are_counted() -> None:
     data = TensorDataset(torch.arange(32.0))
     alone, beside = DataLoader(data), DataLoader(data, num_workers=1, persistent_workers=True)
-    found = [seen(lambda batches=iter(loader): next(batches)) for loader in (alone, beside)]
+    found = [seen(iter(loader).__next__) for loader in (alone, beside)]
     assert [f.loaders for f in found] == [{"_SingleProcessDataLoaderIter": 1}, {"_MultiProcessingDataLoaderIter": 1}]
     assert [f.helpers.get("process", 0) for f in found] == [0, 1]
 

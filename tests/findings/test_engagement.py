@@ -145,7 +145,7 @@ def test_a_layer_that_works_beside_another_alone_is_engaged_and_the_rest_gets_no
 def test_a_design_without_pairs_tells_what_a_layer_always_does_but_not_that_it_did_nothing() -> None:
     found = judged(("half",))
     assert states(found) == {"idle": "unproved", "amp": "engaged", "python": "unproved"}
-    assert found.layers["idle"].engagement_reason == "no two combinations differ in this layer alone"
+    assert found.layers["idle"].engagement_reason == "no two trials that ended well differ in this layer alone"
 
 
 def test_too_few_trials_do_not_tell() -> None:

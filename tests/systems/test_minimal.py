@@ -49,7 +49,7 @@ def test_the_report_says_what_it_does_not_offer_and_speaks_of_its_units(run: Pat
     told = (run / "report.md").read_text()
     assert "numerics: unchecked, since the system does not tell what its combinations compute." in told
     assert "learning: not told, since the system does not tell how well it has learned." in told
-    assert "at work" in told
+    assert "short: works outside of torch: nothing that torch does differs; " in told
     assert "units/min" in told
     assert "episode" not in told
     assert "episode" not in (run / "report.html").read_text().replace("episodes_per_min", "")
