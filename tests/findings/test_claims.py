@@ -120,7 +120,8 @@ def layer_row(name: str, shapley: Figure) -> LayerRow:
     return LayerRow(
         name=name, part="", difficulty="", priority="", claim=Claimed((1.0, 2.0), "", None),
         speed=Attribution(shapley=shapley), claimed_effect=None, verdict=None, verdict_sentence=None, reason=None,
-        engagement=Engagement("engaged", ""), learning=LearningOfLayer("undecided", ""), time_to_target=None, gain_surviving=None,
+        engagement=Engagement("engaged", ""), learning=LearningOfLayer("undecided", ""), time_to_target=None,
+        gain_surviving=None,
         responses=Responses(TimeAttribution(), Attribution(), Attribution()),
     )  # fmt: skip
 
