@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from m2bench.records.combinations import Layers
-from m2bench.records.summary import CombinationRow, Metric
+from m2bench.records.rows import CombinationRow, Metric
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import figure_of, typical

@@ -9,7 +9,8 @@ from dataclasses import replace
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, LayerRow, LearningGroup, LearningOfLayer, Metric, Responses, Summary
+from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Metric, Responses
+from m2bench.records.summary import LearningGroup, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
