@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2bench.optimizations import COMPILING, SWEPT
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import PROGRAMS, at_least, one_of, option
+from m2bench.records.declared_options import at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.spec import QUICK, RunSpec, WindowSpec
 from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
@@ -148,11 +148,6 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
     from m2bench.plan.designs import DEFAULT_DESIGN, choose_combinations, fewest_blocks
 
     _refuse_contradictions(asked)
-    if asked.threads and system.workload.module in PROGRAMS:
-        raise UserError(
-            "--threads does not reach a command, which chooses its threads itself.",
-            "Set OMP_NUM_THREADS in the shell, or let a toggle set it: --toggle threads=env:OMP_NUM_THREADS=1.",
-        )
     layers = layers_of(system.workload, asked.layers)
     spec = RunSpec(
         layers=layers,

@@ -40,6 +40,7 @@ class Gated(Timed, AsJson):
         spelled="--window",
         read=within(0.01, 600),
         shown="1 to 2",
+        in_place="Leave it out: a trial is one run of the command.",
     )
 
     def request(self, system: System, against: str | None) -> Request:

@@ -100,6 +100,7 @@ class Timed(Seeded):
         metavar="<number>",
         read=read_threads,
         shown="auto",
+        in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
     )
     trial_timeout_s: float = option(
         600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)

@@ -56,6 +56,8 @@ class Option:
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
+    in_place: str | None = None
+    """What to do instead where trials are programs of their own, on which it has no effect; None where it has."""
     system: str | None = None
     """The module of the system under test that has it; None where every one has."""
 
@@ -153,6 +155,7 @@ class WorkloadOptions:
         f"Device to train on: {', '.join(DEVICES)}.",
         read=one_of(DEVICES),
         commands=(*TRAINING, "layers", "doctor"),
+        in_place="Say in the command, or in a toggle, what it is to run on.",
     )
     module: str = option(
         WorkloadSpec.module,

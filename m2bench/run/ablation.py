@@ -15,7 +15,7 @@ from m2bench.plan.budget import Cost, fit, rough_cost
 from m2bench.plan.designs import block_trials, choose_combinations, count_trials
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.plan.remaining import remaining_trials
-from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.declared_options import PROGRAMS
@@ -160,14 +160,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                     )
                 spec = replace(spec, threads=description.device.torch_threads)
                 console.print(threads_sentence(description.device), markup=False, highlight=False)
-            doing = (
-                "running the command once"
-                if is_program
-                else "asking the plain trainer in double precision, for the numerics checks"
-            )
-            with console.status(doing):
-                limit_s = spec.trial_timeout_s if is_program else DESCRIBE_TIMEOUT_S
-                prepared = prepare(launcher, spec.workload, folder / "logs", limit_s)
+            prepared = _prepare(launcher, spec, is_program, folder / "logs", console)
             if not spec.allow_wrong_device:
                 refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
             taking_part = [layer for layer in description.layers if layer.name in spec.layers]
@@ -176,11 +169,9 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                 launcher.preload_compiler(probe=compiling)
             if budget_s is not None:
                 with console.status("measuring what a trial takes"):
-                    cost = (
-                        Cost(prepared.prepare_s, 0.0)
-                        if is_program
-                        else _measure_cost(launcher, spec, description.device, taking_part, folder / "logs")
-                    )
+                    cost = Cost(prepared.prepare_s, 0.0)
+                    if not is_program:
+                        cost = _measure_cost(launcher, spec, description.device, taking_part, folder / "logs")
                     spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
                 console.print(choice, markup=False, highlight=False)
             if is_program:
@@ -195,6 +186,15 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                 remaining = remaining_trials(spec, description, store.attempts, progress.quiet.is_quiet)
                 run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, console: Console) -> Prepared:
+    """Prepare what all trials need; a program is run once for that."""
+    if is_program:
+        with console.status("running the command once"):
+            return prepare(launcher, spec.workload, logs, spec.trial_timeout_s)
+    with console.status("asking the plain trainer in double precision, for the numerics checks"):
+        return prepare(launcher, spec.workload, logs)
 
 
 def _first_run_sentence(prepared: Prepared, trials: int) -> str:

@@ -72,7 +72,7 @@ def test_only_the_last_lines_are_in_a_message(log: int) -> None:
 
 
 def test_a_command_that_does_not_end_is_killed(log: int) -> None:
-    with pytest.raises(TrainerError, match=r"did not end within 0.5 s and was killed; its last lines: waiting$"):
+    with pytest.raises(TrainerError, match=r"did not end within 1 s and was killed; its last lines: waiting$"):
         ran(log, "sh", "-c", "echo waiting; exec sleep 1000", limit_s=0.5)
 
 

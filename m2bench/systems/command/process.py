@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -69,7 +70,7 @@ def run(
         reader.join(0 if timed_out.is_set() else STRAGGLERS_S)
     output.close()
     if timed_out.is_set():
-        raise TrainerError(f"the command did not end within {limit_s:.4g} s and was killed; {output.last_lines}")
+        raise TrainerError(f"the command did not end within {math.ceil(limit_s)} s and was killed; {output.last_lines}")
     if process.returncode:
         raise TrainerError(f"the command {_ended(process.returncode)}; {output.last_lines}")
     # What a process was started from counts to its memory: less than ours cannot be told.

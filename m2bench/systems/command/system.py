@@ -25,11 +25,6 @@ DEVICE = "this machine"  # the command chooses what it computes on, and need not
 
 def load_workload(spec: WorkloadSpec) -> CommandProgram:
     """The user's command. Raises UserError for toggles and metrics that cannot be read, or do not fit together."""
-    if spec.device != WorkloadSpec.device:
-        raise UserError(
-            f"--device {spec.device} does not reach a command, which chooses its device itself.",
-            "Leave it out, and say in the command or in a toggle what you mean.",
-        )
     return CommandProgram(CommandOptions(**spec.options))
 
 
@@ -117,5 +112,7 @@ class CommandProgram:
         found, skipped = readings[metric], self._options.skip_first
         if len(found) > skipped:
             return [*counting(found, skipped)]
-        times = f"{len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
+        times = (
+            f"found {len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
+        )
         raise TrainerError(f"--metric {metric.name} was {times}; {output.last_lines}")
