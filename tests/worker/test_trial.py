@@ -34,6 +34,7 @@ class KnownSystem:
     episodes_per_update = 3
     steps_per_episode = 10
     compiles = True
+    offers_proofs = True
 
     def __init__(self, clock: Clock):
         self.clock = clock
