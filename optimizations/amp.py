@@ -13,7 +13,7 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import DESIGN_NOTE, Claim, Contract, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Contract, Layer, LayerOptions, Proof
 
 # torch's default of 65536 overflows on purpose in the first steps, which would skip updates that every other
 # combination makes. REINFORCE's gradient of a logit is of order 1, so 1024 leaves a factor of 60 to float16's end.
@@ -59,7 +59,7 @@ class MixedPrecision:
         return round(math.log2(INITIAL_SCALE / self.scaler.get_scale())) if self.scaler.is_enabled() else 0
 
 
-def apply(parts: Parts, options: Options) -> Parts:
+def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, precision=MixedPrecision)
 
 

@@ -15,7 +15,7 @@ from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof, Sweeps
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof, Sweeps
 
 
 class BatchedRollout:
@@ -66,7 +66,7 @@ class BatchedRollout:
         return torch.stack(states), torch.stack(actions), torch.stack(rewards)
 
 
-def apply(parts: Parts, options: Options) -> Parts:
+def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, rollout=BatchedRollout(options.num_envs))
 
 

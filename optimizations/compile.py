@@ -15,19 +15,19 @@ from torch.profiler import ProfilerActivity, profile
 
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
-from m2bench.devices import torch_device
+from m2bench.devices import compiler
 
-from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
 class CompiledForward:
     """The compiled policy. Shapes are static, and a graph that breaks is an error, not a slow path."""
 
     def __init__(self, policy: nn.Module, device: torch.device, backend: str | None):
-        self.backend = backend or torch_device.compile_backend(device)
+        self.backend = backend or compiler.compile_backend(device)
         self.calls = 0
         self.recompiles = 0
-        torch._inductor.config.compile_threads = torch_device.compiler_threads(device)
+        torch._inductor.config.compile_threads = compiler.compiler_threads(device)
         self._compiled = torch.compile(policy, backend=self.backend, fullgraph=True, dynamic=False)
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class CompiledForward:
         return sum(event.name().startswith("Torch-Compiled Region") for event in events)
 
 
-def apply(parts: Parts, options: Options) -> Parts:
+def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, forward=partial(CompiledForward, backend=options.compile_backend))
 
 
@@ -104,8 +104,8 @@ LAYER = Layer(
     claim=Claim(low=1.5, high=2.5, text="1.5-2.5x", difficulty="low", priority="high", source=DESIGN_NOTE),
     apply=apply,
     prove=prove,
-    unsupported=lambda device, options: torch_device.why_no_compile(
-        device, options.compile_backend or torch_device.compile_backend(device)
+    unsupported=lambda device, options: compiler.why_no_compile(
+        device, options.compile_backend or compiler.compile_backend(device)
     ),
     compiles=True,
     timed=timed,

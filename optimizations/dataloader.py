@@ -18,7 +18,7 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 PREFETCH = 2
 
@@ -77,7 +77,7 @@ class WorkerFeed:
         self._batches._shutdown_workers()
 
 
-def apply(parts: Parts, options: Options) -> Parts:
+def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, feed=partial(WorkerFeed, num_workers=options.num_workers))
 
 

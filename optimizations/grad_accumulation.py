@@ -8,10 +8,10 @@ from dataclasses import replace
 from m2bench.baselines.parts import Parts, UpdateRule
 from m2bench.baselines.trainer import Trainer
 
-from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
-def apply(parts: Parts, options: Options) -> Parts:
+def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, update=UpdateRule(backwards=options.accumulation_steps))
 
 

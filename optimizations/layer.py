@@ -15,7 +15,7 @@ from m2bench.records.description import Claim as Claim
 from m2bench.records.description import Contract as Contract
 from m2bench.records.description import Sweeps as Sweeps
 
-from .options import Options as Options
+from .layer_options import LayerOptions as LayerOptions
 
 Evidence = Mapping[str, Any]
 
@@ -48,10 +48,10 @@ class Layer:
     part: str
     summary: str
     claim: Claim
-    apply: Callable[[Parts, Options], Parts]
+    apply: Callable[[Parts, LayerOptions], Parts]
     prove: Callable[[Trainer], Proof]
     contract: Contract = FLOAT32
-    unsupported: Callable[[torch.device, Options], str | None] = lambda device, options: None
+    unsupported: Callable[[torch.device, LayerOptions], str | None] = lambda device, options: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
     compiled_apart: bool = False
@@ -69,7 +69,7 @@ def loosest_contract(layers: Iterable[Layer]) -> Contract:
     return Contract(max(c.tolerance for c in contracts), max(c.floor for c in contracts))
 
 
-def compose(parts: Parts, layers: Iterable[Layer], options: Options) -> Parts:
+def compose(parts: Parts, layers: Iterable[Layer], options: LayerOptions) -> Parts:
     """Apply the layers; ValueError when two claim one part or one replaces another than its own."""
     claimed: dict[str, str] = {}
     for layer in layers:

@@ -13,7 +13,7 @@ from m2bench.baselines.objective import RETURN_EPSILON
 from m2bench.baselines.parts import Objective, Parts, Trajectory
 from m2bench.baselines.trainer import Trainer
 
-from .layer import DESIGN_NOTE, Claim, Layer, Options, Proof
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
 def vectorized_objective(trajectory: Trajectory, discount: float) -> Tensor:
@@ -44,7 +44,7 @@ def _discount_triangle(steps: int, discount: float, device: torch.device, dtype:
     return weights.to(dtype).to(device)
 
 
-def apply(parts: Parts, options: Options) -> Parts:
+def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, objective=vectorized_objective)
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from m2bench.optimizations import COMPILING, SWEPT
 from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.options import at_least, one_of, option
 from m2bench.records.spec import QUICK, RunSpec, WindowSpec
 from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
 
 from .command import Given, System, command
-from .options import (
+from .console import interruptible, make_console
+from .report import report_run
+from .shared_options import (
     Timed,
-    interruptible,
     layers_of,
-    make_console,
     new_folder,
     read_duration,
     read_layers,
@@ -25,7 +25,6 @@ from .options import (
     results_option,
     whole_numbers,
 )
-from .report import report_run
 
 LEARNING_MODES = ("off", "quick", "full")
 

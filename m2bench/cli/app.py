@@ -16,10 +16,10 @@ from .ablate import ablate
 from .audit import audit
 from .check import check
 from .compare import compare
+from .console import INTERRUPTED
 from .doctor import doctor
 from .forward import forward
 from .layers import layers
-from .options import INTERRUPTED
 from .profile import profile
 from .report import report
 from .train import train

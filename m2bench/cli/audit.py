@@ -9,10 +9,11 @@ import typer
 
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.options import GPUS, one_of, option
+from m2bench.records.declared_options import GPUS, one_of, option
 
 from .command import System, command
-from .options import AsJson, make_console, read_layers
+from .console import make_console
+from .shared_options import AsJson, read_layers
 
 
 @dataclass(frozen=True, kw_only=True)

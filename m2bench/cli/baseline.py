@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from m2bench.records.declared_options import argument, at_least, option
 from m2bench.records.errors import UserError
-from m2bench.records.options import argument, at_least, option
 
 from .command import System, command
+from .console import interruptible, make_console
 from .gated import Gated, read_share, reference_named
-from .options import AsJson, interruptible, make_console, new_folder, results_option
+from .shared_options import AsJson, new_folder, results_option
 
 if TYPE_CHECKING:
     from m2bench.gate.references.reference import Reference
@@ -152,7 +153,8 @@ def history(asked: History) -> None:
     """
     from m2bench.gate.references.history import draw, make_series
     from m2bench.gate.references.stored import load_checks
-    from m2bench.records.folders import make_folder, write_file
+    from m2bench.records.files import write_file
+    from m2bench.records.folders import make_folder
 
     series = make_series(reference_named(asked.name), load_checks(asked.runs), asked.delta)
     text = json.dumps([{**asdict(one), "sentence": one.sentence} for one in series], indent=1)

@@ -11,12 +11,13 @@ import typer
 
 from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError
-from m2bench.records.options import at_least, option
 
 from .command import Given, System, command
+from .console import interruptible, make_console
 from .gated import Gated, read_share
-from .options import interruptible, make_console, new_folder, results_option
+from .shared_options import new_folder, results_option
 
 if TYPE_CHECKING:
     from m2bench.gate.job import Asked
@@ -26,7 +27,7 @@ DELTA, DELTA_OF_REFERENCE = 0.05, 0.10  # another job's figures are not known we
 
 
 def _read_floors(flag: str, typed: list[str]) -> dict[str, float]:
-    from m2bench.gate.metrics import FLOORS
+    from m2bench.gate.question import FLOORS
 
     found = {}
     for text in typed:
@@ -134,7 +135,8 @@ def _refuse_unfounded_speedup(floors: dict[str, float], combinations: tuple[Laye
 def _tell(outcome: Outcome, asked: Check, folder: Path) -> None:
     """Print the verdict and write it; the verdict first: a disk that is full must not cost what took minutes."""
     from m2bench.gate import outputs
-    from m2bench.records.folders import make_folder, write_file
+    from m2bench.records.files import write_file
+    from m2bench.records.folders import make_folder
 
     typer.echo(json.dumps(outcome.to_json(), indent=1) if asked.as_json else outcome.in_words)
     outputs.write_outputs(outcome, folder)

@@ -1,7 +1,8 @@
 """From declared options to a command.
 
 ``@command("train")`` makes a command of a function. Each of its parameters is of one of three kinds: a dataclass of
-options (``records.options``), ``System`` for the system under test with its options, ``Given`` for all that was typed.
+options (``records.declared_options``), ``System`` for the system under test with its options, ``Given`` for all that
+was typed.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import SYSTEMS, Option, option, options_of, workload_options
 from m2bench.records.errors import UserError
-from m2bench.records.options import SYSTEMS, Option, option, options_of, workload_options
 from m2bench.records.spec import WorkloadSpec
 
 

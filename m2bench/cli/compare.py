@@ -8,10 +8,11 @@ from pathlib import Path
 
 import typer
 
-from m2bench.records.options import argument
+from m2bench.records.declared_options import argument
 
 from .command import command
-from .options import AsJson, make_console
+from .console import make_console
+from .shared_options import AsJson
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import typer
 
 from m2bench.optimizations import LAYERS
-from m2bench.records.options import option, within
+from m2bench.records.declared_options import option, within
 
 from .command import System, command
-from .options import AsJson, make_console
+from .console import make_console
+from .shared_options import AsJson
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.options import DEVICES, one_of, option, within
+from m2bench.records.declared_options import DEVICES, one_of, option, within
 
 from .command import System, command
-from .options import interruptible, left_in, make_console, new_folder, results_option, whole_numbers
+from .console import interruptible, left_in, make_console
+from .shared_options import new_folder, results_option, whole_numbers
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 

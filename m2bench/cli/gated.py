@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
+from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
-from m2bench.records.options import option, within
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import System
-from .options import AsJson, Timed
-from .options import layers_of as known_layers
+from .shared_options import AsJson, Timed
+from .shared_options import layers_of as known_layers
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request

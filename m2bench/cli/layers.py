@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from .command import System, command
-from .options import AsJson, make_console
+from .console import make_console
+from .shared_options import AsJson
 
 if TYPE_CHECKING:
     from m2bench.records.description import Description

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.declared_options import option
 from m2bench.records.errors import UserError
-from m2bench.records.options import option
 from m2bench.records.spec import WorkloadSpec
 
 from .command import System, command
-from .options import Seeded, interruptible, layers_of, left_in, make_console, new_folder, read_layers, results_option
+from .console import interruptible, left_in, make_console
+from .shared_options import Seeded, layers_of, new_folder, read_layers, results_option
 
 if TYPE_CHECKING:
     from m2bench.inspect.profile import Pair

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2bench.records.declared_options import argument, option
 from m2bench.records.errors import UserError
-from m2bench.records.options import argument, option
 
 from .command import command
-from .options import make_console
+from .console import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console

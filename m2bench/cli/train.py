@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.records.combinations import Layers
-from m2bench.records.options import at_least, option
+from m2bench.records.declared_options import at_least, option
 
 from .command import System, command
-from .options import Seeded, interruptible, layers_of, make_console, new_folder, read_layers, results_option
+from .console import interruptible, make_console
+from .shared_options import Seeded, layers_of, new_folder, read_layers, results_option
 
 
 @dataclass(frozen=True, kw_only=True)

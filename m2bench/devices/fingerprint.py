@@ -1,10 +1,9 @@
 """What one update asks of torch and of others, as a record that two trials can be compared by.
 
 torch.profiler sees the operators with what they are given, those of the backward pass among them, calls of compiled
-graphs, optimizer steps and batches of data loaders. It changes nothing of what it sees: under a TorchDispatchMode, which
-would tell as much, some of torch's operators refuse to run. Only the host's side is recorded, since recording the
-device's would slow down later launches. So copies of pinned memory and kernels cannot be told apart; what the host does
-to get them can.
+graphs, optimizer steps and batches of data loaders. It changes nothing of what it sees. Only the host's side is
+recorded: to record the device's can slow down all later launches. So copies of pinned memory cannot be told from
+others, but what the host does to get them can (docs/decisions/022-fingerprints.md).
 """
 
 from __future__ import annotations

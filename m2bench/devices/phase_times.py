@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
+from .phase_clock import OTHER, PhaseClock
 from .pieces import InPieces
-from .stopwatch import OTHER, Stopwatch
 
 
-def cut_into_phases(system: InPieces, work: Callable[[], object]) -> Stopwatch:
+def cut_into_phases(system: InPieces, work: Callable[[], object]) -> PhaseClock:
     """Do the work, cut into the system's phases.
 
     Each phase ends when the device has done its work. Where the device runs beside the host, that takes time of its
     own; so these figures divide the time, they never state the speed.
     """
-    stopwatch = Stopwatch(system.synchronize)
-    with system.watch_phases(stopwatch.phase):
-        stopwatch.start()
+    clock = PhaseClock(system.synchronize)
+    with system.watch_phases(clock.phase):
+        clock.start()
         work()
-        stopwatch.stop()
-    return stopwatch
+        clock.stop()
+    return clock
 
 
 def watch_turn(system: InPieces) -> dict[str, float]:

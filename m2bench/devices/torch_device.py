@@ -1,40 +1,22 @@
-"""Everything that depends on the device. Nothing else asks which device this is."""
+"""Which devices torch can use here, and what has to be done differently on each."""
 
 from __future__ import annotations
 
-import math
-import os
-import platform
 import resource
-import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
-from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity
 
-from m2bench.machine.torch_features import is_usable, missing_features
+from m2bench.machine.mps_features import is_usable
 from m2bench.records.errors import UserError
 
 from .energy import Counter, RaplCounter, apple_counter, nvml_counter
 
-CANARY_SIZE = 512
-CANARY_PRODUCTS = 8
-CANARY_S = 0.1  # in all: a single series takes milliseconds, and tells more of the moment than of the machine
-CANARY_LEAST = 3  # series
-PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192), "mps": (1024, 2048, 4096)}
-PEAK_PRODUCTS = 10
-# Statistics of operations (16), copies (32) and fallbacks (64) at the end of the process; and one operation per command
-# buffer (4), since the time of a buffer is credited to every operation in it.
-MPS_LOG = {"PYTORCH_MPS_LOG_PROFILE_INFO": "112", "PYTORCH_MPS_TRACE_SIGNPOSTS": "4"}
 PREFERENCE = ("mps", "cuda", "cpu")
 
 
@@ -58,6 +40,11 @@ def resolve_device(name: str) -> torch.device:
 def why_not_mps(asked: str) -> str | None:
     """Why ``auto`` does not take the GPU that every Mac has on which this torch runs, or None."""
     return _why_absent("mps") if asked == "auto" and sys.platform == "darwin" else None
+
+
+def absent_devices() -> dict[str, str]:
+    """Why each device that cannot be used here cannot."""
+    return {name: why for name in PREFERENCE if (why := _why_absent(name)) is not None}
 
 
 @cache
@@ -103,55 +90,6 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def canary_s(device: torch.device) -> float:
-    """Seconds of a fixed series of matrix products: the median of as many as take CANARY_S, after one not counted.
-
-    What interrupts fewer than half of them does not move it.
-    """
-    matrix = torch.full((CANARY_SIZE, CANARY_SIZE), 1 / CANARY_SIZE, device=device)
-    _products_s(matrix)
-    series_s: list[float] = []
-    while len(series_s) < CANARY_LEAST or sum(series_s) < CANARY_S:
-        series_s.append(_products_s(matrix))
-    return median(series_s)
-
-
-def _products_s(matrix: Tensor) -> float:
-    synchronize(matrix.device)
-    begin = time.perf_counter()
-    for _ in range(CANARY_PRODUCTS):
-        matrix = matrix @ matrix
-    synchronize(matrix.device)
-    return time.perf_counter() - begin
-
-
-def matmul_peak_flops(device: torch.device) -> float:
-    """Floating-point operations per second of the fastest float32 matrix product among some sizes.
-
-    Larger ones are left out where the device has no room for them, as the virtual GPU of some hosted Macs
-    (actions/runner-images#11899). Raises RuntimeError where it has none for the smallest.
-    """
-    smallest, *larger = PEAK_SIZES[device.type]
-    flops = [_matmul_flops(device, smallest)]
-    with suppress(RuntimeError):
-        for size in larger:
-            flops.append(_matmul_flops(device, size))  # noqa: PERF401 (those before an error count)
-    return max(flops)
-
-
-def _matmul_flops(device: torch.device, size: int) -> float:
-    """Of products of square matrices: 2 n^3 operations each, the best of some."""
-    matrix = torch.full((size, size), 1 / size, device=device)
-    fastest_s = math.inf
-    for _ in range(PEAK_PRODUCTS):
-        synchronize(device)
-        begin = time.perf_counter()
-        matrix @ matrix
-        synchronize(device)
-        fastest_s = min(fastest_s, time.perf_counter() - begin)
-    return 2 * size**3 / fastest_s
-
-
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy to the device; without waiting only where that is safe.
 
@@ -188,86 +126,6 @@ def why_no_autocast(device: torch.device) -> str | None:
     if device.type == "mps" and not is_usable("fused_scaler", torch_version()):
         return f"float16 with fused Adam on MPS needs torch 2.13 or newer, this is {torch.__version__}"
     return None
-
-
-def compile_backend(device: torch.device) -> str:
-    """Backend of torch.compile: inductor; on MPS aot_eager, as the claim has it."""
-    return "aot_eager" if device.type == "mps" else "inductor"
-
-
-def compiler_threads(device: torch.device) -> int:
-    """Threads that compile at once: C++ kernels by threads of ours, which wait when there is nothing to compile.
-
-    Triton's would be processes, which outlive their work and would disturb the timed window.
-    """
-    return (os.cpu_count() or 1) if device.type == "cpu" else 1
-
-
-def probe_compiler() -> None:
-    """Let inductor find out about this CPU's vector instructions, once for all processes forked from this one."""
-    from torch._inductor.cpu_vec_isa import supported_vec_isa_list, valid_vec_isa_list, x86_isa_checker
-
-    if _why_no_cpp_compiler() is None:
-        known = {*x86_isa_checker()}
-        # Each is tried by a compilation of some seconds, whose outcome torch keeps: as many at once as there are cores.
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(bool, [isa for isa in supported_vec_isa_list if {*str(isa).split()} <= known]))
-        valid_vec_isa_list()
-
-
-def why_no_compile(device: torch.device, backend: str) -> str | None:
-    """Why torch.compile cannot run here, or None."""
-    if backend != "inductor":
-        return None
-    if device.type == "mps":
-        if not is_usable("inductor", torch_version()):
-            return f"compiled LayerNorm is wrong on MPS before torch 2.13, this is {torch.__version__}"
-        return None
-    return _why_no_triton() if device.type == "cuda" else _why_no_cpp_compiler()
-
-
-def check_compile_backend(name: str) -> None:
-    """UserError when torch.compile knows no backend of that name."""
-    known = torch.compiler.list_backends(exclude_tags=())
-    if name not in known:
-        raise UserError(f"--compile-backend {name!r} is not known to torch.", f"Use one of: {', '.join(known)}.")
-
-
-def _why_no_triton() -> str | None:
-    from torch.utils._triton import has_triton
-
-    if not has_triton():
-        return "inductor needs Triton, which is not installed or does not know this GPU"
-    if shutil.which("cc") is None and shutil.which("gcc") is None:
-        return "inductor needs a C compiler for Triton's launchers, and none is on the PATH"
-    return None
-
-
-def _why_no_cpp_compiler() -> str | None:
-    """Asks inductor itself, so that the answer is the one it will act on."""
-    from torch._inductor import exc
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    try:
-        compiler = get_cpp_compiler()
-    except (exc.InvalidCxxCompiler, RuntimeError) as error:
-        return f"inductor needs a C++ compiler and found none that works ({str(error).splitlines()[0]})"
-    if shutil.which(compiler) is None:
-        return f"inductor needs a C++ compiler, and {compiler!r} is not on the PATH"
-    return None
-
-
-def describe_compiler() -> dict[str, str | None]:
-    """The C++ compiler that inductor would use, with its version; or why there is none."""
-    missing = _why_no_cpp_compiler()
-    if missing is not None:
-        return {"cpp_compiler": None, "no_cpp_compiler_because": missing}
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    compiler = get_cpp_compiler()
-    answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    version = next(iter(answer.stdout.splitlines()), "which does not tell its version")
-    return {"cpp_compiler": f"{compiler}: {version}", "no_cpp_compiler_because": None}
 
 
 def torch_version() -> tuple[int, int]:
@@ -355,49 +213,3 @@ def energy_counter(device: torch.device) -> Counter | None:
             return nvml_counter(str(torch.cuda.get_device_properties(device).uuid))
         return apple_counter() if sys.platform == "darwin" else RaplCounter()
     return None
-
-
-def describe_asked_device(name: str) -> dict[str, Any]:
-    """What the device that ``name`` asks for is; UserError where it is not there."""
-    return {**describe_device(resolve_device(name)), "why_not_mps": why_not_mps(name)}
-
-
-def describe_device(device: torch.device) -> dict[str, Any]:
-    """What the device is and which torch drives it."""
-    facts: dict[str, Any] = {
-        "device": device.type,
-        "all_devices": [name for name in PREFERENCE if _why_absent(name) is None],
-        "absent_devices": {name: why for name in PREFERENCE if (why := _why_absent(name)) is not None},
-        "torch": torch.__version__,
-        "torch_git": torch.version.git_version,
-        "torch_threads": torch.get_num_threads(),
-        "thread_waiting": os.environ.get("OMP_WAIT_POLICY", "active").lower(),
-        # Importing the compiler initializes CUDA where there is a GPU, and a process that has done so must not fork.
-        "fork_after_compiler_import": device.type == "cpu" and not torch.cuda.is_available(),
-        **describe_compiler(),
-    }
-    if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        facts |= {
-            "device_name": properties.name,
-            "device_telemetry": "nvml",
-            "device_uuid": str(properties.uuid),
-            "device_memory_mb": properties.total_memory / 1e6,
-            "cuda": torch.version.cuda,
-            "compute_capability": f"{properties.major}.{properties.minor}",
-        }
-    elif device.type == "mps":
-        facts |= {
-            "device_name": torch.backends.mps.get_name(),
-            "device_telemetry": "ioreg",
-            "device_log_environment": MPS_LOG,
-            "gates": missing_features(torch_version()),
-            "device_cores": torch.backends.mps.get_core_count(),
-        }
-    else:
-        facts |= {"device_name": platform.processor() or platform.machine(), "cpu_capability": _cpu_capability()}
-    return facts
-
-
-def _cpu_capability() -> str:
-    return torch.backends.cpu.get_cpu_capability()

@@ -9,8 +9,9 @@ from m2bench.records.results import TrialResult
 
 from .agreement import checks_gone, failed_checks, learning_change, untold
 from .counts import CountChange, compare_counts, counts_of, lines_of
-from .metrics import Judged, Question
+from .metrics import Judged
 from .pairs import Block, PhaseChange, grown_most, median_phases
+from .question import Question
 from .reasons import Aspect, Reason
 
 

@@ -18,10 +18,11 @@ from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 
 from .facts import SideFacts
 from .measure import NotFiniteError, Request
-from .metrics import Question, metrics_of
+from .metrics import metrics_of
 from .outcome import Outcome
 from .pairs import Block
 from .preparation import Sides, prepared
+from .question import Question
 from .reasons import Aspect, Reason
 from .references.reference import Reference, now, record, with_level
 from .references.stored import find

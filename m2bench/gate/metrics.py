@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
@@ -12,42 +12,10 @@ from m2bench.statistics.sequential import JOB_SD, Mean, Rule, State, difference,
 from m2bench.statistics.steady import steady_speed
 
 from .pairs import Block, log_ratio, whole_log_ratio
-from .reasons import Reason
-from .references.reference import Recorded, Reference, record
+from .question import Question
+from .references.reference import Recorded, record
 
-FLOORS = ("episodes_per_min", "speedup")
 Against = Literal["base", "reference", "floor"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of the head. ``delta``: the share of its speed that it may lose against ``base`` (the code's name)
-    or ``reference``; ``floors``: least values of the last combination's metrics, by name.
-
-    ``in_turns``: the combinations that are timed by turns with the base. ``not_comparable``: why figures of the
-    reference say nothing here; ``same_machine`` and ``same_counting``: whether its speeds and its counts do.
-    """
-
-    combinations: tuple[Layers, ...]
-    delta: float
-    alpha: float
-    max_blocks: int
-    base: str | None = None
-    in_turns: tuple[Layers, ...] = ()
-    reference: Reference | None = None
-    floors: dict[str, float] = field(default_factory=dict)
-    not_comparable: tuple[Reason, ...] = ()
-    same_machine: bool = True
-    same_counting: bool = True
-
-    @property
-    def threshold(self) -> float:
-        """The least log ratio that is allowed."""
-        return math.log1p(-self.delta)
-
-    def recorded(self, combination: Layers) -> Recorded | None:
-        """What the reference holds of the combination."""
-        return self.reference.combinations.get(combination_name(combination)) if self.reference is not None else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.errors import UserError
-from m2bench.records.folders import write_file
+from m2bench.records.files import write_file
 
 from .metrics import Metric
 from .outcome import Outcome

@@ -12,8 +12,9 @@ from m2bench.statistics.sequential import JOB_SD, MOST_BLOCKS, POWER, Rule
 
 from .counts import CountChange
 from .differences import agreement_changes, count_changes, grown_phases, unchecked, uncompared
-from .metrics import Judged, Question, judge, metrics_of
+from .metrics import Judged, judge, metrics_of
 from .pairs import Block, PhaseChange
+from .question import Question
 from .reasons import Aspect, Reason
 
 Kind = Literal["pass", "regression", "inconclusive", "not comparable", "changed"]

@@ -15,7 +15,8 @@ from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher
 from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
-from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file, written
+from m2bench.records.files import refuse_unwritten, write_file, written
+from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device

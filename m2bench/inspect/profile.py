@@ -19,7 +19,8 @@ from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Device
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.folders import make_folder, refuse_unwritten, refuse_used, removed_if_refused, write_file
+from m2bench.records.files import refuse_unwritten, write_file
+from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Conditions, Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.unsupported import refuse_unsupported

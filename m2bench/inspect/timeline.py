@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2bench.records.combinations import combination_name
-from m2bench.records.folders import written
+from m2bench.records.files import written
 
 STEPS_SHOWN = 6  # of the environment, in the close-up
 WIDTH, HEIGHT, DPI = 14.0, 8.0, 110

@@ -14,7 +14,7 @@ from m2bench.records.description import Description, Device, LayerDescription, M
 from m2bench.records.summary import RunConditions
 
 from .conditions import busy_from
-from .torch_features import LEAST_MACOS
+from .mps_features import LEAST_MACOS
 
 LEAST_FREE_DISK_MB = 1000.0
 LEAST_FREE_MEMORY_MB = 2000.0
@@ -100,7 +100,7 @@ def _macos(machine: Machine, device: Device) -> Iterator[Check]:
 
 
 def _runs_on_mps(device: Device) -> bool:
-    """Whether it is to be measured there: only such a device lacks features (torch_features.py)."""
+    """Whether it is to be measured there: only such a device lacks features (mps_features.py)."""
     return device.missing_features is not None
 
 

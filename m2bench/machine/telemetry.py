@@ -162,7 +162,7 @@ def parse_gpu_clients(text: str) -> dict[int, float]:
 
 
 def probes_for(device: Device) -> dict[str, Probe]:
-    """What can be read on a machine whose worker described its device so (devices.describe_device)."""
+    """What can be read on a machine whose worker described its device so (device_description.py)."""
     probes: dict[str, Probe] = {"host": host_probe}
     if device.telemetry == "nvml":
         assert device.uuid is not None

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from m2bench.records.documents import read
 from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.folders import open_log
+from m2bench.records.files import open_log
 from m2bench.records.results import Failure
 
 from .environment import SAFE_PATH, worker_environment

@@ -9,7 +9,8 @@ import json
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
 from m2bench.records.figure import Figure
-from m2bench.records.folders import make_folder, write_file
+from m2bench.records.files import write_file
+from m2bench.records.folders import make_folder
 from m2bench.records.summary import LayerRow, Summary
 from m2bench.run.store import Store
 

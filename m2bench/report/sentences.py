@@ -8,11 +8,11 @@ from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.declared_options import workload_words
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
-from m2bench.records.options import workload_words
 from m2bench.records.summary import CombinationRow, LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within

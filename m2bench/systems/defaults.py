@@ -15,6 +15,7 @@ from typing import Any, NoReturn, SupportsFloat
 import torch
 
 from m2bench.devices import torch_device
+from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
@@ -29,14 +30,14 @@ NOT_TOLD = "the system does not tell how well it has learned"
 def load_system(spec: WorkloadSpec) -> Workload:
     """The system under test, with the user's code imported, from whose folder this process works from here on.
 
-    A module that leads to others' code has a function ``load``, which returns what offers the rest. UserError where
-    the module is no system.
+    A module that leads to others' code has a function ``load_workload``, which returns what offers the rest. Raises
+    UserError where the module is no system.
     """
     if spec.folder:
         os.chdir(spec.folder)
         sys.path.insert(0, spec.folder)
     module: Any = importlib.import_module(spec.module)
-    offered = module.load(spec) if hasattr(module, "load") else module
+    offered = module.load_workload(spec) if hasattr(module, "load_workload") else module
     if not hasattr(offered, "build"):
         raise UserError(
             f"{spec.module} is no system under test.", "Give it a function build(spec, work, layers, seed)."
@@ -68,7 +69,7 @@ class CompletedWorkload:
         """What is known of any system: the device, the names of its layers, and the options that were asked for."""
         return {
             "system": {"unit": asdict(Unit()), "facts": {"system": spec.module}, "no_target_because": NOT_TOLD},
-            "device": torch_device.describe_asked_device(spec.device),
+            "device": describe_device(spec.device),
             "layers": [describe_layer(name) for name in self.layers(spec)],
             "claimed_together": {},
             "workload": {"market": {}, "options": dict(spec.options), "target": None},

@@ -1,9 +1,9 @@
 """The worker process: does one job and reports what came of it.
 
-Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the market), ``threads`` (how fast with how
-many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile`` (where the time goes),
-``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack), ``forward`` (forward
-passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
+Jobs: ``layers`` (their names), ``describe`` (this machine, the layers, the data), ``threads`` (how fast with how
+many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well), ``profile``
+(where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device would lack),
+``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 import torch
 import torch._dynamo  # (optimizers import it when first made, which would be charged to a trial)
 
-from m2bench.devices import counters, torch_device
-from m2bench.devices.torch_device import probe_compiler as probe_compiler
+from m2bench.devices import counters, device_speed, torch_device
+from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Prepared
@@ -94,7 +94,7 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
     prepared = Prepared(
         prepare_s=time.perf_counter() - begin,
         device_faults=None if faults is None else tuple(faults),
-        peak_flops=torch_device.matmul_peak_flops(torch_device.resolve_device(spec.device)),
+        peak_flops=device_speed.matmul_peak_flops(torch_device.resolve_device(spec.device)),
     )
     return to_json(prepared)
 

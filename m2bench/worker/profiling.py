@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from m2bench.devices import torch_device
+from m2bench.devices.phase_clock import Cut
 from m2bench.devices.phase_times import cut_into_phases, watch_turn
 from m2bench.devices.profiler_window import Window
-from m2bench.devices.stopwatch import Cut
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Workload

@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 import torch
 
 from m2bench.records.combinations import Layers
-from m2bench.records.folders import written_whole
+from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Told, Workload
 

@@ -11,7 +11,7 @@ from statistics import median
 
 import torch
 
-from m2bench.devices import torch_device
+from m2bench.devices import device_speed, torch_device
 from m2bench.devices.fingerprint import Watch
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
@@ -55,7 +55,7 @@ def run_trial(
         if turns is None and not system.offers_proofs:
             fingerprint, warmup, more = take_fingerprint(system, torch_device.resolve_device(workload_spec.device))
             told += more
-        later, more = timed_updates(system, max(1, window.warmup_updates - len(warmup)), window.warmup_s)
+        later, more = timed_updates(system, window.warmup_updates - len(warmup), window.warmup_s)
         warmup += later
         told += more
         with no_collections(), system.timed_window():
@@ -81,7 +81,7 @@ def run_trial(
         counts = system.count() if spec.counts else None
     finally:
         system.close()
-    canary_s = torch_device.canary_s(
+    canary_s = device_speed.canary_s(
         torch_device.resolve_device(workload_spec.device)
     )  # nothing of the trial runs any more
     timed_s = sum(updates)

@@ -13,7 +13,7 @@ from m2bench.baselines.parts import Parts, UpdateRule
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.baselines.trainer import Hyperparameters, RateScaling, Trainer, baseline_parts
 from m2bench.optimizations import load_layer
-from m2bench.optimizations.layer import Options, compose
+from m2bench.optimizations.layer import LayerOptions, compose
 
 SETTINGS = Hyperparameters(episode_length=16)
 
@@ -53,7 +53,7 @@ def test_the_rates_follow_the_episodes_per_update(scaling: RateScaling, factor: 
     parts = compose(
         baseline_parts(),
         [load_layer("batching"), load_layer("grad-accumulation")],
-        Options(num_envs=8, accumulation_steps=2),
+        LayerOptions(num_envs=8, accumulation_steps=2),
     )
     t = Trainer(parts, source, replace(SETTINGS, lr_scaling=scaling), seed=0, device=torch.device("cpu"))
     start = weights(t)
@@ -87,7 +87,7 @@ def gradients(t: Trainer, backwards: int) -> dict[str, torch.Tensor]:
 
 
 def with_layers(*names: str, num_envs: int = 8) -> Parts:
-    return compose(baseline_parts(), [load_layer(name) for name in names], Options(num_envs=num_envs))
+    return compose(baseline_parts(), [load_layer(name) for name in names], LayerOptions(num_envs=num_envs))
 
 
 def assert_close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], tolerance: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import typer
@@ -11,26 +12,37 @@ from typer.testing import CliRunner
 from m2bench.cli.app import app
 from m2bench.cli.command import Given, System, command
 from m2bench.optimizations import COMPILING, LAYERS, SWEPT, load_layer
-from m2bench.optimizations.options import Options
+from m2bench.optimizations.layer_options import LayerOptions
+from m2bench.records.declared_options import (
+    Option,
+    argument,
+    at_least,
+    option,
+    options_of,
+    workload_options,
+    workload_words,
+)
 from m2bench.records.errors import UserError
-from m2bench.records.options import Option, argument, at_least, option, options_of, workload_options, workload_words
 from m2bench.systems.trading import options as trading
 
 RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
+COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
-    "ablate": f"{RUN} --lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
+    "ablate": f"{RUN} {COMMAND} "
+    "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
     "train": f"{RUN} --lr-scaling --with --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
-    "layers": "--device --compile-backend --json",
+    "layers": f"{COMMAND} --device --compile-backend --json",
     "report": "--trace",
     "doctor": "--device --seconds --workload --json",
     "forward": "--passes --batches --device --policy --compile-backend --out",
     "audit": "--target --layers --episode-length --policy --json",
     "compare": "--json",
-    "check": f"{RUN} --base --against --min --delta --alpha --max-blocks --layers --strict --threads --window "
+    "check": f"{RUN} {COMMAND} "
+    "--base --against --min --delta --alpha --max-blocks --layers --strict --threads --window "
     "--trial-timeout --junit --out --json",
-    "baseline save": f"{RUN} --blocks --replace --layers --threads --window --trial-timeout --out --json",
+    "baseline save": f"{RUN} {COMMAND} --blocks --replace --layers --threads --window --trial-timeout --out --json",
     "baseline list": "--json",
     "baseline show": "--json",
     "baseline promote": "--json",
@@ -38,9 +50,13 @@ OPTIONS = {
     "baseline history": "--runs --delta --out --json",
 }
 ARGUMENTS = {
+    "ablate": ["trainer"],
+    "profile": ["trainer"],
+    "layers": ["trainer"],
+    "check": ["trainer"],
     "report": ["folder"],
     "compare": ["a", "b"],
-    "baseline save": ["name"],
+    "baseline save": ["name", "trainer"],
     "baseline show": ["name"],
     "baseline promote": ["name", "folder"],
     "baseline annotate": ["name", "folder"],
@@ -145,7 +161,8 @@ def test_an_option_says_its_default_in_its_help() -> None:
 def test_the_system_is_asked_for_what_is_not_usual() -> None:
     asked, _ = typed("--num-envs", "64", "--policy", "default", "--workload", "mine", "--device", "cpu", system=True)
     assert isinstance(asked, System)
-    assert asked.workload.to_json() == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine"}
+    assert asked.workload.to_json() == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine",
+                                        "folder": str(Path.cwd())}  # fmt: skip
     assert asked.with_layers(("amp", "batching")) == asked.workload
     with pytest.raises(UserError, match="--num-envs has no effect without the layer batching"):
         asked.with_layers(("amp",))
@@ -174,7 +191,7 @@ def test_a_printed_command_asks_for_the_same_again() -> None:
 
 
 def test_the_layers_that_options_name_are_there() -> None:
-    assert {one.layer for one in options_of(Options)} <= {*LAYERS}
+    assert {one.layer for one in options_of(LayerOptions)} <= {*LAYERS}
     layers = {name: load_layer(name) for name in LAYERS}
     assert {name for name, layer in layers.items() if layer.compiles} == COMPILING
     assert [name for name, layer in layers.items() if layer.sweeps] == [SWEPT]

@@ -64,7 +64,7 @@ def documented() -> dict[str, list[str]]:
 
 def test_trials_are_those_of_the_file(sample: Run, stored: list[dict[str, Any]]) -> None:
     trials = sample.trials
-    assert len(trials) == len(stored) == 246
+    assert len(trials) == len(stored) == 257
     for name in ("key", "status", "elapsed_s"):
         assert list(trials[name]) == [row[name] for row in stored]
     assert list(trials["started"]) == [pd.Timestamp(row["started"]) for row in stored]

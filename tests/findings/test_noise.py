@@ -17,7 +17,7 @@ import torch
 from made_run import result
 from scipy import stats
 
-from m2bench.devices import torch_device
+from m2bench.devices import device_speed
 from m2bench.findings.noise import (
     aa_in_words,
     describe_conditions,
@@ -204,9 +204,9 @@ def test_the_canary_is_the_median_of_so_many_series_that_single_moments_do_not_c
             now[0] = next(clock)
             return now[0]
 
-        monkeypatch.setattr(torch_device, "time", SimpleNamespace(perf_counter=perf_counter))
-        monkeypatch.setattr(torch_device, "CANARY_PRODUCTS", 0)
-        return torch_device.canary_s(torch.device("cpu")), now[0]
+        monkeypatch.setattr(device_speed, "time", SimpleNamespace(perf_counter=perf_counter))
+        monkeypatch.setattr(device_speed, "CANARY_PRODUCTS", 0)
+        return device_speed.canary_s(torch.device("cpu")), now[0]
 
     found, took = np.array([reading() for _ in range(300)]).T
     assert np.min(took) >= 0.05

@@ -43,10 +43,11 @@ from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.facts import SideFacts
 from m2bench.gate.layouts import has_module, layout_of
 from m2bench.gate.measure import NotFiniteError, Request, known_part, run_block
-from m2bench.gate.metrics import Question, metrics_of
+from m2bench.gate.metrics import metrics_of
 from m2bench.gate.outcome import Outcome
 from m2bench.gate.pairs import Block, grown_most, log_ratio, whole_log_ratio
 from m2bench.gate.preparation import Sides
+from m2bench.gate.question import Question
 from m2bench.gate.reasons import Aspect, Reason
 from m2bench.gate.references import stored
 from m2bench.gate.references.history import make_series

@@ -10,7 +10,7 @@ import pytest
 
 from m2bench.machine import checks
 from m2bench.machine.checks import Check, check_machine, warnings_of_machine
-from m2bench.machine.torch_features import FEATURES, is_usable, missing_features
+from m2bench.machine.mps_features import FEATURES, is_usable, missing_features
 from m2bench.records.description import Claim, Description, LayerDescription
 from m2bench.records.documents import read
 from m2bench.records.summary import RunConditions

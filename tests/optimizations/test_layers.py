@@ -18,12 +18,12 @@ from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
 from m2bench.devices import torch_device
 from m2bench.optimizations import LAYERS, load_layer
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
-from m2bench.optimizations.layer import Layer, Options, compose
+from m2bench.optimizations.layer import Layer, LayerOptions, compose
 from m2bench.records.combinations import every_combination
 
 SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that 32 combinations take seconds.
-OPTIONS = Options(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
+OPTIONS = LayerOptions(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
 DESIGN_NOTE = {
     "batching": (10, 20),
     "amp": (1.5, 2),
@@ -34,7 +34,9 @@ DESIGN_NOTE = {
 }
 
 
-def make(source: EpisodeSource, names: tuple[str, ...], options: Options = OPTIONS, device: str = "cpu") -> Trainer:
+def make(
+    source: EpisodeSource, names: tuple[str, ...], options: LayerOptions = OPTIONS, device: str = "cpu"
+) -> Trainer:
     parts = compose(baseline_parts(), [load_layer(name) for name in names], options)
     return Trainer(parts, source, SETTINGS, seed=0, device=torch.device(device))
 

@@ -22,7 +22,7 @@ from made_run import description_document
 from repository import ROOT, SUPPORT
 from rich.console import Console
 
-from m2bench.devices import torch_device
+from m2bench.devices import device_speed, torch_device
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Description
@@ -177,10 +177,10 @@ def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.Monk
         return full(size, value, device=device) if size[0] < 512 else no_room(*size, device="mps")
 
     monkeypatch.setattr(torch, "full", little)
-    assert torch_device.matmul_peak_flops(cpu) > 0
-    monkeypatch.setattr(torch_device, "PEAK_SIZES", {"cpu": (512, 1024)})
+    assert device_speed.matmul_peak_flops(cpu) > 0
+    monkeypatch.setattr(device_speed, "PEAK_SIZES", {"cpu": (512, 1024)})
     with pytest.raises(RuntimeError, match="out of memory"):
-        torch_device.matmul_peak_flops(cpu)
+        device_speed.matmul_peak_flops(cpu)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ HARNESS = ("records", "plan", "processes", "run", "findings", "report", "worker"
 ALLOWED = {
     "records/earlier.py": "what the trading system was, when systems did not describe themselves",
     "report/charts/style.py": "&amp; of HTML",
-    "machine/torch_features.py": "torch's own features, which are called so: compile, amp",
+    "machine/mps_features.py": "torch's own features, which are called so: compile, amp",
     "machine/checks.py": "torch.compile, as torch calls it",
 }
 NAMES = {*LAYERS} | {option.name for option in fields(TradingOptions)}

@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from m2bench.findings.summarize import summarize
 from m2bench.records.figure import Figure
 from m2bench.records.summary import Summary
-from m2bench.report.charts import claims, draw_charts, learning, pareto
+from m2bench.report.charts import DRAWN, claims, draw_charts, learning, throughput_and_learning
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables import before_and_after_table, phases_table
 
@@ -66,6 +66,11 @@ def test_a_full_run_has_all_charts(charts: dict[str, Chart]) -> None:
         "contributions", "claims", "combinations", "interactions", "learning", "throughput-and-learning", "phases",
         "noise", "environments",
     }  # fmt: skip
+
+
+def test_a_chart_lies_in_the_file_of_its_name(charts: dict[str, Chart]) -> None:
+    files = {Path(str(module.__file__)).stem for module in DRAWN}
+    assert files == {name.replace("-", "_") for name in charts}
 
 
 def test_svg_is_well_formed_and_needs_nothing_from_outside(charts: dict[str, Chart]) -> None:
@@ -236,7 +241,7 @@ def test_every_line_of_seconds_has_its_label_within_the_axes(
         replace(c, learning=replace(c.learning, episodes_to_target=times(c.learning.episodes_to_target, factor)))
         for c in full.combinations
     )
-    pareto.draw(replace(full, combinations=scaled))
+    throughput_and_learning.draw(replace(full, combinations=scaled))
     (axes,) = figures[0].axes
     frame = axes.get_window_extent()
     labels = [(text, box) for text, box in text_boxes(figures[0]) if text.endswith(" s")]

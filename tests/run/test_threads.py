@@ -13,7 +13,7 @@ import pytest
 from prepared_launcher import prepare
 from repository import SUPPORT
 
-from m2bench.cli.options import read_threads
+from m2bench.cli.shared_options import read_threads
 from m2bench.machine import identity
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from m2bench.gate.metrics import Question
 from m2bench.gate.outcome import Outcome
 from m2bench.gate.pairs import Block
+from m2bench.gate.question import Question
 from m2bench.gate.references.reference import Reference, record, with_level
 from m2bench.gate.sides import Code
 from m2bench.gate.verdict import Verdict, decide

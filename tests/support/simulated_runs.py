@@ -1,4 +1,6 @@
-"""Made-up runs of which the truth is known: the 64 cells of the sample run, on machines that misbehave.
+"""Made-up runs of which the truth is known: the 64 cells of a quiet run, on machines that misbehave.
+
+The cells are speeds over the baseline's, as ``ablate --all`` measured them on two cores whose trials scattered by 2.7 %.
 
 ``python tests/support/simulated_runs.py 200`` prints what such runs recommend, and how often their intervals hold it.
 """
@@ -16,7 +18,7 @@ from repository import ROOT
 
 from m2bench.findings.recommendation import recommend
 from m2bench.plan.designs import make_trials
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers, every_combination, layers_of
 from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec
 from m2bench.records.summary import (
@@ -30,12 +32,12 @@ from m2bench.records.summary import (
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
 
-SAMPLE = json.loads((ROOT / "reports" / "sample" / "summary.json").read_text())
-LAYERS: Layers = tuple(SAMPLE["workload"]["spec"]["layers"])
+CELLS = json.loads((ROOT / "tests" / "support" / "measured_cells.json").read_text())
+LAYERS: Layers = tuple(CELLS["layers"])
 SLOW_TRIALS, SLOWED_BY = 15, 0.4  # a minute in which something else ran, and what it took (log)
 
 Truth = dict[Layers, float]
-MEASURED: Truth = {tuple(c["layers"]): math.log(c["speedup"]) for c in SAMPLE["combinations"]}
+MEASURED: Truth = {layers_of(name): math.log(speedup) for name, speedup in CELLS["speedups"].items()}
 
 
 def without_effect_of(layers: Layers, truth: Truth = MEASURED) -> Truth:

@@ -19,7 +19,7 @@ from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
 from m2bench.baselines.trainer import Hyperparameters, baseline_parts
 from m2bench.inspect.audit import show
-from m2bench.optimizations.layer import Options
+from m2bench.optimizations.layer import LayerOptions
 from m2bench.systems.trading.audit import _findings, audit, is_missing, train, watch
 from m2bench.systems.trading.dry_run import DryRun, dry_trainer, fused_adam_allowed
 from m2bench.systems.trading.kernel_tables import CAVEATS, KernelTables
@@ -177,11 +177,11 @@ def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
     prepared: PreparedMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "market").symlink_to(prepared.folder)
-    clean = audit("mps", (), tmp_path, SETTINGS, Options())
+    clean = audit("mps", (), tmp_path, SETTINGS, LayerOptions())
     assert clean["blockers"] == []
     assert {found["in"] for found in clean["lines"]["syncs"].values()} == {"training", "evaluation", "gates"}
     monkeypatch.setattr("m2bench.baselines.evaluation.BatchedTradingEnv", RiskyEnvironment)
-    planted = audit("mps", (), tmp_path, SETTINGS, Options())
+    planted = audit("mps", (), tmp_path, SETTINGS, LayerOptions())
     operator, *doubles = planted["blockers"]
     assert operator.startswith("heaviside has no mps kernel, at systems/test_audit.py:")
     assert "planted in the evaluation" in operator

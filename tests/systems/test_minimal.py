@@ -82,7 +82,7 @@ def test_what_a_system_offers_takes_the_place_of_the_default() -> None:
 
 def test_what_cannot_be_had_is_refused() -> None:
     with pytest.raises(UserError, match="json is no system under test"):
-        load_system("json")
+        load_system(WorkloadSpec(module="json"))
     spec = WorkloadSpec(module="minimal")
     with pytest.raises(UserError, match="the system minimal does not offer an audit"):
-        load_system("minimal").audit(spec, Path(), "mps", ())
+        load_system(spec).audit(spec, Path(), "mps", ())

@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
-from m2bench.devices import stopwatch, torch_device
+from m2bench.devices import device_speed, phase_clock
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.worker import trial
@@ -117,7 +117,7 @@ class KnownSystem:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
     clock = Clock()
-    for module in (trial, stopwatch):
+    for module in (trial, phase_clock):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
     system = KnownSystem(clock)
 
@@ -125,7 +125,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
         system.log.append("canary")
         return 0.02
 
-    monkeypatch.setattr(torch_device, "canary_s", canary_s)
+    monkeypatch.setattr(device_speed, "canary_s", canary_s)
     return system
 
 
@@ -238,7 +238,7 @@ def test_a_number_that_is_not_finite_ends_the_trial_at_once(
 def test_a_fingerprint_is_of_the_fourth_update_which_is_timed_nowhere(known: KnownSystem) -> None:
     """It is slowed by being watched; what it told is told all the same, and a warm-up follows."""
     known.offers_proofs = False
-    window = WindowSpec(warmup_s=0, warmup_updates=2, timed_s=0, timed_updates=4)
+    window = WindowSpec(warmup_s=1, warmup_updates=2, timed_s=0, timed_updates=4)
     result = run(known, window)
     assert result.fingerprint is not None
     assert result.fingerprint.update == 4

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.folders import make_folder, write_file
+from m2bench.records.files import write_file
+from m2bench.records.folders import make_folder
 
 from .reading import StoredCheck, read_check, read_reference
 from .reference import Reference

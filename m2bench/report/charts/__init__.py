@@ -10,13 +10,33 @@ from m2bench.records.summary import Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import is_known
 
-from . import claims, interactions, learning, noise, pareto, phases, ranking, sweep, waterfall
+from . import (
+    claims,
+    combinations,
+    contributions,
+    environments,
+    interactions,
+    learning,
+    noise,
+    phases,
+    throughput_and_learning,
+)
 from .style import Chart as Chart
 from .style import NotDrawn as NotDrawn
 from .style import titles_marked
 
 # In the order in which a reader asks: what pays, is it as claimed, does it learn, why, and how sure is all that.
-DRAWN = (waterfall, claims, ranking, interactions, learning, pareto, phases, sweep, noise)
+DRAWN = (
+    contributions,
+    claims,
+    combinations,
+    interactions,
+    learning,
+    throughput_and_learning,
+    phases,
+    environments,
+    noise,
+)
 
 
 def draw_charts(summary: Summary) -> list[Chart | NotDrawn]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.records.options import at_least, option, options_of
+from m2bench.records.declared_options import at_least, option, options_of
 
 COMMANDS = ("ablate", "check", "baseline save", "layers")
 

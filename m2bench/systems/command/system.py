@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from m2bench.devices import torch_device
+from m2bench.devices.device_description import describe_device
+from m2bench.devices.device_speed import canary_s
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
 from m2bench.records.errors import TrainerError, UserError
@@ -27,7 +29,7 @@ from .toggles import Toggle, read_toggle, switched
 TIME = "time"
 
 
-def load(spec: WorkloadSpec) -> CommandWorkload:
+def load_workload(spec: WorkloadSpec) -> CommandWorkload:
     """The user's command. Raises UserError for a toggle or a metric that is none."""
     return CommandWorkload(spec)
 
@@ -71,7 +73,7 @@ class CommandWorkload:
                 "facts": {"command": self.command},
                 "no_target_because": NOT_TOLD,
             },
-            "device": torch_device.describe_asked_device(spec.device),
+            "device": describe_device(spec.device),
             "layers": [
                 describe_layer(name, summary=typed.partition("=")[2])
                 for name, typed in zip(self.toggles, spec.options.get("toggle", ()), strict=True)
@@ -100,7 +102,7 @@ class CommandWorkload:
         peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         return TrialResult(
             setup_s=0.0,
-            canary_s=(torch_device.canary_s(torch_device.resolve_device("cpu")),),
+            canary_s=(canary_s(torch_device.resolve_device("cpu")),),
             warmup_update_s=(),
             update_s=(60 / speed,),
             episodes_per_update=1,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from m2bench.records.declared_options import option, options_of
 from m2bench.records.errors import UserError
-from m2bench.records.options import option, options_of
 
 
 def read_trainer(flag: str, typed: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from m2bench.devices import torch_device
+from m2bench.devices.device_description import describe_device
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
 from m2bench.records.errors import TrainerError, UserError
@@ -28,7 +29,7 @@ from .yields import read_yield
 Train = Callable[..., Generator[Any, None, None]]
 
 
-def load(spec: WorkloadSpec) -> FunctionWorkload:
+def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
     """The user's function, imported. Raises UserError where there is none."""
     return FunctionWorkload(spec.options["trainer"], import_function(spec.options["trainer"], Path(spec.folder)))
 
@@ -77,7 +78,7 @@ class FunctionWorkload:
                 "facts": facts,
                 "no_target_because": NOT_TOLD,
             },
-            "device": torch_device.describe_asked_device(spec.device),
+            "device": describe_device(spec.device),
             "layers": [describe_layer(name) for name in self.layers(spec)],
             "claimed_together": {},
             "workload": {"market": {}, "options": dict(spec.options), "target": None},

@@ -21,7 +21,7 @@ from m2bench.baselines.evaluation import Evaluation, Target
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, Trainer, baseline_parts
 from m2bench.devices.counters import PLACED
 from m2bench.optimizations import load_layer
-from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
+from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.plan.designs import choose_combinations
 from m2bench.records.combinations import Layers, combination_name
 
@@ -38,7 +38,7 @@ SCALER_LINE = "self.scaler.unscale_("
 Document = dict[str, Any]
 
 
-def audit(target: str, layers: Layers, work: Path, settings: Hyperparameters, options: Options) -> Document:
+def audit(target: str, layers: Layers, work: Path, settings: Hyperparameters, options: LayerOptions) -> Document:
     """Findings over all combinations of ``layers``, on the market that was prepared in ``work``."""
     tables = KernelTables(target)
     source = EpisodeSource(PreparedMarket(work / "market"), settings.episode_length, seed=0)
@@ -56,7 +56,7 @@ def _audit_combination(
     source: EpisodeSource,
     referee: Referee,
     settings: Hyperparameters,
-    options: Options,
+    options: LayerOptions,
 ) -> Document:
     layers = [load_layer(name) for name in names]
     parts = compose(baseline_parts(), layers, options)

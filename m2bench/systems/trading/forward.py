@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.devices import torch_device
+from m2bench.devices import compiler, torch_device
 
 GROUPS = 5  # of passes between two synchronizations; their median counts
 WARM_PASSES = 20
@@ -32,10 +32,10 @@ def time_forward(
     """
     from torch._inductor import config as inductor_config  # here, since every worker imports this module
 
-    inductor_config.compile_threads = torch_device.compiler_threads(device)
+    inductor_config.compile_threads = compiler.compiler_threads(device)
     documents: list[Document] = []
     dtype = torch_device.autocast_dtype(device)
-    why_not_amp, why_not_compile = torch_device.why_no_autocast(device), torch_device.why_no_compile(device, backend)
+    why_not_amp, why_not_compile = torch_device.why_no_autocast(device), compiler.why_no_compile(device, backend)
     for precision, context, why_not in (
         ("float32", nullcontext, None),
         (f"amp {str(dtype).removeprefix('torch.')}", lambda: torch.autocast(device.type, dtype=dtype), why_not_amp),

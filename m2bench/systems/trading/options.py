@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.optimizations.options import Options as LayerOptions
+from m2bench.optimizations.layer_options import LayerOptions
+from m2bench.records.declared_options import TRAINING, at_least, one_of, option, options_of
 from m2bench.records.errors import UserError
-from m2bench.records.options import TRAINING, at_least, one_of, option, options_of
 from m2bench.records.spec import WorkloadSpec
 
 SOURCES = ("synthetic", "eurusd-1h")

@@ -21,10 +21,11 @@ from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.phases import AroundPhase, watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
-from m2bench.devices import counters, torch_device
+from m2bench.devices import compiler, counters, torch_device
+from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
-from m2bench.optimizations.layer import Contract, Options, compose, loosest_contract
+from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
@@ -53,7 +54,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     device = torch_device.resolve_device(spec.device)
     asked = _asked(spec)
     if asked.compile_backend is not None:
-        torch_device.check_compile_backend(asked.compile_backend)
+        compiler.check_compile_backend(asked.compile_backend)
     folder = work / "market"
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -69,7 +70,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             "facts": _facts(asked, prepared.facts, evaluation.good_return),
             "no_target_because": None if target else NO_TARGET,
         },
-        "device": torch_device.describe_asked_device(spec.device),
+        "device": describe_device(spec.device),
         "layers": [_describe_layer(name, device, _asked(spec)) for name in LAYERS],
         "claimed_together": CLAIMED_TOGETHER,
         "workload": {
@@ -122,7 +123,7 @@ def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str,
     """What forward passes of the policy take at these batch sizes (forward_passes.py)."""
     device, asked = torch_device.resolve_device(spec.device), _asked(spec)
     policy = make_policy(cast(PolicySize, asked.policy), 0, device)
-    return time_forward(policy, device, sizes, passes, asked.compile_backend or torch_device.compile_backend(device))
+    return time_forward(policy, device, sizes, passes, asked.compile_backend or compiler.compile_backend(device))
 
 
 def _read_market(data: str) -> Market:
@@ -149,7 +150,7 @@ def _settings(spec: WorkloadSpec) -> Hyperparameters:
     )
 
 
-def _describe_layer(name: str, device: torch.device, options: Options) -> dict[str, Any]:
+def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> dict[str, Any]:
     layer = load_layer(name)
     return describe_layer(
         layer.name,

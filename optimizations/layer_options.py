@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.records.options import TRAINING, at_least, option
+from m2bench.records.declared_options import TRAINING, at_least, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class LayerOptions:
     """Choices of the user that some layers take; ``layer`` names the one that an option is for.
 
     Those without ``commands`` are no options of the command line: their values are stored with every run all the same.

@@ -1,4 +1,4 @@
-"""A stopwatch on a clock that moves only when told."""
+"""A phase clock whose own clock moves only when told."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from m2bench.baselines.phases import PHASES, phase, watched
-from m2bench.devices import stopwatch
-from m2bench.devices.stopwatch import OTHER, Stopwatch
+from m2bench.devices import phase_clock
+from m2bench.devices.phase_clock import OTHER, PhaseClock
 
 
 class Device:
@@ -26,12 +26,12 @@ class Device:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     device = Device()
-    monkeypatch.setattr(stopwatch, "time", SimpleNamespace(perf_counter=lambda: device.now))
+    monkeypatch.setattr(phase_clock, "time", SimpleNamespace(perf_counter=lambda: device.now))
     return device
 
 
 def test_every_moment_belongs_to_the_innermost_phase(device: Device) -> None:
-    watch = Stopwatch(device.synchronize)
+    watch = PhaseClock(device.synchronize)
     device.pending = 100.0  # from before: nobody's
     watch.start()
     device.pending = 1.0
@@ -57,8 +57,8 @@ def test_the_time_that_cutting_takes_is_left_out(device: Device, monkeypatch: py
         device.now += 0.01
         return device.now
 
-    monkeypatch.setattr(stopwatch, "time", SimpleNamespace(perf_counter=slow_clock))
-    watch = Stopwatch(device.synchronize)
+    monkeypatch.setattr(phase_clock, "time", SimpleNamespace(perf_counter=slow_clock))
+    watch = PhaseClock(device.synchronize)
     watch.start()
     for _ in range(1000):
         device.pending = 0.002
@@ -69,7 +69,7 @@ def test_the_time_that_cutting_takes_is_left_out(device: Device, monkeypatch: py
 
 
 def test_a_phase_that_fails_is_closed(device: Device) -> None:
-    watch = Stopwatch(device.synchronize)
+    watch = PhaseClock(device.synchronize)
     watch.start()
 
     def fail() -> None:
@@ -87,9 +87,9 @@ def test_a_phase_that_fails_is_closed(device: Device) -> None:
 def test_nobody_is_told_of_phases_unless_they_ask() -> None:
     seen = []
 
-    def watch(name: str) -> Stopwatch:
+    def watch(name: str) -> PhaseClock:
         seen.append(name)
-        return Stopwatch(lambda: None).phase(name)
+        return PhaseClock(lambda: None).phase(name)
 
     with phase("loss"), watched(watch), phase("feed"):
         pass

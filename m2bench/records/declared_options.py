@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
@@ -174,7 +173,6 @@ def workload_options(command: str) -> tuple[Option, ...]:
     )  # fmt: skip
 
 
-@cache
 def _options_of_system(module: str) -> tuple[Option, ...]:
     declared: tuple[Option, ...] = import_module(f"{module.rpartition('.')[0]}.options").OPTIONS
     return tuple(replace(one, system=module) for one in declared)
@@ -182,10 +180,11 @@ def _options_of_system(module: str) -> tuple[Option, ...]:
 
 def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
     """The words with which a command trains this workload (a document of ``WorkloadSpec``) with these layers."""
+    module = workload["module"] if workload["module"] in SYSTEMS else SYSTEMS[0]
     words: list[str] = []
     for one in workload_options(command):
         value = workload.get(one.name, one.default)
-        if value != one.default and one.layer in (None, *layers) and one.system in (None, workload["module"]):
+        if value != one.default and one.layer in (None, *layers) and one.system in (None, module):
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]
     return words

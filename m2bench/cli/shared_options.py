@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import typer
+from typing import Any
 
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.options import option, within
+from m2bench.records.declared_options import option, within
+from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 MAX_SEED = 2**32 - 1
-INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 
 
 def read_threads(flag: str, typed: str) -> int | None:
@@ -131,26 +122,3 @@ def results_option(kind: str = "", what: str = "results") -> Any:
 def new_folder(kind: str = "") -> Path:
     """Where the results of a command of this kind go where no folder was named."""
     return Path("reports") / datetime.now().strftime(f"{kind}%Y-%m-%d-%H%M%S")
-
-
-@contextmanager
-def interruptible(advice: Callable[[], str]) -> Iterator[None]:
-    """Answer Ctrl-C in the body with one message, of which ``advice`` says what has become of the work."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; {advice()}", err=True)
-        sys.exit(INTERRUPTED)
-
-
-def left_in(folder: Path) -> Callable[[], str]:
-    """What an interrupted command has left, as ``interruptible`` says it."""
-    return lambda: f"partial results are in {quoted(folder)}" if folder.exists() else "nothing was saved"
-
-
-def make_console(to_stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    # A pipe has no width; wide enough that a row of a table stays a line.
-    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140)
-    return Console(width=width, stderr=to_stderr)

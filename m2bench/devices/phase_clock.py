@@ -14,7 +14,7 @@ Cut = tuple[str, float, float]
 """Phase, begin and end, in seconds since some fixed moment."""
 
 
-class Stopwatch:
+class PhaseClock:
     """Cuts a stretch of work into phases without gaps: each moment belongs to the innermost phase that is open.
 
     ``phase`` is what the work enters around its phases; what lies outside all of them is OTHER. The device is
@@ -36,7 +36,7 @@ class Stopwatch:
     def stop(self) -> None:
         self._cut()
 
-    def phase(self, name: str) -> Stopwatch:
+    def phase(self, name: str) -> PhaseClock:
         """To be entered at once."""
         self._next = name
         return self
@@ -73,7 +73,7 @@ class Stopwatch:
 
 def _own_time_s(synchronize: Callable[[], None]) -> tuple[float, float]:
     """Seconds that one empty phase takes within itself, and in what it lies in."""
-    watch = Stopwatch(synchronize)
+    watch = PhaseClock(synchronize)
     watch._mark = time.perf_counter()
     for _ in range(EMPTY_PHASES):
         with watch.phase(EMPTY):

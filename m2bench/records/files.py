@@ -1,0 +1,73 @@
+"""Files that are written whole or not at all, and what is said of those that could not be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import UserError
+
+NOT_WRITTEN = "not written: "
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a path to write to, and put that file in the place of ``path``, which is there whole or as it was."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())  # a disk that is full may only say so now
+        os.replace(partial, path)
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file whole, or leave what was there; UserError when it cannot be written."""
+    try:
+        with written_whole(path) as partial:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        kept = "; the one that was there is kept" if path.is_file() else ""
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}{kept}.",
+            "Make room, give yourself access, or copy the folder to a place of your own.",
+        ) from error
+
+
+def written(path: Path, write: Callable[[], object]) -> str:
+    """Have ``write`` write a file that can be done without: its path, or why there is none."""
+    try:
+        write()
+    except (OSError, RuntimeError) as error:
+        _remove(path)
+        return f"{NOT_WRITTEN}{error}"
+    return str(path) if path.exists() else f"{NOT_WRITTEN}nothing was left at {path}"
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Opened to be appended to; UserError when that cannot be done."""
+    try:
+        return path.open("ab")
+    except OSError as error:
+        raise UserError(
+            f"the log {path} cannot be written: {error.strerror}.", "Make room, or give yourself access to its folder."
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    """Remove what is left of a file; a folder that cannot be written refuses even where nothing is left."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def refuse_unwritten(files: dict[str, str]) -> None:
+    """UserError when one of the files could not be written; each is a path or the reason, as ``written`` returns it."""
+    lost = [f"{name} {path}" for name, path in files.items() if path.startswith(NOT_WRITTEN)]
+    if lost:
+        raise UserError(f"{'; '.join(lost)}.", "Make room, or choose another folder with --out, and run again.")

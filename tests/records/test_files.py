@@ -1,0 +1,44 @@
+"""Files of results: whole or not there, and what could not be written is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from m2bench.records.errors import UserError
+from m2bench.records.files import open_log, refuse_unwritten, write_file, written
+
+
+def fail_half_way(path: Path, error: Exception) -> None:
+    path.write_text("half")
+    raise error
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("torch's own")])
+def test_a_file_that_can_be_done_without_is_whole_or_gone(error: Exception, tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    assert written(path, lambda: fail_half_way(path, error)) == f"not written: {error}"
+    assert not path.exists()
+    assert written(path, lambda: None) == f"not written: nothing was left at {path}"
+    assert written(path, lambda: path.write_text("whole")) == str(path)
+
+
+def test_all_that_could_not_be_written_is_said_at_once() -> None:
+    refuse_unwritten({"chart": "run/chart.png"})
+    with pytest.raises(UserError, match=r"trace not written: full; flames not written: torn\. Make room"):
+        refuse_unwritten({"trace": "not written: full", "chart": "run/chart.png", "flames": "not written: torn"})
+
+
+def test_a_folder_that_refuses_even_to_remove_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file system does that was mounted to be read only."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("write_bytes", "unlink", "open"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(UserError, match="cannot be written: Read-only file system"):
+        write_file(tmp_path / "profile.json", "{}")
+    with pytest.raises(UserError, match="cannot be written: Read-only file system"):
+        open_log(tmp_path / "before.log")
