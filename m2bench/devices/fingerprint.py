@@ -109,7 +109,7 @@ def _noted(owner: Any, name: str, note: Callable[..., None]) -> Iterator[None]:
         note(*args)
         return plain(*args, **kwargs)
 
-    setattr(owner, name, torch._disable_dynamo(noted))
+    setattr(owner, name, torch._dynamo.disable(noted))
     try:
         yield
     finally:
@@ -133,7 +133,7 @@ class _Operators(TorchDispatchMode):
         """Compiled code runs as it always does, instead of being compiled anew or skipped."""
         return True
 
-    @torch._disable_dynamo
+    @torch._dynamo.disable
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = kwargs or {}
         self._note(str(func), [*args, *kwargs.values()])
@@ -243,7 +243,6 @@ def _trained(stepped: Mapping[str, int]) -> list[Tensor]:
 
     They are found among all objects: because of a hook on their steps, compiled ones would be compiled again.
     """
-    gc.collect()  # those that nobody uses any more
     every = [each for each in gc.get_objects() if issubclass(type(each), Optimizer)]
     stateless = stepped.keys() - {type(each).__name__ for each in every if each.state}
     used = [each for each in every if each.state or type(each).__name__ in stateless]
