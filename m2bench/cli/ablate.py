@@ -48,7 +48,6 @@ class Ablate(Timed):
     design: tuple[str, ...] | None = option(
         None,
         "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, full.",
-        kind=str,
         metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
@@ -56,7 +55,6 @@ class Ablate(Timed):
     layers: Layers | None = option(
         None,
         "Layers that take part, comma-separated.",
-        kind=str,
         metavar="<names>",
         read=read_layers,
         shown="all six",
@@ -71,7 +69,6 @@ class Ablate(Timed):
         None,
         "Time for the whole run, as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
         spelled="--budget",
-        kind=str,
         metavar="<time>",
         read=read_duration,
     )
@@ -85,7 +82,6 @@ class Ablate(Timed):
     sweep: tuple[int, ...] = option(
         (),
         "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
-        kind=str,
         metavar="<numbers>",
         read=_read_sizes,
         layer=SWEPT,
@@ -97,7 +93,6 @@ class Ablate(Timed):
         None,
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
         spelled="--wait-for-quiet",
-        kind=str,
         metavar="<time>",
         read=read_duration,
         with_resume=True,

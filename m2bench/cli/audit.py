@@ -24,7 +24,6 @@ class Audit(AsJson):
     layers: Layers = option(
         tuple(LAYERS),
         "Layers that take part, comma-separated.",
-        kind=str,
         metavar="<names>",
         read=read_layers,
         shown="all six",
@@ -35,12 +34,13 @@ class Audit(AsJson):
 def audit(asked: Audit, system: System) -> None:
     """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
     from m2bench.inspect.audit import audit, show
+    from m2bench.records.documents import to_json
 
     workload = replace(system.with_layers(asked.layers), device="cpu")
     found = audit(asked.target, workload, asked.layers, make_console(to_stderr=asked.as_json))
     if asked.as_json:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(to_json(found.findings), indent=1))
     else:
         show(found, make_console())
-    if found["blockers"]:
+    if found.findings.blockers:
         raise typer.Exit(1)

@@ -139,9 +139,7 @@ class History(Named):
     """What ``baseline history`` is asked for."""
 
     runs: Path = option(Path("reports"), "Folder to search for the results of checks.")
-    delta: float = option(
-        0.05, "Loss of speed to report.", kind=str, metavar="<share>", read=read_share(0.5), shown="5%"
-    )
+    delta: float = option(0.05, "Loss of speed to report.", metavar="<share>", read=read_share(0.5), shown="5%")
     out: Path | None = option(None, "Write history.json and history.svg to this folder.", asks=False)
 
 

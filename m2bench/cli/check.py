@@ -61,7 +61,6 @@ class Check(Gated):
     delta: float | None = option(
         None,
         "Loss of speed to tolerate.",
-        kind=str,
         metavar="<share>",
         read=read_share(0.5),
         shown=f"{DELTA:.0%}; with --against {DELTA_OF_REFERENCE:.0%}",
@@ -69,7 +68,6 @@ class Check(Gated):
     alpha: float = option(
         0.01,
         "Probability of a false alarm per verdict, over all looks and metrics together.",
-        kind=str,
         metavar="<share>",
         read=read_share(0.25),
         shown="1%",

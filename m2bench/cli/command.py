@@ -1,8 +1,7 @@
 """From declared options to a command.
 
 ``@command("train")`` makes a command of a function. Each of its parameters is of one of three kinds: a dataclass of
-options (``records.declared_options``), ``System`` for the system under test with its options, ``Given`` for all that
-was typed.
+declared options, ``System`` for the system under test with its options, ``Given`` for all that was typed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import SYSTEMS, Option, option, options_of, workload_options
+from m2bench.records.declared_options import DOORS, SYSTEMS, Option, option, options_of, workload_options
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
@@ -104,7 +103,7 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
 def _system_of(given: Given) -> str:
     """The module of the system whose options were typed. Raises UserError for options of two systems."""
     typed = {one.system: one for one, _ in reversed(given.typed) if one.system is not None}
-    doors = [system for system in SYSTEMS[1:] if system in typed]
+    doors = [system for system in DOORS if system in typed]
     if doors and len(typed) > 1:
         one, other = (typed[system].named for system in list(typed)[:2])
         raise UserError(f"{one} and {other} belong to different trainers.", "Leave one of them out.")

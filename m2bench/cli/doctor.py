@@ -26,11 +26,12 @@ class Doctor(AsJson):
 def doctor(asked: Doctor, system: System) -> None:
     """Check this machine: what disturbs measurements on it, and how small an effect a run can detect."""
     from m2bench.inspect.doctor import examine, show
+    from m2bench.records.documents import to_json
 
     found = examine(system.workload, tuple(LAYERS), asked.seconds, make_console(to_stderr=asked.as_json))
     if asked.as_json:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(to_json(found), indent=1))
     else:
         show(found, make_console())
-    if not found["fit"]:
+    if not found.fit:
         raise typer.Exit(1)

@@ -26,7 +26,6 @@ class Forward:
     batches: tuple[int, ...] = option(
         BATCHES,
         "Batch sizes, comma-separated.",
-        kind=str,
         metavar="<numbers>",
         read=whole_numbers("batch size"),
         shown=",".join(map(str, BATCHES)),

@@ -27,19 +27,17 @@ def _read_combination(flag: str, typed: str) -> Layers:
 class Profile(Seeded):
     """What ``profile`` is asked for."""
 
-    layer: Layers = option((), "Layer to profile, with and without it.", kind=str, metavar="<names>", read=read_layers)
+    layer: Layers = option((), "Layer to profile, with and without it.", metavar="<names>", read=read_layers)
     with_layers: Layers = option(
         (),
         "Layers that are on in the combination to profile, comma-separated.",
         spelled="--with",
-        kind=str,
         metavar="<names>",
         read=read_layers,
     )
     against: Layers | None = option(
         None,
         "Combination to compare with: layers, comma-separated, or baseline.",
-        kind=str,
         metavar="<names>",
         read=_read_combination,
         shown="the same without --layer; without --layer, baseline",

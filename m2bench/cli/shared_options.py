@@ -97,7 +97,6 @@ class Timed(Seeded):
     threads: int | None = option(
         None,
         "Torch threads in every trial: a number, or auto to measure which number is fastest.",
-        kind=str,
         metavar="<number>",
         read=read_threads,
         shown="auto",

@@ -18,7 +18,7 @@ class Train(Seeded):
     """What ``train`` is asked for."""
 
     with_layers: Layers = option(
-        (), "Layers to switch on, comma-separated.", spelled="--with", kind=str, metavar="<names>", read=read_layers
+        (), "Layers to switch on, comma-separated.", spelled="--with", metavar="<names>", read=read_layers
     )
     episodes: int = option(1000, "Episodes to train for.", read=at_least(1))
     out: Path | None = results_option("train-")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from m2bench.machine.mps_features import missing_features
+from m2bench.records.documents import to_json
 
 from .compiler import describe_compiler
 from .torch_device import PREFERENCE, absent_devices, resolve_device, torch_version, why_not_mps
@@ -49,7 +50,7 @@ def describe_device(asked: str) -> dict[str, Any]:
             "device_name": torch.backends.mps.get_name(),
             "device_telemetry": "ioreg",
             "device_log_environment": MPS_LOG,
-            "gates": missing_features(torch_version()),
+            "gates": [to_json(missing) for missing in missing_features(torch_version())],
             "device_cores": torch.backends.mps.get_core_count(),
         }
     else:

@@ -14,7 +14,7 @@ from typing import Any
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from m2bench.records.files import written
+from m2bench.records.files import Written, written
 
 from .event_tree import Event, busy_and_gaps_ns, calls
 from .pieces import InPieces, Units
@@ -96,8 +96,8 @@ class Window:
         return peaks_mb([(event.name.removeprefix(PHASE), event.start_ns, event.end_ns) for event in self._phases],
                         self._memory)  # fmt: skip
 
-    def write(self, path: Path) -> dict[str, str]:
-        """Write the trace and the flame graph; for each its path, or why there is none."""
+    def write(self, path: Path) -> dict[str, Written]:
+        """Write the trace and the flame graph."""
         trace, flame = path.with_suffix(".trace.json.gz"), path.with_suffix(".speedscope.json")
         return {
             "trace": written(trace, lambda: self._export(trace)),

@@ -9,13 +9,14 @@ from typing import final
 
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Gains, Judgement, LayerRow
+from m2bench.records.rows import Judgement, LayerRow
+from m2bench.records.summary import Gains
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.text.figures import percent, times, times_within, within
 
-from .learning import Setbacks
+from .layer_learning import Setbacks
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them

@@ -9,7 +9,7 @@ from statistics import mean
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.results import Evidence, TrialResult
-from m2bench.records.summary import CombinationRow, Numerics, TrialBehind
+from m2bench.records.rows import CombinationRow, Numerics, TrialBehind
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of, typical

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.results import TrialResult
-from m2bench.records.summary import Engagement
+from m2bench.records.rows import Engagement
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects

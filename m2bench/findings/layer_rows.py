@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import LayerDescription
-from m2bench.records.summary import Attribution, Claimed, Engagement, Interaction, LayerRow, Responses, TimeAttribution
+from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
+from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of
@@ -42,9 +43,11 @@ def summarize_layers(
     for layer in described:
         name, claim = layer.name, layer.claim
         measured = _claimed_response(claim.phase, speeds, trials).ratio((name,)) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed, learning.unit), learning.of_layer(name)
+        verdict, learned = judge_claim(layer, measured, disturbed, learning.layers.unit), learning.of_layer(name)
         also = (
-            also_claimed(claim, memory[name].alone, learning.setbacks(name), learned.learning, learning.unit)
+            also_claimed(
+                claim, memory[name].alone, learning.layers.setbacks(name), learned.learning, learning.layers.unit
+            )
             if claim
             else ""
         )
@@ -73,7 +76,7 @@ def summarize_layers(
 
 def _time_to_target(name: str, speeds: Effects, learning: Learning) -> tuple[Estimate | None, Estimate | None]:
     """How many times sooner the layer alone arrives, and what is left of a gain in speed that is shown."""
-    alone, needed = speeds.ratio((name,)), learning.episodes_needed(name)
+    alone, needed = speeds.ratio((name,)), learning.episodes.needed(name)
     if alone is None or needed is None:
         return None, None
     to_target = alone.over(needed)
@@ -131,7 +134,9 @@ def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> TimeAttr
     )
     seconds = [
         None if episodes is None or speed is None else episodes.over(speed)
-        for episodes, speed in ((learning.contrast(weights), speeds.contrast(weights)) for weights in contrasts)
+        for episodes, speed in (
+            (learning.episodes.contrast(weights), speeds.contrast(weights)) for weights in contrasts
+        )
     ]
     return TimeAttribution(*map(figure_of, seconds))
 

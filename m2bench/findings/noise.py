@@ -15,8 +15,8 @@ import numpy as np
 from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure, Interval
+from m2bench.records.noise import Repeats, RunConditions
 from m2bench.records.results import Conditions
-from m2bench.records.summary import Repeats, RunConditions
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.least_squares import ROUNDING

@@ -11,16 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.summary import (
-    ByTime,
-    CombinationRow,
-    Fastest,
-    LeftOut,
-    LeftOutState,
-    Recommendation,
-    Rival,
-    SwitchedLayer,
-)
+from m2bench.records.rows import CombinationRow
+from m2bench.records.summary import ByTime, Fastest, LeftOut, LeftOutState, Recommendation, Rival, SwitchedLayer
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import CONFIDENCE, Estimate, figure_of
 from m2bench.statistics.prediction import Prediction

@@ -15,8 +15,10 @@ from m2bench.plan.designs import choose_combinations, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.noise import Anchor, Noise, RunConditions, Timing
+from m2bench.records.rows import CombinationRow
 from m2bench.records.spec import TrialKind
-from m2bench.records.summary import Anchor, ChecksCost, CombinationRow, Noise, RunConditions, Summary, Timing
+from m2bench.records.summary import ChecksCost, Summary
 from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.records.wrong_device import wrong_device
 from m2bench.statistics.effects import Effects
@@ -52,7 +54,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
 
     def sooner(over: Layers, under: Layers) -> Estimate | None:
         """How many times sooner than another a combination reaches the target."""
-        faster, needed = prediction.ratio(over, under), learning.episodes_ratio(over, under)
+        faster, needed = prediction.ratio(over, under), learning.episodes.ratio(over, under)
         return None if faster is None or needed is None else faster.over(needed)
 
     return Summary(
@@ -85,7 +87,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
             combinations,
             prediction,
             sooner,
-            learning.spoiling,
+            learning.layers.spoiling,
             spec.blocks,
             attribution.blocks_missing(spec.blocks),
         ),

@@ -91,7 +91,7 @@ def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -
 
 def _seeds(layer: str, learning: Learning) -> Table:
     """What the layer did to learning, seed by seed: its verdict and its episodes needed are made of these."""
-    found = learning.comparison(layer)
+    found = learning.layers.comparisons[layer]
     rows = [
         (
             str(seed),
@@ -100,7 +100,7 @@ def _seeds(layer: str, learning: Learning) -> Table:
         )
         for seed in sorted({*found.distances, *found.log_ratios})
     ]
-    columns = ("seed", "difference of learning curves", f"ratio of {learning.unit.many} to target")
+    columns = ("seed", "difference of learning curves", f"ratio of {learning.layers.unit.many} to target")
     return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 

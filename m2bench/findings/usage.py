@@ -7,7 +7,7 @@ from statistics import median
 
 from m2bench.records.figure import Figure
 from m2bench.records.results import TelemetryMeans
-from m2bench.records.summary import Usage
+from m2bench.records.rows import Usage
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 

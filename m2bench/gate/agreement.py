@@ -53,11 +53,20 @@ def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]
     ``pairs``: both sides' trials, each pair with one seed.
     """
     for base, head in pairs:
-        told, updates = len(head.training_return), len(head.update_s)
-        if told < updates and base.training_return:
-            text = f"the head tells the training return of only {told} of its {updates} updates"
+        told, updates = len(_told(head)), len(head.update_s)
+        if told < updates and _told(base):
+            text = f"the head tells the {_word(pairs)} of only {told} of its {updates} updates"
             return [Reason((Aspect.AGREEMENT,), "learning", f"{combination_name(combination)}: {text}")]
     return []
+
+
+def _told(trial: TrialResult) -> tuple[float, ...]:
+    """What a trial tells of each update's learning: the returns, else the losses."""
+    return trial.training_return or trial.losses
+
+
+def _word(pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str:
+    return "training return" if any(base.training_return for base, _ in pairs) else "loss"
 
 
 def first_difference(before: Sequence[float], after: Sequence[float]) -> int | None:
@@ -79,12 +88,12 @@ def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, Tria
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
-    returns = [(a.training_return, b.training_return) for a, b in pairs if a.training_return and b.training_return]
+    returns = [(_told(a), _told(b)) for a, b in pairs if _told(a) and _told(b)]
     parted = [(update, pair) for pair in returns if (update := first_difference(*pair)) is not None]
     if 2 * len(parted) <= len(returns):
         return None
     update, (old, new) = min(parted, key=lambda found: found[0])
     return (
-        f"{combination_name(combination)}: with equal seeds, the training return differs from update {update} on "
+        f"{combination_name(combination)}: with equal seeds, the {_word(pairs)} differs from update {update} on "
         f"({old[update - 1]:.6g} -> {new[update - 1]:.6g}), in {len(parted)} of {len(returns)} pairs"
     )

@@ -1,4 +1,4 @@
-"""The noise-free channel: what an episode asks of its device, compared exactly. Pure.
+"""The noise-free channel: what a unit of work asks of its device, compared exactly. Pure.
 
 Counts depend on the code, the version of torch and the device, not on the machine's noise: one more than before is a
 regression, one less an improvement.
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Unit
 from m2bench.records.results import TrialResult
 
 from .reasons import Aspect, Reason
@@ -37,14 +38,14 @@ class CountChange:
     after: float
     lines: tuple[str, ...] = ()
 
-    @property
-    def sentence(self) -> str:
+    def sentence(self, unit: Unit) -> str:
+        """The change in words."""
         change = self.after - self.before
-        unit = "" if self.name in FROM_EVIDENCE.values() else " per episode"
+        per_unit = "" if self.name in FROM_EVIDENCE.values() else f" per {unit.one}"
         where = f": {'; '.join(self.lines)}" if self.lines else ""
         return (
             f"{combination_name(self.combination)}: {abs(change):,.6g} {'more' if change > 0 else 'fewer'} "
-            f"{self.name}{unit} ({self.before:,.6g} -> {self.after:,.6g}){where}"
+            f"{self.name}{per_unit} ({self.before:,.6g} -> {self.after:,.6g}){where}"
         )
 
 

@@ -104,6 +104,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         delta=asked.delta,
         alpha=asked.alpha,
         max_blocks=asked.max_blocks,
+        unit=sides.facts["head"].description.system.unit,
         base=sides.base.name if sides.base else None,
         floors=asked.floors,
     )

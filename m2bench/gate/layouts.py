@@ -118,6 +118,18 @@ def refuse_foreign_code(code: Code, module: str, repo: Path) -> None:
         )
 
 
+def refuse_absent_folder(code: Code, folder: str) -> None:
+    """UserError unless the folder in which the user's trainer runs is part of the side's code.
+
+    Both sides would otherwise run what lies there now, and nothing would ever be found.
+    """
+    place = code.place_of(folder)
+    if place == folder:
+        raise UserError(f"{folder} is not in the repository {code.repo}.", "Run the check in a folder of it.")
+    if not Path(place).is_dir():
+        raise UserError(f"{code.side} {code.name} has no folder {Path(folder).name}.", "Name a base that has it.")
+
+
 def _imported(code: Code, module: str) -> list[str]:
     """The files that the side's workers have imported after ``module``; none when it does not import."""
     program = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.environment import users_environment
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared
@@ -68,7 +69,7 @@ class Side:
         self.code = code
         self._request = request
         self._logs = logs
-        self._environment = dict(code.environment)
+        self._environment = users_environment(request.workload) | code.environment
         self._layout = layout_of(code)
         self._launcher = Launcher(work, logs / "launcher.log", self._environment, self._layout.launcher)
         self._compiles = False
@@ -92,7 +93,7 @@ class Side:
                 self._use_threads(threads)
             log = self._logs / "describe.log"
             description = self._ask("describe", "describing it", Description, log, DESCRIBE_TIMEOUT_S, {})
-            if threads is None:
+            if threads is None and not description.workload.own_program:
                 gated = tuple(chain.from_iterable(self._request.combinations))
                 asked = self._request.workload, gated, self._request.threads
                 description = choose_threads(self._launcher, description, *asked, self._logs)
@@ -104,7 +105,7 @@ class Side:
         if missing:
             raise UserError(f"the {self.code.side} has no layer {min(missing)}.", OTHER_COMBINATIONS)
         refuse_unsupported(used, description, OTHER_COMBINATIONS)
-        may_preload = description.device.fork_after_compiler_import
+        may_preload = description.device.fork_after_compiler_import and not description.workload.own_program
         self._compiles = may_preload and any(layer.compiles for layer in description.layers if layer.name in used)
         self._preload()
         return SideFacts(description, prepared.device_faults)
@@ -151,7 +152,9 @@ class Side:
 
     def _ask(self, job: str, what: str, kind: type[T], log: Path, timeout_s: float, request: Mapping[str, object]) -> T:
         workload = self._request.workload
-        workload = replace(workload, module=self._layout.module_of(workload.module))
+        workload = replace(
+            workload, module=self._layout.module_of(workload.module), folder=self.code.place_of(workload.folder)
+        )
         found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result
         if isinstance(found, Failure):
             diverged = self.code.side == "head" and found.kind == "not finite"

@@ -102,9 +102,10 @@ def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[Metri
         return
     for combination in question.combinations:
         pairs = [(block["head", combination], block["base", combination]) for block in blocks]
-        found = {"episodes/min": log_ratio}
+        found = {question.per_min: log_ratio}
         if combination in question.in_turns:
-            found["episodes/min of whole windows"] = whole_log_ratio  # the other one leaves out what happens seldom
+            # The other one leaves out what happens seldom.
+            found[f"{question.per_min} of whole windows"] = whole_log_ratio
         for name, ratio in found.items():
             logs = [ratio(head, base) for head, base in pairs]
             yield Metric(name, combination, "base", question.threshold, (Sample(logs),))
@@ -126,7 +127,7 @@ def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[
             Sample(_logs(new.episodes_per_min), _logs(old.episodes_per_min)),
             Sample(_at_canary(new), _at_canary(old)),
         )
-        yield Metric("episodes/min", combination, "reference", question.threshold, samples)
+        yield Metric(question.per_min, combination, "reference", question.threshold, samples)
 
 
 def _at_canary(recorded: Recorded) -> list[float]:

@@ -50,7 +50,7 @@ class Outcome:
         return [
             *verdict.changes,
             *(found.text for found in verdict.slower),
-            *(change.sentence for change in verdict.counts),
+            *(change.sentence(verdict.question.unit) for change in verdict.counts),
             *map(str, verdict.not_comparable),
         ]
 
@@ -85,7 +85,11 @@ class Outcome:
             "workload": self.workload,
             "metrics": [_metric(found) for found in verdict.judged],
             "counts": [
-                {**asdict(change), "combination": combination_name(change.combination), "sentence": change.sentence}
+                {
+                    **asdict(change),
+                    "combination": combination_name(change.combination),
+                    "sentence": change.sentence(question.unit),
+                }
                 for change in verdict.counts
             ],
             "changes": verdict.changes,

@@ -167,7 +167,8 @@ def bigger_is_better(outcome: Outcome) -> list[dict[str, str | float]]:
     found: list[dict[str, str | float]] = []
     for each in levels(outcome):
         level, factor = geometric(each.values)
-        name, unit = f"{each.combination} {each.metric}", "x" if each.metric == "speedup" else "episodes/min"
+        name = f"{each.combination} {each.metric}"
+        unit = "x" if each.metric == "speedup" else outcome.verdict.question.per_min
         found.append({"name": name, "unit": unit, "value": level, "range": f"{factor - 1:.1%}"})
     return found
 

@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from statistics import fmean, median
 
 from m2bench.records.combinations import Layers
+from m2bench.records.description import Unit
 from m2bench.records.results import TrialResult
 from m2bench.statistics.steady import steady_speed
 
@@ -55,10 +56,10 @@ class PhaseChange:
     before_ms: float
     after_ms: float
 
-    @property
-    def sentence(self) -> str:
+    def sentence(self, unit: Unit) -> str:
+        """The change in words."""
         return (
-            f"the phase {self.name} takes {self.after_ms - self.before_ms:+.3g} ms per episode "
+            f"the phase {self.name} takes {self.after_ms - self.before_ms:+.3g} ms per {unit.one} "
             f"({self.before_ms:.3g} -> {self.after_ms:.3g})"
         )
 

@@ -15,14 +15,15 @@ from types import FrameType
 from rich.console import Console
 
 from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import DOORS
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
 from m2bench.records.results import TrialResult
-from m2bench.records.spec import TrialSpec
+from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.run.describe import show_remarks_on_data
 
 from .facts import SideFacts
-from .layouts import has_module, layout_of, refuse_foreign_code
+from .layouts import has_module, layout_of, refuse_absent_folder, refuse_foreign_code
 from .measure import TURN_S, Request, Side, run_block, run_in_turns
 from .pairs import Block
 from .sides import (
@@ -73,9 +74,11 @@ class Sides:
     def takes_turns(self, layers: Layers) -> bool:
         """Whether the combination is timed by turns.
 
-        Not where processes of its own go on while it waits: what these do would cost it nothing.
+        Not where processes of its own go on while it waits, since what these do would cost it nothing; nor where a
+        trial is a program of its own.
         """
-        return self.know_turns and not self.facts["head"].works_ahead(layers)
+        head = self.facts["head"]
+        return self.know_turns and not head.description.workload.own_program and not head.works_ahead(layers)
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def prepared(
             codes = [loose_code(Path.cwd())]
         else:
             with console.status("installing both sides"):
-                codes = _codes(repo, commit, work, folder / "logs", stack, request.workload.module)
+                codes = _codes(repo, commit, work, folder / "logs", stack, request.workload)
         sides, facts = {}, {}
         for code in codes:
             run_in = work / code.side / "work"
@@ -111,18 +114,24 @@ def prepared(
         for name, side in reversed(sides.items()):  # the head's code chooses the number of threads of both
             with console.status(f"preparing the {name}"):
                 facts[name] = side.prepare(threads)
-            threads = facts["head"].device.torch_threads
+            if not facts["head"].description.workload.own_program:
+                threads = facts["head"].device.torch_threads
         show_remarks_on_data(facts["head"].description, console)
         know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, facts, work, know_turns)
 
 
-def _codes(repo: Path, commit: str | None, work: Path, logs: Path, stack: ExitStack, module: str) -> list[Code]:
+def _codes(
+    repo: Path, commit: str | None, work: Path, logs: Path, stack: ExitStack, workload: WorkloadSpec
+) -> list[Code]:
     """The code of the base, where there is one, and of the head, each found to be its own."""
     codes = [stack.enter_context(base_code(repo, commit, _made(work / "base"), logs))] if commit is not None else []
     codes.append(stack.enter_context(head_code(repo, _made(work / "head"), logs)))
     for code in codes:
-        refuse_foreign_code(code, layout_of(code).module_of(module), repo)
+        if workload.module in DOORS:
+            refuse_absent_folder(code, workload.folder)
+        else:
+            refuse_foreign_code(code, layout_of(code).module_of(workload.module), repo)
     return codes
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Unit
 
 from .reasons import Reason
 from .references.reference import Recorded, Reference
@@ -26,6 +27,7 @@ class Question:
     delta: float
     alpha: float
     max_blocks: int
+    unit: Unit
     base: str | None = None
     in_turns: tuple[Layers, ...] = ()
     reference: Reference | None = None
@@ -38,6 +40,11 @@ class Question:
     def threshold(self) -> float:
         """The least log ratio that is allowed."""
         return math.log1p(-self.delta)
+
+    @property
+    def per_min(self) -> str:
+        """What a speed is counted in."""
+        return f"{self.unit.many}/min"
 
     def recorded(self, combination: Layers) -> Recorded | None:
         """What the reference holds of the combination."""

@@ -37,6 +37,7 @@ class Code:
 
     ``commit``: empty where it is in no repository. ``dirty``: it is not what was committed.
     ``also``: folders of the side that come after it, in place of those of the repository that PYTHONPATH names.
+    ``repo``, ``tree``: the repository, and the side's own checkout of it; None where it is in none.
     """
 
     side: str
@@ -44,6 +45,15 @@ class Code:
     dirty: bool
     path: Path | None
     also: tuple[Path, ...] = ()
+    repo: Path | None = None
+    tree: Path | None = None
+
+    def place_of(self, folder: str) -> str:
+        """Where a folder of the repository lies in this side's checkout; any other stays where it is."""
+        if not folder or self.repo is None or self.tree is None:
+            return folder
+        root, asked = self.repo.resolve(), Path(folder).resolve()
+        return str(self.tree / asked.relative_to(root)) if asked.is_relative_to(root) else folder
 
     @property
     def name(self) -> str:
@@ -110,7 +120,7 @@ def base_code(repo: Path, commit: str, work: Path, logs: Path) -> Iterator[Code]
     """The code of a commit in a git worktree below ``work``, which is removed in the end."""
     with _worktree(repo, commit, work / "tree") as folder:
         path = _installed(folder, work / "site", logs / "install-base.log", f"the base {commit[:SHORT]}")
-        yield Code("base", commit, False, path, _python_path(repo, folder))
+        yield Code("base", commit, False, path, _python_path(repo, folder), repo, folder)
 
 
 @contextmanager
@@ -125,7 +135,7 @@ def head_code(repo: Path, work: Path, logs: Path) -> Iterator[Code]:
         _copy_own_files(repo, folder)
         _asked(folder, *NO_HOOKS, "reset", "--quiet")  # without a checkout git would take all files for new ones
         path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
-        yield Code("head", commit, dirty, path, _python_path(repo, folder))
+        yield Code("head", commit, dirty, path, _python_path(repo, folder), repo, folder)
 
 
 @contextmanager

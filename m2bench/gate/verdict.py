@@ -57,7 +57,7 @@ class Verdict:
         """Findings that fail this aspect, one sentence each."""
         found = {
             Aspect.SPEED: [found.text for found in self.slower],
-            Aspect.COUNTS: [change.sentence for change in self.failing_counts],
+            Aspect.COUNTS: [change.sentence(self.question.unit) for change in self.failing_counts],
             Aspect.AGREEMENT: self.changes,
         }
         return found[aspect]
@@ -99,8 +99,8 @@ class Verdict:
         reasons, phases = [], dict(self.phases)
         for found in self.slower:
             phase = phases.pop(found.metric.combination, None)  # said once, whatever else of it is slower
-            reasons.append(found.text + (f", and {phase.sentence}" if phase else ""))
-        reasons += [change.sentence for change in self.failing_counts]
+            reasons.append(found.text + (f", and {phase.sentence(self.question.unit)}" if phase else ""))
+        reasons += [change.sentence(self.question.unit) for change in self.failing_counts]
         reference = self.question.reference
         only_fewer = not self.slower and all(change.after < change.before for change in self.counts)
         if reference is not None and only_fewer:

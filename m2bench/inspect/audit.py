@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 
 from m2bench.processes.client import Launcher
-from m2bench.records.combinations import Layers
+from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.declared_options import workload_words
+from m2bench.records.description import Unit
+from m2bench.records.documents import called
 from m2bench.records.errors import UserError
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
@@ -27,11 +31,66 @@ WORDS = {
     "unknown": "NOT IN THE TABLES",
 }
 
-Document = dict[str, Any]
+
+@dataclass(frozen=True)
+class AuditedOperator:
+    """An operator, what it would run by (a key of WORDS), in how many combinations, and where if that is noted.
+
+    ``missing``: the device has neither a kernel nor a way around.
+    """
+
+    operator: str
+    support: str
+    expected_to_fail: bool
+    missing: bool
+    combinations: int
+    lines: tuple[str, ...]
 
 
-def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> Document:
-    """The findings; UserError when the audit itself fails."""
+@dataclass(frozen=True)
+class AuditedCombination:
+    """A combination, and what it asks of the device in training."""
+
+    layers: Layers
+    operators: int
+    dispatches_per_episode: float
+    syncs_per_episode: float
+    copies_per_episode: float
+
+
+@dataclass(frozen=True)
+class AuditedLine:
+    """Where a source line is first run (in training, the evaluation or the checks), and in which combinations."""
+
+    where: str = field(metadata=called("in"))
+    combinations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the audit found. ``lines``: by kind (syncs, copies, doubles) and source line; ``torch``: whose tables."""
+
+    target: str
+    decisions_per_episode: int
+    operators: tuple[AuditedOperator, ...]
+    combinations: tuple[AuditedCombination, ...]
+    lines: Mapping[str, Mapping[str, AuditedLine]]
+    blockers: tuple[str, ...]
+    caveats: tuple[str, ...]
+    torch: str = ""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The findings, and how to speak of them: the system's unit, and the words that asked for what was counted."""
+
+    findings: Findings
+    unit: Unit
+    options: str
+
+
+def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> Audited:
+    """Train every combination on a stand-in for the target; UserError when the audit itself fails."""
     with TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
         with Launcher(work, work / "launcher.log") as launcher:
@@ -40,68 +99,69 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
             show_remarks_on_data(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
                 request = {"workload": spec.to_json(), "target": target, "layers": layers}
-                found = launcher.run("audit", request, Document, work / "audit.log", TIMEOUT_S).result
+                found = launcher.run("audit", request, Findings, work / "audit.log", TIMEOUT_S).result
         if isinstance(found, Failure):
             log = (work / "audit.log").read_text()
             raise UserError(f"the audit failed: {found.text}.", f"Its log ends with:\n{log[-2000:]}")
-    return {**found, "torch": description.device.torch}
+    options = " ".join(workload_words("audit", spec.to_json(), layers))
+    return Audited(replace(found, torch=description.device.torch), description.system.unit, options)
 
 
-def show(found: Document, console: Console) -> None:
+def show(audited: Audited, console: Console) -> None:
     """Print it, what blocks first."""
-    target, operators = found["target"], found["operators"]
-    for blocker in found["blockers"]:
+    found, unit = audited.findings, audited.unit
+    for blocker in found.blockers:
         console.print(f"Blocker: {blocker}.", markup=False, highlight=False)
-    kinds = Counter(operator["support"] for operator in operators)
+    kinds = Counter(operator.support for operator in found.operators)
     console.print(
-        f"{len(operators)} operators in {len(found['combinations'])} combinations, by the tables of torch "
-        f"{found['torch']}: " + ", ".join(f"{kinds[kind]} {words}" for kind, words in WORDS.items() if kinds[kind]),
+        f"{len(found.operators)} operators in {len(found.combinations)} combinations, by the tables of torch "
+        f"{found.torch}: " + ", ".join(f"{kinds[kind]} {words}" for kind, words in WORDS.items() if kinds[kind]),
         highlight=False,
     )
-    draw_table(_operators_table(operators), console)
+    draw_table(_operators_table(found.operators), console)
     for kind, title in (
-        ("syncs", f"Where the host waits for a value of {target}"),
-        ("copies", f"Where tensors move between host and {target}"),
+        ("syncs", f"Where the host waits for a value of {found.target}"),
+        ("copies", f"Where tensors move between host and {found.target}"),
         ("doubles", "Where float64 is computed in"),
     ):
-        draw_table(_lines_table(title, found["lines"][kind], len(found["combinations"])), console)
-    draw_table(_combinations_table(found["combinations"], found["decisions_per_episode"]), console)
-    for caveat in found["caveats"]:
+        draw_table(_lines_table(title, found.lines[kind], len(found.combinations)), console)
+    counted = f", counted with {audited.options}" if audited.options else ""
+    draw_table(_combinations_table(found.combinations, counted, unit), console)
+    for caveat in found.caveats:
         console.print(f"- {caveat}", highlight=False)
-    verdict = f"{len(found['blockers'])} blockers" if found["blockers"] else "Nothing blocks training"
-    console.print(f"{verdict} on {target}, as far as the tables tell.", style="bold", highlight=False)
+    verdict = f"{len(found.blockers)} blockers" if found.blockers else "Nothing blocks training"
+    console.print(f"{verdict} on {found.target}, as far as the tables tell.", style="bold", highlight=False)
 
 
-def _operators_table(operators: list[Document]) -> Table:
+def _operators_table(operators: Sequence[AuditedOperator]) -> Table:
     rows = [
-        (o["operator"], WORDS[o["support"]] + (" (expected to fail)" if o["expected_to_fail"] else ""),
-         "; ".join(o["lines"]), str(o["combinations"]))
-        for o in sorted(operators, key=lambda o: (not o["missing"], o["support"], o["operator"]))
+        (o.operator, WORDS[o.support] + (" (expected to fail)" if o.expected_to_fail else ""), "; ".join(o.lines),
+         str(o.combinations))
+        for o in sorted(operators, key=lambda o: (not o.missing, o.support, o.operator))
     ]  # fmt: skip
     columns = ("operator", "would run by", "where, unless it is by a kernel", "in combinations")
     return Table("Operators", columns, rows, frozenset({"in combinations"}))
 
 
-def _lines_table(title: str, lines: dict[str, Document], combinations: int) -> Table:
+def _lines_table(title: str, lines: Mapping[str, AuditedLine], combinations: int) -> Table:
     rows = [
-        (line, found["in"], f"{len(found['combinations'])} of {combinations}", found["combinations"][0])
+        (line, found.where, f"{len(found.combinations)} of {combinations}", found.combinations[0])
         for line, found in lines.items()
     ]
     columns = ("line", "in", "in combinations", "the first of them")
     return Table(title, columns, rows or [("nowhere", "", "", "")], frozenset({"in combinations"}))
 
 
-def _combinations_table(combinations: list[Document], decisions: int) -> Table:
-    numbers = ("operators", "dispatches per episode", "syncs per episode", "copies per episode")
+def _combinations_table(combinations: Sequence[AuditedCombination], counted: str, unit: Unit) -> Table:
+    numbers = ("operators", *(f"{what} per {unit.one}" for what in ("dispatches", "syncs", "copies")))
     rows = [
         (
-            "+".join(c["layers"]) or "baseline",
-            str(c["operators"]),
-            digits(c["dispatches_per_episode"]),
-            digits(c["syncs_per_episode"]),
-            digits(c["copies_per_episode"]),
+            combination_name(c.layers),
+            str(c.operators),
+            digits(c.dispatches_per_episode),
+            digits(c.syncs_per_episode),
+            digits(c.copies_per_episode),
         )
         for c in combinations
     ]
-    title = f"Training of the combinations, counted on episodes of {decisions} decisions (--episode-length)"
-    return Table(title, ("layers", *numbers), rows, frozenset(numbers))
+    return Table(f"Training of the combinations{counted}", ("layers", *numbers), rows, frozenset(numbers))

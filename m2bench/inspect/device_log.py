@@ -7,9 +7,8 @@ number of updates alone, and their difference is what those updates did.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers
@@ -21,13 +20,25 @@ from .mps_log import MpsLog, parse_mps_log
 UPDATES = (2, 8)
 TIMEOUT_S = 1800.0
 
-Document = dict[str, Any]
+
+@dataclass(frozen=True)
+class Updated:
+    """What a worker tells that has done some updates."""
+
+    episodes: int
+
+
+@dataclass(frozen=True)
+class NoLog:
+    """Why the device's log is not available."""
+
+    reason: str
 
 
 def read_device_log(
     environment: Mapping[str, str], spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path
-) -> Document:
-    """Operations, fallbacks and copies per episode; or {"reason": why there are none}.
+) -> MpsLog | NoLog:
+    """Operations, fallbacks and copies per unit.
 
     ``environment``: the variables that make the backend write its log, read once when torch is loaded.
     """
@@ -37,12 +48,12 @@ def read_device_log(
         path = log.with_suffix(f".{updates}.log")
         request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": updates}
         with Launcher(work, path, dict(environment)) as launcher:
-            outcome = launcher.run("updates", request, Document, path, TIMEOUT_S).result
+            outcome = launcher.run("updates", request, Updated, path, TIMEOUT_S).result
         if isinstance(outcome, Failure):
-            return {"reason": f"{outcome.text} (log: {path})"}
+            return NoLog(f"{outcome.text} (log: {path})")
         try:
             found.append(parse_mps_log(path.read_text(errors="replace")))
         except (OSError, ValueError) as error:
-            return {"reason": f"{error} (log: {path})"}
-        episodes.append(outcome["episodes"])
-    return asdict(found[1].since(found[0], episodes[1] - episodes[0]))
+            return NoLog(f"{error} (log: {path})")
+        episodes.append(outcome.episodes)
+    return found[1].since(found[0], episodes[1] - episodes[0])

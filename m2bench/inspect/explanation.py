@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
-from typing import Any
 
-from m2bench.records.combinations import combination_name
+from m2bench.records.description import Unit
 from m2bench.records.figure import Figure
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, mean_ratio
 from m2bench.text.figures import digits, percent, times, times_within
+
+from .profile_records import Predictions, Side
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
@@ -20,35 +20,19 @@ MOST_NAMED = 3
 IDLE_ARITHMETIC = 0.1  # of the peak: below, the arithmetic is not what takes the time
 EXPLAINED = 0.15  # how far a prediction may lie from what was measured
 MOST_OF_IT = 0.5  # how much of a change, on the log scale, an explanation of it may lack or have too much
-ADDS_UP = 0.02  # how far the phases may lie from an unwatched episode
-
-Side = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Ratios of time per episode, with intervals over the pairs of processes where there are several.
-
-    As ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over
-    the second. And as the numbers of dispatched operators would have it, if each took as long as before.
-    """
-
-    measured: Figure
-    phases: Figure
-    remainder: Figure
-    dispatches: float
+ADDS_UP = 0.02  # how far the phases may lie from what is not watched
 
 
 def predictions(before: Side, after: Side) -> Predictions:
     """What each of these says of the change."""
-    measured = _logs(before["undisturbed_each_ms"], after["undisturbed_each_ms"])
-    phases = _logs(*([sum(each.values()) for each in side["phases_each_ms"]] for side in (before, after)))
+    measured = _logs(before.undisturbed_each_ms, after.undisturbed_each_ms)
+    phases = _logs(*([sum(each.values()) for each in side.phases_each_ms] for side in (before, after)))
     return Predictions(
         measured=_mean(measured),
         phases=_mean(phases),
         # What the machine did to a process it did to both looks: this is known better than either.
         remainder=_mean([m - p for m, p in zip(measured, phases, strict=True)]),
-        dispatches=_count(before, "dispatches") / _count(after, "dispatches"),
+        dispatches=before.count("dispatches") / after.count("dispatches"),
     )
 
 
@@ -59,54 +43,46 @@ def _mean(logs: list[float]) -> Figure:
 
 
 def adds_up(side: Side) -> Estimate | None:
-    """The watched phases, without the time that cutting takes, over an unwatched episode; over the processes."""
-    return mean_ratio(_logs([sum(each.values()) for each in side["phases_each_ms"]], side["undisturbed_each_ms"]))
+    """The watched phases, without the time that cutting takes, over an unwatched unit; over the processes."""
+    return mean_ratio(_logs([sum(each.values()) for each in side.phases_each_ms], side.undisturbed_each_ms))
 
 
-def _logs(over: list[float], under: list[float]) -> list[float]:
+def _logs(over: Sequence[float], under: Sequence[float]) -> list[float]:
     return [math.log(a / b) for a, b in zip(over, under, strict=True)]
 
 
-def explain(before: Side, after: Side, peak_flops: float) -> list[str]:
+def explain(before: Side, after: Side, peak_flops: float, unit: Unit) -> list[str]:
     """Sentences, the most important first."""
     return [
-        *_overall(before, after),
+        *_overall(before, after, unit),
         *_where(before, after),
         *_small_operators(before, after),
-        *_dispatches(before, after),
-        *_kernels(before, after),
-        *_syncs(before, after),
-        *_arithmetic(before, after, peak_flops),
-        *_prediction(before, after),
-        *_cost_of_looking(before, after),
+        *_dispatches(before, after, unit),
+        *_kernels(before, after, unit),
+        *_syncs(before, after, unit),
+        *_arithmetic(before, after, peak_flops, unit),
+        *_prediction(before, after, unit),
+        *_cost_of_looking(before, after, unit),
     ]
 
 
-def _name(side: Side) -> str:
-    return combination_name(tuple(side["layers"]))
-
-
-def _count(side: Side, name: str) -> float:
-    return float(side["counts"]["per_episode"][name])
-
-
-def _overall(before: Side, after: Side) -> Iterator[str]:
+def _overall(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     spread = " and ".join(
-        f"{digits(min(side['undisturbed_each_ms']))} to {digits(max(side['undisturbed_each_ms']))}"
+        f"{digits(min(side.undisturbed_each_ms))} to {digits(max(side.undisturbed_each_ms))}"
         for side in (before, after)
     )
-    processes, found = len(before["undisturbed_each_ms"]), predictions(before, after)
+    processes, found = len(before.undisturbed_each_ms), predictions(before, after)
     yield (
-        f"An episode takes {digits(before['undisturbed_ms'])} ms with {_name(before)} and "
-        f"{digits(after['undisturbed_ms'])} ms with {_name(after)}: {times_within(found.measured)} the speed, "
+        f"One {unit.one} takes {digits(before.undisturbed_ms)} ms with {before.name} and "
+        f"{digits(after.undisturbed_ms)} ms with {after.name}: {times_within(found.measured)} the speed, "
         f"measured while nothing was watched ({processes} processes each: {spread})."
     )
 
 
 def _where(before: Side, after: Side) -> Iterator[str]:
     """In which phases the change lies, or that it is not known to lie in any."""
-    names = dict.fromkeys((*before["phases_ms"], *after["phases_ms"]))
-    was, now = ({name: side["phases_ms"].get(name, 0.0) for name in names} for side in (before, after))
+    names = dict.fromkeys((*before.phases_ms, *after.phases_ms))
+    was, now = ({name: side.phases_ms.get(name, 0.0) for name in names} for side in (before, after))
     shown = sorted((n for n in names if _differs(before, after, n)), key=lambda name: -abs(now[name] - was[name]))
     if predictions(before, after).measured.shows_effect and _agree(before, after):
         whole = sum(now.values()) - sum(was.values())
@@ -128,94 +104,95 @@ def _differs(before: Side, after: Side, phase: str) -> bool:
     """Whether the phase's mean difference between the processes of a pair is shown, by a t test at 5 % for all phases
     together (Bonferroni).
     """
-    sides = zip(before["phases_each_ms"], after["phases_each_ms"], strict=True)
+    sides = zip(before.phases_each_ms, after.phases_each_ms, strict=True)
     changes = [b.get(phase, 0.0) - a.get(phase, 0.0) for a, b in sides]
     if len(changes) < 2:
         return False
     error = stdev(changes) / math.sqrt(len(changes))
-    reach = t_quantile(1 - 0.025 / len(before["phases_ms"]), len(changes) - 1)
+    reach = t_quantile(1 - 0.025 / len(before.phases_ms), len(changes) - 1)
     return bool(abs(fmean(changes)) > reach * error)
 
 
 def _agree(before: Side, after: Side) -> bool:
-    """Whether the watched phases and the undisturbed episodes changed in the same direction."""
+    """Whether the watched phases and the undisturbed units changed in the same direction."""
     found = predictions(before, after)
     return (found.phases.value - 1) * (found.measured.value - 1) > 0
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
-    small = [(calls, ms) for calls, ms in before["operators"].values() if calls and ms / calls < SMALL_MS]
-    total = sum(ms for _, ms in before["operators"].values())
+    small = [(calls, ms) for calls, ms in before.operators.values() if calls and ms / calls < SMALL_MS]
+    total = sum(ms for _, ms in before.operators.values())
     if not total or not small:
         return
     calls, share = sum(calls for calls, _ in small), sum(ms for _, ms in small) / total
     yield (
-        f"{percent(share)} of the operators' time with {_name(before)}, under torch.profiler, goes into {calls:,.0f} "
+        f"{percent(share)} of the operators' time with {before.name}, under torch.profiler, goes into {calls:,.0f} "
         "events of less than 10 us on average, next to which what they compute hardly matters (an operator that calls "
         "others is an event beside theirs: there are more events than dispatches)."
     )
 
 
-def _dispatches(before: Side, after: Side) -> Iterator[str]:
-    was, now = _count(before, "dispatches"), _count(after, "dispatches")
-    each = [1e3 * side["undisturbed_ms"] / _count(side, "dispatches") for side in (before, after)]
-    compiled = before["compiles"] or after["compiles"]
+def _dispatches(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+    was, now = before.count("dispatches"), after.count("dispatches")
+    each = [1e3 * side.undisturbed_ms / side.count("dispatches") for side in (before, after)]
+    compiled = before.compiles or after.compiles
     uncounted = " What the compiler has fused is not among them." if compiled else ""
     if abs(now / was - 1) < WORTH_NAMING:
-        yield f"Both dispatch about the same number of operators per episode ({was:,.0f} and {now:,.0f}).{uncounted}"
+        yield f"Both dispatch about the same number of operators per {unit.one} ({was:,.0f} and {now:,.0f}).{uncounted}"
         return
     relation = f"divides that by {digits(was / now)}" if now < was else f"multiplies that by {digits(now / was)}"
     yield (
-        f"An episode with {_name(before)} dispatches {was:,.0f} operators; {_name(after)} {relation} ({now:,.0f}). "
-        f"Divided among them, an episode's time is {digits(each[0])} us each before and {digits(each[1])} us after."
+        f"One {unit.one} with {before.name} dispatches {was:,.0f} operators; {after.name} {relation} ({now:,.0f}). "
+        f"Divided among them, its time is {digits(each[0])} us each before and {digits(each[1])} us after."
         f"{uncounted}"
     )
 
 
-def _kernels(before: Side, after: Side) -> Iterator[str]:
-    busy, gaps = ([side[name] for side in (before, after)] for name in ("kernel_busy_ms", "launch_gap_ms"))
+def _kernels(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+    busy = [side.kernel_busy_ms for side in (before, after)]
+    gaps = [side.launch_gap_ms for side in (before, after)]
     if None not in busy:
         yield (
-            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of an episode, and waits "
+            f"The device computes or copies for {digits(busy[0])} -> {digits(busy[1])} ms of one {unit.one}, and waits "
             f"{digits(gaps[0])} -> {digits(gaps[1])} ms between kernels for the next launch, under torch.profiler."
         )
 
 
-def _syncs(before: Side, after: Side) -> Iterator[str]:
+def _syncs(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     for name, what in (("syncs", "values that the host reads"), ("copies", "copies"), ("doubles", "float64 operators")):
-        was, now = _count(before, name), _count(after, name)
+        was, now = before.count(name), after.count(name)
         if was == now == 0:
             continue
-        old, new = (side["counts"]["lines"][name] for side in (before, after))
+        old, new = (side.counts.lines[name] for side in (before, after))
         lines = sorted({*old, *new}, key=lambda line: (-max(old.get(line, 0), new.get(line, 0)), line))
         places = [f"{line} ({old.get(line, 0):,.3g} -> {new.get(line, 0):,.3g})" for line in lines[:MOST_NAMED]]
         where = "; ".join(places) + (f" and {len(lines) - MOST_NAMED} more lines" if len(lines) > MOST_NAMED else "")
-        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per episode before, {now:,.4g} after, at {where}."
+        yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per {unit.one} before, {now:,.4g} after, at {where}."
 
 
-def _arithmetic(before: Side, after: Side, peak_flops: float) -> Iterator[str]:
-    used = [1e3 * _count(side, "flops") / side["undisturbed_ms"] / peak_flops for side in (before, after)]
-    megaflops = [_count(side, "flops") / 1e6 for side in (before, after)]
+def _arithmetic(before: Side, after: Side, peak_flops: float, unit: Unit) -> Iterator[str]:
+    used = [1e3 * side.count("flops") / side.undisturbed_ms / peak_flops for side in (before, after)]
+    megaflops = [side.count("flops") / 1e6 for side in (before, after)]
     verdict = (
         "the arithmetic is not what takes the time in either"
         if max(used) < IDLE_ARITHMETIC
         else "the arithmetic takes a good part of the time only where that share is large"
     )
     yield (
-        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per episode, at {used[0]:.1%} -> "
+        f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per {unit.one}, at {used[0]:.1%} -> "
         f"{used[1]:.1%} of the most that this machine was measured to do in float32 ({peak_flops / 1e9:,.0f} GFLOP/s; "
         f"products of a lower precision are held against it as well): {verdict}."
     )
 
 
-def _prediction(before: Side, after: Side) -> Iterator[str]:
+def _prediction(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     found = predictions(before, after)
     was, now = times_within(found.measured), times_within(found.phases)
     remainder = f"what they leave is {times_within(found.remainder)}"
     if not found.measured.shows_effect:
         yield (
-            f"These looks show no change of an episode ({was}), so there is nothing to explain; the phases add up to "
-            f"{now}, and {remainder}."
+            f"These looks show no change of the time per {unit.one} ({was}), so there is nothing to explain; the "
+            f"phases add up to {now}, and {remainder}."
         )
         return
     yield (
@@ -232,12 +209,12 @@ def _verdict(measured: float, predicted: float) -> str:
     return f"{share:.0%} of it on the log scale, {'explained' if near else 'NOT explained by them'}"
 
 
-def _cost_of_looking(before: Side, after: Side) -> Iterator[str]:
+def _cost_of_looking(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
-    profiler = " and ".join(f"{side['profiler_overhead']:+.0%}" for side in (before, after))
+    profiler = " and ".join(f"{side.profiler_overhead:+.0%}" for side in (before, after))
     yield (
-        f"The phases, without the time that cutting takes, add up to {sums} of an unwatched episode (before and "
+        f"The phases, without the time that cutting takes, add up to {sums} of one unwatched {unit.one} (before and "
         f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "
         f"{profiler} longer. Neither feeds the speed."
     )

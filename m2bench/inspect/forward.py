@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,16 +14,16 @@ from rich.console import Console
 
 from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher
-from m2bench.records.documents import to_json
+from m2bench.records.documents import LEFT_OUT, called, to_json
 from m2bench.records.errors import UserError
-from m2bench.records.files import refuse_unwritten, write_file, written
+from m2bench.records.files import Written, refuse_unwritten, write_file, written
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
-from m2bench.run.trials import run_watched
-from m2bench.statistics.crossings import Cells, Comparison
+from m2bench.run.trials import watched
+from m2bench.statistics.crossings import Cells, Comparison, Spread
 from m2bench.text.figures import NOTHING, digits
 from m2bench.text.tables import Table, draw_table
 
@@ -30,7 +31,65 @@ TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
 PLAIN = "float32, eager"
 
-Document = dict[str, Any]
+
+@dataclass(frozen=True, kw_only=True)
+class PassTime:
+    """ms of one forward pass at a batch size, or the ``reason`` why there is none.
+
+    ``ms``: the median of the groups that were timed, of so many ``passes`` in all; ``ms_least``, ``ms_most``: the least
+    and the most of the groups.
+    """
+
+    batch: int
+    precision: str
+    compiled: bool
+    reason: str | None = field(default=None, metadata=LEFT_OUT)
+    ms: float | None = field(default=None, metadata=LEFT_OUT)
+    ms_least: float | None = field(default=None, metadata=LEFT_OUT)
+    ms_most: float | None = field(default=None, metadata=LEFT_OUT)
+    passes: int | None = field(default=None, metadata=LEFT_OUT)
+
+    @property
+    def variant(self) -> str:
+        """What is timed: "float32, eager"."""
+        return f"{self.precision}, {'compiled' if self.compiled else 'eager'}"
+
+    @property
+    def spread(self) -> Spread | None:
+        """None where it was not timed."""
+        if self.ms is None or self.ms_least is None or self.ms_most is None:
+            return None
+        return Spread(self.ms, self.ms_least, self.ms_most)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What a worker tells of one device."""
+
+    timed: tuple[PassTime, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One way against another: who leads at each batch size, and between which sizes that changes."""
+
+    name: str = field(metadata=called("of"))
+    against: str
+    leads: Mapping[int, str]
+    crossings: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What was found, as it is written to forward.json; ``devices`` and ``conditions`` are by device."""
+
+    passes: int
+    devices: Mapping[str, tuple[PassTime, ...]]
+    comparisons: tuple[Compared, ...]
+    sentences: tuple[str, ...]
+    conditions: Mapping[str, Conditions]
+    warnings: tuple[str, ...]
+    chart: str
 
 
 def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
@@ -43,27 +102,20 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
     with removed_if_refused(folder):
         make_folder(folder)
         results = _time_devices(spec, sizes, passes, folder, console)
-    found = {device: timed for device, (timed, _) in results.items()}
+    devices = {device: result.timed for device, (result, _) in results.items()}
     conditions = {device: meanwhile for device, (_, meanwhile) in results.items()}
-    comparisons, warnings = compare(found), warnings_of(list(conditions.values()), "process")
-    sentences = [comparison.sentence() for comparison in comparisons]
-    for name, timed in found.items():
+    comparisons, warnings = compare(devices), warnings_of(list(conditions.values()), "process")
+    sentences = tuple(comparison.sentence() for comparison in comparisons)
+    for name, timed in devices.items():
         draw_table(forward_table(name, timed), console)
     for warning in warnings:
         console.print(f"Warning: {warning}.", markup=False, highlight=False)
     for sentence in sentences:
         console.print(f"- {sentence}", markup=False, highlight=False)
-    chart = _draw(folder / "forward.png", found, comparisons)
-    document = {
-        "passes": passes,
-        "devices": found,
-        "comparisons": [_comparison_document(comparison) for comparison in comparisons],
-        "sentences": sentences,
-        "conditions": {device: to_json(meanwhile) for device, meanwhile in conditions.items()},
-        "warnings": warnings,
-        "chart": chart,
-    }
-    write_file(folder / "forward.json", json.dumps(document, indent=1) + "\n")
+    chart = _draw(folder / "forward.png", devices, comparisons)
+    compared = tuple(Compared(each.name, each.other, each.leads, each.crossings) for each in comparisons)
+    found = Forward(passes, devices, compared, sentences, conditions, tuple(warnings), str(chart))
+    write_file(folder / "forward.json", json.dumps(to_json(found), indent=1) + "\n")
     console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
     refuse_unwritten({"chart": chart})
@@ -71,10 +123,11 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
 
 def _time_devices(
     spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console
-) -> dict[str, tuple[list[Document], Conditions]]:
+) -> dict[str, tuple[Timed, Conditions]]:
     """By device, each in a process of its own: what was timed, and the conditions meanwhile."""
     found = {}
-    with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), folder / "forward.log") as launcher:
+    log = folder / "forward.log"
+    with TemporaryDirectory(prefix="m2bench-") as work, Launcher(Path(work), log) as launcher:
         description = describe(launcher, spec, folder)
         show_remarks(description, console)
         here = description.device
@@ -86,40 +139,32 @@ def _time_devices(
                 refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
             request = {"workload": on_device.to_json(), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
-                outcome = run_watched(launcher, "forward", request, Document, folder / "forward.log", TIMEOUT_S)
+                outcome = watched(partial(launcher.run, "forward", request, Timed, log, TIMEOUT_S))
             if isinstance(outcome.result, Failure):
-                raise UserError(
-                    f"forward passes on {name} failed: {outcome.result.text}.",
-                    f"The log is {folder / 'forward.log'}.",
-                )
-            found[name] = outcome.result["timed"], outcome.conditions
+                raise UserError(f"forward passes on {name} failed: {outcome.result.text}.", f"The log is {log}.")
+            found[name] = outcome.result, outcome.conditions
     return found
 
 
-def _variant(timed: Document) -> str:
-    return f"{timed['precision']}, {'compiled' if timed['compiled'] else 'eager'}"
-
-
-def _by_variant(timed: list[Document]) -> dict[str, Cells]:
-    variants: dict[str, Cells] = {}
+def _by_variant(timed: Sequence[PassTime]) -> dict[str, dict[int, PassTime]]:
+    variants: dict[str, dict[int, PassTime]] = {}
     for entry in timed:
-        variants.setdefault(_variant(entry), {})[entry["batch"]] = entry
+        variants.setdefault(entry.variant, {})[entry.batch] = entry
     return variants
 
 
-def forward_table(device: str, timed: list[Document]) -> Table:
+def forward_table(device: str, timed: Sequence[PassTime]) -> Table:
     """Milliseconds of a pass with their spread, by batch size and variant."""
     variants = _by_variant(timed)
-    sizes = list(dict.fromkeys(entry["batch"] for entry in timed))
+    sizes = list(dict.fromkeys(entry.batch for entry in timed))
     rows = []
     for size in sizes:
         cells = [variants[name][size] for name in variants]
-        best = min((cell["ms"] for cell in cells if "ms" in cell), default=None)
-        rows.append((f"{size:,}", *(_cell(cell) for cell in cells),
-                     NOTHING if best is None else f"{1e3 * size / best:,.0f}"))  # fmt: skip
+        best = min((cell.ms for cell in cells if cell.ms is not None), default=None)
+        rows.append((f"{size:,}", *map(_cell, cells), NOTHING if best is None else f"{1e3 * size / best:,.0f}"))
     columns = (*variants, "states/s at best")
     first = {name: cells[sizes[0]] for name, cells in variants.items()}
-    reasons = "".join(f"; {name}: {cell['reason']}" for name, cell in first.items() if "reason" in cell)
+    reasons = "".join(f"; {name}: {cell.reason}" for name, cell in first.items() if cell.reason is not None)
     return Table(
         f"ms per forward pass on {device}, without gradients{reasons}",
         ("batch", *columns),
@@ -129,13 +174,14 @@ def forward_table(device: str, timed: list[Document]) -> Table:
     )
 
 
-def _cell(cell: Document) -> str:
-    if "reason" in cell:
+def _cell(cell: PassTime) -> str:
+    spread = cell.spread
+    if spread is None:
         return "not here"
-    return f"{digits(cell['ms'])} [{digits(cell['ms_least'])}, {digits(cell['ms_most'])}]"
+    return f"{digits(spread.ms)} [{digits(spread.ms_least)}, {digits(spread.ms_most)}]"
 
 
-def compare(found: dict[str, list[Document]]) -> list[Comparison]:
+def compare(found: Mapping[str, Sequence[PassTime]]) -> list[Comparison]:
     """Each variant with plain float32 on its device, and plain float32 of each device with that of the CPU."""
     comparisons = []
     for device, timed in found.items():
@@ -156,21 +202,12 @@ def _label(device: str, variant: str) -> str:
     return f"{variant} on {device}"
 
 
-def _timed_cells(cells: Cells) -> Cells:
-    return {size: cell for size, cell in cells.items() if "ms" in cell}
+def _timed_cells(cells: Mapping[int, PassTime]) -> Cells:
+    return {size: spread for size, cell in cells.items() if (spread := cell.spread) is not None}
 
 
-def _comparison_document(comparison: Comparison) -> Document:
-    return {
-        "of": comparison.name,
-        "against": comparison.other,
-        "leads": comparison.leads,
-        "crossings": comparison.crossings,
-    }
-
-
-def _draw(path: Path, found: dict[str, list[Document]], comparisons: list[Comparison]) -> str:
-    """A chart of ms per pass by batch size, one line per device and variant; its path, or why there is none."""
+def _draw(path: Path, found: Mapping[str, Sequence[PassTime]], comparisons: list[Comparison]) -> Written:
+    """A chart of ms per pass by batch size, one line per device and variant."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -196,9 +233,9 @@ def _draw(path: Path, found: dict[str, list[Document]], comparisons: list[Compar
 def plot_line(axis: Any, label: str, cells: Cells) -> None:
     """The median of each batch size, with a bar from the least to the most; nothing where nothing was timed."""
     if cells:
-        below = [cell["ms"] - cell["ms_least"] for cell in cells.values()]
-        above = [cell["ms_most"] - cell["ms"] for cell in cells.values()]
-        medians = [cell["ms"] for cell in cells.values()]
+        below = [cell.ms - cell.ms_least for cell in cells.values()]
+        above = [cell.ms_most - cell.ms for cell in cells.values()]
+        medians = [cell.ms for cell in cells.values()]
         axis.errorbar(list(cells), medians, (below, above), marker="o", capsize=3, label=label)
 
 

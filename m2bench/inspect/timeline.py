@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from m2bench.records.combinations import combination_name
-from m2bench.records.files import written
+from m2bench.records.description import Unit
+from m2bench.records.files import Written, written
+
+from .profile_records import Cut, Side
 
 STEPS_SHOWN = 6  # of the environment, in the close-up
 WIDTH, HEIGHT, DPI = 14.0, 8.0, 110
@@ -17,14 +20,11 @@ SLICES = 600  # of time in a panel: about as many as it has pixels
 MARGIN = 0.01  # to the right of the last phase, lest it be hidden by the frame
 LEAST_SHARE = 0.1  # of a lane's height, so that a phase is seen however short it is
 
-Side = dict[str, Any]
-Cut = tuple[str, float, float]
-"""Phase, begin and length, in ms."""
 Floats = NDArray[np.float64]
 
 
-def draw_timeline(path: Path, before: Side, after: Side) -> str:
-    """Draw one update of both sides, whole and close up, as PNG; the path, or why there is no picture.
+def draw_timeline(path: Path, before: Side, after: Side, unit: Unit) -> Written:
+    """Draw one update of both sides, whole and close up, as PNG.
 
     Both sides of a column have the same axis of time.
     """
@@ -34,16 +34,16 @@ def draw_timeline(path: Path, before: Side, after: Side) -> str:
     from matplotlib import pyplot
 
     sides = {"before": before, "after": after}
-    phases = list(dict.fromkeys(name for side in sides.values() for name, _, _ in side["timeline"]))
-    whole_ms = max(_end(side["timeline"]) for side in sides.values()) * (1 + MARGIN)
-    close_ms = max(_first_steps_ms(side["timeline"]) for side in sides.values())
+    phases = list(dict.fromkeys(name for side in sides.values() for name, _, _ in side.timeline))
+    whole_ms = max(_end(side.timeline) for side in sides.values()) * (1 + MARGIN)
+    close_ms = max(_first_steps_ms(side.timeline) for side in sides.values())
     figure, axes = pyplot.subplots(
         2, 2, figsize=(WIDTH, HEIGHT), sharex="col", sharey=True, width_ratios=(3, 2), constrained_layout=True
     )
     for (whole, close), (label, side) in zip(axes, sides.items(), strict=True):
-        _draw(whole, side["timeline"], phases, 0.0, whole_ms)
-        whole.set_title(f"{label}: {_title(side)}")
-        _draw(close, side["timeline"], phases, _first_forward(side["timeline"]), close_ms)
+        _draw(whole, side.timeline, phases, 0.0, whole_ms)
+        whole.set_title(f"{label}: {_title(side, unit)}")
+        _draw(close, side.timeline, phases, _first_forward(side.timeline), close_ms)
         close.set_title(f"{label}, close up")
     axes[1][0].set_xlabel("ms")
     axes[1][1].set_xlabel("ms from the first forward pass on")
@@ -55,14 +55,14 @@ def draw_timeline(path: Path, before: Side, after: Side) -> str:
     return drawn
 
 
-def shares(phase: str, cuts: list[Cut], edges: Floats) -> Floats:
+def shares(phase: str, cuts: Sequence[Cut], edges: Floats) -> Floats:
     """How much of each slice of time between the edges belongs to the phase, however short its single cuts are."""
     moments = [moment for _, begin, length in cuts for moment in (begin, begin + length)]
     spent = np.cumsum([ms for name, _, length in cuts for ms in (0.0, length if name == phase else 0.0)])
     return np.asarray(np.diff(np.interp(edges, moments, spent)) / np.diff(edges))
 
 
-def _draw(axis: Any, cuts: list[Cut], phases: list[str], start_ms: float, length_ms: float) -> None:
+def _draw(axis: Any, cuts: Sequence[Cut], phases: list[str], start_ms: float, length_ms: float) -> None:
     """One lane per phase, filled as far as the phase takes the time."""
     from matplotlib import colormaps
 
@@ -76,26 +76,25 @@ def _draw(axis: Any, cuts: list[Cut], phases: list[str], start_ms: float, length
     axis.set_xlim(0.0, length_ms)
 
 
-def _title(side: Side) -> str:
-    episodes, end_ms = side["episodes_per_update"], _end(side["timeline"])
-    name = combination_name(tuple(side["layers"]))
-    return f"{name}, one update of {episodes} episode{'s' if episodes > 1 else ''}, {end_ms / episodes:.2f} ms each"
+def _title(side: Side, unit: Unit) -> str:
+    count, end_ms = side.episodes_per_update, _end(side.timeline)
+    return f"{side.name}, one update of {count} {unit.named(count)}, {end_ms / count:.2f} ms each"
 
 
-def _end(cuts: list[Cut]) -> float:
+def _end(cuts: Sequence[Cut]) -> float:
     _, begin, length = cuts[-1]
     return begin + length
 
 
-def _forwards(cuts: list[Cut]) -> list[float]:
+def _forwards(cuts: Sequence[Cut]) -> list[float]:
     return [begin for name, begin, _ in cuts if name == "forward"]
 
 
-def _first_forward(cuts: list[Cut]) -> float:
+def _first_forward(cuts: Sequence[Cut]) -> float:
     return next(iter(_forwards(cuts)), 0.0)
 
 
-def _first_steps_ms(cuts: list[Cut]) -> float:
+def _first_steps_ms(cuts: Sequence[Cut]) -> float:
     """From the first forward pass to that of the step after STEPS_SHOWN, or to the end."""
     forwards = _forwards(cuts)
     end = forwards[STEPS_SHOWN] if len(forwards) > STEPS_SHOWN else _end(cuts)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.documents import Document, read
+from m2bench.records.description import Unit
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure, Proof, idle_layers
@@ -21,11 +23,36 @@ from m2bench.records.unsupported import refuse_unsupported
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
+from m2bench.text.figures import NOTHING
 
 TIMEOUT_S = 7 * 86_400.0
 
 
-def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Path, console: Console) -> None:
+@dataclass(frozen=True)
+class TrainingPoint:
+    """One evaluation: after so many units, and seconds of training without the evaluations.
+
+    ``training_return``: the mean since the last point. None where the system tells no return.
+    """
+
+    episodes: int
+    train_s: float
+    training_return: float | None
+    eval_return: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a worker tells of the training."""
+
+    layers: Layers
+    seed: int
+    curve: tuple[TrainingPoint, ...]
+    proofs: Mapping[str, Proof]
+    checkpoint: str
+
+
+def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path, console: Console) -> None:
     """Train, print the learning curve as it grows, and write checkpoint.pt and train.json to ``folder``.
 
     Raises UserError when a layer cannot run here or training fails.
@@ -45,43 +72,45 @@ def run(spec: WorkloadSpec, layers: Layers, episodes: int, seed: int, folder: Pa
                 refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
         good = description.workload.good_return
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
-        console.print(_header(good), highlight=False)
+        console.print(_header(description.system.unit, good), highlight=False)
         request = {
             "workload": spec.to_json(),
             "layers": layers,
-            "episodes": episodes,
+            "episodes": units,
             "seed": seed,
             "checkpoint": str(checkpoint.resolve()),
         }
         outcome = launcher.run(
             "train",
             request,
-            Document,
+            Trained,
             folder / "train.log",
             TIMEOUT_S,
-            on_progress=lambda point: console.print(_line(point, good), highlight=False),
+            on_progress=lambda point: console.print(_line(read(TrainingPoint, point), good), highlight=False),
         ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
-    result = {**outcome, "good_return": good, "workload": spec.to_json()}
-    (folder / "train.json").write_text(json.dumps(result, indent=1) + "\n")
-    idle = idle_layers(read(dict[str, Proof], result["proofs"]))
+    document = {**to_json(outcome), "good_return": good, "workload": spec.to_json()}
+    (folder / "train.json").write_text(json.dumps(document, indent=1) + "\n")
+    idle = idle_layers(outcome.proofs)
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
     console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
 
 
-def _header(good_return: float | None) -> str:
+def _header(unit: Unit, good_return: float | None) -> str:
     share = "" if good_return is None else f"{'of good policy':>16}"
-    return f"{'episodes':>9}{'seconds':>9}{'episodes/min':>14}{'training %':>12}{'held-out %':>12}{share}"
+    return f"{unit.many:>9}{'seconds':>9}{f'{unit.many}/min':>14}{'training %':>12}{'held-out %':>12}{share}"
 
 
-def _line(point: dict[str, Any], good_return: float | None) -> str:
-    speed = 60 * point["episodes"] / point["train_s"] if point["train_s"] else None
-    training = point["training_return"]
-    return (
-        f"{point['episodes']:>9,}{point['train_s']:>9.1f}"
-        f"{'-' if speed is None else format(speed, ',.0f'):>14}"
-        f"{'-' if training is None else format(training, '.2f'):>12}{point['eval_return']:>12.2f}"
-        + ("" if good_return is None else f"{point['eval_return'] / good_return:>16.0%}")
-    )
+def _line(point: TrainingPoint, good_return: float | None) -> str:
+    told = point.eval_return
+    speed = 60 * point.episodes / point.train_s if point.train_s else None
+    line = f"{point.episodes:>9,}{point.train_s:>9.1f}{_shown(speed, ',.0f'):>14}"
+    line += f"{_shown(point.training_return, '.2f'):>12}{_shown(told, '.2f'):>12}"
+    share = None if told is None or good_return is None else told / good_return
+    return line if good_return is None else f"{line}{_shown(share, '.0%'):>16}"
+
+
+def _shown(value: float | None, form: str) -> str:
+    return NOTHING if value is None else format(value, form)

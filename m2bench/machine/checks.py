@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 
 from m2bench.records.description import Description, Device, LayerDescription, Machine
-from m2bench.records.summary import RunConditions
+from m2bench.records.noise import RunConditions
 
 from .conditions import busy_from
 from .mps_features import LEAST_MACOS
@@ -21,7 +21,6 @@ LEAST_FREE_MEMORY_MB = 2000.0
 HOPELESS_SD = 0.25  # of one trial: then not even 10 % can be told from nothing in a run of bearable length
 
 State = Literal["bad", "note", "ok"]
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ def _device(device: Device) -> Iterator[Check]:
     for missing in device.missing_features or ():
         yield Check(
             "torch", "note",
-            f"{missing['feature']} needs {missing['needs']}: {missing['otherwise']} ({missing['source']})",
-            f"Install {missing['needs']} or newer." if missing["needs"].startswith("torch") else ""
+            f"{missing.feature} needs {missing.needs}: {missing.otherwise} ({missing.source})",
+            f"Install {missing.release} or newer." if missing.release else ""
         )  # fmt: skip
 
 

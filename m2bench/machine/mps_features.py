@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from m2bench.records.description import MissingFeature
+
 Version = tuple[int, int]
 LEAST_MACOS = 14  # for MPS, since torch 2.9 (#174454)
 
@@ -22,6 +24,11 @@ class Feature:
 
     def is_right_in(self, version: Version) -> bool:
         return self.since is not None and version >= self.since
+
+    @property
+    def release(self) -> str | None:
+        """The torch that has it."""
+        return None if self.since is None else f"torch {self.since[0]}.{self.since[1]}"
 
 
 FEATURES = {
@@ -62,15 +69,16 @@ def is_usable(name: str, version: Version) -> bool:
     return FEATURES[name].is_right_in(version)
 
 
-def missing_features(version: Version) -> list[dict[str, str]]:
+def missing_features(version: Version) -> list[MissingFeature]:
     """What cannot be used in this version, and what holds instead."""
     return [
-        {
-            "feature": feature.name,
-            "needs": "no release so far" if feature.since is None else f"torch {feature.since[0]}.{feature.since[1]}",
-            "otherwise": feature.otherwise,
-            "source": f"pytorch/pytorch{feature.source}",
-        }
+        MissingFeature(
+            feature=feature.name,
+            needs=feature.release or "no release so far",
+            otherwise=feature.otherwise,
+            source=f"pytorch/pytorch{feature.source}",
+            release=feature.release,
+        )
         for feature in FEATURES.values()
         if not feature.is_right_in(version)
     ]

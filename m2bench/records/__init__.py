@@ -1,1 +1,1 @@
-"""What every room shares: errors, what a run is asked to do, folders."""
+"""What every room shares: what a run is asked to do, what it finds, options, errors, files."""

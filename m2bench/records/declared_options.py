@@ -38,7 +38,7 @@ class Option:
     shown: str | None = None
     """The default in words, where it is not shown as it is."""
     metavar: str | None = None
-    """What stands for the value in help texts, where it is not the kind."""
+    """What stands for the value in help texts, where it is not the kind: what is typed is then text to be read."""
     read: Read = lambda flag, typed: typed
     spelled: str | None = None
     """The flag, where it is not the name."""
@@ -102,7 +102,11 @@ def options_of(declaring: type) -> tuple[Option, ...]:
     """The options that a dataclass declares: its own before those of its bases, as written."""
     hints, declared = get_type_hints(declaring), {one.name: one.metadata[_DECLARED] for one in fields(declaring)}
     names = dict.fromkeys(name for base in declaring.__mro__ for name in get_annotations(base) if name in declared)
-    return tuple(replace(declared[name], name=name, kind=declared[name].kind or hints[name]) for name in names)
+    return tuple(replace(declared[name], name=name, kind=_kind(declared[name], hints[name])) for name in names)
+
+
+def _kind(declared: Option, hint: Any) -> Any:
+    return declared.kind or (str if declared.metavar else hint)
 
 
 def one_of(known: tuple[str, ...]) -> Read:
@@ -162,6 +166,8 @@ SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", 
 
 They are found by their names, as the systems are: the harness knows none of their options.
 """
+DOORS = SYSTEMS[1:]
+"""Those that lead to a trainer of the user's own."""
 
 
 def workload_options(command: str) -> tuple[Option, ...]:

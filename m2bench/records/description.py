@@ -56,6 +56,20 @@ class ThreadChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MissingFeature:
+    """A feature that this torch lacks on MPS, what it needs, and what holds otherwise.
+
+    ``release``: the torch that has it; None where none has so far, and where an earlier version did not tell.
+    """
+
+    feature: str
+    needs: str
+    otherwise: str
+    source: str
+    release: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Device:
     """The device and the torch that drives it.
 
@@ -75,7 +89,7 @@ class Device:
     fork_after_compiler_import: bool = False
     cpp_compiler: str | None = None
     no_cpp_compiler_because: str | None = None
-    missing_features: tuple[Mapping[str, str], ...] | None = field(default=None, metadata=called("gates"))
+    missing_features: tuple[MissingFeature, ...] | None = field(default=None, metadata=called("gates"))
     telemetry: str | None = field(default=None, metadata=called("device_telemetry"))
     uuid: str | None = field(default=None, metadata=called("device_uuid"))
     log_environment: Mapping[str, str] | None = field(default=None, metadata=called("device_log_environment"))
@@ -262,8 +276,8 @@ class Description:
         return found[0] if found else None
 
     def asked_of(self, workload: WorkloadSpec) -> Document:
-        """All that was asked of the system, with the options that it took by default."""
-        return replace(workload, options={**self.workload.options, **workload.options}).to_json()
+        """All that was asked of the system, with the options that it took by default, wherever its code lies."""
+        return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
 
     def layer(self, name: str) -> LayerDescription | None:
         """The layer of this name, if the system has one."""

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import UserError
 
-NOT_WRITTEN = "not written: "
+
+@dataclass(frozen=True)
+class Written:
+    """A file that can be done without: its path, and why it is not there, or None where it is."""
+
+    path: str
+    lost_because: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.lost_because is None else f"not written: {self.lost_because}"
 
 
 @contextmanager
@@ -40,14 +50,14 @@ def write_file(path: Path, content: str | bytes) -> None:
         ) from error
 
 
-def written(path: Path, write: Callable[[], object]) -> str:
-    """Have ``write`` write a file that can be done without: its path, or why there is none."""
+def written(path: Path, write: Callable[[], object]) -> Written:
+    """Have ``write`` write a file that can be done without."""
     try:
         write()
     except (OSError, RuntimeError) as error:
         _remove(path)
-        return f"{NOT_WRITTEN}{error}"
-    return str(path) if path.exists() else f"{NOT_WRITTEN}nothing was left at {path}"
+        return Written(str(path), str(error))
+    return Written(str(path), None if path.exists() else f"nothing was left at {path}")
 
 
 def open_log(path: Path) -> BinaryIO:
@@ -66,8 +76,8 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def refuse_unwritten(files: dict[str, str]) -> None:
-    """UserError when one of the files could not be written; each is a path or the reason, as ``written`` returns it."""
-    lost = [f"{name} {path}" for name, path in files.items() if path.startswith(NOT_WRITTEN)]
+def refuse_unwritten(files: Mapping[str, Written]) -> None:
+    """UserError when one of the files could not be written."""
+    lost = [f"{name} {file}" for name, file in files.items() if file.lost_because is not None]
     if lost:
         raise UserError(f"{'; '.join(lost)}.", "Make room, or choose another folder with --out, and run again.")

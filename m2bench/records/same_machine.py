@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .description import Description, Facts
 
 IDENTITY = (
@@ -25,5 +27,9 @@ def identity(description: Description) -> Facts:
 
 
 def differing(a: Facts, b: Facts) -> list[str]:
-    """What differs between two descriptions, as "key: one and other"; a fact that one lacks counts as None."""
-    return [f"{key}: {a.get(key)} and {b.get(key)}" for key in {**a, **b} if a.get(key) != b.get(key)]
+    """What differs between two descriptions, as "key: one and other"; what only one tells differs as well."""
+    return [f"{key}: {_told(a.get(key))} and {_told(b.get(key))}" for key in {**a, **b} if a.get(key) != b.get(key)]
+
+
+def _told(fact: Any) -> Any:
+    return "not told" if fact is None else fact

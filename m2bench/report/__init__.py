@@ -11,7 +11,8 @@ from m2bench.records.documents import to_json
 from m2bench.records.figure import Figure
 from m2bench.records.files import write_file
 from m2bench.records.folders import make_folder
-from m2bench.records.summary import LayerRow, Summary
+from m2bench.records.rows import LayerRow
+from m2bench.records.summary import Summary
 from m2bench.run.store import Store
 
 from .charts import Chart, draw_charts

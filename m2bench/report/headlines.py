@@ -8,7 +8,8 @@ from pathlib import Path
 from m2bench.findings.claims import INDIFFERENT
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Gains, LayerRow, Recommendation, Summary
+from m2bench.records.rows import LayerRow
+from m2bench.records.summary import Gains, Recommendation, Summary
 from m2bench.text.figures import is_known, percent_within, times_within, value_and_interval, within
 
 from .sentences import counted, listed, machine_name, marked, more_blocks_command, recommended

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
-from m2bench.records.summary import Noise, RunConditions, ScatterGroup, Summary
+from m2bench.records.noise import Noise, RunConditions, ScatterGroup
+from m2bench.records.summary import Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
 from .sentences import counted, listed

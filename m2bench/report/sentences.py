@@ -13,7 +13,8 @@ from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, LeftOut, LeftOutState, Recommendation, Summary
+from m2bench.records.rows import CombinationRow
+from m2bench.records.summary import LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within
 

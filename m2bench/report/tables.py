@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, LayerRow, LearningGroup, LearningOfLayer, Responses, Summary
+from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
+from m2bench.records.summary import LearningGroup, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
-from m2bench.processes.client import Launcher, Progress
+from m2bench.processes.client import Launcher, Outcome
 from m2bench.records.description import Device
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import RunSpec, TrialSpec
@@ -34,18 +35,10 @@ Execute = Callable[[TrialSpec, Path], Watched[Result]]
 """Runs one trial with its log at the path."""
 
 
-def run_watched(
-    launcher: Launcher,
-    job: str,
-    request: dict[str, Any],
-    kind: type[T],
-    log: Path,
-    timeout_s: float,
-    on_progress: Progress = lambda event: None,
-) -> Watched[T]:
-    """Run one job for a result of this kind, and watch the machine meanwhile (conditions.Watch)."""
+def watched(run: Callable[[], Outcome[T]]) -> Watched[T]:
+    """Run a job, and watch the machine meanwhile (conditions.Watch)."""
     watch = Watch()
-    outcome = launcher.run(job, request, kind, log, timeout_s, on_progress)
+    outcome = run()
     return Watched(outcome.result, watch.conditions(outcome.cpu_s))
 
 
@@ -66,7 +59,8 @@ def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target_ret
         telemetry, request = Telemetry(probes), {"trial": trial.to_json(), **common}
         request["workload"] = {**common["workload"], **trial.options}
         kind: type[Result] = RESULTS[trial.kind]
-        found = run_watched(launcher, jobs[trial.kind], request, kind, log, spec.trial_timeout_s, telemetry.follow)
+        job = partial(launcher.run, jobs[trial.kind], request, kind, log, spec.trial_timeout_s, telemetry.follow)
+        found = watched(job)
         return replace(found, conditions=replace(found.conditions, telemetry=telemetry.summary()))
 
     return execute

@@ -6,12 +6,22 @@ A lead is one where the spreads of both, from the least to the most of their gro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Any
 
-Cells = dict[int, dict[str, Any]]
-"""By batch size: "ms", and the "ms_least" and "ms_most" of its groups."""
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of the groups in which passes were timed, in ms per pass, and the least and the most of them."""
+
+    ms: float
+    ms_least: float
+    ms_most: float
+
+
+Cells = Mapping[int, Spread]
+"""By batch size."""
 
 FASTER, SLOWER, UNDECIDED = "faster", "slower", "undecided"
 
@@ -47,10 +57,10 @@ class Comparison:
         """
         sizes = [size for size in self.leads if low <= size <= high]
         for left, right in pairwise(sizes):
-            behind, ahead = (math.log(self.cells[s]["ms"] / self.other_cells[s]["ms"]) for s in (left, right))
+            behind, ahead = (math.log(self.cells[s].ms / self.other_cells[s].ms) for s in (left, right))
             if behind * ahead <= 0 and behind != ahead:
                 share = behind / (behind - ahead)
-                return _between(left, right, share), _between(self.cells[left]["ms"], self.cells[right]["ms"], share)
+                return _between(left, right, share), _between(self.cells[left].ms, self.cells[right].ms, share)
         raise AssertionError("medians whose order changes have crossed")
 
     def sentence(self) -> str:
@@ -82,10 +92,10 @@ class Comparison:
         ]
 
 
-def _lead(cell: dict[str, Any], other: dict[str, Any]) -> str:
-    if cell["ms_most"] < other["ms_least"]:
+def _lead(cell: Spread, other: Spread) -> str:
+    if cell.ms_most < other.ms_least:
         return FASTER
-    return SLOWER if cell["ms_least"] > other["ms_most"] else UNDECIDED
+    return SLOWER if cell.ms_least > other.ms_most else UNDECIDED
 
 
 def _between(left: float, right: float, share: float) -> float:

@@ -19,6 +19,7 @@ from m2bench.devices.phase_clock import Cut
 from m2bench.devices.phase_times import cut_into_phases, watch_turn
 from m2bench.devices.profiler_window import Window
 from m2bench.records.combinations import Layers
+from m2bench.records.documents import to_json
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Workload
 
@@ -84,7 +85,7 @@ def _pictures(system: System, device: torch.device, files: Path) -> Document:
         "no_kernels_because": None if kernels else torch_device.why_no_kernel_times(device),
         "peak_memory_mb": window.peak_memory_mb(),
         "memory_is_sampled": window.memory_is_sampled,
-        "files": window.write(files),
+        "files": {kind: to_json(file) for kind, file in window.write(files).items()},
     }
 
 

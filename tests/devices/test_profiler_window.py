@@ -108,9 +108,9 @@ def test_on_the_cpu_there_are_no_kernels(window: Window) -> None:
 def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_lost(window: Window, tmp_path: Path) -> None:
     found = window.write(tmp_path / "nowhere" / "before")
     assert set(found) == {"trace", "flame_graph"}
-    assert all(text.startswith("not written: ") for text in found.values())
+    assert all(file.lost_because for file in found.values())
     written = Window(cast(System, cast(Any, KnownSystem())), [ProfilerActivity.CPU]).write(tmp_path / "before")
-    assert all(Path(path).stat().st_size for path in written.values())
+    assert all(file.lost_because is None and Path(file.path).stat().st_size for file in written.values())
 
 
 class MadeUpEvent:
@@ -183,5 +183,6 @@ def test_half_a_trace_is_not_called_written(left: bytes, tmp_path: Path) -> None
     leaves = SimpleNamespace(export_chrome_trace=lambda path: Path(path).write_bytes(gzip.compress(left)))
     window.profiler = leaves
     window.calls = []
-    assert window.write(tmp_path / "before")["trace"].startswith("not written: torch.profiler wrote no whole trace")
+    trace = window.write(tmp_path / "before")["trace"]
+    assert str(trace).startswith("not written: torch.profiler wrote no whole trace")
     assert not (tmp_path / "before.trace.json.gz").exists()

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
-from m2bench.findings.learning import Setbacks
+from m2bench.findings.layer_learning import Setbacks
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
+from m2bench.records.rows import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 

@@ -11,7 +11,9 @@ import pytest
 from made_run import description_document, make_record, result
 from scipy import stats
 
-from m2bench.findings.learning import EPISODES_MARGIN, MARGIN, Comparison, Learning, judge, mean_episodes
+from m2bench.findings.episodes_to_target import mean_episodes
+from m2bench.findings.learning import Learning
+from m2bench.findings.learning_verdict import EPISODES_MARGIN, MARGIN, Comparison, judge
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.records.combinations import Layers
@@ -254,7 +256,7 @@ def test_what_did_not_arrive_is_never_called_the_same() -> None:
 
 def test_time_to_target_is_the_groups_episodes_over_the_combinations_own_speed() -> None:
     learning, trials = run(record())
-    for layers in learning.speeds:
+    for layers in learning.layers.speeds:
         episodes = smooth_arrival(160.0 if "wide" in layers else 40.0, group(layers))
         found = of_combination(learning, layers, Estimate(speed(layers)))
         assert found["episodes_to_target"] == pytest.approx(episodes)
@@ -284,15 +286,15 @@ def test_a_layer_that_falls_back_less_on_its_way_is_found_to_be_steadier() -> No
         curve = [CurvePoint(n, n, 0.0, value) for n, value in ((8, 0.0), (9, 3.0), (10, 3.0 - down))]
         told = learned(curve, group(trial.layers), 10)
         trials.append(StoredTrial(trial, "", 1.0, "ok", None, None, told))
-    found = Learning(made, trials).setbacks("wide")
+    found = Learning(made, trials).layers.setbacks("wide")
     assert found is not None
     seeds = range(1, found.seeds + 1)
     with_it = [0.1 * seed / (3 + 0.1 * seed) for seed in seeds]
     assert (found.without, found.with_it) == (pytest.approx(1 / 4), pytest.approx(np.mean(with_it)))
     expected = stats.ttest_rel(with_it, [1 / 4] * found.seeds).confidence_interval(0.95)
     assert found.interval == pytest.approx(tuple(expected))
-    assert Learning(made, trials).setbacks("fast") is None, "learns the same by proof: nothing is compared"
-    assert Learning(made, speed_trials(made.spec)).setbacks("wide") is None
+    assert Learning(made, trials).layers.setbacks("fast") is None, "learns the same by proof: nothing is compared"
+    assert Learning(made, speed_trials(made.spec)).layers.setbacks("wide") is None
 
 
 @pytest.mark.parametrize("mode", ["quick", "full"])
@@ -313,7 +315,7 @@ def test_a_layer_that_spoils_learning_beside_its_loose_contract_is_caught() -> N
     learning, _ = run(record(), spoilt, seed=4)
     found = of_layer(learning, "rough")
     assert (found["learning"], found["learning_effect"] < 0) == ("changed", True)
-    assert learning.spoiling == ("rough",)  # wide changes learning too, but by its episodes per update
+    assert learning.layers.spoiling == ("rough",)  # wide changes learning too, but by its episodes per update
     # A changed layer is not spoken for by trials without it, but by what it does where it was trained.
     alone = of_combination(learning, ("rough",), Estimate(600.0))
     assert alone["time_to_target_modelled"]
@@ -349,14 +351,18 @@ def test_where_the_checks_found_a_change_nothing_is_proved() -> None:
     assert (changed["learning"], changed["time_to_target_s"]) == ("undecided", None)
 
 
-def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> None:
+def run_where(layer: str) -> Learning:
+    """A run of which no learning trial with the layer arrives."""
     made = record()
     trials = speed_trials(made.spec)
     for trial in learning_trials(made.spec, EXACT, lambda: trials):
         came = learn(trial, 40.0)
-        late = "wide" in trial.layers
-        trials.append(replace(came, result=without_arrival(came)) if late else came)
-    learning = Learning(made, trials)
+        trials.append(replace(came, result=without_arrival(came)) if layer in trial.layers else came)
+    return Learning(made, trials)
+
+
+def test_a_group_that_does_not_arrive_has_no_time_and_says_how_far_it_came() -> None:
+    learning = run_where("wide")
     found = of_combination(learning, ("wide",), Estimate(600.0))
     assert (found["episodes_to_target"], found["time_to_target_s"]) == (None, None)
     assert "did not reach the target" in found["time_to_target_reason"]
@@ -511,13 +517,7 @@ def test_an_undecided_layer_is_not_spoken_for_by_trials_without_it() -> None:
 
 
 def test_a_layer_that_did_not_arrive_where_it_was_trained_is_no_model_for_elsewhere() -> None:
-    made = record()
-    trials = speed_trials(made.spec)
-    for trial in learning_trials(made.spec, EXACT, lambda: trials):
-        came = learn(trial, 40.0)
-        late = "rough" in trial.layers
-        trials.append(replace(came, result=without_arrival(came)) if late else came)
-    found = of_combination(Learning(made, trials), ("rough",), Estimate(600.0))
+    found = of_combination(run_where("rough"), ("rough",), Estimate(600.0))
     assert (found["time_to_target_s"], found["time_to_target_modelled"]) == (None, False)
     assert "no learning trial stands for it" in found["time_to_target_reason"]
 
@@ -530,10 +530,10 @@ def test_a_contrast_of_episodes_is_the_mean_over_seeds_of_the_weighted_sum() -> 
             logs["wide" in trial.spec.layers][trial.spec.seed] = math.log(trial.episodes_to_target or 0)
     # All of rough's trials stand aside: it learns the same, so both of a pair that differ in it alone cancel.
     assert of_layer(learning, "rough")["learning"] == "same"
-    fast = learning.contrast(shapley_weights(LAYERS, "fast"))
+    fast = learning.episodes.contrast(shapley_weights(LAYERS, "fast"))
     assert fast is not None
     assert (fast.ratio, fast.log_se) == (1.0, 0.0)
-    half = learning.contrast({("wide",): 0.5, ("fast",): -0.5})
+    half = learning.episodes.contrast({("wide",): 0.5, ("fast",): -0.5})
     differences = [(logs[True][seed] - logs[False][seed]) / 2 for seed in logs[True]]
     assert half is not None
     assert math.log(half.ratio) == pytest.approx(np.mean(differences))

@@ -13,7 +13,8 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 from m2bench.findings.recommendation import _ShownToHelp, recommend
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, LearningOfCombination, Numerics, Recommendation
+from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
+from m2bench.records.summary import Recommendation
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.prediction import Prediction

@@ -57,11 +57,14 @@ from m2bench.gate.references.reference import Recorded, Reference, record, with_
 from m2bench.gate.sides import Code
 from m2bench.gate.verdict import Verdict, decide
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.description import Description
+from m2bench.records.description import Description, Unit
 from m2bench.records.documents import read
 from m2bench.records.errors import UserError
 from m2bench.records.results import NumericsCheck, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+
+STEPS = Unit("step", "steps")
+
 
 # --- pairs
 
@@ -113,6 +116,16 @@ def test_equal_code_passes() -> None:
     verdict = decide(BASED, blocks_of(6), final=False)
     assert (verdict.kind, verdict.exit_code, verdict.decided) == ("pass", 0, True)
     assert verdict.sentence.startswith("Passed after 6 blocks against base abc: baseline: episodes/min 1.0")
+
+
+def test_a_check_speaks_of_the_units_of_the_system() -> None:
+    counts = {"per_episode": {"dispatches": 100.0, "syncs": 3.0}, "lines": {}}
+    changes: dict[str, Any] = {"phase_ms_per_episode": {"forward": 60.0}, "counts": counts}
+    verdict = decide(replace(BASED, unit=STEPS), blocks_of(6, 0.85, **changes), final=False)
+    assert all(said in verdict.sentence for said in ("baseline: steps/min 0.8", "ms per step", "1 more syncs per step"))
+    outcome = outcome_of(verdict)
+    assert {metric["unit"] for metric in outputs.bigger_is_better(outcome)} == {"steps/min", "x"}
+    assert not re.search(r"\bepisodes?\b", json.dumps(outcome.to_json()))
 
 
 def test_slower_code_is_a_regression_that_names_the_phase() -> None:
@@ -204,13 +217,13 @@ def test_more_graphs_are_more_counts() -> None:
 
     ((change,), unclear) = compare_counts(("compile",), [(counted(evidence(2)), counted(evidence(3)))])
     assert unclear == []
-    assert change.sentence == "compile: 1 more compiled graphs (2 -> 3)"
+    assert change.sentence(BASED.unit) == "compile: 1 more compiled graphs (2 -> 3)"
 
 
-def test_only_what_is_counted_per_episode_is_called_so() -> None:
+def test_only_what_is_counted_per_unit_is_called_so() -> None:
     before = {"syncs": 1.0, "compiled graphs": 1.0, "compiled regions per call": 1.0, "recompiles": 0.0}
     changes, _ = compare_counts(BASELINE, [(before, {name: value + 1 for name, value in before.items()})])
-    assert [change.name for change in changes if "per episode" in change.sentence] == ["syncs"]
+    assert [change.name for change in changes if "per step" in change.sentence(STEPS)] == ["syncs"]
 
 
 def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None:

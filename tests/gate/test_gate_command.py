@@ -401,7 +401,7 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
     }  # fmt: skip
     options = ("--workload", "toy", "--layers", "baseline,batching", "--episode-length", "64")
     other = typed("check", "--against", "release", *options, cwd=repo)
-    assert (other.returncode, "of another workload (episode_length: None and 64)" in other.stdout) == (3, True)
+    assert (other.returncode, "of another workload (episode_length: not told and 64)" in other.stdout) == (3, True)
 
 
 def shortened(arguments: list[str]) -> list[str]:

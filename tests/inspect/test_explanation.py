@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_profile import EPISODE, MACHINE, counts, side
 from scipy import stats
 
 from m2bench.inspect.explanation import explain, predictions
+from m2bench.inspect.profile_records import Side
+from m2bench.records.description import Unit
 
-MACHINE = (0.9, 1.1, 0.8, 1.25)  # how long everything takes in the processes of each pair
-
-
-def side(
-    layers: list[str],
-    ms: float,
-    dispatches: float,
-    machine: tuple[float, ...] = MACHINE,
-    phases_ms: dict[str, float] | None = None,
-    **changes: Any,
-) -> dict[str, Any]:
-    phases = phases_ms or {"forward": 0.6 * ms, "backward": 0.3 * ms, "other": 0.1 * ms}
-    return {
-        "layers": layers,
-        "compiles": False,
-        "undisturbed_ms": ms,
-        "undisturbed_each_ms": [slow * ms for slow in machine],
-        "phases_ms": phases,
-        "phases_each_ms": [{name: slow * each for name, each in phases.items()} for slow in machine],
-        "operators": {"aten::add": [900.0, 0.9], "aten::addmm": [10.0, 0.1]},
-        "counts": {
-            "per_episode": {"dispatches": dispatches, "flops": 5e6, "syncs": 0.0, "copies": 0.0, "doubles": 0.0},
-            "lines": {"syncs": {}, "copies": {}, "doubles": {}},
-        },
-        "kernel_busy_ms": None,
-        "launch_gap_ms": None,
-        "profiler_overhead": 1.5,
-        **changes,
-    }
+OPERATORS = {"aten::add": (900.0, 0.9), "aten::addmm": (10.0, 0.1)}
 
 
-def said(before: dict[str, Any], after: dict[str, Any], words: str) -> str:
-    (sentence,) = [sentence for sentence in explain(before, after, 1e9) if words in sentence]
+def said(before: Side, after: Side, words: str) -> str:
+    (sentence,) = [sentence for sentence in explain(before, after, 1e9, EPISODE) if words in sentence]
     return sentence
 
 
-BEFORE, AFTER = side([], 100.0, 2000.0), side(["batching"], 10.0, 100.0)
+BEFORE = side((), 100.0, counts=counts(2000.0), operators=OPERATORS)
+AFTER = side(("batching",), 10.0, operators=OPERATORS)
 
 
 def test_the_three_ratios_are_those_of_their_figures() -> None:
@@ -57,7 +33,7 @@ def test_the_three_ratios_are_those_of_their_figures() -> None:
 
 def test_their_intervals_are_those_of_pairs_of_processes() -> None:
     """What slows both looks of a process slows neither the remainder nor its interval."""
-    after = side(["batching"], 10.0, 100.0, machine=(0.8, 1.0, 1.3, 1.1))
+    after = side(("batching",), 10.0, machine=(0.8, 1.0, 1.3, 1.1))
     found = predictions(BEFORE, after)
     logs = np.log([10 * a / b for a, b in zip(MACHINE, (0.8, 1.0, 1.3, 1.1), strict=True)])
     expected = np.exp(stats.ttest_1samp(logs, 0.0).confidence_interval(0.95))
@@ -68,7 +44,7 @@ def test_their_intervals_are_those_of_pairs_of_processes() -> None:
 
 
 def test_the_change_is_stated_with_the_spread_of_processes() -> None:
-    sentence = said(BEFORE, AFTER, "An episode takes")
+    sentence = said(BEFORE, AFTER, "One episode takes")
     assert "100 ms with baseline and 10.0 ms with batching: 10.0x [10.0, 10.0] the speed" in sentence
     assert "4 processes each: 80.0 to 125 and 8.00 to 12.5" in sentence
 
@@ -85,16 +61,16 @@ def test_lost_time_is_called_lost() -> None:
 def test_where_no_change_is_shown_no_phase_is_given_a_share_of_it() -> None:
     """Two phases trade 30 ms, the whole changes by 1 %, and the machine by more from process to process."""
     phases = {"forward": 30.0, "backward": 59.0, "other": 10.0}
-    other = side([], 99.0, 2000.0, machine=(1.0, 1.0, 0.9, 1.15), phases_ms=phases)
+    other = side((), 99.0, counts=counts(2000.0), machine=(1.0, 1.0, 0.9, 1.15), phases_ms=phases)
     sentence = said(BEFORE, other, "No phase stands for a change of the whole")
     assert sentence.endswith("; shown to differ are: forward 60.0 -> 30.0 ms, backward 30.0 -> 59.0 ms.")
-    assert "show no change of an episode (1.0" in said(BEFORE, other, "nothing to explain")
+    assert "show no change of the time per episode (1.0" in said(BEFORE, other, "nothing to explain")
 
 
 def test_scatter_is_blamed_on_no_phase() -> None:
     """One slow process of four makes a mean that is 14 % slower, most of it in the phase that takes most."""
-    slow = side([], 114.0, 2000.0, machine=(0.9, 1.1, 0.8, 2.0))
-    sentences = " ".join(explain(BEFORE, slow, 1e9))
+    slow = side((), 114.0, counts=counts(2000.0), machine=(0.9, 1.1, 0.8, 2.0))
+    sentences = " ".join(explain(BEFORE, slow, 1e9, EPISODE))
     assert "No phase stands for a change of the whole, and none is shown to differ." in sentences
     assert "lies in" not in sentences
     assert "nothing to explain" in sentences
@@ -102,39 +78,36 @@ def test_scatter_is_blamed_on_no_phase() -> None:
 
 def test_phases_that_contradict_the_measurement_explain_nothing() -> None:
     """Slower by a fifth as measured, faster by a fifth by its phases."""
-    after = side([], 120.0, 2000.0, phases_ms={"forward": 40.0, "backward": 30.0, "other": 10.0})
+    after = side((), 120.0, counts=counts(2000.0), phases_ms={"forward": 40.0, "backward": 30.0, "other": 10.0})
     sentence = said(BEFORE, after, "NOT explained by them")
     assert sentence.startswith(
         "The phases add up to 1.25x [1.25, 1.25] and 0.83x [0.83, 0.83] was measured: -122% of it on the log "
         "scale, NOT explained by them; "
     )
     assert "what they leave is 0.67x" in sentence
-    assert not [sentence for sentence in explain(BEFORE, after, 1e9) if "lies in" in sentence]
+    assert not [sentence for sentence in explain(BEFORE, after, 1e9, EPISODE) if "lies in" in sentence]
 
 
 def test_what_cutting_costs_hides_no_contradiction() -> None:
     """Three times slower, which the phases deny, where cutting takes longer than the episode itself."""
-    before = side([], 10.0, 100.0, phases_ms={"forward": 27.0})
-    after = side(["dataloader"], 30.0, 100.0, phases_ms={"forward": 24.0})
+    before = side((), 10.0, phases_ms={"forward": 27.0})
+    after = side(("dataloader",), 30.0, phases_ms={"forward": 24.0})
     assert "NOT explained by them" in said(before, after, "was measured:")
-    assert "add up to 2.70x [2.70, 2.70] and 0.80x [0.80, 0.80] of an unwatched episode" in said(
+    assert "add up to 2.70x [2.70, 2.70] and 0.80x [0.80, 0.80] of one unwatched episode" in said(
         before, after, "NOT within 2%"
     )
 
 
 def test_phases_that_add_up_to_the_episode_are_said_to() -> None:
-    assert "(before and after): within 2%." in said(BEFORE, AFTER, "of an unwatched episode")
+    assert "(before and after): within 2%." in said(BEFORE, AFTER, "of one unwatched episode")
     phases = {"forward": 10.3}
-    assert "NOT within 2%" in said(BEFORE, side([], 10.0, 100.0, phases_ms=phases), "of an unwatched episode")
+    assert "NOT within 2%" in said(BEFORE, side((), 10.0, phases_ms=phases), "of one unwatched episode")
 
 
 def test_lines_of_waits_are_told_of_both_sides() -> None:
-    def waiting(lines: dict[str, float]) -> dict[str, Any]:
-        per_episode = {"dispatches": 100.0, "flops": 5e6, "syncs": sum(lines.values()), "copies": 0.0, "doubles": 0.0}
-        return {"counts": {"per_episode": per_episode, "lines": {"syncs": lines, "copies": {}, "doubles": {}}}}
-
-    before = side([], 10.0, 100.0, **waiting({"a.py:1 x": 128.0, "b.py:2 y": 1.0, "c.py:3 z": 1.0, "d.py:4 w": 1.0}))
-    after = side(["batching"], 5.0, 100.0, **waiting({"b.py:2 y": 0.5}))
+    many = {"a.py:1 x": 128.0, "b.py:2 y": 1.0, "c.py:3 z": 1.0, "d.py:4 w": 1.0}
+    before = side((), 10.0, counts=counts(syncs=many))
+    after = side(("batching",), 5.0, counts=counts(syncs={"b.py:2 y": 0.5}))
     sentence = said(before, after, "Values that the host reads")
     assert "a.py:1 x (128 -> 0); b.py:2 y (1 -> 0.5); c.py:3 z (1 -> 0) and 1 more lines" in sentence
 
@@ -142,7 +115,7 @@ def test_lines_of_waits_are_told_of_both_sides() -> None:
 @pytest.mark.parametrize(("phases", "share", "verdict"), [(0.91, "100%", "explained"), (0.97, "32%", "NOT explained")])
 def test_most_of_a_small_change_must_be_in_the_phases(phases: float, share: str, verdict: str) -> None:
     """Both come within 15 % of it, as a prediction of no change at all would."""
-    after = side([], 91.0, 2000.0, phases_ms={"forward": 100 * phases})
+    after = side((), 91.0, counts=counts(2000.0), phases_ms={"forward": 100 * phases})
     assert f"1.10x [1.10, 1.10] was measured: {share} of it on the log scale, {verdict}" in said(
         BEFORE, after, "was measured:"
     )
@@ -163,18 +136,18 @@ def test_dispatches_are_divided_and_each_takes_its_time() -> None:
 
 
 def test_what_the_compiler_has_fused_is_said_to_be_missing() -> None:
-    compiled = side(["compile"], 10.0, 100.0, compiles=True)
+    compiled = side(("compile",), 10.0, compiles=True)
     assert "the compiler has fused is not among them" in said(BEFORE, compiled, "dispatches 2,000 operators")
-    assert "compiler" not in " ".join(explain(BEFORE, AFTER, 1e9))
+    assert "compiler" not in " ".join(explain(BEFORE, AFTER, 1e9, EPISODE))
 
 
 def test_launch_gaps_are_told_where_the_device_has_kernels() -> None:
-    before = side([], 100.0, 2000.0, kernel_busy_ms=12.5, launch_gap_ms=80.0)
-    after = side(["batching"], 10.0, 100.0, kernel_busy_ms=2.0, launch_gap_ms=7.0)
+    before = side((), 100.0, counts=counts(2000.0), kernel_busy_ms=12.5, launch_gap_ms=80.0)
+    after = side(("batching",), 10.0, kernel_busy_ms=2.0, launch_gap_ms=7.0)
     sentence = said(before, after, "The device computes")
     assert "12.5 -> 2.00 ms" in sentence
     assert "80.0 -> 7.00 ms between kernels" in sentence
-    assert "The device computes" not in " ".join(explain(BEFORE, AFTER, 1e9))
+    assert "The device computes" not in " ".join(explain(BEFORE, AFTER, 1e9, EPISODE))
 
 
 def test_arithmetic_is_a_share_of_the_peak() -> None:
@@ -183,11 +156,8 @@ def test_arithmetic_is_a_share_of_the_peak() -> None:
 
 
 def test_lines_that_wait_are_named() -> None:
-    counts = {
-        "per_episode": {**BEFORE["counts"]["per_episode"], "syncs": 128.0},
-        "lines": {**BEFORE["counts"]["lines"], "syncs": {"rollout.py:44 int(argmax)": 128.0}},
-    }
-    sentence = said(side([], 100.0, 2000.0, counts=counts), AFTER, "Values that the host reads")
+    waits = counts(2000.0, syncs={"rollout.py:44 int(argmax)": 128.0})
+    sentence = said(side((), 100.0, counts=waits), AFTER, "Values that the host reads")
     assert "128 per episode before, 0 after, at rollout.py:44 int(argmax) (128 -> 0)" in sentence
 
 
@@ -197,7 +167,16 @@ def test_lines_that_wait_are_named() -> None:
 )
 def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: str) -> None:
     """Phases that add up to 10 ms beside an undisturbed episode of 20 ms leave half of the speed unexplained."""
-    after = side(["batching"], measured_ms, 100.0, phases_ms=AFTER["phases_ms"])
+    after = side(("batching",), measured_ms, phases_ms=dict(AFTER.phases_ms))
     sentence = said(BEFORE, after, "was measured:")
     assert f"was measured: {verdict}" in sentence
     assert f"what they leave is {10.0 / measured_ms:.2f}x" in sentence
+
+
+def test_sentences_speak_of_the_units_of_the_system() -> None:
+    waits = counts(syncs={"a.py:1 x": 1.0})
+    after = replace(AFTER, counts=waits, kernel_busy_ms=1.0, launch_gap_ms=1.0)
+    before = replace(BEFORE, kernel_busy_ms=1.0, launch_gap_ms=1.0)
+    sentences = " ".join(explain(before, after, 1e9, Unit("step", "steps")))
+    assert "One step takes 100 ms" in sentences
+    assert "episode" not in sentences

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from matplotlib import pyplot
 from torch import nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.inspect.forward import compare, forward_table, mark_crossings, plot_line
-from m2bench.statistics.crossings import Cells, Comparison
+from m2bench.inspect.forward import PassTime, compare, forward_table, mark_crossings, plot_line
+from m2bench.statistics.crossings import Cells, Comparison, Spread
 from m2bench.systems.trading.forward import time_forward
 
 SIZES = (1, 4, 16, 64, 256)
@@ -19,10 +20,7 @@ SIZES = (1, 4, 16, 64, 256)
 
 def cells(spread: float, **by_size: float) -> Cells:
     """Medians by batch size, written n1=..., n16=..., in groups that lie so far around them, as a share."""
-    return {
-        int(size[1:]): {"ms": ms, "ms_least": ms * (1 - spread), "ms_most": ms * (1 + spread)}
-        for size, ms in by_size.items()
-    }
+    return {int(size[1:]): Spread(ms, ms * (1 - spread), ms * (1 + spread)) for size, ms in by_size.items()}
 
 
 def power_law(power: float, factor: float, spread: float) -> Cells:
@@ -75,11 +73,11 @@ def test_batch_sizes_are_compared_from_the_smallest_on() -> None:
 def test_each_variant_is_compared_with_plain_float32_and_each_device_with_the_cpu() -> None:
     """What cannot run is not compared."""
 
-    def timed(compiled: bool, ms: float) -> list[dict[str, object]]:
-        variant = {"precision": "float32", "compiled": compiled}
-        return [{"batch": size, **variant, **cell} for size, cell in power_law(0, ms, 0.1).items()]
+    def timed(compiled: bool, ms: float) -> list[PassTime]:
+        variant: Any = {"precision": "float32", "compiled": compiled}
+        return [PassTime(batch=size, **variant, **vars(cell)) for size, cell in power_law(0, ms, 0.1).items()]
 
-    why_not = [{"batch": size, "precision": "amp", "compiled": False, "reason": "no autocast"} for size in SIZES]
+    why_not = [PassTime(batch=size, precision="amp", compiled=False, reason="no autocast") for size in SIZES]
     found = {"cpu": [*timed(False, 1.0), *timed(True, 2.0), *why_not], "gpu": timed(False, 0.5)}
     assert [comparison.sentence() for comparison in compare(found)] == [
         "float32, compiled on cpu is slower than float32, eager on cpu at every batch size.",
@@ -87,17 +85,17 @@ def test_each_variant_is_compared_with_plain_float32_and_each_device_with_the_cp
     ]
 
 
-CELL = {"precision": "float32", "compiled": False, "ms": 2.0, "ms_least": 1.5, "ms_most": 4.0}
+CELL = PassTime(batch=1, precision="float32", compiled=False, ms=2.0, ms_least=1.5, ms_most=4.0)
 
 
 def test_the_table_shows_the_spread_of_every_figure() -> None:
-    table = forward_table("cpu", [{"batch": 1, **CELL}, {"batch": 4, **CELL, "ms_most": 20.0}])
+    table = forward_table("cpu", [CELL, replace(CELL, batch=4, ms_most=20.0)])
     assert [row[1] for row in table.rows] == ["2.00 [1.50, 4.00]", "2.00 [1.50, 20.0]"]
 
 
 def test_the_chart_has_bars_from_the_least_to_the_most() -> None:
     figure, axis = pyplot.subplots()
-    plot_line(axis, "cpu", {1: CELL, 4: {**CELL, "ms_most": 20.0}})
+    plot_line(axis, "cpu", {1: Spread(2.0, 1.5, 4.0), 4: Spread(2.0, 1.5, 20.0)})
     plot_line(axis, "nothing was timed", {})
     drawn: Any
     (drawn,) = axis.containers

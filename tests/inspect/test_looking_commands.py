@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ import psutil
 import pytest
 import torch
 from commands import COMMAND, environment, m2bench, typed
+from made_profile import EPISODE
 from rich.console import Console
 
-from m2bench.inspect.audit import show
+from m2bench.inspect.audit import Audited, Findings, show
+from m2bench.inspect.explanation import predictions
 from m2bench.inspect.profile import publish
+from m2bench.inspect.profile_records import Profile, Side
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
+from m2bench.records.files import Written
 
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 
@@ -57,7 +63,7 @@ def test_a_profile_explains_one_layer_of_the_real_system(profiled: tuple[Path, s
     counts = [side["counts"]["per_episode"]["dispatches"] for side in (found["before"], found["after"])]
     assert counts[0] - counts[1] > 4 * 32
     assert all(sentence in " ".join(printed.split()) for sentence in found["sentences"])
-    assert "Where an episode's time goes: batching -> batching+vectorized-loss" in printed
+    assert "Where the time of one episode goes: batching -> batching+vectorized-loss" in printed
 
 
 def test_the_traces_and_the_picture_can_be_opened(profiled: tuple[Path, str]) -> None:
@@ -72,21 +78,32 @@ def test_the_traces_and_the_picture_can_be_opened(profiled: tuple[Path, str]) ->
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
+def profile_in(folder: Path) -> Profile:
+    """What was written there, but for the sides' predictions, which follow from the sides."""
+    document = json.loads((folder / "profile.json").read_text())
+    for side in ("before", "after"):
+        document[side]["files"] = {kind: {"path": path} for kind, path in document[side]["files"].items()}
+    before, after = read(Side, document["before"]), read(Side, document["after"])
+    told = {name: document[name] for name in ("warnings", "sentences", "peak_flops", "machine", "workload")}
+    return Profile(before=before, after=after, predictions=predictions(before, after), metal_capture=None, **told)
+
+
 def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     profiled: tuple[Path, str], tmp_path: Path
 ) -> None:
-    found = json.loads((profiled[0] / "profile.json").read_text())
+    found = profile_in(profiled[0])
     console = Console(width=80, file=io.StringIO())
     with pytest.raises(UserError, match=r"profile\.json cannot be written: No such file or directory"):
-        publish(found, tmp_path / "nowhere", console)
+        publish(found, EPISODE, tmp_path / "nowhere", console)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "Where an episode's time goes: batching -> batching+vectorized-loss" in shown
-    assert all(sentence in " ".join(shown.split()) for sentence in found["sentences"])
+    assert "Where the time of one episode goes: batching -> batching+vectorized-loss" in shown
+    assert all(sentence in " ".join(shown.split()) for sentence in found.sentences)
     # The figures have room, a trace had none.
-    found["before"]["files"]["trace"] = "not written: [Errno 28] No space left on device"
+    lost = Written("trace", "[Errno 28] No space left on device")
+    found = replace(found, before=replace(found.before, files={**found.before.files, "trace": lost}))
     with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Make room"):
-        publish(found, tmp_path, console)
+        publish(found, EPISODE, tmp_path, console)
     assert (tmp_path / "profile.json").exists()
 
 
@@ -123,11 +140,12 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert waits[""] >= 4  # one per step
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
     console = Console(width=200, file=io.StringIO())
-    show(found, console)
+    findings = read(Findings, found)
+    show(Audited(findings, EPISODE, "--episode-length 4"), console)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "Nothing blocks training on mps" in shown
-    assert "counted on episodes of 4 decisions (--episode-length)" in " ".join(shown.split())
+    assert "counted with --episode-length 4" in " ".join(shown.split())
 
 
 def test_forward_passes_are_timed_drawn_and_compared(tmp_path: Path) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from made_profile import EPISODE, side
 
-from m2bench.inspect.profile import OPERATORS_SHOWN, kernels_table, operators_table, shorten
-
-
-def side(**changes: Any) -> dict[str, Any]:
-    return {"operators": {}, "kernels": {}, **changes}
+from m2bench.inspect.profile_tables import OPERATORS_SHOWN, kernels_table, operators_table, shorten
 
 
 def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
@@ -16,7 +12,8 @@ def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
     steady = {f"steady{i}": (1.0, 50.0 + i) for i in range(OPERATORS_SHOWN)}
     small = {f"small{i}": (1.0, 0.01) for i in range(100)}
     only_before = {f"gone{i}": (10.0, 20.0 + i) for i in range(OPERATORS_SHOWN)}
-    table = operators_table(side(operators={**steady, **small, **only_before}), side(operators={**steady, **small}))
+    before, after = {**steady, **small, **only_before}, {**steady, **small}
+    table = operators_table(side(operators=before), side(operators=after), EPISODE)
     names = [row[0] for row in table.rows]
     assert set(names[: 2 * OPERATORS_SHOWN]) == {*steady, *only_before}
     assert names[0] == f"steady{OPERATORS_SHOWN - 1}"
@@ -27,8 +24,9 @@ def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
 
 
 def test_kernels_are_listed_where_a_device_has_them() -> None:
-    assert kernels_table(side(), side()) is None
-    table = kernels_table(side(kernels={"sgemm": (3.0, 1.5)}), side(kernels={"hgemm": (3.0, 0.5)}))
+    assert kernels_table(side(), side(), EPISODE) is None
+    before, after = side(kernels={"sgemm": (3.0, 1.5)}), side(kernels={"hgemm": (3.0, 0.5)})
+    table = kernels_table(before, after, EPISODE)
     assert table is not None
     assert list(table.rows) == [
         ("sgemm", "3", "1.50", "0", "0.00", "-1.50"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from made_profile import EPISODE, side
 
 from m2bench.inspect.timeline import draw_timeline, shares
 
@@ -33,10 +33,6 @@ def test_no_time_is_lost_between_slices() -> None:
         assert (shares(phase, cuts, edges) * np.diff(edges)).sum() == pytest.approx(expected)
 
 
-def side(layers: list[str], cuts: list[tuple[str, float, float]], episodes: int) -> dict[str, Any]:
-    return {"layers": layers, "timeline": cuts, "episodes_per_update": episodes}
-
-
 def test_both_sides_have_one_axis_of_time_and_every_phase_a_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +41,8 @@ def test_both_sides_have_one_axis_of_time_and_every_phase_a_mark(
     drawn: list[figure.Figure] = []
     monkeypatch.setattr(figure.Figure, "savefig", lambda self, *args, **options: drawn.append(self))
     long = [(name, 3 * begin, 3 * length) for name, begin, length in CUTS]
-    draw_timeline(tmp_path / "timeline.png", side([], CUTS, 1), side(["batching"], long, 32))
+    sides = side(timeline=CUTS), side(("batching",), timeline=long, episodes_per_update=32)
+    draw_timeline(tmp_path / "timeline.png", *sides, EPISODE)
     whole = [axis for axis in drawn[0].axes if "close up" not in axis.get_title()]
     assert whole[0].get_xlim() == whole[1].get_xlim()
     assert whole[0].get_xlim() == (0.0, pytest.approx(30.0, rel=0.02))
@@ -57,5 +54,5 @@ def test_both_sides_have_one_axis_of_time_and_every_phase_a_mark(
 
 
 def test_a_picture_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    sides = side([], CUTS, 1), side(["amp"], CUTS, 1)
-    assert draw_timeline(tmp_path / "nowhere" / "timeline.png", *sides).startswith("not written: ")
+    sides = side(timeline=CUTS), side(("amp",), timeline=CUTS)
+    assert draw_timeline(tmp_path / "nowhere" / "timeline.png", *sides, EPISODE).lost_because

@@ -12,8 +12,8 @@ from m2bench.machine import checks
 from m2bench.machine.checks import Check, check_machine, warnings_of_machine
 from m2bench.machine.mps_features import FEATURES, is_usable, missing_features
 from m2bench.records.description import Claim, Description, LayerDescription
-from m2bench.records.documents import read
-from m2bench.records.summary import RunConditions
+from m2bench.records.documents import read, to_json
+from m2bench.records.noise import RunConditions
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2, "torch": "2",
@@ -150,10 +150,17 @@ def test_a_feature_is_usable_from_its_version_on() -> None:
     assert is_usable("inductor", (3, 0))
     never = ("events", "layout", "pinning", "sampling", "streams")
     assert not any(is_usable(name, (2, 14)) for name in never)
-    assert {found["feature"] for found in missing_features((2, 13))} == {FEATURES[name].name for name in never}
+    assert {found.feature for found in missing_features((2, 13))} == {FEATURES[name].name for name in never}
     assert [is_usable("bfloat16", version) for version in ((2, 5), (2, 6))] == [False, True]
     assert len(missing_features((2, 4))) == len(FEATURES)
 
 
 def test_every_feature_names_its_source() -> None:
     assert all(feature.source.startswith("#") for feature in FEATURES.values())
+
+
+def test_a_missing_feature_is_noted_with_the_release_that_has_it(tmp_path: Path) -> None:
+    found = checks_of(tmp_path, {"gates": [to_json(missing) for missing in missing_features((2, 12))]})
+    fixes = {check.found.split(" needs ")[0]: check.fix for check in found if check.name == "torch"}
+    assert fixes[FEATURES["peak_memory"].name] == "Install torch 2.13 or newer."
+    assert fixes[FEATURES["sampling"].name] == ""

@@ -43,7 +43,7 @@ def make(
 
 def test_names_files_and_parts_match_one_to_one() -> None:
     folder = Path(str(__import__("m2bench.optimizations", fromlist=["x"]).__file__)).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "layer", "options"}
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "layer", "layer_options"}
     assert files == set(LAYERS.values())
     loaded = [load_layer(name) for name in LAYERS]
     assert [layer.name for layer in loaded] == list(LAYERS)

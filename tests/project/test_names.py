@@ -33,7 +33,6 @@ KEYS = {
     "compile": "a word of English",
     "episodes": "a key of learning curves and of requests",
 }
-NOT_YET = ("gate", "inspect")  # which know the trading system's unit alone
 UNIT = re.compile(r"\b[Ee]pisodes?\b")
 
 
@@ -67,8 +66,7 @@ def words_of(tree: ast.AST) -> set[str]:
 def test_the_harness_names_no_layer_no_option_and_no_unit(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not words_of(tree) & (NAMES - {*KEYS}), path
-    if path.relative_to(PACKAGE).parts[0] not in NOT_YET:
-        assert not [text for text in texts(tree) if UNIT.search(text) and text not in KEYS], path
+    assert not [text for text in texts(tree) if UNIT.search(text) and text not in KEYS], path
 
 
 def test_what_is_allowed_is_there() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from m2bench.records.errors import UserError
-from m2bench.records.files import open_log, refuse_unwritten, write_file, written
+from m2bench.records.files import Written, open_log, refuse_unwritten, write_file, written
 
 
 def fail_half_way(path: Path, error: Exception) -> None:
@@ -18,16 +18,19 @@ def fail_half_way(path: Path, error: Exception) -> None:
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("torch's own")])
 def test_a_file_that_can_be_done_without_is_whole_or_gone(error: Exception, tmp_path: Path) -> None:
     path = tmp_path / "trace"
-    assert written(path, lambda: fail_half_way(path, error)) == f"not written: {error}"
+    lost = written(path, lambda: fail_half_way(path, error))
+    assert (lost.lost_because, str(lost)) == (str(error), f"not written: {error}")
     assert not path.exists()
-    assert written(path, lambda: None) == f"not written: nothing was left at {path}"
-    assert written(path, lambda: path.write_text("whole")) == str(path)
+    assert written(path, lambda: None).lost_because == f"nothing was left at {path}"
+    whole = written(path, lambda: path.write_text("whole"))
+    assert (whole.lost_because, str(whole)) == (None, str(path))
 
 
 def test_all_that_could_not_be_written_is_said_at_once() -> None:
-    refuse_unwritten({"chart": "run/chart.png"})
+    chart = Written("run/chart.png")
+    refuse_unwritten({"chart": chart})
     with pytest.raises(UserError, match=r"trace not written: full; flames not written: torn\. Make room"):
-        refuse_unwritten({"trace": "not written: full", "chart": "run/chart.png", "flames": "not written: torn"})
+        refuse_unwritten({"trace": Written("a", "full"), "chart": chart, "flames": Written("b", "torn")})
 
 
 def test_a_folder_that_refuses_even_to_remove_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

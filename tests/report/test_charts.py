@@ -224,19 +224,25 @@ def test_every_group_of_the_front_shows_its_uncertainty(full: Summary, figures: 
         )
 
 
+def spied(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
+    """The figures of the charts that are drawn from here on."""
+    figures: list[Drawing] = []
+    finish = Canvas.finish
+
+    def spy(canvas: Canvas, *texts: str) -> Chart:
+        figures.append(canvas.figure)
+        return finish(canvas, *texts)
+
+    monkeypatch.setattr(Canvas, "finish", spy)
+    return figures
+
+
 @pytest.mark.parametrize("factor", np.geomspace(1, 3.2, 6))
 def test_every_line_of_seconds_has_its_label_within_the_axes(
     factor: float, full: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the lines happen to lie, as they do with other numbers of episodes."""
-    figures: list[Drawing] = []
-    finish = Canvas.finish
-
-    def spied(canvas: Canvas, *texts: str) -> Chart:
-        figures.append(canvas.figure)
-        return finish(canvas, *texts)
-
-    monkeypatch.setattr(Canvas, "finish", spied)
+    figures = spied(monkeypatch)
     scaled = tuple(
         replace(c, learning=replace(c.learning, episodes_to_target=times(c.learning.episodes_to_target, factor)))
         for c in full.combinations
@@ -324,14 +330,7 @@ def test_a_combination_without_a_figure_is_shown_with_its_status(status: str, tm
 def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
     seconds: float | None, full: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures: list[Any] = []
-    finish = Canvas.finish
-
-    def spied(canvas: Canvas, *texts: str) -> Chart:
-        figures.append(canvas.figure)
-        return finish(canvas, *texts)
-
-    monkeypatch.setattr(Canvas, "finish", spied)
+    figures = spied(monkeypatch)
     arrives = None if seconds is None else Figure(seconds)
     combinations = tuple(
         c if c.layers else replace(c, learning=replace(c.learning, time_to_target_s=arrives)) for c in full.combinations

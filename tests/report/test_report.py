@@ -28,8 +28,9 @@ from m2bench.records.combinations import every_combination
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
+from m2bench.records.rows import LayerRow
 from m2bench.records.spec import RunSpec, WorkloadSpec
-from m2bench.records.summary import ByTime, Fastest, LayerRow, Rival, Summary
+from m2bench.records.summary import ByTime, Fastest, Rival, Summary
 from m2bench.report import show_report, write_report
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas

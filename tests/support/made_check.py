@@ -15,6 +15,7 @@ from m2bench.gate.references.reference import Reference, record, with_level
 from m2bench.gate.sides import Code
 from m2bench.gate.verdict import Verdict, decide
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import Unit
 from m2bench.records.documents import read
 from m2bench.records.results import TrialResult
 from m2bench.statistics.sequential import State
@@ -22,7 +23,7 @@ from m2bench.statistics.sequential import State
 FAST: Layers = ("batching", "vectorized-loss")
 COMBINATIONS = (BASELINE, FAST)
 SPEEDS = {BASELINE: 600.0, FAST: 18000.0}
-BASED = Question(COMBINATIONS, delta=0.05, alpha=0.01, max_blocks=14, base="abc")
+BASED = Question(COMBINATIONS, delta=0.05, alpha=0.01, max_blocks=14, unit=Unit("episode", "episodes"), base="abc")
 MACHINE = {"chip": "one", "device": "cpu", "torch": "2"}
 PHASES = {"forward": 30.0, "environment": 1.0}
 LINES = {"syncs": {"a/b.py:7 x.item()": 2.0}}

@@ -1,6 +1,6 @@
 """Made-up runs of which the truth is known: the 64 cells of a quiet run, on machines that misbehave.
 
-The cells are speeds over the baseline's, as ``ablate --all`` measured them on two cores whose trials scattered by 2.7 %.
+Cells are speeds over the baseline, as ``ablate --all`` measured them on two cores whose trials scattered by 2.7 %.
 
 ``python tests/support/simulated_runs.py 200`` prints what such runs recommend, and how often their intervals hold it.
 """
@@ -20,15 +20,9 @@ from m2bench.findings.recommendation import recommend
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination, layers_of
 from m2bench.records.figure import Figure
+from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
 from m2bench.records.spec import RunSpec
-from m2bench.records.summary import (
-    CombinationRow,
-    LearningOfCombination,
-    LeftOut,
-    Numerics,
-    Recommendation,
-    SwitchedLayer,
-)
+from m2bench.records.summary import LeftOut, Recommendation, SwitchedLayer
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction
 

@@ -14,7 +14,7 @@ import working_trainer
 from commands import typed
 
 from m2bench.findings.engagement import judge_engagement
-from m2bench.records.summary import Engagement
+from m2bench.records.rows import Engagement
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 

@@ -30,7 +30,7 @@ LEAST_SEGMENT = 3  # runs: fewer are no level
 RECENT = 5  # runs whose mean is the level of today
 ALPHA = 0.01  # rate of false alarms of all series together, each time that one asks
 UNDECIDED = (
-    "Undecided whether it has become slower: only one of episodes/min and episodes in the time of the fixed "
+    "Undecided whether it has become slower: only one of its speed and its speed in units of the fixed "
     "computation says so, and the machine may have changed"
 )
 METRICS = ("episodes_per_min", "speedup")

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, Summary
+from m2bench.records.rows import CombinationRow
+from m2bench.records.summary import Summary
 from m2bench.text.figures import NOT_KNOWN, times, times_within
 
 from .style import (

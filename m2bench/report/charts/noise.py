@@ -6,7 +6,8 @@ from statistics import geometric_mean
 
 from matplotlib.ticker import FuncFormatter
 
-from m2bench.records.summary import Repeats, Summary
+from m2bench.records.noise import Repeats
+from m2bench.records.summary import Summary
 from m2bench.text.figures import times, times_within
 
 from .style import GAIN, INK, LOSS, MUTED, Canvas, Chart, NotDrawn

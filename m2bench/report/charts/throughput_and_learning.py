@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from m2bench.records.figure import Figure
-from m2bench.records.summary import CombinationRow, Summary
+from m2bench.records.rows import CombinationRow
+from m2bench.records.summary import Summary
 
 from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, NotDrawn, plain_log_ticks, reach
 

@@ -1,4 +1,4 @@
-"""What the doctor says a machine can tell apart, against simulated machines of known noise."""
+"""What a run can tell apart on a machine, against simulated machines of known noise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m2bench.inspect.doctor import BLOCKS, DesignErrors, Resolution, _resolved, resolution_sentences
+from m2bench.inspect.resolution import BLOCKS, DesignErrors, Resolution, Resolved, resolution_sentences
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
+from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec
 from m2bench.statistics.effects import Effects, Observation
 
@@ -40,16 +41,11 @@ def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
     enough = math.log1p(0.05) / (design.standard_errors * design.alone)  # for BLOCKS blocks and 5 %
     said = {}
     for trials in (4, 1000):
-        found = {
-            "trials": trials,
-            "drift": 1.02,
-            "drift_ci": (0.95, 1.1),
-            **_resolved(Resolution(0.9 * enough, trials), design),
-        }
-        scatter, effects, _, said[trials], _ = resolution_sentences(found)
+        found = Resolved.by(Resolution(0.9 * enough, trials), design)
+        scatter, effects, _, said[trials], _ = resolution_sentences(trials, found, Figure(1.02, (0.95, 1.1)))
         assert "no drift is shown: the last trial ran at 1.02x [0.95, 1.10]" in scatter
-        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found["trial_sd_ci"]))
-        assert all(f"{100 * (end - 1):.1f}%" in effects for end in found["smallest_main_effect_ci"])
+        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found.trial_sd.interval))
+        assert all(f"{100 * (end - 1):.1f}%" in effects for end in found.smallest_main_effect.interval)
     assert said[1000] == "Can it tell one layer alone from no effect, if that is 5%? Yes."
     assert "Probably; where the scatter is as large as it may be, with --blocks" in said[4]
 

@@ -1,0 +1,134 @@
+"""What a profile found: in one process, of one side, and in all, as it is written to profile.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, geometric_mean
+
+from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.description import Facts
+from m2bench.records.figure import Figure
+from m2bench.records.files import Written
+from m2bench.records.results import Conditions, Counts, Proof
+
+from .device_log import NoLog
+from .mps_log import MpsLog
+
+Spent = tuple[float, float]
+"""How often, and milliseconds, per unit."""
+Cut = tuple[str, float, float]
+"""Phase, begin and length, in ms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What one process saw of a combination; times are per unit.
+
+    ``undisturbed_ms``: with nothing watched. ``phases_ms``: in each phase, by the clock.
+    """
+
+    layers: Layers
+    compiles: bool
+    proofs: Mapping[str, Proof]
+    undisturbed_ms: float
+    phases_ms: Mapping[str, float]
+    episodes_per_update: int
+    counts: Counts
+    evaluation_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictured(Looks):
+    """The same with a picture of one update, and with what torch.profiler saw of one turn.
+
+    ``kernel_busy_ms``, ``launch_gap_ms``: in which the device worked, and waited for the next launch; None where no
+    kernel is recorded. ``peak_memory_mb``: the most that was allocated in each phase. ``profiler_overhead``: how much
+    longer torch.profiler makes a unit, as a share.
+    """
+
+    timeline: tuple[Cut, ...]
+    operators: Mapping[str, Spent]
+    kernels: Mapping[str, Spent]
+    kernel_busy_ms: float | None
+    launch_gap_ms: float | None
+    no_kernels_because: str | None
+    peak_memory_mb: Mapping[str, float]
+    memory_is_sampled: bool
+    files: Mapping[str, Written]
+    profiler_overhead: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side(Pictured):
+    """One side: what its first process saw, with times that are means over all, and those and the conditions of each.
+
+    ``device_log``: what the device's own log says; None where it has none.
+    """
+
+    conditions: tuple[Conditions, ...]
+    counts_repeat: bool
+    undisturbed_each_ms: tuple[float, ...]
+    phases_each_ms: tuple[Mapping[str, float], ...]
+    device_log: MpsLog | NoLog | None = None
+
+    @classmethod
+    def of(cls, looks: Sequence[Looks], conditions: Sequence[Conditions]) -> Side:
+        """The side that these processes saw, the first of which took the pictures."""
+        first = looks[0]
+        assert isinstance(first, Pictured)
+        means = {
+            "undisturbed_ms": geometric_mean(each.undisturbed_ms for each in looks),
+            "phases_ms": {name: fmean(each.phases_ms[name] for each in looks) for name in first.phases_ms},
+            "evaluation_s": fmean(each.evaluation_s for each in looks),
+        }
+        return cls(
+            **{**vars(first), **means},
+            conditions=tuple(conditions),
+            counts_repeat=all(each.counts == first.counts for each in looks),
+            undisturbed_each_ms=tuple(each.undisturbed_ms for each in looks),
+            phases_each_ms=tuple(each.phases_ms for each in looks),
+        )
+
+    @property
+    def name(self) -> str:
+        """That of its combination."""
+        return combination_name(self.layers)
+
+    def count(self, name: str) -> float:
+        """How many a unit asks for."""
+        return self.counts.per_episode[name]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Ratios of time per unit, with intervals over the pairs of processes where there are several.
+
+    As ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over
+    the second. And as the numbers of dispatched operators would have it, if each took as long as before.
+    """
+
+    measured: Figure
+    phases: Figure
+    remainder: Figure
+    dispatches: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Two sides, and why one is faster. ``metal_capture``: where it is, or why there is none, if it was asked for."""
+
+    before: Side
+    after: Side
+    warnings: tuple[str, ...]
+    predictions: Predictions
+    sentences: tuple[str, ...]
+    peak_flops: float
+    machine: Facts
+    workload: Facts
+    metal_capture: str | None
+
+    @property
+    def sides(self) -> Mapping[str, Side]:
+        """Both by their names."""
+        return {"before": self.before, "after": self.after}
