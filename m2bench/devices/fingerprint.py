@@ -1,10 +1,8 @@
 """What one update asks of torch and of others, as a record that two trials can be compared by.
 
-torch.profiler sees the operators with what they are given, those of the backward pass among them, calls of compiled
-graphs, optimizer steps and batches of data loaders. It changes nothing of what it sees: under a TorchDispatchMode, which
-would tell as much, some of torch's operators refuse to run. Only the host's side is recorded, since recording the
-device's would slow down later launches. So copies of pinned memory and kernels cannot be told apart; what the host does
-to get them can.
+Operators are seen by a TorchDispatchMode, below autograd and autocast, in the backward pass and in compiled code as
+far as that calls any. Code runs compiled under it as it always does. What else is asked is seen by wrapping the few
+functions of torch that it passes through (docs/decisions/022-fingerprints.md).
 """
 
 from __future__ import annotations
@@ -24,26 +22,20 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor
-from torch._C._autograd import _enable_record_function, _profiler_enabled
-from torch._C._profiler import RecordScope, _EventType
+from torch._dynamo import utils as dynamo
+from torch.autograd.profiler import record_function
 from torch.optim import Optimizer
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode
 
 from m2bench.records.results import Calls, Fingerprint
 
 from . import torch_device
+from .counters import tensors_in
 
-STEP = "Optimizer.step#"
-LOADER = "enumerate(DataLoader)#"
-# What torch records of a compiled graph where the graph is called, and not where code was only looked at for one.
-GRAPH = "Pregraph bytecode"
-COMPILED_GRAPH = "## Call CompiledFxGraph"
-# By what is entered or replayed, as torch.profiler does not tell.
-MODES: dict[str, tuple[Any, str]] = {
-    "inference mode": (torch.inference_mode, "__enter__"),
-    "stream": (torch.cuda.StreamContext, "__enter__"),
-    "graph replay": (torch.cuda.CUDAGraph, "replay"),
-}
+STEP = re.compile(r"Optimizer\.step#(.+)\.step")
+LOADER = re.compile(r"enumerate\(DataLoader\)#(.+)\.__next__")
+MOST_DESCRIBED = 20_000
+"""Calls of operators that are told apart by what they are given; later ones by their operators alone."""
 # Processes and threads that torch and Python start for themselves, by words of their command lines and names: how many
 # there are depends on what is compiled anew.
 NOT_OF_THE_TRAINER = ("compile_worker", "resource_tracker", "forkserver", "ThreadPoolExecutor", "_read_thread")
@@ -52,132 +44,151 @@ DIGEST_BYTES = 8
 
 
 class Watch:
-    """Sees what is asked while it is entered. Where another profiler is or gets to work, nothing is seen."""
+    """Sees what is asked while it is entered, by this thread and by the backward passes that it starts."""
 
     def __init__(self, device: torch.device):
         self._device = device
-        self._profiler = profile(activities=[ProfilerActivity.CPU], record_shapes=True)
-        self._modes: Counter[str] = Counter()
+        self._operators = _Operators(device)
+        self._compiled, self._optimizers, self._loaders, self._modes = (Counter[str]() for _ in range(4))
         self._watches = ExitStack()
-        self._sees = not _profiler_enabled()
 
     def __enter__(self) -> Watch:
-        for name, (owner, method) in MODES.items():
-            self._watches.enter_context(_counted(owner, method, name, self._modes))
-        if self._sees:
-            self._watches.push(self._profiler.__enter__())
+        def count(counts: Counter[str], name: str) -> Callable[..., None]:
+            def counted(*args: object) -> None:
+                counts[name] += 1
+
+            return counted
+
+        # A compiled graph is called after this, whatever compiled it, and code that was given up does not come here.
+        self._wrap(dynamo, "record_pregraph_bytecode_enter", count(self._compiled, "graph"))
+        if inductor := sys.modules.get("torch._inductor.output_code"):  # without it nothing was compiled so
+            self._wrap(inductor.CompiledFxGraph, "__call__", self._note_inductor_graph)
+        self._wrap(record_function, "__enter__", self._note_range)
+        self._wrap(torch.inference_mode, "__enter__", count(self._modes, "inference mode"))
+        self._wrap(torch.cuda.StreamContext, "__enter__", count(self._modes, "stream"))
+        self._wrap(torch.cuda.CUDAGraph, "replay", count(self._modes, "graph replay"))
+        self._watches.enter_context(self._operators)
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        self._sees = self._sees and _profiler_enabled()
         self._watches.__exit__(*exc)
 
-    def fingerprint(self, update: int) -> Fingerprint | None:
-        """That of the update of this number, which has just been seen; None where nothing could be."""
-        if not self._sees:
-            return None
-        assert self._profiler.profiler is not None
-        assert self._profiler.profiler.kineto_results is not None
-        operators: dict[str, tuple[int, int]] = {}
-        compiled, optimizers, loaders = Counter[str](), Counter[str](), Counter[str]()
-        for name, fields in _calls(self._profiler.profiler.kineto_results.experimental_event_tree()):
-            if name.startswith(STEP):
-                optimizers[name.removeprefix(STEP).removesuffix(".step")] += 1
-            elif name.startswith(LOADER):
-                loaders[name.removeprefix(LOADER).removesuffix(".__next__")] += 1
-            elif name.startswith((GRAPH, COMPILED_GRAPH)):
-                compiled[name.strip("# ")] += 1
-            elif _is_operator(name, fields):
-                key, given = _described(name, fields, self._device)
-                calls, digest = operators.get(key, (0, 0))
-                operators[key] = calls + 1, digest + given
+    def _wrap(self, owner: Any, name: str, note: Callable[..., None]) -> None:
+        self._watches.enter_context(_noted(owner, name, note))
+
+    def _note_inductor_graph(self, graph: Any, *args: object) -> None:
+        self._compiled[f"inductor {graph._fx_graph_cache_key}"] += 1  # holds its options
+
+    def _note_range(self, entered: record_function) -> None:
+        for pattern, counts in ((STEP, self._optimizers), (LOADER, self._loaders)):
+            if found := pattern.fullmatch(entered.name):
+                counts[found[1]] += 1
+
+    def fingerprint(self, update: int) -> Fingerprint:
+        """That of the update of this number, which has just been seen."""
         return Fingerprint(
             update=update,
-            operators={key: Calls(calls, _hex(digest)) for key, (calls, digest) in sorted(operators.items())},
-            compiled=compiled,
-            optimizers=optimizers,
-            loaders=loaders,
+            operators=self._operators.calls(),
+            compiled=self._compiled,
+            optimizers=self._optimizers,
+            loaders=self._loaders,
             helpers=_helpers(),
             modes=self._modes,
             settings=_settings(self._device),
-            weights=_digest_of(_trained(optimizers)),
+            weights=_digest_of(_trained(self._optimizers)),
         )
 
 
-def _stop_recording() -> None:
-    """In a process that was forked while its parent was watched: nobody would ever read what it records."""
-    if _profiler_enabled():
-        _enable_record_function(False)
-
-
-os.register_at_fork(after_in_child=_stop_recording)
-
-
 @contextmanager
-def _counted(owner: Any, method: str, name: str, counts: Counter[str]) -> Iterator[None]:
-    """Until the end, calls of a method of a class are counted under ``name``."""
-    plain = getattr(owner, method)
+def _noted(owner: Any, name: str, note: Callable[..., None]) -> Iterator[None]:
+    """Until the end, ``note`` is given what a function or method is called with, before it is."""
+    plain = getattr(owner, name)
 
     @functools.wraps(plain)
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        counts[name] += 1
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        note(*args)
         return plain(*args, **kwargs)
 
-    setattr(owner, method, counted)
+    setattr(owner, name, torch._dynamo.disable(noted))
     try:
         yield
     finally:
-        setattr(owner, method, plain)
+        setattr(owner, name, plain)
 
 
-def _calls(roots: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """Name and fields of everything that was recorded, whatever called it."""
-    waiting = list(roots)
-    while waiting:
-        event = waiting.pop()
-        waiting += event.children
-        kind, fields = event.typed
-        if kind == _EventType.TorchOp:
-            yield fields.name, fields
+class _Operators(TorchDispatchMode):
+    """Counts calls of operators while it is entered, by name and types, with a digest of all that they are given."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, device: torch.device):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._device = device
+        self._counts: Counter[str] = Counter()
+        self._digests: Counter[str] = Counter()
+        self._described = 0
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Compiled code runs as it always does, instead of being compiled anew or skipped."""
+        return True
+
+    @torch._dynamo.disable
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        kwargs = kwargs or {}
+        self._note(str(func), [*args, *kwargs.values()])
+        return func(*args, **kwargs)
+
+    def _note(self, name: str, given: list[Any]) -> None:
+        if self._described < MOST_DESCRIBED:
+            self._described += 1
+            types = dict.fromkeys(_type_of(tensor, self._device) for tensor in tensors_in(given))
+            name = f"{name}({', '.join(types)})"
+            modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+            # Of the numbers for several calls the sum tells which calls they were, in whatever order.
+            self._digests[name] += _number(repr((modes, [_given(value, self._device) for value in given])))
+        self._counts[name] += 1
+
+    def calls(self) -> dict[str, Calls]:
+        return {name: Calls(count, _hex(self._digests[name])) for name, count in sorted(self._counts.items())}
+
+    def __enter__(self) -> _Operators:
+        _entered.append(self)
+        return super().__enter__()  # type: ignore[no-any-return, no-untyped-call]
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
+        _entered.pop()
 
 
-def _is_operator(name: str, fields: Any) -> bool:
-    """Whether it is an operator or a node of the backward pass, and not a range that somebody has named."""
-    if fields.scope == RecordScope.BACKWARD_FUNCTION:
-        return not name.startswith("autograd::")
-    return bool(fields.scope == RecordScope.FUNCTION) and "::" in name
+_entered: list[_Operators] = []
 
 
-def _described(name: str, fields: Any, device: torch.device) -> tuple[str, int]:
-    """The operator with the types of its tensors, and a number for all that it was given, order and layout included.
-
-    Of the numbers for several calls the sum tells which calls they were, in whatever order.
-    """
-    inputs = fields.inputs
-    types = dict.fromkeys(_type_of(tensor, device) for tensor in _tensors_in(inputs))
-    with_gradient = fields.sequence_number >= 0
-    given = [with_gradient, *map(_given, inputs)]
-    return f"{name}({', '.join(types)})", _number(repr(given))
+def _leave() -> None:
+    """In a process that was forked while its parent was watched: it would be watched for as long as it lives."""
+    while _entered:
+        _entered.pop()
+        _pop_mode()
 
 
-def _tensors_in(inputs: Iterable[Any]) -> Iterator[Any]:
-    for value in inputs:
-        if isinstance(value, list):
-            yield from _tensors_in(value)
-        elif hasattr(value, "sizes"):
-            yield value
+os.register_at_fork(after_in_child=_leave)
 
 
-def _type_of(tensor: Any, device: torch.device) -> str:
+def _type_of(tensor: Tensor, device: torch.device) -> str:
     dtype = str(tensor.dtype).removeprefix("torch.")
     return dtype if tensor.device.type == device.type else f"{dtype} on {tensor.device.type}"
 
 
-def _given(value: Any) -> Any:
-    """What is to be told apart of an argument: a tensor's sizes and strides, a number itself."""
-    if isinstance(value, list):
-        return [_given(each) for each in value]
-    return (value.sizes, value.strides, str(value.dtype), str(value.device)) if hasattr(value, "sizes") else value
+def _given(value: Any, device: torch.device) -> Any:
+    """What is to be told apart of an argument: of a tensor all but its values, of other objects their class."""
+    if isinstance(value, (list, tuple)):
+        return [_given(each, device) for each in value]
+    if isinstance(value, Tensor):
+        pinned = value.device.type != device.type and value.is_pinned()
+        strides = value.stride() if value.layout == torch.strided else value.layout
+        return tuple(value.shape), strides, value.dtype, value.device, pinned
+    plain = (bool, int, float, complex, str, torch.dtype, torch.device, torch.layout, torch.memory_format)
+    return value if value is None or isinstance(value, plain) else type(value).__name__
 
 
 @functools.lru_cache(maxsize=4096)
@@ -232,7 +243,6 @@ def _trained(stepped: Mapping[str, int]) -> list[Tensor]:
 
     They are found among all objects: because of a hook on their steps, compiled ones would be compiled again.
     """
-    gc.collect()  # those that nobody uses any more
     every = [each for each in gc.get_objects() if issubclass(type(each), Optimizer)]
     stateless = stepped.keys() - {type(each).__name__ for each in every if each.state}
     used = [each for each in every if each.state or type(each).__name__ in stateless]

@@ -18,6 +18,7 @@ from m2bench.records.rows import Engagement
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
+from m2bench.statistics.estimate import LEAST_DEGREES
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.text.figures import times_within
 
@@ -134,5 +135,7 @@ def _effect_on_time(layer: str, combinations: list[Layers], speeds: Effects) -> 
     effect = speeds.contrast({cell: weight / total for cell, weight in weights.items()}) if weights else None
     if effect is None or effect.log_se is None or effect.degrees is None:
         return None
-    half = max(t_quantile((1 + SHOWN_AT) / 2, effect.degrees) * effect.log_se, ROUNDING)
+    # A few noisy combinations may make up most of the scatter; then it is known less well than it seems.
+    degrees = min(effect.degrees, LEAST_DEGREES)
+    half = max(t_quantile((1 + SHOWN_AT) / 2, degrees) * effect.log_se, ROUNDING)
     return Figure(effect.ratio, (effect.ratio * math.exp(-half), effect.ratio * math.exp(half)))

@@ -55,7 +55,7 @@ def run_trial(
         if turns is None and not system.offers_proofs:
             fingerprint, warmup, more = take_fingerprint(system, torch_device.resolve_device(workload_spec.device))
             told += more
-        later, more = timed_updates(system, max(1, window.warmup_updates - len(warmup)), window.warmup_s)
+        later, more = timed_updates(system, window.warmup_updates - len(warmup), window.warmup_s)
         warmup += later
         told += more
         with no_collections(), system.timed_window():

@@ -40,7 +40,7 @@ def judged_at(speed: Callable[[StoredTrial], float], folder: Path) -> dict[str, 
     assert {trial.status for trial in trials} == {"ok"}
     copies = [
         replace(trial, spec=replace(trial.spec, key=f"b{block}.{trial.spec.key}", block=block, mini_blocks=(block,)),
-                result=replace(trial.timed, update_s=(1.0,), episodes_per_min=speed(trial)))
+                result=replace(trial.timed, update_s=(60 / speed(trial),), update_units=(1.0,)))
         for block in range(1, BLOCKS + 1)
         for trial in trials
     ]  # fmt: skip
