@@ -17,7 +17,7 @@ from .console import interruptible, make_console
 from .report import report_run
 from .shared_options import (
     Timed,
-    layers_of,
+    layers_taking_part,
     new_folder,
     read_duration,
     read_layers,
@@ -44,10 +44,14 @@ def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
 class Ablate(Timed):
     """What ``ablate`` is asked for."""
 
-    all_combinations: bool = option(False, "Every combination; the same as --design full.", spelled="--all")
+    all_combinations: bool = option(
+        False,
+        "Every combination: --design full. Of more than 128: each layer alone and left out, and a fraction.",
+        spelled="--all",
+    )
     design: tuple[str, ...] | None = option(
         None,
-        "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, full.",
+        "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
@@ -145,16 +149,17 @@ def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
 
 def _begun(asked: Ablate, system: System) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
-    from m2bench.plan.designs import DEFAULT_DESIGN, choose_combinations, fewest_blocks
+    from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
 
     _refuse_contradictions(asked)
-    layers = layers_of(system.workload, asked.layers)
+    found = layers_taking_part(system.workload, asked.layers)
     spec = RunSpec(
-        layers=layers,
-        design=("full",) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
+        layers=found.names,
+        rules=found.rules,
+        design=design_of_all(found.names, found.rules) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
         blocks=asked.blocks or 3,
         seed=asked.seed,
-        workload=system.with_layers(layers),
+        workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
         trial_timeout_s=asked.trial_timeout_s,
         learning=asked.learning,
@@ -162,7 +167,7 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
         allow_wrong_device=asked.allow_wrong_device,
         threads=asked.threads,
     )
-    choose_combinations(spec.layers, spec.design)  # refuses a design that these layers do not have
+    combinations_of(spec)  # refuses a design that these layers do not have
     return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
 
 

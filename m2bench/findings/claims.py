@@ -105,7 +105,11 @@ def _judge_stability(found: Setbacks | None) -> str:
 
 def attribute_gains(layers: Sequence[LayerRow], speeds: Effects) -> Gains | None:
     """The layers that are shown to gain, and the fewest of them that make most of it; None where none is."""
-    values = {x.name: x.speed.shapley.value for x in layers if x.speed.shapley and x.speed.shapley.shows_gain}
+    values = {
+        x.name: x.speed.shapley.value
+        for x in layers
+        if x.speed.shapley and x.speed.shapley.shows_gain and x.name in speeds.all_together
+    }
     names = tuple(sorted(values, key=lambda name: -values[name]))
     for count in range(1, len(names) + 1):
         share = speeds.share_of(names[:count], names)

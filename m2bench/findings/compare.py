@@ -145,8 +145,8 @@ def _over_common(a: Effects, b: Effects) -> tuple[Effects, Effects]:
     cells = [cell for cell in a.cells if cell in b.cells]
     layers = tuple(layer for layer in a.layers if any(layer in cell for cell in cells))
     return (
-        Effects(layers, [o for o in a.observations if o.layers in cells]),
-        Effects(layers, [o for o in b.observations if o.layers in cells]),
+        Effects(layers, [o for o in a.observations if o.layers in cells], a.rules.among(layers)),
+        Effects(layers, [o for o in b.observations if o.layers in cells], b.rules.among(layers)),
     )
 
 
@@ -174,7 +174,7 @@ def _compare_layer(layer: str, a: Effects, b: Effects) -> list[ComparedLayer]:
     figures = {
         "Shapley value": (a.shapley(layer)[0], b.shapley(layer)[0]),
         "main effect": (a.main_effect(layer), b.main_effect(layer)),
-        "alone": (a.ratio((layer,)), b.ratio((layer,))),
+        "alone": (a.alone(layer), b.alone(layer)),
     }
     averages = [name for name in ("Shapley value", "main effect") if None not in figures[name]]
     return [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 
 from m2bench.plan.learners import Cell, make_cells
-from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.combinations import Layers
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.estimate import Estimate, mean_ratio
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE
@@ -51,12 +51,13 @@ class EpisodesToTarget:
 
         For a layer that others stand in for when it is alone, as it was measured beside them.
         """
-        alone = self.cells.of((layer,))
-        found = self._layers.comparisons[layer]
+        alone, below = self._layers.spec.rules.alone(layer, self._layers.spec.layers)
+        found = self._layers.judged[layer]
         log_ratios = list(found.log_ratios.values())
-        if layer not in self._layers.exact and alone not in self.by_cell and log_ratios:
-            return mean_episodes(log_ratios, 2 * ROUNDING_VARIANCE) if found.all_arrived else None
-        return self.ratio((layer,), BASELINE)
+        stood_in_for = layer not in self._layers.exact and self.cells.of(alone) not in self.by_cell and log_ratios
+        if self._layers.told is not None or stood_in_for:
+            return mean_episodes(log_ratios, found.rounding) if found.all_arrived else None
+        return self.ratio(alone, below)
 
     def of(self, layers: Layers) -> tuple[Estimate | None, str | None]:
         """Geometric mean over seeds with its interval, or why there is none."""

@@ -93,9 +93,11 @@ class Fingerprints:
         return ", ".join(words for kind, words in WORDS.items() if kind not in WHERE_BOTH_TELL or kind in told)
 
 
-def features(found: Fingerprint, losses: tuple[float, ...]) -> Features:
+def features(found: Fingerprint, losses: tuple[float | None, ...]) -> Features:
     """All that can be compared one by one: of a fingerprint, and of the losses up to its update."""
-    told: dict[Feature, object] = {("losses", str(n)): str(loss) for n, loss in enumerate(losses[: found.update], 1)}
+    told: dict[Feature, object] = {
+        ("losses", str(n)): loss for n, loss in enumerate(losses[: found.update], 1) if loss is not None
+    }
     if found.weights is not None:
         told["weights",] = found.weights
     for each in fields(found):

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations as subsets
 from typing import TypeVar
 
-from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.combinations import Layers
 from m2bench.records.description import LayerDescription
 from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
-from m2bench.statistics.effects import Effects, holm, shapley_weights
+from m2bench.statistics.effects import Effects, holm
 from m2bench.statistics.estimate import Estimate, figure_of
 
 from .claims import also_claimed, judge_claim
@@ -35,14 +35,14 @@ def summarize_layers(
         _attribute(names, effects)
         for effects in (
             speeds,
-            fit(speeds.layers, trials, peak_memory_mb),
-            fit(speeds.layers, trials, energy_j),
+            fit(speeds.layers, trials, peak_memory_mb, speeds.rules),
+            fit(speeds.layers, trials, energy_j, speeds.rules),
         )
     )
     rows = []
     for layer in described:
         name, claim = layer.name, layer.claim
-        measured = _claimed_response(claim.phase, speeds, trials).ratio((name,)) if claim else None
+        measured = _claimed_response(claim.phase, speeds, trials).alone(name) if claim else None
         verdict, learned = judge_claim(layer, measured, disturbed, learning.layers.unit), learning.of_layer(name)
         also = (
             also_claimed(
@@ -76,7 +76,7 @@ def summarize_layers(
 
 def _time_to_target(name: str, speeds: Effects, learning: Learning) -> tuple[Estimate | None, Estimate | None]:
     """How many times sooner the layer alone arrives, and what is left of a gain in speed that is shown."""
-    alone, needed = speeds.ratio((name,)), learning.episodes.needed(name)
+    alone, needed = speeds.alone(name), learning.episodes.needed(name)
     if alone is None or needed is None:
         return None, None
     to_target = alone.over(needed)
@@ -93,22 +93,20 @@ def _claimed_response(phase: str | None, speeds: Effects, trials: list[StoredTri
         milliseconds = trial.timed.phase_ms_per_episode.get(phase)
         return 1 / milliseconds if milliseconds else None
 
-    return fit(speeds.layers, trials, phase_speed)
+    return fit(speeds.layers, trials, phase_speed, speeds.rules)
 
 
 def _attribute(names: list[str], effects: Effects) -> dict[str, Attribution]:
     """What each layer does to a response: alone, added last, on average, and its share of the total."""
-    layers = effects.layers
     main = {layer: effects.main_effect(layer) for layer in names}
     adjusted = _holm({layer: effect.p for layer, effect in main.items() if effect is not None})
     robust = effects.robust_main_effects() or {}
     attributed = {}
     for layer in names:
-        without = tuple(other for other in layers if other != layer)
         shapley, model_based = effects.shapley(layer)
         attributed[layer] = Attribution(
-            alone=figure_of(effects.ratio((layer,))),
-            last=figure_of(effects.ratio(layers, without) if layer in layers else None),
+            alone=figure_of(effects.alone(layer)),
+            last=figure_of(effects.last(layer)),
             main_effect=figure_of(main[layer]),
             main_effect_p_holm=adjusted.get(layer),
             robust_main_effect=robust.get(layer),
@@ -126,11 +124,10 @@ def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> TimeAttr
     """
     if layer not in speeds.layers:
         return TimeAttribution()
-    without = tuple(other for other in speeds.layers if other != layer)
+    pairs = (speeds.rules.alone(layer, speeds.layers), speeds.rules.last(layer, speeds.layers))
     contrasts: tuple[Mapping[Layers, float], ...] = (
-        {(layer,): 1.0, BASELINE: -1.0},
-        {speeds.layers: 1.0, without: -1.0},
-        shapley_weights(speeds.layers, layer),
+        *({over: 1.0, under: -1.0} for over, under in pairs),
+        speeds.shapley_weights(layer),
     )
     seconds = [
         None if episodes is None or speed is None else episodes.over(speed)

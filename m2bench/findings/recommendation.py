@@ -1,13 +1,16 @@
 """Which layers to switch on, how sure that is, and how many more blocks would settle it. Pure.
 
-A set is recommended only of layers that are each shown to help, given the rest of the set. What is shown must be so for
-all sets that were looked at together: the more are looked at, the better one of them looks by chance.
+A set is recommended only of layers that are each shown to help, given the rest of the set: a layer with those that need
+it, which go with it. What is shown must be so for all sets that were looked at together: the more are looked at, the
+better one of them looks by chance. Where a fraction tells what every set does, one that was not measured itself may be
+recommended, unless a part of it failed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import combinations as pairs_of
 from typing import cast
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
@@ -35,6 +38,7 @@ def recommend(
     spoiling: Layers,
     blocks: int,
     missing_blocks: int = 0,
+    of_a_fraction: bool = False,
 ) -> Recommendation | None:
     """The set to switch on and what speaks for it; None where fewer than two combinations can be compared.
 
@@ -42,6 +46,8 @@ def recommend(
     combination that computes something else is never recommended, nor one with a ``spoiling`` layer, which changes
     learning at equal episodes per update; nor, where the time to target cannot weigh it, one that is shown to learn
     otherwise. ``blocks`` are those of the run, ``missing_blocks`` those that it lacks for any intervals.
+    ``of_a_fraction``: the run measured a fraction that tells of every set what its layers and pairs do, so that one
+    that was not measured itself may be recommended.
     """
     rated = {c.layers: c for c in combinations if c.is_rated}
     sound = {name: c for name, c in rated.items() if not set(name) & set(spoiling)}
@@ -50,15 +56,16 @@ def recommend(
         return None
     if not arriving:
         sound = {name: c for name, c in sound.items() if c.learning.learning != "changed"} or sound
-    shown = _ShownToHelp(list(sound), speeds)
-    by_speed = _fastest([name for name in sound if shown.every_layer(name)], speeds)
+    candidates = [*sound, *(_unmeasured(combinations, speeds, spoiling) if of_a_fraction else ())]
+    shown = _ShownToHelp(candidates, speeds)
+    by_speed = next((name for name in _by_speed(candidates, speeds) if shown.every_layer(name)), BASELINE)
     sizes = {c.layers: c.learning.episodes_per_update for c in combinations}
     by_time, is_sooner = _soonest(list(arriving), sizes, by_speed, shown, speeds, sooner)
     chosen = by_time if by_time is not None and is_sooner else by_speed
 
     def weighed_by_time(name: Layers) -> bool:
         """Whether another set is held against the chosen one by time: where that decides and it learns otherwise."""
-        return chosen != by_speed and name in sound and sizes[name] != sizes[chosen]
+        return chosen != by_speed and name in sound and sizes[name] != sizes.get(chosen)
 
     def merit(name: Layers) -> Estimate | None:
         """How good another set is over the chosen one."""
@@ -66,19 +73,19 @@ def recommend(
 
     def left_out(layer: str) -> LeftOut:
         """What adding a layer would do to the speed, and whether it is shown to be of use, and by what."""
-        joined = tuple(x for x in layers if x in chosen or x == layer)
+        joined = speeds.rules.joined((layer,), chosen, layers)
         by_time, gain = weighed_by_time(joined), merit(joined)
         state: LeftOutState = "helps" if not by_time and shown.is_shown(gain) else _state(gain)
         return LeftOut(
             layer,
-            figure_of(_switched(layers, layer, chosen, speeds)),
-            _aside(layer, joined, combinations, spoiling) or state,
+            figure_of(speeds.ratio(joined, chosen)),
+            _aside(layer, joined, combinations, spoiling) or ("spoils" if joined in rated.keys() - sound else state),
             by_time,
         )
 
-    rivals = [found for name in sound if name != chosen and (found := _rival(name, merit(name))) is not None]
+    rivals = [found for name in candidates if name != chosen and (found := _rival(name, merit(name))) is not None]
     others = [left_out(layer) for layer in layers if layer not in chosen]
-    more_blocks = _more_blocks(rivals, blocks, missing_blocks, shown, rated)
+    more_blocks = _more_blocks(rivals, blocks, missing_blocks, shown, {*rated, *candidates})
     return Recommendation(
         layers=chosen,
         basis="time to target" if chosen != by_speed else "speed",
@@ -86,7 +93,10 @@ def recommend(
         episodes_per_min=figure_of(speeds.level(chosen)),
         settled=more_blocks == 0,
         more_blocks=more_blocks,
-        kept=tuple(SwitchedLayer(layer, figure_of(_switched(layers, layer, chosen, speeds))) for layer in chosen),
+        kept=tuple(
+            SwitchedLayer(layer, figure_of(speeds.ratio(speeds.rules.without(layer, chosen), chosen)))
+            for layer in chosen
+        ),
         left_out=tuple(others),
         undecided=tuple(found.layer for found in others if found.state in ("undecided", "unknown")),
         rivals=tuple(sorted(rivals, key=lambda rival: -rival.ratio.value)),
@@ -102,12 +112,17 @@ class _ShownToHelp:
 
     def __init__(self, sets: list[Layers], speeds: Prediction):
         self._speeds = speeds
+        self.rules = speeds.rules
         self.level = FALSELY_SHOWN / max(1, sum(len(chosen) for chosen in sets))
         """Of one test, one-sided, by Bonferroni's rule."""
 
     def every_layer(self, chosen: Layers, but: Collection[Layers] = ()) -> bool:
         """Whether every layer of the set is shown to help, ``but`` those without which the set is one of these."""
-        return all(self.is_shown(self._speeds.ratio(chosen, rest)) for rest in _rests(chosen) if rest not in but)
+        return all(self.is_shown(self._speeds.ratio(chosen, rest)) for rest in self.rests(chosen) if rest not in but)
+
+    def rests(self, chosen: Layers) -> list[Layers]:
+        """The set without each of its layers, and without what needs that one."""
+        return [self.rules.without(layer, chosen) for layer in chosen]
 
     def is_shown(self, gain: Estimate | None) -> bool:
         """Whether this is a gain that is shown."""
@@ -116,9 +131,34 @@ class _ShownToHelp:
         return gain.ratio > 1 and gain.p / 2 <= self.level
 
 
+def _unmeasured(combinations: Sequence[CombinationRow], speeds: Prediction, spoiling: Layers) -> list[Layers]:
+    """The sets that the run does not measure and tells of nevertheless.
+
+    None with a part that failed in any way, or with two layers that never came out well together.
+    """
+    if not speeds.predicts_all:
+        return []
+    planned = {c.layers for c in combinations}
+    together = {pair for c in combinations if c.is_rated for pair in pairs_of(c.layers, 2)}
+    doubtful = [{*c.layers} for c in combinations if c.trials and c.layers and not c.is_rated]
+    doubtful += [{layer} for layer in spoiling]
+    return [
+        name
+        for name in speeds.rules.allowed(speeds.layers)
+        if name not in planned
+        and together.issuperset(pairs_of(name, 2))
+        and not any(part <= {*name} for part in doubtful)
+    ]
+
+
+def _by_speed(sets: list[Layers], speeds: Prediction) -> list[Layers]:
+    """The one that is predicted to be fastest first."""
+    return sorted(sets, key=lambda name: (_log(speeds.ratio(name)), -len(name)), reverse=True)
+
+
 def _fastest(sets: list[Layers], speeds: Prediction) -> Layers:
     """The one that is predicted to be fastest; the baseline where there is none."""
-    return max(sets, key=lambda name: (_log(speeds.ratio(name)), -len(name)), default=BASELINE)
+    return _by_speed(sets, speeds)[0] if sets else BASELINE
 
 
 def _log(estimate: Estimate | None) -> float:
@@ -127,7 +167,7 @@ def _log(estimate: Estimate | None) -> float:
 
 def _soonest(
     arriving: Sequence[Layers],
-    sizes: Mapping[Layers, int | None],
+    sizes: Mapping[Layers, float | None],
     by_speed: Layers,
     shown: _ShownToHelp,
     speeds: Prediction,
@@ -141,7 +181,9 @@ def _soonest(
     if by_speed not in arriving:
         return None, False
     # What learns otherwise without one of its layers.
-    apart = {name: [rest for rest in _rests(name) if sizes.get(rest) not in (None, sizes[name])] for name in arriving}
+    apart = {
+        name: [rest for rest in shown.rests(name) if sizes.get(rest) not in (None, sizes[name])] for name in arriving
+    }
     found = {}
     for size in dict.fromkeys(sizes[name] for name in arriving):
         alike = [name for name in arriving if sizes[name] == size]
@@ -179,7 +221,7 @@ def _more_blocks(
     """How many more blocks would tell the best sets apart: none where no other can be faster by what matters.
 
     An interval shrinks with the root of the blocks. None where no practical number would tell, and in a fraction: of a
-    set that was never measured without one of its layers, more of the same trials do not tell what that layer does.
+    set without one of whose layers nothing is known, more of the same trials do not tell what that layer does.
     """
     open_ones = [rival for rival in rivals if rival.ratio.interval is None or rival.ratio.interval[1] > 1 + INDIFFERENT]
     if not open_ones:
@@ -191,15 +233,10 @@ def _more_blocks(
     ]
     if not needed:
         return max(1, missing_blocks)
-    if not all(rest in measured for rival in open_ones for rest in _rests(rival.layers)):
+    if not all(rest in measured for rival in open_ones for rest in shown.rests(rival.layers)):
         return None
     more = max(1, math.ceil(blocks * (max(needed) - 1)))
     return more if more < MOST_BLOCKS else None
-
-
-def _rests(chosen: Layers) -> list[Layers]:
-    """The set without each of its layers."""
-    return [tuple(other for other in chosen if other != layer) for layer in chosen]
 
 
 def _times_the_blocks(ratio: float, se: float, degrees: float, shown: _ShownToHelp) -> float:
@@ -237,12 +274,6 @@ def _aside(layer: str, joined: Layers, combinations: Sequence[CombinationRow], s
     return None
 
 
-def _switched(layers: Layers, layer: str, chosen: Layers, speeds: Prediction) -> Estimate | None:
-    """What switching this one layer would do to the speed: off where the set has it, on where it has not."""
-    switched = tuple(x for x in layers if (x in chosen) != (x == layer))
-    return speeds.ratio(switched, chosen)
-
-
 def _fastest_beside(
     chosen: Layers,
     by_speed: Layers,
@@ -252,7 +283,7 @@ def _fastest_beside(
     sooner: Sooner,
 ) -> Fastest | None:
     """The combination that is predicted to be fastest, where it is another, and why it is not the recommended one."""
-    fastest = _fastest(list(rated), speeds)
+    fastest = _fastest([chosen, *rated], speeds)
     if fastest == chosen:
         return None
     spoilt, soon = [layer for layer in fastest if layer in spoiling], sooner(chosen, fastest)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from m2bench.records.combinations import Layers
+from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import RunSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, Observation
@@ -15,16 +16,16 @@ Response = Callable[[StoredTrial], float | None]
 """What is read of a trial; None where it could not be measured."""
 
 
-def fit(layers: Layers, trials: Iterable[StoredTrial], response: Response) -> Effects:
+def fit(layers: Layers, trials: Iterable[StoredTrial], response: Response, rules: Rules = NO_RULES) -> Effects:
     """The effects of these layers on a response of these trials."""
     values = [(trial.spec, response(trial)) for trial in trials]
     observed = (Observation(t.key, t.layers, t.mini_blocks, value) for t, value in values if value is not None)
-    return Effects(layers, observed)
+    return Effects(layers, observed, rules.among(layers))
 
 
 def speed_effects(spec: RunSpec, trials: list[StoredTrial]) -> Effects:
     """Fits of the speeds that say what a run's layers are worth."""
-    return fit(_layers_that_ran(spec.layers, trials), sound_trials(trials), speed)
+    return fit(_layers_that_ran(spec.layers, trials), sound_trials(trials), speed, spec.rules)
 
 
 def _layers_that_ran(layers: Layers, trials: list[StoredTrial]) -> Layers:
@@ -72,6 +73,6 @@ def energy_j(trial: StoredTrial) -> float | None:
     return trial.timed.energy_j_per_episode or None
 
 
-def peak_memory_mb(trial: StoredTrial) -> float:
-    """The device allocator's peak where there is one, else that of the trial's process on the host."""
+def peak_memory_mb(trial: StoredTrial) -> float | None:
+    """The device allocator's peak where there is one, else that of the trial's process on the host if it is known."""
     return trial.timed.peak_memory_mb.main_mb

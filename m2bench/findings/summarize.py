@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from m2bench.plan.designs import choose_combinations, count_trials
+from m2bench.plan.designs import combinations_of, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
@@ -30,6 +30,7 @@ from .combination_rows import summarize_combination, with_break_even
 from .engagement import judge_engagement
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
+from .losses import with_losses_compared
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
@@ -40,8 +41,9 @@ SUMMARY_SCHEMA = 1
 
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
     """The summary of a run, finished or not, from all trials that it has stored."""
-    judged = judge_engagement(record, settled(attempts))
-    stored = judged.trials
+    done = settled(attempts)
+    judged = judge_engagement(record, done)
+    stored = with_losses_compared(record, judged.trials)
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
@@ -63,7 +65,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         started=record.started,
         trials_done=len(trials),
         trials_planned=count_trials(spec),
-        unfinished=_unfinished(record, settled(attempts)),
+        unfinished=_unfinished(record, done),
         system=description.system,
         device=description.device.device,
         device_faults=record.prepared.device_faults or (),
@@ -76,8 +78,8 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         layers=layers,
         gains=attribute_gains(layers, attribution),
         interactions=summarize_interactions(attribution),
-        total_speedup=figure_of(attribution.ratio(attribution.layers)),
-        total_layers=attribution.layers,
+        total_speedup=figure_of(attribution.ratio(attribution.all_together)),
+        total_layers=attribution.all_together,
         main_effects_mixed=attribution.mixed,
         best=max(rated, key=_predicted_speedup, default=None),
         soonest=soonest,
@@ -90,6 +92,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
             learning.layers.spoiling,
             spec.blocks,
             attribution.blocks_missing(spec.blocks),
+            "fraction" in spec.design,
         ),
         learning=learning.summary(),
         sweep=summarize_sweep(spec, description.swept, stored),
@@ -107,12 +110,12 @@ def _summarize_combinations(
     """A row per combination of the design."""
     spec, by_layers = record.spec, group_by_layers(trials)
     attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
-    speeds = fit(spec.layers, counted_trials(by_layers), speed)
+    speeds = fit(spec.layers, counted_trials(by_layers), speed, spec.rules)
     rows = [
         summarize_combination(
             by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
         )
-        for layers in choose_combinations(spec.layers, spec.design)
+        for layers in combinations_of(spec)
     ]
     compiling = [layer.name for layer in record.description.layers if layer.compiles]
     return [

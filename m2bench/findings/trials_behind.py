@@ -9,6 +9,7 @@ from statistics import geometric_mean
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.results import TrialResult
+from m2bench.records.spec import RunSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of
@@ -18,6 +19,7 @@ from m2bench.text.tables import Table
 
 from .engagement import judge_engagement
 from .learning import Learning
+from .losses import with_losses_compared
 from .responses import sound_trials, speed_effects
 
 
@@ -29,10 +31,11 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     """
     trials = judge_engagement(record, trials).trials
     spec, units = record.spec, record.description.system.unit.many
+    trials = with_losses_compared(record, trials)
     if name in spec.layers:
         return [
             _layer_figures(name, speed_effects(spec, trials)),
-            _pairs(spec.layers, name, trials, units),
+            _pairs(spec, name, trials, units),
             _seeds(name, Learning(record, trials)),
             _trials(trials, (name,), units),
             _trials(trials, (), units),
@@ -58,12 +61,10 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
 
 
 def _layer_figures(layer: str, effects: Effects) -> Table:
-    layers = effects.layers
-    without = tuple(other for other in layers if other != layer)
     shapley, modelled = effects.shapley(layer)
     figures = {
-        "alone": effects.ratio((layer,)),
-        "added last": effects.ratio(layers, without) if layer in layers else None,
+        "alone": effects.alone(layer),
+        "added last": effects.last(layer),
         "main effect": effects.main_effect(layer),
         "Shapley value" + " (model-based)" * modelled: shapley,
     }
@@ -91,7 +92,7 @@ def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -
 
 def _seeds(layer: str, learning: Learning) -> Table:
     """What the layer did to learning, seed by seed: its verdict and its episodes needed are made of these."""
-    found = learning.layers.comparisons[layer]
+    found = learning.layers.judged[layer]
     rows = [
         (
             str(seed),
@@ -156,7 +157,7 @@ def _mean_and_count(speeds: list[float]) -> tuple[str, str]:
     return digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
-def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial], units: str) -> Table:
+def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], units: str) -> Table:
     """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
 
     The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
@@ -164,7 +165,7 @@ def _pairs(taking_part: Layers, layer: str, trials: list[StoredTrial], units: st
     speeds: dict[Layers, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         speeds[trial.spec.layers].append(steady_speed(trial.timed))
-    weights = shapley_weights(taking_part, layer)
+    weights = shapley_weights(spec.rules.fullest(spec.layers, (layer,)), layer, spec.rules)
     rows = []
     for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):
         without = tuple(x for x in with_it if x != layer)

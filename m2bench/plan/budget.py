@@ -7,9 +7,19 @@ from dataclasses import dataclass, replace
 
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
+from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import RunSpec
 
-from .designs import DEFAULT_DESIGN, HALF_GENERATORS, QUARTER_GENERATORS, count_trials
+from .designs import (
+    ALL_BUT_FULL,
+    DEFAULT_DESIGN,
+    FEW_LAYERS,
+    HALF_GENERATORS,
+    MOST_IN_FULL,
+    QUARTER_GENERATORS,
+    choose_combinations,
+    count_trials,
+)
 from .learners import BUDGET_SHARE
 
 UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -47,13 +57,18 @@ def parse_duration(option: str, text: str) -> float:
     return float(found[1]) * UNIT_S[found[2] or "s"]
 
 
-def candidates(layers: Layers) -> list[tuple[tuple[str, ...], int]]:
+def candidates(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
     """Designs and blocks that these layers have, the one that tells most first."""
-    ladder: list[tuple[tuple[str, ...], int]] = [(("full",), 3), (("full",), 2), (("full",), 1)]
-    if len(layers) in HALF_GENERATORS:
-        ladder += [(("half",), 2), (("half",), 1)]
-    if len(layers) in QUARTER_GENERATORS:
-        ladder.append((("quarter",), 1))
+    possible = len(rules.allowed(layers))
+    best = ("full",) if possible <= MOST_IN_FULL else ALL_BUT_FULL
+    ladder: list[tuple[tuple[str, ...], int]] = [(best, 3), (best, 2), (best, 1)]
+    if not rules and len(layers) <= FEW_LAYERS:
+        if len(layers) in HALF_GENERATORS:
+            ladder += [(("half",), 2), (("half",), 1)]
+        if len(layers) in QUARTER_GENERATORS:
+            ladder.append((("quarter",), 1))
+    elif len(choose_combinations(layers, ("fraction",), rules)) < possible:
+        ladder.append((("fraction",), 1))
     return [*ladder, (DEFAULT_DESIGN, 1), (("single",), 1)]
 
 
@@ -62,6 +77,9 @@ GIVEN_UP = {
     "full": "repetition: intervals rest on fewer blocks and are wider",
     "half": "every layer alone and added last, and with it the verdicts on the claims; Shapley values rest on a model "
     "of main effects and pairs",
+    "single,leave-one-out,fraction": "repetition: intervals rest on fewer blocks and are wider",
+    "fraction": "every layer alone and added last, and with it the verdicts on the claims: those combinations are "
+    "known by a model of main effects and pairs",
     "quarter": "every layer alone and added last, the verdicts on the claims, and interactions: main effects may mix "
     "with them",
     "single,leave-one-out,stack": "main effects and interactions: each layer is measured alone and added last only",
@@ -74,7 +92,7 @@ def fit(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
 
     Raises UserError when none fits.
     """
-    ladder = candidates(spec.layers)
+    ladder = candidates(spec.layers, spec.rules)
     for place, (design, blocks) in enumerate(ladder):
         chosen = replace(spec, design=design, blocks=blocks)
         if cost.of(chosen) <= budget_s:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from .combinations import Layers
+from .documents import read
+from .rules import NO_RULES, Rules
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
@@ -38,11 +40,13 @@ class WorkloadSpec:
 
     def to_json(self) -> dict[str, Any]:
         folder = {"folder": self.folder} if self.folder else {}
-        return {"device": self.device, "data": self.data, **self.options, "module": self.module, **folder}
+        options = {name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()}
+        return {"device": self.device, "data": self.data, **options, "module": self.module, **folder}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
         own, options = _apart(cls, document)
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
         return cls(**{**own, "module": present_module(own["module"])}, options=options)
 
 
@@ -128,9 +132,14 @@ class RunSpec:
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
     threads: int | None = None
     """How many torch uses in every trial; None until that is measured."""
+    rules: Rules = NO_RULES
+    """Which of these layers need or exclude each other."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "workload": self.workload.to_json()}
+        own = asdict(self)
+        if not self.rules:
+            del own["rules"]  # as in earlier versions
+        return {**own, "workload": self.workload.to_json()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> RunSpec:
@@ -142,5 +151,6 @@ class RunSpec:
                 "sweep": tuple(document.get("sweep", ())),
                 "workload": WorkloadSpec.from_json(document["workload"]),
                 "window": WindowSpec(**document["window"]),
+                "rules": read(Rules, document.get("rules", {})),
             }
         )

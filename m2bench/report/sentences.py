@@ -14,6 +14,7 @@ from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow
+from m2bench.records.rules import Rules
 from m2bench.records.summary import LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within
@@ -64,16 +65,34 @@ def compared(summary: Summary) -> dict[str, CombinationRow]:
         roles.setdefault(summary.recommended.layers, []).append("recommended")
     if summary.recommended is not None and summary.best is not None:
         roles.setdefault(summary.best.layers, []).append("fastest")
-    return {", ".join(names): measured[layers] for layers, names in roles.items()}
+    return {", ".join(names): measured[layers] for layers, names in roles.items() if layers in measured}
 
 
 def recommended(summary: Summary) -> CombinationRow | None:
-    """The recommended combination; None where the run does not recommend any."""
+    """The recommended combination; None where the run does not recommend any, or did not measure it."""
     advice = summary.recommended
     return next((c for c in summary.combinations if advice and c.layers == advice.layers), None)
 
 
+def rules_of(summary: Summary) -> Rules:
+    """Which layers of the run need or exclude each other."""
+    return read(Rules, summary.workload["spec"].get("rules", {}))
+
+
+def rules_in_words(rules: Rules) -> str:
+    """``b needs a; c and d exclude each other``."""
+    needs = [f"{layer} needs {needed}" for layer, needed in rules.needs]
+    return "; ".join([*needs, *(f"{one} and {other} exclude each other" for one, other in rules.excludes)])
+
+
+def together(summary: Summary, before: str = " ") -> str:
+    """What the total is of: ``all together``, and what is not in it. ``before``: what stands before that."""
+    absent = [layer.name for layer in summary.layers if layer.name not in summary.total_layers]
+    return f"all together{before}without {', '.join(absent)}" if absent else "all together"
+
+
 MOST_RIVALS = 4  # named
+LONG_NAME = 80  # characters
 STATES: Mapping[LeftOutState, str] = {
     "costs": "not worth it",
     "negligible": "no useful gain",
@@ -102,13 +121,18 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     advice = summary.recommended
     if advice is None:
         return []
-    lines = []
+    lines, rules = _not_measured(summary, advice), rules_of(summary)
     if advice.kept:
-        left = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)}" for x in advice.kept)
+        left = ", ".join(
+            f"{x.layer} {_of_the_speed(x.ratio)}{_along(x.layer, advice.layers, rules)}" for x in advice.kept
+        )
         by_time = ", by the speed or by the time to the learning target" if advice.basis != "speed" else ""
         lines.append(f"Every layer of the set is shown to help{by_time}. Speed left if one is removed: {left}.")
     if advice.left_out:
-        added = ", ".join(f"{x.layer} {_of_the_speed(x.ratio)} ({_state(x)})" for x in advice.left_out)
+        added = ", ".join(
+            f"{x.layer} {_of_the_speed(x.ratio)} ({_beside(x.layer, advice.layers, rules)}{_state(x)})"
+            for x in advice.left_out
+        )
         lines.append(f"Speed if one is added: {added}.")
     lines += _rivals(advice)
     if advice.excluded:
@@ -121,6 +145,34 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     return lines
 
 
+def _along(layer: str, chosen: Layers, rules: Rules) -> str:
+    """In brackets, which layers go with one that is removed, since they need it."""
+    gone = [x for x in chosen if x != layer and x not in rules.without(layer, chosen)]
+    return f" (with {listed(gone)})" if gone else ""
+
+
+def _beside(layer: str, chosen: Layers, rules: Rules) -> str:
+    """What else changes in the set when this layer is added."""
+    joined = rules.joined((layer,), chosen, (*chosen, *rules.needed([layer])))
+    needed = [x for x in joined if x not in (*chosen, layer)]
+    gone = [x for x in chosen if x not in joined]
+    changes = {"with": needed, "in place of": gone}
+    return "".join(f"{how} {listed(names)}, " for how, names in changes.items() if names)
+
+
+def _not_measured(summary: Summary, advice: Recommendation) -> list[str]:
+    """That the recommended set was not measured itself, where that is so, and the command that does."""
+    if any(c.layers == advice.layers for c in summary.combinations):
+        return []
+    spec = summary.workload["spec"]
+    asked = workload_words("ablate", spec["workload"], advice.layers)
+    command = ["m2bench", "ablate", *asked, "--layers", ",".join(advice.layers), "--design", "leave-one-out"]
+    return [
+        f"This set was not measured itself. It is predicted from the {len(summary.combinations)} combinations that "
+        f"were, by what layers and pairs of layers do. Measure it with: {shlex.join(command)}"
+    ]
+
+
 def _state(layer: LeftOut) -> str:
     return (STATES_BY_TIME if layer.by_time else STATES)[layer.state]
 
@@ -131,9 +183,24 @@ def _of_the_speed(ratio: Figure | None) -> str:
 
 def _rivals(advice: Recommendation) -> list[str]:
     """The sets that are not shown to be worse than the recommended one, the best first."""
-    named = [f"{combination_name(rival.layers)} ({times_within(rival.ratio)})" for rival in advice.rivals[:MOST_RIVALS]]
+    named = [
+        f"{_named_beside(rival.layers, advice.layers)} ({times_within(rival.ratio)})"
+        for rival in advice.rivals[:MOST_RIVALS]
+    ]
     more = f", and {len(advice.rivals) - MOST_RIVALS} more" if len(advice.rivals) > MOST_RIVALS else ""
     return [f"Possibly as good: {', '.join(named)}{more}."] if named else []
+
+
+def _named_beside(rival: Layers, chosen: Layers) -> str:
+    """Another set by its name, or where that is long by what is other in it."""
+    name = combination_name(rival)
+    if len(name) <= LONG_NAME or not chosen:
+        return name
+    changes = {
+        "with": [layer for layer in rival if layer not in chosen],
+        "without": [layer for layer in chosen if layer not in rival],
+    }
+    return "this set " + " and ".join(f"{how} {listed(layers)}" for how, layers in changes.items() if layers)
 
 
 def more_blocks_command(summary: Summary, folder: Path | None = None) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
-from m2bench.records.summary import LearningGroup, Summary
+from m2bench.records.summary import Interaction, LearningGroup, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
     NOTHING,
@@ -20,7 +21,7 @@ from m2bench.text.figures import (
 from m2bench.text.tables import Table
 
 from .charts.interactions import SIGNIFICANT
-from .sentences import compared, counted
+from .sentences import compared, counted, rules_in_words, rules_of, together
 
 
 def starting_table(summary: Summary) -> Table | None:
@@ -89,9 +90,7 @@ def impact_table(summary: Summary) -> Table:
         for layer in summary.layers
     ]
     total = times_within(summary.total_speedup)
-    absent = [layer.name for layer in summary.layers if layer.name not in summary.total_layers]
-    together = "all together" + (f" without {', '.join(absent)}" if absent else "")
-    rows.append((together, *[""] * 4, total, *[""] * 5))
+    rows.append((together(summary), *[""] * 4, total, *[""] * 5))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "verdict")  # fmt: skip
     return Table(
@@ -100,7 +99,7 @@ def impact_table(summary: Summary) -> Table:
         rows=rows,
         numeric=frozenset(columns[3:9]),
         droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
-        notes=(*GLOSSARY, *_impact_remarks(summary)),
+        notes=(*GLOSSARY, *_rules_remark(summary), *_without_target(summary), *_impact_remarks(summary)),
     )
 
 
@@ -112,6 +111,25 @@ GLOSSARY = (
     "layer alone over the baseline's. Brackets: 95 % intervals.",
     "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below.",
 )
+
+
+def _without_target(summary: Summary) -> list[str]:
+    """What stands for the time to the target where learning is compared without one."""
+    told = summary.learning.told
+    return [f"time to target: here that to the same mean {told} over equal {summary.system.unit.many}."] if told else []
+
+
+def _rules_remark(summary: Summary) -> list[str]:
+    """What the columns mean where layers need or exclude each other."""
+    rules = rules_of(summary)
+    if not rules:
+        return []
+    return [
+        f"{rules_in_words(rules)}. So alone: the layer with what it needs, over what it needs. added last: in the "
+        "fullest combination in which nothing needs the layer. Shapley: over the orders in which a layer comes after "
+        "what it needs. Of layers that exclude each other the first is in the total, and the figures of the others are "
+        "in its place."
+    ]
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
@@ -151,8 +169,8 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     engagement = layer.engagement
     if engagement.engagement in SAID_OF_ENGAGEMENT:
         return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
-    names = tuple(other.name for other in summary.layers)
-    behind = ((layer.name,), names, tuple(name for name in names if name != layer.name))
+    names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
+    behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
     troubled = [
@@ -238,7 +256,9 @@ def _outcome(combination: CombinationRow) -> str:
 
 def learning_table(summary: Summary) -> Table:
     """One row per layer: what its speed is worth once the units that learning takes are counted."""
-    units = summary.system.unit.many
+    units, told, target = summary.system.unit.many, summary.learning.told, summary.learning.target
+    measure = told or (target.measure if target and target.is_told else "return")
+    sooner = "time to target" if told is None else f"time to same {told}"
     per_min, needed = f"{units}/min", f"{units} needed"
     rows = [
         (
@@ -248,13 +268,13 @@ def learning_table(summary: Summary) -> Table:
             times_within(layer.time_to_target),
             _gain_surviving(layer),
             layer.learning.learning,
-            _learning_remark(layer.learning),
+            _learning_remark(layer.learning, measure),
         )
         for layer in summary.layers
     ]
-    columns = ("layer", per_min, needed, "time to target", "gain surviving", "learning", "because")
+    columns = ("layer", per_min, needed, sooner, "gain surviving", "learning", "because")
     return Table(
-        title="Effect of each layer alone on learning, as ratios (time to target: above 1 is sooner)",
+        title=f"Effect of each layer alone on learning, as ratios ({sooner}: above 1 is sooner)",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[1:5]),
@@ -298,13 +318,14 @@ def responses_table(summary: Summary) -> Table | None:
     )
 
 
-def _learning_remark(found: LearningOfLayer) -> str:
+def _learning_remark(found: LearningOfLayer, measure: str) -> str:
     effect = found.learning_effect
     if effect is None or effect.interval is None:
         return found.learning_reason
     low, high = effect.interval
     change = f"{effect.value:+.0%} [{low:+.0%}, {high:+.0%}]" if is_known(effect.percent(), "%") else NOT_KNOWN
-    return f"{found.learning_reason}: return {change}, {counted(found.learning_seeds, 'seed')}"
+    what = "learned" if measure == "loss" else "return"  # a loss falls, and below 0 is less
+    return f"{found.learning_reason}: {what} {change}, {counted(found.learning_seeds, 'seed')}"
 
 
 def groups_table(summary: Summary) -> Table | None:
@@ -336,7 +357,7 @@ def groups_table(summary: Summary) -> Table | None:
 
 def _episodes_to_target(cell: LearningGroup) -> str:
     """The mean with its interval, or how many units were not enough."""
-    return f"over {cell.not_within:,}" if cell.episodes_to_target is None else within(cell.episodes_to_target)
+    return f"over {cell.not_within:,.0f}" if cell.episodes_to_target is None else within(cell.episodes_to_target)
 
 
 def interactions_table(summary: Summary) -> Table | None:
@@ -348,10 +369,11 @@ def interactions_table(summary: Summary) -> Table | None:
         for layer in summary.layers
         if layer.speed.main_effect is not None
     ]
+    pairs = _clearest(summary.interactions)
     rows += [
-        (" and ".join(found.pair), "interaction", times_within(found.effect), _shown(found.p_holm))
-        for found in summary.interactions
+        (" and ".join(found.pair), "interaction", times_within(found.effect), _shown(found.p_holm)) for found in pairs
     ]
+    left_out = len(summary.interactions) - len(pairs)
     return Table(
         title="Main effects and interactions (the gain of a layer with the other one on, over its gain with it off)",
         columns=("layer or pair", "kind", "effect", "shown"),
@@ -361,8 +383,20 @@ def interactions_table(summary: Summary) -> Table | None:
         notes=(
             f"shown: significant at {SIGNIFICANT:.0%}, corrected for the number of main effects or of pairs (Holm). "
             "Brackets: 95 % intervals, not corrected.",
+            *[f"Left out: {left_out} pairs that are not shown to interact. They are in summary.json."] * bool(left_out),
         ),
     )
+
+
+MOST_PAIRS = 15
+
+
+def _clearest(interactions: Sequence[Interaction]) -> list[Interaction]:
+    """All pairs, or of many those that are shown to interact, and the clearest of the others."""
+    clear = sorted(interactions, key=lambda found: 1.0 if found.p_holm is None else found.p_holm)
+    shown = sum(found.p_holm is not None and found.p_holm < SIGNIFICANT for found in clear)
+    kept = clear[: max(MOST_PAIRS, shown)]
+    return [found for found in interactions if found in kept]
 
 
 def _shown(p: float | None) -> str:
@@ -477,6 +511,17 @@ def phases_table(summary: Summary) -> Table | None:
     )
 
 
+def _torch_facts(machine: Facts) -> dict[str, str]:
+    """The torch that trained; a program of the user's brings its own, and tells none."""
+    if "torch" not in machine:
+        return {}
+    waiting = ", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""
+    return {
+        "python, torch": f"{machine['python']}, {machine['torch']}",
+        "torch threads": f"{machine['torch_threads']}{waiting}",
+    }
+
+
 def facts_table(summary: Summary) -> Table:
     """What was measured on, and what was trained."""
     machine = summary.machine
@@ -488,9 +533,7 @@ def facts_table(summary: Summary) -> Table:
         "memory": f"{digits(machine['memory_mb'])} MB",
         "system": machine["system"],
         "power": machine["power"],
-        "python, torch": f"{machine['python']}, {machine['torch']}",
-        "torch threads": f"{machine['torch_threads']}"
-        + (", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""),
+        **_torch_facts(machine),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "no relevant variable",
         **summary.system.facts,
     }

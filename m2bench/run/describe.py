@@ -13,7 +13,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.rules import NamedLayers
+from m2bench.records.spec import RunSpec, WorkloadSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +28,8 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     log = logs / "describe.log"
     found = launcher.run("describe", {"workload": workload.to_json()}, Description, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
-        raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
+        what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
+        raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
     return found
 
 
@@ -44,8 +46,8 @@ def show_remarks_on_data(description: Description, console: Console) -> None:
         console.print(remark, markup=False, highlight=False)
 
 
-def named_layers(workload: WorkloadSpec) -> Layers:
-    """The layers of a user's system, whose code is imported by a process of its own.
+def named_layers(workload: WorkloadSpec) -> NamedLayers:
+    """The layers of a user's system and their rules, whose code is imported by a process of its own.
 
     Raises UserError where it cannot be imported or names none.
     """
@@ -54,7 +56,7 @@ def named_layers(workload: WorkloadSpec) -> Layers:
         Launcher(Path(folder), Path(folder) / "log", users_environment(workload)) as own,
     ):
         request, log = {"workload": workload.to_json()}, Path(folder) / "layers.log"
-        found = own.run("layers", request, tuple[str, ...], log, DESCRIBE_TIMEOUT_S).result
+        found = own.run("layers", request, NamedLayers, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise UserError(f"the trainer's layers cannot be read: {found.text}.")
     return found
@@ -71,13 +73,25 @@ def refuse_unknown_layers(layers: Layers, description: Description) -> None:
         )
 
 
-def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
+def refuse_other_rules(spec: RunSpec, description: Description) -> None:
+    """Raise UserError where the layers need or exclude others than the run was planned with."""
+    described = description.rules_among(spec.layers)
+    pairs = [({*rules.needs}, {frozenset(pair) for pair in rules.excludes}) for rules in (spec.rules, described)]
+    if pairs[0] != pairs[1]:
+        raise UserError(
+            "the layers need or exclude others than when this run was planned.", "Begin a new run, without --resume."
+        )
+
+
+def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: float = DESCRIBE_TIMEOUT_S) -> Prepared:
     """Have a worker prepare what all trials are checked against, and measure what the device can do at most.
+
+    A program is run once. Raises UserError where that fails.
 
     Device faults are to be refused (wrong_device.py). Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
-    found = launcher.run("prepare", {"workload": workload.to_json()}, Prepared, log, DESCRIBE_TIMEOUT_S).result
+    found = launcher.run("prepare", {"workload": workload.to_json()}, Prepared, log, timeout_s).result
     if isinstance(found, Failure):
         raise WorkerError(f"the numerics checks cannot be prepared: {found.text}.", f"The log is {log}.")
     return found

@@ -10,8 +10,13 @@ observation; its mini-blocks take up what the machine did at that time. Two mode
 
 What the trials do not determine is None: an ill-posed fit has an answer, too, and a small error to go with it.
 
+Where layers need or exclude each other, averages are over the combinations that can be. The second-order model has an
+interaction of two layers where each can be on and off beside the other; such terms are all told apart by the
+combinations that can be (each is the indicator of the smallest combination that holds its layers, up to terms below).
+
 Box, Hunter & Hunter, "Statistics for Experimenters", 2005, chapters 5 and 9; for Shapley values as contrasts of cell
-means, Shapley, "A value for n-person games", 1953.
+means, Shapley, "A value for n-person games", 1953; over the orders that are possible, Faigle & Kern, "The Shapley value
+for cooperative games under precedence constraints", 1992.
 """
 
 from __future__ import annotations
@@ -20,18 +25,19 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import combinations as subsets
 
 import numpy as np
 
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.rules import NO_RULES, Rules
 
 from .distributions import f_tail, t_quantile
 from .estimate import CONFIDENCE, LEAST_DEGREES, Estimate
-from .least_squares import ROUNDING, Fit, Floats, Scatter, measure_scatter
+from .least_squares import MAD_TO_SD, ROUNDING, Fit, Floats, Scatter, measure_scatter
 
 OUTLYING = 5.0  # robust standard deviations
-MAD_TO_SD = 1.4826  # the median absolute deviation of a normal distribution, inverted
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ class Effects:
     ``layers`` are those taking part. Combinations without an observation have no cell.
     """
 
-    def __init__(self, layers: Layers, observations: Iterable[Observation]):
+    def __init__(self, layers: Layers, observations: Iterable[Observation], rules: Rules = NO_RULES):
         self.layers = layers
+        self.rules = rules
         self.observations = list(observations)
         self.cells: list[Layers] = sorted({o.layers for o in self.observations}, key=lambda c: (len(c), c))
         self.log_response = np.log([o.value for o in self.observations])
@@ -62,7 +69,7 @@ class Effects:
         by_cell = np.hstack((self.indicators, self.blocks))
         second_order = np.hstack((self.rows(observed, self.terms), self.blocks))
         self._main_terms, main = self.terms, second_order
-        if not Fit(second_order, self.log_response).full_rank and self._is_balanced():
+        if not rules and not Fit(second_order, self.log_response).full_rank and self._is_balanced():
             self._main_terms = self.terms[: 1 + len(layers)]
             main = np.hstack((self.rows(observed, self._main_terms), self.blocks))
         self.scatter = self._measure_scatter([by_cell, second_order, main])
@@ -100,10 +107,10 @@ class Effects:
             [[o.mini_blocks.count(number) / len(o.mini_blocks) for number in numbers[1:]] for o in self.observations]
         ).reshape(len(self.observations), max(0, len(numbers) - 1))
 
-    @property
+    @cached_property
     def terms(self) -> list[Layers]:
-        """The terms of the second-order model: the mean, each layer, each pair."""
-        return [(), *((layer,) for layer in self.layers), *subsets(self.layers, 2)]
+        """The terms of the second-order model: the mean, each layer, each pair of layers that can meet."""
+        return [(), *((layer,) for layer in self.layers), *filter(self.rules.can_meet, subsets(self.layers, 2))]
 
     def rows(self, combinations: list[Layers], terms: list[Layers]) -> Floats:
         """The terms' columns of the second-order model, a row per combination."""
@@ -163,12 +170,40 @@ class Effects:
             return self.contrast({over: 0.0})
         return self.contrast({over: 1.0, under: -1.0})
 
+    def alone(self, layer: str) -> Estimate | None:
+        """The layer over the baseline; with what it needs, over what it needs."""
+        return self.ratio(*self.rules.alone(layer, self.layers)) if layer in self.layers else None
+
+    def last(self, layer: str) -> Estimate | None:
+        """All layers over all but this one, as far as they can be on together (``Rules.last``)."""
+        return self.ratio(*self.rules.last(layer, self.layers)) if layer in self.layers else None
+
+    @property
+    def all_together(self) -> Layers:
+        """All layers; of some that exclude each other, the first."""
+        return self.rules.fullest(self.layers)
+
     def main_effect(self, layer: str) -> Estimate | None:
-        """The layer's ratio on over off, averaged over all combinations of the others."""
-        return self._term(self._main_fit, self._main_terms, (layer,))
+        """The layer's ratio on over off, averaged over all combinations of the others beside which it can be both."""
+        if not self.rules or layer not in self.layers:
+            return self._term(self._main_fit, self._main_terms, (layer,))
+        if not self._main_fit.full_rank:
+            return None
+        rows = self._allowed_rows
+        without = {c: tuple(other for other in c if other != layer) for c in rows if layer in c}
+        gains = [rows[c] - rows[below] for c, below in without.items() if below in rows]
+        # It says nothing of the mini-blocks.
+        contrast = np.concatenate((np.mean(gains, axis=0), np.zeros(self.blocks.shape[1])))
+        return self._model_estimate(self._main_fit, contrast)
+
+    @cached_property
+    def _allowed_rows(self) -> dict[Layers, Floats]:
+        """Every combination that can be, with its row of the second-order model."""
+        allowed = self.rules.allowed(self.layers)
+        return dict(zip(allowed, self.rows(allowed, self.terms), strict=True))
 
     def interaction(self, pair: tuple[str, str]) -> Estimate | None:
-        """The first layer's ratio with the second on, over its ratio with the second off."""
+        """The first layer's ratio with the second on, over that with the second off; None where they never meet."""
         return self._term(self._second_fit, self.terms, pair)
 
     def term(self, layers: Layers, saturated: bool) -> Estimate | None:
@@ -182,40 +217,48 @@ class Effects:
         return self.contrast({cell: sign * 2 / len(self.cells) for cell, sign in signs.items()})
 
     def _term(self, fit: Fit, terms: list[Layers], term: Layers, scale: float = 1.0) -> Estimate | None:
-        if not fit.full_rank or not set(term) <= set(self.layers):
+        if not fit.full_rank or term not in terms:
             return None
         c = np.zeros(fit.terms)
         c[terms.index(term)] = scale
-        return self._estimate(fit, c)
+        return self._model_estimate(fit, c)
 
     def shapley(self, layer: str) -> tuple[Estimate | None, bool]:
         """The layer's Shapley value, and whether it rests on a model since combinations are missing.
 
         The values of all layers multiply to the total speedup. Missing combinations are predicted by the second-order
-        model; in a main-effects model the value is the main effect.
+        model; in a main-effects model the value is the main effect. Over orders in which a layer comes after what it
+        needs, in the largest combination that holds it: for one that another layer in ``all_together`` excludes, that
+        is another combination, in which it has the place of the other one.
         """
         if layer not in self.layers:
             return None, True
-        weights = shapley_weights(self.layers, layer)
+        weights = self.shapley_weights(layer)
         if set(weights) <= set(self.cells):
             return self.contrast(weights), False
         if self._second_fit.full_rank:
             return self._partly_predicted(weights), True
         return self.main_effect(layer), True
 
+    def shapley_weights(self, layer: str) -> Mapping[Layers, float]:
+        """The layer's Shapley value as a contrast of cells."""
+        return shapley_weights(self.rules.fullest(self.layers, (layer,)), layer, self.rules)
+
     def share(self, layer: str) -> Estimate | None:
-        """The layer's part of the logarithm of the total; None where there is next to nothing to share.
+        """The layer's part of the logarithm of the total; None where there is next to nothing to share, or no part.
 
         Of two figures of one fit, with the interval of Fieller, "Some problems in interval estimation", 1954; without
         one where the layer's part rests on a model.
         """
-        (part, modelled), total = self.shapley(layer), self.ratio(self.layers)
+        (part, modelled), total = self.shapley(layer), self.ratio(self.all_together)
+        if layer not in self.all_together:
+            return None
         if part is None or total is None or total.interval is None or total.interval[0] <= 1 <= total.interval[1]:
             return None
         share = math.log(part.ratio) / math.log(total.ratio)
         if modelled:
             return Estimate(share)
-        return Estimate(share, self._fieller(shapley_weights(self.layers, layer), {self.layers: 1.0, BASELINE: -1.0}))
+        return Estimate(share, self._fieller(self.shapley_weights(layer), {self.all_together: 1.0, BASELINE: -1.0}))
 
     def share_of(self, some: Sequence[str], among: Sequence[str]) -> Estimate:
         """The part of some layers in the logarithm of the gains of several, each of which is shown to gain.
@@ -234,7 +277,7 @@ class Effects:
         """The logarithms of several Shapley values, summed, as one contrast of cell means."""
         summed: defaultdict[Layers, float] = defaultdict(float)
         for layer in layers:
-            for cell, weight in shapley_weights(self.layers, layer).items():
+            for cell, weight in self.shapley_weights(layer).items():
                 summed[cell] += weight
         return summed
 
@@ -256,10 +299,11 @@ class Effects:
         The model is not right to the last: by how much it misses the cells that are there, beyond noise, it may miss
         the others, and that widens the interval.
         """
-        missing = {cell: weight for cell, weight in weights.items() if cell not in self.cells}
+        seen = {*self.cells}
+        missing = {cell: weight for cell, weight in weights.items() if cell not in seen}
         c_seen = self._cell_contrast({cell: weight for cell, weight in weights.items() if cell not in missing})
         shares = np.array(list(missing.values()))
-        terms = shares @ self.rows(list(missing), self.terms)
+        terms = shares @ np.array([self._allowed_rows[cell] for cell in missing])
         c_missing = np.concatenate((terms, shares.sum() * self.block_means))
         if not self._cell_fit.determines(c_seen):
             return None
@@ -269,9 +313,27 @@ class Effects:
         predicting = self._second_fit.weights(c_missing)
         by_cell = self.indicators.T @ predicting
         se, degrees = self.scatter.of_weights(self._cell_fit.weights(c_seen) + predicting)
-        variance = se**2 + self._misfit_variance() * (shares @ shares + by_cell @ by_cell)
+        variance = se**2 + self._misfit_variance * (shares @ shares + by_cell @ by_cell)
         return Estimate.from_log(effect, math.sqrt(float(variance)), degrees)
 
+    def misfit_of(self, weights: Mapping[Layers, float]) -> float:
+        """What the second-order model's misfit adds to the variance of this contrast, if the model predicts all of it.
+
+        It may miss each of these combinations, and those that its terms are known from.
+        """
+        shares = np.array(list(weights.values()))
+        by_cell = self._terms_by_cell @ sum(weight * self._allowed_rows[layers] for layers, weight in weights.items())
+        return self._misfit_variance * float(shares @ shares + by_cell @ by_cell)
+
+    @cached_property
+    def _terms_by_cell(self) -> Floats:
+        """What each cell adds to the second-order model's terms (cells, terms)."""
+        fit = self._second_fit
+        weights = fit.design @ fit.inverse[:, : len(self.terms)] / fit.variances[:, None]
+        by_cell: Floats = self.indicators.T @ weights
+        return by_cell
+
+    @cached_property
     def _misfit_variance(self) -> float:
         """Variance of the cells around the second-order model, beyond noise; all of the noise's where it holds both."""
         assert self.scatter is not None
@@ -293,8 +355,8 @@ class Effects:
 
     def robust_main_effects(self) -> dict[str, float] | None:
         """Main effects by Huber's M-estimate, which an outlier moves little; to be shown beside, without intervals."""
-        if not self._main_fit.full_rank or self._main_fit.degrees < LEAST_DEGREES:
-            return None
+        if self.rules or not self._main_fit.full_rank or self._main_fit.degrees < LEAST_DEGREES:
+            return None  # (a coefficient is no average where layers need or exclude each other)
         coefficients = self._main_fit.robust_coefficients()
         return {layer: math.exp(coefficients[self._main_terms.index((layer,))]) for layer in self.layers}
 
@@ -310,25 +372,63 @@ class Effects:
         far = np.abs(residuals) > max(OUTLYING * spread, ROUNDING)
         return [o.key for o, outlying in zip(self.observations, far, strict=True) if outlying]
 
-    def _estimate(self, fit: Fit, contrast: Floats) -> Estimate | None:
+    def _estimate(self, fit: Fit, contrast: Floats, misfit_variance: float = 0.0) -> Estimate | None:
         if not fit.determines(contrast):
             return None
         effect = float(contrast @ fit.coefficients)
         if self.scatter is None:
             return Estimate(math.exp(effect))
-        return Estimate.from_log(effect, *self.scatter.of_weights(fit.weights(contrast)))
+        weights = fit.weights(contrast)
+        se, degrees = self.scatter.of_weights(weights)
+        by_cell = self.indicators.T @ weights if misfit_variance else np.zeros(1)
+        return Estimate.from_log(effect, math.sqrt(se**2 + misfit_variance * float(by_cell @ by_cell)), degrees)
+
+    def _model_estimate(self, fit: Fit, contrast: Floats) -> Estimate | None:
+        """An average over combinations, some of which are missing perhaps: those that there are may be special.
+
+        How far the second-order model misses them, beyond noise, widens the interval then. Without repeated trials it
+        is part of the scatter already.
+        """
+        is_complete = len(self.cells) == len(self._allowed_rows)
+        known = self.is_replicated and self.has_second_order and not is_complete
+        return self._estimate(fit, contrast, self._misfit_variance if known else 0.0)
 
 
-def shapley_weights(layers: Layers, layer: str) -> dict[Layers, float]:
-    """The layer's Shapley value as a contrast of cell means: its effect averaged over all orders of switching on."""
+@lru_cache(maxsize=64)
+def shapley_weights(layers: Layers, layer: str, rules: Rules = NO_RULES) -> Mapping[Layers, float]:
+    """The layer's Shapley value as a contrast of cell means: its effect averaged over all orders of switching on.
+
+    ``layers`` can all be on together; the orders are those in which each comes after what it needs.
+    """
+    before, after = _orders(layers, rules)
+    orders = before[layers]
     weights: dict[Layers, float] = {}
-    others = [other for other in layers if other != layer]
-    for size in range(len(layers)):
-        weight = math.factorial(size) * math.factorial(len(layers) - size - 1) / math.factorial(len(layers))
-        for chosen in subsets(others, size):
-            weights[tuple(x for x in layers if x in chosen or x == layer)] = weight
-            weights[chosen] = -weight
+    for combination, to_here in before.items():
+        joined = tuple(x for x in layers if x in combination or x == layer)
+        if layer not in combination and joined in before:
+            weights[joined] = to_here * after[joined] / orders
+            weights[combination] = -weights[joined]
     return weights
+
+
+@lru_cache(maxsize=64)
+def _orders(layers: Layers, rules: Rules) -> tuple[dict[Layers, int], dict[Layers, int]]:
+    """In how many orders one comes from no layer to each combination that can be, and from there to all of them."""
+    allowed = rules.allowed(layers)
+    before, after = dict.fromkeys(allowed, 0), dict.fromkeys(allowed, 0)
+    before[BASELINE] = after[layers] = 1
+    steps = [
+        (combination, joined)
+        for combination in allowed
+        for layer in layers
+        if layer not in combination
+        if (joined := tuple(x for x in layers if x in combination or x == layer)) in before
+    ]
+    for combination, joined in steps:
+        before[joined] += before[combination]
+    for combination, joined in reversed(steps):
+        after[combination] += after[joined]
+    return before, after
 
 
 def holm(p_values: list[float]) -> list[float]:

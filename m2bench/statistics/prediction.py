@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from itertools import combinations as subsets
 
@@ -21,6 +22,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.rules import Rules
 
 from .effects import Effects
 from .estimate import Estimate
@@ -43,7 +45,9 @@ class Prediction:
 
     def __init__(self, effects: Effects):
         self._effects = effects
-        self._terms = _told_apart(_terms(effects.layers), effects)
+        self._terms = _told_apart(_terms(effects.layers, effects.rules), effects)
+        self.predicts_all = effects.scatter is not None and effects.has_second_order
+        """Whether trials tell of every combination what its layers and pairs of them do."""
         self._rows: dict[Layers, Floats] = {}
         self._draws = None if effects.scatter is None else self._draw()
 
@@ -98,7 +102,29 @@ class Prediction:
         drawn = self._draws @ row
         degrees = self._effects.scatter.least_degrees
         # The draws have the spread of a t variable, which is wider than its scale.
-        return Estimate.from_log(float(drawn.mean()), float(drawn.std()) * math.sqrt(1 - 2 / degrees), degrees)
+        se = float(drawn.std()) * math.sqrt(1 - 2 / degrees)
+        if self._is_cut_short:
+            se = math.hypot(se, math.sqrt(self._effects.misfit_of(weights)))
+        return Estimate.from_log(float(drawn.mean()), se, degrees)
+
+    @property
+    def layers(self) -> Layers:
+        """Those of which something was measured."""
+        return self._effects.layers
+
+    @property
+    def rules(self) -> Rules:
+        """Which of the layers need or exclude each other."""
+        return self._effects.rules
+
+    @cached_property
+    def _is_cut_short(self) -> bool:
+        """Whether there was no room for any interaction of more than two layers: what those do is no part of a draw."""
+        return (
+            self.predicts_all
+            and len(self.layers) > 2
+            and all(len(term) < 3 for term in _terms(self.layers, self.rules))
+        )
 
     def ratio(self, over: Layers, under: Layers = BASELINE) -> Estimate | None:
         """The response of one combination over that of another."""
@@ -141,14 +167,15 @@ class _Horseshoe:
         self._global_scale = (1 + 1 / self._global) / rng.standard_exponential(5)
 
 
-def _terms(layers: Layers) -> list[Layers]:
-    """The mean, each layer, each pair and so on; as many orders as there is room for."""
-    most = max(
-        order
-        for order in range(len(layers) + 1)
-        if sum(math.comb(len(layers), size) for size in range(order + 1)) <= MOST_TERMS or order <= 2
-    )
-    return list(chain.from_iterable(subsets(layers, size) for size in range(most + 1)))
+def _terms(layers: Layers, rules: Rules) -> list[Layers]:
+    """The mean, each layer, each pair that can meet and so on; as many orders as there is room for."""
+    found: list[Layers] = [BASELINE]
+    for order in range(1, len(layers) + 1):
+        more = [term for term in subsets(layers, order) if rules.can_meet(term)]
+        if order > 2 and len(found) + len(more) > MOST_TERMS:
+            break
+        found += more
+    return found
 
 
 def _told_apart(terms: list[Layers], effects: Effects) -> list[Layers]:

@@ -20,9 +20,10 @@ from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
+from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import WorkloadSpec
 
-from .interface import Document, Measure, System, Told, Workload
+from .interface import Document, System, Told, Workload
 
 NOT_TOLD = "the system does not tell how well it has learned"
 
@@ -53,17 +54,18 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("layers", "describe", "prepare", "audit", "forward", "measure"):
+        for name in ("layers", "rules", "describe", "prepare", "audit", "forward"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
-
-    measure: Measure | None = None
 
     def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
         return CompletedSystem(self._offered.build(spec, work, layers, seed), torch_device.resolve_device(spec.device))
 
     def layers(self, spec: WorkloadSpec) -> Layers:
         return tuple(getattr(self._offered, "LAYERS", ()))
+
+    def rules(self, spec: WorkloadSpec) -> Rules:
+        return NO_RULES
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """What is known of any system: the device, the names of its layers, and the options that were asked for."""
@@ -91,7 +93,7 @@ def describe_layer(name: str, **told: Any) -> Document:
     ``part``: what it replaces. ``claim``: what is claimed. ``exact``: whether it is held to rounding. ``compiles``:
     whether the first update compiles with it. ``compiled_apart``: whether beside it other code is compiled.
     ``works_ahead``: whether its own processes go on while the trainer waits. ``sweeps``: the option whose size a sweep
-    varies, and the words for it. ``unsupported``: why it cannot run here.
+    varies, and the words for it. ``unsupported``: why it cannot run here. What it needs and excludes, ``rules`` tells.
     """
     untold = {"part": name, "summary": "", "claim": None, "exact": False, "compiles": False, "compiled_apart": False}
     return {"name": name, **untold, "works_ahead": True, "sweeps": None, "unsupported": None, **told}
@@ -177,3 +179,7 @@ class CompletedSystem(SystemDefaults):
     def update(self) -> Told | SupportsFloat | None:
         found: Told | SupportsFloat | None = self._update()
         return found
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
+        """An update as a whole."""
+        yield self.update, self.episodes_per_update

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation import _ShownToHelp, recommend
+from m2bench.plan.designs import combinations_of, make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
+from m2bench.records.spec import RunSpec
 from m2bench.records.summary import Recommendation
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
@@ -198,6 +201,53 @@ def test_a_layer_that_is_shown_to_help_is_not_undecided_though_it_cannot_join() 
     assert advice.layers == ("b",)
     assert states(advice) == {"a": "helps", "c": "costs"}
     assert (advice.undecided, advice.settled) == ((), False)
+
+
+def advice_of_fraction(wrong: Callable[[Layers], bool]) -> Recommendation:
+    """Eight layers, each worth 1.3x, of which 64 of 256 combinations are measured; some come out wrong."""
+    layers = tuple("abcdefgh")
+    spec = RunSpec(layers, ("fraction",), 3, 0)
+    rng = np.random.default_rng(1)
+    observations = [
+        Observation(t.key, t.layers, t.mini_blocks, 1.3 ** len(t.layers) * math.exp(rng.normal(0, 0.01)))
+        for t in make_trials(spec)
+        if not wrong(t.layers)
+    ]
+    rows = [
+        CombinationRow(c, "failed" if wrong(c) else "ok", trials=3, trials_ok=3 * (not wrong(c)),
+                       speedup=Figure(1.3 ** len(c)), numerics=Numerics("same"),
+                       learning=LearningOfCombination("same", episodes_per_update=1))
+        for c in combinations_of(spec)
+    ]  # fmt: skip
+    assert layers not in [c.layers for c in rows]
+    advice = recommend(layers, rows, Prediction(Effects(layers, observations)), unknown, (), 3, of_a_fraction=True)
+    assert advice is not None
+    return advice
+
+
+def test_a_fraction_recommends_a_set_that_it_did_not_measure() -> None:
+    advice = advice_of_fraction(lambda layers: False)
+    assert advice.layers == tuple("abcdefgh")
+    assert advice.speedup is not None
+    assert advice.speedup.interval is not None
+    assert advice.speedup.interval[0] < 1.3**8 < advice.speedup.interval[1]
+    assert (advice.settled, advice.rivals) == (True, ())
+
+
+def test_no_set_is_recommended_of_layers_that_never_came_out_well_together() -> None:
+    """a and b fail beside each other in every combination: of a set of both no measured part may be known to fail."""
+    advice = advice_of_fraction(lambda layers: {"a", "b"} <= {*layers})
+    assert len(advice.layers) == 7
+    assert not {"a", "b"} <= {*advice.layers}
+
+
+def test_no_set_is_recommended_with_a_part_that_failed() -> None:
+    """But one that was measured itself and came out well."""
+    measured = combinations_of(RunSpec(tuple("abcdefgh"), ("fraction",), 3, 0))
+    failing = next(c for c in measured if len(c) == 3)
+    advice = advice_of_fraction(lambda layers: layers == failing)
+    assert advice.layers in measured or not {*failing} <= {*advice.layers}
+    assert len(advice.layers) >= 6
 
 
 def test_a_combination_that_computes_something_else_is_never_recommended() -> None:

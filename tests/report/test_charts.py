@@ -19,7 +19,10 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
 from m2bench.findings.summarize import summarize
+from m2bench.plan.designs import design_of_all
 from m2bench.records.figure import Figure
+from m2bench.records.rules import Rules
+from m2bench.records.spec import RunSpec
 from m2bench.records.summary import Summary
 from m2bench.report.charts import DRAWN, claims, draw_charts, learning, throughput_and_learning
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
@@ -36,8 +39,15 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     return summary_of(tmp_path_factory.mktemp("full"), spec=replace(FULL, sweep=(2, 8, 64, 256)))
 
 
+Drawn = tuple[dict[str, Chart], dict[str, Drawing]]
+
+
 @pytest.fixture(scope="module")
-def drawn(full: Summary) -> tuple[dict[str, Chart], dict[str, Drawing]]:
+def drawn(full: Summary) -> Drawn:
+    return draw_all(full)
+
+
+def draw_all(summary: Summary) -> Drawn:
     """The charts as they are written, and the figures that they are written from."""
     figures: dict[str, Drawing] = {}
     finish = Canvas.finish
@@ -48,16 +58,16 @@ def drawn(full: Summary) -> tuple[dict[str, Chart], dict[str, Drawing]]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Canvas, "finish", kept)
-        return {chart.name: chart for chart in draw_charts(full) if isinstance(chart, Chart)}, figures
+        return {chart.name: chart for chart in draw_charts(summary) if isinstance(chart, Chart)}, figures
 
 
 @pytest.fixture(scope="module")
-def charts(drawn: tuple[dict[str, Chart], dict[str, Drawing]]) -> dict[str, Chart]:
+def charts(drawn: Drawn) -> dict[str, Chart]:
     return drawn[0]
 
 
 @pytest.fixture(scope="module")
-def figures(drawn: tuple[dict[str, Chart], dict[str, Drawing]]) -> dict[str, Drawing]:
+def figures(drawn: Drawn) -> dict[str, Drawing]:
     return drawn[1]
 
 
@@ -121,6 +131,23 @@ def luminance(colour: str) -> float:
 
 def test_no_text_lies_over_another(figures: dict[str, Drawing]) -> None:
     assert len(figures["combinations"].axes[1].lines) >= 64
+    assert_legible(figures)
+
+
+def test_twelve_layers_with_long_names_are_legible(tmp_path: Path) -> None:
+    """Of 280 combinations the ranking shows the fastest, and what the others are compared with."""
+    names = tuple(f"{name}-with-a-long-name" for name in (*FULL.layers, *"ghijkl"))
+    rules = Rules(excludes=((names[0], names[1]),))
+    spec = RunSpec(names, design_of_all(names, rules), 1, 0, learning="off", rules=rules)
+    charts, figures = draw_all(summary_of(tmp_path, spec=spec))
+    assert_legible(figures)
+    rows = len(figures["combinations"].axes[0].lines) // 2
+    assert 64 <= rows <= 64 + 13
+    assert "64 fastest of 2" in charts["combinations"].reading
+    assert "Empty: one needs or excludes the other" in charts["interactions"].reading
+
+
+def assert_legible(figures: dict[str, Drawing]) -> None:
     for name, figure in figures.items():
         boxes = text_boxes(figure)
         over = [(a, b) for (a, box), (b, other) in combinations(boxes, 2) if overlap(box, other)]

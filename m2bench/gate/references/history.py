@@ -19,7 +19,7 @@ from statistics import fmean, median
 import numpy as np
 
 from m2bench.statistics.change_points import change_points
-from m2bench.statistics.effects import MAD_TO_SD
+from m2bench.statistics.least_squares import MAD_TO_SD
 from m2bench.statistics.sequential import Mean, mean_of
 from m2bench.statistics.steady import PENALTY
 

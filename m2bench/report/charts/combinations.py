@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.records.combinations import Layers
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow
 from m2bench.records.summary import Summary
+from m2bench.report.sentences import rules_of
 from m2bench.text.figures import NOT_KNOWN, times, times_within
 
 from .style import (
@@ -29,12 +30,14 @@ from .style import (
 NAME = "combinations"
 ROW_HEIGHT = 0.19  # inches
 NOTE_CHARACTERS = 46
+MOST_ROWS = 64
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
     """Left, a dot for every layer that is on; right, the speedup with its interval."""
-    combinations = sorted(summary.combinations, key=_rank)
-    rated = [figure for c in combinations if (figure := _speedup(c)) is not None]
+    ordered = sorted(summary.combinations, key=_rank)
+    combinations = ordered if len(ordered) <= MOST_ROWS else _fastest(ordered, summary)
+    rated = [figure for c in ordered if (figure := _speedup(c)) is not None]
     if len(rated) < 2:
         return NotDrawn(NAME, "fewer than two combinations have a figure")
     names = [layer.name for layer in summary.layers]
@@ -50,6 +53,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
                 fill = {} if c.status == "ok" and c.has_sound_numerics else {"markerfacecolor": SURFACE}
                 interval(speeds, row, figure, colour, markersize=4.0, **fill)
             beside(speeds, row, _note(c, summary), fontweight="bold" if c.layers == chosen else "normal")
+        if combinations != ordered:
+            for axis in canvas.axes:
+                axis.axhline(MOST_ROWS - 0.5, color=GRID, linewidth=0.8, linestyle="--")
         ratio_axis(speeds, *span(reach(rated)))
         speeds.spines["left"].set_visible(False)
         speeds.tick_params(axis="y", length=0, labelleft=False)
@@ -59,8 +65,21 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             _title(rated),
             "Filled dot: the layer is on. Point: the speedup, predicted from all trials of the run, with its 95 % "
             "interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
-            "not compute the same, or a layer was not at work in every trial.",
+            "not compute the same, or a layer was not at work in every trial."
+            + (
+                f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, and below the line the baseline "
+                "and each layer alone."
+                if combinations != ordered
+                else ""
+            ),
         )
+
+
+def _fastest(ordered: list[CombinationRow], summary: Summary) -> list[CombinationRow]:
+    """The fastest, and what the others are compared with."""
+    rules, names = rules_of(summary), tuple(layer.name for layer in summary.layers)
+    kept = {BASELINE, *(rules.alone(name, names)[0] for name in names)}
+    return [c for rank, c in enumerate(ordered) if rank < MOST_ROWS or c.layers in kept]
 
 
 def _speedup(combination: CombinationRow) -> Figure | None:

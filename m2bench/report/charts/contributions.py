@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from m2bench.records.summary import Summary
 from m2bench.report.headlines import what_layers_are_worth
+from m2bench.report.sentences import together
 from m2bench.text.figures import times, times_within
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, ratio_axis, rows, span
@@ -19,10 +20,11 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     known = [(layer.speed.shapley, layer) for layer in summary.layers if layer.speed.shapley is not None]
     if total is None or len(known) != len(summary.layers):
         return NotDrawn(NAME, "this run does not give a Shapley value of every layer")
-    ordered = sorted(known, key=lambda entry: -entry[0].value)
+    in_total = [entry for entry in known if entry[1].name in summary.total_layers]
+    ordered = sorted(in_total, key=lambda entry: -entry[0].value)
     with Canvas(1.6 + 0.42 * (len(ordered) + 2)) as canvas:
         (axis,) = canvas.axes
-        rows(axis, ["baseline", *(layer.name for _, layer in ordered), "all together"])
+        rows(axis, ["baseline", *(layer.name for _, layer in ordered), together(summary, "\n")])
         reached, seen = 1.0, [1.0]
         axis.plot([1.0, 1.0], [-0.32, 0.32], color=INK, linewidth=2.0)
         for row, (shapley, layer) in enumerate(ordered, 1):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
-from m2bench.records.combinations import combination_name
 from m2bench.records.description import Unit
 from m2bench.records.summary import Summary
 from m2bench.report.sentences import compared
@@ -13,6 +13,7 @@ from m2bench.text.figures import percent, times_within
 from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, plain_log_ticks, rows
 
 NAME = "phases"
+LEGEND_CHARACTERS = 100
 LEAST_MS = 1e-3  # a shorter phase is drawn at the edge
 LOOKS: tuple[dict[str, Any], ...] = (
     {"marker": "o", "color": INK, "markerfacecolor": SURFACE, "markersize": 7},
@@ -45,7 +46,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             beside(axis, row, _change(before.get(name), after.get(name)))
         for (who, found), look in zip(phases.items(), LOOKS, strict=False):
             spent = [max(LEAST_MS, found.get(name, 0.0)) for name in names]
-            label = f"{who}: {combination_name(shown[who].layers)}" if shown[who].layers else who
+            label = f"{who}: {'+ '.join(shown[who].layers)}" if shown[who].layers else who
+            label = textwrap.fill(label, LEGEND_CHARACTERS, break_on_hyphens=False).replace("+ ", "+")
             axis.plot(spent, range(len(names)), linestyle="none", label=label, **look)
         low, high = axis.get_xlim()
         plain_log_ticks(axis.xaxis, low, high)

@@ -129,8 +129,11 @@ class Canvas:
     def finish(self, name: str, title: str, reading: str) -> Chart:
         """Give the figure its title, marked where all of them are to be, and write it."""
         title += _mark.get()
-        wrapped = _wrapped(title)
-        text = self.figure.suptitle(wrapped, x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
+        text = self.figure.suptitle("", x=0.01, horizontalalignment="left", fontsize=11.5, fontweight="bold")
+        for characters in range(TITLE_CHARACTERS, 0, -4):
+            text.set_text(_wrapped(title, characters))
+            if text.get_window_extent().x1 <= self.figure.bbox.x1:
+                break
         png = io.BytesIO()
         self.figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
         svg = io.StringIO()
@@ -139,10 +142,10 @@ class Canvas:
         return Chart(name, title, reading, _adapting(svg.getvalue(), name, title), png.getvalue(), title_height)
 
 
-def _wrapped(title: str) -> str:
-    """The title in lines, a figure and its interval in the same one."""
+def _wrapped(title: str, characters: int) -> str:
+    """The title in lines of so many characters, a figure and its interval in the same one."""
     tied = re.sub(r" \[([^ \]]+), ([^ \]]+)\]", "\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", title)
-    return textwrap.fill(tied, TITLE_CHARACTERS).replace("\N{NO-BREAK SPACE}", " ")
+    return textwrap.fill(tied, characters).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _adapting(svg: str, name: str, title: str) -> str:
