@@ -53,12 +53,15 @@ def judge_engagement(record: RunRecord, trials: list[StoredTrial]) -> Judged:
     """Judge every layer that takes part, and mark the trials of combinations with one that did nothing."""
     timed = [trial for trial in trials if trial.spec.kind == "speed" and isinstance(trial.result, TrialResult)]
     sound = [trial for trial in timed if trial.status == "ok"]
-    prints, speeds = Fingerprints(sound), fit(record.spec.layers, sound, speed)
-    why_unproved = _why_unproved(record, prints)
-    found = {
-        layer: _by_proofs(layer, timed) or _by_fingerprints(layer, prints, speeds, why_unproved)
-        for layer in record.spec.layers
-    }
+    prints = Fingerprints(sound)
+    if why := _why_unproved(record, prints):
+        unproved = _Found(Engagement("unproved", why), {})
+        found = {layer: _by_proofs(layer, timed) or unproved for layer in record.spec.layers}
+    else:
+        speeds = fit(record.spec.layers, sound, speed)
+        found = {
+            layer: _by_proofs(layer, timed) or _by_fingerprints(layer, prints, speeds) for layer in record.spec.layers
+        }
     idle: defaultdict[Layers, list[str]] = defaultdict(list)
     for layer, each in found.items():
         for combination, why in each.idle.items():
@@ -95,10 +98,8 @@ def _why_unproved(record: RunRecord, prints: Fingerprints) -> str | None:
     return None
 
 
-def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects, why_unproved: str | None) -> _Found:
+def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Found:
     """By the pairs of combinations that differ in this layer alone; where there are none, by what goes with it."""
-    if why_unproved is not None:
-        return _Found(Engagement("unproved", why_unproved), {})
     pairs = prints.pairs(layer)
     differs = frozenset().union(*pairs.values()) if pairs else prints.following(layer)
     equal = [combination for combination, differing in pairs.items() if not differing]

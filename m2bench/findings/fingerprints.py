@@ -96,7 +96,7 @@ class Fingerprints:
 def features(found: Fingerprint, losses: tuple[float | None, ...]) -> Features:
     """All that can be compared one by one: of a fingerprint, and of the losses up to its update."""
     told: dict[Feature, object] = {
-        ("losses", str(n)): str(loss) for n, loss in enumerate(losses[: found.update], 1) if loss is not None
+        ("losses", str(n)): loss for n, loss in enumerate(losses[: found.update], 1) if loss is not None
     }
     if found.weights is not None:
         told["weights",] = found.weights

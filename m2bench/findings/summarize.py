@@ -43,8 +43,8 @@ SUMMARY_SCHEMA = 1
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
     """The summary of a run, finished or not, from all trials that it has stored."""
     done = settled(attempts)
-    judged = judge_engagement(record, with_losses_compared(record, done))
-    stored = judged.trials
+    judged = judge_engagement(record, done)
+    stored = with_losses_compared(record, judged.trials)
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)

@@ -17,6 +17,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.report.tables import impact_table
 
 LAYERS = ("idle", "amp", "python")
 PLAIN = Fingerprint(
@@ -89,6 +90,10 @@ def test_no_figure_is_built_on_a_layer_that_did_nothing() -> None:
     assert summary.total_layers == ("amp", "python")
     rows = {row.layers: row for row in summary.combinations}
     assert (rows["idle",].status, rows["idle",].speedup, rows["python",].status) == ("not-engaged", None, "ok")
+    notes = impact_table(summary).notes
+    assert [note.split(": nothing that torch does differs")[0] for note in notes if "torch" in note] == [
+        "idle: not-engaged", "python: works outside of torch",
+    ]  # fmt: skip
 
 
 def test_what_the_baseline_does_not_repeat_is_no_difference() -> None:

@@ -275,7 +275,7 @@ def test_what_was_timed_before_the_end_is_used() -> None:
 
 def test_a_trainer_that_ends_too_early_is_told_how_much_is_needed() -> None:
     assert len(trial(yields(5)).update_s) == 3
-    message = "train ended after 4 updates, and a trial needs more: 1 update, then at least 1 .* then at least 3 that"
+    message = "train ended after 4 updates, and a trial needs more: 1 update, then at least 4 .* then at least 3 that"
     with pytest.raises(TrainerError, match=message):
         trial(yields(4))
 
