@@ -18,6 +18,7 @@ from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.run.store import Store
 from m2bench.statistics.steady import steady_speed
 
+from .engagement import judge_engagement
 from .losses import with_losses_compared
 from .summarize import summarize
 
@@ -44,9 +45,9 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row for each stored trial, in the order in which they ended."""
-        used = {trial.spec.key for trial in settled(self._attempts)}
+        used = {trial.spec.key: trial for trial in judge_engagement(self._record, settled(self._attempts)).trials}
         layers = self._record.spec.layers
-        attempts = with_losses_compared(self._record, self._attempts)
+        attempts = with_losses_compared(self._record, [used.get(trial.spec.key, trial) for trial in self._attempts])
         found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in attempts])
         return found if found.empty else found.astype(TYPES)
 
@@ -127,6 +128,7 @@ def _layer(row: LayerRow) -> Row:
         "claim_low": low,
         "claim_high": high,
         "verdict": row.verdict,
+        "engagement": row.engagement.engagement,
         **_figure("alone", row.speed.alone),
         **_figure("last", row.speed.last),
         **_figure("main_effect", row.speed.main_effect),

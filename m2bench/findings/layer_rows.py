@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from m2bench.records.combinations import Layers
 from m2bench.records.description import LayerDescription
-from m2bench.records.rows import Attribution, Claimed, LayerRow, Responses, TimeAttribution
+from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm
@@ -23,7 +23,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def summarize_layers(
-    described: Sequence[LayerDescription], trials: list[StoredTrial], speeds: Effects, learning: Learning
+    described: Sequence[LayerDescription],
+    trials: list[StoredTrial],
+    speeds: Effects,
+    learning: Learning,
+    engagement: Mapping[str, Engagement],
 ) -> tuple[LayerRow, ...]:
     """A row per layer, from the sound trials."""
     names, disturbed = [layer.name for layer in described], is_disturbed(trials)
@@ -60,6 +64,7 @@ def summarize_layers(
                 verdict=verdict and verdict.verdict,
                 verdict_sentence=verdict and verdict.sentence + also,
                 reason=layer.unsupported,
+                engagement=engagement[name],
                 learning=learned,
                 time_to_target=figure_of(to_target),
                 gain_surviving=figure_of(surviving),

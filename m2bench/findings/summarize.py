@@ -27,6 +27,7 @@ from m2bench.statistics.prediction import Prediction
 
 from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
+from .engagement import judge_engagement
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .losses import with_losses_compared
@@ -41,14 +42,15 @@ SUMMARY_SCHEMA = 1
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
     """The summary of a run, finished or not, from all trials that it has stored."""
     done = settled(attempts)
-    stored = with_losses_compared(record, done)
+    judged = judge_engagement(record, done)
+    stored = with_losses_compared(record, judged.trials)
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
     combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
     described = [layer for layer in description.layers if layer.name in spec.layers]
-    layers = summarize_layers(described, sound_trials(trials), attribution, learning)
+    layers = summarize_layers(described, sound_trials(trials), attribution, learning, judged.layers)
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
 

@@ -17,6 +17,7 @@ from m2bench.statistics.steady import steady_speed
 from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.tables import Table
 
+from .engagement import judge_engagement
 from .learning import Learning
 from .losses import with_losses_compared
 from .responses import sound_trials, speed_effects
@@ -28,6 +29,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
 
     Raises UserError for a name that is neither.
     """
+    trials = judge_engagement(record, trials).trials
     spec, units = record.spec, record.description.system.unit.many
     trials = with_losses_compared(record, trials)
     if name in spec.layers:

@@ -195,6 +195,17 @@ class LearningOfLayer:
 
 
 @dataclass(frozen=True)
+class Engagement:
+    """Whether a layer did anything, and how that is known.
+
+    ``outside torch``: what torch does is the same with it, and the time is not. ``unproved``: it cannot be told.
+    """
+
+    engagement: Literal["engaged", "not-engaged", "outside torch", "unproved"]
+    engagement_reason: str
+
+
+@dataclass(frozen=True)
 class LayerRow:
     """One layer: what was claimed, what was measured, and the verdict."""
 
@@ -210,6 +221,7 @@ class LayerRow:
     verdict_sentence: str | None
     reason: str | None
     """Why the layer cannot run here."""
+    engagement: Engagement = field(metadata=FLAT)
     learning: LearningOfLayer = field(metadata=FLAT)
     time_to_target: Figure | None
     """How many times sooner than the baseline the layer alone reaches the target."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.findings.noise import aa_in_words, drift_in_words
@@ -183,11 +183,13 @@ def _losses(summary: Summary) -> str:
 
 
 def _proofs(summary: Summary) -> list[str]:
-    """That a system does not tell whether its layers were at work."""
-    layered = [c for c in summary.combinations if c.layers and c.trials_ok]
-    if not layered or any(c.evidence for c in layered):
-        return []
-    return ["Whether the layers were at work was not checked: the system offers no proof of it."]
+    """Of which layers it is not known whether they did anything, and why not."""
+    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
+    unproved: defaultdict[str, list[str]] = defaultdict(list)
+    for layer in summary.layers:
+        if layer.name in ran and layer.engagement.engagement == "unproved":
+            unproved[layer.engagement.engagement_reason].append(layer.name)
+    return [f"Whether {listed(names)} did anything is not proved: {why}." for why, names in unproved.items()]
 
 
 def _learning(summary: Summary) -> list[str]:

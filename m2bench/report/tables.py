@@ -160,13 +160,24 @@ def _impact_remarks(summary: Summary) -> list[str]:
     return remarks
 
 
+SAID_OF_ENGAGEMENT = {"not-engaged": "not-engaged", "outside torch": "works outside of torch"}
+
+
 def _remark(layer: LayerRow, summary: Summary) -> str:
     if layer.reason:
         return f"cannot run here: {layer.reason}"
+    engagement = layer.engagement
+    if engagement.engagement in SAID_OF_ENGAGEMENT:
+        return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
     names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
-    troubled = [f"{combination_name(c.layers)}: {_outcome(c)}" for c in found if c.trials and _outcome(c) != "ok"]
+    idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
+    troubled = [
+        f"{combination_name(c.layers)}: {_outcome(c)}"
+        for c in found
+        if c.trials and _outcome(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
+    ]
     if troubled:
         return "; ".join(dict.fromkeys(troubled))
     if layer.speed.alone is None and layer.speed.last is None and all(c.trials for c in found):

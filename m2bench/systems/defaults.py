@@ -105,6 +105,7 @@ class SystemDefaults:
     episodes_per_update = 1
     steps_per_episode = 1
     compiles = False
+    offers_proofs = False
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -171,6 +172,8 @@ class CompletedSystem(SystemDefaults):
         super().__init__(device)
         for name in filter(lambda name: not name.startswith("_") and hasattr(offered, name), dir(SystemDefaults)):
             setattr(self, name, getattr(offered, name))
+        proofs = getattr(type(offered), "proofs", SystemDefaults.proofs)
+        self.offers_proofs = proofs is not SystemDefaults.proofs
         self._update = offered.update
 
     def update(self) -> Told | SupportsFloat | None:

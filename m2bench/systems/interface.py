@@ -43,6 +43,8 @@ class System(InPieces, Protocol):
     """Steps of the environment in a unit, 1 where a unit has none."""
     compiles: bool
     """Whether the first update compiles."""
+    offers_proofs: bool
+    """Whether ``proofs`` tells of its layers; of others' updates a fingerprint is taken (devices/fingerprint.py)."""
 
     def update(self) -> Told | SupportsFloat | None:
         """One optimizer step, and what it tells; a number is its mean training return."""
