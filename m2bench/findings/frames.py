@@ -50,12 +50,10 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row for each stored trial, in the order in which they ended."""
-        compared = with_losses_compared(self._record, self._attempts)
-        used = {trial.spec.key: trial for trial in judge_engagement(self._record, settled(compared)).trials}
+        used = {trial.spec.key: trial for trial in judge_engagement(self._record, settled(self._attempts)).trials}
         layers, speed = self._record.spec.layers, self._speed
-        found = pd.DataFrame(
-            [_trial(used.get(trial.spec.key, trial), layers, trial.spec.key in used, speed) for trial in compared]
-        )
+        attempts = with_losses_compared(self._record, [used.get(trial.spec.key, trial) for trial in self._attempts])
+        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used, speed) for trial in attempts])
         return found if found.empty else found.astype(TYPES)
 
     @cached_property
