@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +15,8 @@ import torch
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.synthetic import synthetic_market
+from m2bench.records.trials import RunRecord
+from m2bench.run.store import Store
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests run side by side, one on each core; so do the commands that they start, which inherit this.
@@ -41,6 +45,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Side by side the long ones come first, so that all processes end together; alone, what fails soon does.
     beside = "PYTEST_XDIST_WORKER" in os.environ
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None) is beside)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_store_waits_for_the_disk() -> Iterator[None]:
+    """What tests store need not survive a loss of power; the disk would be waited for after every trial."""
+    create = Store.create
+
+    def created(folder: Path, record: RunRecord) -> Store:
+        store = create(folder, record)
+        store._connection.execute("PRAGMA synchronous = OFF")
+        return store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "create", staticmethod(created))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from .compare import compare
 from .console import INTERRUPTED
 from .doctor import doctor
 from .forward import forward
+from .init import init
 from .layers import layers
 from .profile import profile
 from .report import report
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for made in (ablate, train, profile, layers, report, doctor, forward, audit, compare, check):
+for made in (ablate, init, train, profile, layers, report, doctor, forward, audit, compare, check):
     app.command()(made)
 app.add_typer(baseline.group, name="baseline")
 

@@ -171,8 +171,8 @@ def _say(reference: Reference, text: str, as_json: bool) -> None:
 
 def _line(reference: Reference) -> str:
     facts = reference.machine
-    machine = f"{facts['device']} of {facts['chip']}, torch {facts['torch']}"
-    return f"{reference.name}: {reference.created} at {reference.commit}, {machine}"
+    torch = f", torch {facts['torch']}" if facts.get("torch") else ""
+    return f"{reference.name}: {reference.created} at {reference.commit}, {facts['device']} of {facts['chip']}{torch}"
 
 
 def _levels(reference: Reference) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import DOORS, SYSTEMS, Option, option, options_of, workload_options
+from m2bench.records.declared_options import DOORS, PROGRAMS, SYSTEMS, Option, option, options_of, workload_options
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
@@ -46,8 +46,10 @@ class System:
     given: Given
 
     def with_layers(self, layers: Layers) -> WorkloadSpec:
-        """The system where these layers take part; UserError for an option that has no effect with them."""
+        """The system where these layers take part; UserError for an option that has no effect on it or with them."""
         for one, _ in self.given.typed:
+            if one.in_place and self.workload.module in PROGRAMS:
+                raise UserError(f"{one.flag} has no effect on a command.", one.in_place)
             if one.layer not in (None, *layers):
                 raise UserError(
                     f"{one.flag} has no effect without the layer {one.layer}.", f"Add {one.layer}, or leave it out."

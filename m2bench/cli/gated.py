@@ -15,7 +15,7 @@ from m2bench.records.errors import UserError
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import System
-from .shared_options import AsJson, Timed, combination_of
+from .shared_options import AsJson, Timed, combination_of, known_layers
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
@@ -39,6 +39,7 @@ class Gated(Timed, AsJson):
         spelled="--window",
         read=within(0.01, 600),
         shown="1 to 2",
+        in_place="Leave it out: a trial is one run of the command.",
     )
 
     def request(self, system: System, against: str | None) -> Request:
@@ -73,7 +74,9 @@ def _combinations(text: str | None, against: str | None, workload: WorkloadSpec)
             return reference_named(against).layers
         return (BASELINE, RECOMMENDED) if workload.module == WorkloadSpec.module else (BASELINE,)
     found = tuple(layers_of(name.strip()) for name in text.split(",") if name.strip())
-    found = tuple(combination_of(workload, layers) if layers else BASELINE for layers in found)
+    if any(found):
+        known = known_layers(workload, dict.fromkeys(chain.from_iterable(found)))
+        found = tuple(combination_of(known, layers) for layers in found)
     if not found or len(set(found)) < len(found):
         raise UserError(
             f"--layers {text!r} names no combination, or one twice.", "Give some, as in baseline,batching+amp."

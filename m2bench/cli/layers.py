@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,13 @@ if TYPE_CHECKING:
 def layers(system: System, asked: AsJson) -> None:
     """List the layers, the gain claimed for each, and whether it runs on this machine."""
     from m2bench.processes.client import Launcher
+    from m2bench.processes.environment import users_environment
     from m2bench.records.documents import to_json
     from m2bench.run.describe import describe
 
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
-        with Launcher(work, work / "launcher.log") as launcher:
+        with Launcher(work, work / "launcher.log", users_environment(system.workload)) as launcher:
             description = describe(launcher, system.workload, work)
     if asked.as_json:
         found = to_json(description)
@@ -41,20 +41,26 @@ def _show(description: Description) -> None:
     from rich.table import Table
 
     table = Table(title=f"Layers on {description.device.device}", title_justify="left", header_style="bold")
-    for column in ("layer", "replaces", "does", "claimed gain", "difficulty", "priority", "here"):
+    rows = [_row(layer) for layer in description.layers]
+    told = [column for column in rows[0] if any(row[column] for row in rows)]
+    for column in told:
         table.add_column(column, overflow="fold")
-    for layer in description.layers:
-        claim = layer.claim
-        claimed = (claim.text, claim.difficulty, claim.priority) if claim else ("", "", "")
-        here = "runs" if layer.unsupported is None else f"cannot run: {layer.unsupported}"
-        does = "; ".join(part for part in (layer.summary, *_rules(layer)) if part)
-        table.add_row(*map(escape, (layer.name, layer.part, does, *claimed, here)))
+    for row in rows:
+        table.add_row(*(escape(row[column]) for column in told))
     make_console().print(table)
 
 
-def _rules(layer: LayerDescription) -> Iterator[str]:
-    """What a layer needs and excludes."""
-    if layer.needs:
-        yield f"needs {', '.join(layer.needs)}"
-    if layer.excludes:
-        yield f"excludes {', '.join(layer.excludes)}"
+def _row(layer: LayerDescription) -> dict[str, str]:
+    """What is told of a layer, by the heading of the column; empty for what the system does not tell."""
+    claim = layer.claim
+    return {
+        "layer": layer.name,
+        "replaces": layer.part if layer.part != layer.name else "",
+        "does": layer.summary,
+        "needs": ", ".join(layer.needs),
+        "excludes": ", ".join(layer.excludes),
+        "claimed gain": claim.text if claim else "",
+        "difficulty": claim.difficulty if claim else "",
+        "priority": claim.priority if claim else "",
+        "here": "runs" if layer.unsupported is None else f"cannot run: {layer.unsupported}",
+    }

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.declared_options import option
 from m2bench.records.errors import UserError
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.rules import NamedLayers
 
 from .command import System, command
 from .console import interruptible, left_in, make_console
-from .shared_options import Seeded, combination_of, new_folder, read_layers, results_option
+from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 if TYPE_CHECKING:
     from m2bench.inspect.profile import Pair
@@ -54,22 +54,23 @@ def profile(asked: Profile, system: System) -> None:
     """Show where the time goes with and without a layer, and why that changes the speed."""
     from m2bench.inspect import profile
 
-    pair = _pair(asked, system.workload)
+    named = dict.fromkeys((*asked.layer, *asked.with_layers, *(asked.against or ())))
+    pair = _pair(asked, known_layers(system.workload, named))
     workload = system.with_layers((*pair.before, *pair.after))
     folder = asked.out or new_folder("profile-")
     with interruptible(left_in(folder)):
         profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
 
 
-def _pair(asked: Profile, workload: WorkloadSpec) -> Pair:
-    """The two combinations to compare; UserError where there is one."""
+def _pair(asked: Profile, known: NamedLayers) -> Pair:
+    """The two combinations to compare, in the system's order; UserError where there is one."""
     from m2bench.inspect.profile import Pair
 
-    after = combination_of(workload, {*asked.layer, *asked.with_layers})
+    after = combination_of(known, {*asked.layer, *asked.with_layers})
     if not after:
         raise UserError("there is nothing to profile.", "Name a layer with --layer, or a combination with --with.")
-    without = tuple(name for name in asked.with_layers if name not in asked.layer) if asked.layer else BASELINE
-    before = combination_of(workload, without if asked.against is None else asked.against)
+    without = {*asked.with_layers} - {*asked.layer} if asked.layer else BASELINE
+    before = combination_of(known, without if asked.against is None else asked.against)
     if before == after:
         raise UserError(f"both sides are {combination_name(after)}.", "Compare it with another combination: --against.")
     return Pair(before, after, seconds=0.3, pairs=2) if asked.quick else Pair(before, after)

@@ -10,7 +10,7 @@ from typing import Any
 
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import option, within
+from m2bench.records.declared_options import SYSTEMS, option, within
 from m2bench.records.errors import UserError
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -53,26 +53,17 @@ def read_names(typed: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]
 
 
 def read_layers(flag: str, typed: str) -> Layers:
-    """Names of layers; which there are, the system knows (``layers_of``)."""
+    """Names of layers; which there are, the system knows (``known_layers``)."""
     names = tuple(name.strip() for name in typed.split(",") if name.strip())
     if not names:
         raise UserError(f"{flag} names no layer.", "Name some, comma-separated.")
     return names
 
 
-def layers_of(workload: WorkloadSpec, named: Collection[str] | None = None) -> Layers:
-    """The layers of a system under test, all or those named, in its own order.
-
-    Raises UserError for one that it does not have, and where the user's code cannot be imported.
-    """
-    return _named_of(known_layers(workload), named)
-
-
-def combination_of(workload: WorkloadSpec, named: Collection[str]) -> Layers:
-    """The same of layers that are to be on together. Raises UserError where they cannot be, too."""
+def combination_of(known: NamedLayers, named: Collection[str]) -> Layers:
+    """Those of the known layers that are named, to be on together. Raises UserError where they cannot be, too."""
     from m2bench.plan.taking_part import refuse_impossible
 
-    known = known_layers(workload)
     combination = _named_of(known, named)
     refuse_impossible(combination, known.rules)
     return combination
@@ -82,12 +73,17 @@ def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) ->
     """The same of layers that take part in a run, with their rules. Raises UserError where these contradict, too."""
     from m2bench.plan.taking_part import taking_part
 
-    known = known_layers(workload)
+    known = known_layers(workload, named)
     return taking_part(known, None if named is None else _named_of(known, named))
 
 
-def known_layers(workload: WorkloadSpec) -> NamedLayers:
-    """All layers of a system. Raises UserError where the user's code cannot be imported."""
+def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -> NamedLayers:
+    """All layers of a system; of a whole system of the user's those named, since its description alone may tell them.
+
+    Raises UserError where the user's code cannot be imported.
+    """
+    if named is not None and workload.module not in SYSTEMS:
+        return NamedLayers(tuple(named))
     if workload.module == WorkloadSpec.module:
         return NamedLayers(tuple(LAYERS))
     from m2bench.run.describe import named_layers
@@ -126,6 +122,7 @@ class Timed(Seeded):
         metavar="<number>",
         read=read_threads,
         shown="auto",
+        in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
     )
     trial_timeout_s: float = option(
         600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)

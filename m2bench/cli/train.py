@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, option
+from m2bench.records.declared_options import SYSTEMS, at_least, option
+from m2bench.records.errors import UserError
 
 from .command import System, command
 from .console import interruptible, make_console
-from .shared_options import Seeded, combination_of, new_folder, read_layers, results_option
+from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,12 @@ def train(asked: Train, system: System) -> None:
     """Train one combination of layers, print its learning curve, and save a checkpoint."""
     from m2bench.inspect import train
 
-    layers = combination_of(system.workload, asked.with_layers)
+    if system.workload.module in SYSTEMS[1:]:
+        raise UserError(
+            "m2bench train trains the system that comes along, to a checkpoint.",
+            "Run your own trainer as you always do; m2bench ablate measures it.",
+        )
+    layers = combination_of(known_layers(system.workload, asked.with_layers), asked.with_layers)
     workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):

@@ -26,7 +26,7 @@ def cut_into_phases(system: InPieces, work: Callable[[], object]) -> PhaseClock:
 def watch_turn(system: InPieces) -> dict[str, float]:
     """Milliseconds per unit of one turn of the pieces in each phase and, last, outside of all of them (OTHER).
 
-    Empty for a system that offers no pieces.
+    Empty for a system that offers no pieces, or whose pieces enter no phase.
     """
     milliseconds: dict[str, float] = defaultdict(float)
     for piece, episodes in system.pieces():
@@ -35,6 +35,8 @@ def watch_turn(system: InPieces) -> dict[str, float]:
             continue
         for name, seconds in cut_into_phases(system, piece).seconds().items():
             milliseconds[name] += 1e3 * seconds / episodes
+    if set(milliseconds) <= {OTHER}:
+        return {}
     if OTHER in milliseconds:
         milliseconds[OTHER] = milliseconds.pop(OTHER)
     return dict(milliseconds)

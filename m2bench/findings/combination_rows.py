@@ -55,7 +55,7 @@ def summarize_combination(
         warmup_s=figure_of(typical(_warmup_s(r) for r in results)),
         compile_s=figure_of(typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
         compile_cold_s=_compile_cold_s(attempts) if good else None,
-        peak_memory_mb=figure_of(typical(r.peak_memory_mb.main_mb for r in results)),
+        peak_memory_mb=figure_of(typical(mb for r in results if (mb := r.peak_memory_mb.main_mb) is not None)),
         energy_j_per_episode=figure_of(typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
         usage=summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
         eval_return=_mean([r.eval_return for r in results if r.eval_return is not None]),
@@ -109,7 +109,10 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
-    """What the numerics checks of a combination's trials found: same only when every check of every trial said so."""
+    """What the numerics checks of a combination's trials found: same only when every check of every trial said so.
+
+    Unchecked where one could not tell, and none found a difference.
+    """
     if not results:
         return Numerics()
     if not checked:
@@ -117,15 +120,18 @@ def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
     if not all(result.numerics for result in results):
         return Numerics(numerics_reason="numerics not checked")
     names = list(results[0].numerics)
-    reasons = {
-        name: next((r.numerics[name].reason for r in results if not r.numerics[name].same), None) for name in names
-    }
-    changed = {name: reason for name, reason in reasons.items() if reason is not None}
+    changed, untold = (_reasons(results, names, same) for same in (False, None))
     return Numerics(
-        numerics="changed" if changed else "same",
-        numerics_reason="; ".join(f"{name}: {reason}" for name, reason in changed.items()) or None,
+        numerics="changed" if changed else "unchecked" if untold else "same",
+        numerics_reason="; ".join(changed or untold) or None,
         checks={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
+
+
+def _reasons(results: list[TrialResult], names: list[str], same: bool | None) -> list[str]:
+    """What the checks say that found this, the first of each name."""
+    found = ((name, next((r.numerics[name] for r in results if r.numerics[name].same is same), None)) for name in names)
+    return [f"{name}: {check.reason or 'no reason given'}" for name, check in found if check is not None]
 
 
 def with_break_even(rows: Sequence[CombinationRow], compiling: list[str], speeds: Effects) -> list[CombinationRow]:

@@ -52,10 +52,11 @@ class EpisodesToTarget:
         For a layer that others stand in for when it is alone, as it was measured beside them.
         """
         alone, below = self._layers.spec.rules.alone(layer, self._layers.spec.layers)
-        found = self._layers.comparisons[layer]
+        found = self._layers.judged[layer]
         log_ratios = list(found.log_ratios.values())
-        if layer not in self._layers.exact and self.cells.of(alone) not in self.by_cell and log_ratios:
-            return mean_episodes(log_ratios, 2 * ROUNDING_VARIANCE) if found.all_arrived else None
+        stood_in_for = layer not in self._layers.exact and self.cells.of(alone) not in self.by_cell and log_ratios
+        if self._layers.told is not None or stood_in_for:
+            return mean_episodes(log_ratios, found.rounding) if found.all_arrived else None
         return self.ratio(alone, below)
 
     def of(self, layers: Layers) -> tuple[Estimate | None, str | None]:

@@ -18,6 +18,7 @@ from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.run.store import Store
 from m2bench.statistics.steady import steady_speed
 
+from .losses import with_losses_compared
 from .summarize import summarize
 
 TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_return")
@@ -45,7 +46,8 @@ class Run:
         """A row for each stored trial, in the order in which they ended."""
         used = {trial.spec.key for trial in settled(self._attempts)}
         layers = self._record.spec.layers
-        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in self._attempts])
+        attempts = with_losses_compared(self._record, self._attempts)
+        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in attempts])
         return found if found.empty else found.astype(TYPES)
 
     @cached_property
@@ -109,7 +111,7 @@ def _trial(trial: StoredTrial, taking_part: Layers, used: bool) -> Row:
         "started": trial.started,
         "elapsed_s": trial.elapsed_s,
         "episodes_per_min": steady_speed(timed) if timed else math.nan,
-        "peak_memory_mb": timed.peak_memory_mb.main_mb if timed else math.nan,
+        "peak_memory_mb": _number(timed.peak_memory_mb.main_mb if timed else None),
         **{name: _number(getattr(timed, name, None)) for name in TIMED},
         "same_numerics": timed.same_numerics if timed else None,
         "episodes_to_target": _number(trial.episodes_to_target),

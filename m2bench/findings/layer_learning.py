@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
@@ -14,6 +15,7 @@ from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.learning_curve import distance, setbacks
 
 from .learning_verdict import SIGNIFICANCE, BySeed, Comparison, LearningVerdict, judge, t_interval
+from .told_learning import ToldLearning, told_measure
 
 TrialsByCell = dict[Cell, list[StoredTrial]]
 
@@ -48,8 +50,19 @@ class LayerLearning:
         self._cells = make_cells(self.spec.layers if full else not_exact, trials)
         self._by_cell = in_cells(self._cells, self.trials)
         self.comparisons = {layer: self._compare(layer) for layer in self.spec.layers}
-        judged = sum(len(found.distances) > 1 for found in self.comparisons.values())
-        self.verdicts = {layer: self._judge(layer, found, judged) for layer, found in self.comparisons.items()}
+        self.told = self._told(trials)
+        self.judged = self.comparisons
+        if self.told is not None:
+            self.judged = {layer: self.told.compare(layer) for layer in self.spec.layers}
+        several = sum(len(found.distances) > 1 for found in self.judged.values())
+        self.verdicts = {layer: self._judge(layer, found, several) for layer, found in self.judged.items()}
+
+    def _told(self, trials: list[StoredTrial]) -> ToldLearning | None:
+        """What the updates of the speed trials told, where learning trials compare no two seeds."""
+        measure, off = told_measure(trials), self.spec.learning == "off"
+        if measure is None or off or any(len(found.distances) > 1 for found in self.comparisons.values()):
+            return None
+        return ToldLearning(self.spec.layers, trials, measure)
 
     @property
     def apart(self) -> Layers:
@@ -70,9 +83,8 @@ class LayerLearning:
                 if cell != other and without.spec.seed == with_it.spec.seed
             ]
             for without, with_it in pairs:
-                if without.learned and with_it.learned and without.status == with_it.status == "ok" and self.target:
-                    worth = self.target.good_return - self.target.ignorant_return
-                    apart = distance(without.learned.curve, with_it.learned.curve) / worth
+                if without.learned and with_it.learned and without.status == with_it.status == "ok":
+                    apart = distance(without.learned.curve, with_it.learned.curve) / self._worth
                     distances[without.spec.seed].append(apart)
                 arrivals = without.episodes_to_target, with_it.episodes_to_target
                 if arrivals[0] is not None and arrivals[1] is not None:
@@ -84,6 +96,14 @@ class LayerLearning:
             {seed: fmean(values) for seed, values in log_ratios.items()},
             all_arrived,
         )
+
+    @cached_property
+    def _worth(self) -> float:
+        """What there is to learn; below 0 where less is better."""
+        assert self.target is not None
+        if self.target.good_return is not None and self.target.ignorant_return is not None:
+            return self.target.good_return - self.target.ignorant_return
+        return self.target.value - fmean(t.learned.curve[0].mean_return for t in self.trials if t.learned)
 
     def _neighbours(self, layer: str) -> list[tuple[Cell, Cell]]:
         """The cells of measured combinations without and with the layer, each pair once."""
@@ -114,7 +134,7 @@ class LayerLearning:
         )
 
     def _judge(self, layer: str, found: Comparison, judged: int) -> LearningVerdict:
-        if self.target is None and layer not in self.exact:
+        if self.target is None and self.told is None and layer not in self.exact:
             return LearningVerdict("not told", f"not measured: {self.no_target_because}")
         measured = judge(found, judged, self.unit)
         if not self._proved(layer) or measured.verdict == "changed":
@@ -131,7 +151,8 @@ class LayerLearning:
         """How steadily the layer alone learns, against the baseline; None where fewer than two seeds trained both."""
         alone, below = self.spec.rules.alone(layer, self.spec.layers)
         cells = self._cells.of(below), self._cells.of(alone)
-        without, with_it = ({} if cell is None else _setbacks(self._by_cell.get(cell, [])) for cell in cells)
+        falls = self.target is not None and self.target.falls
+        without, with_it = ({} if cell is None else _setbacks(self._by_cell.get(cell, []), falls) for cell in cells)
         seeds = sorted(set(without) & set(with_it))
         if len(seeds) < 2 or cells[0] == cells[1]:
             return None
@@ -150,7 +171,7 @@ def in_cells(cells: Cells, trials: Sequence[StoredTrial]) -> TrialsByCell:
     return dict(by_cell)
 
 
-def _setbacks(trials: list[StoredTrial]) -> BySeed:
+def _setbacks(trials: list[StoredTrial], falls: bool) -> BySeed:
     """By seed, for the trials that ended well."""
-    found = {t.spec.seed: setbacks(t.learned.curve) for t in trials if t.status == "ok" and t.learned}
+    found = {t.spec.seed: setbacks(t.learned.curve, falls) for t in trials if t.status == "ok" and t.learned}
     return {seed: share for seed, share in found.items() if share is not None}

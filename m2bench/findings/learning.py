@@ -74,10 +74,11 @@ class Learning:
             elapsed_s=self._elapsed_s["learning"],
             share_of_run=self._elapsed_s["learning"] / max(sum(self._elapsed_s.values()), 1e-9),
             cells=tuple(self._describe_cell(cell) for cell in sorted(self.episodes.by_cell, key=_size)),
+            told=None if self.layers.told is None else self.layers.told.measure,
         )
 
     def _describe_cell(self, cell: Cell) -> LearningGroup:
-        trials = self.episodes.by_cell[cell]
+        trials, target = self.episodes.by_cell[cell], self.layers.target
         came = sorted(arrived for trial in trials if (arrived := trial.episodes_to_target) is not None)
         curves = [trial.learned.curve for trial in trials if trial.learned]
         episodes = self.episodes.of(trials[0].spec.layers)[0]
@@ -90,9 +91,9 @@ class Learning:
             episodes_to_target=figure_of(episodes),
             episodes_to_target_range=(came[0], came[-1]) if came else None,
             not_within=min((curve[-1].after for curve in curves), default=0),
-            curve=() if self.layers.target is None else tuple(progress(curves, self.layers.target.target_return)),
+            curve=() if target is None else tuple(progress(curves, target.value, target.falls)),
         )
 
 
-def _size(cell: Cell) -> tuple[int, int, Layers]:
+def _size(cell: Cell) -> tuple[float, int, Layers]:
     return cell.episodes_per_update, len(cell.apart), cell.apart

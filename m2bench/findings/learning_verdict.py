@@ -33,11 +33,17 @@ class Comparison:
 
     ``distances``: of the learning curves, as a share of what there is to learn (below 0: learns less).
     ``log_ratios``: of the episodes to the target. ``all_arrived``: whether every trial that was compared did.
+    ``curves`` and ``arrival``: the words for what was compared. ``rounding``: the variance that a ratio has because
+    arrivals are rounded. ``nothing``: why there is nothing to compare.
     """
 
     distances: BySeed
     log_ratios: BySeed
     all_arrived: bool
+    curves: str = "learning curves"
+    arrival: str = "to the target"
+    rounding: float = 2 * ROUNDING_VARIANCE
+    nothing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,15 @@ def judge(found: Comparison, judged_layers: int, unit: Unit = UNIT) -> LearningV
     leaves out no effect, the error of 5 % being shared among both responses of all ``judged_layers`` (Bonferroni).
     """
     seeds = len(found.distances)
+    if found.nothing:
+        return LearningVerdict("undecided", found.nothing)
     if seeds < 2:
         return LearningVerdict(
             "undecided", f"{seeds} {'seed' if seeds == 1 else 'seeds'} compared, at least two are needed", seeds=seeds
         )
     responses = (
         (list(found.distances.values()), MARGIN, 0.0),
-        (list(found.log_ratios.values()), math.log(EPISODES_MARGIN), 2 * ROUNDING_VARIANCE),
+        (list(found.log_ratios.values()), math.log(EPISODES_MARGIN), found.rounding),
     )
     small, changed = [], False
     for values, margin, rounding in responses:
@@ -76,7 +84,7 @@ def judge(found: Comparison, judged_layers: int, unit: Unit = UNIT) -> LearningV
         changed |= low > 0 or high < 0
     effect = Figure(fmean(responses[0][0]), t_interval(responses[0][0], SIGNIFICANCE))
     if all(small) and found.all_arrived:
-        reason = f"learning curves within {MARGIN:.0%}, {unit.many} to the target within {EPISODES_MARGIN}x"
+        reason = f"{found.curves} within {MARGIN:.0%}, {unit.many} {found.arrival} within {EPISODES_MARGIN}x"
         return LearningVerdict("same", reason, effect, seeds)
     if changed:
         less = effect.value < 0 or (effect.value == 0 and fmean(responses[1][0]) > 0)

@@ -79,7 +79,7 @@ def recommend(
         return LeftOut(
             layer,
             figure_of(speeds.ratio(joined, chosen)),
-            _aside(layer, joined, combinations, spoiling) or state,
+            _aside(layer, joined, combinations, spoiling) or ("spoils" if joined in rated.keys() - sound else state),
             by_time,
         )
 
@@ -167,7 +167,7 @@ def _log(estimate: Estimate | None) -> float:
 
 def _soonest(
     arriving: Sequence[Layers],
-    sizes: Mapping[Layers, int | None],
+    sizes: Mapping[Layers, float | None],
     by_speed: Layers,
     shown: _ShownToHelp,
     speeds: Prediction,

@@ -73,6 +73,6 @@ def energy_j(trial: StoredTrial) -> float | None:
     return trial.timed.energy_j_per_episode or None
 
 
-def peak_memory_mb(trial: StoredTrial) -> float:
-    """The device allocator's peak where there is one, else that of the trial's process on the host."""
+def peak_memory_mb(trial: StoredTrial) -> float | None:
+    """The device allocator's peak where there is one, else that of the trial's process on the host if it is known."""
     return trial.timed.peak_memory_mb.main_mb

@@ -29,6 +29,7 @@ from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
+from .losses import with_losses_compared
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
@@ -39,7 +40,8 @@ SUMMARY_SCHEMA = 1
 
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
     """The summary of a run, finished or not, from all trials that it has stored."""
-    stored = settled(attempts)
+    done = settled(attempts)
+    stored = with_losses_compared(record, done)
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
@@ -61,7 +63,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         started=record.started,
         trials_done=len(trials),
         trials_planned=count_trials(spec),
-        unfinished=_unfinished(record, stored),
+        unfinished=_unfinished(record, done),
         system=description.system,
         device=description.device.device,
         device_faults=record.prepared.device_faults or (),

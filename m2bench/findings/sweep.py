@@ -56,7 +56,7 @@ def summarize_sweep(spec: RunSpec, swept: Swept | None, stored: list[StoredTrial
             reason=reason,
             episodes_per_min=figure_of(speeds.get(size)),
             speedup=figure_of(speedups.get(size)),
-            peak_memory_mb=figure_of(typical(trial.timed.peak_memory_mb.main_mb for trial in good)),
+            peak_memory_mb=figure_of(typical(mb for t in good if (mb := t.timed.peak_memory_mb.main_mb) is not None)),
         )
         for size, (good, reason) in found.items()
     )

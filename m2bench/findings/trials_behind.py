@@ -18,6 +18,7 @@ from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.tables import Table
 
 from .learning import Learning
+from .losses import with_losses_compared
 from .responses import sound_trials, speed_effects
 
 
@@ -28,6 +29,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     Raises UserError for a name that is neither.
     """
     spec, units = record.spec, record.description.system.unit.many
+    trials = with_losses_compared(record, trials)
     if name in spec.layers:
         return [
             _layer_figures(name, speed_effects(spec, trials)),
@@ -88,7 +90,7 @@ def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -
 
 def _seeds(layer: str, learning: Learning) -> Table:
     """What the layer did to learning, seed by seed: its verdict and its episodes needed are made of these."""
-    found = learning.layers.comparisons[layer]
+    found = learning.layers.judged[layer]
     rows = [
         (
             str(seed),

@@ -10,14 +10,13 @@ Where these are equal to the last bit, both sides round alike, and all later upd
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import fmean
 
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import TrialResult
+from m2bench.statistics.first_updates import FIRST_UPDATES, Told, first_difference, size
 
 from .reasons import Aspect, Reason
 
-FIRST_UPDATES = 6  # later ones have had more chances to part by rounding, where there is any
 TOLERANCE = 1e-4  # relative to the size of the returns: some hundred times float32's rounding
 
 
@@ -35,7 +34,7 @@ def _faults(trials: Sequence[TrialResult]) -> dict[str, str]:
     found: dict[str, str] = {}
     for trial in trials:
         for name, check in trial.numerics.items():
-            if not check.same:
+            if check.same is False:
                 found.setdefault(name, check.reason or "it gives no reason")
     return found
 
@@ -60,7 +59,7 @@ def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]
     return []
 
 
-def _told(trial: TrialResult) -> tuple[float, ...]:
+def _told(trial: TrialResult) -> Told:
     """What a trial tells of each update's learning: the returns, else the losses."""
     return trial.training_return or trial.losses
 
@@ -69,18 +68,14 @@ def _word(pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str:
     return "training return" if any(base.training_return for base, _ in pairs) else "loss"
 
 
-def first_difference(before: Sequence[float], after: Sequence[float]) -> int | None:
+def first_parted(before: Told, after: Told) -> int | None:
     """The first update, from 1, whose training returns differ by more than rounding; None if none does.
 
     Later ones than FIRST_UPDATES count where these do not differ at all.
     """
-    pairs = list(zip(before, after, strict=False))
-    size = fmean(abs(value) for pair in pairs[:FIRST_UPDATES] for value in pair) if pairs else 0.0
-    rounds_alike = all(old == new for old, new in pairs[:FIRST_UPDATES])
-    for number, (old, new) in enumerate(pairs if rounds_alike else pairs[:FIRST_UPDATES], 1):
-        if not abs(old - new) <= TOLERANCE * size:  # also catches what is not a number
-            return number
-    return None
+    rounds_alike = [*before[:FIRST_UPDATES]] == [*after[:FIRST_UPDATES]]
+    allowed = TOLERANCE * size(before, after)
+    return first_difference(before, after, allowed, len(before) if rounds_alike else FIRST_UPDATES)
 
 
 def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str | None:
@@ -89,7 +84,7 @@ def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, Tria
     ``pairs``: both sides' trials, each pair with one seed.
     """
     returns = [(_told(a), _told(b)) for a, b in pairs if _told(a) and _told(b)]
-    parted = [(update, pair) for pair in returns if (update := first_difference(*pair)) is not None]
+    parted = [(update, pair) for pair in returns if (update := first_parted(*pair)) is not None]
     if 2 * len(parted) <= len(returns):
         return None
     update, (old, new) = min(parted, key=lambda found: found[0])

@@ -69,7 +69,7 @@ class Side:
         self.code = code
         self._request = request
         self._logs = logs
-        self._environment = users_environment(request.workload) | code.environment
+        self._environment = {**users_environment(request.workload), **code.environment}
         self._layout = layout_of(code)
         self._launcher = Launcher(work, logs / "launcher.log", self._environment, self._layout.launcher)
         self._compiles = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.processes.client import Launcher
+from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
@@ -25,7 +26,7 @@ TIMEOUT_S = 1800.0
 class Updated:
     """What a worker tells that has done some updates."""
 
-    episodes: int
+    episodes: float
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class NoLog:
 
 
 def read_device_log(
-    environment: Mapping[str, str], spec: WorkloadSpec, layers: Layers, seed: int, work: Path, log: Path
+    environment: Mapping[str, str], spec: WorkloadSpec, layers: Layers, seed: int, size: int, work: Path, log: Path
 ) -> MpsLog | NoLog:
-    """Operations, fallbacks and copies per unit.
+    """Operations, fallbacks and copies of ``size`` units.
 
     ``environment``: the variables that make the backend write its log, read once when torch is loaded.
     """
@@ -47,7 +48,7 @@ def read_device_log(
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
         request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": updates}
-        with Launcher(work, path, dict(environment)) as launcher:
+        with Launcher(work, path, {**users_environment(spec), **environment}) as launcher:
             outcome = launcher.run("updates", request, Updated, path, TIMEOUT_S).result
         if isinstance(outcome, Failure):
             return NoLog(f"{outcome.text} (log: {path})")
@@ -56,4 +57,4 @@ def read_device_log(
         except (OSError, ValueError) as error:
             return NoLog(f"{error} (log: {path})")
         episodes.append(outcome.episodes)
-    return found[1].since(found[0], episodes[1] - episodes[0])
+    return found[1].since(found[0], (episodes[1] - episodes[0]) / size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
 from m2bench.records.description import Unit
@@ -26,14 +27,14 @@ ADDS_UP = 0.02  # how far the phases may lie from what is not watched
 def predictions(before: Side, after: Side) -> Predictions:
     """What each of these says of the change."""
     measured = _logs(before.undisturbed_each_ms, after.undisturbed_each_ms)
+    dispatches = [side.count("dispatches") for side in (before, after)]
+    found = Predictions(_mean(measured), None, None, dispatches[0] / dispatches[1] if all(dispatches) else None)
+    if not before.phases_ms:
+        return found
     phases = _logs(*([sum(each.values()) for each in side.phases_each_ms] for side in (before, after)))
-    return Predictions(
-        measured=_mean(measured),
-        phases=_mean(phases),
-        # What the machine did to a process it did to both looks: this is known better than either.
-        remainder=_mean([m - p for m, p in zip(measured, phases, strict=True)]),
-        dispatches=before.count("dispatches") / after.count("dispatches"),
-    )
+    # What the machine did to a process it did to both looks: the remainder is known better than either.
+    remainder = [m - p for m, p in zip(measured, phases, strict=True)]
+    return replace(found, phases=_mean(phases), remainder=_mean(remainder))
 
 
 def _mean(logs: list[float]) -> Figure:
@@ -81,6 +82,12 @@ def _overall(before: Side, after: Side, unit: Unit) -> Iterator[str]:
 
 def _where(before: Side, after: Side) -> Iterator[str]:
     """In which phases the change lies, or that it is not known to lie in any."""
+    if not before.phases_ms:
+        yield (
+            "The trainer tells of no phases (as forward, backward, data), so these figures cannot say in which of them "
+            "the time goes: only in which operators, and which lines wait."
+        )
+        return
     names = dict.fromkeys((*before.phases_ms, *after.phases_ms))
     was, now = ({name: side.phases_ms.get(name, 0.0) for name in names} for side in (before, after))
     shown = sorted((n for n in names if _differs(before, after, n)), key=lambda name: -abs(now[name] - was[name]))
@@ -116,7 +123,7 @@ def _differs(before: Side, after: Side, phase: str) -> bool:
 def _agree(before: Side, after: Side) -> bool:
     """Whether the watched phases and the undisturbed units changed in the same direction."""
     found = predictions(before, after)
-    return (found.phases.value - 1) * (found.measured.value - 1) > 0
+    return found.phases is not None and (found.phases.value - 1) * (found.measured.value - 1) > 0
 
 
 def _small_operators(before: Side, after: Side) -> Iterator[str]:
@@ -134,6 +141,9 @@ def _small_operators(before: Side, after: Side) -> Iterator[str]:
 
 def _dispatches(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     was, now = before.count("dispatches"), after.count("dispatches")
+    if not (was and now):
+        yield f"Operators dispatched by torch per {unit.one}: {was:,.0f} before, {now:,.0f} after."
+        return
     each = [1e3 * side.undisturbed_ms / side.count("dispatches") for side in (before, after)]
     compiled = before.compiles or after.compiles
     uncounted = " What the compiler has fused is not among them." if compiled else ""
@@ -188,6 +198,15 @@ def _arithmetic(before: Side, after: Side, peak_flops: float, unit: Unit) -> Ite
 def _prediction(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     found = predictions(before, after)
     was, now = times_within(found.measured), times_within(found.phases)
+    of_operators = []
+    if found.dispatches is not None and found.measured.shows_effect:
+        of_operators = [
+            f"The number of operators alone would give {times(found.dispatches)}: "
+            f"{_verdict(found.measured.value, found.dispatches)}."
+        ]
+    if found.phases is None:
+        yield from of_operators
+        return
     remainder = f"what they leave is {times_within(found.remainder)}"
     if not found.measured.shows_effect:
         yield (
@@ -195,11 +214,11 @@ def _prediction(before: Side, after: Side, unit: Unit) -> Iterator[str]:
             f"phases add up to {now}, and {remainder}."
         )
         return
-    yield (
+    of_phases = (
         f"The phases add up to {now} and {was} was measured: {_verdict(found.measured.value, found.phases.value)}; "
-        f"{remainder}. The number of operators alone would give {times(found.dispatches)}: "
-        f"{_verdict(found.measured.value, found.dispatches)}."
+        f"{remainder}."
     )
+    yield " ".join([of_phases, *of_operators])
 
 
 def _verdict(measured: float, predicted: float) -> str:
@@ -210,9 +229,12 @@ def _verdict(measured: float, predicted: float) -> str:
 
 
 def _cost_of_looking(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+    profiler = " and ".join(f"{side.profiler_overhead:+.0%}" for side in (before, after))
+    if not before.phases_ms:
+        yield f"torch.profiler makes one {unit.one} {profiler} longer (before and after). It does not feed the speed."
+        return
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
-    profiler = " and ".join(f"{side.profiler_overhead:+.0%}" for side in (before, after))
     yield (
         f"The phases, without the time that cutting takes, add up to {sums} of one unwatched {unit.one} (before and "
         f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "

@@ -31,7 +31,7 @@ class MpsLog:
     copies: Mapping[str, Row] = field(default_factory=dict)
     blocking_copies: float = 0.0
 
-    def since(self, earlier: MpsLog, episodes: int) -> MpsLog:
+    def since(self, earlier: MpsLog, episodes: float) -> MpsLog:
         """What a process did more than another that began alike, per episode."""
         return MpsLog(
             _difference(self.operations, earlier.operations, episodes),
@@ -80,7 +80,7 @@ def _add(rows: dict[str, Row], name: str, count: int, milliseconds: float) -> No
     rows[name] = before[0] + count, before[1] + milliseconds
 
 
-def _difference(later: Mapping[str, Row], earlier: Mapping[str, Row], episodes: int) -> dict[str, Row]:
+def _difference(later: Mapping[str, Row], earlier: Mapping[str, Row], episodes: float) -> dict[str, Row]:
     found = {
         name: ((row[0] - before[0]) / episodes, (row[1] - before[1]) / episodes)
         for name, row in later.items()

@@ -15,6 +15,7 @@ from rich.console import Console
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher
+from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Device, Unit
 from m2bench.records.documents import to_json
@@ -32,7 +33,7 @@ from m2bench.text.tables import draw_table
 
 from .device_log import NoLog, Updated, read_device_log
 from .explanation import explain, predictions
-from .profile_records import Looks, Pictured, Profile, Side
+from .profile_records import Looks, Pictured, Profile, Side, update_of
 from .profile_tables import device_log_table, tables_of
 from .timeline import draw_timeline
 
@@ -70,7 +71,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
     refuse_used(folder, "Choose another folder with --out.")
     with removed_if_refused(folder), TemporaryDirectory(prefix="m2bench-") as work:
         make_folder(folder / "traces")
-        with Launcher(Path(work), folder / "profile.log") as launcher:
+        with Launcher(Path(work), folder / "profile.log", users_environment(spec)) as launcher:
             with console.status("examining this machine"):
                 description = describe(launcher, spec, folder)
                 show_remarks_on_data(description, console)
@@ -81,8 +82,11 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
                 prepared = prepare(launcher, spec, folder)
                 refuse_wrong_device(description.device, prepared.device_faults or ())
             sides = _profile(launcher, spec, pair, seed, folder, console)
-        device, unit = description.device, description.system.unit
-        before, after = (_with_device_log(sides[name], device, spec, seed, Path(work), folder / name) for name in SIDES)
+        device, (size, unit) = description.device, update_of(sides["before"], description.system.unit)
+        before, after = (
+            _with_device_log(sides[name].times(size), size, device, spec, seed, Path(work), folder / name)
+            for name in SIDES
+        )
         captured = None if capture is None else _capture(spec, pair.after, seed, Path(work), folder, capture)
     conditions = [*before.conditions, *after.conditions]
     found = Profile(
@@ -99,12 +103,14 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
     publish(found, unit, folder, console)
 
 
-def _with_device_log(side: Side, device: Device, spec: WorkloadSpec, seed: int, work: Path, log: Path) -> Side:
-    """With what the device's own log says, where it has one and torch.profiler sees nothing of it."""
+def _with_device_log(
+    side: Side, size: int, device: Device, spec: WorkloadSpec, seed: int, work: Path, log: Path
+) -> Side:
+    """With what the device's own log says of so many units, where it has one and torch.profiler sees nothing of it."""
     environment = device.log_environment
     if environment is None:
         return side
-    return replace(side, device_log=read_device_log(environment, spec, side.layers, seed, work, log))
+    return replace(side, device_log=read_device_log(environment, spec, side.layers, seed, size, work, log))
 
 
 def _require_metal(device: Device) -> None:
@@ -121,7 +127,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
     """
     request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
     log = folder / "capture.log"
-    with Launcher(work, log, {"MTL_CAPTURE_ENABLED": "1"}) as launcher:
+    with Launcher(work, log, {**users_environment(spec), "MTL_CAPTURE_ENABLED": "1"}) as launcher:
         outcome = launcher.run("updates", request, Updated, log, TIMEOUT_S).result
     found = sorted(work.glob(f"*{CAPTURE}.gputrace"))
     if isinstance(outcome, Failure) or not found:
@@ -164,8 +170,9 @@ def publish(found: Profile, unit: Unit, folder: Path, console: Console) -> None:
     Raises UserError when a file could not be written.
     """
     show(found, unit, console)
-    timeline = draw_timeline(folder / "timeline.png", found.before, found.after, unit)
-    document = {**to_json(found), "timeline": str(timeline)}
+    has_phases = bool(found.before.phases_ms)
+    timeline = draw_timeline(folder / "timeline.png", found.before, found.after, unit) if has_phases else None
+    document = {**to_json(found), "timeline": None if timeline is None else str(timeline)}
     for name, side in found.sides.items():
         document[name]["files"] = {kind: str(file) for kind, file in side.files.items()}
     write_file(folder / "profile.json", json.dumps(document, indent=1) + "\n")
@@ -192,14 +199,14 @@ def show(found: Profile, unit: Unit, console: Console) -> None:
         console.print(text, markup=False, highlight=False)
 
 
-def _show_files(found: Profile, timeline: Written, folder: Path, console: Console) -> None:
+def _show_files(found: Profile, timeline: Written | None, folder: Path, console: Console) -> None:
     """Print where the files are; UserError when one of them could not be written."""
     traces = {
         f"{name} {kind.replace('_', ' ')}": file
         for name, side in found.sides.items()
         for kind, file in side.files.items()
     }
-    files = {"timelines": timeline, **traces}
+    files = traces if timeline is None else {"timelines": timeline, **traces}
     capture = {} if found.metal_capture is None else {"metal capture": found.metal_capture}
     for name, file in {**files, **capture}.items():
         console.print(f"{name}: {file}", markup=False, highlight=False, soft_wrap=True)

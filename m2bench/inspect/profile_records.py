@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
 
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Facts
+from m2bench.records.description import Facts, Unit
 from m2bench.records.figure import Figure
 from m2bench.records.files import Written
 from m2bench.records.results import Conditions, Counts, Proof
@@ -25,7 +25,8 @@ Cut = tuple[str, float, float]
 class Looks:
     """What one process saw of a combination; times are per unit.
 
-    ``undisturbed_ms``: with nothing watched. ``phases_ms``: in each phase, by the clock.
+    ``undisturbed_ms``: with nothing watched. ``phases_ms``: in each phase, by the clock; empty for a system that tells
+    of none. ``told_per_update``: how many units updates say that they have, on average; None where they do not say.
     """
 
     layers: Layers
@@ -36,6 +37,7 @@ class Looks:
     episodes_per_update: int
     counts: Counts
     evaluation_s: float
+    told_per_update: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,24 @@ class Side(Pictured):
             phases_each_ms=tuple(each.phases_ms for each in looks),
         )
 
+    def times(self, size: int) -> Side:
+        """The same with figures of so many units in place of one."""
+        return replace(
+            self,
+            undisturbed_ms=size * self.undisturbed_ms,
+            undisturbed_each_ms=tuple(size * ms for ms in self.undisturbed_each_ms),
+            phases_ms=_scaled(self.phases_ms, size),
+            phases_each_ms=tuple(_scaled(phases, size) for phases in self.phases_each_ms),
+            kernel_busy_ms=None if self.kernel_busy_ms is None else size * self.kernel_busy_ms,
+            launch_gap_ms=None if self.launch_gap_ms is None else size * self.launch_gap_ms,
+            operators={name: (size * calls, size * ms) for name, (calls, ms) in self.operators.items()},
+            kernels={name: (size * runs, size * ms) for name, (runs, ms) in self.kernels.items()},
+            counts=Counts(
+                _scaled(self.counts.per_episode, size),
+                {name: _scaled(lines, size) for name, lines in self.counts.lines.items()},
+            ),
+        )
+
     @property
     def name(self) -> str:
         """That of its combination."""
@@ -100,18 +120,34 @@ class Side(Pictured):
         return self.counts.per_episode[name]
 
 
+def _scaled(figures: Mapping[str, float], size: int) -> dict[str, float]:
+    return {name: size * figure for name, figure in figures.items()}
+
+
+def update_of(before: Side, unit: Unit) -> tuple[int, Unit]:
+    """Of how many units both sides' figures are told, and what these are called: as many as an update before has.
+
+    Of a single sample there would be fractions of an operator. Where updates do not tell how many they have, it is one.
+    """
+    size = max(1, round(before.told_per_update or 1))
+    return (
+        (size, Unit(f"update of {size:,} {unit.many}", f"updates of {size:,} {unit.many}")) if size > 1 else (1, unit)
+    )
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Ratios of time per unit, with intervals over the pairs of processes where there are several.
 
     As ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over
-    the second. And as the numbers of dispatched operators would have it, if each took as long as before.
+    the second; both are None for a system without phases. And as the numbers of dispatched operators would have it, if
+    each took as long as before; None where there are none.
     """
 
     measured: Figure
-    phases: Figure
-    remainder: Figure
-    dispatches: float
+    phases: Figure | None
+    remainder: Figure | None
+    dispatches: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ LEAST_MS = 0.001  # of a phase: below, it is the clock that is measured
 def tables_of(found: Profile, unit: Unit) -> Iterator[Table]:
     """All tables, but for that of kernels where none was recorded."""
     before, after = found.before, found.after
-    yield phases_table(before, after, found.predictions, unit)
+    if before.phases_ms:
+        yield phases_table(before, after, found.predictions, unit)
     yield operators_table(before, after, unit)
     kernels = kernels_table(before, after, unit)
     if kernels is not None:
@@ -28,7 +29,8 @@ def tables_of(found: Profile, unit: Unit) -> Iterator[Table]:
 
 
 def phases_table(before: Side, after: Side, found: Predictions, unit: Unit) -> Table:
-    """Milliseconds per unit, share and memory of each phase, and the change."""
+    """Milliseconds per unit, share and memory of each phase, and the change; of a system that has phases."""
+    assert found.phases is not None
     sums = [sum(side.phases_ms.values()) for side in (before, after)]
     rows = [
         (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
@@ -22,6 +22,7 @@ BUDGET_SHARE = 0.2  # of the run's time, in quick mode; a round is not cut off, 
 MOST_ROUNDS = 10  # of quick mode
 FIRST_ROUND_MAY_USE = 0.8  # of the budget: a trial takes a little longer than its training
 ROUND_MAY_TAKE = 1.5  # times the longest round so far
+SAME_SIZE = 1.5  # times the episodes per update, where these vary: less is chance
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Cell:
     They share their episodes per update and those of their layers that must be told apart.
     """
 
-    episodes_per_update: int
+    episodes_per_update: float
     apart: Layers
 
 
@@ -40,7 +41,7 @@ class Cells:
     """To which cell each combination belongs. ``apart``: the layers that are not proved to learn the same."""
 
     apart: Layers
-    episodes_per_update: dict[Layers, int]
+    episodes_per_update: dict[Layers, float]
     """Of the combinations that were measured."""
 
     def of(self, layers: Layers) -> Cell | None:
@@ -52,8 +53,30 @@ class Cells:
 
 def make_cells(apart: Layers, trials: list[StoredTrial]) -> Cells:
     """The cells of a run, from its speed trials, with these layers told apart."""
-    sizes = {t.spec.layers: t.timed.episodes_per_update for t in trials if t.spec.kind == "speed" and t.result}
-    return Cells(apart, sizes)
+    return Cells(apart, _episodes_per_update(trials))
+
+
+def _episodes_per_update(trials: list[StoredTrial]) -> dict[Layers, float]:
+    """The episodes per update of the measured combinations, as the median over their trials.
+
+    Where they differ from update to update (an episode's steps, say), what lies near the baseline's is the baseline's.
+    """
+    found: dict[Layers, list[TrialResult]] = defaultdict(list)
+    for trial in trials:
+        if trial.spec.kind == "speed" and trial.result:
+            found[trial.spec.layers].append(trial.timed)
+    sizes = {layers: _whole(median(each.units_per_update for each in own)) for layers, own in found.items()}
+    if not any(each.has_varying_units for each in found[BASELINE]):
+        return sizes
+    return {layers: sizes[BASELINE] if _near(size, sizes[BASELINE]) else size for layers, size in sizes.items()}
+
+
+def _whole(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+def _near(size: float, other: float) -> bool:
+    return 1 / SAME_SIZE <= size / other <= SAME_SIZE
 
 
 def learning_trials(spec: RunSpec, exact: Layers, stored: Callable[[], list[StoredTrial]]) -> Iterator[TrialSpec]:
@@ -109,7 +132,7 @@ def choose_learners(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> l
         cell = cells.of(layers)
         assert cell is not None
         fastest[cell] = layers
-    plainest: dict[int, Cell] = {}
+    plainest: dict[float, Cell] = {}
     for cell in sorted(fastest, key=lambda cell: -len(cell.apart)):
         plainest[cell.episodes_per_update] = cell
     chosen = list(plainest.values())

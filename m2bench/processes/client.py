@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +42,16 @@ class Outcome(Generic[T]):
 class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
-    ``environment``: variables that the workers get beside those of all workers. ``threads``: how many torch uses in
-    each worker; None leaves that to torch. ``module``: the launcher's, which other versions keep elsewhere.
+    ``environment``: variables that the workers get beside those of all workers, None for one that they do not get.
+    ``threads``: how many torch uses in each worker; None leaves that to torch. ``module``: the launcher's, which other
+    versions keep elsewhere.
     """
 
     threads: int | None = None
 
-    def __init__(self, work: Path, log: Path, environment: dict[str, str] | None = None, module: str = LAUNCHER):
+    def __init__(
+        self, work: Path, log: Path, environment: Mapping[str, str | None] | None = None, module: str = LAUNCHER
+    ):
         self._environment = environment or {}
         self._module = module
         self.work = work.resolve()
@@ -113,6 +116,7 @@ class Launcher:
             "log": str(log.resolve()),
             "compiler_import_s": self._compiler_import_s,
             "threads": self.threads,
+            "timeout_s": timeout_s,
             **request,
         }
         try:
@@ -133,6 +137,7 @@ class Launcher:
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Lines]:
         if self._process is None:
+            variables = {**worker_environment(self.work), **self._environment}
             with open_log(self._log) as log:
                 self._process = subprocess.Popen(
                     [sys.executable, SAFE_PATH, "-m", self._module],
@@ -140,7 +145,7 @@ class Launcher:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=worker_environment(self.work) | self._environment,
+                    env={k: v for k, v in variables.items() if v is not None},
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which ends things in order
                 )
             assert self._process.stdout is not None

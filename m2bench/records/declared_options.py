@@ -54,6 +54,8 @@ class Option:
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
+    in_place: str | None = None
+    """What to do instead where trials are programs of their own, on which it has no effect; None where it has."""
     system: str | None = None
     """The module of the system under test that has it; None where every one has."""
 
@@ -151,6 +153,7 @@ class WorkloadOptions:
         f"Device to train on: {', '.join(DEVICES)}.",
         read=one_of(DEVICES),
         commands=(*TRAINING, "layers", "doctor"),
+        in_place="Say in the command, or in a toggle, what it is to run on.",
     )
     module: str = option(
         WorkloadSpec.module,
@@ -168,6 +171,9 @@ They are found by their names, as the systems are: the harness knows none of the
 """
 DOORS = SYSTEMS[1:]
 """Those that lead to a trainer of the user's own."""
+PROGRAMS = SYSTEMS[2:]
+"""Those whose trials are programs of their own: what starts them imports no torch and adds nothing to the shell's
+environment."""
 
 
 def workload_options(command: str) -> tuple[Option, ...]:

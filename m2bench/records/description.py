@@ -74,13 +74,14 @@ class MissingFeature:
 class Device:
     """The device and the torch that drives it.
 
+    ``torch`` is empty and ``torch_threads`` 0 where trials are programs of their own.
     ``missing_features``: those that this torch lacks on MPS, None on any other device. ``telemetry``: the tool that
     reads the device. ``log_environment``: variables that make the device's backend write a log.
     """
 
     device: str
-    torch: str
-    torch_threads: int
+    torch: str = ""
+    torch_threads: int = 0
     thread_waiting: str | None = None
     threads_chosen: ThreadChoice | None = None
     device_name: str | None = None
@@ -148,6 +149,7 @@ class LayerDescription:
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
     """
@@ -162,6 +164,7 @@ class LayerDescription:
     compiled_apart: bool = False
     works_ahead: bool = False
     sweeps: Sweeps | None = None
+    loss_tolerance: float | None = None
     needs: Layers = ()
     excludes: Layers = ()
     unsupported: str | None
@@ -169,14 +172,29 @@ class LayerDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The return that learning trials are to reach, a ``share`` of the way from an ignorant policy to a good one."""
+    """What learning trials are to reach: ``value``, of what ``measure`` names.
+
+    ``loss`` or ``return``: what the updates tell. ``greedy`` or ``sampled``: the policy's return, a ``share`` of the
+    way from an ignorant policy to a good one. ``first_units``: after how many units it is first looked at.
+    """
 
     measure: str
-    good_policy: str
-    good_return: float
-    ignorant_return: float
-    share: float
-    target_return: float = field(metadata=called("return"))
+    good_policy: str = ""
+    good_return: float | None = None
+    ignorant_return: float | None = None
+    share: float | None = None
+    value: float = field(metadata=called("return"))
+    first_units: float = 8
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is what updates tell, and not what an evaluation finds."""
+        return self.measure in ("loss", "return")
+
+    @property
+    def falls(self) -> bool:
+        """Whether less is better."""
+        return self.measure == "loss"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,9 +318,11 @@ class Prepared:
     """What preparing the trials told.
 
     ``prepare_s``: seconds that it took. ``device_faults``: what the device computes wrongly, None where the code does
-    not look. ``peak_flops``: the most operations per second of a product of float32 matrices.
+    not look. ``peak_flops``: the most operations per second of a product of float32 matrices, 0 where trials are
+    programs of their own. ``metrics``: what the plain one of those told before all trials.
     """
 
     prepare_s: float
     device_faults: tuple[str, ...] | None = None
     peak_flops: float
+    metrics: Mapping[str, float] = field(default_factory=dict)

@@ -21,6 +21,10 @@ class TrainerError(RuntimeError):
     """What the user's own code raised, said with its file and line; of a trial it is the result."""
 
 
+class TrainingEnded(TrainerError):  # noqa: N818 (no error where enough was timed)
+    """The user's trainer has no further update."""
+
+
 def quoted(path: Path) -> str:
     """The path as it can be pasted into a shell."""
     return shlex.quote(str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Literal
 
 from .documents import LEFT_OUT, called
@@ -28,22 +29,25 @@ def idle_layers(proofs: Mapping[str, Proof]) -> list[str]:
 
 @dataclass(frozen=True)
 class NumericsCheck:
-    """Whether a combination computes what the plain trainer does, by what evidence, and if not, what differs."""
+    """Whether a combination computes what the plain trainer does, by what evidence, and if not, what differs.
 
-    same: bool
+    ``same``: None where that cannot be told, with the reason.
+    """
+
+    same: bool | None
     evidence: Evidence = field(default_factory=dict)
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Peak memory in MB: of the device's allocator, None where it does not tell, and of the process on the host."""
+    """Peak memory in MB: of the device's allocator, and of the process on the host; None where it does not tell."""
 
     device: float | None
-    host: float
+    host: float | None
 
     @property
-    def main_mb(self) -> float:
+    def main_mb(self) -> float | None:
         """That of the device where it tells, else that of the host."""
         return self.host if self.device is None else self.device
 
@@ -65,9 +69,10 @@ class TrialResult:
     relative standard error of the mean of ``update_s``, None for a single update; ``timer_share``: of the window, what
     timing took. ``compile_s``: None where nothing compiles. ``numerics``: the outcome of each check, ``numerics_s``
     what they took. ``training_return``: of every update from the first on; ``eval_return``: of what training never
-    sees. ``update_units``: how many units each update of the window processed, empty where each one processed
-    ``episodes_per_update``. ``losses``: of every update from the first on. Empty and None for what the system does not
-    tell.
+    sees. ``update_units``: how many units every update from the first on processed, empty where each one processed
+    ``episodes_per_update``. ``losses``: of every update from the first on, None for one that told none. ``metrics``: by
+    name, all that the system tells in its own units, the one that is ranked first. Empty and None for what the system
+    does not tell.
     """
 
     setup_s: float
@@ -88,26 +93,44 @@ class TrialResult:
     numerics_s: float = field(metadata=called("gates_s"))
     phase_ms_per_episode: Mapping[str, float] = field(default_factory=dict)
     counts: Counts | None = None
-    training_return: tuple[float, ...] = ()
+    training_return: tuple[float | None, ...] = ()
     eval_return: float | None
     update_units: tuple[float, ...] = ()
-    losses: tuple[float, ...] = ()
+    losses: tuple[float | None, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def same_numerics(self) -> bool:
         """Whether no check found that something else is computed."""
-        return all(check.same for check in self.numerics.values())
+        return all(check.same is not False for check in self.numerics.values())
+
+    @property
+    def window_units(self) -> tuple[float, ...]:
+        """How many units each update of the timed window processed, where the system tells that."""
+        return self.update_units[-len(self.update_s) :]
+
+    @property
+    def units_per_update(self) -> float:
+        """How many units an update processes: the median."""
+        return median(self.update_units) if self.update_units else self.episodes_per_update
+
+    @property
+    def has_varying_units(self) -> bool:
+        """Whether the units of an update vary, and not only where an epoch ends with fewer."""
+        usual = self.units_per_update
+        return sum(units != usual for units in self.update_units) > len(self.update_units) / 4
 
 
 @dataclass(frozen=True)
 class CurvePoint:
     """One evaluation: ``after`` so many episodes, of which whole updates had learned from ``episodes``.
 
-    ``train_s``: of training without the evaluations. ``mean_return``: of the policy, which holds until its next update.
+    ``train_s``: of training without the evaluations. ``mean_return``: of the policy, which holds until its next update;
+    or the mean of what updates told since the point before, be it a return or a loss.
     """
 
-    after: int
-    episodes: int
+    after: float
+    episodes: float
     train_s: float
     mean_return: float = field(metadata=called("return"))
 
@@ -117,7 +140,7 @@ class LearningResult:
     """What a learning trial measures: its curve, and after how many episodes it reached the target, None for never."""
 
     curve: tuple[CurvePoint, ...]
-    episodes_per_update: int
+    episodes_per_update: float
     episodes_to_target: float | None
     proofs: Mapping[str, Proof]
 

@@ -61,7 +61,7 @@ class LearningOfCombination:
     """How soon a combination learns."""
 
     learning: Sameness | None = None
-    episodes_per_update: int | None = None
+    episodes_per_update: float | None = None
     episodes_to_target: Figure | None = None
     learning_trials_of: Layers | None = None
     """The combination whose learning trials stand for this one."""

@@ -40,11 +40,13 @@ class WorkloadSpec:
 
     def to_json(self) -> dict[str, Any]:
         folder = {"folder": self.folder} if self.folder else {}
-        return {"device": self.device, "data": self.data, **self.options, "module": self.module, **folder}
+        options = {name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()}
+        return {"device": self.device, "data": self.data, **options, "module": self.module, **folder}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
         own, options = _apart(cls, document)
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
         return cls(**{**own, "module": present_module(own["module"])}, options=options)
 
 

@@ -135,7 +135,7 @@ class LearningGroup:
     after so many episodes. ``not_within``: how many episodes were not enough for a trial that did not arrive.
     """
 
-    episodes_per_update: int
+    episodes_per_update: float
     apart: Layers
     layers: Layers
     trials: int
@@ -148,7 +148,10 @@ class LearningGroup:
 
 @dataclass(frozen=True)
 class LearningSummary:
-    """How learning was measured."""
+    """How learning was measured.
+
+    ``told``: the loss or return that the updates of the speed trials told, where it was measured by that.
+    """
 
     mode: str
     target: Target | None
@@ -161,6 +164,7 @@ class LearningSummary:
     elapsed_s: float
     share_of_run: float
     cells: tuple[LearningGroup, ...]
+    told: str | None = None
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,10 @@ def _what_to_switch_on(summary: Summary) -> str:
         ]
         what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
     else:
-        helping = any(x.ratio is not None and x.ratio.shows_gain for x in advice.left_out)
+        helping = {x.state for x in advice.left_out if x.ratio is not None and x.ratio.shows_gain}
         no_set = "no measured set has only layers that are" if helping else "no layer is"
+        if helping == {"spoils"}:
+            no_set = "no layer that learns the same is"
         what = f"{begin} nothing: {no_set} shown to help"
     what = marked(what, summary)
     return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."
@@ -104,6 +106,7 @@ def details(summary: Summary) -> list[str]:
         _learns_sooner(summary),
         _chosen_by_time(summary),
         _fastest(summary),
+        _learns_otherwise(summary),
         what_layers_are_worth(summary),
     )
     return [f"{line}." for line in found if line]
@@ -161,6 +164,32 @@ def _fastest(summary: Summary) -> str:
     if fastest.ratio is None or not fastest.ratio.shows_gain:
         return compared.format("is estimated to be") + ", but this is not shown"
     return compared.format("is") + f", but not recommended: {fastest.but}"
+
+
+def _learns_otherwise(summary: Summary) -> str:
+    """Which layers change learning, and what that makes of their speed, where no target weighs it."""
+    told = summary.learning.told
+    changed = [layer for layer in summary.layers if layer.learning.learning == "changed"]
+    return "; ".join(_at_equal_units(layer, told) for layer in changed) if told else ""
+
+
+def _at_equal_units(layer: LayerRow, told: str) -> str:
+    """What a layer learns from as many units, and how soon it therefore is where it would be without it."""
+    speed, needed, sooner = layer.speed.alone, layer.learning.episodes_needed, layer.time_to_target
+    fast = "" if speed is None else f"is {times_within(speed)} as fast, but "
+    said = f"{layer.name} {fast}{layer.learning.learning_reason}"
+    if needed is None or not is_known(needed):
+        return f"{said}; how many it needs for the same mean {told} is not known"
+    said += f": it needs {times_within(needed)} as many for the same mean {told}"
+    if sooner is None or not is_known(sooner):
+        return said
+    when = f"{times_within(sooner)} sooner" if sooner.value > 1 else f"{times_within(_inverse(sooner))} later"
+    unsure = "" if sooner.shows_effect else " (not shown)"
+    return f"{said}, and has it {when}{unsure}"
+
+
+def _inverse(ratio: Figure) -> Figure:
+    return Figure(1 / ratio.value, ratio.interval and (1 / ratio.interval[1], 1 / ratio.interval[0]))
 
 
 def what_layers_are_worth(summary: Summary) -> str:

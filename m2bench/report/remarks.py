@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.findings.noise import aa_in_words, drift_in_words
+from m2bench.records.description import System, Target, Unit
 from m2bench.records.noise import Noise, RunConditions, ScatterGroup
-from m2bench.records.summary import Summary
+from m2bench.records.summary import LearningSummary, Summary
 from m2bench.text.figures import digits, percent, times, times_within
 
 from .sentences import counted, listed, rules_of
@@ -138,6 +140,8 @@ def _members(group: ScatterGroup) -> str:
 
 def _numerics(summary: Summary) -> str:
     """What the comparison with the plain trainer found, and what it cost."""
+    if any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations):
+        return _losses(summary)
     verdicts = [c.numerics.numerics for c in summary.combinations if c.numerics.numerics is not None]
     changed = verdicts.count("changed")
     if "unchecked" in verdicts:
@@ -162,6 +166,22 @@ def _numerics(summary: Summary) -> str:
     )
 
 
+def _losses(summary: Summary) -> str:
+    """What comparing the first losses with the baseline's found."""
+    layered = [c for c in summary.combinations if c.layers and c.numerics.numerics is not None]
+    count = Counter(c.numerics.numerics for c in layered)
+    said = [
+        f"Numerics: {count['same']} of {counted(len(layered), 'combination')} with layers tell the losses that the "
+        "baseline with the same seed tells in its first updates, to within rounding and what their layers declare"
+    ]
+    if count["changed"]:
+        said.append(f"{count['changed']} do not: see the status column; what differs is never recommended")
+    unsure = [c.numerics.numerics_reason or "" for c in layered if c.numerics.numerics == "unchecked"]
+    unchecked = Counter(reason.removeprefix(f"{LOSSES}: ") for reason in unsure)
+    said += [f"Unchecked: {counted(number, 'combination')}, {why}" for why, number in unchecked.items()]
+    return ". ".join(said) + "."
+
+
 def _proofs(summary: Summary) -> list[str]:
     """That a system does not tell whether its layers were at work."""
     layered = [c for c in summary.combinations if c.layers and c.trials_ok]
@@ -175,16 +195,12 @@ def _learning(summary: Summary) -> list[str]:
     learning, target = summary.learning, summary.learning.target
     if learning.mode == "off":
         return ["Learning was not measured (--learning off)."]
-    if target is None:
-        return [f"Learning was not measured: {summary.system.no_target_because}."]
     unit = summary.system.unit
-    policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
-    start = target.ignorant_return
-    come_from = f", counted from the {digits(start)} % of random actions" if start else ""
-    notes = [
-        f"Learning target: the {policy} earns {digits(target.target_return)} % per held-out {unit.one} (mean of "
-        f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
-        f"earns ({digits(target.good_return)} %){come_from}. Time to target is {unit.many} to target divided by "
+    notes = [] if learning.told is None else [_told(learning, learning.told, summary.system)]
+    if target is None:
+        return notes or [f"Learning was not measured: {summary.system.no_target_because}."]
+    notes += [
+        f"Learning target: {_target(target, learning, unit)}. Time to target is {unit.many} to target divided by "
         f"{unit.many} per minute, without compiling.",
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
         f"there is to learn and their {unit.many} to target by less than {learning.episodes_margin}x (two one-sided "
@@ -206,3 +222,31 @@ def _learning(summary: Summary) -> list[str]:
     )
     notes += [f"{counted(count, 'combination')} without a time to target: {why}." for why, count in reasons.items()]
     return notes + [f"A learning trial has no result: {failure}." for failure in learning.failed]
+
+
+def _target(target: Target, learning: LearningSummary, unit: Unit) -> str:
+    """What is to be reached, and where that comes from."""
+    if target.share is None:
+        return (
+            f"a {target.measure} of {digits(target.value)}, as the mean of what the updates of the last two fifths of "
+            f"the {unit.many} tell"
+        )
+    policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
+    start = target.ignorant_return
+    come_from = f", counted from the {digits(start)} % of random actions" if start else ""
+    return (
+        f"the {policy} earns {digits(target.value)} % per held-out {unit.one} (mean of "
+        f"{learning.evaluations_averaged} evaluations), which is {target.share:.0%} of what {target.good_policy} "
+        f"earns ({digits(target.good_return)} %){come_from}"
+    )
+
+
+def _told(learning: LearningSummary, measure: str, system: System) -> str:
+    """How learning was compared by what the updates of the speed trials told, and why by that."""
+    units, because = system.unit.many, system.no_target_because or "no two seeds of learning trials can be compared"
+    return (
+        f"Learning is compared by the {measure} that the updates of the speed trials tell, over equal {units} and with "
+        f"equal seeds: {because}. A layer learns the same if the mean {measure} so far differs by less than "
+        f"{learning.margin:.0%} of what the trials learned, and the {units} for the same mean {measure} by less than "
+        f"{learning.episodes_margin}x (two one-sided tests at 5 %; one seed is one observation)."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
 from m2bench.records.summary import Interaction, LearningGroup, Summary
@@ -98,7 +99,7 @@ def impact_table(summary: Summary) -> Table:
         rows=rows,
         numeric=frozenset(columns[3:9]),
         droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
-        notes=(*GLOSSARY, *_rules_remark(summary), *_impact_remarks(summary)),
+        notes=(*GLOSSARY, *_rules_remark(summary), *_without_target(summary), *_impact_remarks(summary)),
     )
 
 
@@ -110,6 +111,12 @@ GLOSSARY = (
     "layer alone over the baseline's. Brackets: 95 % intervals.",
     "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below.",
 )
+
+
+def _without_target(summary: Summary) -> list[str]:
+    """What stands for the time to the target where learning is compared without one."""
+    told = summary.learning.told
+    return [f"time to target: here that to the same mean {told} over equal {summary.system.unit.many}."] if told else []
 
 
 def _rules_remark(summary: Summary) -> list[str]:
@@ -238,7 +245,9 @@ def _outcome(combination: CombinationRow) -> str:
 
 def learning_table(summary: Summary) -> Table:
     """One row per layer: what its speed is worth once the units that learning takes are counted."""
-    units = summary.system.unit.many
+    units, told, target = summary.system.unit.many, summary.learning.told, summary.learning.target
+    measure = told or (target.measure if target and target.is_told else "return")
+    sooner = "time to target" if told is None else f"time to same {told}"
     per_min, needed = f"{units}/min", f"{units} needed"
     rows = [
         (
@@ -248,13 +257,13 @@ def learning_table(summary: Summary) -> Table:
             times_within(layer.time_to_target),
             _gain_surviving(layer),
             layer.learning.learning,
-            _learning_remark(layer.learning),
+            _learning_remark(layer.learning, measure),
         )
         for layer in summary.layers
     ]
-    columns = ("layer", per_min, needed, "time to target", "gain surviving", "learning", "because")
+    columns = ("layer", per_min, needed, sooner, "gain surviving", "learning", "because")
     return Table(
-        title="Effect of each layer alone on learning, as ratios (time to target: above 1 is sooner)",
+        title=f"Effect of each layer alone on learning, as ratios ({sooner}: above 1 is sooner)",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[1:5]),
@@ -298,13 +307,14 @@ def responses_table(summary: Summary) -> Table | None:
     )
 
 
-def _learning_remark(found: LearningOfLayer) -> str:
+def _learning_remark(found: LearningOfLayer, measure: str) -> str:
     effect = found.learning_effect
     if effect is None or effect.interval is None:
         return found.learning_reason
     low, high = effect.interval
     change = f"{effect.value:+.0%} [{low:+.0%}, {high:+.0%}]" if is_known(effect.percent(), "%") else NOT_KNOWN
-    return f"{found.learning_reason}: return {change}, {counted(found.learning_seeds, 'seed')}"
+    what = "learned" if measure == "loss" else "return"  # a loss falls, and below 0 is less
+    return f"{found.learning_reason}: {what} {change}, {counted(found.learning_seeds, 'seed')}"
 
 
 def groups_table(summary: Summary) -> Table | None:
@@ -336,7 +346,7 @@ def groups_table(summary: Summary) -> Table | None:
 
 def _episodes_to_target(cell: LearningGroup) -> str:
     """The mean with its interval, or how many units were not enough."""
-    return f"over {cell.not_within:,}" if cell.episodes_to_target is None else within(cell.episodes_to_target)
+    return f"over {cell.not_within:,.0f}" if cell.episodes_to_target is None else within(cell.episodes_to_target)
 
 
 def interactions_table(summary: Summary) -> Table | None:
@@ -490,6 +500,17 @@ def phases_table(summary: Summary) -> Table | None:
     )
 
 
+def _torch_facts(machine: Facts) -> dict[str, str]:
+    """The torch that trained; a program of the user's brings its own, and tells none."""
+    if "torch" not in machine:
+        return {}
+    waiting = ", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""
+    return {
+        "python, torch": f"{machine['python']}, {machine['torch']}",
+        "torch threads": f"{machine['torch_threads']}{waiting}",
+    }
+
+
 def facts_table(summary: Summary) -> Table:
     """What was measured on, and what was trained."""
     machine = summary.machine
@@ -501,9 +522,7 @@ def facts_table(summary: Summary) -> Table:
         "memory": f"{digits(machine['memory_mb'])} MB",
         "system": machine["system"],
         "power": machine["power"],
-        "python, torch": f"{machine['python']}, {machine['torch']}",
-        "torch threads": f"{machine['torch_threads']}"
-        + (", waiting without spinning" if machine.get("thread_waiting") == "passive" else ""),
+        **_torch_facts(machine),
         "environment": ", ".join(f"{k}={v}" for k, v in machine["environment"].items()) or "no relevant variable",
         **summary.system.facts,
     }

@@ -18,6 +18,7 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
+from m2bench.records.declared_options import PROGRAMS
 from m2bench.records.description import Description, Device, LayerDescription, Prepared
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
@@ -60,6 +61,10 @@ def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float
     """
     cost = rough_cost(spec, compiles)
     if budget_s is not None:
+        if spec.workload.module in PROGRAMS:
+            raise UserError(
+                "--budget is filled by what the command takes, which --dry-run does not run.", "Leave one of them out."
+            )
         spec, choice = fit(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
     combinations = combinations_of(spec)
@@ -76,6 +81,9 @@ def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float
         highlight=False,
     )
     _show_blocks(spec, done, console)
+    if spec.workload.module in PROGRAMS:
+        console.print(f"As long as {planned - len(done) + 1} runs of the command; nothing was run.", highlight=False)
+        return
     minutes = cost.of(replace(spec, learning="off")) * (1 - len(done) / planned) / 60
     learning = {
         "off": "",
@@ -117,6 +125,8 @@ def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
 
 def _in_words(minutes: float) -> str:
     """A rough time in a unit that suits it."""
+    if minutes < 2:
+        return f"{60 * minutes:.0f} seconds"
     if minutes < 120:
         return f"{minutes:.0f} minutes"
     return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 60 / 24:,.0f} days"
@@ -150,37 +160,57 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             refuse_unknown_layers(spec.layers, description)
             refuse_other_rules(spec, description)
             show_remarks(description, console)
-            if not resuming and not description.workload.own_program:
+            is_program = description.workload.own_program
+            if not resuming and not is_program:
                 with console.status("measuring with how many threads this machine is fastest"):
                     description = choose_threads(
                         launcher, description, spec.workload, spec.layers, spec.threads, folder / "logs"
                     )
                 spec = replace(spec, threads=description.device.torch_threads)
                 console.print(threads_sentence(description.device), markup=False, highlight=False)
-            with console.status("asking the plain trainer in double precision, for the numerics checks"):
-                prepared = prepare(launcher, spec.workload, folder / "logs")
+            prepared = _prepare(launcher, spec, is_program, folder / "logs", console)
             if not spec.allow_wrong_device:
                 refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
             taking_part = [layer for layer in description.layers if layer.name in spec.layers]
             compiling = any(layer.compiles and not layer.unsupported for layer in taking_part)
-            if description.device.fork_after_compiler_import and not description.workload.own_program:
+            if description.device.fork_after_compiler_import and not is_program:
                 launcher.preload_compiler(probe=compiling)
             if budget_s is not None:
                 with console.status("measuring what a trial takes"):
-                    cost = _measure_cost(launcher, spec, description.device, taking_part, folder / "logs")
+                    cost = Cost(prepared.prepare_s, 0.0)
+                    if not is_program:
+                        cost = _measure_cost(launcher, spec, description.device, taking_part, folder / "logs")
                     spec, choice = fit(spec, budget_s - (time.monotonic() - begin), cost)
                 console.print(choice, markup=False, highlight=False)
             _show_fraction(spec, console)
+            if is_program:
+                console.print(_first_run_sentence(prepared, count_trials(spec)), markup=False, highlight=False)
         with _open_store(spec, folder, resuming, description, prepared) as store:
             unsupported = {layer.name: layer.unsupported for layer in taking_part if layer.unsupported}
-            target = description.workload.target
-            execute = trial_executor(
-                launcher, spec, description.device, None if target is None else target.target_return
-            )
+            execute = trial_executor(launcher, spec, description.device, description.workload.target)
             with RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress:
                 remaining = remaining_trials(spec, description, store.attempts, progress.quiet.is_quiet)
                 run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, console: Console) -> Prepared:
+    """Prepare what all trials need; a program is run once for that."""
+    if is_program:
+        with console.status("running the command once"):
+            return prepare(launcher, spec.workload, logs, spec.trial_timeout_s)
+    with console.status("asking the plain trainer in double precision, for the numerics checks"):
+        return prepare(launcher, spec.workload, logs)
+
+
+def _first_run_sentence(prepared: Prepared, trials: int) -> str:
+    """What the plain program told before all trials, and how long they will take."""
+    told = ", ".join(f"{name} {value:,.4g}" for name, value in prepared.metrics.items())
+    minutes = prepared.prepare_s * trials / 60
+    return (
+        f"The command runs: {told} in a first run without any layer, which is not counted. {trials} trials take about "
+        f"{_in_words(minutes)} where none takes longer."
+    )
 
 
 def _measure_cost(

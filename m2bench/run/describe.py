@@ -28,7 +28,8 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     log = logs / "describe.log"
     found = launcher.run("describe", {"workload": workload.to_json()}, Description, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
-        raise WorkerError(f"this machine cannot be examined: {found.text}.", f"The log is {log}.")
+        what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
+        raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
     return found
 
 
@@ -82,13 +83,15 @@ def refuse_other_rules(spec: RunSpec, description: Description) -> None:
         )
 
 
-def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
+def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: float = DESCRIBE_TIMEOUT_S) -> Prepared:
     """Have a worker prepare what all trials are checked against, and measure what the device can do at most.
+
+    A program is run once. Raises UserError where that fails.
 
     Device faults are to be refused (wrong_device.py). Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
-    found = launcher.run("prepare", {"workload": workload.to_json()}, Prepared, log, DESCRIBE_TIMEOUT_S).result
+    found = launcher.run("prepare", {"workload": workload.to_json()}, Prepared, log, timeout_s).result
     if isinstance(found, Failure):
         raise WorkerError(f"the numerics checks cannot be prepared: {found.text}.", f"The log is {log}.")
     return found

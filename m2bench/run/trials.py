@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.processes.client import Launcher, Outcome
-from m2bench.records.description import Device
+from m2bench.records.description import Device, Target
+from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RESULTS, Result, StoredTrial
@@ -42,15 +43,15 @@ def watched(run: Callable[[], Outcome[T]]) -> Watched[T]:
     return Watched(outcome.result, watch.conditions(outcome.cpu_s))
 
 
-def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target_return: float | None = None) -> Execute:
-    """Runs trials of the run in worker processes; ``target_return`` is what learning trials are to reach.
+def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target: Target | None = None) -> Execute:
+    """Runs trials of the run in worker processes; ``target`` is what learning trials are to reach.
 
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
     common: dict[str, Any] = {
         "workload": spec.workload.to_json(),
         "window": asdict(spec.window),
-        "target_return": target_return,
+        "target": None if target is None else to_json(target),
     }
     jobs = {"speed": "trial", "learning": "learn", "sweep": "trial"}
     probes = probes_for(device)

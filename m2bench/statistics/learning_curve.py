@@ -22,47 +22,52 @@ ROUNDING_VARIANCE = math.log(EVALUATION_SPACING) ** 2 / 12
 WINDOW = 6  # evaluations that count together: a single one goes up and down with every update
 
 
-def evaluation_episodes() -> Iterator[int]:
-    """The numbers of episodes after which a policy is evaluated, evenly spread on a logarithmic scale."""
-    number = FIRST_EVALUATION
+def evaluation_episodes(first: float = FIRST_EVALUATION) -> Iterator[float]:
+    """The numbers of episodes after which a policy is evaluated, evenly spread on a logarithmic scale.
+
+    Whole numbers, where a tenth of them is about one episode or more.
+    """
+    number = first
     while True:
         yield number
-        number = math.ceil(number * EVALUATION_SPACING)
+        number *= EVALUATION_SPACING
+        if number > FIRST_EVALUATION:
+            number = math.ceil(number)
 
 
-def arrival(curve: Curve, target_return: float) -> float | None:
+def arrival(curve: Curve, target: float, falls: bool = False) -> float | None:
     """After how many episodes the mean of the last WINDOW evaluations reached the target; None when it never did.
 
     Between the two evaluations that it lies between, by a line on the logarithmic scale; what is reached with the first
     whole window is not resolved further. The window spans the same share of the training, two fifths of it, whatever
-    the episodes per update. The untrained policy does not count.
+    the episodes per update. The untrained policy does not count. What ``falls`` reaches the target from above.
     """
     trained = [point for point in curve if point.episodes]
     before: float | None = None
     for end in range(WINDOW, len(trained) + 1):
         mean = fmean(point.mean_return for point in trained[end - WINDOW : end])
-        if mean >= target_return:
+        if (mean <= target) if falls else (mean >= target):
             after = float(trained[end - 1].after)
             if before is None:
                 return after
-            share = (target_return - before) / (mean - before)
+            share = (target - before) / (mean - before)
             return float(trained[end - 2].after ** (1 - share) * after**share)
         before = mean
     return None
 
 
-def progress(curves: Sequence[Curve], target_return: float) -> list[tuple[int, float]]:
+def progress(curves: Sequence[Curve], target: float, falls: bool = False) -> list[tuple[float, float]]:
     """How far several seeds have come: after so many episodes, the mean over them of what ``arrival`` looks at.
 
     A seed that has arrived stays at the target. The list ends with the last seed, or where one gave up before.
     """
-    arrivals = [arrival(curve, target_return) for curve in curves]
-    come: list[tuple[int, float]] = []
+    arrivals = [arrival(curve, target, falls) for curve in curves]
+    come: list[tuple[float, float]] = []
     for index, after in enumerate(point.after for point in max(curves, key=len)):
         returns = []
         for curve, arrived in zip(curves, arrivals, strict=True):
             if arrived is not None and after >= arrived:
-                returns.append(target_return)
+                returns.append(target)
             elif index < len(curve):
                 returns.append(fmean(point.mean_return for point in curve[max(0, index - WINDOW + 1) : index + 1]))
             else:
@@ -80,13 +85,13 @@ def distance(curve: Curve, other: Curve) -> float:
     return fmean(b.mean_return - a.mean_return for a, b in common) if common else 0.0
 
 
-def setbacks(curve: Curve) -> float | None:
+def setbacks(curve: Curve, falls: bool = False) -> float | None:
     """Which share of the return's movement, from evaluation to evaluation, goes down; None where nothing moves.
 
-    0 is steady progress, 1/2 up and down without any. A policy that is evaluated again before its next update does not
-    move.
+    Up, of what ``falls``. 0 is steady progress, 1/2 up and down without any. A policy that is evaluated again before
+    its next update does not move.
     """
     returns = [point.mean_return for point in curve if point.episodes]
-    steps = [after - before for before, after in pairwise(returns)]
+    steps = [(before - after) if falls else (after - before) for before, after in pairwise(returns)]
     moved = sum(map(abs, steps))
     return -sum(step for step in steps if step < 0) / moved if moved else None

@@ -64,7 +64,7 @@ class Fit:
 
     def determines(self, contrast: Floats) -> bool:
         """Whether the data say anything of the contrast: it lies in the row space of the design."""
-        return bool(np.allclose(self._basis @ (self._basis.T @ contrast), contrast, atol=1e-6))
+        return self.full_rank or bool(np.allclose(self._basis @ (self._basis.T @ contrast), contrast, atol=1e-6))
 
     def weights(self, contrast: Floats) -> Floats:
         """What each observation adds to the estimate of the contrast."""

@@ -42,7 +42,7 @@ def steady_speed(result: TrialResult) -> float:
     """
     first = steady_from(result.update_s) or 0
     steady = result.update_s[first:]
-    units = sum(result.update_units[first:]) or len(steady) * result.episodes_per_update
+    units = sum(result.window_units[first:]) or len(steady) * result.episodes_per_update
     return 60 * units / sum(steady)
 
 

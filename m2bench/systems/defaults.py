@@ -23,7 +23,7 @@ from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import WorkloadSpec
 
-from .interface import Document, Measure, System, Told, Workload
+from .interface import Document, System, Told, Workload
 
 NOT_TOLD = "the system does not tell how well it has learned"
 
@@ -54,11 +54,9 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("layers", "rules", "describe", "prepare", "audit", "forward", "measure"):
+        for name in ("layers", "rules", "describe", "prepare", "audit", "forward"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
-
-    measure: Measure | None = None
 
     def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
         return CompletedSystem(self._offered.build(spec, work, layers, seed), torch_device.resolve_device(spec.device))
@@ -178,3 +176,7 @@ class CompletedSystem(SystemDefaults):
     def update(self) -> Told | SupportsFloat | None:
         found: Told | SupportsFloat | None = self._update()
         return found
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
+        """An update as a whole."""
+        yield self.update, self.episodes_per_update

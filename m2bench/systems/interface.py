@@ -90,15 +90,8 @@ class System(InPieces, Protocol):
         """End the processes that the system has started."""
 
 
-Measure = Callable[[WorkloadSpec, Layers, int, Callable[[str], None]], TrialResult]
-"""Measures one trial with these layers and this seed, and tells when its window begins and ends."""
-
-
 class Workload(Protocol):
     """A module that builds the system under test, completed with the defaults."""
-
-    measure: Measure | None
-    """In place of ``build``, where a trial cannot be looked into."""
 
     def layers(self, spec: WorkloadSpec) -> Layers:
         """The names of the layers, in order."""
@@ -123,3 +116,22 @@ class Workload(Protocol):
 
     def forward(self, spec: WorkloadSpec, sizes: list[int], passes: int) -> list[Document]:
         """What forward passes take at these batch sizes."""
+
+
+class Program(Protocol):
+    """A system whose trials are programs of their own, of which nothing is seen but what they print.
+
+    Its module is one of ``declared_options.PROGRAMS``, imports no torch, and has a function ``load_workload(spec)``.
+    """
+
+    def layers(self) -> Layers:
+        """The names of the layers, in order."""
+
+    def describe(self) -> Document:
+        """What it is, its layers and workload, as ``Workload.describe`` tells them."""
+
+    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[str], None]) -> TrialResult:
+        """Run it once with these layers for at most ``limit_s`` seconds, and tell when it begins and ends.
+
+        Raises TrainerError where it fails or does not tell what is measured.
+        """

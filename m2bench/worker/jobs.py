@@ -11,9 +11,8 @@ from __future__ import annotations
 import importlib
 import os
 import time
-import traceback
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,15 @@ from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
-from m2bench.records.description import Prepared
-from m2bench.records.documents import to_json
-from m2bench.records.errors import TrainerError, UserError
-from m2bench.records.results import Failure
+from m2bench.records.description import Prepared, Target
+from m2bench.records.documents import read, to_json
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
+from m2bench.systems.interface import Told
 
 from . import learning_trial, profiling, thread_times, training, trial
-
-Send = Callable[[dict[str, Any]], None]
+from .dispatch import Send, answer
 
 
 def import_compiler() -> None:
@@ -44,29 +41,9 @@ def import_compiler() -> None:
 
 def run(request: dict[str, Any], send: Send) -> int:
     """Do the job named in the request and send its result; the exit code of the process."""
-    try:
-        if request.get("threads"):
-            torch.set_num_threads(request["threads"])
-        result = JOBS[request["job"]](request, send)
-    except UserError as error:
-        send({"event": "result", "error": str(error)})
-        return 1
-    except TrainerError as error:
-        send({"event": "result", "failure": str(error), "kind": "error"})
-        with suppress(OSError):
-            traceback.print_exc()
-        return 1
-    except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
-        failure = Failure(
-            "not finite" if isinstance(error, FloatingPointError) else "error",
-            f"{type(error).__name__}: {_first_line(error)}",
-        )
-        send({"event": "result", "failure": failure.text, "kind": failure.kind})
-        with suppress(OSError):  # a full disk has no room for the log
-            traceback.print_exc()
-        return 1
-    send({"event": "result", "result": result})
-    return 0
+    if request.get("threads"):
+        torch.set_num_threads(request["threads"])
+    return answer(lambda: JOBS[request["job"]](request, send), send)
 
 
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -105,22 +82,15 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = WorkloadSpec.from_json(request["workload"])
-    workload, told = load_system(spec), TrialSpec.from_json(request["trial"])
-
-    def on_window(moment: str) -> None:
-        send({"event": "progress", "window": moment, "pid": os.getpid()})
-
-    if workload.measure is not None:
-        return to_json(workload.measure(spec, told.layers, told.seed, on_window))
     with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
         result = trial.run_trial(
-            workload=workload,
+            workload=load_system(spec),
             workload_spec=spec,
             work=Path(request["work"]),
-            spec=told,
+            spec=TrialSpec.from_json(request["trial"]),
             window=WindowSpec(**request["window"]),
             compiler_import_s=request["compiler_import_s"],
-            on_window=on_window,
+            on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
             turns=turns,
         )
     return to_json(result)
@@ -133,7 +103,7 @@ def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
         workload_spec=spec,
         work=Path(request["work"]),
         spec=TrialSpec.from_json(request["trial"]),
-        target_return=request["target_return"],
+        target=read(Target, request["target"]),
     )
     return to_json(result)
 
@@ -157,12 +127,11 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
     system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
     try:
         with torch_device.captured(request.get("capture")):
-            for _ in range(request["updates"]):
-                system.update()
+            found = [system.update() for _ in range(request["updates"])]
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": request["updates"] * system.episodes_per_update}
+    return {"episodes": trial.units_of(system, [each if isinstance(each, Told) else Told() for each in found])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -203,8 +172,3 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], Any]] = {
     "forward": _forward,
     "train": _train,
 }
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "(no message)"

@@ -6,7 +6,8 @@ one JSON event a line: ``ready`` once, then per request whatever the worker send
 its workers have used since the last time. A line ``{"kill": true}`` ends the worker
 under way; the end of the input (the parent has gone, however it went) ends the worker and the launcher.
 
-On Linux a worker is forked from this process, which has imported torch but computed nothing; after a request
+On Linux a worker is forked from this process, which has imported the worker's jobs, and torch with them where they
+compute with it, but computed nothing; after a request
 ``{"job": "preload"}`` it has imported torch's compiler too. Elsewhere a worker is a fresh interpreter, and
 preloading does nothing. See docs/decisions/002-forked-workers.md.
 """
@@ -25,13 +26,17 @@ import sys
 import time
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 from m2bench.machine.cpu import spent_cpu_s
 from m2bench.processes.environment import SAFE_PATH
 from m2bench.processes.lines import Event, Lines, send
 
+from .dispatch import jobs_for
+
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 OURS = "m2bench"
 
 
@@ -45,7 +50,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if CAN_FORK:
-        importlib.import_module("m2bench.worker.jobs")
+        # What a worker leaves behind becomes a child of this process, also where it has left the worker's group.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     send(events, {"event": "ready"})
     requests = Lines(0)
     told_s = 0.0
@@ -66,7 +72,11 @@ def main() -> None:
 
 
 def _import_system(request: Event) -> None:
-    """Import a system of ours once, and not in every worker. Importing a user's may do anything, so a worker does."""
+    """Import a worker's jobs and a system of ours once, and not in every worker.
+
+    Importing a user's system may do anything, so a worker does.
+    """
+    jobs_for(request)
     module = request.get("workload", {}).get("module", "")
     if module.partition(".")[0] == OURS:
         with suppress(ImportError):  # the worker tells of it
@@ -105,9 +115,7 @@ def _fork(request: Event, events: int, wake_read: int) -> int:
     code = 1
     try:
         _isolate(request["log"], wake_read, launcher)
-        from .jobs import run
-
-        code = run(request, lambda event: send(events, event))
+        code = jobs_for(request).run(request, lambda event: send(events, event))
     finally:
         with suppress(OSError):  # a full disk has no room for the log
             sys.stdout.flush()
@@ -164,7 +172,7 @@ def _wait(worker: int, requests: Lines, wake_read: int) -> int | None:
     while True:
         finished, status = os.waitpid(worker, os.WNOHANG)
         if finished:
-            _kill_group(worker)  # whatever it left running
+            _end_what_is_left(worker)
             return os.waitstatus_to_exitcode(status)
         ready, _, _ = select.select([requests.fd, wake_read], [], [])
         if wake_read in ready:
@@ -175,7 +183,19 @@ def _wait(worker: int, requests: Lines, wake_read: int) -> int | None:
                 _kill_group(worker)
             if requests.ended:
                 os.waitpid(worker, 0)
+                _end_what_is_left(worker)
                 return None
+
+
+def _end_what_is_left(worker: int) -> None:
+    """End what a worker has left running: in its group, and on Linux also outside of it."""
+    _kill_group(worker)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    with suppress(FileNotFoundError):  # not every kernel lists them
+        while left := [int(pid) for pid in children.read_text().split()]:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _kill_group(leader: int) -> None:

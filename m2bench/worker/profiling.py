@@ -15,15 +15,17 @@ from typing import Any
 import torch
 
 from m2bench.devices import torch_device
+from m2bench.devices.counters import count_pieces
 from m2bench.devices.phase_clock import Cut
 from m2bench.devices.phase_times import cut_into_phases, watch_turn
 from m2bench.devices.profiler_window import Window
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import to_json
+from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.interface import System, Workload
+from m2bench.systems.interface import System, Told, Workload
 
-from .trial import no_collections, timed_updates
+from .trial import no_collections, timed_updates, units_of
 
 ROUNDS = 8  # the machine's speed may change from one to the next, and so in both kinds of looks alike
 
@@ -43,15 +45,19 @@ def profile_combination(
         timed_updates(system, 1)
         timed_updates(system, 2, seconds / ROUNDS)
         with system.timed_window():
-            timed_updates(system, 4)
+            _, told = timed_updates(system, 4)
         proofs = system.proofs()
         with no_collections():
             undisturbed_ms, phases_ms = _look(system, seconds / ROUNDS)
             pictures = {} if files is None else _pictures(system, torch_device.resolve_device(spec.device), files)
         counts = system.count()
+        if counts is None:
+            counts = count_pieces(system, torch_device.resolve_device(spec.device))
         begin = time.perf_counter()
         system.evaluate()
         evaluation_s = time.perf_counter() - begin
+    except TrainingEnded as ended:
+        raise TrainerError(f"{ended}, which is too short for a profile; let it train for longer") from None
     finally:
         system.close()
     if pictures:
@@ -63,10 +69,17 @@ def profile_combination(
         "undisturbed_ms": undisturbed_ms,
         "phases_ms": phases_ms,
         "episodes_per_update": system.episodes_per_update,
+        "told_per_update": told_per_update(told),
         "counts": counts,
         "evaluation_s": evaluation_s,
         **pictures,
     }
+
+
+def told_per_update(told: list[Told]) -> float | None:
+    """How many units an update says that it processed, on average; None where updates do not say."""
+    units = [each.units for each in told if each.units is not None]
+    return fmean(units) if units else None
 
 
 def _pictures(system: System, device: torch.device, files: Path) -> Document:
@@ -107,8 +120,8 @@ def _look(system: System, round_s: float) -> tuple[float, dict[str, float]]:
 
 
 def _undisturbed(system: System, seconds: float) -> float:
-    update_s, _ = timed_updates(system, 1, seconds)
-    return 1e3 * fmean(update_s) / system.episodes_per_update
+    update_s, told = timed_updates(system, 1, seconds)
+    return 1e3 * sum(update_s) / units_of(system, told)
 
 
 def _watched(system: System, seconds: float) -> dict[str, float]:

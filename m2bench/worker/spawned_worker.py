@@ -16,6 +16,8 @@ import threading
 
 from m2bench.processes.lines import send
 
+from .dispatch import jobs_for
+
 
 def main() -> None:
     """Do the job of the request, a JSON document; its events go to the descriptor EVENTS.
@@ -24,9 +26,7 @@ def main() -> None:
     """
     request, events, lifeline = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    from .jobs import run
-
-    sys.exit(run(request, lambda event: send(events, event)))
+    sys.exit(jobs_for(request).run(request, lambda event: send(events, event)))
 
 
 def _end_with(lifeline: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -13,6 +14,7 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
 from m2bench.records.documents import read
+from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
@@ -69,6 +71,8 @@ def run_trial(
         with no_collections():
             phase_ms_per_episode = watch_turn(system)
         counts = system.count() if spec.counts else None
+    except TrainingEnded as ended:
+        raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
         system.close()
     canary_s = device_speed.canary_s(
@@ -76,8 +80,8 @@ def run_trial(
     )  # nothing of the trial runs any more
     timed_s = sum(updates)
     told += window_told
-    update_units = tuple(each.units for each in window_told if each.units is not None)
-    episodes = sum(update_units) or len(updates) * system.episodes_per_update
+    losses, returns = (_told_of_all(told, measure) for measure in ("loss", "return"))
+    episodes = units_of(system, window_told)
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
     return TrialResult(
@@ -101,10 +105,41 @@ def run_trial(
         numerics_s=numerics_s,
         phase_ms_per_episode=phase_ms_per_episode,
         counts=read(Counts, counts) if counts is not None else None,
-        training_return=tuple(float(each.mean_return) for each in told if each.mean_return is not None),
+        training_return=returns,
         eval_return=eval_return,
-        update_units=update_units,
-        losses=tuple(float(each.loss) for each in told if each.loss is not None),
+        update_units=tuple(each.units for each in told if each.units is not None),
+        losses=losses,
+    )
+
+
+def told_of(told: Told, measure: str, update: int) -> float | None:
+    """What an update, the how-manieth, told of ``loss`` or ``return``; None for nothing.
+
+    Raises FloatingPointError for a loss that is no finite number.
+    """
+    found = told.loss if measure == "loss" else told.mean_return
+    value = None if found is None else float(found)
+    if measure == "loss" and value is not None and not math.isfinite(value):
+        raise FloatingPointError(f"update {update}: the loss is not finite ({value})")
+    return value
+
+
+def _told_of_all(told: Sequence[Told], measure: str) -> tuple[float | None, ...]:
+    """The same of every update; empty where no update told anything."""
+    values = tuple(told_of(each, measure, update) for update, each in enumerate(told, 1))
+    return values if any(value is not None for value in values) else ()
+
+
+def units_of(system: System, told: Sequence[Told]) -> float:
+    """How many units these updates processed."""
+    return sum(each.units or 0.0 for each in told) or len(told) * system.episodes_per_update
+
+
+def _needed(window: WindowSpec) -> str:
+    """How long a trainer has to go on for a trial."""
+    return (
+        f"1 update, then at least {window.warmup_updates} in {window.warmup_s:g} s or more to warm up, then at least "
+        f"{window.timed_updates} that are timed, for up to {window.timed_s:g} s; let it train for longer"
     )
 
 
@@ -149,11 +184,11 @@ def timed_updates(
     """Seconds of each update, and what it told.
 
     It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
-    is known to within a relative standard error of ``error``.
+    is known to within a relative standard error of ``error``. Where the training ends before that, it ends there.
 
     The device is waited for at both ends of every update, so each time is that of finished work. Between two
     updates, outside of either's time, loss and gradient are checked to be finite numbers; what an update tells stays
-    on the device until the last one is done.
+    on the device until the last one is done. Raises TrainingEnded where training ends before ``at_least`` updates.
     """
     times: list[float] = []
     told: list[Told] = []
@@ -166,7 +201,12 @@ def timed_updates(
     ):
         # Again, so that what was done since is in no update's time.
         mark = time.perf_counter()
-        found = system.update()
+        try:
+            found = system.update()
+        except TrainingEnded:
+            if len(times) < at_least:
+                raise
+            break
         system.synchronize()
         times.append(time.perf_counter() - mark)
         told.append(found if isinstance(found, Told) else Told(mean_return=found))

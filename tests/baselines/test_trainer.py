@@ -109,7 +109,7 @@ def test_four_accumulated_batches_are_one_batch_four_times_as_large(source: Epis
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_the_baseline_learns(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """From below 15 % of the known good policy's return to at least 60 %, on held-out data.
 

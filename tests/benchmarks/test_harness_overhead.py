@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy import stats
+from by_turns import log_ratios, mean_ratio
 
 from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.optimizations import load_layer
@@ -60,20 +58,9 @@ def test_the_timed_window_against_a_plain_loop(benchmark: Any, work: Path, layer
         return time.perf_counter() - begin
 
     pairs = 1 if benchmark.disabled else PAIRS
-    ratios = benchmark.pedantic(_by_turns, (in_the_harness, in_a_plain_loop, pairs), rounds=1)
+    ratios = benchmark.pedantic(log_ratios, (in_the_harness, in_a_plain_loop, pairs), rounds=1)
     assert len(ratios) == pairs
     if pairs > 1:
-        half = stats.t.ppf(0.975, pairs - 1) * np.std(ratios, ddof=1) / math.sqrt(pairs)
-        low, ratio, high = (math.exp(np.mean(ratios) + side * half) for side in (-1, 0, 1))
+        low, ratio, high = mean_ratio(ratios)
         print(f"\n{'+'.join(layers) or 'baseline'}: timed window / plain loop {ratio:.4f} [{low:.4f}, {high:.4f}]")
         benchmark.extra_info["harness over plain loop"] = (ratio, low, high)
-
-
-def _by_turns(one: Callable[[], float], other: Callable[[], float], pairs: int) -> list[float]:
-    """Log ratios of the seconds of both, run as AB, BA, AB, ... after one of each that does not count."""
-    one(), other()
-    ratios = []
-    for pair in range(pairs):
-        seconds = {run: run() for run in ((one, other) if pair % 2 == 0 else (other, one))}
-        ratios.append(math.log(seconds[one] / seconds[other]))
-    return ratios

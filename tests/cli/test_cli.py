@@ -23,7 +23,7 @@ from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli.app import app
 from m2bench.optimizations import LAYERS
-from m2bench.records.spec import WindowSpec
+from m2bench.records.spec import QUICK, WindowSpec
 from m2bench.systems.trading.options import locate_data
 
 
@@ -59,7 +59,7 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) -> None:
-    options = ("--all", "--layers", "amp,batching", *FAKE, "--learning", "quick", "--out", "run")
+    options = ("--all", "--layers", "amp,batching", *FAKE, "--learning", "quick", "--blocks", "2", "--out", "run")
     done = m2bench("ablate", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
@@ -170,7 +170,7 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds a finished run in ``run``."""
     folder = tmp_path_factory.mktemp("finished")
-    done = typed("ablate", "--layers", "amp", *FAKE, "--out", "run", cwd=folder)
+    done = typed("ablate", "--layers", "amp", *FAKE, "--blocks", "2", "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -189,8 +189,8 @@ def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) 
         "amp=crash,compile=kill,dataloader=idle,vectorized-loss=unsupported,grad-accumulation=diverge,batching=changed"
     )
     layers = ",".join(LAYERS)
-    done = typed("ablate", "--design", "single", "--layers", layers, *FAKE, "--data", faults, "--out", "run",
-                   cwd=tmp_path)  # fmt: skip
+    done = typed("ablate", "--design", "single", "--layers", layers, *FAKE, "--blocks", "1", "--data", faults,
+                 "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = {
         "+".join(c["layers"]): (c["status"], c["reason"], c["speedup"])
@@ -299,7 +299,7 @@ def test_a_run_is_not_resumed_on_another_machine(finished: Path, tmp_path: Path)
 
 def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
     options = ("--all", "--layers", "amp,batching", *FAKE, "--data", "amp=dull", "--out", "run")
-    done = typed("ablate", *options, "--learning", "full", "--blocks", "2", cwd=tmp_path)
+    done = typed("ablate", *options, "--learning", "full", "--blocks", "2", cwd=tmp_path, window=QUICK)
     assert done.returncode == 0, done.stderr
     found = summary(tmp_path / "run")
     amp, batching = sorted(found["layers"], key=lambda layer: layer["name"] != "amp")
@@ -346,7 +346,7 @@ def test_threads_and_waiting_are_numbers(option: str, value: str, message: str, 
 
 
 def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_path: Path) -> None:
-    begun = typed("ablate", *FAKE, "--layers", "amp", "--threads", "3", "--out", "run", cwd=tmp_path)
+    begun = typed("ablate", *FAKE, "--layers", "amp", "--blocks", "1", "--threads", "3", "--out", "run", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     assert begun.stdout.startswith("Every trial computes with 3 threads")
     resumed = typed("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
@@ -494,8 +494,8 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
     write_candles(tmp_path / "mine.csv", 2500)
     (tmp_path / "mine.csv").write_text((tmp_path / "mine.csv").read_text().replace(",volume", ",a"))
     layers = "batching,dataloader"
-    done = m2bench("ablate", "--all", "--layers", layers, "--quick", "--episode-length", "32", "--device", "cpu",
-                   "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
+    done = typed("ablate", "--all", "--layers", layers, "--quick", "--blocks", "1", "--episode-length", "32",
+                 "--device", "cpu", "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = "mine.csv: there is no volume, so the volume features are 0 throughout."
     assert done.stdout.index(said) < done.stdout.index("batching")
@@ -509,8 +509,9 @@ def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = typed("ablate", "--all", "--layers", "compile", "--quick", "--episode-length", "16",
-                   "--device", "cpu", "--out", "run", cwd=tmp_path, CXX="/nowhere/c++")  # fmt: skip
+    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off",
+                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path,
+                   CXX="/nowhere/c++")  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}
     assert statuses == {"": "ok", "compile": "unsupported"}
@@ -520,8 +521,8 @@ def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no C++ compiler here")
 def test_compile_compiles(tmp_path: Path) -> None:
-    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--episode-length", "16",
-                   "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
+    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--learning", "off",
+                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
     assert done.returncode == 0, done.stderr
     compiled = summary(tmp_path / "run")["combinations"][1]
     assert compiled["status"] == "ok"

@@ -31,6 +31,7 @@ OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
+    "init": "",
     "train": f"{RUN} --lr-scaling --with --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
     "layers": f"{COMMAND} --device --compile-backend --json",
@@ -51,6 +52,8 @@ OPTIONS = {
 }
 ARGUMENTS = {
     "ablate": ["trainer"],
+    "init": ["file"],
+    "train": ["trainer"],
     "profile": ["trainer"],
     "layers": ["trainer"],
     "check": ["trainer"],

@@ -38,7 +38,7 @@ from typer.testing import CliRunner
 
 from m2bench.cli.app import app
 from m2bench.gate import job, outputs
-from m2bench.gate.agreement import FIRST_UPDATES, first_difference, learning_change
+from m2bench.gate.agreement import first_parted, learning_change
 from m2bench.gate.counts import compare_counts, counted
 from m2bench.gate.facts import SideFacts
 from m2bench.gate.layouts import has_module, layout_of
@@ -62,6 +62,7 @@ from m2bench.records.documents import read
 from m2bench.records.errors import UserError
 from m2bench.records.results import NumericsCheck, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.statistics.first_updates import FIRST_UPDATES
 
 STEPS = Unit("step", "steps")
 
@@ -308,10 +309,10 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
 def test_rounding_is_no_other_learning() -> None:
     returns = result(600)["training_return"]
     rounded = [value * (1 + 1e-6) for value in returns]
-    assert first_difference(returns, rounded) is None
+    assert first_parted(returns, rounded) is None
     late = returns[:FIRST_UPDATES] + [value + 1 for value in returns[FIRST_UPDATES:]]
-    assert first_difference([rounded[0], *returns[1:]], late) is None
-    assert first_difference(returns, [math.nan, *returns[1:]]) == 1
+    assert first_parted([rounded[0], *returns[1:]], late) is None
+    assert first_parted(returns, [math.nan, *returns[1:]]) == 1
     same, flipped = measured(600), measured(600, training_return=[value + 1 for value in returns])
     assert learning_change(BASELINE, [(same, same)] * 3 + [(same, flipped)] * 3) is None  # half of them: luck
     assert learning_change(BASELINE, [(same, same)] * 2 + [(same, flipped)] * 4) is not None
@@ -320,8 +321,8 @@ def test_rounding_is_no_other_learning() -> None:
 def test_sides_that_round_alike_must_learn_alike_to_the_end() -> None:
     """A learning rate that falls to nothing after the first updates, say."""
     returns = [0.5, 0.7, 0.1, 0.9, 1.1, 1.2, 1.3, 1.4, 1.5]
-    assert first_difference(returns, [*returns[:7], 1.5, 1.6]) == 8
-    assert first_difference(returns, returns[:7]) is None
+    assert first_parted(returns, [*returns[:7], 1.5, 1.6]) == 8
+    assert first_parted(returns, returns[:7]) is None
 
 
 NEVER_COMPARED: dict[str, dict[str, Any]] = {

@@ -75,7 +75,7 @@ def test_a_slower_step_is_a_regression_that_names_its_phase(project: Path) -> No
     """
     reward = "        reward = profit / CAPITAL * 100 - penalty\n"
     replace_in(project / "baselines" / "environment.py", reward, BUSY.format(share=3) + reward)
-    code, document = check_json(project, "--layers", "baseline", "--window", "0.3", "--max-blocks", "6")
+    code, document = check_json(project, "--layers", "baseline", "--window", "0.3", "--max-blocks", "4")
     assert code == 2, document["sentence"]
     assert {metric["state"] for metric in document["metrics"]} == {"slower"}  # by turns, and of whole windows
     for metric in document["metrics"]:

@@ -180,3 +180,23 @@ def test_sentences_speak_of_the_units_of_the_system() -> None:
     sentences = " ".join(explain(before, after, 1e9, Unit("step", "steps")))
     assert "One step takes 100 ms" in sentences
     assert "episode" not in sentences
+
+
+def test_of_a_trainer_without_phases_it_is_said_that_there_are_none() -> None:
+    """What does not come from phases is said as ever."""
+    before, after = (replace(each, phases_ms={}, phases_each_ms=({},) * len(MACHINE)) for each in (BEFORE, AFTER))
+    found = predictions(before, after)
+    assert (found.phases, found.remainder) == (None, None)
+    assert found.measured.value == pytest.approx(10.0)
+    sentences = explain(before, after, 1e9, Unit("sample", "samples"))
+    assert "One sample takes 100 ms with baseline and 10.0 ms with batching: 10.0x" in sentences[0]
+    assert "The trainer tells of no phases" in sentences[1]
+    assert "The number of operators alone would give 20.0x: 130% of it" in " ".join(sentences)
+    assert "add up" not in " ".join(sentences)
+
+
+def test_a_trainer_that_asks_nothing_of_torch_has_no_operators_to_divide_by() -> None:
+    before, after = side((), 100.0, counts=counts(0.0)), side(("fast",), 10.0, counts=counts(0.0))
+    assert predictions(before, after).dispatches is None
+    assert said(before, after, "Operators dispatched").endswith("per episode: 0 before, 0 after.")
+    assert "The number of operators alone" not in " ".join(explain(before, after, 1e9, EPISODE))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from made_profile import EPISODE, side
+from made_profile import EPISODE, counts, side
 
+from m2bench.inspect.profile_records import update_of
 from m2bench.inspect.profile_tables import OPERATORS_SHOWN, kernels_table, operators_table, shorten
+from m2bench.records.description import Unit
 
 
 def test_the_longest_of_both_sides_are_there_beside_what_changes_most() -> None:
@@ -40,3 +42,19 @@ def test_a_kernel_with_a_page_of_arguments_keeps_both_ends() -> None:
     assert len(name) < 100
     assert name.startswith("void at::elementwise<")
     assert name.endswith(">(float)")
+
+
+def test_figures_are_of_as_many_units_as_an_update_before_has() -> None:
+    """An update has 64 samples: a sample of 0.5 ms makes 32 ms. Where updates do not tell, figures are of one."""
+    before = side(
+        (), 0.5, machine=(0.5, 2.0), phases_ms={"forward": 0.25}, operators={"mm": (0.25, 0.125)},
+        counts=counts(0.25, 0.5, syncs={"a.py:1": 0.125}), told_per_update=64.0,
+    )  # fmt: skip
+    size, unit = update_of(before, Unit("sample", "samples"))
+    assert (size, unit) == (64, Unit("update of 64 samples", "updates of 64 samples"))
+    found = before.times(size)
+    assert (found.undisturbed_ms, found.undisturbed_each_ms, found.kernel_busy_ms) == (32, (16, 64), None)
+    assert (found.phases_ms, found.phases_each_ms) == ({"forward": 16}, ({"forward": 8}, {"forward": 32}))
+    assert found.operators == {"mm": (16, 8)}
+    assert found.counts == counts(16, 32, syncs={"a.py:1": 8})
+    assert update_of(side(), EPISODE) == (1, EPISODE)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from itertools import combinations
+from itertools import chain, combinations, product
 from pathlib import Path
 
 import pytest
 import torch
+from shares import COMPILE, GRADIENT, OTHERS, SHARES, combinations_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from m2bench.baselines.episodes import EpisodeSource
@@ -22,7 +23,7 @@ from m2bench.optimizations.layer import Layer, LayerOptions, compose
 from m2bench.records.combinations import every_combination
 
 SETTINGS = Hyperparameters(episode_length=12)
-# aot_eager traces as inductor does but compiles nothing, so that 32 combinations take seconds.
+# aot_eager traces as inductor does but compiles nothing, so that combinations with it take a second each.
 OPTIONS = LayerOptions(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
 DESIGN_NOTE = {
     "batching": (10, 20),
@@ -82,7 +83,17 @@ def referee(source: EpisodeSource) -> dict[int, dict[str, torch.Tensor]]:
     return gradients
 
 
-@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+def test_the_tests_that_share_the_compiled_combinations_have_each_of_them_once() -> None:
+    """And in each share any two other layers meet in all four ways."""
+    compiled = [[layers for layers in combinations_of(share) if COMPILE in layers] for share in SHARES]
+    every = every_combination(tuple(LAYERS))
+    assert sorted(chain(*compiled)) == sorted(layers for layers in every if COMPILE in layers)
+    for share, one, other in product(compiled, OTHERS, OTHERS):
+        met = {(one in layers, other in layers) for layers in share}
+        assert len(met) == (2 if one == other else 4)
+
+
+@pytest.mark.parametrize("names", combinations_of(GRADIENT), ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_has_the_plain_trainers_gradient_and_proof(
     names: tuple[str, ...], source: EpisodeSource, referee: dict[int, dict[str, torch.Tensor]]
 ) -> None:
@@ -198,7 +209,7 @@ class AnyNumber(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("names", combinations_of(GRADIENT), ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_keeps_its_tensors_on_the_device(
     names: tuple[str, ...], source: EpisodeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

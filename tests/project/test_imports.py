@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "systems": "records devices",
     "baselines": "",
     "optimizations": "records baselines devices",
-    "systems.command": "records devices systems",
+    "systems.command": "records machine processes systems",
     "systems.function": "records devices systems",
     "systems.trading": "records plan devices systems baselines optimizations",
     "worker": "records statistics machine processes devices systems",

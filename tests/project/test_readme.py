@@ -13,7 +13,8 @@ import pytest
 from commands import environment, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
-SHORT = [command for command in COMMANDS if command.startswith("m2bench ") and command not in GATE]
+# Those of a reader's own command have a test of their own (test_command_page.py).
+SHORT = [c for c in COMMANDS if c.startswith("m2bench ") and c not in GATE and "--command" not in c]
 
 
 def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
@@ -25,7 +26,7 @@ def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
-    options = ("--layers", "amp,batching", "--quick", "--workload", "fake_workload", "--out", "run")
+    options = ("--layers", "amp,batching", "--quick", "--blocks", "2", "--workload", "fake_workload", "--out", "run")
     done = typed("ablate", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
@@ -35,10 +36,11 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SMALLER = {
     "doctor": ("--workload", "fake_workload", "--seconds", "1"),
     "profile": ("--workload", "fake_workload", "--quick"),
-    "forward": ("--passes", "20", "--batches", "1,8", "--compile-backend", "aot_eager"),
+    "forward": ("--passes", "20", "--batches", "1,8", "--compile-backend", "eager"),
     "audit": ("--episode-length", "3", "--layers", "amp"),
     "train": ("--episode-length", "8"),
 }
+FEWER = {"--blocks": "1", "--more-blocks": "1", "--budget": "20s", "--wait-for-quiet": "1s", "--episodes": "64"}
 
 
 @pytest.mark.parametrize("command", SHORT)
@@ -46,9 +48,13 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
     """As it stands there, but with a system whose updates take milliseconds, and few of them and few blocks."""
     arguments = shlex.split(command)[1:]
     folders = re.findall(r"reports/([\w-]+)", command)
+    own = [word for word in arguments if re.search(r"\.py(:\w+)?$", word)]
+    if own:
+        _run_of_ones_own(arguments, tmp_path)
+        return
     for name in folders:
         shutil.copytree(finished_run, tmp_path / "reports" / name)
-    for option, value in (("--blocks", "1"), ("--budget", "20s"), ("--wait-for-quiet", "1s"), ("--episodes", "64")):
+    for option, value in FEWER.items():
         if option in arguments:
             arguments[arguments.index(option) + 1] = value
     changes = SMALLER.get(arguments[0], ())
@@ -60,6 +66,20 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
     # The doctor may well find that a machine that runs tests beside is not one to measure on.
     unfit = arguments[0] == "doctor" and done.returncode == 1 and "PROBLEM" in done.stdout
     assert done.returncode == 0 or unfit, done.stderr
+
+
+def _run_of_ones_own(arguments: list[str], folder: Path) -> None:
+    """A command about a function: what ``init`` writes is measured with one layer and block, of the examples the plan
+    is shown. tests/systems measures these.
+    """
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
+    if arguments[0] != "init":
+        shutil.copy(ROOT / "m2bench" / "systems" / "function" / "template.py", folder / "my_trainer.py")
+    one_layer = ("--layers", "fused", "--blocks", "1", "--learning", "off", "--threads", "1")
+    is_example = any(word.startswith("docs/examples/") for word in arguments)
+    fewer = {"ablate": ("--dry-run",) if is_example else one_layer, "profile": ("--quick",)}
+    done = typed(*arguments, *fewer.get(arguments[0], ()), cwd=folder)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_benchmarks_command_collects_benchmarks() -> None:

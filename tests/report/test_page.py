@@ -50,12 +50,31 @@ def odd_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
+SIZE = {"width": 1280, "height": 900}
+
+
 @pytest.fixture
 def page(browser: Any, report: Path) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    """The page as it is when it was opened."""
+    page = browser.new_page(viewport=SIZE)
     page.goto(report.as_uri())
     yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def opened_once(browser: Any, report: Path) -> Any:
+    page = browser.new_page(viewport=SIZE)
+    page.goto(report.as_uri())
+    return page
+
+
+@pytest.fixture
+def unchanged(opened_once: Any) -> Any:
+    """The page for tests that only look at it, in whatever size and colours: to open it takes most of their time."""
+    opened_once.set_viewport_size(SIZE)
+    opened_once.emulate_media(media="null", color_scheme="null")
+    return opened_once
 
 
 def column(page: Any, number: int) -> list[str]:
@@ -81,15 +100,15 @@ def test_the_page_asks_the_network_for_nothing_and_complains_of_nothing(browser:
     assert said == []
 
 
-def test_it_says_the_main_result_first(page: Any) -> None:
-    heading = page.locator("h1").inner_text()
+def test_it_says_the_main_result_first(unchanged: Any) -> None:
+    heading = unchanged.locator("h1").inner_text()
     assert heading.startswith("Switch on amp + vectorized-loss: ")
-    assert page.locator(".sure").inner_text().startswith("Settled: ")
-    advice = page.locator(".advice").inner_text()
+    assert unchanged.locator(".sure").inner_text().startswith("Settled: ")
+    advice = unchanged.locator(".advice").inner_text()
     assert advice.startswith(
         "Every layer of the set is shown to help, by the speed or by the time to the learning target."
     )
-    assert page.locator("figure svg").count() == 8
+    assert unchanged.locator("figure svg").count() == 8
 
 
 def test_combinations_can_be_sorted(page: Any) -> None:
@@ -138,36 +157,36 @@ def test_everything_is_within_reach_of_the_keyboard(page: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_automated_check_finds_no_barrier(page: Any, scheme: str) -> None:
+def test_an_automated_check_finds_no_barrier(unchanged: Any, scheme: str) -> None:
     """By axe-core, whose rules follow WCAG 2."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page.emulate_media(color_scheme=scheme)
-    found = axe.run(page).response["violations"]
+    unchanged.emulate_media(color_scheme=scheme)
+    found = axe.run(unchanged).response["violations"]
     assert not [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found]
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
-def test_the_page_itself_never_scrolls_sideways(page: Any, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+def test_the_page_itself_never_scrolls_sideways(unchanged: Any, width: int) -> None:
+    unchanged.set_viewport_size({"width": width, "height": 800})
+    assert unchanged.evaluate("document.scrollingElement.scrollWidth") <= width
 
 
-def test_the_table_of_combinations_fits_a_laptop(page: Any) -> None:
-    box = page.locator(".scroll:has(.sortable)")
+def test_the_table_of_combinations_fits_a_laptop(unchanged: Any) -> None:
+    box = unchanged.locator(".scroll:has(.sortable)")
     assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
 
 
-def test_on_a_phone_tables_keep_the_name_the_figure_and_the_verdict(page: Any) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
+def test_on_a_phone_tables_keep_the_name_the_figure_and_the_verdict(unchanged: Any) -> None:
+    unchanged.set_viewport_size({"width": 390, "height": 800})
     for table, kept in (
         (".sortable", ["layers", "speedup", "status"]),
         ("#pays table", ["layer", "alone", "verdict"]),
     ):
-        columns = page.locator(f"{table} thead th:visible").all_inner_texts()
+        columns = unchanged.locator(f"{table} thead th:visible").all_inner_texts()
         assert columns == kept
-        box = page.locator(f".scroll:has({table.split()[-1]})").first
+        box = unchanged.locator(f".scroll:has({table.split()[-1]})").first
         assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
-    assert page.locator("#pays .on-phone").inner_text().startswith("Not shown at this width: difficulty, ")
+    assert unchanged.locator("#pays .on-phone").inner_text().startswith("Not shown at this width: difficulty, ")
 
 
 RIGHT_SHADOW = "box => getComputedStyle(box.parentElement, '::after').opacity"
@@ -186,10 +205,10 @@ def test_on_a_phone_a_chart_has_its_title_as_text_and_says_that_it_goes_on(page:
         assert box.evaluate(RIGHT_SHADOW) == "0"
 
 
-def test_what_fits_says_nothing_of_scrolling(page: Any) -> None:
-    page.set_viewport_size({"width": 1440, "height": 800})
-    assert page.locator("figure .hint:visible").count() == 0
-    assert page.locator("figure .scroll").first.evaluate(RIGHT_SHADOW) == "0"
+def test_what_fits_says_nothing_of_scrolling(unchanged: Any) -> None:
+    unchanged.set_viewport_size({"width": 1440, "height": 800})
+    sync_api.expect(unchanged.locator("figure .hint:visible")).to_have_count(0)
+    assert unchanged.locator("figure .scroll").first.evaluate(RIGHT_SHADOW) == "0"
 
 
 def test_a_very_long_name_of_a_run_scrolls_nothing_sideways(browser: Any, odd_report: Path) -> None:
@@ -200,13 +219,13 @@ def test_a_very_long_name_of_a_run_scrolls_nothing_sideways(browser: Any, odd_re
     assert width <= 390
 
 
-def test_it_prints_in_light_without_what_only_a_screen_needs(page: Any) -> None:
-    page.emulate_media(media="print", color_scheme="dark")
-    assert not page.locator("nav").is_visible()
-    assert not page.locator("form.filter").is_visible()
-    surface = page.evaluate("getComputedStyle(document.querySelector('figure svg')).getPropertyValue('--c3')")
+def test_it_prints_in_light_without_what_only_a_screen_needs(unchanged: Any) -> None:
+    unchanged.emulate_media(media="print", color_scheme="dark")
+    assert not unchanged.locator("nav").is_visible()
+    assert not unchanged.locator("form.filter").is_visible()
+    surface = unchanged.evaluate("getComputedStyle(document.querySelector('figure svg')).getPropertyValue('--c3')")
     assert surface == "#fdfdfc"
-    assert len(page.pdf()) > 10_000
+    assert len(unchanged.pdf()) > 10_000
 
 
 def test_markup_in_a_name_is_shown_not_obeyed(browser: Any, odd_report: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from laid_out import leave_pictures_empty
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
 from repository import ROOT
@@ -60,15 +61,21 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Summary:
         return summarize("run", store.record(), store.trials())
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    """The folder of a run of two layers, with its report, and the summary of that."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    with make_run(folder) as store:
+        return folder, write_report(store)
+
+
 def shown(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_the_summary_has_the_shape_other_programs_read(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run") as store:
-        write_report(store)
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+def test_the_summary_has_the_shape_other_programs_read(small: tuple[Path, Summary]) -> None:
+    summary = json.loads((small[0] / "summary.json").read_text())
     assert (summary["schema"], summary["run"], summary["device"]) == (1, "run", "cpu")
     assert len(summary["combinations"]) == 4
     assert {
@@ -82,23 +89,20 @@ def test_the_summary_has_the_shape_other_programs_read(tmp_path: Path) -> None:
     assert summary["layers"][0]["alone"] == pytest.approx(4.0)
 
 
-def test_the_csv_has_one_row_per_layer(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run") as store:
-        write_report(store)
-    rows = list(csv.DictReader((tmp_path / "run" / "impact.csv").read_text().splitlines()))
+def test_the_csv_has_one_row_per_layer(small: tuple[Path, Summary]) -> None:
+    rows = list(csv.DictReader((small[0] / "impact.csv").read_text().splitlines()))
     assert [row["layer"] for row in rows] == ["amp", MARKUP]
     assert float(rows[0]["alone"]) == pytest.approx(4.0)
     assert float(rows[0]["shapley"]) == pytest.approx(4.0)
     assert rows[0]["time_to_target"] == ""
 
 
-def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run") as store:
+def test_the_same_results_give_the_same_bytes(small: tuple[Path, Summary]) -> None:
+    first = {path: path.read_bytes() for path in written(small[0])}
+    assert {path.suffix for path in first} == {".json", ".csv", ".md", ".html", ".svg", ".png"}
+    with Store.open(small[0]) as store:
         write_report(store)
-        first = {path: path.read_bytes() for path in written(tmp_path / "run")}
-        assert {path.suffix for path in first} == {".json", ".csv", ".md", ".html", ".svg", ".png"}
-        write_report(store)
-        assert {path: path.read_bytes() for path in written(tmp_path / "run")} == first
+    assert {path: path.read_bytes() for path in written(small[0])} == first
 
 
 def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,13 +110,7 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
 
     The charts are laid out, for their titles, and not drawn, which would take most of the time.
     """
-    titles: dict[str, str] = {}
-
-    def finish(_: Canvas, name: str, title: str, reading: str) -> Chart:
-        titles[name] = title
-        return Chart(name, title, reading, svg="", png=b"", title_height=0.0)
-
-    monkeypatch.setattr(Canvas, "finish", finish)
+    titles = leave_pictures_empty(monkeypatch)
     monkeypatch.chdir(tmp_path)
     folder = Path("reports/sample")
     folder.mkdir(parents=True)
@@ -319,7 +317,10 @@ def test_what_is_as_good_is_listed_and_more_blocks_have_their_command(full: Summ
     assert command == "Add blocks with: m2bench ablate --resume reports/run --more-blocks 3"
 
 
-def test_the_way_to_more_blocks_names_the_runs_folder_wherever_it_is_told(tmp_path: Path) -> None:
+def test_the_way_to_more_blocks_names_the_runs_folder_wherever_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_pictures_empty(monkeypatch)
     one = replace(FULL, layers=("batching", "amp"), blocks=1, learning="off")
     with make_run(tmp_path / "my run", one) as store:
         summary = write_report(store)
@@ -388,19 +389,21 @@ def test_a_status_is_shown_whole(tmp_path: Path) -> None:
     assert f"failed: {reason}" in html.unescape(web.split('class="sortable"')[1])
 
 
-def test_markup_in_a_name_is_shown_not_obeyed(tmp_path: Path) -> None:
-    with make_run(tmp_path / "run") as store:
-        summary = write_report(store)
-    text = (tmp_path / "run" / "report.md").read_text()
+def test_markup_in_a_name_is_shown_not_obeyed(small: tuple[Path, Summary]) -> None:
+    folder, summary = small
+    text = (folder / "report.md").read_text()
     assert "<script>" not in text
     assert r"\[red\]a\|b\<script\>\_x\_\[/red\]" in text
     console = Console(width=200, file=io.StringIO())
-    show_report(summary, tmp_path / "run", console)
+    show_report(summary, folder, console)
     assert MARKUP in shown(console)
 
 
 @pytest.mark.parametrize("trials", [0, 1, 3])
-def test_an_interrupted_run_is_reported_with_what_is_missing(trials: int, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_reported_with_what_is_missing(
+    trials: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_pictures_empty(monkeypatch)
     with make_run(tmp_path / "run", trials=trials) as store:
         write_report(store)
     text = (tmp_path / "run" / "report.md").read_text()
@@ -450,12 +453,10 @@ def test_a_run_is_finished_when_nothing_that_was_asked_for_is_missing(tmp_path: 
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_terminal_report_fits_its_width(width: int, tmp_path: Path) -> None:
+def test_the_terminal_report_fits_its_width(width: int, small: tuple[Path, Summary]) -> None:
     """But for the two lines that are there to be copied."""
-    with make_run(tmp_path / "run") as store:
-        summary = write_report(store)
     console = Console(width=width, file=io.StringIO())
-    show_report(summary, Path("reports/run"), console)
+    show_report(small[1], Path("reports/run"), console)
     assert max(len(line) for line in shown(console).splitlines()[:-2]) <= width
 
 
@@ -499,17 +500,17 @@ def test_the_command_trains_the_recommended_set_as_it_was_measured(tmp_path: Pat
     ],
     ids=["terminal", "NO_COLOR", "dumb", "piped"],
 )
-def test_no_colour_where_none_is_wanted(variables: dict[str, str], watched: bool, styled: bool, tmp_path: Path) -> None:
+def test_no_colour_where_none_is_wanted(
+    variables: dict[str, str], watched: bool, styled: bool, small: tuple[Path, Summary]
+) -> None:
     """Bold and dim are not colours; what is no terminal, or a dumb one, gets neither."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return watched
 
-    with make_run(tmp_path / "run") as store:
-        summary = write_report(store)
     console = Console(width=120, file=Terminal(), _environ=variables)
-    show_report(summary, Path("reports/run"), console)
+    show_report(small[1], Path("reports/run"), console)
     codes = set(re.findall(r"\x1b\[([\d;]*)m", shown(console)))
     assert bool(codes) == styled
     assert codes <= {"0", "1", "2"}
@@ -526,7 +527,8 @@ def test_a_single_block_says_what_it_has_no_interval_for(tmp_path: Path) -> None
     assert "72 of 72 speed trials done, in 1 block." in text
 
 
-def test_a_very_long_name_of_a_run_harms_nothing(tmp_path: Path) -> None:
+def test_a_very_long_name_of_a_run_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_pictures_empty(monkeypatch)
     folder = tmp_path / ("long-" * 40)
     with make_run(folder) as store:
         summary = write_report(store)

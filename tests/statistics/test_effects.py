@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations, permutations
 
 import numpy as np
@@ -18,7 +19,7 @@ from statsmodels.stats.multitest import multipletests
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.noise import ScatterGroup
-from m2bench.records.spec import RunSpec
+from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
 from m2bench.statistics.estimate import typical
 from m2bench.statistics.least_squares import Fit, Scatter
@@ -29,6 +30,7 @@ PAIRS = {("batching", "compile"): 0.15, ("amp", "loader"): -0.1}
 TRIPLE = {("batching", "amp", "vectorized"): 0.2}
 
 
+@cache
 def truth(layers: Layers) -> float:
     """Log response of a combination, above the baseline's."""
     parts = {(layer,): value for layer, value in FACTORS.items()} | PAIRS | TRIPLE
@@ -71,8 +73,13 @@ def test_how_many_blocks_are_missing_for_intervals(count: int, design: str, miss
     assert unmeasured.blocks_missing(1) == 0
 
 
+@cache
+def trials_of(layers: Layers, design: str, blocks: int, seed: int) -> list[TrialSpec]:
+    return make_trials(RunSpec(layers, (design,), blocks, seed))
+
+
 def observe(machine: Machine, layers: Layers = SIX, blocks: int = 3, seed: int = 0, design: str = "full") -> Effects:
-    trials = make_trials(RunSpec(layers, (design,), blocks, seed))
+    trials = trials_of(layers, design, blocks, seed)
     noise = machine.noise([trial.block for trial in trials])
     return Effects(
         layers,
@@ -83,6 +90,7 @@ def observe(machine: Machine, layers: Layers = SIX, blocks: int = 3, seed: int =
     )
 
 
+@cache
 def true_shapley(layer: str) -> float:
     """The mean over all orders of switching on, one by one."""
     gains = []
@@ -93,6 +101,7 @@ def true_shapley(layer: str) -> float:
     return float(np.mean(gains))
 
 
+@cache
 def true_main(layer: str) -> float:
     others = [c for c in every_combination(SIX) if layer not in c]
     return float(np.mean([truth(tuple(x for x in SIX if x in c or x == layer)) - truth(c) for c in others]))
@@ -225,7 +234,7 @@ def test_what_is_typical_of_trials_is_their_geometric_mean_with_its_t_interval()
 def test_holm_adjusts_as_written_down_by_holm() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
-    for seed in range(20):
+    for seed in range(5):
         p_values = np.random.default_rng(seed).uniform(0, 0.2, 15).tolist()
         assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
@@ -296,7 +305,7 @@ def test_identical_code_is_declared_different_in_5_percent_at_most(name: str) ->
     machine = Machine(**{**vars(MACHINES[name]), "rng": np.random.default_rng(7)})
     alarms: dict[str, list[bool]] = defaultdict(list)
     for run in range(RUNS):
-        trials = make_trials(RunSpec(SIX[:3], ("full",), 3, run))
+        trials = trials_of(SIX[:3], "full", 3, run)
         noise = machine.noise([trial.block for trial in trials])
         effects = Effects(
             SIX[:3],
@@ -330,7 +339,7 @@ def test_layers_that_change_the_scatter_are_found_and_no_others() -> None:
 def unequal(seed: int, times: float) -> Effects:
     """A run whose trials with batching scatter so many times as much as the others, by 3 %."""
     rng = np.random.default_rng(seed)
-    trials = make_trials(RunSpec(SIX, ("full",), 3, seed))
+    trials = trials_of(SIX, "full", 3, seed)
     sds = [0.03 * (times if "batching" in trial.layers else 1.0) for trial in trials]
     return Effects(
         SIX,

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import prepared_launcher
 import pytest
+from laid_out import leave_pictures_empty
 from repository import SUPPORT
 
+from m2bench.cli import ablate
 from m2bench.cli.app import main
+from m2bench.records.spec import WindowSpec
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
+# Of updates that take milliseconds; what is asked for with --quick is five times as long.
+QUICKER = WindowSpec(warmup_s=0.05, warmup_updates=1, timed_s=0.1, timed_updates=1, timed_most_s=0.1, timed_error=0.03)
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -30,14 +35,23 @@ def m2bench(*arguments: str, cwd: Path, timeout: float = 240, **changes: str) ->
     )  # fmt: skip
 
 
-def typed(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    """The same command line in this process, with a launcher that starts at once: a small part of the time."""
+def typed(
+    *arguments: str, cwd: Path, draws: bool = False, window: WindowSpec = QUICKER, **changes: str
+) -> subprocess.CompletedProcess[str]:
+    """The same command line in this process, at a small part of the time.
+
+    A launcher starts at once (prepared_launcher.py), ``--quick`` has this ``window``, and of a report's charts only
+    the pictures are empty, unless it ``draws`` them.
+    """
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd)
         for name, value in {"PYTHONPATH": str(SUPPORT), **changes}.items():  # for its workers
             patch.setenv(name, value)
         prepared_launcher.prepare(patch)
+        patch.setattr(ablate, "QUICK", window)
+        if not draws:
+            leave_pictures_empty(patch)
         patch.setattr(sys, "argv", ["m2bench", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
@@ -188,7 +187,9 @@ class FakeSystem:
         yield piece, self.episodes_per_update
 
     def count(self) -> dict[str, Any]:
-        return {"per_episode": dict.fromkeys(COUNTS, 1.0), "lines": {"syncs": {}, "copies": {}, "doubles": {}}}
+        from m2bench.devices.counters import COUNTED  # which a worker has imported
+
+        return {"per_episode": dict.fromkeys(COUNTED, 1.0), "lines": {"syncs": {}, "copies": {}, "doubles": {}}}
 
     def peak_memory_mb(self) -> dict[str, float | None]:
         return {"device": None, "host": 10.0}

@@ -106,14 +106,16 @@ def make_run(
     record = make_record(spec)
     store = Store.create(folder, record)
     scatter = random.Random(spec.seed)
-    for trial in islice(remaining_trials(spec, record.description, store.trials), trials):
+    stored: list[StoredTrial] = []
+    for trial in islice(remaining_trials(spec, record.description, lambda: stored), trials):
         if trial.kind == "learning":
-            store.add(run_learner(trial))
+            stored.append(run_learner(trial))
         elif trial.kind == "sweep":
-            store.add(run_swept(trial))
+            stored.append(run_swept(trial))
         else:
             fault = (faults or {}).get(trial.layers, ("ok", None))
-            store.add(run_timed(trial, scatter.gauss(1, 0.01) if spec.blocks > 1 else 1.0, *fault))
+            stored.append(run_timed(trial, scatter.gauss(1, 0.01) if spec.blocks > 1 else 1.0, *fault))
+        store.add(stored[-1])
     return store
 
 

@@ -2,8 +2,9 @@
 
 A launcher takes seconds to import torch, and most tests of a command are about something else. What is forked runs the
 launcher's own ``main`` with the environment, the folder and the streams that it was to have. It differs in how it was
-started alone: it reads no ``sitecustomize``, and torch has seen the variables of the first one. Commands of which that
-is a part are run as processes of their own (``commands.m2bench``), and tests/processes tests the real launcher.
+started: it reads no ``sitecustomize``, and torch has seen the variables of the first one; and in how long it looks at
+the machine (``_look_briefly``). Commands of which either is a part are run as processes of their own
+(``commands.m2bench``), and tests/processes tests the real launcher.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def _serve(requests: socket.socket) -> None:
     from m2bench.worker import jobs, launcher
 
     assert jobs
+    _look_briefly()
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 2**20, 3)
@@ -92,6 +94,14 @@ def _serve(requests: socket.socket) -> None:
         requests.send(str(pid).encode())
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _look_briefly() -> None:
+    """What tells how fast the machine is takes longer than a trial of a system whose updates take milliseconds."""
+    from m2bench.devices import device_speed
+
+    device_speed.CANARY_SIZE, device_speed.CANARY_S = 128, 0.0
+    device_speed.PEAK_SIZES = {"cpu": (128,)}
 
 
 def _reap() -> None:

@@ -95,12 +95,18 @@ def audited(source: EpisodeSource, tables: KernelTables, plant: Callable[[Trajec
         return watch(tables, lambda: train(trainer, updates=1))
 
 
+@pytest.fixture(scope="module")
+def plain(source: EpisodeSource, mps: KernelTables) -> DryRun:
+    """One update of the baseline as it is."""
+    return audited(source, mps, lambda trajectory: 0.0)
+
+
 def combination(training: DryRun) -> dict[str, object]:
     return {"layers": [], "episodes": 1, "runs": {"training": training}}
 
 
-def test_the_baseline_lacks_nothing_and_waits_where_it_draws(source: EpisodeSource, mps: KernelTables) -> None:
-    found = audited(source, mps, lambda trajectory: 0.0)
+def test_the_baseline_lacks_nothing_and_waits_where_it_draws(plain: DryRun) -> None:
+    found = plain
     assert found.lines == {}
     assert found.counts.doubles.total() == 0
     draws = [count for line, count in found.counts.syncs.items() if "argmax" in line]
@@ -153,17 +159,16 @@ def test_a_constructor_is_seen_under_a_name_that_the_users_module_imported(
     ],
 )
 def test_an_index_made_of_the_hosts_data_is_a_copy(
-    look: Callable[[Tensor], object], copies: int, source: EpisodeSource, mps: KernelTables
+    look: Callable[[Tensor], object], copies: int, source: EpisodeSource, mps: KernelTables, plain: DryRun
 ) -> None:
     def objective(trajectory: Trajectory) -> float:
         look(trajectory.rewards)
         return 0.0
 
     counts = audited(source, mps, objective).counts
-    plain = audited(source, mps, lambda trajectory: 0.0).counts
-    assert counts.copies.total() - plain.copies.total() == copies
+    assert counts.copies.total() - plain.counts.copies.total() == copies
     assert sum(count for line, count in counts.copies.items() if "lambda r:" in line) == copies
-    assert counts.syncs == plain.syncs
+    assert counts.syncs == plain.counts.syncs
 
 
 class RiskyEnvironment(BatchedTradingEnv):
@@ -193,9 +198,9 @@ def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
     assert planted["combinations"] == clean["combinations"]
 
 
-def test_every_copy_of_the_baseline_is_found(source: EpisodeSource, mps: KernelTables) -> None:
+def test_every_copy_of_the_baseline_is_found(plain: DryRun) -> None:
     """The noise, the states of four steps, the actions and the rewards; and the rewards' way back for the returns."""
-    copies = audited(source, mps, lambda trajectory: 0.0).counts.copies
+    copies = plain.counts.copies
     there = [count for line, count in copies.items() if line.startswith("baselines/rollout.py:")]
     back = [count for line, count in copies.items() if line.startswith("baselines/objective.py:")]
     assert (sorted(there), back) == ([1, 1, 1, 4], [1])
@@ -231,12 +236,11 @@ def test_a_planted_operator_without_a_kernel_is_found_by_its_line(source: Episod
     ],
 )
 def test_every_kind_of_wait_is_found(
-    source: EpisodeSource, mps: KernelTables, wait: Callable[[Tensor], Tensor | float]
+    source: EpisodeSource, mps: KernelTables, plain: DryRun, wait: Callable[[Tensor], Tensor | float]
 ) -> None:
     """Each of them makes the host wait for the device (the size of a result, or its value)."""
-    plain = audited(source, mps, lambda trajectory: 0.0).counts.syncs.total()
     found = audited(source, mps, lambda t: wait(t.rewards) * 1.0)
-    assert found.counts.syncs.total() > plain
+    assert found.counts.syncs.total() > plain.counts.syncs.total()
     assert any("wait(t.rewards)" in line or "lambda r:" in line for line in found.counts.syncs)
 
 

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import torch
 from broken_layers import FAULTS
+from shares import CHECKS, WEIGHTS, combinations_of
 
-from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
-from m2bench.baselines.market import Market
+from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket
 from m2bench.baselines.trainer import Hyperparameters, Trainer
-from m2bench.optimizations import LAYERS
-from m2bench.records.combinations import Layers, every_combination
+from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.options import TradingOptions
-from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, prepare_referee, referee_episodes
+from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
 EPISODE_LENGTH = 16
@@ -28,16 +27,6 @@ SPEC = WorkloadSpec(
     options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "aot_eager", "num_workers": 2},
 )
 NUMERICS = ("gradient", "draws", "update")
-
-
-@pytest.fixture(scope="module")
-def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's work folder: the market and the referee's answers."""
-    folder = tmp_path_factory.mktemp("work")
-    (folder / "market").mkdir()
-    prepare_market(market, folder / "market")
-    trading.prepare(SPEC, folder)
-    return folder
 
 
 @pytest.fixture
@@ -64,7 +53,7 @@ def outcomes(system: TradingSystem) -> dict[str, dict[str, Any]]:
     return checks | system.check_stream()
 
 
-@pytest.mark.parametrize("layers", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("layers", combinations_of(CHECKS), ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_passes_every_check(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
     checks = outcomes(build(layers))
     assert list(checks) == [*NUMERICS, "stream"]
@@ -150,9 +139,8 @@ def test_combinations_with_equal_episodes_per_update_end_with_equal_weights(
 ) -> None:
     """After four updates on the same episodes with the same actions: both parts of the policy moved, twice and more."""
     _, forced = referee_episodes(PreparedMarket(work / "market"), EPISODE_LENGTH)
-    every = every_combination(tuple(LAYERS))
-    group = [layers for layers in every if _episodes_per_update(layers) == episodes_per_update]
-    assert len(group) == 16
+    group = [layers for layers in combinations_of(WEIGHTS) if _episodes_per_update(layers) == episodes_per_update]
+    assert len(group) == 10
     moved: dict[Layers, torch.Tensor] = {}
     for layers in group:
         system = build(layers)
@@ -237,14 +225,11 @@ def test_forced_actions_are_taken_whatever_the_policy_says(work: Path) -> None:
         assert torch.equal(actions, forced.noise[:, episode].argmax(dim=1))
 
 
-def test_the_deep_policy_passes_the_checks_too(work: Path, tmp_path: Path) -> None:
-    (tmp_path / "market").symlink_to(work / "market")
-    settings = Hyperparameters(policy_size="deep", episode_length=EPISODE_LENGTH)
-    prepare_referee(PreparedMarket(work / "market"), settings, torch.device("cpu")).save(tmp_path)
+def test_the_deep_policy_passes_the_checks_too(deep_work: Path) -> None:
     spec = WorkloadSpec(
         device="cpu", options={"num_envs": EPISODES, "episode_length": EPISODE_LENGTH, "policy": "deep"}
     )
     for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
-        system = trading.build(spec, tmp_path, layers, seed=1)
+        system = trading.build(spec, deep_work, layers, seed=1)
         checks = outcomes(system)
         assert all(check["same"] for check in checks.values()), checks

@@ -16,10 +16,14 @@ from m2bench.baselines.evaluation import TARGET_SHARE, Evaluation
 from m2bench.baselines.market import Market
 from m2bench.baselines.policy import make_policy
 from m2bench.records.combinations import Layers
+from m2bench.records.description import Target
+from m2bench.records.documents import read
+from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import LearningResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
 from m2bench.systems.defaults import CompletedWorkload
+from m2bench.systems.interface import Told
 from m2bench.worker.learning_trial import run_learning_trial
 
 
@@ -28,7 +32,8 @@ def trial(*layers: str, limit_s: float = 60.0) -> TrialSpec:
 
 
 def learn(tmp_path: Path, spec: TrialSpec, faults: str = "", target: float = 1.0) -> LearningResult:
-    return run_learning_trial(CompletedWorkload(fake_workload), WorkloadSpec(data=faults), tmp_path, spec, target)
+    goal = Target(measure="greedy", value=target)
+    return run_learning_trial(CompletedWorkload(fake_workload), WorkloadSpec(data=faults), tmp_path, spec, goal)
 
 
 @pytest.mark.parametrize("layers", [(), ("batching",), ("grad-accumulation",), ("batching", "grad-accumulation")])
@@ -70,6 +75,99 @@ def test_other_episodes_than_the_right_ones_are_an_error(tmp_path: Path, monkeyp
     monkeypatch.setattr(fake_workload.FakeSystem, "check_stream", lambda self: verdict)
     with pytest.raises(RuntimeError, match="episode 3 was consumed"):
         learn(tmp_path, trial())
+
+
+# --- what updates tell
+
+
+class Telling:
+    """Its loss halves with every 10 updates of 32 samples, if it tells one; it ends after so many."""
+
+    def __init__(self, units: float = 32.0, tells: str = "loss", every: int = 1, ends: float = math.inf):
+        self.units, self.tells, self.every, self.ends, self.updates = units, tells, every, ends, 0
+
+    def update(self) -> Told:
+        if self.updates >= self.ends:
+            raise TrainingEnded("it ended")
+        value = 2.0 * 0.5 ** (self.updates * self.units / 320)
+        told = Told(units=self.units)
+        if self.updates % self.every == 0:
+            told = Told(self.units, value) if self.tells == "loss" else Told(self.units, None, -value)
+        self.updates += 1
+        return told
+
+    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> Telling:
+        return self
+
+
+def tell(system: Telling, target: Target, limit_s: float = 20.0) -> LearningResult:
+    return run_learning_trial(
+        CompletedWorkload(system), WorkloadSpec(device="cpu"), Path(), trial(limit_s=limit_s), target
+    )
+
+
+HALF = Target(measure="loss", value=1.0, first_units=32.0)
+
+
+@pytest.mark.parametrize("units", [8.0, 32.0, 128.0])
+def test_a_loss_arrives_where_the_mean_of_its_last_updates_does(units: float) -> None:
+    """The same curve whatever the samples of an update: worked out with every loss where it was learned from."""
+    result = tell(Telling(units), HALF)
+    grid, at, points = [], 32.0, []
+    while len(grid) < 60:
+        grid.append(at)
+        at = math.ceil(1.1 * at)
+    before = -1.0
+    for after in grid:
+        new = [u for u in np.arange(0, after + 1, units) if before < u <= after]
+        points.append((after, 2.0 * np.mean([0.5 ** (u / 320) for u in new]) if new else points[-1][1], new))
+        before = after
+    assert [point.after for point in result.curve] == grid[: len(result.curve)]
+    for point, (_, value, new) in zip(result.curve, points, strict=False):
+        assert point.mean_return == pytest.approx(value)
+        assert not new or point.episodes == new[-1]
+    trained = [(after, value) for (after, value, _), point in zip(points, result.curve, strict=False) if point.episodes]
+    means = [(trained[i][0], np.mean([v for _, v in trained[i - 5 : i + 1]])) for i in range(5, len(trained))]
+    (low, above), (high, below) = means[-2:]
+    assert below <= 1.0 < above
+    share = (1.0 - above) / (below - above)
+    assert result.episodes_to_target == pytest.approx(low ** (1 - share) * high**share)
+
+
+def test_a_return_arrives_from_below() -> None:
+    assert tell(Telling(tells="return"), Target(measure="return", value=-1.0, first_units=32.0)).episodes_to_target == (
+        tell(Telling(), HALF).episodes_to_target
+    )
+
+
+def test_a_loss_that_is_told_now_and_then_holds_until_the_next() -> None:
+    seldom, always = tell(Telling(every=4), HALF), tell(Telling(), HALF)
+    assert seldom.episodes_to_target == pytest.approx(always.episodes_to_target, rel=0.2)
+
+
+def test_a_trainer_that_ends_has_not_arrived_and_one_that_ends_at_once_is_an_error() -> None:
+    result = tell(Telling(ends=8), HALF)
+    assert result.episodes_to_target is None
+    assert result.curve[-1].after <= 8 * 32
+    with pytest.raises(TrainerError, match="it ended"):
+        tell(Telling(ends=0), HALF)
+
+
+def test_a_trainer_that_never_tells_what_its_target_is_of_is_an_error() -> None:
+    with pytest.raises(TrainerError, match="it yielded no return in 0 s"):
+        tell(Telling(), Target(measure="return", value=1.0), limit_s=1e-4)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = Telling()
+    told = system.update
+
+    def diverges() -> Told:
+        return told() if system.updates < 3 else Told(32.0, torch.tensor(math.nan))
+
+    monkeypatch.setattr(system, "update", diverges)
+    with pytest.raises(FloatingPointError, match="update 4: the loss is not finite"):
+        tell(system, HALF)
 
 
 # --- what is measured on which market
@@ -140,7 +238,7 @@ def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
     spec = WorkloadSpec(device="cpu", options={"episode_length": 64})
     target = trading.describe(spec, tmp_path)["workload"]["target"]
     result = run_learning_trial(
-        trading, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), target["return"]
+        trading, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), read(Target, target)
     )
     assert result.episodes_to_target is not None
     assert result.curve[0].mean_return < target["return"] / 2

@@ -10,6 +10,7 @@ from collections.abc import Sized
 from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, combination_name
+from m2bench.records.declared_options import PROGRAMS
 from m2bench.records.description import Facts
 from m2bench.records.spec import present_module
 
@@ -128,7 +129,8 @@ def read_check(document: object) -> StoredCheck:
 
 def _machine(file: Part) -> Facts:
     machine = file.part("machine")
-    for shown in SHOWN_OF_MACHINE:
+    is_program = file.part("workload").fields.get("module") in PROGRAMS  # which brings its own torch, if any
+    for shown in SHOWN_OF_MACHINE[: -1 if is_program else None]:
         machine.text(shown)
     return machine.fields
 

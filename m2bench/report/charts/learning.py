@@ -25,6 +25,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     if target is None or not cells:
         return NotDrawn(NAME, "no learning was measured in this run")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
+    what = f"{target.measure} that the updates tell" if target.is_told else f"return on held-out {unit.many}"
+    at = digits(target.value) + ("" if target.is_told else " %")
     with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
         for cell in cells:
@@ -43,22 +45,22 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             by_episodes.plot(episodes, returns, label=label, **look)
             by_seconds.plot([after / per_second for after in episodes], returns, **look)
             if cell.episodes_to_target is not None:
-                _draw_arrival(by_episodes, cell.episodes_to_target, target.target_return, 1.0, SERIES[group])
-                _draw_arrival(by_seconds, cell.episodes_to_target, target.target_return, per_second, SERIES[group])
+                _draw_arrival(by_episodes, cell.episodes_to_target, target.value, 1.0, SERIES[group])
+                _draw_arrival(by_seconds, cell.episodes_to_target, target.value, per_second, SERIES[group])
         baseline_s, stood_in_for = _baseline_arrives_s(summary), ""
         if baseline_s is not None:
-            _draw_baseline(by_seconds, baseline_s, target.target_return)
+            _draw_baseline(by_seconds, baseline_s, target.value)
             stood_in_for = ". The baseline, slower than the combination that stands for it, has its own mark"
-        for axis, what in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
-            axis.axhline(target.target_return, color=INK, linewidth=1.0)
+        for axis, counted in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
+            axis.axhline(target.value, color=INK, linewidth=1.0)
             axis.set_xscale("log")
             low, high = axis.get_xlim()
             plain_log_ticks(axis.xaxis, low, high, most=6)
-            axis.set_xlabel(f"{what} (log scale)")
+            axis.set_xlabel(f"{counted} (log scale)")
             axis.grid(visible=True, linewidth=0.6)
-        by_episodes.set_ylabel(f"return per held-out {unit.one}, %")
+        by_episodes.set_ylabel(target.measure if target.is_told else f"return per held-out {unit.one}, %")
         by_episodes.annotate(
-            "target", (0.01, target.target_return), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            "target", (0.01, target.value), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", fontsize=9, color=MUTED,
         )  # fmt: skip
         canvas.figure.legend(
@@ -68,10 +70,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         return canvas.finish(
             NAME,
             _title(summary),
-            f"Mean over seeds of the return on held-out {unit.many}; a seed that has reached the target, "
-            f"{digits(target.target_return)} %, stays there. Bars on the target line: the mean {unit.many} to target "
-            f"with its 95 % interval. Left: by {unit.many}. Right: by seconds, at the speed of the combination that "
-            f"names the curve{stood_in_for}. {_distances(summary)}",
+            f"Mean over seeds of the {what}; a seed that has reached the target, {at}, stays there. Bars on the target "
+            f"line: the mean {unit.many} to target with its 95 % interval. Left: by {unit.many}. Right: by seconds, at "
+            f"the speed of the combination that names the curve{stood_in_for}. {_distances(summary)}",
         )
 
 

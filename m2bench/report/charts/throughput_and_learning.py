@@ -86,7 +86,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         )
 
 
-def _label(episodes_per_update: int, members: list[Point]) -> str:
+def _label(episodes_per_update: float, members: list[Point]) -> str:
     """The group, and the layers that all its combinations have."""
     shared = [layer for layer in members[0].row.layers if all(layer in point.row.layers for point in members)]
     return f"{episodes_per_update}: {'+'.join(shared)}" if shared else str(episodes_per_update)

@@ -14,9 +14,12 @@ class CommandOptions:
     """Which command is run, what is switched in it, and what is read from its output."""
 
     command: str | None = option(
-        None, "Your own trainer as a command line; {seed} in it is replaced.", kind=str, metavar="<words>",
+        None,
+        "Your own trainer as a command line, in any language; {seed} in it is replaced by the trial's seed.",
+        kind=str,
+        metavar="<words>",
         commands=COMMANDS,
-    )  # fmt: skip
+    )
     toggle: tuple[str, ...] = option(
         (),
         "What a layer changes in --command: name=words to add, name=off|on to swap texts, name=env:NAME=value. "
@@ -28,18 +31,22 @@ class CommandOptions:
     )
     metric: tuple[str, ...] = option(
         (),
-        "What is read from the output: a pattern with one group, or json:KEY; the first is ranked. Without it, the "
-        "command's own time.",
+        "What is read from the output: a pattern with one group around the number, json:KEY, or time, the command's "
+        "own. May be given several times: the first is ranked, the others are shown.",
         kind=list[str],
         metavar="<pattern>",
         read=lambda flag, typed: tuple(typed),
+        shown="time",
         commands=COMMANDS,
     )
-    lower_is_better: bool = option(
-        False, "A smaller value of the first --metric is better.", commands=COMMANDS
-    )  # fmt: skip
-    skip_first: int = option(0, "Matches of a pattern that are warm-up; the mean of the others counts.",
-        read=at_least(0), commands=COMMANDS, shown="the last match counts")  # fmt: skip
+    lower_is_better: bool = option(False, "A smaller value of the first --metric is better.", commands=COMMANDS)
+    skip_first: int = option(
+        0,
+        "Matches of each --metric that are warm-up; the mean of the others counts.",
+        read=at_least(0),
+        shown="only the last match counts",
+        commands=COMMANDS,
+    )
 
 
 OPTIONS = options_of(CommandOptions)

@@ -1,108 +1,88 @@
-"""A user's command line behind the interface of a workload: one process a trial, whose output holds the metric."""
+"""A user's command line behind the interface of a program: a trial is one run of it, whose output holds the metrics."""
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
 import sys
-import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from m2bench.devices import torch_device
-from m2bench.devices.device_description import describe_device
-from m2bench.devices.device_speed import canary_s
+from m2bench.machine.canary import canary_s
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Rate, Unit
+from m2bench.records.description import LayerDescription, Rate, Unit
+from m2bench.records.documents import to_json
 from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import PeakMemory, TrialResult
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.defaults import NOT_TOLD, describe_layer
 from m2bench.systems.interface import Document
 
-from .metrics import LAST_LINES, Metric, read_metric, reduced
-from .toggles import Toggle, read_toggle, switched
+from .metrics import TIME, Metric, Readings, counting, ranked_value, read_metrics, shown_value
+from .options import CommandOptions
+from .output import Output
+from .process import Ran, run
+from .toggles import CommandLine
 
-TIME = "time"
-
-
-def load_workload(spec: WorkloadSpec) -> CommandWorkload:
-    """The user's command. Raises UserError for a toggle or a metric that is none."""
-    return CommandWorkload(spec)
+DEVICE = "this machine"  # the command chooses what it computes on, and need not tell
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What one process told: its time, and the values of each metric."""
-
-    elapsed_s: float
-    values: dict[str, list[float]]
+def load_workload(spec: WorkloadSpec) -> CommandProgram:
+    """The user's command. Raises UserError for toggles and metrics that cannot be read, or do not fit together."""
+    return CommandProgram(CommandOptions(**spec.options))
 
 
-class CommandWorkload:
+class CommandProgram:
     """One command of the user's with its toggles and metrics."""
 
-    def __init__(self, spec: WorkloadSpec):
-        options = spec.options
-        self.command: str = options.get("command") or ""
-        if not self.command.strip():
-            raise UserError("there is no command to run.", "Give one with --command.")
-        self.toggles: dict[str, Toggle] = {}
-        for typed in options.get("toggle", ()):
-            toggle = read_toggle(typed, self.command)
-            self.toggles[toggle.name] = toggle
-        if not self.toggles:
-            raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
-        self.metrics = [read_metric(typed) for typed in options.get("metric", ())]
-        self.lower_is_better = bool(options.get("lower_is_better")) or not self.metrics
-        self.skip_first = int(options.get("skip_first", 0))
+    def __init__(self, options: CommandOptions):
+        self._options = options
+        self._line = CommandLine(options.command or "", options.toggle)
+        self._metrics = read_metrics(options.metric)
+        self._ranked = self._metrics[0]
+        self._lower_is_better = options.lower_is_better or self._ranked == Metric(TIME)
+        if options.skip_first and self._metrics == (Metric(TIME),):
+            raise UserError("--skip-first leaves out matches, and no --metric matches.", "Leave it out, or give one.")
 
-    def layers(self, spec: WorkloadSpec) -> Layers:
-        return tuple(self.toggles)
+    def layers(self) -> Layers:
+        return tuple(self._line.changes)
 
-    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
-        name = self.metrics[0].name if self.metrics else TIME
-        rate = Rate(f"{name}" if self.metrics else "s", 1.0 if self.metrics else 1 / 60, self.lower_is_better)
+    def describe(self) -> Document:
+        is_time = self._ranked == Metric(TIME)
+        rate = Rate("s" if is_time else self._ranked.name, 1 / 60 if is_time else 1.0, self._lower_is_better)
         return {
             "system": {
-                "unit": asdict(Unit("run", "runs")),
-                "rate": asdict(rate),
-                "facts": {"command": self.command},
-                "no_target_because": NOT_TOLD,
+                "unit": to_json(Unit("run", "runs")),
+                "rate": to_json(rate),
+                "facts": {"command": self._options.command},
+                "no_target_because": "a command does not tell how well it has learned",
             },
-            "device": describe_device(spec.device),
-            "layers": [
-                describe_layer(name, summary=typed.partition("=")[2])
-                for name, typed in zip(self.toggles, spec.options.get("toggle", ()), strict=True)
-            ],
-            "claimed_together": {},
-            "workload": {"market": {}, "options": dict(spec.options), "target": None, "own_program": True},
+            "device": {"device": DEVICE},
+            "layers": [to_json(self._describe_layer(name)) for name in self.layers()],
+            "workload": {
+                "options": {name: value for name, value in to_json(self._options).items() if value},
+                "own_program": True,
+            },
         }
 
-    def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> None:
-        raise UserError("a command cannot be looked into.", "Use a function of your own for that.")
+    def _describe_layer(self, name: str) -> LayerDescription:
+        return LayerDescription(
+            name=name, part=name, summary=self._line.summary(name), claim=None, exact=False, compiles=False,
+            works_ahead=True, unsupported=None,
+        )  # fmt: skip
 
-    def measure(self, spec: WorkloadSpec, layers: Layers, seed: int, on_window: Callable[[str], None]) -> TrialResult:
-        """Run the command once with these layers. Raises TrainerError where it fails or tells no metric."""
-        words, variables = switched(self.command, (self.toggles[name] for name in layers), seed)
+    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[str], None]) -> TrialResult:
+        readings, output = Readings(self._metrics), Output(sys.stdout.fileno())
+        words, variables = self._line.words(layers, seed), self._line.variables(layers, seed)
         on_window("begin")
-        ran = self._run(words, variables)
+        ran = run(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
         on_window("end")
-        seconds = ran.elapsed_s
-        speed = 60 / seconds
-        if self.metrics:
-            first = self.metrics[0]
-            value = reduced(ran.values[first.name], self.skip_first)
-            if not value > 0:
-                raise TrainerError(f"the metric {first.name} is {value:g}, and only more than 0 can be compared")
-            speed = 1 / value if self.lower_is_better else value
-        peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        if output.error is not None:
+            raise output.error
+        readings.end()
+        values = {metric: self._values(metric, ran, readings, output) for metric in self._metrics}
+        first = ranked_value(self._ranked.name, values[self._ranked], self._lower_is_better)
+        others = {metric.name: shown_value(metric.name, values[metric]) for metric in self._metrics[1:]}
+        speed = self._units_per_min(first)
         return TrialResult(
             setup_s=0.0,
-            canary_s=(canary_s(torch_device.resolve_device("cpu")),),
+            canary_s=(canary_s(),),
             warmup_update_s=(),
             update_s=(60 / speed,),
             episodes_per_update=1,
@@ -112,39 +92,26 @@ class CommandWorkload:
             energy_j_per_episode=None,
             env_steps_per_s=speed / 60,
             compile_s=None,
-            peak_memory_mb=PeakMemory(None, peak_kb / (2**20 if sys.platform == "darwin" else 2**10)),
+            peak_memory_mb=PeakMemory(None, ran.peak_memory_mb),
             numerics_s=0.0,
             eval_return=None,
+            metrics={self._ranked.name: first, **others},
         )
 
-    def _run(self, words: list[str], variables: dict[str, str]) -> Ran:
-        values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
-        last: deque[str] = deque(maxlen=LAST_LINES)
-        begin = time.perf_counter()
-        try:
-            process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                errors="replace", env={**os.environ, **variables},
-            )  # fmt: skip
-        except OSError as error:
-            raise TrainerError(f"{words[0]} cannot be run: {error.strerror}") from error
-        assert process.stdout is not None
-        for line in process.stdout:
-            last.append(line.rstrip())
-            for metric in self.metrics:
-                values[metric.name] += metric.values(line)
-        code = process.wait()
-        elapsed_s = time.perf_counter() - begin
-        said = " | ".join(last) or "(it printed nothing)"
-        if code:
-            raise TrainerError(f"the command ended with exit code {code}; its last lines: {said}")
-        for metric in self.metrics:
-            self._refuse_missing(metric, values[metric.name], said)
-        return Ran(elapsed_s, values)
+    def _units_per_min(self, value: float) -> float:
+        """What is ranked, as the speed that ``Rate`` shows as this value."""
+        if self._ranked == Metric(TIME):
+            return 60 / value
+        return 1 / value if self._lower_is_better else value
 
-    def _refuse_missing(self, metric: Metric, values: list[float], said: str) -> None:
-        if len(values) <= self.skip_first:
-            raise TrainerError(
-                f"the metric {metric.name} was found {len(values)} times, and more than {self.skip_first} are needed; "
-                f"the last lines of the output: {said}"
-            )
+    def _values(self, metric: Metric, ran: Ran, readings: Readings, output: Output) -> list[float]:
+        """What counts of a metric. Raises TrainerError where it was not found, or not often enough."""
+        if metric == Metric(TIME):
+            return [ran.elapsed_s]
+        found, skipped = readings[metric], self._options.skip_first
+        if len(found) > skipped:
+            return [*counting(found, skipped)]
+        times = (
+            f"found {len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
+        )
+        raise TrainerError(f"--metric {metric.name} was {times}; {output.last_lines}")

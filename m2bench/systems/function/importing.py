@@ -1,4 +1,4 @@
-"""Imports a user's function, and says where in their code something was raised."""
+"""Imports a user's function."""
 
 from __future__ import annotations
 
@@ -6,78 +6,113 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from m2bench.records.errors import TrainerError, UserError
 
+from .raised import users_code
+from .source import place_of, place_of_step, written
 
-def import_function(name: str, folder: Path) -> Callable[..., Any]:
+RELATIVE_IMPORT = "attempted relative import with no known parent package"  # what Python says of it
+Train = Callable[..., Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A user's generator function: as it was named, itself, and the module that was named."""
+
+    name: str
+    train: Train
+    module: ModuleType
+
+    @property
+    def function(self) -> str:
+        """The name of the function alone."""
+        return self.name.rpartition(":")[2]
+
+
+def import_trainer(name: str, folder: Path) -> Trainer:
     """The generator function ``file.py:function`` or ``package.module:function``, from ``folder``.
 
     Raises UserError where it is not there, cannot be imported, or is no generator.
     """
     place, _, function = name.rpartition(":")
-    module = _import_file(folder / place) if place.endswith(".py") else _import_module(place)
-    found = getattr(module, function, None)
-    if found is None:
-        there = [n for n, value in vars(module).items() if inspect.isgeneratorfunction(value)]
-        raise UserError(
-            f"{place} has no function {function}.",
-            f"It has: {', '.join(there)}." if there else "It has no generator function at all: one with a yield.",
-        )
-    if not inspect.isgeneratorfunction(found):
-        raise UserError(f"{name} is no generator.", "Let it yield after every optimizer step, as in: yield len(batch).")
-    return found  # type: ignore[no-any-return]
+    sys.argv = [place]  # the worker's own are nothing to the user's code
+    try:
+        module = _import_file(folder / place) if place.endswith(".py") else _import_module(place)
+    except TrainerError as error:
+        advice = "Correct it, and run again."
+        if place.endswith(".py") and RELATIVE_IMPORT in str(error):
+            module_name = ".".join(Path(place).with_suffix("").parts)
+            advice = f"Name it as a module of its package: {module_name}:{function}."
+        raise UserError(f"{place} cannot be imported: {error}.", advice) from error
+    if not hasattr(module, function):
+        raise UserError(f"{place} has no function {function}.", _functions_of(place, module))
+    found = getattr(module, function)
+    _refuse_no_generator(name, function, found)
+    return Trainer(name, found, module)
 
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"{path} is not there.", "Name a Python file, as in my_trainer.py:train.")
+    name = path.stem
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) != str(path):
+        raise UserError(f"{path} has the name of a module that Python or torch uses: {name}.", "Give it another one.")
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # data loaders' processes and pickle find what is defined there
-    with _imported(str(path)):
+    sys.modules[name] = module  # data-loading processes and pickle find by its name what is defined there
+    with users_code():
         spec.loader.exec_module(module)
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    with _imported(name):
-        return importlib.import_module(name)
+    with users_code():
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            raise UserError(
+                f"there is no module {error.name}, neither here nor installed.",
+                "Name a file, as my_trainer.py:train, or a module as it is imported.",
+            ) from error
 
 
-@contextmanager
-def _imported(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise UserError(f"{name} cannot be imported: {_said(error)}.", "Mend it, and run again.") from error
+def _functions_of(place: str, module: ModuleType) -> str:
+    """Which functions there are to choose from: the generators, or where there are none, all that are its own."""
+    own = [
+        (name, value)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    generators = [name for name, value in own if inspect.isgeneratorfunction(written(value))]
+    if generators:
+        return f"It has: {', '.join(f'{place}:{name}' for name in generators)}."
+    there = ", ".join(name for name, _ in own)
+    return f"It has {there or 'no function at all'}, of which none is a generator (a function with a yield)."
 
 
-@contextmanager
-def told_by(function: Callable[..., Any]) -> Iterator[None]:
-    """Turn what the user's code raises into a TrainerError with the line of their code."""
-    try:
-        yield
-    except (TrainerError, UserError):
-        raise
-    except Exception as error:
-        raise TrainerError(_said(error)) from error
-
-
-def _said(error: Exception) -> str:
-    """An error with the last line of the user's code that it came through."""
-    lines = str(error).strip().splitlines() or ["(no message)"]
-    ours = str(Path(__file__).parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<"))]
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {lines[0]}{where}"
+def _refuse_no_generator(name: str, function: str, found: Any) -> None:
+    inner = written(found) if callable(found) else found
+    if inspect.isgeneratorfunction(inner):
+        return
+    if not inspect.isfunction(inner):
+        what = f"a class ({place_of(found)})" if inspect.isclass(found) else f"no function, but {found!r:.80}"
+        raise UserError(f"{name} is {what}.", "Name a function that trains, and yields after every optimizer step.")
+    if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+        raise UserError(f"{place_of(inner)}: {function} is async.", f"Write it with a plain def {function}.")
+    step = place_of_step(inner)
+    where = f"after the optimizer's step ({step})" if step else "after every optimizer step"
+    raise UserError(
+        f"{place_of(inner)}: {function} is no generator: it has no yield.",
+        f"Add one {where}, inside the loop: yield len(batch), the number of samples of that step.",
+    )

@@ -26,7 +26,7 @@ class FunctionOptions:
         kind=str,
         positional=True,
         read=read_trainer,
-        commands=("ablate", "profile", "check", "baseline save", "layers"),
+        commands=("ablate", "train", "profile", "check", "baseline save", "layers"),
     )
 
 

@@ -1,14 +1,15 @@
 """A user's function behind the interface that every system has.
 
-The function is a generator that yields after every optimizer step; its keyword parameters that default to False are
-the layers.
+The function is a generator that yields after every optimizer step; its parameters that default to False are the layers.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,103 +17,196 @@ import torch
 
 from m2bench.devices import torch_device
 from m2bench.devices.device_description import describe_device
+from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.records.errors import TrainerError, TrainingEnded, UserError
+from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
-from .importing import import_function, told_by
-from .yields import read_yield
+from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
+from .importing import Trainer, import_trainer
+from .parameters import DEVICE, SEED, read_parameters
+from .raised import shown, users_code
+from .source import place_of
+from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
-Train = Callable[..., Generator[Any, None, None]]
+TRIED = 2  # updates that describe the trainer
+NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
+COUNTED = "counted"
+"""File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
 
 
 def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
-    """The user's function, imported. Raises UserError where there is none."""
-    return FunctionWorkload(spec.options["trainer"], import_function(spec.options["trainer"], Path(spec.folder)))
+    """The user's function, imported. Raises UserError where there is none, or none that can be measured."""
+    return FunctionWorkload(import_trainer(spec.options["trainer"], Path(spec.folder)), spec.device)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the first updates told: their unit, how many the first one has, and whether they tell of learning."""
+
+    counted: str
+    first_units: float
+    tells: bool
 
 
 class FunctionWorkload:
-    """One function of the user's, and what its module says about it."""
+    """One function of the user's, and what its parameters and its module say about it."""
 
-    def __init__(self, name: str, train: Train):
-        self.name = name
-        self.train = train
-        self._module = inspect.getmodule(train)
+    def __init__(self, trainer: Trainer, device: str):
+        self.trainer = trainer
+        self._takes = read_parameters(trainer)
+        self._unit = declared_unit(trainer) or SAMPLES
+        self._of_layers = declared_of_layers(trainer, self._takes.layers)
+        self._rules = declared_rules(trainer, self._takes.layers)
+        self._target = declared_target(trainer)
+        if device != WorkloadSpec.device and not self._takes.takes_device:
+            raise UserError(
+                f"{place_of(trainer.train)}: {trainer.function} takes no {DEVICE}, so --device {device} has no effect.",
+                f"Give it a parameter {DEVICE}='cpu' and let it train there, or leave --device out.",
+            )
 
     def layers(self, spec: WorkloadSpec) -> Layers:
-        """Keyword parameters that default to False. Raises UserError where there is none."""
-        parameters = inspect.signature(self.train).parameters.values()
-        found = tuple(one.name for one in parameters if one.default is False)
-        if not found:
-            raise UserError(
-                f"{self.name} has no boolean parameter that defaults to False, so there is nothing to switch on.",
-                f"Give it one for each thing to try, as in def {self.train.__name__}(*, amp=False, device='cpu').",
-            )
-        return found
+        """Parameters that default to False."""
+        return self._takes.layers
+
+    def rules(self, spec: WorkloadSpec) -> Rules:
+        """Those that the module declares."""
+        return self._rules
 
     def describe(self, spec: WorkloadSpec, work: Path) -> Document:
         """Run the function to its first yields; tell device, layers, unit, and what it tells of learning."""
-        system = self.build(spec, work, (), seed=0)
-        try:
-            for _ in range(2):
-                system.update()
-                system.synchronize()
-        except TrainerError as error:
-            raise UserError(f"the trainer fails without any layer: {error}.", "Mend it, and run again.") from error
-        finally:
-            system.close()
-        unit = (
-            Unit(system.unit, f"{system.unit}s")
-            if not system.unit.endswith("s")
-            else Unit(system.unit[:-1], system.unit)
-        )
-        lines = (inspect.getdoc(self.train) or "").splitlines()
-        facts = {"trainer": self.name} | ({"what it trains": lines[0]} if lines else {})
+        device = torch_device.resolve_device(spec.device)
+        tried = self._tried(device)
+        (work / COUNTED).write_text(tried.counted)
+        unit = Unit(singular(tried.counted), tried.counted)
+        lines = (inspect.getdoc(self.trainer.train) or "").splitlines()
         return {
             "system": {
                 "unit": asdict(unit),
                 "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
-                "facts": facts,
-                "no_target_because": NOT_TOLD,
+                "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
+                "no_target_because": None if self._target else NO_TARGET if tried.tells else NOT_TOLD,
             },
             "device": describe_device(spec.device),
-            "layers": [describe_layer(name) for name in self.layers(spec)],
+            "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
             "claimed_together": {},
-            "workload": {"market": {}, "options": dict(spec.options), "target": None},
+            "workload": {
+                "market": {},
+                "options": dict(spec.options),
+                "target": self._target and {**self._target, "first_units": tried.first_units},
+                "market_remarks": [*self._remarks(device)],
+            },
         }
+
+    def _tried(self, device: torch.device) -> Tried:
+        """What the first updates without any layer tell. Raises UserError where they fail."""
+        told = []
+        system = FunctionSystem(self.trainer, self._passed(device, (), seed=0), device, self._unit)
+        try:
+            for _ in range(TRIED):
+                told.append(system.update())
+                system.synchronize()
+        except TrainerError as error:
+            raise UserError(
+                f"{self.trainer.name} fails without any layer: {error}.", "Correct it, and run again."
+            ) from error
+        finally:
+            system.close()
+        assert system.counted is not None
+        tells = {LOSS for each in told if each.loss is not None} | {
+            RETURN for each in told if each.mean_return is not None
+        }
+        if self._target and self._target["measure"] == LOSS and LOSS not in tells:
+            raise UserError(
+                f"the TARGET is a loss, and {self.trainer.name} yields none.",
+                f"Let it yield {{{system.counted!r}: {told[0].units:g}, {LOSS!r}: loss}}.",
+            )
+        return Tried(system.counted, told[0].units or 1, bool(tells))
+
+    def _remarks(self, device: torch.device) -> Iterator[str]:
+        """What the reader of a report should know of the function's parameters."""
+        function, takes = self.trainer.function, self._takes
+        for name in takes.always_on:
+            yield f"{name} defaults to True and is always on: let it default to False, and it is a layer."
+        if not takes.takes_device and device.type != "cpu":
+            yield f"{function} takes no {DEVICE}; it is taken to train on {device}."
+        if not takes.takes_seed:
+            yield f"{function} takes no {SEED}, so its trials need not begin with the same weights and data."
 
     def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> FunctionSystem:
         device = torch_device.resolve_device(spec.device)
-        taken = inspect.signature(self.train).parameters
-        given: Mapping[str, Any] = {"device": str(device), "seed": seed}
-        passed = {name: value for name, value in given.items() if name in taken} | dict.fromkeys(layers, True)
-        return FunctionSystem(self.train, passed, device)
+        found = FunctionSystem(self.trainer, self._passed(device, layers, seed), device, self._unit)
+        if (work / COUNTED).exists():
+            found.counted = (work / COUNTED).read_text()
+        return found
+
+    def _passed(self, device: torch.device, layers: Layers, seed: int) -> dict[str, Any]:
+        """The arguments of the function."""
+        taken = {DEVICE: self._takes.takes_device, SEED: self._takes.takes_seed}
+        given = {DEVICE: str(device), SEED: seed}
+        return {name: given[name] for name in given if taken[name]} | dict.fromkeys(layers, True)
 
 
 class FunctionSystem(SystemDefaults):
-    """The generator that the user's function returns, with these layers."""
+    """The generator that the user's function returns.
 
-    def __init__(self, train: Train, passed: Mapping[str, Any], device: torch.device):
+    ``counted``: the unit that every update has to count; None before the first one.
+    """
+
+    def __init__(self, trainer: Trainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
-        self._train = train
-        with told_by(train):
-            self._steps = train(**passed)
-        self.unit = "update"
+        self._name = trainer.function
+        self._unit = unit
+        self.counted: str | None = None
+        self._updates = 0
+        self._units = 0.0
+        with users_code():
+            self._steps = trainer.train(**passed)
 
     def update(self) -> Told:
-        with told_by(self._train):
+        """Run the function to its next yield. Raises TrainingEnded where there is none."""
+        with users_code():
             try:
                 found = next(self._steps)
             except StopIteration:
-                raise TrainerError(
-                    f"{self._train.__name__} ended before the timed window was over: let it yield for longer"
-                ) from None
-        self.unit, told = read_yield(found)
+                raise TrainingEnded(self._ended()) from None
+        try:
+            counted, told = read_yield(found, self._unit)
+            self._refuse_another_unit(counted)
+        except ValueError as error:
+            raise TrainerError(f"{self._name} {error}{self._place()}") from None
+        self._updates += 1
+        self._units += told.units or 0.0
         return told
 
+    def _ended(self) -> str:
+        if not self._updates:
+            return f"{self._name} ended without a yield: let it yield after every optimizer step"
+        return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}"
+
+    def _refuse_another_unit(self, counted: str) -> None:
+        """Raise ValueError: speeds in two units cannot be compared."""
+        self.counted = self.counted or counted
+        if counted != self.counted:
+            raise ValueError(f"counts {counted} here, and {self.counted} elsewhere: count the same in every update")
+
+    def _place(self) -> str:
+        """The line of the yield at which the function waits."""
+        frame = getattr(self._steps, "gi_frame", None)
+        return "" if frame is None else f" ({shown(frame.f_code.co_filename)}:{frame.f_lineno})"
+
+    def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
+        """One update, which counts as one with as many units as those before it had on average."""
+        yield self._one_more, Fraction(self._units) / self._updates
+
+    def _one_more(self) -> None:
+        with suppress(TrainingEnded):  # what was to be timed is timed
+            self.update()
+
     def close(self) -> None:
-        with told_by(self._train):
-            self._steps.close()
+        with users_code():
+            getattr(self._steps, "close", lambda: None)()  # which an iterator that a decorator made may not have

@@ -1,0 +1,53 @@
+"""Which module does the jobs of a system, and how what comes of one is answered."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+from m2bench.records.declared_options import PROGRAMS
+from m2bench.records.errors import TrainerError, UserError
+from m2bench.records.results import FailureKind
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def jobs_for(request: dict[str, Any]) -> ModuleType:
+    """The module with the jobs of the system that a request names; it has a function ``run``.
+
+    It is imported when it is needed: only one of the two needs torch.
+    """
+    is_program = request.get("workload", {}).get("module") in PROGRAMS
+    return importlib.import_module("m2bench.worker.programs" if is_program else "m2bench.worker.jobs")
+
+
+def answer(job: Callable[[], Any], send: Send) -> int:
+    """Do a job and send its result, or why there is none; the exit code of the process."""
+    try:
+        result = job()
+    except UserError as error:
+        send({"event": "result", "error": str(error)})
+        return 1
+    except TrainerError as error:
+        return _failed("error", str(error), send)
+    except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
+        kind: FailureKind = "not finite" if isinstance(error, FloatingPointError) else "error"
+        return _failed(kind, f"{type(error).__name__}: {_first_line(error)}", send)
+    send({"event": "result", "result": result})
+    return 0
+
+
+def _failed(kind: FailureKind, text: str, send: Send) -> int:
+    send({"event": "result", "failure": text, "kind": kind})
+    with suppress(OSError):  # a full disk has no room for the log
+        traceback.print_exc()
+    return 1
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "(no message)"
