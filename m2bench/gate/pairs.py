@@ -37,7 +37,7 @@ def log_ratio(over: TrialResult, under: TrialResult) -> float:
 
 def whole_log_ratio(over: TrialResult, under: TrialResult) -> float:
     """The same with nothing trimmed: all episodes over all seconds, with what happens seldom and takes long."""
-    speeds = [len(trial.update_s) * trial.episodes_per_update / sum(trial.update_s) for trial in (over, under)]
+    speeds = [sum(trial.window_units) / sum(trial.update_s) for trial in (over, under)]
     return math.log(speeds[0] / speeds[1])
 
 
@@ -45,7 +45,7 @@ def _turn_speeds(trial: TrialResult) -> Iterator[float]:
     """Episodes per minute of each turn; one for a trial that was timed at once."""
     ends = accumulate(trial.turn_updates or [len(trial.update_s)])
     for begin, end in pairwise([0, *ends]):
-        yield 60 * (end - begin) * trial.episodes_per_update / sum(trial.update_s[begin:end])
+        yield 60 * sum(trial.window_units[begin:end]) / sum(trial.update_s[begin:end])
 
 
 @dataclass(frozen=True)

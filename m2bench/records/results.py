@@ -137,8 +137,9 @@ class TrialResult:
 
     @property
     def window_units(self) -> tuple[float, ...]:
-        """How many units each update of the timed window processed, where the system tells that."""
-        return self.update_units[-len(self.update_s) :]
+        """How many units each update of the timed window processed."""
+        updates = len(self.update_s)
+        return self.update_units[-updates:] if self.update_units else (self.episodes_per_update,) * updates
 
     @property
     def units_per_update(self) -> float:

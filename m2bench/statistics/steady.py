@@ -41,9 +41,7 @@ def steady_speed(result: TrialResult) -> float:
     Over the whole window where it ends in no steady state.
     """
     first = steady_from(result.update_s) or 0
-    steady = result.update_s[first:]
-    units = sum(result.window_units[first:]) or len(steady) * result.episodes_per_update
-    return 60 * units / sum(steady)
+    return 60 * sum(result.window_units[first:]) / sum(result.update_s[first:])
 
 
 def steady_from(update_s: Sequence[float]) -> int | None:

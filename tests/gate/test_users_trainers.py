@@ -10,6 +10,7 @@ from made_check import measured
 
 from m2bench.gate.agreement import learning_change, untold
 from m2bench.gate.layouts import refuse_absent_folder
+from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.sides import Code
 from m2bench.records.combinations import BASELINE
 from m2bench.records.errors import UserError
@@ -53,3 +54,12 @@ def test_a_head_that_tells_fewer_losses_cannot_be_compared() -> None:
     silent = replace(before, losses=())
     (reason,) = untold(BASELINE, [(before, silent)])
     assert "the head tells the loss of only 0 of its" in reason.text
+
+
+@pytest.mark.parametrize("turns", [(), (2, 2)], ids=["at once", "by turns"])
+def test_a_head_with_larger_batches_is_compared_by_what_it_processes(turns: tuple[int, ...]) -> None:
+    """Updates of 64 samples that take twice as long as those of 32 are as fast."""
+    before = replace(measured(600.0), update_s=(0.1,) * 4, update_units=(32.0,) * 6, turn_updates=turns)
+    after = replace(before, update_s=(0.2,) * 4, update_units=(64.0,) * 6)
+    assert log_ratio(after, before) == pytest.approx(0.0)
+    assert whole_log_ratio(after, before) == pytest.approx(0.0)
