@@ -148,7 +148,7 @@ def units_of(system: System, told: Sequence[Told]) -> float:
 
 def _needed(window: WindowSpec, system: System) -> str:
     """How long a trainer has to go on for a trial."""
-    least = window.warmup_updates if system.offers_proofs else max(window.warmup_updates, FINGERPRINTED)
+    least = window.warmup_updates if system.offers_proofs else max(window.warmup_updates, FINGERPRINTED - 1)
     return (
         f"1 update, then at least {least} in {window.warmup_s:g} s or more to warm up, then at least "
         f"{window.timed_updates} that are timed, for up to {window.timed_s:g} s; let it train for longer"
