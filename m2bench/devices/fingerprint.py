@@ -2,7 +2,7 @@
 
 Operators are seen by a TorchDispatchMode, below autograd and autocast, in the backward pass and in compiled code as
 far as that calls any. Code runs compiled under it as it always does. What else is asked is seen by wrapping the few
-functions of torch that it passes through (docs/decisions/022-fingerprints.md).
+functions of torch that it passes through (docs/decisions/027-fingerprints.md).
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ from itertools import combinations as subsets
 from typing import TypeVar
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import LayerDescription
+from m2bench.records.description import LayerDescription, System
 from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.text.speed import Speed
 
 from .claims import also_claimed, judge_claim
 from .learning import Learning
@@ -24,6 +25,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 def summarize_layers(
     described: Sequence[LayerDescription],
+    system: System,
     trials: list[StoredTrial],
     speeds: Effects,
     learning: Learning,
@@ -43,7 +45,7 @@ def summarize_layers(
     for layer in described:
         name, claim = layer.name, layer.claim
         measured = _claimed_response(claim.phase, speeds, trials).alone(name) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed, learning.layers.unit), learning.of_layer(name)
+        verdict, learned = judge_claim(layer, measured, disturbed, Speed.of(system).compared), learning.of_layer(name)
         also = (
             also_claimed(
                 claim, memory[name].alone, learning.layers.setbacks(name), learned.learning, learning.layers.unit

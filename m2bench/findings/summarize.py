@@ -31,6 +31,7 @@ from .engagement import judge_engagement
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .losses import with_losses_compared
+from .metrics import with_metrics
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
@@ -50,7 +51,8 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
     prediction = Prediction(attribution)
     combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
     described = [layer for layer in description.layers if layer.name in spec.layers]
-    layers = summarize_layers(described, sound_trials(trials), attribution, learning, judged.layers)
+    taken = sound_trials(trials)
+    layers = summarize_layers(described, description.system, taken, attribution, learning, judged.layers)
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
 
@@ -110,7 +112,8 @@ def _summarize_combinations(
     """A row per combination of the design."""
     spec, by_layers = record.spec, group_by_layers(trials)
     attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
-    speeds = fit(spec.layers, counted_trials(by_layers), speed, spec.rules)
+    counted = counted_trials(by_layers)
+    speeds = fit(spec.layers, counted, speed, spec.rules)
     rows = [
         summarize_combination(
             by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
@@ -121,7 +124,7 @@ def _summarize_combinations(
     return [
         # Of what computes something else its own trials tell, and they are no part of the prediction.
         replace(row, speedup_predicted=figure_of(prediction.ratio(row.layers) if row.is_rated else None))
-        for row in with_break_even(rows, compiling, speeds)
+        for row in with_metrics(with_break_even(rows, compiling, speeds), spec.layers, counted)
     ]
 
 

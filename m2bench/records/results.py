@@ -105,7 +105,7 @@ class TrialResult:
     of a system that does not prove that its layers are at work. Empty and None for what the system does not tell.
     """
 
-    setup_s: float
+    setup_s: float | None
     canary_s: tuple[float, ...]
     warmup_update_s: tuple[float, ...]
     update_s: tuple[float, ...]
@@ -115,7 +115,7 @@ class TrialResult:
     window_error: float | None
     timer_share: float
     energy_j_per_episode: float | None
-    env_steps_per_s: float
+    env_steps_per_s: float | None
     compile_s: float | None
     peak_memory_mb: PeakMemory
     proofs: Mapping[str, Proof] = field(default_factory=dict)

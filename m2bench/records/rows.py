@@ -74,6 +74,15 @@ class LearningOfCombination:
     """Why there is none."""
 
 
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a user's command: its level, and that over the baseline's, whether more or less of it is better."""
+
+    name: str
+    level: Figure | None
+    ratio: Figure | None
+
+
 @final
 @dataclass(frozen=True)
 class CombinationRow:
@@ -87,9 +96,11 @@ class CombinationRow:
     trials_ok: int = 0
     trials_behind: tuple[TrialBehind, ...] = ()
     episodes_per_min: Figure | None = None
+    """Units per minute; of a command's metric its value, or the inverse of one of which less is better."""
     speedup: Figure | None = None
     """Over the baseline, from its own trials."""
     ms_per_episode: Figure | None = None
+    """None of a command's metric."""
     env_steps_per_s: Figure | None = None
     setup_s: Figure | None = None
     warmup_s: Figure | None = None
@@ -111,6 +122,8 @@ class CombinationRow:
     break_even_cold_episodes: Figure | None = None
     speedup_predicted: Figure | None = None
     """Over the baseline, predicted from all trials of the run."""
+    metrics: tuple[Metric, ...] = ()
+    """Of a user's command, the one that is ranked first."""
 
     @property
     def has_sound_numerics(self) -> bool:

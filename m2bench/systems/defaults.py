@@ -103,7 +103,7 @@ class SystemDefaults:
     """What a trial asks of a system, but for ``update``, of one that offers none of it."""
 
     episodes_per_update = 1
-    steps_per_episode = 1
+    steps_per_episode: int | None = None
     compiles = False
     offers_proofs = False
 

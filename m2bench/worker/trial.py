@@ -82,7 +82,7 @@ def run_trial(
             phase_ms_per_episode = watch_turn(system)
         counts = system.count() if spec.counts else None
     except TrainingEnded as ended:
-        raise TrainerError(f"{ended}, and a trial needs more: {_needed(window, system)}") from None
+        raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
         system.close()
     canary_s = device_speed.canary_s(
@@ -107,7 +107,7 @@ def run_trial(
         energy_j_per_episode=None
         if energy_before_j is None or energy_after_j is None
         else (energy_after_j - energy_before_j) / episodes,
-        env_steps_per_s=episodes * system.steps_per_episode / timed_s,
+        env_steps_per_s=system.steps_per_episode and episodes * system.steps_per_episode / timed_s,
         compile_s=compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
         peak_memory_mb=read(PeakMemory, peak_memory_mb),
         proofs=read(dict[str, Proof], proofs),
@@ -146,12 +146,12 @@ def units_of(system: System, told: Sequence[Told]) -> float:
     return sum(each.units or 0.0 for each in told) or len(told) * system.episodes_per_update
 
 
-def _needed(window: WindowSpec, system: System) -> str:
+def _needed(window: WindowSpec) -> str:
     """How long a trainer has to go on for a trial."""
-    least = window.warmup_updates if system.offers_proofs else max(window.warmup_updates, FINGERPRINTED - 1)
+    least = FINGERPRINTED + max(0, window.warmup_updates - (FINGERPRINTED - 2)) + window.timed_updates
     return (
-        f"1 update, then at least {least} in {window.warmup_s:g} s or more to warm up, then at least "
-        f"{window.timed_updates} that are timed, for up to {window.timed_s:g} s; let it train for longer"
+        f"at least {least} updates, of which the last {window.timed_updates} or more are timed, after a warm-up of "
+        f"{window.warmup_s:g} s and for up to {window.timed_s:g} s; let it train for longer"
     )
 
 

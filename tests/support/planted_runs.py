@@ -199,7 +199,8 @@ def kind_of(scenario: Scenario, planted: Planted, chosen: Layers) -> str:
         return "impossible"
     rests = []
     for layer in chosen:
-        gone, before = {layer}, set()
+        gone: set[str] = {layer}
+        before: set[str] = set()
         while gone != before:
             before, gone = gone, gone | {a for a, b in scenario.rules.needs if b in gone}
         rests.append(tuple(x for x in chosen if x not in gone))

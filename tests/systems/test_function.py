@@ -21,7 +21,7 @@ from m2bench.worker.profiling import profile_combination
 from m2bench.worker.trial import run_trial
 
 COUNTED = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3, timed_most_s=0, timed_error=0)
-"""A trial takes five updates: the first, one to warm up, three that are timed."""
+"""A trial takes seven updates: four up to the one that is looked at, and three that are timed."""
 PLAIN = "def train(*, amp=False, device='cpu', seed=0):\n    while True:\n        yield 32\n"
 
 
@@ -266,7 +266,7 @@ def yields(count: int) -> str:
 
 
 def test_what_was_timed_before_the_end_is_used() -> None:
-    """Of ten updates the fourth is the last that is not timed; the other six are, where a minute was asked for."""
+    """Of ten updates four come before; the other six are timed, where a minute was asked for."""
     window = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=60, timed_updates=3, timed_most_s=60, timed_error=0.01)
     found = trial(yields(10), window=window)
     assert len(found.update_s) == 6
@@ -275,7 +275,7 @@ def test_what_was_timed_before_the_end_is_used() -> None:
 
 def test_a_trainer_that_ends_too_early_is_told_how_much_is_needed() -> None:
     assert len(trial(yields(7)).update_s) == 3
-    message = "train ended after 6 updates, and a trial needs more: 1 update, then at least 3 .* then at least 3 that"
+    message = "train ended after 6 updates, and a trial needs more: at least 7 updates, of which the last 3 or more are"
     with pytest.raises(TrainerError, match=message):
         trial(yields(6))
 
