@@ -24,7 +24,7 @@ BLOCKS = 4
 @pytest.fixture(scope="module", params=["idle_trainer", "working_trainer"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp(request.param)
-    options = ("--design", "single", "--quick", "--blocks", "1", "--device", "cpu", "--threads", "1")
+    options = ("--design", "single", "--quick", "--blocks", "1", "--threads", "1")
     done = typed("ablate", f"{request.param}:train", *options, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return request.param, folder / "run"
