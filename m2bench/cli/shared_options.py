@@ -109,7 +109,7 @@ def read_duration(flag: str, typed: str) -> float:
 class Seeded:
     """What draws random numbers."""
 
-    seed: int = option(0, "Seed of weights, episodes and the order of trials.", read=within(0, MAX_SEED))
+    seed: int = option(0, "Seed of weights, data and the order of trials.", read=within(0, MAX_SEED))
 
 
 @dataclass(frozen=True, kw_only=True)

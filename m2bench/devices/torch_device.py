@@ -176,6 +176,30 @@ def why_no_kernel_times(device: torch.device) -> str:
     return "on the CPU an operator is its own kernel"
 
 
+def settings(device: torch.device) -> dict[str, Callable[[], object]]:
+    """What reads torch's settings that matter on this device alone, by their names."""
+    backends = torch.backends
+    if device.type == "cpu":
+        return {
+            "mkldnn": lambda: backends.mkldnn.enabled,
+            "mkldnn matmul precision": lambda: torch._C._get_fp32_precision_getter("mkldnn", "matmul"),
+        }
+    if device.type != "cuda":
+        return {}
+    matmul = backends.cuda.matmul
+    return {
+        "cudnn": lambda: backends.cudnn.enabled,
+        "cudnn benchmark": lambda: backends.cudnn.benchmark,
+        "cudnn deterministic": lambda: backends.cudnn.deterministic,
+        "CUDA convolution precision": lambda: torch._C._get_fp32_precision_getter("cuda", "conv"),
+        "CUDA matmul precision": lambda: torch._C._get_fp32_precision_getter("cuda", "matmul"),
+        "sums in float16": lambda: matmul.allow_fp16_reduced_precision_reduction,
+        "sums in bfloat16": lambda: matmul.allow_bf16_reduced_precision_reduction,
+        "allocator": torch.cuda.get_allocator_backend,
+        "pinned blocks": lambda: torch.cuda.host_memory_stats().get("active_requests.current"),
+    }
+
+
 def captured(path: str | None) -> AbstractContextManager[object]:
     """Held around work that is written as a Metal capture to ``path``, to be opened in Xcode; None: nothing is."""
     return nullcontext() if path is None else torch.mps.profiler.metal_capture(path)

@@ -35,9 +35,11 @@ UNIT = Unit()
 
 
 def judge_claim(
-    layer: LayerDescription, measured: Estimate | None, disturbed: bool = False, unit: Unit = UNIT
+    layer: LayerDescription, measured: Estimate | None, disturbed: bool = False, speed: str = "speed"
 ) -> ClaimVerdict | None:
     """The layer's claimed range against what was measured of it alone; None where nothing was measured or claimed.
+
+    ``speed``: what a claim on no phase is about, as reports call it.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
     end; *short* when it lies below the range but above no effect; *refuted* when below the range and no gain is
@@ -47,7 +49,7 @@ def judge_claim(
     claim = layer.claim
     if claim is None:
         return None
-    what = f"the {claim.phase}" if claim.phase else f"{unit.many}/min"
+    what = f"the {claim.phase}" if claim.phase else speed
     claimed = f"claimed {claim.text}"
     if layer.unsupported:
         return ClaimVerdict("unsupported", f"{claimed}; cannot run here: {layer.unsupported}")

@@ -40,6 +40,7 @@ def summarize_combination(
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
     results = [trial.timed for trial in good]
     level = speeds.level(layers) if good else None
+    is_metric = record.description.system.rate.is_metric
     return CombinationRow(
         layers=layers,
         status=status,
@@ -49,10 +50,10 @@ def summarize_combination(
         trials_behind=tuple(_trial_behind(trial) for trial in trials),
         episodes_per_min=figure_of(level),
         speedup=figure_of(speeds.ratio(layers) if good else None),
-        ms_per_episode=figure_of(level and level.inverse().scaled(60_000)),
-        env_steps_per_s=figure_of(typical(r.env_steps_per_s for r in results)),
-        setup_s=figure_of(typical(r.setup_s for r in results)),
-        warmup_s=figure_of(typical(_warmup_s(r) for r in results)),
+        ms_per_episode=None if is_metric else figure_of(level and level.inverse().scaled(60_000)),
+        env_steps_per_s=figure_of(typical(r.env_steps_per_s for r in results if r.env_steps_per_s is not None)),
+        setup_s=figure_of(typical(r.setup_s for r in results if r.setup_s is not None)),
+        warmup_s=figure_of(typical(_warmup_s(r) for r in results if r.warmup_update_s)),
         compile_s=figure_of(typical(r.compile_s for r in results if r.compile_s and _cache(r) != "cold")),
         compile_cold_s=_compile_cold_s(attempts) if good else None,
         peak_memory_mb=figure_of(typical(mb for r in results if (mb := r.peak_memory_mb.main_mb) is not None)),

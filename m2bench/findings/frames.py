@@ -17,7 +17,9 @@ from m2bench.records.summary import Summary
 from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.run.store import Store
 from m2bench.statistics.steady import steady_speed
+from m2bench.text.speed import Speed
 
+from .engagement import judge_engagement
 from .losses import with_losses_compared
 from .summarize import summarize
 
@@ -41,13 +43,17 @@ class Run:
         self._record = record
         self._attempts = list(attempts)
 
+    @property
+    def _speed(self) -> Speed:
+        return Speed.of(self._record.description.system)
+
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row for each stored trial, in the order in which they ended."""
-        used = {trial.spec.key for trial in settled(self._attempts)}
-        layers = self._record.spec.layers
-        attempts = with_losses_compared(self._record, self._attempts)
-        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used) for trial in attempts])
+        used = {trial.spec.key: trial for trial in judge_engagement(self._record, settled(self._attempts)).trials}
+        layers, speed = self._record.spec.layers, self._speed
+        attempts = with_losses_compared(self._record, [used.get(trial.spec.key, trial) for trial in self._attempts])
+        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used, speed) for trial in attempts])
         return found if found.empty else found.astype(TYPES)
 
     @cached_property
@@ -63,7 +69,8 @@ class Run:
     @cached_property
     def combinations(self) -> pd.DataFrame:
         """A row for each combination of the design."""
-        return pd.DataFrame([_combination(row, self._record.spec.layers) for row in self.summary.combinations])
+        layers, speed = self._record.spec.layers, self._speed
+        return pd.DataFrame([_combination(row, layers, speed) for row in self.summary.combinations])
 
     @cached_property
     def interactions(self) -> pd.DataFrame:
@@ -95,7 +102,7 @@ def _switches(layers: Layers, taking_part: Layers) -> Row:
     return {layer: layer in layers for layer in taking_part}
 
 
-def _trial(trial: StoredTrial, taking_part: Layers, used: bool) -> Row:
+def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed) -> Row:
     timed = trial.result if isinstance(trial.result, TrialResult) else None
     return {
         "key": trial.spec.key,
@@ -111,6 +118,8 @@ def _trial(trial: StoredTrial, taking_part: Layers, used: bool) -> Row:
         "started": trial.started,
         "elapsed_s": trial.elapsed_s,
         "episodes_per_min": steady_speed(timed) if timed else math.nan,
+        "level": speed.value(steady_speed(timed)) if timed else math.nan,
+        **({f"metric_{name}": value for name, value in timed.metrics.items()} if timed else {}),
         "peak_memory_mb": _number(timed.peak_memory_mb.main_mb if timed else None),
         **{name: _number(getattr(timed, name, None)) for name in TIMED},
         "same_numerics": timed.same_numerics if timed else None,
@@ -127,6 +136,7 @@ def _layer(row: LayerRow) -> Row:
         "claim_low": low,
         "claim_high": high,
         "verdict": row.verdict,
+        "engagement": row.engagement.engagement,
         **_figure("alone", row.speed.alone),
         **_figure("last", row.speed.last),
         **_figure("main_effect", row.speed.main_effect),
@@ -141,7 +151,7 @@ def _layer(row: LayerRow) -> Row:
     }
 
 
-def _combination(row: CombinationRow, taking_part: Layers) -> Row:
+def _combination(row: CombinationRow, taking_part: Layers, speed: Speed) -> Row:
     return {
         "layers": combination_name(row.layers),
         **_switches(row.layers, taking_part),
@@ -150,6 +160,7 @@ def _combination(row: CombinationRow, taking_part: Layers) -> Row:
         "trials": row.trials,
         "trials_ok": row.trials_ok,
         **_figure("episodes_per_min", row.episodes_per_min),
+        **_figure("level", speed.level(row.episodes_per_min)),
         **_figure("speedup", row.speedup),
         **_figure("speedup_predicted", row.speedup_predicted),
         **_figure("ms_per_episode", row.ms_per_episode),
@@ -164,4 +175,9 @@ def _combination(row: CombinationRow, taking_part: Layers) -> Row:
         "episodes_per_update": _number(row.learning.episodes_per_update),
         **_figure("episodes_to_target", row.learning.episodes_to_target),
         **_figure("time_to_target_s", row.learning.time_to_target_s),
+        **{
+            column: value
+            for each in row.metrics
+            for column, value in _figure(f"metric_{each.name}", each.level).items()
+        },
     }

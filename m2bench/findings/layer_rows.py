@@ -7,12 +7,13 @@ from itertools import combinations as subsets
 from typing import TypeVar
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import LayerDescription
-from m2bench.records.rows import Attribution, Claimed, LayerRow, Responses, TimeAttribution
+from m2bench.records.description import LayerDescription, System
+from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, holm
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.text.speed import Speed
 
 from .claims import also_claimed, judge_claim
 from .learning import Learning
@@ -23,7 +24,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def summarize_layers(
-    described: Sequence[LayerDescription], trials: list[StoredTrial], speeds: Effects, learning: Learning
+    described: Sequence[LayerDescription],
+    system: System,
+    trials: list[StoredTrial],
+    speeds: Effects,
+    learning: Learning,
+    engagement: Mapping[str, Engagement],
 ) -> tuple[LayerRow, ...]:
     """A row per layer, from the sound trials."""
     names, disturbed = [layer.name for layer in described], is_disturbed(trials)
@@ -39,7 +45,7 @@ def summarize_layers(
     for layer in described:
         name, claim = layer.name, layer.claim
         measured = _claimed_response(claim.phase, speeds, trials).alone(name) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed, learning.layers.unit), learning.of_layer(name)
+        verdict, learned = judge_claim(layer, measured, disturbed, Speed.of(system).compared), learning.of_layer(name)
         also = (
             also_claimed(
                 claim, memory[name].alone, learning.layers.setbacks(name), learned.learning, learning.layers.unit
@@ -60,6 +66,7 @@ def summarize_layers(
                 verdict=verdict and verdict.verdict,
                 verdict_sentence=verdict and verdict.sentence + also,
                 reason=layer.unsupported,
+                engagement=engagement[name],
                 learning=learned,
                 time_to_target=figure_of(to_target),
                 gain_surviving=figure_of(surviving),

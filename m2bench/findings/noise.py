@@ -76,10 +76,10 @@ def aa_in_words(interval: Interval | None) -> str:
     return "which excludes 1x, as in 1 of 20 sound runs; run again before you trust small effects"
 
 
-def drift_in_words(drift: Figure) -> str:
-    """By how much the speed changed from the first trial to the last, and whether that is shown."""
-    shown = "the speed drifted" if drift.shows_effect else "no drift is shown"
-    return f"{shown}: the last trial ran at {times_within(drift)} the speed of the first (linear fit)"
+def drift_in_words(drift: Figure, noun: str = "speed") -> str:
+    """By how much the speed, or what stands in its place, changed from the first trial to the last."""
+    shown = f"the {noun} drifted" if drift.shows_effect else "no drift is shown"
+    return f"{shown}: the last trial ran at {times_within(drift)} the {noun} of the first (linear fit)"
 
 
 def is_disturbed(trials: list[StoredTrial]) -> bool:

@@ -27,9 +27,11 @@ from m2bench.statistics.prediction import Prediction
 
 from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
+from .engagement import judge_engagement
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .losses import with_losses_compared
+from .metrics import with_metrics
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
@@ -41,14 +43,16 @@ SUMMARY_SCHEMA = 1
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
     """The summary of a run, finished or not, from all trials that it has stored."""
     done = settled(attempts)
-    stored = with_losses_compared(record, done)
+    judged = judge_engagement(record, done)
+    stored = with_losses_compared(record, judged.trials)
     spec, description, learning = record.spec, record.description, Learning(record, stored)
     trials = [trial for trial in stored if trial.spec.kind == "speed"]
     attribution = speed_effects(spec, trials)
     prediction = Prediction(attribution)
     combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
     described = [layer for layer in description.layers if layer.name in spec.layers]
-    layers = summarize_layers(described, sound_trials(trials), attribution, learning)
+    taken = sound_trials(trials)
+    layers = summarize_layers(described, description.system, taken, attribution, learning, judged.layers)
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
 
@@ -108,7 +112,8 @@ def _summarize_combinations(
     """A row per combination of the design."""
     spec, by_layers = record.spec, group_by_layers(trials)
     attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
-    speeds = fit(spec.layers, counted_trials(by_layers), speed, spec.rules)
+    counted = counted_trials(by_layers)
+    speeds = fit(spec.layers, counted, speed, spec.rules)
     rows = [
         summarize_combination(
             by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
@@ -119,7 +124,7 @@ def _summarize_combinations(
     return [
         # Of what computes something else its own trials tell, and they are no part of the prediction.
         replace(row, speedup_predicted=figure_of(prediction.ratio(row.layers) if row.is_rated else None))
-        for row in with_break_even(rows, compiling, speeds)
+        for row in with_metrics(with_break_even(rows, compiling, speeds), spec.layers, counted)
     ]
 
 

@@ -15,8 +15,10 @@ from m2bench.statistics.effects import Effects, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.figures import NOTHING, digits, times, times_within
+from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
+from .engagement import judge_engagement
 from .learning import Learning
 from .losses import with_losses_compared
 from .responses import sound_trials, speed_effects
@@ -28,24 +30,25 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
 
     Raises UserError for a name that is neither.
     """
-    spec, units = record.spec, record.description.system.unit.many
-    trials = with_losses_compared(record, trials)
+    trials = judge_engagement(record, with_losses_compared(record, trials)).trials
+    spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
+        learning = Learning(record, trials)
         return [
             _layer_figures(name, speed_effects(spec, trials)),
-            _pairs(spec, name, trials, units),
-            _seeds(name, Learning(record, trials)),
-            _trials(trials, (name,), units),
-            _trials(trials, (), units),
+            _pairs(spec, name, trials, level),
+            *([_seeds(name, learning)] if learning.layers.verdicts[name].verdict != "not told" else []),
+            _trials(trials, (name,), level),
+            _trials(trials, (), level),
         ]
     if name == "learning":
-        return [_learned(trials, units)]
+        return [_learned(trials, level.unit.many)]
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
         return [
             _figures(name, {"interaction": effects.interaction((pair[0], pair[1]))}, effects),
-            _interaction(trials, pair, units),
+            _interaction(trials, pair, level),
         ]
     layers = () if name in ("baseline", "noise") else tuple(name.split("+"))
     chosen = tuple(layer for layer in spec.layers if layer in layers)
@@ -55,7 +58,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
             f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline, an interaction a*b; "
             "there are noise and learning as well.",
         )
-    return [_trials(trials, chosen, units)]
+    return [_trials(trials, chosen, level)]
 
 
 def _layer_figures(layer: str, effects: Effects) -> Table:
@@ -103,7 +106,7 @@ def _seeds(layer: str, learning: Learning) -> Table:
     return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
-def _trials(trials: list[StoredTrial], layers: Layers, units: str) -> Table:
+def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
     """Every trial of one combination, as stored."""
     rows = [
         (
@@ -111,15 +114,16 @@ def _trials(trials: list[StoredTrial], layers: Layers, units: str) -> Table:
             " ".join(map(str, trial.spec.mini_blocks)) or NOTHING,
             trial.started,
             trial.status,
-            digits(steady_speed(trial.result) if isinstance(trial.result, TrialResult) else None),
+            level.digits(steady_speed(trial.result) if isinstance(trial.result, TrialResult) else None),
             digits(trial.episodes_to_target),
             trial.log or NOTHING,
         )
         for trial in trials
         if trial.spec.layers == layers
     ]
-    columns = ("trial", "mini-blocks", "started", "status", f"{units}/min", f"{units} to target", "log")
-    return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6]))
+    to_target = f"{level.unit.many} to target"
+    columns = ("trial", "mini-blocks", "started", "status", level.heading, to_target, "log")
+    return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6])).told()
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:
@@ -140,22 +144,22 @@ def _learned(trials: list[StoredTrial], units: str) -> Table:
     return Table("Learning trials", columns, rows, frozenset(columns[4:5]))
 
 
-def _interaction(trials: list[StoredTrial], pair: tuple[str, ...], units: str) -> Table:
+def _interaction(trials: list[StoredTrial], pair: tuple[str, ...], level: Speed) -> Table:
     """The means of which the interaction of two layers is made: with both off, one on, the other on, both on."""
     speeds: dict[tuple[bool, ...], list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         speeds[tuple(layer in trial.spec.layers for layer in pair)].append(steady_speed(trial.timed))
     states = ((False, False), (False, True), (True, False), (True, True))
-    rows = [(*("yes" if on else "no" for on in state), *_mean_and_count(speeds[state])) for state in states]
-    columns = (*pair, f"{units}/min (geometric mean)", "trials")
+    rows = [(*("yes" if on else "no" for on in state), *_mean_and_count(speeds[state], level)) for state in states]
+    columns = (*pair, f"{level.heading} (geometric mean)", "trials")
     return Table(f"Trials with and without {pair[0]} and {pair[1]}", columns, rows, frozenset(columns[2:]))
 
 
-def _mean_and_count(speeds: list[float]) -> tuple[str, str]:
-    return digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
+def _mean_and_count(speeds: list[float], level: Speed) -> tuple[str, str]:
+    return level.digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
-def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], units: str) -> Table:
+def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], level: Speed) -> Table:
     """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
 
     The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
@@ -173,14 +177,13 @@ def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], units: str) -> 
         rows.append(
             (
                 combination_name(without),
-                digits(pair[0]),
-                digits(pair[1]),
+                *map(level.digits, pair),
                 times(ratio),
                 counts,
                 f"{weights[with_it]:.1%}",
             )
         )
-    columns = ("other layers", f"{units}/min without", "with", "ratio", "trials", "weight in the Shapley value")
+    columns = ("other layers", f"{level.heading} without", "with", "ratio", "trials", "weight in the Shapley value")
     return Table(
         f"Effect of {layer} next to every combination of the other layers", columns, rows, frozenset(columns[1:])
     )

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Unit
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
@@ -24,6 +23,7 @@ from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
 from m2bench.text.figures import NOTHING
+from m2bench.text.speed import Speed
 
 TIMEOUT_S = 7 * 86_400.0
 
@@ -72,7 +72,8 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
                 refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
         good = description.workload.good_return
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
-        console.print(_header(description.system.unit, good), highlight=False)
+        speed = Speed.of(description.system)
+        console.print(_header(speed, good), highlight=False)
         request = {
             "workload": spec.to_json(),
             "layers": layers,
@@ -86,7 +87,7 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
             Trained,
             folder / "train.log",
             TIMEOUT_S,
-            on_progress=lambda point: console.print(_line(read(TrainingPoint, point), good), highlight=False),
+            on_progress=lambda point: console.print(_line(read(TrainingPoint, point), speed, good), highlight=False),
         ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
@@ -98,15 +99,15 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
     console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
 
 
-def _header(unit: Unit, good_return: float | None) -> str:
+def _header(speed: Speed, good_return: float | None) -> str:
     share = "" if good_return is None else f"{'of good policy':>16}"
-    return f"{unit.many:>9}{'seconds':>9}{f'{unit.many}/min':>14}{'training %':>12}{'held-out %':>12}{share}"
+    return f"{speed.unit.many:>9}{'seconds':>9}{speed.heading:>14}{'training %':>12}{'held-out %':>12}{share}"
 
 
-def _line(point: TrainingPoint, good_return: float | None) -> str:
+def _line(point: TrainingPoint, speed: Speed, good_return: float | None) -> str:
     told = point.eval_return
-    speed = 60 * point.episodes / point.train_s if point.train_s else None
-    line = f"{point.episodes:>9,}{point.train_s:>9.1f}{_shown(speed, ',.0f'):>14}"
+    level = speed.value(60 * point.episodes / point.train_s) if point.train_s else None
+    line = f"{point.episodes:>9,}{point.train_s:>9.1f}{_shown(level, ',.0f'):>14}"
     line += f"{_shown(point.training_return, '.2f'):>12}{_shown(told, '.2f'):>12}"
     share = None if told is None or good_return is None else told / good_return
     return line if good_return is None else f"{line}{_shown(share, '.0%'):>16}"

@@ -6,12 +6,14 @@ and its words in the commands that reports print. Neither this module nor one th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import ModuleType
+from typing import Any, Literal, get_type_hints
 
 from .combinations import Layers
 from .errors import UserError
@@ -186,8 +188,12 @@ def workload_options(command: str) -> tuple[Option, ...]:
 
 
 def _options_of_system(module: str) -> tuple[Option, ...]:
-    declared: tuple[Option, ...] = import_module(f"{module.rpartition('.')[0]}.options").OPTIONS
+    declared: tuple[Option, ...] = _options_module(module).OPTIONS
     return tuple(replace(one, system=module) for one in declared)
+
+
+def _options_module(system: str) -> ModuleType:
+    return import_module(f"{system.rpartition('.')[0]}.options")
 
 
 def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
@@ -200,3 +206,25 @@ def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) ->
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]
     return words
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a set of layers is trained: ``text`` to be typed, or to be written in a user's own code."""
+
+    text: str
+    language: Literal["sh", "python"]
+
+
+def call_with(workload: Mapping[str, Any], layers: Layers) -> Call | None:
+    """How this workload (a document of ``WorkloadSpec``) is trained with these layers.
+
+    A user's own trainer has its own way, which the function ``call_with`` beside its options tells; None where nothing
+    is to be switched on in it.
+    """
+    module = workload["module"]
+    own: Callable[..., Call] | None = getattr(_options_module(module), "call_with", None) if module in SYSTEMS else None
+    if own is not None:
+        return own(workload, layers) if layers else None
+    with_layers = ["--with", ",".join(layers)] if layers else []
+    return Call(shlex.join(["m2bench", "train", *with_layers, *workload_words("train", workload, layers)]), "sh")

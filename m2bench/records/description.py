@@ -235,12 +235,14 @@ class Unit:
 class Rate:
     """How a speed, kept in units per minute, is shown: ``factor`` times it, or where lower is better, its inverse.
 
-    ``label``: the word for it; empty for units per minute.
+    ``label``: its unit; empty for units per minute. ``is_metric``: what is kept is no speed, but a metric that has the
+    name ``label``, or its inverse.
     """
 
     label: str = ""
     factor: float = 1.0
     lower_is_better: bool = False
+    is_metric: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

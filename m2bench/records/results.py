@@ -60,6 +60,36 @@ class Counts:
     lines: Mapping[str, Mapping[str, float]]
 
 
+@dataclass(frozen=True)
+class Calls:
+    """How many calls of one operator there were, and ``given``, a digest of what they were given."""
+
+    calls: int
+    given: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """What one update asked of torch and of others: with equal seeds, equal work has an equal one.
+
+    ``update``: its number, from 1. ``operators``: by name and types of tensors, those of the backward pass among them.
+    ``compiled``: calls of compiled graphs. ``optimizers``: steps, by class. ``loaders``: batches, by the class that
+    gave them. ``helpers``: processes and threads of the trainer's own. ``modes``: what was entered or replayed.
+    ``settings``: torch's own, as texts. ``weights``: a digest of what the optimizers have trained so far, None where
+    that cannot be seen.
+    """
+
+    update: int
+    operators: Mapping[str, Calls] = field(default_factory=dict)
+    compiled: Mapping[str, int] = field(default_factory=dict)
+    optimizers: Mapping[str, int] = field(default_factory=dict)
+    loaders: Mapping[str, int] = field(default_factory=dict)
+    helpers: Mapping[str, int] = field(default_factory=dict)
+    modes: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    weights: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
     """What a timed trial measures.
@@ -71,11 +101,11 @@ class TrialResult:
     what they took. ``training_return``: of every update from the first on; ``eval_return``: of what training never
     sees. ``update_units``: how many units every update from the first on processed, empty where each one processed
     ``episodes_per_update``. ``losses``: of every update from the first on, None for one that told none. ``metrics``: by
-    name, all that the system tells in its own units, the one that is ranked first. Empty and None for what the system
-    does not tell.
+    name, all that the system tells in its own units, the one that is ranked first. ``fingerprint``: of an early update,
+    of a system that does not prove that its layers are at work. Empty and None for what the system does not tell.
     """
 
-    setup_s: float
+    setup_s: float | None
     canary_s: tuple[float, ...]
     warmup_update_s: tuple[float, ...]
     update_s: tuple[float, ...]
@@ -85,7 +115,7 @@ class TrialResult:
     window_error: float | None
     timer_share: float
     energy_j_per_episode: float | None
-    env_steps_per_s: float
+    env_steps_per_s: float | None
     compile_s: float | None
     peak_memory_mb: PeakMemory
     proofs: Mapping[str, Proof] = field(default_factory=dict)
@@ -98,6 +128,7 @@ class TrialResult:
     update_units: tuple[float, ...] = ()
     losses: tuple[float | None, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    fingerprint: Fingerprint | None = field(default=None, metadata=LEFT_OUT)
 
     @property
     def same_numerics(self) -> bool:

@@ -74,6 +74,15 @@ class LearningOfCombination:
     """Why there is none."""
 
 
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a user's command: its level, and that over the baseline's, whether more or less of it is better."""
+
+    name: str
+    level: Figure | None
+    ratio: Figure | None
+
+
 @final
 @dataclass(frozen=True)
 class CombinationRow:
@@ -87,9 +96,11 @@ class CombinationRow:
     trials_ok: int = 0
     trials_behind: tuple[TrialBehind, ...] = ()
     episodes_per_min: Figure | None = None
+    """Units per minute; of a command's metric its value, or the inverse of one of which less is better."""
     speedup: Figure | None = None
     """Over the baseline, from its own trials."""
     ms_per_episode: Figure | None = None
+    """None of a command's metric."""
     env_steps_per_s: Figure | None = None
     setup_s: Figure | None = None
     warmup_s: Figure | None = None
@@ -111,6 +122,8 @@ class CombinationRow:
     break_even_cold_episodes: Figure | None = None
     speedup_predicted: Figure | None = None
     """Over the baseline, predicted from all trials of the run."""
+    metrics: tuple[Metric, ...] = ()
+    """Of a user's command, the one that is ranked first."""
 
     @property
     def has_sound_numerics(self) -> bool:
@@ -195,6 +208,17 @@ class LearningOfLayer:
 
 
 @dataclass(frozen=True)
+class Engagement:
+    """Whether a layer did anything, and how that is known.
+
+    ``outside torch``: what torch does is the same with it, and the time is not. ``unproved``: it cannot be told.
+    """
+
+    engagement: Literal["engaged", "not-engaged", "outside torch", "unproved"]
+    engagement_reason: str
+
+
+@dataclass(frozen=True)
 class LayerRow:
     """One layer: what was claimed, what was measured, and the verdict."""
 
@@ -210,6 +234,7 @@ class LayerRow:
     verdict_sentence: str | None
     reason: str | None
     """Why the layer cannot run here."""
+    engagement: Engagement = field(metadata=FLAT)
     learning: LearningOfLayer = field(metadata=FLAT)
     time_to_target: Figure | None
     """How many times sooner than the baseline the layer alone reaches the target."""

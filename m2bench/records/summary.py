@@ -4,6 +4,9 @@ A figure that was not measured is None, never invented. Ratios are multiplicativ
 that the name says, shares are fractions of 1, intervals are 95 %. Unless it says otherwise, a figure of a combination
 is typical of its trials (geometric mean), and one of a layer is a ratio of episodes/min. Its parts lie in noise.py and
 rows.py.
+
+``episodes_per_min`` are units per minute, whatever the system counts in. Of a command's own metric (``is_metric`` of
+the system's ``rate``) it is the value, or the inverse of one of which less is better.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from m2bench.findings.claims import INDIFFERENT
@@ -11,6 +11,7 @@ from m2bench.records.figure import Figure
 from m2bench.records.rows import LayerRow
 from m2bench.records.summary import Gains, Recommendation, Summary
 from m2bench.text.figures import is_known, percent_within, times_within, value_and_interval, within
+from m2bench.text.speed import Speed
 
 from .sentences import counted, listed, machine_name, marked, more_blocks_command, recommended
 
@@ -33,10 +34,11 @@ def _what_to_switch_on(summary: Summary) -> str:
     begin = "So far: switch on" if summary.unfinished else "Switch on"
     if advice.layers:
         # The longest that fits, since layers may have long names.
-        wordings = ((" + ", "as fast as the baseline"), ("+", "as fast as the baseline"), ("+", "the speed"))
+        speed = Speed.of(summary.system)
+        wordings = ((" + ", "the baseline"), ("+", "the baseline"), ("+", ""))
         longest = [
-            f"{begin} {_set(advice.layers, summary, plus)}: {_faster(advice.speedup, words)}"
-            for plus, words in wordings
+            f"{begin} {_set(advice.layers, summary, plus)}: {_faster(advice.speedup, speed, than)}"
+            for plus, than in wordings
         ]
         what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
     else:
@@ -56,11 +58,11 @@ def _set(layers: Layers, summary: Summary, plus: str) -> str:
     return min(names, rest, key=len) if len(layers) > 2 else names
 
 
-def _faster(speedup: Figure | None, words: str) -> str:
+def _faster(speedup: Figure | None, speed: Speed, than: str) -> str:
     if speedup is None or not is_known(speedup):
-        return "how much faster is not known"
+        return f"how much {speed.words.better} is not known"
     ratio, interval = value_and_interval(speedup, "x")
-    return f"{ratio} {words}{interval and f' [{interval}]'}"
+    return f"{speed.times(ratio, than)}{interval and f' [{interval}]'}"
 
 
 def _fitting(line: str, more: str) -> str:
@@ -76,7 +78,7 @@ def _how_sure(summary: Summary, folder: Path | None) -> str:
         return "Two combinations that ran without a failure are the least that can be compared."
     if not advice.settled:
         return _not_settled(summary, advice, more_blocks_command(summary, folder))
-    settled = f"Settled: no other set is more than {INDIFFERENT:.0%} faster"
+    settled = f"Settled: no other set is more than {INDIFFERENT:.0%} {Speed.of(summary.system).words.better}"
     nothing = _without_effect(summary)
     return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
 
@@ -93,7 +95,8 @@ def _not_settled(summary: Summary, advice: Recommendation, command: str | None) 
 def _missing(summary: Summary) -> str:
     """What is done and what is not, of a run that was stopped."""
     if summary.unfinished == "speed":
-        return f"{summary.trials_done} of {summary.trials_planned} speed trials done; the advice may change"
+        trials = f"{Speed.of(summary.system).words.trial}s"
+        return f"{summary.trials_done} of {summary.trials_planned} {trials} done; the advice may change"
     if summary.unfinished == "learning":
         return f"{counted(summary.learning.trials, 'learning trial')} done so far; the advice may change"
     swept = f" of {summary.sweep.unit.many}" if summary.sweep else ""
@@ -160,10 +163,11 @@ def _fastest(summary: Summary) -> str:
     fastest = summary.recommended and summary.recommended.fastest
     if not fastest:
         return ""
-    compared = f"{combination_name(fastest.layers)} {{}} {times_within(fastest.ratio)} as fast as this set"
+    speed = Speed.of(summary.system)
+    name, compared = combination_name(fastest.layers), speed.times(times_within(fastest.ratio), "this set")
     if fastest.ratio is None or not fastest.ratio.shows_gain:
-        return compared.format("is estimated to be") + ", but this is not shown"
-    return compared.format("is") + f", but not recommended: {fastest.but}"
+        return f"{name} is estimated to {speed.words.infinitive} {compared}, but this is not shown"
+    return f"{name} {speed.words.verb} {compared}, but not recommended: {fastest.but}"
 
 
 def _learns_otherwise(summary: Summary) -> str:
@@ -196,8 +200,7 @@ def what_layers_are_worth(summary: Summary) -> str:
     """Who makes the gains, who costs, who does nothing; by Shapley values and their intervals."""
     said = [] if summary.gains is None else [_gain(summary.gains)]
     costing = [(x.speed.shapley, x.name) for x in summary.layers if x.speed.shapley and x.speed.shapley.shows_loss]
-    losses = [f"{name} costs {_loss(shapley)}" for shapley, name in sorted(costing, key=lambda x: x[0].value)]
-    said += [f"{listed(losses)} of the speed"] if losses else []
+    said += _costs(sorted(costing, key=lambda x: x[0].value), Speed.of(summary.system))
     said += [_mixed(layer) for layer in _unshown(summary) if _has_shown_effect(layer)]
     nothing = _without_effect(summary)
     said += [f"no measurable effect: {listed(nothing)}"] if nothing else []
@@ -216,10 +219,19 @@ def _gain(gains: Gains) -> str:
     return f"{listed(gains.makers)} {verb} {share} of the gain"
 
 
-def _loss(ratio: Figure) -> str:
-    """What a ratio below 1 takes away."""
-    low, high = ratio.interval or (ratio.value, ratio.value)
-    return within(Figure(1 - ratio.value, (1 - high, 1 - low)).percent(), "%")
+def _costs(costing: Sequence[tuple[Figure, str]], speed: Speed) -> list[str]:
+    """What ratios below 1 take away; of a metric of which less is better, what they add to it."""
+    if speed.rate.is_metric and speed.rate.lower_is_better:
+        rises = [f"{name} raises {speed.label} by {_change(ratio, lambda r: 1 / r - 1)}" for ratio, name in costing]
+        return [listed(rises)] if rises else []
+    losses = [f"{name} costs {_change(ratio, lambda r: 1 - r)}" for ratio, name in costing]
+    return [f"{listed(losses)} of the {speed.noun}"] if losses else []
+
+
+def _change(ratio: Figure, of: Callable[[float], float]) -> str:
+    """What a ratio below 1 makes of one, in percent."""
+    ends = [of(end) for end in ratio.interval or (ratio.value,)]
+    return within(Figure(of(ratio.value), (min(ends), max(ends))).percent(), "%")
 
 
 def _unshown(summary: Summary) -> list[LayerRow]:

@@ -11,7 +11,7 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .headlines import details, headline
 from .sections import Part, Sentences, sections
-from .sentences import recommendation, train_command, warnings
+from .sentences import recommendation, training_call, warnings
 
 
 def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
@@ -23,9 +23,9 @@ def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path 
         lines += [f"> {plain(warning)}", ""]
     for line in (*details(summary), *recommendation(summary, folder)):
         lines += [plain(line), ""]
-    command = train_command(summary)
-    if command is not None:
-        lines += ["```sh", command, "```", ""]
+    call = training_call(summary)
+    if call is not None:
+        lines += [f"```{call.language}", call.text, "```", ""]
     for section in sections(summary, charts):
         lines += [f"## {plain(section.title)}", ""]
         for part in section.parts:

@@ -10,33 +10,27 @@ from m2bench.records.description import System, Target, Unit
 from m2bench.records.noise import Noise, RunConditions, ScatterGroup
 from m2bench.records.summary import LearningSummary, Summary
 from m2bench.text.figures import digits, percent, times, times_within
+from m2bench.text.speed import Speed
 
-from .sentences import counted, listed, rules_of
+from .sentences import counted, is_own_program, listed, rules_of, tells_of_learning
 
 
 def remarks(summary: Summary) -> list[str]:
     """One sentence or a few on each matter."""
-    blocks, units = summary.workload["spec"]["blocks"], summary.system.unit.many
+    blocks, speed = summary.workload["spec"]["blocks"], Speed.of(summary.system)
     missing = {f"{name}: {why}" for c in summary.combinations for name, why in c.usage.telemetry_not_available.items()}
     return [
-        f"{summary.trials_done} of {summary.trials_planned} speed trials done, in {counted(blocks, 'block')}. Each "
-        "trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with a "
-        "level for every mini-block; intervals are t intervals.",
+        f"{summary.trials_done} of {summary.trials_planned} {speed.words.trial}s done, in {counted(blocks, 'block')}. "
+        "Each trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with "
+        "a level for every mini-block; intervals are t intervals.",
         *_told_apart(summary),
         *summary.workload.get("market_remarks", []),
-        *_noise(summary.noise),
-        _numerics(summary),
-        *_proofs(summary),
+        *_noise(summary.noise, speed),
+        *_numerics(summary),
         *_learning(summary),
-        "Memory is the peak of the device's allocator. On the CPU it is the peak of the trial's main process, torch "
-        "included, without the processes that load data.",
-        "Phases are timed after the timed window, waiting for the device at the end of each phase (waiting for "
-        "data is from the timed window). They show where the time goes and do not feed the speed.",
-        "Dispatched operators, values read by the host (on a GPU each is a wait for the device) and matrix-product "
-        f"operations are counted outside of the timed window, without the preparation of {units}; operators that a "
-        f"compiler has fused are not counted. Utilization is {_utilization_of(summary)}. The matrix-product peak is "
-        f"the highest float32 rate measured on this machine, {summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a "
-        "lower precision are compared with it as well.",
+        *_memory(summary),
+        *([OF_PHASES] if any(c.usage.phase_ms_per_episode for c in summary.combinations) else []),
+        *_usage(summary),
         *(f"Not available on this machine ({found})." for found in sorted(missing)),
     ]
 
@@ -54,6 +48,43 @@ def _told_apart(summary: Summary) -> list[str]:
     ]
 
 
+def _memory(summary: Summary) -> list[str]:
+    """Whose memory is told, if any is."""
+    if all(c.peak_memory_mb is None for c in summary.combinations):
+        return []
+    return [OF_MEMORY_OF_A_PROGRAM if is_own_program(summary) else OF_MEMORY]
+
+
+OF_MEMORY = (
+    "Memory is the peak of the device's allocator. On the CPU it is the peak of the trial's main process, torch "
+    "included, without the processes that load data."
+)
+OF_MEMORY_OF_A_PROGRAM = "Memory is the peak of the largest process of the command, on the host."
+OF_PHASES = (
+    "Phases are timed after the timed window, waiting for the device at the end of each phase (waiting for "
+    "data is from the timed window). They show where the time goes and do not feed the speed."
+)
+
+
+def _usage(summary: Summary) -> list[str]:
+    """What is counted, and what the columns are shares of, as far as any of it is told."""
+    usages, said = [c.usage for c in summary.combinations], []
+    if any(usage.dispatches_per_episode is not None for usage in usages):
+        said.append(
+            "Dispatched operators, values read by the host (on a GPU each is a wait for the device) and matrix-product "
+            f"operations are counted outside of the timed window, without the preparation of "
+            f"{summary.system.unit.many}; operators that a compiler has fused are not counted."
+        )
+    if any(usage.utilization is not None for usage in usages):
+        said.append(f"Utilization is {_utilization_of(summary)}.")
+    if any(usage.mfu is not None for usage in usages):
+        said.append(
+            "The matrix-product peak is the highest float32 rate measured on this machine, "
+            f"{summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a lower precision are compared with it as well."
+        )
+    return [" ".join(said)] if said else []
+
+
 def _utilization_of(summary: Summary) -> str:
     """What the column is a share of, by what the trials told (usage.py)."""
     if "device_telemetry" in summary.machine:
@@ -63,7 +94,7 @@ def _utilization_of(summary: Summary) -> str:
     return "that of all cores together"
 
 
-def _noise(noise: Noise) -> list[str]:
+def _noise(noise: Noise, speed: Speed) -> list[str]:
     """How noisy the machine was, and what that hides."""
     repeats, spread, timing = noise.repeats, noise.conditions.canary_spread, noise.timing
     again = _run_again(noise.conditions)
@@ -79,10 +110,10 @@ def _noise(noise: Noise) -> list[str]:
         related = "were" if noise.conditions.canary_related else "are not shown to be"
         notes.append(
             f"The machine's speed varied by {_more(spread)} during the run, by a fixed computation beside the trials "
-            f"(5th to 95th percentile). Trials {related} slower when it was slow."
+            f"(5th to 95th percentile). Trials {related} {speed.words.worse} when it was slow."
         )
     if repeats.drift is not None:
-        notes.append(f"Over the baseline trials {drift_in_words(repeats.drift)}.")
+        notes.append(f"Over the baseline trials {drift_in_words(repeats.drift, speed.noun)}.")
     if noise.min_detectable is not None:
         notes.append(
             f"The standard deviation of one trial is {noise.trial_sd or 0.0:.1%}. The smallest main effect that such a "
@@ -138,16 +169,16 @@ def _members(group: ScatterGroup) -> str:
     return " and ".join(parts)
 
 
-def _numerics(summary: Summary) -> str:
+def _numerics(summary: Summary) -> list[str]:
     """What the comparison with the plain trainer found, and what it cost."""
     if any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations):
         return _losses(summary)
     verdicts = [c.numerics.numerics for c in summary.combinations if c.numerics.numerics is not None]
     changed = verdicts.count("changed")
     if "unchecked" in verdicts:
-        return "Numerics: unchecked. The system does not offer to check what its combinations compute."
+        return []  # which stands under the table of layers
     if not verdicts:
-        return "No combination has been compared with the plain trainer yet."
+        return ["No combination has been compared with the plain trainer yet."]
     spent = summary.checks.prepare_s + summary.checks.trials_s
     found = (
         f"{changed} of {len(verdicts)} combinations do not compute what the plain trainer computes: see the status "
@@ -160,13 +191,13 @@ def _numerics(summary: Summary) -> str:
     ties = (
         f"{sum(d['rounding_ties'] for d in draws):,} rounding ties in {sum(d['draws'] for d in draws):,} drawn actions"
     )
-    return (
+    return [
         f"{found}. Compared are loss and gradients with a float64 reference, drawn actions ({ties}), updates, and the "
         f"{summary.system.unit.many} consumed; this took {digits(spent)} s of the run."
-    )
+    ]
 
 
-def _losses(summary: Summary) -> str:
+def _losses(summary: Summary) -> list[str]:
     """What comparing the first losses with the baseline's found."""
     layered = [c for c in summary.combinations if c.layers and c.numerics.numerics is not None]
     count = Counter(c.numerics.numerics for c in layered)
@@ -179,33 +210,27 @@ def _losses(summary: Summary) -> str:
     unsure = [c.numerics.numerics_reason or "" for c in layered if c.numerics.numerics == "unchecked"]
     unchecked = Counter(reason.removeprefix(f"{LOSSES}: ") for reason in unsure)
     said += [f"Unchecked: {counted(number, 'combination')}, {why}" for why, number in unchecked.items()]
-    return ". ".join(said) + "."
-
-
-def _proofs(summary: Summary) -> list[str]:
-    """That a system does not tell whether its layers were at work."""
-    layered = [c for c in summary.combinations if c.layers and c.trials_ok]
-    if not layered or any(c.evidence for c in layered):
-        return []
-    return ["Whether the layers were at work was not checked: the system offers no proof of it."]
+    return [". ".join(said) + "."]
 
 
 def _learning(summary: Summary) -> list[str]:
     """How learning was measured, and what went wrong with it."""
     learning, target = summary.learning, summary.learning.target
+    if not tells_of_learning(summary):
+        return []  # which stands under the table of layers
     if learning.mode == "off":
         return ["Learning was not measured (--learning off)."]
-    unit = summary.system.unit
+    unit, speed = summary.system.unit, Speed.of(summary.system)
     notes = [] if learning.told is None else [_told(learning, learning.told, summary.system)]
     if target is None:
         return notes or [f"Learning was not measured: {summary.system.no_target_because}."]
     notes += [
         f"Learning target: {_target(target, learning, unit)}. Time to target is {unit.many} to target divided by "
-        f"{unit.many} per minute, without compiling.",
+        f"{speed.in_words}, without compiling.",
         f"Two combinations learn the same if their learning curves differ by less than {learning.margin:.0%} of what "
         f"there is to learn and their {unit.many} to target by less than {learning.episodes_margin}x (two one-sided "
         "tests at 5 %; one seed is one observation), or if equal numerics prove it. Gain surviving: the part of a "
-        f"shown gain in {unit.many}/min that is left as time to target. Net loss: the target is reached later than by "
+        f"shown gain in {speed.label} that is left as time to target. Net loss: the target is reached later than by "
         "the baseline. "
         f"{counted(learning.trials, 'learning trial')} ({counted(learning.rounds, 'round')} of one seed) took "
         f"{digits(learning.elapsed_s)} s, {percent(learning.share_of_run)} of the trials' time.",

@@ -10,7 +10,7 @@ from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
 from .remarks import remarks
-from .sentences import claims, marked
+from .sentences import claims, marked, tells_of_learning
 from .tables import (
     before_and_after_table,
     combinations_table,
@@ -19,6 +19,7 @@ from .tables import (
     impact_table,
     interactions_table,
     learning_table,
+    metrics_table,
     phases_table,
     responses_table,
     starting_table,
@@ -48,8 +49,13 @@ class Section:
 
 def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[Section]:
     """All that stands below a report's head, without what this run has nothing of, and without charts unless given."""
-    drawn = {chart.name: chart for chart in charts}.get
-    judged = claims(summary)
+    found, untold, judged = {chart.name: chart for chart in charts}, _untold(summary), claims(summary)
+
+    def drawn(name: str) -> Chart | NotDrawn | None:
+        """The chart, or why this run has none; nothing where it is of what the system does not tell."""
+        chart = found.get(name)
+        return None if isinstance(chart, NotDrawn) and name in untold else chart
+
     parts: dict[tuple[str, str], tuple[Part | None, ...]] = {
         ("pays", "What pays"): (
             impact_table(summary), drawn("contributions"), drawn("claims"),
@@ -58,21 +64,33 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
         ("learning", "Does it still learn"): (
             learning_table(summary), drawn("learning"), groups_table(summary), drawn("throughput-and-learning"),
         ),
-        ("time", "Where the time goes"): (
+        ("time", "Before and after" if "phases" in untold else "Where the time goes"): (
             before_and_after_table(summary), drawn("phases"), phases_table(summary), responses_table(summary),
             starting_table(summary),
         ),
         ("combinations", "All combinations"): (
-            combinations_table(summary), drawn("combinations"), drawn("interactions"), interactions_table(summary),
-            sweep_table(summary), drawn("environments") if summary.sweep else None,
+            combinations_table(summary), metrics_table(summary), drawn("combinations"), drawn("interactions"),
+            interactions_table(summary), sweep_table(summary), drawn("environments") if summary.sweep else None,
         ),
         ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
         ("machine", "Machine and workload"): (facts_table(summary),),
     }  # fmt: skip
     return [
-        Section(name, title, tuple(_marked(part, summary) for part in found if part is not None))
-        for (name, title), found in parts.items()
+        Section(name, title, tuple(_marked(part, summary) for part in given if part is not None))
+        for (name, title), given in parts.items()
+        if any(part is not None for part in given)
     ]
+
+
+def _untold(summary: Summary) -> set[str]:
+    """The charts of what the system does not tell."""
+    told = {
+        "claims": any(layer.claim.claim for layer in summary.layers),
+        "learning": tells_of_learning(summary),
+        "throughput-and-learning": tells_of_learning(summary),
+        "phases": any(c.usage.phase_ms_per_episode for c in summary.combinations),
+    }
+    return {name for name, is_told in told.items() if not is_told}
 
 
 def _marked(part: Part, summary: Summary) -> Part:

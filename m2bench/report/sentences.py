@@ -8,7 +8,7 @@ from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.declared_options import workload_words
+from m2bench.records.declared_options import Call, call_with, workload_words
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
 from m2bench.records.errors import quoted
@@ -18,6 +18,7 @@ from m2bench.records.rules import Rules
 from m2bench.records.summary import LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.records.wrong_device import mark_of
 from m2bench.text.figures import times_within
+from m2bench.text.speed import Speed
 
 
 def listed(names: Sequence[str]) -> str:
@@ -33,6 +34,8 @@ def counted(number: int, what: str) -> str:
 def machine_name(summary: Summary) -> str:
     """What a reader calls the machine: its GPU where that has a memory of its own, else its chip."""
     machine = summary.machine
+    if is_own_program(summary):
+        return str(machine["chip"])  # what it computes on, it chooses itself
     name = machine["device_name"] if "device_memory_mb" in machine else machine["chip"]
     return f"{name} ({summary.device})"
 
@@ -51,12 +54,23 @@ def warnings(summary: Summary) -> list[str]:
     return [f"Warning: {warning}." for warning in found]
 
 
+def tells_of_learning(summary: Summary) -> bool:
+    """Whether anything is known of what the layers do to learning."""
+    return any(layer.learning.learning != "not told" for layer in summary.layers)
+
+
+def is_own_program(summary: Summary) -> bool:
+    """Whether a trial is a program of the user's, of which nothing is known but its output."""
+    return bool(summary.workload.get("own_program"))
+
+
 def compared(summary: Summary) -> dict[str, CombinationRow]:
     """The combinations that are looked at closely, by what they are; none where the baseline has no figure.
 
-    The baseline, the recommended one and the fastest one, under both names where these are the same; the baseline
-    alone where there is nothing to recommend it against.
+    The baseline, the recommended one and the best one, under both names where these are the same; the baseline alone
+    where there is nothing to recommend it against.
     """
+    best = Speed.of(summary.system).words.best
     measured = {c.layers: c for c in summary.combinations if c.speedup is not None}
     if BASELINE not in measured:
         return {}
@@ -64,7 +78,7 @@ def compared(summary: Summary) -> dict[str, CombinationRow]:
     if summary.recommended is not None:
         roles.setdefault(summary.recommended.layers, []).append("recommended")
     if summary.recommended is not None and summary.best is not None:
-        roles.setdefault(summary.best.layers, []).append("fastest")
+        roles.setdefault(summary.best.layers, []).append(best)
     return {", ".join(names): measured[layers] for layers, names in roles.items() if layers in measured}
 
 
@@ -121,19 +135,20 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     advice = summary.recommended
     if advice is None:
         return []
-    lines, rules = _not_measured(summary, advice), rules_of(summary)
+    lines, rules, noun = _not_measured(summary, advice), rules_of(summary), Speed.of(summary.system).noun
+    noun = "Speed" if noun == "speed" else noun
     if advice.kept:
         left = ", ".join(
             f"{x.layer} {_of_the_speed(x.ratio)}{_along(x.layer, advice.layers, rules)}" for x in advice.kept
         )
         by_time = ", by the speed or by the time to the learning target" if advice.basis != "speed" else ""
-        lines.append(f"Every layer of the set is shown to help{by_time}. Speed left if one is removed: {left}.")
+        lines.append(f"Every layer of the set is shown to help{by_time}. {noun} left if one is removed: {left}.")
     if advice.left_out:
         added = ", ".join(
             f"{x.layer} {_of_the_speed(x.ratio)} ({_beside(x.layer, advice.layers, rules)}{_state(x)})"
             for x in advice.left_out
         )
-        lines.append(f"Speed if one is added: {added}.")
+        lines.append(f"{noun} if one is added: {added}.")
     lines += _rivals(advice)
     if advice.excluded:
         lines.append(f"{advice.excluded}.")
@@ -215,14 +230,11 @@ def _resume(summary: Summary, folder: Path | None) -> str:
     return f"m2bench ablate --resume {quoted(folder or Path('reports') / summary.run)}"
 
 
-def train_command(summary: Summary) -> str | None:
-    """The command that trains the recommended set as it was measured."""
+def training_call(summary: Summary) -> Call | None:
+    """How the recommended set is trained as it was measured; None where nothing is to be switched on."""
     if summary.recommended is None:
         return None
-    layers = summary.recommended.layers
-    with_layers = ["--with", ",".join(layers)] if layers else []
-    asked = workload_words("train", summary.workload["spec"]["workload"], layers)
-    return shlex.join(["m2bench", "train", *with_layers, *asked])
+    return call_with(summary.workload["spec"]["workload"], summary.recommended.layers)
 
 
 def claims(summary: Summary) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Facts
 from m2bench.records.figure import Figure
-from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Responses
+from m2bench.records.rows import CombinationRow, LayerRow, LearningOfLayer, Metric, Responses
 from m2bench.records.summary import Interaction, LearningGroup, Summary
 from m2bench.text.figures import (
     NOT_KNOWN,
@@ -18,10 +21,20 @@ from m2bench.text.figures import (
     times_within,
     within,
 )
+from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts.interactions import SIGNIFICANT
-from .sentences import compared, counted, rules_in_words, rules_of, together
+from .sentences import (
+    compared,
+    counted,
+    is_own_program,
+    listed,
+    rules_in_words,
+    rules_of,
+    tells_of_learning,
+    together,
+)
 
 
 def starting_table(summary: Summary) -> Table | None:
@@ -48,14 +61,15 @@ def starting_table(summary: Summary) -> Table | None:
             f"Pays back after: {units} until compiling (from the cache, where that is known) has saved the time it "
             "took, with the interval that follows from the gain. A dash: nothing to compile."
         )
-    return Table(
+    table = Table(
         title="Start-up time in seconds",
         columns=("layers", *columns),
         rows=[(combination_name(c.layers), *(cell(c) for cell in columns.values())) for c in shown],
         numeric=frozenset(columns),
         droppable=tuple(columns)[:-1],
         notes=tuple(notes),
-    )
+    ).told()
+    return table if len(table.columns) > 1 else None
 
 
 OVER_TRIALS = (
@@ -73,6 +87,7 @@ def _pays_back(combination: CombinationRow) -> str:
 
 def impact_table(summary: Summary) -> Table:
     """One row per layer: what was claimed and what was measured."""
+    at_work = _at_work(summary)
     rows: list[tuple[str, ...]] = [
         (
             layer.name,
@@ -85,31 +100,47 @@ def impact_table(summary: Summary) -> Table:
             times_within(layer.time_to_target),
             times_within(layer.responses.peak_memory_mb.alone),
             layer.learning.learning,
+            _numerics_of(layer, summary),
+            at_work.get(layer.name, NOTHING),
             layer.verdict or NOTHING,
         )
         for layer in summary.layers
     ]
-    total = times_within(summary.total_speedup)
-    rows.append((together(summary), *[""] * 4, total, *[""] * 5))
+    total, speed = times_within(summary.total_speedup), Speed.of(summary.system)
+    rows.append((together(summary), *[""] * 4, total, *[""] * 7))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
-               "learning", "verdict")  # fmt: skip
-    return Table(
-        title=f"Effect of each layer on {summary.system.unit.many}/min: ratio [95 % interval], 1.00x is no effect",
+               "learning", "numerics", "at work", "verdict")  # fmt: skip
+    table = Table(
+        title=f"Effect of each layer on {speed.compared}: ratio [95 % interval], 1.00x is no effect",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[3:9]),
-        droppable=("difficulty", "memory", "time to target", "share", "added last", "learning", "claimed", "Shapley"),
-        notes=(*GLOSSARY, *_rules_remark(summary), *_without_target(summary), *_impact_remarks(summary)),
+        droppable=("difficulty", "memory", "time to target", "share", "at work", "numerics", "added last", "learning",
+                    "claimed", "Shapley"),
+    ).told()  # fmt: skip
+    notes = (
+        *_glossary(table),
+        *turned_round(speed),
+        *_rules_remark(summary),
+        *_without_target(summary),
+        *_untold(summary),
+        *_impact_remarks(summary),
     )
+    return replace(table, notes=notes)
 
 
-GLOSSARY = (
-    "alone: this layer over the baseline. added last: all layers over all but this one. Shapley: the layer's part of "
-    "the total, averaged over all orders of switching the layers on; the parts multiply to the total. share: the "
-    "layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost. time to "
-    "target: how many times sooner than the baseline the layer alone reaches the target. memory: peak memory of the "
-    "layer alone over the baseline's. Brackets: 95 % intervals.",
-    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below.",
+GLOSSARY = {
+    "alone": "this layer over the baseline.",
+    "added last": "all layers over all but this one.",
+    "Shapley": "the layer's part of the total, averaged over all orders of switching the layers on; the parts multiply "
+    "to the total.",
+    "share": "the layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost.",
+    "time to target": "how many times sooner than the baseline the layer alone reaches the target.",
+    "memory": "peak memory of the layer alone over the baseline's.",
+}
+"""What the columns of the impact table are."""
+OF_VERDICTS = (
+    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below."
 )
 
 
@@ -130,6 +161,47 @@ def _rules_remark(summary: Summary) -> list[str]:
         "what it needs. Of layers that exclude each other the first is in the total, and the figures of the others are "
         "in its place."
     ]
+
+
+def _glossary(table: Table) -> list[str]:
+    """What the columns are that this table has."""
+    said = [f"{column}: {what}" for column, what in GLOSSARY.items() if column in table.columns]
+    return [f"{' '.join(said)} Brackets: 95 % intervals.", *([OF_VERDICTS] if "verdict" in table.columns else [])]
+
+
+def turned_round(speed: Speed) -> list[str]:
+    """How ratios are to be read where less is better."""
+    is_turned = speed.rate.is_metric and speed.rate.lower_is_better
+    return [f"Ratios are of {speed.compared}: above 1.00x, {speed.label} is lower."] if is_turned else []
+
+
+def _numerics_of(layer: LayerRow, summary: Summary) -> str:
+    """That nothing is known of what is computed with the layer; what is known stands beside the combinations."""
+    found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
+    return "unchecked" if "unchecked" in found else NOTHING
+
+
+def _at_work(summary: Summary) -> dict[str, str]:
+    """Whether each layer did anything; nothing where all of them did."""
+    found: dict[str, str] = {layer.name: layer.engagement.engagement for layer in summary.layers}
+    return found if set(found.values()) != {"engaged"} else {}
+
+
+def _untold(summary: Summary) -> list[str]:
+    """What the system does not tell, and so nothing is said of."""
+    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
+    unproved: dict[str, list[str]] = defaultdict(list)
+    for layer in summary.layers:
+        if layer.name in ran and layer.engagement.engagement == "unproved":
+            unproved[layer.engagement.engagement_reason].append(layer.name)
+    said = []
+    is_compared = any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations)
+    if not is_compared and any(_numerics_of(layer, summary) != NOTHING for layer in summary.layers):
+        said.append("numerics: unchecked, since the system does not tell what its combinations compute.")
+    if not tells_of_learning(summary):
+        said.append(f"learning: not told, since {summary.system.no_target_because}.")
+    said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
+    return [" ".join(said)] if said else []
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
@@ -160,13 +232,24 @@ def _impact_remarks(summary: Summary) -> list[str]:
     return remarks
 
 
+SAID_OF_ENGAGEMENT = {"not-engaged": "not-engaged", "outside torch": "works outside of torch"}
+
+
 def _remark(layer: LayerRow, summary: Summary) -> str:
     if layer.reason:
         return f"cannot run here: {layer.reason}"
+    engagement = layer.engagement
+    if engagement.engagement in SAID_OF_ENGAGEMENT:
+        return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
     names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
-    troubled = [f"{combination_name(c.layers)}: {_outcome(c)}" for c in found if c.trials and _outcome(c) != "ok"]
+    idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
+    troubled = [
+        f"{combination_name(c.layers)}: {_outcome(c)}"
+        for c in found
+        if c.trials and _outcome(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
+    ]
     if troubled:
         return "; ".join(dict.fromkeys(troubled))
     if layer.speed.alone is None and layer.speed.last is None and all(c.trials for c in found):
@@ -180,39 +263,75 @@ def ranked(summary: Summary) -> list[CombinationRow]:
 
 
 def combinations_table(summary: Summary) -> Table:
-    """One row per combination, fastest first; those without a figure last."""
+    """One row per combination, the best first; those without a figure last."""
+    speed, tells = Speed.of(summary.system), tells_of_learning(summary)
     rows = [
         (
             str(rank),
             combination_name(c.layers),
             times_within(c.speedup),
-            within(c.episodes_per_min),
+            speed.within(c.episodes_per_min),
             within(c.learning.episodes_to_target),
             within(c.learning.time_to_target_s) + ("*" if c.learning.time_to_target_modelled else ""),
             _compile_s(c),
             within(c.peak_memory_mb),
-            c.learning.learning or NOTHING,
-            c.numerics.numerics or NOTHING,
+            (tells and c.learning.learning) or NOTHING,
+            NOTHING if c.numerics.numerics in (None, "unchecked") else c.numerics.numerics,
             _status(c),
         )
         for rank, c in enumerate(ranked(summary), 1)
     ]
-    units = summary.system.unit.many
-    per_min, to_target = f"{units}/min", f"{units} to target"
-    numbers = ("#", "speedup", per_min, to_target, "to target s", "compile s", "memory MB")
-    return CombinationsTable(
-        title=f"All {len(rows)} combinations, fastest first",
+    level, to_target = speed.heading, f"{summary.system.unit.many} to target"
+    numbers = ("#", speed.words.ratio, level, to_target, "to target s", "compile s", "memory MB")
+    table = CombinationsTable(
+        title=f"All {len(rows)} combinations, {speed.words.best} first",
         columns=("#", "layers", *numbers[1:], "learning", "numerics", "status"),
         rows=rows,
         numeric=frozenset(numbers),
-        droppable=("memory MB", "compile s", to_target, "#", per_min, "to target s", "learning",
+        droppable=("memory MB", "compile s", to_target, "#", level, "to target s", "learning",
                    "numerics"),
+    ).told()  # fmt: skip
+    return replace(table, notes=(_of_brackets(table, speed, to_target), *turned_round(speed)))
+
+
+def _of_brackets(table: Table, speed: Speed, to_target: str) -> str:
+    """What the intervals of the combinations' table rest on, by the columns that it has."""
+    compiling, learning = "compile s" in table.columns, to_target in table.columns
+    own = [*["memory"] * ("memory MB" in table.columns), *["compiling"] * compiling]
+    said = [
+        f"Those of {speed.words.ratio} and {speed.heading} use the noise of all trials",
+        *([f"those of {listed(own)} the trials of the combination"] if own else []),
+        *[f"those of {to_target} the seeds"] * learning,
+    ]
+    cold = " Compiling with an empty cache (cold) happens once and has none." if compiling else ""
+    return f"Brackets: 95 % intervals. {', '.join(said)}.{cold}"
+
+
+def metrics_table(summary: Summary) -> Table | None:
+    """One row per combination: every metric that it tells, and what that is over the baseline's."""
+    told = {c.layers: {metric.name: metric for metric in c.metrics} for c in ranked(summary) if c.metrics}
+    names = dict.fromkeys(name for metrics in told.values() for name in metrics)
+    if len(names) < 2:
+        return None
+    columns = [column for name in names for column in (name, f"{name}: ratio")]
+    return Table(
+        title=f"Metrics of each combination (ranked by {next(iter(names))})",
+        columns=("layers", *columns),
+        rows=[
+            (combination_name(layers), *(cell for name in names for cell in _cells(metrics.get(name))))
+            for layers, metrics in told.items()
+        ],
+        numeric=frozenset(columns),
+        droppable=tuple(columns[:1:-1]),
         notes=(
-            f"Brackets: 95 % intervals. Those of speedup and {per_min} use the noise of all trials, those of memory "
-            f"and compiling the trials of the combination, those of {to_target} the seeds. Compiling with an "
-            "empty cache (cold) happens once and has none.",
+            "ratio: over the baseline's, of the metric itself, whether more or less of it is better. Brackets: 95 % "
+            "intervals. A metric that is 0 or less in some trial has no ratio.",
         ),
-    )  # fmt: skip
+    ).told()
+
+
+def _cells(metric: Metric | None) -> tuple[str, str]:
+    return (NOTHING, NOTHING) if metric is None else (within(metric.level, fine=True), times_within(metric.ratio))
 
 
 class CombinationsTable(Table):
@@ -243,12 +362,14 @@ def _outcome(combination: CombinationRow) -> str:
     return ": ".join(part for part in (combination.status or "missing", combination.reason) if part)
 
 
-def learning_table(summary: Summary) -> Table:
+def learning_table(summary: Summary) -> Table | None:
     """One row per layer: what its speed is worth once the units that learning takes are counted."""
+    if not tells_of_learning(summary):
+        return None
     units, told, target = summary.system.unit.many, summary.learning.told, summary.learning.target
     measure = told or (target.measure if target and target.is_told else "return")
     sooner = "time to target" if told is None else f"time to same {told}"
-    per_min, needed = f"{units}/min", f"{units} needed"
+    level, needed = Speed.of(summary.system).compared, f"{units} needed"
     rows = [
         (
             layer.name,
@@ -261,13 +382,13 @@ def learning_table(summary: Summary) -> Table:
         )
         for layer in summary.layers
     ]
-    columns = ("layer", per_min, needed, sooner, "gain surviving", "learning", "because")
+    columns = ("layer", level, needed, sooner, "gain surviving", "learning", "because")
     return Table(
         title=f"Effect of each layer alone on learning, as ratios ({sooner}: above 1 is sooner)",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[1:5]),
-        droppable=("because", per_min, "gain surviving", needed),
+        droppable=("because", level, "gain surviving", needed),
     )
 
 
@@ -397,28 +518,29 @@ def sweep_table(summary: Summary) -> Table | None:
     sweep = summary.sweep
     if sweep is None or sweep.layers is None:
         return None
+    speed = Speed.of(summary.system)
     rows = [
         (
             str(size.num_envs),
             times_within(size.speedup),
-            within(size.episodes_per_min),
+            speed.within(size.episodes_per_min),
             within(size.peak_memory_mb),
             size.reason or "ok",
         )
         for size in sweep.sizes
     ]
-    per_min = f"{summary.system.unit.many}/min"
-    columns = (sweep.unit.many, "speedup", per_min, "memory MB", "status")
+    level = speed.heading
+    columns = (sweep.unit.many, speed.words.ratio, level, "memory MB", "status")
     return Table(
         title=f"Speed by number of {sweep.unit.many}, with {combination_name(sweep.layers)}",
         columns=columns,
         rows=rows,
         numeric=frozenset(columns[:4]),
-        droppable=("memory MB", per_min),
+        droppable=("memory MB", level),
         notes=(
-            f"Brackets of speedup and {per_min}: 95 % intervals that hold for all sizes at once, and so for the "
-            "fastest, from the scatter of all sizes. Brackets of memory: over the trials of a size. A figure without "
-            "brackets is from one block.",
+            f"Brackets of {speed.words.ratio} and {level}: 95 % intervals that hold for all sizes at once, and so for "
+            "the fastest, from the scatter of all sizes. Brackets of memory: over the trials of a size. A figure "
+            "without brackets is from one block.",
         ),
     )
 
@@ -428,29 +550,28 @@ def before_and_after_table(summary: Summary) -> Table | None:
     shown = compared(summary)
     if not shown:
         return None
-    unit = summary.system.unit
+    unit, speed = summary.system.unit, Speed.of(summary.system)
+    levels: Cells = {speed.heading: ("episodes_per_min", lambda c: speed.within(c.episodes_per_min))}
+    if not speed.is_time:
+        levels = {f"ms per {unit.one}": ("ms_per_episode", lambda c: within(c.ms_per_episode)), **levels}
     rows = [
-        (
-            label.format(unit=unit),
-            *summary.claimed_together.get(name, (NOTHING, NOTHING)),
-            *map(cell, shown.values()),
-        )
-        for name, (label, cell) in BEFORE_AND_AFTER.items()
+        (label, *summary.claimed_together.get(name, (NOTHING, NOTHING)), *map(cell, shown.values()))
+        for label, (name, cell) in {**levels, **OF_THE_MACHINE, **COUNTED}.items()
     ]
+    told = [row for row in rows if set(row[1:]) != {NOTHING}]
     columns = ("claimed before", "claimed after", *shown)
     return Table(
         title=f"Before and after{_names(shown)}",
         columns=(f"per {unit.one}, or of the machine", *columns),
-        rows=rows,
+        rows=told,
         numeric=frozenset(columns),
         droppable=(*columns[:2], *list(shown)[2:]),
         notes=(
-            f"Brackets: 95 % t intervals. Those of {unit.many}/min, and of what follows from it, are from the fit of "
+            f"Brackets: 95 % t intervals. Those of {speed.heading}, and of what follows from it, are from the fit of "
             "all trials, the others over the trials of a combination (without brackets: from one trial, or 0 in some).",
-            "Operators, values read and matrix products are counted in a window of their own in each trial. They "
-            "depend on the code alone and have no interval.",
+            *[OF_COUNTS] * any(row[0] in COUNTED for row in told),
         ),
-    )
+    ).told()
 
 
 def _names(shown: dict[str, CombinationRow]) -> str:
@@ -467,17 +588,22 @@ def _millions(value: float | None) -> str:
     return digits(value and value / 1e6)
 
 
-BEFORE_AND_AFTER: dict[str, tuple[str, Callable[[CombinationRow], str]]] = {
-    "ms_per_episode": ("ms per {unit.one}", lambda c: within(c.ms_per_episode)),
-    "episodes_per_min": ("{unit.many}/min", lambda c: within(c.episodes_per_min)),
+Cells = Mapping[str, tuple[str, Callable[[CombinationRow], str]]]
+"""By the label of a row: its name among the claims for all layers together, and what a combination has there."""
+OF_THE_MACHINE: Cells = {
     "utilization": ("utilization", lambda c: percent_within(c.usage.utilization)),
-    "peak_memory_mb": ("memory MB", lambda c: within(c.peak_memory_mb)),
-    "dispatches_per_episode": ("operators dispatched", lambda c: _count(c.usage.dispatches_per_episode)),
-    "syncs_per_episode": ("values read by the host", lambda c: _count(c.usage.syncs_per_episode)),
-    "flops_per_episode": ("matrix-product MFLOP", lambda c: _millions(c.usage.flops_per_episode)),
-    "mfu": ("share of the matrix-product peak", lambda c: percent_within(c.usage.mfu)),
+    "memory MB": ("peak_memory_mb", lambda c: within(c.peak_memory_mb)),
 }
-"""By their names among the claims for all layers together."""
+COUNTED: Cells = {
+    "operators dispatched": ("dispatches_per_episode", lambda c: _count(c.usage.dispatches_per_episode)),
+    "values read by the host": ("syncs_per_episode", lambda c: _count(c.usage.syncs_per_episode)),
+    "matrix-product MFLOP": ("flops_per_episode", lambda c: _millions(c.usage.flops_per_episode)),
+    "share of the matrix-product peak": ("mfu", lambda c: percent_within(c.usage.mfu)),
+}
+OF_COUNTS = (
+    "Operators, values read and matrix products are counted in a window of their own in each trial. They depend on the "
+    "code alone and have no interval."
+)
 
 
 def phases_table(summary: Summary) -> Table | None:
@@ -516,7 +642,9 @@ def facts_table(summary: Summary) -> Table:
     machine = summary.machine
     facts = {
         "started": summary.started,
-        "device": " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
+        "device": None
+        if is_own_program(summary)
+        else " ".join(str(machine[key]) for key in ("device", "device_name") if machine.get(key)),
         "chip": machine["chip"],
         "cores": f"{machine['physical_cores']} physical, {machine['logical_cores']} logical",
         "memory": f"{digits(machine['memory_mb'])} MB",

@@ -11,7 +11,7 @@ from m2bench.text.tables import Table, draw_table
 
 from .headlines import details, headline
 from .sections import Sentences, sections
-from .sentences import recommendation, train_command, warnings
+from .sentences import recommendation, training_call, warnings
 
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
@@ -34,7 +34,7 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
         say(line, "bold")
     for warning in warnings(summary):
         say(warning)
-    command = train_command(summary)
+    call = training_call(summary)
     # Lines to copy: broken by nothing.
-    for line in ([f"Train it: {command}"] if command else []) + [f"Report: {folder / 'report.html'}"]:
+    for line in ([f"Train it: {call.text}"] if call else []) + [f"Report: {folder / 'report.html'}"]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -103,8 +103,9 @@ class SystemDefaults:
     """What a trial asks of a system, but for ``update``, of one that offers none of it."""
 
     episodes_per_update = 1
-    steps_per_episode = 1
+    steps_per_episode: int | None = None
     compiles = False
+    offers_proofs = False
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -171,6 +172,8 @@ class CompletedSystem(SystemDefaults):
         super().__init__(device)
         for name in filter(lambda name: not name.startswith("_") and hasattr(offered, name), dir(SystemDefaults)):
             setattr(self, name, getattr(offered, name))
+        proofs = getattr(type(offered), "proofs", SystemDefaults.proofs)
+        self.offers_proofs = proofs is not SystemDefaults.proofs
         self._update = offered.update
 
     def update(self) -> Told | SupportsFloat | None:

@@ -39,10 +39,12 @@ class System(InPieces, Protocol):
 
     episodes_per_update: int
     """Units that an update processes, whatever they are called."""
-    steps_per_episode: int
-    """Steps of the environment in a unit, 1 where a unit has none."""
+    steps_per_episode: int | None
+    """Steps of the environment in a unit, None where there is no environment."""
     compiles: bool
     """Whether the first update compiles."""
+    offers_proofs: bool
+    """Whether ``proofs`` tells of its layers; of others' updates a fingerprint is taken (devices/fingerprint.py)."""
 
     def update(self) -> Told | SupportsFloat | None:
         """One optimizer step, and what it tells; a number is its mean training return."""

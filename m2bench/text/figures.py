@@ -40,31 +40,31 @@ def is_known(figure: Figure, unit: str = "x") -> bool:
     return high - low <= WIDEST_POINTS if unit in DIFFERENCES else 0 < high <= MOST_APART * low
 
 
-def digits(value: float | None) -> str:
-    """Three significant digits without an exponent, whole numbers from 100 on, two digits below 0.1."""
-    return NOTHING if value is None else _rounded(value, _decimals(value))
+def digits(value: float | None, fine: bool = False) -> str:
+    """Three significant digits without an exponent, whole numbers from 100 on, two digits below 1 unless ``fine``."""
+    return NOTHING if value is None else _rounded(value, _decimals(value, fine))
 
 
-def within(figure: Figure | None, unit: str = "") -> str:
+def within(figure: Figure | None, unit: str = "", fine: bool = False) -> str:
     """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most.
 
     The end of an interval that leaves out 1, no effect, gets the digits that it takes to see that, and one above 0
-    those that it takes to see that. A figure whose interval says nothing is not known.
+    those that it takes to see that. A figure whose interval says nothing is not known. ``fine``: as in ``digits``.
     """
     if figure is None:
         return NOTHING
     if not is_known(figure, unit):
         return NOT_KNOWN
-    value, interval = value_and_interval(figure, unit)
+    value, interval = value_and_interval(figure, unit, fine)
     return f"{value} [{interval}]" if interval else value
 
 
-def value_and_interval(figure: Figure, unit: str = "") -> tuple[str, str]:
+def value_and_interval(figure: Figure, unit: str = "", fine: bool = False) -> tuple[str, str]:
     """The same in two: a known figure with its unit, and the ends of its interval, empty where there is none."""
     if figure.interval is None:
-        return digits(figure.value) + unit, ""
+        return digits(figure.value, fine) + unit, ""
     low, high = figure.interval
-    decimals = _decimals(figure.value)
+    decimals = _decimals(figure.value, fine)
     if high > low:
         decimals = min(decimals, 1 - math.floor(math.log10((high - low) / 2)))
     seen = [0.0] * (unit not in DIFFERENCES) + [1.0] * (not low <= 1 <= high)
@@ -81,10 +81,12 @@ def _apart_from(others: Sequence[float], value: float, decimals: int) -> str:
     return _rounded(value, decimals)
 
 
-def _decimals(value: float) -> int:
+def _decimals(value: float, fine: bool) -> int:
     size = abs(value)
     if size >= 100:
         return 0
+    if fine and 0 < size < 1:
+        return 2 - math.floor(math.log10(size))
     if size >= 0.1 or not size:
         return 1 if size >= 10 else 2
     return 1 - math.floor(math.log10(size))

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 
-from .figures import NOT_KNOWN, NOT_KNOWN_NOTE
+from .figures import NOT_KNOWN, NOT_KNOWN_NOTE, NOTHING
 
 UNBOUNDED = 10_000  # columns: wider than any table
 
@@ -39,7 +39,15 @@ class Table:
         """The same without a column."""
         at = self.columns.index(column)
         rows = [row[:at] + row[at + 1 :] for row in self.rows]
-        return dataclasses.replace(self, columns=self.columns[:at] + self.columns[at + 1 :], rows=rows)
+        columns, droppable = (tuple(c for c in names if c != column) for names in (self.columns, self.droppable))
+        return dataclasses.replace(self, columns=columns, rows=rows, droppable=droppable)
+
+    def told(self) -> Table:
+        """The same without the columns of which no row tells anything."""
+        table = self
+        for column, cells in zip(self.columns, zip(*self.rows, strict=True), strict=False):
+            table = table.without(column) if {"", NOTHING}.issuperset(cells) else table
+        return table
 
 
 def draw_table(table: Table, console: Console) -> None:

@@ -10,17 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from m2bench.devices import device_speed, torch_device
+from m2bench.devices.fingerprint import Watch
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
 from m2bench.records.documents import read
 from m2bench.records.errors import TrainerError, TrainingEnded
-from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
+from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
 from m2bench.systems.interface import System, Told, Workload
 
 TIMER_READINGS = 25
+FINGERPRINTED = 4  # the update of which a fingerprint is taken: what compiles or captures has done so by then
 
 
 def run_trial(
@@ -48,7 +52,13 @@ def run_trial(
         numerics_begin = time.perf_counter()
         numerics = system.check_numerics()
         numerics_s = time.perf_counter() - numerics_begin
-        warmup, more = timed_updates(system, window.warmup_updates, window.warmup_s)
+        fingerprint: Fingerprint | None = None
+        warmup: list[float] = []
+        if turns is None and not system.offers_proofs:
+            fingerprint, warmup, more = take_fingerprint(system, torch_device.resolve_device(workload_spec.device))
+            told += more
+        later, more = timed_updates(system, window.warmup_updates - len(warmup), window.warmup_s)
+        warmup += later
         told += more
         with no_collections(), system.timed_window():
             on_window("begin")
@@ -97,7 +107,7 @@ def run_trial(
         energy_j_per_episode=None
         if energy_before_j is None or energy_after_j is None
         else (energy_after_j - energy_before_j) / episodes,
-        env_steps_per_s=episodes * system.steps_per_episode / timed_s,
+        env_steps_per_s=system.steps_per_episode and episodes * system.steps_per_episode / timed_s,
         compile_s=compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
         peak_memory_mb=read(PeakMemory, peak_memory_mb),
         proofs=read(dict[str, Proof], proofs),
@@ -109,6 +119,7 @@ def run_trial(
         eval_return=eval_return,
         update_units=tuple(each.units for each in told if each.units is not None),
         losses=losses,
+        fingerprint=fingerprint,
     )
 
 
@@ -137,10 +148,22 @@ def units_of(system: System, told: Sequence[Told]) -> float:
 
 def _needed(window: WindowSpec) -> str:
     """How long a trainer has to go on for a trial."""
+    least = FINGERPRINTED + max(0, window.warmup_updates - (FINGERPRINTED - 2)) + window.timed_updates
     return (
-        f"1 update, then at least {window.warmup_updates} in {window.warmup_s:g} s or more to warm up, then at least "
-        f"{window.timed_updates} that are timed, for up to {window.timed_s:g} s; let it train for longer"
+        f"at least {least} updates, of which the last {window.timed_updates} or more are timed, after a warm-up of "
+        f"{window.warmup_s:g} s and for up to {window.timed_s:g} s; let it train for longer"
     )
+
+
+def take_fingerprint(system: System, device: torch.device) -> tuple[Fingerprint, list[float], list[Told]]:
+    """That of update FINGERPRINTED of a system that has done its first one; seconds of the updates before it.
+
+    And what all these updates told. Being watched takes time, so that of the update itself is not told.
+    """
+    times, told = timed_updates(system, FINGERPRINTED - 2)
+    with Watch(device) as watch:
+        _, more = timed_updates(system, 1)
+    return watch.fingerprint(FINGERPRINTED), times, told + more
 
 
 @contextmanager

@@ -12,7 +12,15 @@ from m2bench.findings.layer_learning import Setbacks
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.rows import Attribution, Claimed, LayerRow, LearningOfLayer, Responses, TimeAttribution
+from m2bench.records.rows import (
+    Attribution,
+    Claimed,
+    Engagement,
+    LayerRow,
+    LearningOfLayer,
+    Responses,
+    TimeAttribution,
+)
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate
 
@@ -112,7 +120,8 @@ def layer_row(name: str, shapley: Figure) -> LayerRow:
     return LayerRow(
         name=name, part="", difficulty="", priority="", claim=Claimed((1.0, 2.0), "", None),
         speed=Attribution(shapley=shapley), claimed_effect=None, verdict=None, verdict_sentence=None, reason=None,
-        learning=LearningOfLayer("undecided", ""), time_to_target=None, gain_surviving=None,
+        engagement=Engagement("engaged", ""), learning=LearningOfLayer("undecided", ""), time_to_target=None,
+        gain_surviving=None,
         responses=Responses(TimeAttribution(), Attribution(), Attribution()),
     )  # fmt: skip
 

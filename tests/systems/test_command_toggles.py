@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -111,7 +112,7 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     monkeypatch.setenv("ALREADY", "yes")
     with pytest.raises(UserError, match=message):
-        CommandLine(command, toggles)
+        CommandLine(command, toggles).refuse_idle()
 
 
 def test_a_script_of_a_shell_takes_words_as_any_other() -> None:
@@ -123,3 +124,26 @@ def test_a_layer_says_what_it_does() -> None:
     assert [line.summary(name) for name in line.changes] == [
         "adds --amp", "--w 4 in place of --w 0", "X=1", "Y=2 in place of 1", "train2 in place of train",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "toggles"),
+    [
+        ("printf '%s|' 'two words' {seed}", ["a=--amp", "b=env:X=a b"]),
+        ('printf \'%s|\' "$X" && printf %s "$Y"', ["a=env:X=1", "b=env:Y=off|on"]),
+        ("printf '%s|' slow", ["a=slow|'quite fast'"]),
+    ],
+)
+def test_what_is_typed_in_a_shell_does_what_a_trial_does(command: str, toggles: list[str]) -> None:
+    line = CommandLine(command, toggles)
+    layers = tuple(line.changes)
+    trial = subprocess.run(
+        line.words(layers, 0), env={**os.environ, **line.variables(layers, 0)}, capture_output=True, check=True
+    )
+    typed = subprocess.run(line.typed(layers), shell=True, capture_output=True, check=True)
+    assert typed.stdout == trial.stdout
+
+
+def test_a_run_can_be_reported_in_a_shell_that_has_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALREADY", "yes")
+    assert CommandLine("train", ["a=env:ALREADY=yes"]).typed(("a",)) == "ALREADY=yes train"

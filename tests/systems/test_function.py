@@ -21,7 +21,7 @@ from m2bench.worker.profiling import profile_combination
 from m2bench.worker.trial import run_trial
 
 COUNTED = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3, timed_most_s=0, timed_error=0)
-"""A trial takes five updates: the first, one to warm up, three that are timed."""
+"""A trial takes seven updates: four up to the one that is looked at, and three that are timed."""
 PLAIN = "def train(*, amp=False, device='cpu', seed=0):\n    while True:\n        yield 32\n"
 
 
@@ -193,26 +193,26 @@ def test_another_unit_than_before_or_than_without_layers_is_refused() -> None:
 
 
 def test_numbers_of_units_may_vary() -> None:
-    """The third, fourth and fifth update are timed: 3, 4 and 5 samples."""
+    """The fifth, sixth and seventh update are timed: 5, 6 and 7 samples."""
     found = trial(
         "import time\ndef train(a=False):\n    for n in range(1, 9):\n        time.sleep(0.01)\n        yield n\n"
     )
-    assert found.update_units == (1.0, 2.0, 3.0, 4.0, 5.0)
-    assert found.window_units == (3.0, 4.0, 5.0)
-    assert found.episodes_per_min == pytest.approx(60 * 12 / sum(found.update_s))
+    assert found.update_units == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    assert found.window_units == (5.0, 6.0, 7.0)
+    assert found.episodes_per_min == pytest.approx(60 * 18 / sum(found.update_s))
 
 
 def test_losses_and_returns_of_all_updates_are_told() -> None:
     source = "def train(a=False):\n    for n in range(9):\n        yield {'samples': 2, 'loss': n / 2, 'return': -n}\n"
     found = trial(source)
-    assert found.losses == (0.0, 0.5, 1.0, 1.5, 2.0)
-    assert found.training_return == (0.0, -1.0, -2.0, -3.0, -4.0)
+    assert found.losses == (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+    assert found.training_return == (0.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0)
 
 
 def test_updates_that_tell_nothing_keep_their_place() -> None:
     told = "{'samples': 2, 'loss': n} if n % 2 else {'samples': 2}"
     found = trial(f"def train(a=False):\n    for n in range(9):\n        yield {told}\n")
-    assert (found.losses, found.training_return) == ((None, 1.0, None, 3.0, None), ())
+    assert (found.losses, found.training_return) == ((None, 1.0, None, 3.0, None, 5.0, None), ())
 
 
 def test_a_loss_that_is_not_finite_names_its_update() -> None:
@@ -266,18 +266,18 @@ def yields(count: int) -> str:
 
 
 def test_what_was_timed_before_the_end_is_used() -> None:
-    """Of eight updates two are warm-up; the other six are timed, where a minute was asked for."""
+    """Of ten updates four come before; the other six are timed, where a minute was asked for."""
     window = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=60, timed_updates=3, timed_most_s=60, timed_error=0.01)
-    found = trial(yields(8), window=window)
+    found = trial(yields(10), window=window)
     assert len(found.update_s) == 6
     assert found.counts is None
 
 
 def test_a_trainer_that_ends_too_early_is_told_how_much_is_needed() -> None:
-    assert len(trial(yields(5)).update_s) == 3
-    message = "train ended after 4 updates, and a trial needs more: 1 update, then at least 1 .* then at least 3 that"
+    assert len(trial(yields(7)).update_s) == 3
+    message = "train ended after 6 updates, and a trial needs more: at least 7 updates, of which the last 3 or more are"
     with pytest.raises(TrainerError, match=message):
-        trial(yields(4))
+        trial(yields(6))
 
 
 def test_one_that_yields_once_or_never_is_refused_before_the_run() -> None:

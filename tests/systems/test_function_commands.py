@@ -148,7 +148,7 @@ def test_a_trainer_that_is_shown_runs_with_each_of_its_layers(file: str, tmp_pat
             for layers in [(), *((layer,) for layer in EXAMPLES[file])]
         }
     assert {*EXAMPLES[file]} <= {*names}
-    assert all(len(each) == 3 for each in losses.values())
+    assert all(len(each) == 5 for each in losses.values())
     for layers, each in losses.items():
         if layers != ("many_envs",):
             tolerance = (contracts[layers[0]] if layers else None) or 1e-4

@@ -34,6 +34,7 @@ class KnownSystem:
     episodes_per_update = 3
     steps_per_episode = 10
     compiles = True
+    offers_proofs = True
 
     def __init__(self, clock: Clock):
         self.clock = clock
@@ -232,3 +233,20 @@ def test_a_number_that_is_not_finite_ends_the_trial_at_once(
     with pytest.raises(FloatingPointError, match="update 3"):
         run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=9))
     assert known.log[-2:] == ["update", "close"]
+
+
+def test_a_fingerprint_is_of_the_fourth_update_which_is_timed_nowhere(known: KnownSystem) -> None:
+    """It is slowed by being watched; what it told is told all the same, and a warm-up follows."""
+    known.offers_proofs = False
+    window = WindowSpec(warmup_s=1, warmup_updates=2, timed_s=0, timed_updates=4)
+    result = run(known, window)
+    assert result.fingerprint is not None
+    assert result.fingerprint.update == 4
+    # update() makes a tensor of the update's number
+    assert "aten.lift_fresh.default(float32)" in result.fingerprint.operators
+    assert result.warmup_update_s == (9.0, 2.0, 2.0, 2.0)
+    assert len(result.training_return) == 1 + 2 + 1 + 1 + 4 == known.log.count("update")
+
+
+def test_of_a_system_that_proves_its_layers_and_of_one_in_turns_none_is_taken(known: KnownSystem) -> None:
+    assert run(known, WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=1)).fingerprint is None

@@ -8,6 +8,7 @@ from m2bench.findings.claims import INDIFFERENT
 from m2bench.records.rows import LayerRow
 from m2bench.records.summary import Summary
 from m2bench.text.figures import NOT_KNOWN, times_within
+from m2bench.text.speed import Speed
 
 from .style import (
     GAIN,
@@ -58,7 +59,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             NAME,
             _title(measured),
             f"Grey bands: the claims. Points: the layer alone with its 95 % interval, on "
-            f"{summary.system.unit.many}/min or on the phase that the claim is about.",
+            f"{Speed.of(summary.system).compared} or on the phase that the claim is about.",
         )
 
 

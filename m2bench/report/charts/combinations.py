@@ -10,6 +10,7 @@ from m2bench.records.rows import CombinationRow
 from m2bench.records.summary import Summary
 from m2bench.report.sentences import rules_of
 from m2bench.text.figures import NOT_KNOWN, times, times_within
+from m2bench.text.speed import Speed
 
 from .style import (
     BEST,
@@ -40,7 +41,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     rated = [figure for c in ordered if (figure := _speedup(c)) is not None]
     if len(rated) < 2:
         return NotDrawn(NAME, "fewer than two combinations have a figure")
-    names = [layer.name for layer in summary.layers]
+    names, speed = [layer.name for layer in summary.layers], Speed.of(summary.system)
     chosen = None if summary.recommended is None else summary.recommended.layers
     width = {"width_ratios": [0.4 * len(names), 6.0]}
     with Canvas(1.9 + ROW_HEIGHT * len(combinations), columns=2, sharey=True, gridspec_kw=width) as canvas:
@@ -59,13 +60,13 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         ratio_axis(speeds, *span(reach(rated)))
         speeds.spines["left"].set_visible(False)
         speeds.tick_params(axis="y", length=0, labelleft=False)
-        speeds.set_xlabel(f"{summary.system.unit.many}/min over the baseline's (log scale)")
+        speeds.set_xlabel(f"{speed.compared} over the baseline's (log scale)")
         return canvas.finish(
             NAME,
-            _title(rated),
-            "Filled dot: the layer is on. Point: the speedup, predicted from all trials of the run, with its 95 % "
-            "interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the combination does "
-            "not compute the same, or a layer was not at work in every trial."
+            _title(rated, speed),
+            f"Filled dot: the layer is on. Point: the {speed.words.ratio}, predicted from all trials of the run, "
+            "with its 95 % interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the "
+            "combination does not compute the same, or a layer was not at work in every trial."
             + (
                 f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, and below the line the baseline "
                 "and each layer alone."
@@ -110,7 +111,7 @@ def _draw_dots(axis: Axes, combinations: list[CombinationRow], names: list[str])
 def _note(combination: CombinationRow, summary: Summary) -> str:
     """What a row is said about beside it; nothing where its dots say all."""
     roles: dict[str, Layers | None] = {
-        "fastest": summary.best and summary.best.layers,
+        Speed.of(summary.system).words.best: summary.best and summary.best.layers,
         "soonest to learn": summary.soonest and summary.soonest.layers,
         "recommended": summary.recommended and summary.recommended.layers,
         "baseline": (),
@@ -126,9 +127,10 @@ def _note(combination: CombinationRow, summary: Summary) -> str:
     return f"{times(figure.value)}  {', '.join(marks)}" if figure else ", ".join(marks)
 
 
-def _title(rated: list[Figure]) -> str:
-    slower = sum(figure.shows_loss for figure in rated)
+def _title(rated: list[Figure], speed: Speed) -> str:
+    worse, words = sum(figure.shows_loss for figure in rated), speed.words
     return (
-        f"Of {len(rated)} combinations the fastest reaches {times_within(rated[0])} of the baseline's speed, the "
-        f"slowest {times(rated[-1].value)}; {slower} {'is' if slower == 1 else 'are'} slower than the baseline"
+        f"Of {len(rated)} combinations the {words.best} reaches {times_within(rated[0])} of the baseline's "
+        f"{speed.noun}, the {words.worst} {times(rated[-1].value)}; {worse} {'is' if worse == 1 else 'are'} "
+        f"{words.worse} than the baseline"
     )

@@ -8,6 +8,7 @@ from m2bench.records.summary import Summary
 from m2bench.report.headlines import what_layers_are_worth
 from m2bench.report.sentences import together
 from m2bench.text.figures import times, times_within
+from m2bench.text.speed import Speed
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, ratio_axis, rows, span
 
@@ -41,7 +42,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         _bar(axis, len(ordered) + 1, 1.0, total.value, INK)
         beside(axis, len(ordered) + 1, times_within(total), fontweight="bold")
         ratio_axis(axis, *span([*seen, total.value]))
-        axis.set_xlabel(f"{summary.system.unit.many}/min over the baseline's (log scale)")
+        axis.set_xlabel(f"{Speed.of(summary.system).compared} over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(summary),

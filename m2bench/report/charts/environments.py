@@ -7,6 +7,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from m2bench.records.combinations import combination_name
 from m2bench.records.summary import Summary, Sweep
 from m2bench.text.figures import times, times_within
+from m2bench.text.speed import Speed
 
 from .style import GAIN, INK, MUTED, Canvas, Chart, NotDrawn, plain_log_ticks
 
@@ -38,7 +39,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         plain_log_ticks(axis.yaxis, *axis.get_ylim(), "x")
         axis.grid(visible=True, which="major", linewidth=0.6)
         axis.set_xlabel(f"{sweep.unit.many} (log scale)")
-        axis.set_ylabel(f"{summary.system.unit.many}/min over the baseline's (log scale)")
+        axis.set_ylabel(f"{Speed.of(summary.system).compared} over the baseline's (log scale)")
         return canvas.finish(
             NAME,
             _title(sweep),

@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter
 from m2bench.records.noise import Repeats
 from m2bench.records.summary import Summary
 from m2bench.text.figures import times, times_within
+from m2bench.text.speed import Speed
 
 from .style import GAIN, INK, LOSS, MUTED, Canvas, Chart, NotDrawn
 
@@ -26,8 +27,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         drift, halves = canvas.axes
         drift.plot([anchor.trial for anchor in anchors], ratios, "o-", color=GAIN, linewidth=0.8, markersize=5)
         drift.axhline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)
-        drift.set_xlabel("speed trial of the run")
-        drift.set_ylabel("baseline's speed over its mean")
+        speed = Speed.of(summary.system)
+        drift.set_xlabel(f"{speed.words.trial} of the run")
+        drift.set_ylabel(f"baseline's {speed.noun} over its mean")
         ends, clean = repeats.aa_ratio.interval, not repeats.aa_ratio.shows_effect
         halves.axhline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)
         if ends is not None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow
 from m2bench.records.summary import Summary
+from m2bench.text.speed import Speed
 
 from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, NotDrawn, plain_log_ticks, reach
 
@@ -23,6 +24,7 @@ class Point:
 
     row: CombinationRow
     speed: Figure
+    """As it is shown."""
     episodes: Figure
     """To the target."""
 
@@ -33,12 +35,12 @@ class Point:
 
 def draw(summary: Summary) -> Chart | NotDrawn:
     """A point per combination: its speed, and the units it needs to the target (fewer is higher)."""
+    speed, units = Speed.of(summary.system), summary.system.unit.many
     placed = [
-        Point(c, c.episodes_per_min, c.learning.episodes_to_target)
+        Point(c, level, c.learning.episodes_to_target)
         for c in summary.combinations
-        if c.episodes_per_min and c.learning.episodes_to_target
+        if (level := speed.level(c.episodes_per_min)) and c.learning.episodes_to_target
     ]
-    units = summary.system.unit.many
     if len(placed) < 2:
         return NotDrawn(NAME, f"fewer than two combinations have both a speed and {units} to a target")
     groups = sorted({point.row.learning.episodes_per_update or 0 for point in placed})
@@ -69,10 +71,10 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         xs, ys = reach(point.speed for point in placed), reach(point.episodes for point in placed)
         axis.set_xlim(min(xs) / 1.4, max(xs) * 1.4)
         axis.set_ylim(max(ys) * 1.5, min(ys) / 1.5)
-        _draw_seconds(axis)
+        _draw_seconds(axis, speed.rate.factor)
         plain_log_ticks(axis.xaxis, *axis.get_xlim())
         plain_log_ticks(axis.yaxis, *axis.get_ylim()[::-1])
-        axis.set_xlabel(f"{units}/min (log scale)")
+        axis.set_xlabel(f"{speed.heading} (log scale)")
         axis.set_ylabel(f"{units} to the target (log scale, fewer is higher)")
         canvas.figure.legend(
             loc="outside lower center", ncols=len(groups), title=f"{units} per update: layers that all of them have"
@@ -111,13 +113,16 @@ def _front(placed: list[Point]) -> list[Point]:
     return front[::-1]
 
 
-def _draw_seconds(axis: Axes) -> None:
-    """Lines of equal time to target, each interrupted by its label where it is about to leave the axes."""
+def _draw_seconds(axis: Axes, factor: float) -> None:
+    """Lines of equal time to target, each interrupted by its label where it is about to leave the axes.
+
+    ``factor``: what units per minute are multiplied with where they are shown.
+    """
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     least_x, most_x = _inset(left, right)
     least_y, most_y = _inset(top, bottom)
     for seconds in SECONDS:
-        per_episode = seconds / 60
+        per_episode = seconds / 60 / factor
         axis.plot([left, right], [left * per_episode, right * per_episode], color=GRID, linewidth=0.8, zorder=0.4)
         x = min(most_x, most_y / per_episode)
         if x >= least_x and x * per_episode >= least_y:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from m2bench.records.declared_options import at_least, option, options_of
+from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import Call, at_least, option, options_of
+
+from .toggles import CommandLine
 
 COMMANDS = ("ablate", "check", "baseline save", "layers")
 
@@ -50,3 +55,8 @@ class CommandOptions:
 
 
 OPTIONS = options_of(CommandOptions)
+
+
+def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
+    """The user's command with these layers switched on."""
+    return Call(CommandLine(workload["command"], workload["toggle"]).typed(layers), "sh")

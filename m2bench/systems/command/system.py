@@ -34,6 +34,7 @@ class CommandProgram:
     def __init__(self, options: CommandOptions):
         self._options = options
         self._line = CommandLine(options.command or "", options.toggle)
+        self._line.refuse_idle()
         self._metrics = read_metrics(options.metric)
         self._ranked = self._metrics[0]
         self._lower_is_better = options.lower_is_better or self._ranked == Metric(TIME)
@@ -44,8 +45,8 @@ class CommandProgram:
         return tuple(self._line.changes)
 
     def describe(self) -> Document:
-        is_time = self._ranked == Metric(TIME)
-        rate = Rate("s" if is_time else self._ranked.name, 1 / 60 if is_time else 1.0, self._lower_is_better)
+        is_time, lower = self._ranked == Metric(TIME), self._lower_is_better
+        rate = Rate("s", 1 / 60, lower) if is_time else Rate(self._ranked.name, lower_is_better=lower, is_metric=True)
         return {
             "system": {
                 "unit": to_json(Unit("run", "runs")),
@@ -81,7 +82,7 @@ class CommandProgram:
         others = {metric.name: shown_value(metric.name, values[metric]) for metric in self._metrics[1:]}
         speed = self._units_per_min(first)
         return TrialResult(
-            setup_s=0.0,
+            setup_s=None,
             canary_s=(canary_s(),),
             warmup_update_s=(),
             update_s=(60 / speed,),
@@ -90,7 +91,7 @@ class CommandProgram:
             window_error=None,
             timer_share=0.0,
             energy_j_per_episode=None,
-            env_steps_per_s=speed / 60,
+            env_steps_per_s=None,
             compile_s=None,
             peak_memory_mb=PeakMemory(None, ran.peak_memory_mb),
             numerics_s=0.0,

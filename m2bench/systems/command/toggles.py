@@ -87,6 +87,12 @@ class CommandLine:
                 f"It is: {self._text(layers)}",
             ) from error
 
+    def refuse_idle(self) -> None:
+        """Raise UserError for a variable that has its value in this shell already."""
+        for name, change in self._variables():
+            if change.off is None:
+                _refuse_equal(name, change, os.environ.get(change.name))
+
     def words(self, layers: Layers, seed: int) -> list[str]:
         """The program and its arguments with these layers on: those of a shell where only that understands it."""
         text = self._text(layers).replace("{seed}", str(seed))
@@ -96,6 +102,14 @@ class CommandLine:
         """The variables to set with these layers on."""
         found = {change.name: change.on if name in layers else change.off for name, change in self._variables()}
         return {name: value.replace("{seed}", str(seed)) for name, value in found.items() if value is not None}
+
+    def typed(self, layers: Layers) -> str:
+        """What is typed in a shell to run the command with these layers on."""
+        settings = [f"{name}={shlex.quote(value)}" for name, value in self.variables(layers, 0).items()]
+        text = self._text(layers).replace("{seed}", "0")
+        if settings and _needs_shell(text):
+            text = shlex.join(["sh", "-c", text])
+        return " ".join([*settings, text])
 
     def _variables(self) -> list[tuple[str, Variable]]:
         return [(name, change) for name, change in self.changes.items() if isinstance(change, Variable)]
@@ -151,13 +165,16 @@ def _read_variable(name: str, change: str, command: str) -> Variable:
         raise UserError(f"--toggle {name}: the command sets {variable} itself.", "Swap that text: NAME=off|NAME=on.")
     off, bar, on = value.partition("|")
     found = Variable(variable, off, on) if bar else Variable(variable, None, value)
-    without = os.environ.get(variable) if found.off is None else found.off
+    _refuse_equal(name, found, found.off)
+    return found
+
+
+def _refuse_equal(layer: str, found: Variable, without: str | None) -> None:
     if found.on == without:
         raise UserError(
-            f"--toggle {name} changes nothing: {variable} is {found.on!r} without it.",
-            f"Give both values, as {name}=env:{variable}=off|on.",
+            f"--toggle {layer} changes nothing: {found.name} is {found.on!r} without it.",
+            f"Give both values, as {layer}=env:{found.name}=off|on.",
         )
-    return found
 
 
 def _read_swap(name: str, off: str, on: str, command: str) -> Swapped:

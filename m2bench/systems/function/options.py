@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from m2bench.records.declared_options import option, options_of
+from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import Call, option, options_of
 from m2bench.records.errors import UserError
 
 
@@ -31,3 +34,9 @@ class FunctionOptions:
 
 
 OPTIONS = options_of(FunctionOptions)
+
+
+def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
+    """The user's function with these layers switched on."""
+    name = workload["trainer"].rpartition(":")[2]
+    return Call(f"{name}({', '.join(f'{layer}=True' for layer in layers)})", "python")

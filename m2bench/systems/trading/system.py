@@ -204,7 +204,7 @@ class TradingSystem(SystemDefaults):
     def check_numerics(self) -> dict[str, dict[str, Any]]:
         """Checks that compare this combination with the referee; the trainer is left as it was."""
         referee = Referee.load(self.work)
-        free, forced = referee_episodes(self.evaluation.source.market, self.steps_per_episode)
+        free, forced = referee_episodes(self.evaluation.source.market, self.episode_length)
         return check_numerics(self.trainer, referee, loosest_contract(self.layers), free, forced)
 
     def check_stream(self) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,133 @@
+"""Fingerprints of trials compared: what differs between two of equal seed, and what does not repeat itself. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+
+from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.results import Calls, Fingerprint
+from m2bench.records.trials import StoredTrial
+
+NAMED = 3  # things of one kind that differ
+WORDS = {
+    "operators": "operators",
+    "compiled": "compiled graphs",
+    "optimizers": "optimizers",
+    "loaders": "data loaders",
+    "helpers": "processes and threads",
+    "modes": "modes and replays",
+    "settings": "settings of torch",
+    "weights": "trained weights",
+    "losses": "losses",
+}
+"""For each kind of feature."""
+WHERE_BOTH_TELL = ("weights", "losses")
+"""Kinds of which a missing feature says that it could not be seen, and not that it was not there."""
+
+Feature = tuple[str, ...]
+"""A kind, and what it is of that kind."""
+Features = Mapping[Feature, object]
+
+
+class Fingerprints:
+    """The fingerprints of a run's trials by combination and seed; of those that ran twice with a seed, the first."""
+
+    def __init__(self, trials: Iterable[StoredTrial]):
+        self._features: dict[tuple[Layers, int], Features] = {}
+        repeated: defaultdict[int, list[Features]] = defaultdict(list)
+        for trial in trials:
+            if trial.timed.fingerprint is not None:
+                found = features(trial.timed.fingerprint, trial.timed.losses)
+                self._features.setdefault((trial.spec.layers, trial.spec.seed), found)
+                if trial.spec.layers == BASELINE:
+                    repeated[trial.spec.seed].append(found)
+        self.unstable = frozenset(
+            feature for first, *others in repeated.values() for other in others for feature in _differing(first, other)
+        )
+        """What the baseline itself does not repeat at equal seed."""
+        self.combinations = {layers for layers, _ in self._features}
+
+    def pairs(self, layer: str) -> dict[Layers, frozenset[Feature]]:
+        """The combinations with the layer that also ran without it, and what differs then at any seed of both."""
+        found: dict[Layers, frozenset[Feature]] = {}
+        for (layers, seed), with_it in self._features.items():
+            without = self._features.get((tuple(other for other in layers if other != layer), seed))
+            if layer in layers and without is not None:
+                differing = frozenset(_differing(with_it, without)) - self.unstable
+                found[layers] = found.get(layers, frozenset()) | differing
+        return found
+
+    def following(self, layer: str) -> frozenset[Feature]:
+        """What goes with a layer whatever else is on: of one value with it and of others without, or the reverse."""
+        seed = min((seed for _, seed in self._features), default=0)
+        on, off = (
+            [found for (layers, of), found in self._features.items() if of == seed and (layer in layers) is is_on]
+            for is_on in (True, False)
+        )
+        told = {feature for found in (*on, *off) for feature in found if feature[0] not in WHERE_BOTH_TELL}
+        values = {feature: [{found.get(feature) for found in side} for side in (on, off)] for feature in told}
+        return (
+            frozenset(
+                feature
+                for feature, (with_it, without) in values.items()
+                if min(len(with_it), len(without)) == 1 and with_it.isdisjoint(without)
+            )
+            - self.unstable
+        )
+
+    @property
+    def unstable_share(self) -> float:
+        """Of the baseline's operators, those that it does not repeat."""
+        of_baseline = (found for (layers, _), found in self._features.items() if layers == BASELINE)
+        operators = {feature[1] for found in of_baseline for feature in found if feature[0] == "operators"}
+        return len(operators & {feature[1] for feature in self.unstable if feature[0] == "operators"}) / max(
+            1, len(operators)
+        )
+
+    @property
+    def looked_at(self) -> str:
+        """What is compared, in words."""
+        told = {feature[0] for found in self._features.values() for feature in found}
+        return ", ".join(words for kind, words in WORDS.items() if kind not in WHERE_BOTH_TELL or kind in told)
+
+
+def features(found: Fingerprint, losses: tuple[float | None, ...]) -> Features:
+    """All that can be compared one by one: of a fingerprint, and of the losses up to its update."""
+    told: dict[Feature, object] = {
+        ("losses", str(n)): loss for n, loss in enumerate(losses[: found.update], 1) if loss is not None
+    }
+    if found.weights is not None:
+        told["weights",] = found.weights
+    for each in fields(found):
+        value = getattr(found, each.name)
+        for key, one in value.items() if isinstance(value, Mapping) else ():
+            if isinstance(one, Calls):
+                told |= {(each.name, key, "calls"): one.calls, (each.name, key, "given"): one.given}
+            else:
+                told[each.name, key] = one
+    return told
+
+
+def _differing(a: Features, b: Features) -> set[Feature]:
+    return {
+        feature
+        for feature in {**a, **b}
+        if a.get(feature) != b.get(feature) and (feature[0] not in WHERE_BOTH_TELL or (feature in a and feature in b))
+    }
+
+
+def named(differing: Iterable[Feature]) -> str:
+    """What differs, in words: some of each kind by name."""
+    by_kind: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for feature in sorted(differing):
+        by_kind[feature[0]].update(dict.fromkeys(feature[1:2]))
+    return ", ".join(_named(kind, [*by_kind[kind]]) for kind in WORDS if kind in by_kind)
+
+
+def _named(kind: str, names: list[str]) -> str:
+    if kind in WHERE_BOTH_TELL:
+        return WORDS[kind]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{WORDS[kind]} ({', '.join(names[:NAMED])}{more})"

@@ -1,0 +1,213 @@
+"""The report of a user's own trainer: in its own unit, without what it does not tell."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_run
+
+from m2bench.findings.frames import Run, read_run
+from m2bench.findings.trials_behind import trace
+from m2bench.records.combinations import combination_name
+from m2bench.records.description import Rate, Unit
+from m2bench.records.figure import Figure
+from m2bench.records.summary import Summary
+from m2bench.report import write_report
+from m2bench.report.charts import NotDrawn, draw_charts
+from m2bench.report.headlines import details, headline
+from m2bench.report.remarks import remarks
+from m2bench.report.sections import sections
+from m2bench.report.sentences import recommendation, training_call
+from m2bench.report.tables import before_and_after_table, combinations_table, impact_table, metrics_table
+from m2bench.run.store import Store
+from m2bench.text.speed import Speed
+from m2bench.text.tables import Table
+
+NAMES = tuple(TRAINERS)
+BEST = ("amp", "compile")
+NOISE = 0.03  # of what a run estimates, several times the standard error
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("users")
+    for name, trainer in TRAINERS.items():
+        make_users_run(root / name, trainer).__exit__()
+    return {name: root / name for name in TRAINERS}
+
+
+@pytest.fixture(scope="module")
+def summaries(folders: dict[str, Path]) -> dict[str, Summary]:
+    return {name: read_run(folder).summary for name, folder in folders.items()}
+
+
+def column(table: Table, name: str) -> dict[str, str]:
+    """The cells of a column by the layers of their row."""
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return {row["layers"]: row[name] for row in rows}
+
+
+def number(cell: str) -> float:
+    return float(re.match(r"[-\d.,]+", cell).group().replace(",", ""))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kept", [0.5, 3.0, 640.0])
+def test_a_level_is_turned_into_the_users_unit_and_its_interval_with_it(kept: float) -> None:
+    unit = Unit("sample", "samples")
+    per_second = Speed(unit, Rate("samples/s", 1 / 60)).level(Figure(60 * kept, (30 * kept, 120 * kept)))
+    assert per_second is not None
+    assert (per_second.value, *(per_second.interval or ())) == pytest.approx((kept, kept / 2, kept * 2))
+    seconds = Speed(unit, Rate("s", 1 / 60, lower_is_better=True)).level(Figure(60 / kept, (30 / kept, 120 / kept)))
+    assert seconds is not None
+    assert (seconds.value, *(seconds.interval or ())) == pytest.approx((kept, kept / 2, kept * 2))
+    assert Speed(unit, Rate()).level(Figure(kept)) == Figure(kept)
+    assert Speed(unit, Rate()).level(None) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_combination_shows_its_planted_level_and_ratio(summaries: dict[str, Summary], name: str) -> None:
+    trainer, table = TRAINERS[name], combinations_table(summaries[name])
+    speed = Speed.of(summaries[name].system)
+    levels, ratios = column(table, speed.heading), column(table, speed.words.ratio)
+    for c in summaries[name].combinations:
+        level, shown = trainer.level(c.layers), combination_name(c.layers)
+        assert number(levels[shown]) == pytest.approx(level, rel=NOISE)
+        better = trainer.baseline / level if trainer.lower_is_better else level / trainer.baseline
+        assert number(ratios[shown]) == pytest.approx(better, rel=NOISE)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("function", r"Switch on amp \+ compile: 2\.\d+x as fast as the baseline \[[\d., ]+\]"),
+        ("time", r"Switch on amp \+ compile: 2\.\d+x as fast as the baseline \[[\d., ]+\]"),
+        ("sps", r"Switch on amp \+ compile: 2\.\d+x the SPS of the baseline \[[\d., ]+\]"),
+        ("loss", r"Switch on amp \+ compile: 2\.\d+x lower loss than the baseline \[[\d., ]+\]"),
+    ],
+)
+def test_the_headline_says_what_is_better_and_in_what(summaries: dict[str, Summary], name: str, said: str) -> None:
+    assert re.match(said, headline(summaries[name])[0])
+    assert all(len(line) <= 100 for line in headline(summaries[name]))
+
+
+def test_a_metric_is_not_called_a_speed(summaries: dict[str, Summary]) -> None:
+    """Loss that is halved is not faster; what costs raises it."""
+    for name, trainer in (("sps", SPS), ("loss", LOSS)):
+        summary = summaries[name]
+        charts = [chart for chart in draw_charts(summary) if not isinstance(chart, NotDrawn)]
+        titles = [part.title for section in sections(summary) for part in section.parts if isinstance(part, Table)]
+        said = [*headline(summary), *details(summary), *recommendation(summary), *titles]
+        said += [text for chart in charts for text in (chart.title, chart.reading)]
+        wrong = [line for line in said if re.search(r"\b(speed|speedup|fast|faster|fastest|slower|slowest)\b", line)]
+        assert not wrong
+        assert trainer.label in "".join(said)
+    assert re.search(r"fused raises loss by 2\d(\.\d+)?%", " ".join(details(summaries["loss"])))  # 1/0.8
+    assert re.search(r"fused costs (19|20|21)(\.\d+)?% .* of the SPS", " ".join(details(summaries["sps"])))
+
+
+@pytest.mark.parametrize("name", ["function", "time"])  # the words of the others are looked at above
+def test_the_report_speaks_neither_of_episodes_nor_of_minutes(folders: dict[str, Path], name: str) -> None:
+    with Store.open(folders[name]) as store:
+        write_report(store)
+    for file in ("report.md", "report.html"):
+        text = (folders[name] / file).read_text().replace("episodes_per_min", "")
+        for word in ("episode", "/min", "per minute", "environments", "policy", "held-out", "market", "m2bench train"):
+            assert word not in text, (file, word)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[str, Summary], name: str) -> None:
+    summary = summaries[name]
+    combinations, impact = combinations_table(summary), impact_table(summary)
+    speed = Speed.of(summary.system)
+    assert combinations.columns == ("#", "layers", speed.words.ratio, speed.heading, "memory MB", "status")
+    assert impact.columns == (
+        "layer", "alone", "added last", "Shapley", "share", "memory", "learning", "numerics", "at work",
+    )  # fmt: skip
+    assert [row[-3:] for row in impact.rows[:-1]] == [("not told", "unchecked", "unproved")] * 3
+    told = " ".join(impact.notes)
+    assert "numerics: unchecked" in told
+    assert "learning: not told, since the system does not tell how well it has learned." in told
+    because = "a command cannot be looked into" if TRAINERS[name].is_command else "no update was looked at"
+    assert f"at work: unproved (amp, compile, fused), since {because}." in told
+    assert "time to target" not in told
+    assert not [line for line in remarks(summary) if re.search("numerics|learning|phase|operators|peak is", line, re.I)]
+    assert [section.name for section in sections(summary)] == ["pays", "time", "combinations", "sure", "machine"]
+
+
+def test_what_a_run_costs_beside_its_level_is_shown_as_far_as_it_is_told(summaries: dict[str, Summary]) -> None:
+    rows = {name: [row[0] for row in before_and_after_table(summaries[name]).rows] for name in NAMES}  # type: ignore[union-attr]
+    assert rows == {
+        "function": ["ms per sample", "samples/s", "memory MB"],
+        "sps": ["SPS", "memory MB"],
+        "time": ["time s", "memory MB"],
+        "loss": ["loss", "memory MB"],
+    }
+
+
+def test_how_the_set_is_switched_on_is_said_in_the_users_own_terms(summaries: dict[str, Summary]) -> None:
+    calls = {name: training_call(summary) for name, summary in summaries.items()}
+    assert calls["function"] is not None
+    assert calls["sps"] is not None
+    assert (calls["function"].text, calls["function"].language) == ("train(amp=True, compile=True)", "python")
+    assert calls["sps"].text == "TORCH_COMPILE=1 python train.py --workers 0 --amp"
+    assert calls["sps"].language == "sh"
+
+
+def test_every_metric_is_shown_with_what_it_is_over_the_baselines(summaries: dict[str, Summary]) -> None:
+    assert metrics_table(summaries["function"]) is None
+    for name, trainer in (("sps", SPS), ("time", TIME), ("loss", LOSS)):
+        table = metrics_table(summaries[name])
+        assert table is not None
+        for c in summaries[name].combinations:
+            shown, level = combination_name(c.layers), trainer.level(c.layers)
+            assert number(column(table, trainer.label)[shown]) == pytest.approx(level, rel=NOISE)
+            assert number(column(table, "tokens")[shown]) == pytest.approx(10 * level, rel=NOISE)
+            ratio = level / trainer.baseline
+            assert number(column(table, "tokens: ratio")[shown]) == pytest.approx(ratio, rel=NOISE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trials_and_frames_have_levels_in_the_same_unit(folders: dict[str, Path], name: str) -> None:
+    trainer: Trainer = TRAINERS[name]
+    run: Run = read_run(folders[name])
+    frame = run.combinations.set_index("layers")
+    assert frame.level["amp"] == pytest.approx(trainer.level(("amp",)), rel=NOISE)
+    assert frame.level_low["amp"] < frame.level["amp"] < frame.level_high["amp"]
+    assert run.trials[run.trials.amp].level.median() < math.inf
+    with Store.open(folders[name]) as store:
+        (trials,) = trace(store.record(), store.trials(), "amp+compile")
+    heading = Speed.of(run.summary.system).heading
+    assert trials.columns == ("trial", "mini-blocks", "started", "status", heading)
+    for row in trials.rows:
+        assert number(row[-1]) == pytest.approx(trainer.level(BEST), rel=2 * NOISE)
+
+
+def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
+    by_name = {name: summary.combinations[0].ms_per_episode for name, summary in summaries.items()}
+    assert by_name["sps"] is None
+    assert by_name["loss"] is None
+    assert by_name["time"] is not None
+    assert by_name["time"].value == pytest.approx(1000 * TIME.baseline, rel=NOISE)
+    assert by_name["function"] is not None
+    assert by_name["function"].value == pytest.approx(1000 / FUNCTION.baseline, rel=NOISE)
+
+
+@pytest.mark.parametrize(
+    ("level", "interval", "text"),
+    [
+        (0.9123, (0.9119, 0.9127), "0.912 [0.912, 0.913]"),
+        (0.198, (0.1951, 0.2009), "0.198 [0.195, 0.201]"),
+        (0.0234, None, "0.0234"),
+        (12.34, (12.21, 12.47), "12.3 [12.2, 12.5]"),
+        (1234.0, (1201.0, 1267.0), "1,234 [1,201, 1,267]"),
+    ],
+)
+def test_a_level_has_three_digits_below_1_as_well(
+    level: float, interval: tuple[float, float] | None, text: str
+) -> None:
+    """A metric such as an accuracy says little in two."""
+    assert Speed(Unit(), Rate("accuracy", is_metric=True)).within(Figure(level, interval)) == text
