@@ -304,11 +304,11 @@ class Description:
         return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
 
     def rules_among(self, layers: Layers) -> Rules:
-        """Which of these layers need or exclude each other."""
+        """What these layers need, and which of them exclude each other."""
         found = [layer for layer in self.layers if layer.name in layers]
         needs = ((layer.name, needed) for layer in found for needed in layer.needs)
-        excludes = ((layer.name, other) for layer in found for other in layer.excludes)
-        return Rules(tuple(needs), tuple(excludes)).among(layers)
+        excludes = ((layer.name, other) for layer in found for other in layer.excludes if other in layers)
+        return Rules(tuple(needs), tuple(excludes))
 
     def layer(self, name: str) -> LayerDescription | None:
         """The layer of this name, if the system has one."""

@@ -79,7 +79,8 @@ def refuse_other_rules(spec: RunSpec, description: Description) -> None:
     pairs = [({*rules.needs}, {frozenset(pair) for pair in rules.excludes}) for rules in (spec.rules, described)]
     if pairs[0] != pairs[1]:
         raise UserError(
-            "the layers need or exclude others than when this run was planned.", "Begin a new run, without --resume."
+            "the layers need or exclude others than this run was planned with.",
+            "Begin a new run. Of a --workload the rules are read only where --layers is left out.",
         )
 
 

@@ -11,6 +11,15 @@ from repository import SUPPORT
 
 from m2bench.run.store import Store
 
+TRAINER = """
+NEEDS = {"more": "base"}
+EXCLUDES = {"left": "right"}
+
+
+def train(*, base=False, more=False, left=False, right=False):
+    while True:
+        yield 1
+"""
 ASKED = ("--workload", "ruled", "--device", "cpu", "--threads", "1")
 
 
@@ -59,7 +68,10 @@ def test_a_run_whose_layers_have_other_rules_by_now_is_not_resumed(run: Path, tm
     (tmp_path / "ruled.py").write_text(changed)
     done = typed("ablate", "--resume", str(run), "--more-blocks", "1", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
-    assert "the layers need or exclude others than when this run was planned" in done.stderr
+    assert "the layers need or exclude others than this run was planned with" in done.stderr
+    named = typed("ablate", *ASKED, "--layers", "more,left", cwd=tmp_path)
+    assert named.returncode == 1
+    assert "Of a --workload the rules are read only where --layers is left out" in named.stderr
 
 
 @pytest.mark.parametrize(
@@ -77,7 +89,8 @@ def test_a_run_whose_layers_have_other_rules_by_now_is_not_resumed(run: Path, tm
     ],
 )
 def test_what_cannot_be_is_refused_with_one_message(command: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = typed(*command, *ASKED[:4], cwd=tmp_path)
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    done = typed(command[0], "trainer.py:train", *command[1:], cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
