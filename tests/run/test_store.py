@@ -16,7 +16,7 @@ from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import FILE_NAME, Store
 
-SAMPLE = Path(__file__).parents[2] / "reports" / "sample"
+EARLIER = Path(__file__).parents[1] / "support" / "run_of_an_earlier_version"
 RECORD = make_record(RunSpec(("amp",), ("full",), 1, 0))
 TRIAL = StoredTrial(
     spec=TrialSpec("b1.amp", ("amp",), 1, 0),
@@ -68,7 +68,7 @@ def test_the_documents_are_those_that_every_version_wrote(tmp_path: Path) -> Non
 
 def test_a_run_of_an_earlier_version_is_read() -> None:
     """Of schema 5: it knows no turns and no number of cores, and tells the CPU's share of all processes."""
-    with Store.open(SAMPLE) as store:
+    with Store.open(EARLIER) as store:
         record, trials = store.record(), store.trials()
     first = trials[0]
     assert (record.description.device.thread_waiting, record.prepared.device_faults) == (None, None)
