@@ -112,7 +112,7 @@ def test_a_dry_run_of_a_huge_plan_shows_its_first_blocks(tmp_path: Path) -> None
 
 BAD = {
     "unknown layer": (("--layers", "amp,turbo"), "unknown layer 'turbo'"),
-    "no layer": (("--layers", ","), "no layer was named"),
+    "no layer": (("--layers", ","), "--layers names no layer. Name some"),
     "unknown design": (("--design", "everything"), "unknown design 'everything'"),
     "unknown device": (("--device", "tpu"), "--device 'tpu' is not known"),
     "unknown policy": (("--policy", "huge"), "--policy 'huge' is not known"),
