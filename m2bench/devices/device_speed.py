@@ -16,7 +16,11 @@ CANARY_SIZE = 512
 CANARY_PRODUCTS = 8
 CANARY_S = 0.1  # in all: a single series takes milliseconds, and tells more of the moment than of the machine
 CANARY_LEAST = 3  # series
-PEAK_SIZES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192), "mps": (1024, 2048, 4096)}
+PEAK_SIZES: dict[str, tuple[int, ...]] = {
+    "cpu": (256, 512, 1024),
+    "cuda": (2048, 4096, 8192),
+    "mps": (1024, 2048, 4096),
+}
 PEAK_PRODUCTS = 10
 
 

@@ -35,10 +35,11 @@ def stepped(model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Tensor) 
     return update
 
 
-def trainer(seed: int = 0, **options: bool) -> Callable[[], None]:
+def trainer(seed: int = 0, *, fused: bool | None = None, amsgrad: bool = False) -> Callable[[], None]:
     torch.manual_seed(seed)
     model = nn.Linear(8, 4)
-    return stepped(model, torch.optim.Adam(model.parameters(), **options), torch.randn(16, 8))
+    optimizer = torch.optim.Adam(model.parameters(), fused=fused, amsgrad=amsgrad)
+    return stepped(model, optimizer, torch.randn(16, 8))
 
 
 def test_equal_work_has_an_equal_fingerprint_and_another_seed_other_weights() -> None:
@@ -201,7 +202,7 @@ def test_a_profiler_of_the_users_own_is_left_alone() -> None:
 def test_operators_of_higher_order_run_as_always() -> None:
     from torch._higher_order_ops.map import map as torch_map
 
-    assert seen(lambda: torch_map(torch.relu, X)).operators
+    assert seen(lambda: torch_map(torch.relu, X)).operators  # type: ignore[arg-type]  # torch declares f(x, (args,)), and calls f(x, *args)
 
 
 def test_a_forked_process_does_not_go_on_recording() -> None:
@@ -216,9 +217,12 @@ def test_a_forked_process_does_not_go_on_recording() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
+    def fail() -> None:
+        raise RuntimeError("planted")
+
     methods = torch.inference_mode.__enter__, torch.cuda.StreamContext.__enter__, torch.cuda.CUDAGraph.replay
     with pytest.raises(RuntimeError, match="planted"), Watch(CPU):
-        raise RuntimeError("planted")
+        fail()
     assert methods == (torch.inference_mode.__enter__, torch.cuda.StreamContext.__enter__, torch.cuda.CUDAGraph.replay)
     assert torch._C._len_torch_dispatch_stack() == 0
     assert seen(lambda: X + X).operators

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,7 +16,7 @@ from made_run import FULL, SPEC, make_run
 from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from m2bench.findings.summarize import summarize
 from m2bench.plan.designs import design_of_all
@@ -366,6 +366,6 @@ def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
     chart = learning.draw(replace(full, combinations=combinations))
     assert isinstance(chart, Chart)
     by_seconds = figures[0].axes[1]
-    marks = [text.xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
+    marks = [cast(Annotation, text).xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
     assert marks == ([] if seconds is None else [seconds])
     assert ("has its own mark" in chart.reading) == bool(marks)

@@ -19,7 +19,7 @@ def forward(model: nn.Sequential, x: Tensor) -> Tensor:
     return x
 
 
-def train(
+def train(  # type: ignore[no-untyped-def]  # as users write it
     *, other_device=False, disabled_scaler=False, pinned=False, never_called=False, falls_back=False,
     unused_optimizer=False, unused_loader=False, ignored=False, seed=0,
 ) -> Iterator[dict[str, object]]:  # fmt: skip
@@ -28,9 +28,9 @@ def train(
     data = TensorDataset(torch.randn(512, 32), torch.randn(512, 1))
     model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1))
     loader = DataLoader(data, batch_size=64, shuffle=True, pin_memory=pinned)
-    validation = DataLoader(data, batch_size=64, num_workers=2 if unused_loader else 0)
+    _validation = DataLoader(data, batch_size=64, num_workers=2 if unused_loader else 0)
     optimizer = torch.optim.Adam(model.parameters())
-    spare = torch.optim.Adam(model.parameters(), fused=unused_optimizer)
+    _spare = torch.optim.Adam(model.parameters(), fused=unused_optimizer)
     scaler = torch.amp.GradScaler(enabled=False) if disabled_scaler else None
     if never_called:
         torch.compile(model)
@@ -48,4 +48,3 @@ def train(
                 scaler.step(optimizer)
                 scaler.update()
             yield {"samples": len(inputs), "loss": loss.detach()}
-    del validation, spare

@@ -83,10 +83,13 @@ def _samples(data: np.random.Generator, truth: Array) -> tuple[Array, Array]:
 
 def _mean(values: Array, in_halves: bool) -> Array:
     """Over the batch; by halves it is rounded in other places."""
-    if not in_halves:
-        return values.mean(axis=1)
     half = values.shape[1] // 2
-    return (values[:, half:].mean(axis=1) + values[:, :half].mean(axis=1)) / np.float32(2)
+    mean: Array = (
+        (values[:, half:].mean(axis=1) + values[:, :half].mean(axis=1)) / np.float32(2)
+        if in_halves
+        else values.mean(axis=1)
+    )
+    return mean
 
 
 def record(

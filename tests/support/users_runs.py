@@ -54,7 +54,8 @@ class Trainer:
 
     def kept(self, level: float) -> float:
         """A level in units per minute, or as a metric is kept."""
-        return (1 / level if self.lower_is_better else level) / self.rate.get("factor", 1.0)
+        factor: float = self.rate.get("factor", 1.0)
+        return (1 / level if self.lower_is_better else level) / factor
 
     @property
     def is_command(self) -> bool:

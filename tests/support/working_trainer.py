@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 OUTSIDE_TORCH = ("shorter_loop",)
 
 
-def train(
+def train(  # type: ignore[no-untyped-def]  # as users write it
     *, amp=False, compiled=False, fused=False, workers=False, channels_last=False, more_threads=False,
     inference_mode=False, larger_batch=False, precision=False, learning_rate=False, shorter_loop=False, seed=0,
 ) -> Iterator[dict[str, object]]:  # fmt: skip
@@ -24,7 +24,7 @@ def train(
     loader = DataLoader(data, batch_size=96 if larger_batch else 64, shuffle=True, num_workers=1 if workers else 0)
     model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 1))
     if channels_last:
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares no overload
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3 if learning_rate else 1e-3, fused=fused or None)
     predict = torch.compile(model, backend="eager") if compiled else model
     while True:

@@ -13,6 +13,7 @@ from repository import ROOT
 from users_code import in_folder, workload
 
 from m2bench.records.spec import TrialSpec, WindowSpec
+from m2bench.systems.interface import Told
 from m2bench.worker.trial import run_trial
 
 TRAINER = '''
@@ -162,7 +163,9 @@ def test_cartpole_learns(tmp_path: Path) -> None:
         found, spec = workload((tmp_path / "my_trainer.py").read_text())
         system = found.build(spec, tmp_path, ("many_envs", "one_forward"), 0)
         returns = [
-            float(told.mean_return) for told in (system.update() for _ in range(60)) if told.mean_return is not None
+            float(told.mean_return)
+            for told in (system.update() for _ in range(60))
+            if isinstance(told, Told) and told.mean_return is not None
         ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]

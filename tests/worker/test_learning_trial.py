@@ -42,7 +42,7 @@ def test_a_known_curve_arrives_when_it_must(layers: Layers, tmp_path: Path) -> N
     size = math.prod((fake_workload.EPISODES, *(fake_workload.EPISODE_FACTORS[layer] for layer in layers)))
     assert result.episodes_per_update == size
     values: list[float] = []
-    numbers: list[int] = []
+    numbers: list[float] = []
     for after in evaluation_episodes():
         numbers.append(after)
         values += [2.0 * (1 - 0.5 ** (after // size / 10))] if after >= size else []
@@ -113,7 +113,9 @@ HALF = Target(measure="loss", value=1.0, first_units=32.0)
 def test_a_loss_arrives_where_the_mean_of_its_last_updates_does(units: float) -> None:
     """The same curve whatever the samples of an update: worked out with every loss where it was learned from."""
     result = tell(Telling(units), HALF)
-    grid, at, points = [], 32.0, []
+    grid: list[float] = []
+    points: list[tuple[float, float, list[float]]] = []
+    at = 32.0
     while len(grid) < 60:
         grid.append(at)
         at = math.ceil(1.1 * at)
@@ -238,7 +240,11 @@ def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
     spec = WorkloadSpec(device="cpu", options={"episode_length": 64})
     target = trading.describe(spec, tmp_path)["workload"]["target"]
     result = run_learning_trial(
-        trading, spec, tmp_path, trial("batching", "vectorized-loss", limit_s=120), read(Target, target)
+        CompletedWorkload(trading),
+        spec,
+        tmp_path,
+        trial("batching", "vectorized-loss", limit_s=120),
+        read(Target, target),
     )
     assert result.episodes_to_target is not None
     assert result.curve[0].mean_return < target["return"] / 2
