@@ -10,7 +10,7 @@ from typing import Any
 
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import SYSTEMS, option, within
+from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -78,17 +78,16 @@ def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) ->
 
 
 def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -> NamedLayers:
-    """All layers of a system; of a whole system of the user's those named, since its description alone may tell them.
+    """All layers of a system; those ``named`` where it names none, since its description alone may tell them.
 
     Raises UserError where the user's code cannot be imported.
     """
-    if named is not None and workload.module not in SYSTEMS:
-        return NamedLayers(tuple(named))
     if workload.module == WorkloadSpec.module:
         return NamedLayers(tuple(LAYERS))
     from m2bench.run.describe import named_layers
 
-    return named_layers(workload)
+    found = named_layers(workload)
+    return found if found.names or named is None else NamedLayers(tuple(named))
 
 
 def _named_of(known: NamedLayers, named: Collection[str] | None) -> Layers:

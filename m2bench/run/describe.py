@@ -80,7 +80,7 @@ def refuse_other_rules(spec: RunSpec, description: Description) -> None:
     if pairs[0] != pairs[1]:
         raise UserError(
             "the layers need or exclude others than this run was planned with.",
-            "Begin a new run. Of a --workload the rules are read only where --layers is left out.",
+            "Begin a new run.",
         )
 
 

@@ -202,7 +202,7 @@ def test_a_profiler_of_the_users_own_is_left_alone() -> None:
 def test_operators_of_higher_order_run_as_always() -> None:
     from torch._higher_order_ops.map import map as torch_map
 
-    assert seen(lambda: torch_map(torch.relu, X)).operators  # type: ignore[arg-type]  # as torch uses it
+    assert seen(lambda: torch_map(torch.relu, X)).operators  # type: ignore[arg-type]  # torch calls f(x, *args)
 
 
 def test_a_forked_process_does_not_go_on_recording() -> None:

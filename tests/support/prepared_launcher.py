@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -69,7 +70,7 @@ def _forge() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     subprocess.Popen(
         [sys.executable, SAFE_PATH, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
-        env={**worker_environment(Path("nowhere")), "PYTHONPATH": ""},
+        env={**worker_environment(Path(tempfile.gettempdir()) / "prepared-m2bench"), "PYTHONPATH": ""},
     ).returncode = 0  # fmt: skip
     theirs.close()
     atexit.register(ours.close)

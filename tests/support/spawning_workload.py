@@ -13,7 +13,7 @@ from m2bench.records.spec import WorkloadSpec
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return {"imported": pool.submit(imported).result()}
+        return {"imported": pool.submit(imported).result(), "layers": []}
 
 
 def imported() -> list[str]:

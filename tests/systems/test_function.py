@@ -104,7 +104,12 @@ def train(*, amp=False, fused=False, compile=False, quick=True):
     found = described(source)
     assert found["system"]["facts"] == {"trainer": "my_trainer.py:train", "what it trains": "Trains a lot."}
     assert found["system"]["unit"] == {"one": "batch", "many": "batches"}
-    assert found["system"]["rate"] == {"label": "batches/s", "factor": 1 / 60, "lower_is_better": False}
+    assert found["system"]["rate"] == {
+        "label": "batches/s",
+        "factor": 1 / 60,
+        "lower_is_better": False,
+        "is_metric": False,
+    }
     layers = {layer["name"]: layer for layer in found["layers"]}
     claims = {name: (c["claim"]["low"], c["claim"]["high"], c["claim"]["text"]) for name, c in layers.items()}
     assert claims == {

@@ -69,9 +69,6 @@ def test_a_run_whose_layers_have_other_rules_by_now_is_not_resumed(run: Path, tm
     done = typed("ablate", "--resume", str(run), "--more-blocks", "1", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "the layers need or exclude others than this run was planned with" in done.stderr
-    named = typed("ablate", *ASKED, "--layers", "more,left", cwd=tmp_path)
-    assert named.returncode == 1
-    assert "Of a --workload the rules are read only where --layers is left out" in named.stderr
 
 
 @pytest.mark.parametrize(

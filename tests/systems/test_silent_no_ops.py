@@ -84,4 +84,4 @@ def test_it_stands_in_the_report(run: tuple[str, Path]) -> None:
     assert {layer["engagement"] for layer in summary["layers"]} <= {"engaged", "unproved"}
     unproved = [layer["name"] for layer in summary["layers"] if layer["engagement"] == "unproved"]
     assert unproved
-    assert "is not proved: nothing that torch does differs" in (folder / "report.md").read_text()
+    assert "since nothing that torch does differs" in (folder / "report.md").read_text()
