@@ -11,7 +11,7 @@ import typer
 
 from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.declared_options import at_least, option
+from m2bench.records.declared_options import DOORS, at_least, option
 from m2bench.records.errors import UserError
 
 from .command import Given, System, command
@@ -110,6 +110,11 @@ def _question(asked: Check, system: System, given: Given) -> Asked:
         )
     request = asked.request(system, asked.against)
     _refuse_unfounded_speedup(asked.floors or {}, request.combinations)
+    if "episodes_per_min" in (asked.floors or {}) and request.workload.module in DOORS:
+        raise UserError(
+            "--min episodes_per_min is not for a trainer of your own, whose speed is told in its own unit.",
+            "Give --min speedup=1.5 with --layers baseline,a+b.",
+        )
     return Asked(
         request=request,
         delta=asked.delta or (DELTA_OF_REFERENCE if asked.against else DELTA),

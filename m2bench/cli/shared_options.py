@@ -87,7 +87,7 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
     from m2bench.run.describe import named_layers
 
     found = named_layers(workload)
-    return found if found.names or named is None else NamedLayers(tuple(named))
+    return found if found.names or named is None else NamedLayers(tuple(named), found.rules.among(tuple(named)))
 
 
 def _named_of(known: NamedLayers, named: Collection[str] | None) -> Layers:

@@ -51,21 +51,22 @@ def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
+    measure = _measure(pairs)
     for base, head in pairs:
-        told, updates = len(_told(head)), len(head.update_s)
-        if told < updates and _told(base):
-            text = f"the head tells the {_word(pairs)} of only {told} of its {updates} updates"
+        told, updates = len(_told(head, measure)), len(head.update_s)
+        if told < updates and _told(base, measure):
+            text = f"the head tells the {measure} of only {told} of its {updates} updates"
             return [Reason((Aspect.AGREEMENT,), "learning", f"{combination_name(combination)}: {text}")]
     return []
 
 
-def _told(trial: TrialResult) -> Told:
-    """What a trial tells of each update's learning: the returns, else the losses."""
-    return trial.training_return or trial.losses
-
-
-def _word(pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str:
+def _measure(pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str:
+    """What the base tells of each update's learning: the return, else the loss."""
     return "training return" if any(base.training_return for base, _ in pairs) else "loss"
+
+
+def _told(trial: TrialResult, measure: str) -> Told:
+    return trial.losses if measure == "loss" else trial.training_return
 
 
 def first_parted(before: Told, after: Told) -> int | None:
@@ -83,12 +84,14 @@ def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, Tria
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
-    returns = [(_told(a), _told(b)) for a, b in pairs if _told(a) and _told(b)]
+    measure = _measure(pairs)
+    both = [(_told(a, measure), _told(b, measure)) for a, b in pairs]
+    returns = [(old, new) for old, new in both if old and new]
     parted = [(update, pair) for pair in returns if (update := first_parted(*pair)) is not None]
     if 2 * len(parted) <= len(returns):
         return None
     update, (old, new) = min(parted, key=lambda found: found[0])
     return (
-        f"{combination_name(combination)}: with equal seeds, the {_word(pairs)} differs from update {update} on "
+        f"{combination_name(combination)}: with equal seeds, the {measure} differs from update {update} on "
         f"({old[update - 1]:.6g} -> {new[update - 1]:.6g}), in {len(parted)} of {len(returns)} pairs"
     )

@@ -20,7 +20,8 @@ def agreement_changes(question: Question, blocks: Sequence[Block]) -> Iterator[s
     for combination in question.combinations:
         heads, bases = _trials(blocks, "head", combination), _bases(question, blocks, combination)
         yield from failed_checks(combination, heads, bases)
-        change = learning_change(combination, list(zip(bases, heads, strict=True))) if bases else None
+        is_comparable = bases and question.repeats_itself
+        change = learning_change(combination, list(zip(bases, heads, strict=True))) if is_comparable else None
         if change is not None:
             yield change
 
@@ -45,7 +46,10 @@ def unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
         name, bases = combination_name(combination), _bases(question, blocks, combination)
         if bases and not any(map(counts_of, bases)):
             yield Reason((Aspect.COUNTS,), "counts", f"{name}: the base counts nothing")
-        if bases and not any(base.training_return for base in bases):
+        if bases and not question.repeats_itself:
+            text = f"{name}: the trainer does not repeat itself with equal seeds"
+            yield Reason((Aspect.AGREEMENT,), "learning", text)
+        elif bases and not any(base.training_return or base.losses for base in bases):
             yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base tells no training return")
         if not any(head.numerics for head in _trials(blocks, "head", combination)):
             yield Reason((Aspect.AGREEMENT,), "numerics", f"{name}: no numerics check was run")

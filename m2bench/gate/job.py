@@ -107,6 +107,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         unit=sides.facts["head"].description.system.unit,
         base=sides.base.name if sides.base else None,
         floors=asked.floors,
+        repeats_itself=all(side.description.workload.repeats_itself is not False for side in sides.facts.values()),
     )
     if reference is None:
         return question

@@ -118,11 +118,17 @@ def refuse_foreign_code(code: Code, module: str, repo: Path) -> None:
         )
 
 
-def refuse_absent_folder(code: Code, folder: str) -> None:
-    """UserError unless the folder in which the user's trainer runs is part of the side's code.
+def refuse_shared_copy(code: Code, workload: WorkloadSpec) -> None:
+    """UserError unless the side has a copy of its own of the user's trainer, in the folder in which it runs.
 
     Both sides would otherwise run what lies there now, and nothing would ever be found.
     """
+    folder, named = workload.folder, str(workload.options.get("trainer") or workload.options.get("command"))
+    if code.repo is not None and (Path(named).is_absolute() or str(code.repo.resolve()) in named):
+        raise UserError(
+            f"{named} names a file by its absolute path, so that both sides would run the same one.",
+            "Name it from the folder in which you run the check.",
+        )
     place = code.place_of(folder)
     if place == folder:
         raise UserError(f"{folder} is not in the repository {code.repo}.", "Run the check in a folder of it.")

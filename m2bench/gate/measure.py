@@ -99,7 +99,9 @@ class Side:
                 description = choose_threads(self._launcher, description, *asked, self._logs)
                 self._use_threads(description.device.torch_threads)
             log = self._logs / "prepare.log"
-            prepared = self._ask("prepare", "preparing its trials", Prepared, log, DESCRIBE_TIMEOUT_S, {})
+            # A program runs once to be prepared, which may take as long as a trial.
+            limit_s = self._request.trial_timeout_s if description.workload.own_program else DESCRIBE_TIMEOUT_S
+            prepared = self._ask("prepare", "preparing its trials", Prepared, log, limit_s, {})
         used = {*chain.from_iterable(self._request.combinations)}
         missing = used - {layer.name for layer in description.layers}
         if missing:

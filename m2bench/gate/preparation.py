@@ -23,7 +23,7 @@ from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.run.describe import show_remarks_on_data
 
 from .facts import SideFacts
-from .layouts import has_module, layout_of, refuse_absent_folder, refuse_foreign_code
+from .layouts import has_module, layout_of, refuse_foreign_code, refuse_shared_copy
 from .measure import TURN_S, Request, Side, run_block, run_in_turns
 from .pairs import Block
 from .sides import (
@@ -74,11 +74,10 @@ class Sides:
     def takes_turns(self, layers: Layers) -> bool:
         """Whether the combination is timed by turns.
 
-        Not where processes of its own go on while it waits, since what these do would cost it nothing; nor where a
-        trial is a program of its own.
+        Not where processes of its own go on while it waits, since what these do would cost it nothing.
         """
         head = self.facts["head"]
-        return self.know_turns and not head.description.workload.own_program and not head.works_ahead(layers)
+        return self.know_turns and not head.works_ahead(layers)
 
 
 @contextmanager
@@ -117,7 +116,9 @@ def prepared(
             if not facts["head"].description.workload.own_program:
                 threads = facts["head"].device.torch_threads
         show_remarks_on_data(facts["head"].description, console)
-        know_turns = len(codes) > 1 and all(has_module(code, layout_of(code).turns) for code in codes)
+        # Of a user's trainer nobody tells which processes go on while it waits for its turn.
+        may_take_turns = len(codes) > 1 and request.workload.module not in DOORS
+        know_turns = may_take_turns and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, facts, work, know_turns)
 
 
@@ -129,7 +130,7 @@ def _codes(
     codes.append(stack.enter_context(head_code(repo, _made(work / "head"), logs)))
     for code in codes:
         if workload.module in DOORS:
-            refuse_absent_folder(code, workload.folder)
+            refuse_shared_copy(code, workload)
         else:
             refuse_foreign_code(code, layout_of(code).module_of(workload.module), repo)
     return codes

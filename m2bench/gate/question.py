@@ -35,6 +35,8 @@ class Question:
     not_comparable: tuple[Reason, ...] = ()
     same_machine: bool = True
     same_counting: bool = True
+    repeats_itself: bool = True
+    """Whether the trainer does the same with equal seeds; where it does not, learning cannot be compared."""
 
     @property
     def threshold(self) -> float:

@@ -203,7 +203,8 @@ class Workload:
 
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
     ``threads_measured_on``: the combinations on which numbers of threads are tried. ``own_program``: a trial is a
-    program of its own, which chooses its threads. ``target``: None where learning is not measured.
+    program of its own, which chooses its threads. ``repeats_itself``: whether it tells the same with equal seeds, None
+    where nobody looked. ``target``: None where learning is not measured.
     """
 
     market: Facts = field(default_factory=dict)
@@ -213,6 +214,7 @@ class Workload:
     target: Target | None = None
     threads_measured_on: tuple[Layers, ...] = ()
     own_program: bool = False
+    repeats_itself: bool | None = None
     facts: Facts = field(metadata=WHOLE, repr=False)
 
 

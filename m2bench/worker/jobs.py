@@ -28,7 +28,6 @@ from m2bench.records.documents import read, to_json
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
-from m2bench.systems.interface import Told
 
 from . import learning_trial, profiling, thread_times, training, trial
 from .dispatch import Send, answer
@@ -131,7 +130,7 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": trial.units_of(system, [each if isinstance(each, Told) else Told() for each in found])}
+    return {"episodes": trial.units_of(system, [*map(trial.told_by, found)])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
-from typing import Any, SupportsFloat
+from typing import Any
 
 import torch
 
@@ -14,6 +14,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Told, Workload
+
+from .trial import told_by, units_of
 
 EVALUATIONS = 20  # points of the learning curve
 
@@ -35,19 +37,19 @@ def train(
     """
     system = workload.build(spec, work, layers, seed)
     try:
-        done = 0
+        done: float = 0
         curve = [_point(done, 0.0, None, system.evaluate())]
         on_progress(curve[0])
         trained_s = 0.0
         while done < episodes:
             goal = min(episodes, episodes * len(curve) / EVALUATIONS)
             start = time.perf_counter()
-            told: list[Told | SupportsFloat | None] = []
+            told: list[Told] = []
             while done < goal or not told:
-                told.append(system.update())
+                told.append(told_by(system.update()))
                 system.check_finite()
-                done += system.episodes_per_update
-            returns = [float(value) for value in told if value is not None and not isinstance(value, Told)]
+                done += units_of(system, told[-1:])
+            returns = [float(each.mean_return) for each in told if each.mean_return is not None]
             trained_s += time.perf_counter() - start
             curve.append(_point(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
             on_progress(curve[-1])
@@ -60,7 +62,9 @@ def train(
     return {"layers": layers, "seed": seed, "curve": curve, "proofs": proofs, "checkpoint": str(checkpoint)}
 
 
-def _point(episodes: int, trained_s: float, training_return: float | None, eval_return: float | None) -> dict[str, Any]:
+def _point(
+    episodes: float, trained_s: float, training_return: float | None, eval_return: float | None
+) -> dict[str, Any]:
     return {
         "episodes": episodes,
         "train_s": trained_s,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import SupportsFloat
 
 import torch
 
@@ -232,10 +233,15 @@ def timed_updates(
             break
         system.synchronize()
         times.append(time.perf_counter() - mark)
-        told.append(found if isinstance(found, Told) else Told(mean_return=found))
+        told.append(told_by(found))
         system.check_finite()
         mark = time.perf_counter()
     return times, told
+
+
+def told_by(found: Told | SupportsFloat | None) -> Told:
+    """What an update told; a number is its mean training return."""
+    return found if isinstance(found, Told) else Told(mean_return=found)
 
 
 def time_of_the_timer(system: System) -> float:

@@ -9,11 +9,15 @@ import pytest
 from made_check import measured
 
 from m2bench.gate.agreement import learning_change, untold
-from m2bench.gate.layouts import refuse_absent_folder
+from m2bench.gate.differences import agreement_changes, unchecked
+from m2bench.gate.layouts import refuse_shared_copy
 from m2bench.gate.pairs import log_ratio, whole_log_ratio
+from m2bench.gate.question import Question
 from m2bench.gate.sides import Code
 from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
+from m2bench.records.spec import WorkloadSpec
 
 
 @pytest.fixture
@@ -25,6 +29,10 @@ def code(tmp_path: Path) -> Code:
     return Code("base", "0" * 40, dirty=False, path=tree, repo=repo, tree=tree)
 
 
+def asked(folder: Path) -> WorkloadSpec:
+    return WorkloadSpec(options={"trainer": "mine.py:train"}, folder=str(folder))
+
+
 def test_a_folder_of_the_repository_lies_in_each_sides_checkout(code: Code, tmp_path: Path) -> None:
     assert code.place_of(str(tmp_path / "repo" / "examples")) == str(tmp_path / "tree" / "examples")
     assert code.place_of(str(tmp_path / "repo")) == str(tmp_path / "tree")
@@ -33,11 +41,19 @@ def test_a_folder_of_the_repository_lies_in_each_sides_checkout(code: Code, tmp_
 
 
 def test_both_sides_never_run_the_same_copy(code: Code, tmp_path: Path) -> None:
-    refuse_absent_folder(code, str(tmp_path / "repo" / "examples"))
+    refuse_shared_copy(code, asked(tmp_path / "repo" / "examples"))
     with pytest.raises(UserError, match="elsewhere is not in the repository"):
-        refuse_absent_folder(code, str(tmp_path / "elsewhere"))
+        refuse_shared_copy(code, asked(tmp_path / "elsewhere"))
     with pytest.raises(UserError, match="base 0000000000 has no folder new"):
-        refuse_absent_folder(code, str(tmp_path / "repo" / "new"))
+        refuse_shared_copy(code, asked(tmp_path / "repo" / "new"))
+
+
+def test_a_trainer_by_its_absolute_path_is_refused(code: Code, tmp_path: Path) -> None:
+    """Both sides would run what lies there."""
+    folder = tmp_path / "repo" / "examples"
+    for options in ({"trainer": f"{folder}/mine.py:train"}, {"command": f"python {folder}/mine.py"}):
+        with pytest.raises(UserError, match="both sides would run the same one"):
+            refuse_shared_copy(code, replace(asked(folder), options=options))
 
 
 def test_losses_stand_for_returns_that_are_not_told() -> None:
@@ -63,3 +79,16 @@ def test_a_head_with_larger_batches_is_compared_by_what_it_processes(turns: tupl
     after = replace(before, update_s=(0.2,) * 4, update_units=(64.0,) * 6)
     assert log_ratio(after, before) == pytest.approx(0.0)
     assert whole_log_ratio(after, before) == pytest.approx(0.0)
+
+
+def test_a_trainer_that_does_not_repeat_itself_is_not_said_to_learn_otherwise() -> None:
+    """Its losses differ at equal seeds, whatever the code; the gate says that it did not look."""
+    trial = replace(measured(600.0), training_return=(), losses=(0.9, 0.8, 0.7))
+    other = replace(trial, losses=(0.5, 0.4, 0.3))
+    blocks = [{("base", BASELINE): trial, ("head", BASELINE): other} for _ in range(6)]
+    question = Question((BASELINE,), delta=0.05, alpha=0.01, max_blocks=6, base="base", unit=Unit())
+    assert len([*agreement_changes(question, blocks)]) == 1
+    unseeded = replace(question, repeats_itself=False)
+    assert [*agreement_changes(unseeded, blocks)] == []
+    said = [reason.text for reason in unchecked(unseeded, blocks)]
+    assert "baseline: the trainer does not repeat itself with equal seeds" in said

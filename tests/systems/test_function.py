@@ -86,6 +86,21 @@ def test_it_finds_no_words_and_its_own_folder(folder: Path) -> None:
     assert described(source)["layers"][0]["name"] == "amp"
 
 
+@pytest.mark.parametrize(
+    ("draws", "repeats"),
+    [("random.Random(seed).random()", True), ("random.random()", False), ("None", None)],
+    ids=["seeded", "unseeded", "nothing told"],
+)
+def test_a_trainer_that_ignores_its_seed_is_found_before_the_run(draws: str, repeats: bool | None) -> None:
+    source = f"""
+import random
+def train(*, amp=False, seed=0):
+    while True:
+        yield {{"samples": 1, "loss": {draws}}}
+"""
+    assert described(source)["workload"]["repeats_itself"] is repeats
+
+
 def test_the_description_says_what_the_function_and_its_module_say() -> None:
     source = '''
 UNITS = "batches"

@@ -6,10 +6,12 @@ The function is a generator that yields after every optimizer step; its paramete
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from .source import place_of
 from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
+SAME = 1e-4  # relative: what two tries with the same seed tell may differ by rounding on a GPU
 NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
@@ -46,11 +49,11 @@ def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
 
 @dataclass(frozen=True)
 class Tried:
-    """What the first updates told: their unit, how many the first one has, and whether they tell of learning."""
+    """What the first updates told: their unit, how many the first one has, and their losses and returns."""
 
     counted: str
     first_units: float
-    tells: bool
+    told: tuple[float, ...]
 
 
 class FunctionWorkload:
@@ -89,7 +92,7 @@ class FunctionWorkload:
                 "unit": asdict(unit),
                 "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
                 "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
-                "no_target_because": None if self._target else NO_TARGET if tried.tells else NOT_TOLD,
+                "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
             },
             "device": describe_device(spec.device),
             "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
@@ -99,6 +102,7 @@ class FunctionWorkload:
                 "options": dict(spec.options),
                 "target": self._target and {**self._target, "first_units": tried.first_units},
                 "market_remarks": [*self._remarks(device)],
+                "repeats_itself": self._repeats(tried, device),
             },
         }
 
@@ -125,7 +129,16 @@ class FunctionWorkload:
                 f"the TARGET is a loss, and {self.trainer.name} yields none.",
                 f"Let it yield {{{system.counted!r}: {told[0].units:g}, {LOSS!r}: loss}}.",
             )
-        return Tried(system.counted, told[0].units or 1, bool(tells))
+        values = [float(value) for each in told for value in (each.loss, each.mean_return) if value is not None]
+        return Tried(system.counted, told[0].units or 1, tuple(values))
+
+    def _repeats(self, tried: Tried, device: torch.device) -> bool | None:
+        """Whether a second try with the same seed tells the same; None where nothing is told, or there is no second."""
+        try:
+            again = self._tried(device).told if tried.told else ()
+        except UserError:  # a trainer that can run once in a process is no worse for that
+            return None
+        return all(map(partial(math.isclose, rel_tol=SAME), tried.told, again)) if again else None
 
     def _remarks(self, device: torch.device) -> Iterator[str]:
         """What the reader of a report should know of the function's parameters."""
