@@ -29,7 +29,8 @@ SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)
 
 
 def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", spec: RunSpec = SPEC,
-         market: str = "m", levels: dict[int, float] | None = None, together: float = 1.0) -> Store:  # fmt: skip
+         market: str = "m", levels: dict[int, float] | None = None, together: float = 1.0,
+         changed: str | None = None) -> Store:  # fmt: skip
     machine = {"chip": chip, "physical_cores": 2, "logical_cores": 2, "memory_mb": 1.0, "python": "3"}
     document = description_document(()) | {
         "machine": machine,
@@ -42,8 +43,18 @@ def make(folder: Path, factors: dict[str, float], seed: int, chip: str = "one", 
         speed = 600 * factors.get("", 1.0) * math.prod(factors[layer] for layer in trial.layers)
         speed *= math.exp(rng.normal(0, 0.01)) * (levels or {}).get(trial.block, 1.0)
         speed *= together if len(trial.layers) == 2 else 1.0
-        store.add(StoredTrial(trial, "2026-01-01", 1.0, "ok", None, f"logs/{trial.key}.log", result(speed)))
+        losses = () if changed is None else (1.5 if changed in trial.layers else 1.0,) * 6
+        measured = replace(result(speed), losses=losses)
+        store.add(StoredTrial(trial, "2026-01-01", 1.0, "ok", None, f"logs/{trial.key}.log", measured))
     return store
+
+
+def test_what_computes_something_else_is_compared_as_little_as_it_is_reported(tmp_path: Path) -> None:
+    """Trials with b tell other losses than the baseline with their seed, so their speeds say nothing of b."""
+    stores = [make(tmp_path / name, {"a": 10.0, "b": 3.0}, seed, changed="b") for seed, name in enumerate("xy")]
+    with stores[0] as first, stores[1] as second:
+        found = compare(first, second)
+    assert {row.layer for row in found.layers if row.change is not None} == {"a"}
 
 
 def within(change: Figure | None, truth: float) -> bool:
