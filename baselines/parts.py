@@ -1,4 +1,4 @@
-"""The six replaceable parts of the trainer, and what passes between them."""
+"""The replaceable parts of the trainer, and what passes between them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from .episodes import EpisodeBatch, EpisodeSource
+from .policy import AsymmetricPolicyNetwork
 
-Forward = Callable[[Tensor], Tensor]
-"""States (N, 122) to logits (N, 3)."""
+Forward = Callable[..., Tensor]
+"""States (N, 122) to logits (N, 3); where the market is encoded, of each row its encoding (N, F) as well."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,40 @@ MakeFeed = Callable[[EpisodeSource, int, torch.device], Feed]
 """(source, num_envs, device) to a feed."""
 
 
+@dataclass(frozen=True)
+class Stages:
+    """The policy's forward pass, divided by how often it has to be made.
+
+    ``decide``: at every step, since it needs the account. ``encode``: of the market features (M, 120) of any number of
+    steps, an encoding (M, F) for ``decide``, which then reads of its states the account alone, their last two columns;
+    None where nothing is encoded.
+    """
+
+    decide: nn.Module
+    encode: nn.Module | None = None
+
+
+DivideForward = Callable[[AsymmetricPolicyNetwork], Stages]
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The stages of the policy, ready to be called."""
+
+    decide: Forward
+    encode: Forward | None
+
+
 class Rollout(Protocol):
     """Plays ``num_envs`` episodes with the policy."""
 
     num_envs: int
 
-    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory: ...
+    def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory: ...
 
 
 WrapForward = Callable[[nn.Module, torch.device], Forward]
-"""(policy, device) to the function that a rollout calls."""
+"""(stage of the policy, device) to the function that a rollout calls."""
 
 
 class Precision(Protocol):
@@ -93,7 +118,7 @@ class UpdateRule:
 
 @dataclass(frozen=True)
 class Parts:
-    """One trainer, as its six replaceable parts. A layer replaces exactly one field."""
+    """One trainer, as its replaceable parts. A layer replaces exactly one field."""
 
     feed: MakeFeed
     rollout: Rollout
@@ -101,6 +126,7 @@ class Parts:
     precision: MakePrecision
     objective: Objective
     update: UpdateRule
+    stages: DivideForward
 
     @property
     def episodes_per_update(self) -> int:
@@ -149,6 +175,11 @@ class Float32:
 
     def forgives_overflow(self) -> bool:
         return False
+
+
+def undivided(policy: AsymmetricPolicyNetwork) -> Stages:
+    """All of it at every step."""
+    return Stages(policy)
 
 
 def policy_as_it_is(policy: nn.Module, device: torch.device) -> Forward:

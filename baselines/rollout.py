@@ -7,7 +7,7 @@ import torch
 
 from .environment import TradingEnv
 from .episodes import EpisodeBatch
-from .parts import Forward, Trajectory
+from .parts import Agent, Forward, Trajectory
 from .phases import phase
 
 
@@ -26,9 +26,10 @@ class SingleRollout:
         self.dtype = torch.float64 if double else torch.float32
         self.env = TradingEnv(dtype=np.float64 if double else np.float32)
 
-    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
+    def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory:
         with phase("copy"):
             noise = batch.noise.to(device)
+        encodings = () if agent.encode is None else self._encode(agent.encode, batch, device)
         logits: list[torch.Tensor] = []
         actions: list[int] = []
         rewards: list[float] = []
@@ -39,7 +40,7 @@ class SingleRollout:
             with phase("copy"):
                 states = torch.from_numpy(state).unsqueeze(0).to(device)
             with phase("forward"):
-                step_logits = forward(states).to(self.dtype)
+                step_logits = agent.decide(states, *encodings[len(actions) : len(actions) + 1]).to(self.dtype)
             with phase("draw"):
                 action = int((step_logits.detach() + noise[len(actions)]).argmax())
             with phase("environment"):
@@ -54,3 +55,10 @@ class SingleRollout:
                 actions=torch.tensor(actions).unsqueeze(1).to(device),
                 rewards=torch.tensor(rewards, dtype=self.dtype).unsqueeze(1).to(device),
             )
+
+    def _encode(self, encode: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[torch.Tensor, ...]:
+        """The encoding of each step, (1, F)."""
+        with phase("copy"):
+            features = batch.features[:, 0].to(device)
+        with phase("forward"):
+            return encode(features).split(1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .episodes import EpisodeBatch, EpisodeSource
 from .objective import looped_objective
-from .parts import DirectFeed, Float32, Parts, Trajectory, UpdateRule, policy_as_it_is
+from .parts import Agent, DirectFeed, Float32, Forward, Parts, Trajectory, UpdateRule, policy_as_it_is, undivided
 from .phases import phase
 from .policy import PolicySize, make_policy
 from .rollout import SingleRollout
@@ -54,6 +54,7 @@ def baseline_parts() -> Parts:
         precision=Float32,
         objective=looped_objective,
         update=UpdateRule(),
+        stages=undivided,
     )
 
 
@@ -72,7 +73,9 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.policy = make_policy(settings.policy_size, seed, device)
-        self.forward = parts.forward(self.policy, device)
+        stages = parts.stages(self.policy)
+        self.forward = parts.forward(stages.decide, device)
+        self.encode = None if stages.encode is None else parts.forward(stages.encode, device)
         self.precision = parts.precision(device)
         self.feed = parts.feed(source, parts.rollout.num_envs, device)
         self.batches: Iterator[EpisodeBatch] = iter(self.feed)
@@ -86,6 +89,9 @@ class Trainer:
         self.backwards = 0
         self.steps = 0
         """Backward passes, and optimizer steps made of them, since somebody began to count."""
+        self.encodings = 0
+        self.encoded_steps = 0
+        """Passes of the encoding stage, and steps of episodes that they encoded, since somebody began to count."""
         self.losses: list[Tensor] = []
         """Loss of each backward pass since the last step, on the device."""
         self.stepped: list[PolicyPart] = []
@@ -96,6 +102,11 @@ class Trainer:
     def episodes(self) -> int:
         """Episodes learned from so far."""
         return self.updates * self.parts.episodes_per_update
+
+    @property
+    def called(self) -> list[Forward]:
+        """The stages of the policy, as rollouts call them."""
+        return [self.forward] if self.encode is None else [self.encode, self.forward]
 
     def update(self) -> Tensor:
         """One optimizer step on the next episodes; returns their mean reward per episode, on the device."""
@@ -117,8 +128,15 @@ class Trainer:
 
     def play(self, batch: EpisodeBatch) -> Trajectory:
         """Play these episodes."""
+        agent = Agent(self.forward, None if self.encode is None else self._encode)
         with self.precision.autocast():
-            return self.parts.rollout(self.forward, batch, self.device)
+            return self.parts.rollout(agent, batch, self.device)
+
+    def _encode(self, features: Tensor) -> Tensor:
+        assert self.encode is not None
+        self.encodings += 1
+        self.encoded_steps += len(features)
+        return self.encode(features)
 
     def learn_from(self, batch: EpisodeBatch) -> Tensor:
         """One backward pass on these episodes; their mean reward per episode, on the device."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from m2bench.records.rules import Rules
+
 if TYPE_CHECKING:
     from .layer import Layer
 
 # Name of the layer -> module of its file. The order is the order of reports and of composition.
-LAYERS = {
+NOTE = {
     "batching": "batching",
     "amp": "amp",
     "compile": "compile",
@@ -20,8 +22,17 @@ LAYERS = {
     "dataloader": "dataloader",
     "grad-accumulation": "grad_accumulation",
 }
+FURTHER = {
+    "encode-once": "encode_once",
+}
+LAYERS = NOTE | FURTHER
+
+# Names that stand for several layers. ``note`` takes part where nothing is said.
+SETS = {"note": tuple(NOTE), "all": tuple(LAYERS)}
+DEFAULT = SETS["note"]
 
 # What the command line must know of them before a system describes itself.
+RULES = Rules()
 COMPILING = {"compile"}
 SWEPT = "batching"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeBatch
-from m2bench.baselines.parts import Forward, Parts, Trajectory
+from m2bench.baselines.parts import Agent, Forward, Parts, Trajectory
 from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
@@ -29,22 +29,35 @@ class BatchedRollout:
         self.num_envs = num_envs
         self.environments_per_forward: set[int] = set()
 
-    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
-        with torch.no_grad():
-            states, actions, rewards = self._play(forward, batch, device)
-        # Weights that autocast converted without gradients must not serve the pass that needs them
-        # (pytorch/pytorch#48049).
-        torch.clear_autocast_cache()
-        with phase("forward"):
-            logits = forward(states.flatten(0, 1)).float()
-        return Trajectory(logits=list(logits.unflatten(0, states.shape[:2]).unbind()), actions=actions, rewards=rewards)
-
-    def _play(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """States (T, N, 122) seen, actions (T, N) taken and rewards (T, N) received."""
+    def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory:
         with phase("copy"):
             noise = torch_device.to_device(batch.noise, device)
             features = torch_device.to_device(batch.features, device)
             price_changes = torch_device.to_device(batch.price_changes, device)
+        encodings: tuple[Tensor, ...] = ()
+        if agent.encode is not None:
+            with phase("forward"):
+                encodings = (agent.encode(features.flatten(0, 1)),)
+            features = features[:, :, :0]  # nobody reads them in a state
+        with torch.no_grad():
+            states, actions, rewards = self._play(agent.decide, features, encodings, price_changes, noise)
+        # Weights that autocast converted without gradients must not serve the pass that needs them
+        # (pytorch/pytorch#48049).
+        torch.clear_autocast_cache()
+        with phase("forward"):
+            logits = agent.decide(states.flatten(0, 1), *encodings).float()
+        return Trajectory(logits=list(logits.unflatten(0, states.shape[:2]).unbind()), actions=actions, rewards=rewards)
+
+    def _play(
+        self,
+        decide: Forward,
+        features: Tensor,
+        encodings: tuple[Tensor, ...],
+        price_changes: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """States (T, N, 122) seen, actions (T, N) taken and rewards (T, N) received."""
+        of_steps = [encoding.chunk(len(noise)) for encoding in encodings]
         env = BatchedTradingEnv()
         with phase("environment"):
             state = env.reset(features, price_changes)
@@ -55,7 +68,7 @@ class BatchedRollout:
         while not done:
             states.append(state)
             with phase("forward"):
-                logits = forward(state)
+                logits = decide(state, *(steps[len(actions)] for steps in of_steps))
             with phase("draw"):
                 action = (logits.float() + noise[len(actions)]).argmax(dim=1)
             with phase("environment"):

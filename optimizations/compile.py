@@ -21,31 +21,31 @@ from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
 class CompiledForward:
-    """The compiled policy. Shapes are static, and a graph that breaks is an error, not a slow path."""
+    """A compiled stage of the policy. Shapes are static, and a graph that breaks is an error, not a slow path."""
 
-    def __init__(self, policy: nn.Module, device: torch.device, backend: str | None):
+    def __init__(self, stage: nn.Module, device: torch.device, backend: str | None):
         self.backend = backend or compiler.compile_backend(device)
         self.calls = 0
         self.recompiles = 0
         torch._inductor.config.compile_threads = compiler.compiler_threads(device)
-        self._compiled = torch.compile(policy, backend=self.backend, fullgraph=True, dynamic=False)
+        self._compiled = torch.compile(stage, backend=self.backend, fullgraph=True, dynamic=False)
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, *inputs: Tensor) -> Tensor:
         self.calls += 1
-        self._last = states.shape, torch.is_grad_enabled()
-        logits: Tensor = self._compiled(states)
-        return logits
+        self._last = [(x.shape, x.requires_grad) for x in inputs], torch.is_grad_enabled()
+        output: Tensor = self._compiled(*inputs)
+        return output
 
     def compiled_regions(self, trainer: Trainer) -> int:
         """How many compiled regions one more call like the last one runs through, as torch's profiler sees them."""
-        shape, grad = self._last
-        states = torch.zeros(shape, device=trainer.device)
+        shapes, grad = self._last
+        inputs = [torch.zeros(shape, device=trainer.device, requires_grad=needs) for shape, needs in shapes]
         with (
             profile(activities=[ProfilerActivity.CPU]) as profiler,
             torch.set_grad_enabled(grad),
             trainer.precision.autocast(),
         ):
-            self._compiled(states)
+            self._compiled(*inputs)
         events = profiler.profiler.kineto_results.events()
         return sum(event.name().startswith("Torch-Compiled Region") for event in events)
 
@@ -57,30 +57,33 @@ def apply(parts: Parts, options: LayerOptions) -> Parts:
 @contextmanager
 def timed(trainer: Trainer) -> Iterator[None]:
     """In the timed window every call must be served by a graph that is there: a recompile is an error."""
-    assert isinstance(trainer.forward, CompiledForward)
+    stages = [stage for stage in trainer.called if isinstance(stage, CompiledForward)]
     compilations = len(get_compilation_metrics())
-    trainer.forward.calls = 0
+    for stage in stages:
+        stage.calls = 0
     torch.compiler.set_stance("fail_on_recompile")
     try:
         yield
     finally:
         torch.compiler.set_stance("default")
-        trainer.forward.recompiles = len(get_compilation_metrics()) - compilations
+        for stage in stages:
+            stage.recompiles = len(get_compilation_metrics()) - compilations
 
 
 def prove(trainer: Trainer) -> Proof:
-    forward = trainer.forward
-    if not isinstance(forward, CompiledForward):
+    stages = [stage for stage in trainer.called if isinstance(stage, CompiledForward)]
+    if len(stages) < len(trainer.called):
         return Proof(False, {}, "the policy that is called is not a compiled one")
+    calls = [stage.calls for stage in stages]
     evidence = {
-        "backend": forward.backend,
+        "backend": stages[0].backend,
         "graphs": int(counters["stats"]["unique_graphs"]),
-        "calls": forward.calls,
-        "compiled_regions_per_call": forward.compiled_regions(trainer) if forward.calls else 0,
-        "recompiles": forward.recompiles,
+        "calls": sum(calls),
+        "compiled_regions_per_call": min(stage.compiled_regions(trainer) for stage in stages) if all(calls) else 0,
+        "recompiles": stages[0].recompiles,
         "cache": _cache(),
     }
-    if not forward.calls:
+    if not all(calls):
         return Proof(False, evidence, "the compiled policy was never called")
     if not evidence["graphs"]:
         return Proof(False, evidence, "torch.compile produced no graph and ran the policy as it is")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.optimizations import COMPILING, SWEPT
+from m2bench.optimizations import COMPILING, SETS, SWEPT
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
@@ -58,10 +58,10 @@ class Ablate(Timed):
     )
     layers: Layers | None = option(
         None,
-        "Layers that take part, comma-separated.",
+        f"Layers that take part, or sets of them ({', '.join(SETS)}), comma-separated.",
         metavar="<names>",
         read=read_layers,
-        shown="all six",
+        shown="note: the six of the design note",
     )
     blocks: int | None = option(
         None,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import DEFAULT, LAYERS, RULES, SETS
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
@@ -70,11 +71,18 @@ def combination_of(known: NamedLayers, named: Collection[str]) -> Layers:
 
 
 def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) -> NamedLayers:
-    """The same of layers that take part in a run, with their rules. Raises UserError where these contradict, too."""
+    """The same of layers that take part in a run, with their rules; a set is named as well as a layer.
+
+    Without any the system's default. Raises UserError where the rules contradict each other, too.
+    """
     from m2bench.plan.taking_part import taking_part
 
     known = known_layers(workload, named)
-    return taking_part(known, None if named is None else _named_of(known, named))
+    own = workload.module == WorkloadSpec.module
+    if named is None:
+        return taking_part(known, DEFAULT if own else None)
+    sets = SETS if own else {"all": known.names}
+    return taking_part(known, _named_of(known, [*chain.from_iterable(sets.get(name, (name,)) for name in named)]))
 
 
 def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -> NamedLayers:
@@ -83,16 +91,14 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
     Raises UserError where the user's code cannot be imported.
     """
     if workload.module == WorkloadSpec.module:
-        return NamedLayers(tuple(LAYERS))
+        return NamedLayers(tuple(LAYERS), RULES)
     from m2bench.run.describe import named_layers
 
     found = named_layers(workload)
     return found if found.names or named is None else NamedLayers(tuple(named), found.rules.among(tuple(named)))
 
 
-def _named_of(known: NamedLayers, named: Collection[str] | None) -> Layers:
-    if named is None:
-        return known.names
+def _named_of(known: NamedLayers, named: Collection[str]) -> Layers:
     read_names(",".join(named), known.names, "layer") if named else ()
     return tuple(layer for layer in known.names if layer in named)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import NOTE
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
@@ -83,7 +83,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                 else None,
                 "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
             }
-            for name in LAYERS
+            for name in NOTE
         ],
         "workload": {
             "market": {"name": spec.data, "candles": 1, "sha256": "0"},

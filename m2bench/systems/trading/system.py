@@ -24,11 +24,12 @@ from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScali
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
-from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
+from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
+from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import SystemDefaults, describe_layer
 
@@ -44,6 +45,11 @@ NO_TARGET = (
     "no good policy is known for this market, and its held-out part is too short or too volatile to tell learning from "
     "luck"
 )
+
+
+def rules(spec: WorkloadSpec) -> Rules:
+    """Which layers need or exclude others."""
+    return RULES
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
