@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,8 +40,12 @@ class Feed(Protocol):
         ...
 
 
-MakeFeed = Callable[[EpisodeSource, int, torch.device], Feed]
-"""(source, num_envs, device) to a feed."""
+Prepare = Callable[[Sequence[int]], EpisodeBatch]
+"""Numbers of training episodes to these episodes as one batch."""
+PrepareFrom = Callable[[EpisodeSource, Sequence[int]], EpisodeBatch]
+
+MakeFeed = Callable[[Prepare, int, torch.device], Feed]
+"""(what prepares episodes, num_envs, device) to a feed."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,41 @@ DivideForward = Callable[[AsymmetricPolicyNetwork], Stages]
 
 
 @dataclass(frozen=True)
+class Market:
+    """What a loop plays on: T steps of N episodes, on the device.
+
+    ``features`` (T, N, F), those that a state shows; ``price_changes`` (T, N); ``noise`` (T, N, 3); ``encoding``
+    (T, N, E), None where nothing is encoded.
+    """
+
+    features: Tensor
+    price_changes: Tensor
+    noise: Tensor
+    encoding: Tensor | None
+
+
+@dataclass(frozen=True)
+class Played:
+    """States (T, N, F + 2) that were seen, actions (T, N) taken and rewards (T, N) received."""
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+
+
+Loop = Callable[[Forward, Market], Played]
+"""Draws every action of N episodes by what ``decide`` makes of the states; without gradients."""
+MakeLoop = Callable[[nn.Module, torch.device], Loop]
+"""(the stage that decides, as it is; device) to a loop."""
+
+
+@dataclass(frozen=True)
 class Agent:
-    """The stages of the policy, ready to be called."""
+    """The stages of the policy, ready to be called, and the loop that plays many episodes at once with them."""
 
     decide: Forward
     encode: Forward | None
+    loop: Loop
 
 
 class Rollout(Protocol):
@@ -109,6 +143,10 @@ Objective = Callable[[Trajectory, float], Tensor]
 """(trajectory, discount) to the loss: the mean over episodes of -sum_t log pi(a_t|s_t) G_t."""
 
 
+ChooseGradients = Callable[[AsymmetricPolicyNetwork, bool], None]
+"""Before each backward pass, with whether the macro part's gradient of this update will be used."""
+
+
 @dataclass(frozen=True)
 class UpdateRule:
     """How many backward passes, each of loss / backwards, one optimizer step gathers."""
@@ -127,6 +165,9 @@ class Parts:
     objective: Objective
     update: UpdateRule
     stages: DivideForward
+    loop: MakeLoop
+    preparation: PrepareFrom
+    gradients: ChooseGradients
 
     @property
     def episodes_per_update(self) -> int:
@@ -136,14 +177,14 @@ class Parts:
 class DirectFeed:
     """Prepares the next episodes when asked for them."""
 
-    def __init__(self, source: EpisodeSource, num_envs: int, device: torch.device):
-        self.source = source
+    def __init__(self, prepare: Prepare, num_envs: int, device: torch.device):
+        self.prepare = prepare
         self.num_envs = num_envs
 
     def __iter__(self) -> Iterator[EpisodeBatch]:
         first = 0
         while True:
-            yield self.source.prepare_many(range(first, first + self.num_envs))
+            yield self.prepare(range(first, first + self.num_envs))
             first += self.num_envs
 
     def close(self) -> None:
@@ -175,6 +216,10 @@ class Float32:
 
     def forgives_overflow(self) -> bool:
         return False
+
+
+def all_gradients(policy: AsymmetricPolicyNetwork, macro_is_due: bool) -> None:
+    """Those of every parameter, in every update."""
 
 
 def undivided(policy: AsymmetricPolicyNetwork) -> Stages:

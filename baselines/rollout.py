@@ -1,13 +1,14 @@
-"""The plain rollout: one environment, one sample per step."""
+"""The plain rollout, one environment, one sample per step; and the loop over the steps of many environments."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from .environment import TradingEnv
+from .environment import BatchedTradingEnv, TradingEnv
 from .episodes import EpisodeBatch
-from .parts import Agent, Forward, Trajectory
+from .parts import Agent, Forward, Loop, Market, Played, Trajectory
 from .phases import phase
 
 
@@ -30,7 +31,7 @@ class SingleRollout:
         with phase("copy"):
             noise = batch.noise.to(device)
         encodings = () if agent.encode is None else self._encode(agent.encode, batch, device)
-        logits: list[torch.Tensor] = []
+        logits: list[Tensor] = []
         actions: list[int] = []
         rewards: list[float] = []
         with phase("environment"):
@@ -56,9 +57,38 @@ class SingleRollout:
                 rewards=torch.tensor(rewards, dtype=self.dtype).unsqueeze(1).to(device),
             )
 
-    def _encode(self, encode: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[torch.Tensor, ...]:
+    def _encode(self, encode: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, ...]:
         """The encoding of each step, (1, F)."""
         with phase("copy"):
             features = batch.features[:, 0].to(device)
         with phase("forward"):
             return encode(features).split(1)
+
+
+def make_python_loop(decide: nn.Module, device: torch.device) -> Loop:
+    """The loop over the steps in Python."""
+    return play
+
+
+def play(decide: Forward, market: Market) -> Played:
+    """Step N environments side by side; nothing in it waits for the device."""
+    encodings = () if market.encoding is None else market.encoding.unbind()
+    env = BatchedTradingEnv()
+    with phase("environment"):
+        state = env.reset(market.features, market.price_changes)
+    states: list[Tensor] = []
+    actions: list[Tensor] = []
+    rewards: list[Tensor] = []
+    done = False
+    while not done:
+        step = len(actions)
+        states.append(state)
+        with phase("forward"):
+            logits = decide(state, *encodings[step : step + 1])
+        with phase("draw"):
+            action = (logits.float() + market.noise[step]).argmax(dim=1)
+        with phase("environment"):
+            state, reward, done = env.step(action)
+        actions.append(action)
+        rewards.append(reward)
+    return Played(torch.stack(states), torch.stack(actions), torch.stack(rewards))

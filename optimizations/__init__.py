@@ -24,6 +24,9 @@ NOTE = {
 }
 FURTHER = {
     "encode-once": "encode_once",
+    "compiled-loop": "compiled_loop",
+    "frozen-macro": "frozen_macro",
+    "vectorized-features": "vectorized_features",
 }
 LAYERS = NOTE | FURTHER
 
@@ -32,8 +35,10 @@ SETS = {"note": tuple(NOTE), "all": tuple(LAYERS)}
 DEFAULT = SETS["note"]
 
 # What the command line must know of them before a system describes itself.
-RULES = Rules()
-COMPILING = {"compile"}
+RULES = Rules(
+    needs=(("compiled-loop", "batching"), ("compiled-loop", "encode-once"), ("vectorized-features", "batching"))
+)
+COMPILING = {"compile", "compiled-loop"}
 SWEPT = "batching"
 
 # What the sample run in reports/sample recommends.

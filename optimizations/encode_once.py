@@ -42,9 +42,20 @@ class Decider(nn.Module):
 
     def forward(self, states: Tensor, encoding: Tensor) -> Tensor:
         first, last = self.policy.head
-        account = nn.functional.linear(states[:, -ACCOUNT_FEATURES:], first.linear.weight[:, -ACCOUNT_FEATURES:])
-        logits: Tensor = last(first.activate(encoding + account))
-        return logits
+        account = _narrow_product(states[:, -ACCOUNT_FEATURES:], first.linear.weight[:, -ACCOUNT_FEATURES:])
+        return _narrow_product(first.activate(encoding + account), last.weight, last.bias)
+
+
+def _narrow_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Rows (N, I) times the transpose of the weight (O, I), where I or O is very small.
+
+    For a compiler it is written as a sum, which is fused with what is around it; not where it is differentiated,
+    since the gradient of the weight is a sum over all rows.
+    """
+    if torch.is_grad_enabled() or not torch.compiler.is_compiling():
+        return nn.functional.linear(x, weight, bias)
+    product = (x.unsqueeze(1) * weight).sum(dim=2)
+    return product if bias is None else product + bias
 
 
 def divide(policy: AsymmetricPolicyNetwork) -> Stages:

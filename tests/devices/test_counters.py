@@ -15,7 +15,7 @@ from torch import nn
 from m2bench.baselines.phases import AroundPhase
 from m2bench.devices import torch_device
 from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import LAYERS, RULES
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
@@ -80,7 +80,11 @@ def test_counts_are_the_same_twice_and_do_not_depend_on_the_seed(work: Path, lay
     assert counted(work, layers) == counted(work, layers, seed=1)
 
 
-@pytest.mark.parametrize("layers", [(), *((layer,) for layer in LAYERS), LAYERS], ids="+".join)
+@pytest.mark.parametrize(
+    "layers",
+    [(), *(RULES.alone(layer, tuple(LAYERS))[0] for layer in LAYERS), RULES.fullest(tuple(LAYERS))],
+    ids="+".join,
+)
 def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
     """Two updates, one of which is the macro part's, counted from one end to the other."""
     system = trading.build(SPEC, work, layers, 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.findings.usage import COUNTS
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import NOTE
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
@@ -31,7 +31,7 @@ TARGET = {
 }  # fmt: skip
 MARKUP = "[red]a|b<script>_x_[/red]"
 SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0, learning="off")
-FULL = RunSpec(tuple(LAYERS), ("full",), 3, seed=0)
+FULL = RunSpec(tuple(NOTE), ("full",), 3, seed=0)
 
 # What each layer does to the speed, and to the episodes of an update.
 FACTORS = {"batching": 16.0, "amp": 4.0, "compile": 1.0, "vectorized-loss": 1.25, "dataloader": 0.8}

@@ -43,10 +43,7 @@ def audit(target: str, layers: Layers, work: Path, settings: Hyperparameters, op
     tables = KernelTables(target)
     source = EpisodeSource(PreparedMarket(work / "market"), settings.episode_length, seed=0)
     referee = prepare_referee(source.market, settings, torch.device("cpu"))
-    combinations = [
-        _audit_combination(names, tables, source, referee, settings, options)
-        for names in _audited(layers)
-    ]
+    combinations = [_audit_combination(names, tables, source, referee, settings, options) for names in _audited(layers)]
     return _findings(target, tables, combinations, settings.episode_length)
 
 

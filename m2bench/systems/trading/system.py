@@ -18,6 +18,7 @@ from m2bench.baselines.candle_files import read_eurusd_1h, read_file
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.market import Market, MarketError
+from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
@@ -237,16 +238,20 @@ class TradingSystem(SystemDefaults):
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """Pieces of training to be run one after the other, and how many episodes what each one costs is for.
 
-        The first backward pass of an update is like that of any other; the second, which adds to a gradient that is
-        there, stands for all later ones. There are so many steps that the macro part has its turn once, since a step
-        with it costs more than one without. None: the piece only makes the gradient of the next step.
+        The second backward pass of an update, which adds to a gradient that is there, stands for all later ones. There
+        are so many steps that the macro part has its turn once, since a step with it costs more than one without. Where
+        all gradients are computed in every update, its passes are like those of any other. None: the piece only makes
+        the gradient of the next step.
         """
         trainer, interval = self.trainer, self.trainer.settings.macro_interval
         later = trainer.parts.update.backwards - 1
+        alike = trainer.parts.gradients is all_gradients
+        counted = self.episodes_per_update * (1 if alike else interval)
         for step in range(interval):
-            yield trainer.gather_gradient, None if step else self.episodes_per_update
-            if later and not step:
-                yield trainer.gather_gradient, Fraction(self.episodes_per_update, later)
+            is_counted = step == 0 or not alike
+            yield trainer.gather_gradient, counted if is_counted else None
+            if later and is_counted:
+                yield trainer.gather_gradient, Fraction(counted, later)
             yield trainer.apply_gradient, interval * self.episodes_per_update
 
     def count(self) -> dict[str, Any]:
