@@ -110,6 +110,9 @@ class SystemDefaults:
     def __init__(self, device: torch.device):
         self.device = device
 
+    def told(self, found: Told | SupportsFloat | None) -> Told:
+        return found if isinstance(found, Told) else Told(mean_return=found)
+
     def check_finite(self) -> None:
         pass
 
@@ -176,9 +179,8 @@ class CompletedSystem(SystemDefaults):
         self.offers_proofs = proofs is not SystemDefaults.proofs
         self._update = offered.update
 
-    def update(self) -> Told | SupportsFloat | None:
-        found: Told | SupportsFloat | None = self._update()
-        return found
+    def update(self) -> Any:
+        return self._update()
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """An update as a whole."""

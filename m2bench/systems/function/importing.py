@@ -14,7 +14,7 @@ from typing import Any
 
 from m2bench.records.errors import TrainerError, UserError
 
-from .raised import users_code
+from .raised import UsersCode
 from .source import place_of, place_of_step, written
 
 RELATIVE_IMPORT = "attempted relative import with no known parent package"  # what Python says of it
@@ -69,13 +69,13 @@ def _import_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # data-loading processes and pickle find by its name what is defined there
-    with users_code():
+    with UsersCode():
         spec.loader.exec_module(module)
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    with users_code():
+    with UsersCode():
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
