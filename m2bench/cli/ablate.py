@@ -113,6 +113,7 @@ class Ablate(Timed):
 def ablate(asked: Ablate, system: System, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
+    from m2bench.run.show_plan import show_plan
     from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
@@ -121,7 +122,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
-        ablation.show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
+        show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
         return
 
     def advice() -> str:
