@@ -11,8 +11,8 @@ from m2bench.plan.budget import fit, rough_cost
 from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
-from m2bench.records.declared_options import PROGRAMS
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import PROGRAMS, layers_at_hand
 from m2bench.records.spec import RunSpec
 
 from .store import Store
@@ -20,12 +20,10 @@ from .store import Store
 SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 
 
-def show_plan(spec: RunSpec, compiles: bool, begun: Path | None, budget_s: float | None, console: Console) -> None:
-    """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess.
-
-    ``compiles``: whether a layer taking part does.
-    """
-    cost = rough_cost(spec, compiles)
+def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console: Console) -> None:
+    """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess."""
+    compiling = layers_at_hand(spec.workload.module).compiling
+    cost = rough_cost(spec, compiles=not {*compiling}.isdisjoint(spec.layers))
     if budget_s is not None:
         if spec.workload.module in PROGRAMS:
             raise UserError(
