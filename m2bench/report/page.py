@@ -19,7 +19,7 @@ from .charts import Chart, NotDrawn
 from .headlines import details, headline
 from .sections import Part, Sentences, sections
 from .sentences import recommendation, training_call, warnings
-from .tables import CombinationsTable, combinations_table, ranked
+from .tables.combinations import CombinationsTable, combinations_table, ranked
 
 
 def page(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:

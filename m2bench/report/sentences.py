@@ -82,6 +82,12 @@ def compared(summary: Summary) -> dict[str, CombinationRow]:
     return {", ".join(names): measured[layers] for layers, names in roles.items() if layers in measured}
 
 
+def named_in_brackets(shown: Mapping[str, CombinationRow]) -> str:
+    """Which layers stand behind the roles of ``compared``, for a title: `` (recommended: a+b; fastest: a+b+c)``."""
+    named = "; ".join(f"{role}: {combination_name(c.layers)}" for role, c in shown.items() if c.layers)
+    return f" ({named})" if named else ""
+
+
 def recommended(summary: Summary) -> CombinationRow | None:
     """The recommended combination; None where the run does not recommend any, or did not measure it."""
     advice = summary.recommended

@@ -21,7 +21,8 @@ from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemo
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.summary import Summary
 from m2bench.records.trials import StoredTrial
-from m2bench.report.tables import combinations_table, responses_table
+from m2bench.report.tables.combinations import combinations_table
+from m2bench.report.tables.responses import responses_table
 from m2bench.run.store import Store
 from m2bench.run.trials import Watched, run_trials
 

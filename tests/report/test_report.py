@@ -41,7 +41,8 @@ from m2bench.report.page import page
 from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.sentences import recommendation
-from m2bench.report.tables import impact_table, learning_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.learning import learning_table
 from m2bench.run.store import Store
 from m2bench.text.figures import digits, within
 from m2bench.text.tables import Table, draw_table

@@ -21,7 +21,10 @@ from m2bench.report.headlines import details, headline
 from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.sentences import recommendation, training_call
-from m2bench.report.tables import before_and_after_table, combinations_table, impact_table, metrics_table
+from m2bench.report.tables.before_and_after import before_and_after_table
+from m2bench.report.tables.combinations import combinations_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.metrics import metrics_table
 from m2bench.run.store import Store
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
