@@ -207,8 +207,8 @@ def _losses(summary: Summary) -> list[str]:
     ]
     if count["changed"]:
         said.append(f"{count['changed']} do not: see the status column; what differs is never recommended")
-    unsure = [c.numerics.numerics_reason or "" for c in layered if c.numerics.numerics == "unchecked"]
-    unchecked = Counter(reason.removeprefix(f"{LOSSES}: ") for reason in unsure)
+    unsure = [c.numerics.reasons for c in layered if c.numerics.numerics == "unchecked"]
+    unchecked = Counter("; ".join(reasons.by_check.values()) for reasons in unsure if reasons is not None)
     said += [f"Unchecked: {counted(number, 'combination')}, {why}" for why, number in unchecked.items()]
     return [". ".join(said) + "."]
 

@@ -95,7 +95,7 @@ def _status(combination: CombinationRow) -> str:
 
 def outcome_of(combination: CombinationRow) -> str:
     if combination.status == "ok":
-        return "ok" if combination.has_sound_numerics else f"ok, but {combination.numerics.numerics_reason}"
+        return "ok" if combination.has_sound_numerics else f"ok, but {combination.numerics.reasons}"
     if combination.trials_ok:
         counts = f"{combination.trials_ok} of {counted(combination.trials, 'trial')} ok"
         return f"{combination.status}: {combination.reason}; {counts}"
