@@ -16,9 +16,11 @@ from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .headlines import details, headline
+from .details import details
+from .headline import headline
+from .recommendation import recommendation, training_call
 from .sections import Part, Sentences, sections
-from .sentences import recommendation, training_call, warnings
+from .sentences import warnings
 from .tables.combinations import CombinationsTable, combinations_table, ranked
 
 
