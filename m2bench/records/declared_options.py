@@ -52,6 +52,8 @@ class Option:
     """Whether it changes what is measured or judged, and not only where the answer goes."""
     commands: tuple[str, ...] = TRAINING
     """Of an option of the system under test: the commands that take it."""
+    refused_by: tuple[str, ...] = ()
+    """Commands that take it unseen, to say that they are not for its system."""
     default_of: Mapping[str, Any] = field(default_factory=dict)
     """Another default, by command."""
     layer: str | None = None
@@ -183,7 +185,7 @@ def workload_options(command: str) -> tuple[Option, ...]:
     device, module = options_of(WorkloadOptions)
     return tuple(
         one for one in (device, *(one for system in SYSTEMS for one in _options_of_system(system)), module)
-        if command in one.commands
+        if command in (*one.commands, *one.refused_by)
     )  # fmt: skip
 
 
