@@ -105,6 +105,7 @@ class SystemDefaults:
     episodes_per_update = 1
     steps_per_episode: int | None = None
     compiles = False
+    first_update_sets_up = False
     offers_proofs = False
 
     def __init__(self, device: torch.device):

@@ -43,6 +43,8 @@ class System(InPieces, Protocol):
     """Steps of the environment in a unit, None where there is no environment."""
     compiles: bool
     """Whether the first update compiles."""
+    first_update_sets_up: bool
+    """Whether building does nothing yet: the first update sets up, and compiles what is compiled."""
     offers_proofs: bool
     """Whether ``proofs`` tells of its layers; of others' updates a fingerprint is taken (devices/fingerprint.py)."""
 

@@ -176,8 +176,9 @@ def _result(
     losses, returns = (_told_of_all(told, measure) for measure in ("loss", "return"))
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     waits_ms = {name: 1e3 * s / episodes for name, s in after.waits_s.items()}
+    first_s = warm_up.update_s[0]
     return TrialResult(
-        setup_s=setup_s,
+        setup_s=setup_s + first_s if system.first_update_sets_up else setup_s,
         canary_s=(canary_s,),
         warmup_update_s=tuple(warm_up.update_s),
         update_s=tuple(timed.update_s),
@@ -188,7 +189,7 @@ def _result(
         timer_share=after.timer_s * updates / timed_s,
         energy_j_per_episode=None if timed.energy_j is None else timed.energy_j / episodes,
         env_steps_per_s=system.steps_per_episode and episodes * system.steps_per_episode / timed_s,
-        compile_s=compiler_import_s + warm_up.update_s[0] - timed_s / updates if system.compiles else None,
+        compile_s=compiler_import_s + first_s - timed_s / updates if system.compiles else None,
         peak_memory_mb=after.peak_memory_mb,
         proofs=after.proofs,
         numerics=read(dict[str, NumericsCheck], warm_up.numerics | after.stream),

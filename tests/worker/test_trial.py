@@ -38,6 +38,7 @@ class KnownSystem:
     steps_per_episode = 10
     compiles = True
     offers_proofs = True
+    first_update_sets_up = False
     reading_s = 0.0
 
     def __init__(self, clock: Clock):
@@ -149,6 +150,17 @@ def test_speed_is_episodes_over_the_time_of_finished_work(known: KnownSystem) ->
     assert result.episodes_per_min == pytest.approx(60 * 3 / 2)
     assert result.env_steps_per_s == pytest.approx(3 * 10 / 2)
     assert result.compile_s == pytest.approx(7.0 + 0.5)
+
+
+def test_where_the_first_update_sets_up_its_time_is_that_of_the_set_up(
+    known: KnownSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = WindowSpec(warmup_s=0, timed_s=0)
+    monkeypatch.setattr(known, "compiles", False)
+    assert (run(known, window).setup_s, known.log.clear()) == (0.0, None)
+    monkeypatch.setattr(known, "first_update_sets_up", True)
+    found = run(known, window)
+    assert (found.setup_s, found.compile_s) == (9.0, None)
 
 
 def test_reading_what_an_update_told_is_in_no_updates_time(known: KnownSystem) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from m2bench.records.errors import TrainerError, UserError
 
-from .raised import UsersCode
+from .raised import UsersCode, is_library
 from .source import place_of, place_of_step, written
 
 RELATIVE_IMPORT = "attempted relative import with no known parent package"  # what Python says of it
@@ -55,6 +55,14 @@ def import_trainer(name: str, folder: Path) -> Trainer:
     found = getattr(module, function)
     _refuse_no_generator(name, function, found)
     return Trainer(name, found, module)
+
+
+def users_files(trainer: Trainer) -> list[Path]:
+    """The trainer's file, and those of modules that it has imported from its folder or the one that it works in."""
+    own = Path(str(trainer.module.__file__))
+    imported = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+    files = [Path(file) for file in imported if file and not is_library(file)]
+    return [own, *(file for file in files if any(map(file.is_relative_to, (own.parent, Path.cwd()))))]
 
 
 def _import_file(path: Path) -> ModuleType:

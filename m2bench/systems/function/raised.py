@@ -49,6 +49,11 @@ def shown(file: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
+def is_library(file: str) -> bool:
+    """Whether a file is installed, and none of the user's own."""
+    return file.startswith((_OURS, *_PYTHONS)) or bool(_LIBRARIES.search(file))
+
+
 def _what(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it ends the program: sys.exit({error.code!r})"

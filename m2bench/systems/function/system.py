@@ -24,12 +24,13 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
 from m2bench.records.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.rules import Rules
+from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
 from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
-from .importing import Trainer, import_trainer
+from .importing import Trainer, import_trainer, users_files
 from .parameters import DEVICE, SEED, read_parameters
 from .raised import UsersCode, shown
 from .source import place_of
@@ -93,6 +94,7 @@ class FunctionWorkload:
                 "unit": asdict(unit),
                 "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
                 "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
+                "first_update_sets_up": True,
                 "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
             },
             "device": describe_device(spec.device),
@@ -104,6 +106,7 @@ class FunctionWorkload:
                 "target": self._target and {**self._target, "first_units": tried.first_units},
                 "market_remarks": [*self._remarks(device)],
                 "repeats_itself": self._repeats(tried, device),
+                "sources": sources_of(users_files(self.trainer), Path.cwd()),
             },
         }
 
@@ -167,6 +170,8 @@ class FunctionSystem(SystemDefaults):
 
     ``counted``: the unit that every update has to count; None before the first one.
     """
+
+    first_update_sets_up = True
 
     def __init__(self, trainer: Trainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
