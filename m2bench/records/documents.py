@@ -30,11 +30,17 @@ For records whose documents tell more than their fields name.
 FLAT = {"flat": True}
 """Metadata of a field whose own fields stand in its place."""
 INTERVAL = "interval"
+TEXT = "text"
 
 
 def interval_called(key: str) -> dict[str, str]:
     """Metadata of a figure whose interval has this key, and not that of the figure with ``_ci``."""
     return {INTERVAL: key}
+
+
+def text_called(key: str) -> dict[str, object]:
+    """Metadata of a field, a value or None, that is written as its ``str`` under this key, and is not read back."""
+    return {KEY: key, TEXT: True}
 
 
 def called(key: str) -> dict[str, str]:
@@ -65,6 +71,8 @@ def to_json(record: Any) -> Document:
             found |= to_json(value)
         elif each.name in _figures(kind):
             found |= {key: _part(value, "value"), interval_key(each): _part(value, "interval")}
+        elif TEXT in each.metadata:
+            found[key] = None if value is None else str(value)
         elif not (value is None and each.metadata == LEFT_OUT):
             found[key] = _plain(value)
     return found

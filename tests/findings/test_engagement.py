@@ -17,7 +17,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
 from m2bench.records.spec import RunSpec, TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.report.tables import impact_table
+from m2bench.report.tables.impact import impact_table
 
 LAYERS = ("idle", "amp", "python")
 PLAIN = Fingerprint(
