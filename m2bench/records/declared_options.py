@@ -48,6 +48,8 @@ class Option:
     """Whether it changes what is measured or judged, and not only where the answer goes."""
     commands: tuple[str, ...] = TRAINING
     """Of an option of the system under test: the commands that take it."""
+    refused_by: tuple[str, ...] = ()
+    """Commands that take it unseen, to say that they are not for its system."""
     default_of: Mapping[str, Any] = field(default_factory=dict)
     """Another default, by command."""
     layer: str | None = None

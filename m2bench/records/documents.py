@@ -32,11 +32,17 @@ FLAT = {"flat": True}
 REST = {"rest": True}
 """Metadata of a field that holds all that no other field is for, by their keys, in its place in the document."""
 INTERVAL = "interval"
+TEXT = "text"
 
 
 def interval_called(key: str) -> dict[str, str]:
     """Metadata of a figure whose interval has this key, and not that of the figure with ``_ci``."""
     return {INTERVAL: key}
+
+
+def text_called(key: str) -> dict[str, object]:
+    """Metadata of a field, a value or None, that is written as its ``str`` under this key, and is not read back."""
+    return {KEY: key, TEXT: True}
 
 
 def called(key: str) -> dict[str, str]:
@@ -69,6 +75,8 @@ def to_json(record: Any) -> Document:
             found |= _plain(value)
         elif each.name in _figures(kind):
             found |= {key: _part(value, "value"), interval_key(each): _part(value, "interval")}
+        elif TEXT in each.metadata:
+            found[key] = None if value is None else str(value)
         elif not (each.metadata == LEFT_OUT and value == each.default):
             found[key] = _plain(value)
     return found

@@ -53,7 +53,7 @@ def workload_options(command: str) -> tuple[Option, ...]:
     device, module = options_of(WorkloadOptions)
     return tuple(
         one for one in (device, *(one for system in SYSTEMS for one in _options_of_system(system)), module)
-        if command in one.commands
+        if command in (*one.commands, *one.refused_by)
     )  # fmt: skip
 
 

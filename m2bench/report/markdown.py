@@ -9,9 +9,11 @@ from m2bench.records.summary import Summary
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .headlines import details, headline
+from .details import details
+from .headline import headline
+from .recommendation import recommendation, training_call
 from .sections import Part, Sentences, sections
-from .sentences import recommendation, training_call, warnings
+from .sentences import warnings
 
 
 def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:

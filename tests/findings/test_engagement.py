@@ -18,7 +18,7 @@ from m2bench.records.results import Calls, Fingerprint, Proof
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.report.tables import impact_table
+from m2bench.report.tables.impact import impact_table
 
 LAYERS = ("idle", "amp", "python")
 PLAIN = Fingerprint(

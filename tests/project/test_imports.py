@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "findings": "records text statistics machine plan run",
     "report": "records text machine run findings",
     "inspect": "records text statistics machine plan processes run findings",
-    "gate": "records statistics processes run",
+    "gate": "records text statistics processes run",
     "cli": "records text plan processes run findings report inspect gate",
     "devices": "records machine",
     "systems": "records devices",

@@ -26,7 +26,8 @@ from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import Summary
 from m2bench.report.charts import DRAWN, claims, draw_charts, learning, throughput_and_learning
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
-from m2bench.report.tables import before_and_after_table, phases_table
+from m2bench.report.tables.before_and_after import before_and_after_table
+from m2bench.report.tables.phases import phases_table
 
 
 def summary_of(folder: Path, **how: Any) -> Summary:

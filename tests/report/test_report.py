@@ -36,13 +36,15 @@ from m2bench.records.summary import ByTime, Fastest, Rival, Summary
 from m2bench.report import show_report, write_report
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
-from m2bench.report.headlines import details, headline
+from m2bench.report.details import details
+from m2bench.report.headline import headline
 from m2bench.report.markdown import markdown, plain
 from m2bench.report.page import page
+from m2bench.report.recommendation import recommendation
 from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
-from m2bench.report.sentences import recommendation
-from m2bench.report.tables import impact_table, learning_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.learning import learning_table
 from m2bench.run.store import Store
 from m2bench.text.figures import digits, within
 from m2bench.text.tables import Table, draw_table

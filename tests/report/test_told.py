@@ -10,9 +10,10 @@ from simulated_trainers import ignores_seed
 
 from m2bench.findings.summarize import summarize
 from m2bench.records.summary import Summary
-from m2bench.report.headlines import details
+from m2bench.report.details import details
 from m2bench.report.remarks import remarks
-from m2bench.report.tables import impact_table, learning_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.learning import learning_table
 
 
 @pytest.fixture(scope="module")

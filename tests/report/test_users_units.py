@@ -17,11 +17,15 @@ from m2bench.records.figure import Figure
 from m2bench.records.summary import Summary
 from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
-from m2bench.report.headlines import details, headline
+from m2bench.report.details import details
+from m2bench.report.headline import headline
+from m2bench.report.recommendation import recommendation, training_call
 from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
-from m2bench.report.sentences import recommendation, training_call
-from m2bench.report.tables import before_and_after_table, combinations_table, impact_table, metrics_table
+from m2bench.report.tables.before_and_after import before_and_after_table
+from m2bench.report.tables.combinations import combinations_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.metrics import metrics_table
 from m2bench.run.store import Store
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
