@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.declared_options import PROGRAMS, option
+from m2bench.records.declared_options import option
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import PROGRAMS
 from m2bench.records.rules import NamedLayers
 
 from .command import System, command
