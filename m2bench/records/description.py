@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .combinations import Layers
-from .documents import WHOLE, Document, called, read
+from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
 from .rules import Rules
 from .sources import Sources
@@ -307,7 +307,7 @@ class Description:
 
     def asked_of(self, workload: WorkloadSpec) -> Document:
         """All that was asked of the system, with the options that it took by default, wherever its code lies."""
-        return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
+        return to_json(replace(workload, folder="", options={**self.workload.options, **workload.options}))
 
     def rules_among(self, layers: Layers) -> Rules:
         """What these layers need, and which of them exclude each other."""

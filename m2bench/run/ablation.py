@@ -21,8 +21,9 @@ from m2bench.records.description import Description, LayerDescription, Prepared
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure, TrialResult
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.sources import unchanged
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 

@@ -6,7 +6,7 @@ else a system offers, it offers by functions and methods of these names, and def
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Protocol, SupportsFloat
 
 from m2bench.devices.pieces import InPieces
 from m2bench.records.combinations import Layers
-from m2bench.records.results import TrialResult
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 
@@ -57,13 +57,13 @@ class System(InPieces, Protocol):
     def check_finite(self) -> None:
         """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""
 
-    def check_numerics(self) -> dict[str, Document]:
-        """By name, checks that the combination computes what the plain one does: ``same``, ``evidence``, ``reason``.
+    def check_numerics(self) -> Mapping[str, NumericsCheck]:
+        """By name, checks that the combination computes what the plain one does.
 
         The system is left as it was.
         """
 
-    def check_stream(self) -> dict[str, Document]:
+    def check_stream(self) -> Mapping[str, NumericsCheck]:
         """The same of what was consumed up to now."""
 
     def energy_j(self) -> float | None:
@@ -75,14 +75,14 @@ class System(InPieces, Protocol):
     def waits_s(self) -> dict[str, float]:
         """Seconds of the timed window spent waiting, by the phase that they belong to."""
 
-    def count(self) -> Document | None:
-        """What one unit asks of the device, and from which lines, as ``counters.count_pieces`` tells it."""
+    def count(self) -> Counts | None:
+        """What one unit asks of the device; None where the system does not tell."""
 
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        """Of the ``device``'s allocator, None where there is none, and of the process on the ``host``."""
+    def peak_memory_mb(self) -> PeakMemory:
+        """Since the timed window began."""
 
-    def proofs(self) -> dict[str, Document]:
-        """By layer, whether it was at work: ``engaged``, ``evidence``, ``reason``."""
+    def proofs(self) -> Mapping[str, Proof]:
+        """By layer, whether it was at work."""
 
     def evaluate(self) -> float | None:
         """What is reported of how well the system has learned."""

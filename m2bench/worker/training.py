@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from m2bench.records.combinations import Layers
+from m2bench.records.documents import to_json
 from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Told, Workload
@@ -54,7 +55,7 @@ def train(
             trained_s += time.perf_counter() - start
             curve.append(_point(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
             on_progress(curve[-1])
-        proofs = system.proofs()
+        proofs = {layer: to_json(proof) for layer, proof in system.proofs().items()}
         trained = system.checkpoint()
     finally:
         system.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,11 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.devices.fingerprint import Watch
 from m2bench.devices.phase_times import watch_turn
 from m2bench.processes.turns import Turns
-from m2bench.records.documents import read
 from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
-from m2bench.systems.interface import Document, System, Told, Workload
+from m2bench.systems.interface import System, Told, Workload
 
 TIMER_READINGS = 25
 LOOKED_AT = 5
@@ -35,7 +34,7 @@ class _WarmUp:
 
     update_s: list[float]
     told: list[Told]
-    numerics: dict[str, Document]
+    numerics: Mapping[str, NumericsCheck]
     numerics_s: float
     fingerprint: Fingerprint | None
 
@@ -57,8 +56,8 @@ class _After:
     timer_s: float
     waits_s: dict[str, float]
     peak_memory_mb: PeakMemory
-    proofs: dict[str, Proof]
-    stream: dict[str, Document]
+    proofs: Mapping[str, Proof]
+    stream: Mapping[str, NumericsCheck]
     stream_s: float
     eval_return: float | None
     phase_ms_per_episode: dict[str, float]
@@ -117,7 +116,7 @@ def _warm_up(system: System, window: WindowSpec, device: torch.device, may_finge
     )
 
 
-def _checked(check: Callable[[], dict[str, Document]]) -> tuple[dict[str, Document], float]:
+def _checked(check: Callable[[], Mapping[str, NumericsCheck]]) -> tuple[Mapping[str, NumericsCheck], float]:
     """What checks found, and the seconds that they took."""
     begin = time.perf_counter()
     return check(), time.perf_counter() - begin
@@ -140,8 +139,8 @@ def _time(system: System, window: WindowSpec, on_window: Callable[[str], None], 
 def _look_after(system: System, counting: bool) -> _After:
     timer_s = time_of_the_timer(system)
     waits_s = system.waits_s()
-    peak_memory_mb = read(PeakMemory, system.peak_memory_mb())
-    proofs = read(dict[str, Proof], system.proofs())
+    peak_memory_mb = system.peak_memory_mb()
+    proofs = system.proofs()
     stream, stream_s = _checked(system.check_stream)
     eval_return = system.evaluate()
     with no_collections():
@@ -156,7 +155,7 @@ def _look_after(system: System, counting: bool) -> _After:
         stream_s=stream_s,
         eval_return=eval_return,
         phase_ms_per_episode=phase_ms_per_episode,
-        counts=read(Counts, counts) if counts is not None else None,
+        counts=counts,
     )
 
 
@@ -192,7 +191,7 @@ def _result(
         compile_s=compiler_import_s + first_s - timed_s / updates if system.compiles else None,
         peak_memory_mb=after.peak_memory_mb,
         proofs=after.proofs,
-        numerics=read(dict[str, NumericsCheck], warm_up.numerics | after.stream),
+        numerics={**warm_up.numerics, **after.stream},
         numerics_s=warm_up.numerics_s + after.stream_s,
         phase_ms_per_episode=after.phase_ms_per_episode | waits_ms,
         counts=after.counts,

@@ -16,7 +16,8 @@ from m2bench.findings.summarize import summarize
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.report.tables.impact import impact_table
 

@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 
 from m2bench.devices import device_speed, phase_clock
-from m2bench.records.results import TrialResult
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.interface import Told
 from m2bench.worker import trial
@@ -62,15 +62,15 @@ class KnownSystem:
     def check_finite(self) -> None:
         self.clock.now += 0.25  # a check takes time that belongs to no update
 
-    def check_numerics(self) -> dict[str, dict[str, Any]]:
+    def check_numerics(self) -> dict[str, NumericsCheck]:
         self.log.append("numerics")
         self.clock.now += 3.0
-        return {"gradient": {"same": True}}
+        return {"gradient": NumericsCheck(True)}
 
-    def check_stream(self) -> dict[str, dict[str, Any]]:
+    def check_stream(self) -> dict[str, NumericsCheck]:
         self.log.append("stream")
         self.clock.now += 1.0
-        return {"stream": {"same": False}}
+        return {"stream": NumericsCheck(False)}
 
     def energy_j(self) -> float | None:
         return 50 * self.clock.now  # 50 W
@@ -105,14 +105,14 @@ class KnownSystem:
         yield step, 4
         yield lambda: self.log.append("unmeasured"), None
 
-    def count(self) -> dict[str, Any]:
+    def count(self) -> Counts:
         self.log.append("count")
-        return {"per_episode": {"dispatches": 7.0}, "lines": {}}
+        return Counts({"dispatches": 7.0}, {})
 
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        return {"device": None, "host": 1.0}
+    def peak_memory_mb(self) -> PeakMemory:
+        return PeakMemory(None, 1.0)
 
-    def proofs(self) -> dict[str, dict[str, Any]]:
+    def proofs(self) -> dict[str, Proof]:
         return {}
 
     def evaluate(self) -> float:
