@@ -55,11 +55,11 @@ def test_a_function_is_known_by_its_file_and_the_users_modules_that_it_imports(f
     assert [*before.workload.sources] == ["helper.py", "my_trainer.py"]
     refuse_another(RUN, before, of_function())
     (folder / "helper.py").write_text("RATE = 0.1\n")
-    with pytest.raises(UserError, match=r"run was begun with helper.py as it was before, and .* begin a new run, or"):
+    with pytest.raises(UserError, match=r"run was begun before helper.py was changed. .* begin a new run, or"):
         refuse_another(RUN, before, of_function())
     (folder / "helper.py").write_text("")
     refuse_another(RUN, before, of_function())
-    with pytest.raises(UserError, match=r"begun with my_trainer.py as it was before"):
+    with pytest.raises(UserError, match=r"begun before my_trainer.py was changed"):
         refuse_another(RUN, before, of_function("9"))
 
 
@@ -73,7 +73,7 @@ def test_a_run_of_an_earlier_version_that_tells_of_no_files_is_continued() -> No
 
 
 def test_a_file_that_is_gone_is_refused() -> None:
-    with pytest.raises(UserError, match=r"begun with train.py as it was before"):
+    with pytest.raises(UserError, match=r"begun before train.py was changed"):
         refuse_another(RUN, described({"train.py": "1f"}), described({}))
 
 
