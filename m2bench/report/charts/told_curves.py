@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from m2bench.records.combinations import combination_name
 from m2bench.records.summary import Summary
 from m2bench.report.sentences import compared
@@ -24,7 +26,11 @@ def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
         by_units, by_seconds = canvas.axes
         for number, (role, c, found) in enumerate(shown):
             units, means = zip(*found.curve, strict=True)
-            look = {"color": SERIES[number], "linestyle": LINE_STYLES[number], "marker": MARKERS[number]}
+            look: dict[str, Any] = {
+                "color": SERIES[number],
+                "linestyle": LINE_STYLES[number],
+                "marker": MARKERS[number],
+            }
             label = f"{role}: {combination_name(c.layers)}" if c.layers else role
             by_units.plot(units, means, label=label, markersize=3, **look)
             if c.episodes_per_min is not None:
