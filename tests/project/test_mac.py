@@ -29,9 +29,10 @@ from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Description
-from m2bench.records.documents import read
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
-from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
 from m2bench.run.store import Store
@@ -229,7 +230,7 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
     with launcher:
-        request = {"workload": WorkloadSpec(module="spawning_workload").to_json()}
+        request = {"workload": to_json(WorkloadSpec(module="spawning_workload"))}
         found = launcher.run("describe", request, dict, launcher.work / "describe.log", 60.0).result
     assert isinstance(found, dict)
     imported = {*found["imported"]}
