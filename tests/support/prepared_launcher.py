@@ -3,7 +3,7 @@
 A launcher takes seconds to import torch, and most tests of a command are about something else. What is forked runs the
 launcher's own ``main`` with the environment, the folder and the streams that it was to have. It differs in how it was
 started: it reads no ``sitecustomize``, and torch has seen the variables of the first one; and in how long it looks at
-the machine (``_look_briefly``). Commands of which either is a part are run as processes of their own
+the machine (``_import_ours``). Commands of which either is a part are run as processes of their own
 (``commands.m2bench``), and tests/processes tests the real launcher.
 """
 
@@ -83,7 +83,7 @@ def _forge() -> socket.socket:
 
 def _serve(requests: socket.socket) -> None:
     """Fork a launcher for each request, and answer with its process id."""
-    _look_briefly()
+    _import_ours()
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 2**20, 3)
@@ -98,12 +98,16 @@ def _serve(requests: socket.socket) -> None:
             os.close(descriptor)
 
 
-def _look_briefly() -> None:
-    """Import what a launcher imports; and let what tells how fast the machine is take no longer than a short trial."""
+def _import_ours() -> None:
+    """Import what a launcher imports.
+
+    What tells how fast the machine is looks briefly: it takes longer than a trial whose updates take milliseconds.
+    """
     from m2bench.devices import device_speed
-    from m2bench.worker import jobs
+    from m2bench.worker import jobs, launcher
 
     assert jobs
+    assert launcher
     device_speed.CANARY_SIZE, device_speed.CANARY_S = 128, 0.0
     device_speed.PEAK_SIZES = {"cpu": (128,)}
 
@@ -112,7 +116,7 @@ def _forget_ours() -> None:
     """A side of a check that brings its own m2bench imports that one, as a new process would."""
     for name in [name for name in sys.modules if name.partition(".")[0] == OURS]:
         del sys.modules[name]
-    _look_briefly()
+    _import_ours()
 
 
 def _reap() -> None:
