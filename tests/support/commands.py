@@ -25,6 +25,8 @@ from m2bench.run import quiet
 from m2bench.run.describe import prepare
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
+# The PYTHONPATH of a command that is a process of its own, and whose launchers start at once nevertheless.
+AT_ONCE = os.pathsep.join(map(str, (SUPPORT, SUPPORT / "launchers_at_once")))
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
 # Of updates that take milliseconds; what is asked for with --quick is five times as long.
 QUICKER = WindowSpec(warmup_s=0.05, warmup_updates=1, timed_s=0.1, timed_updates=1, timed_most_s=0.1, timed_error=0.03)
