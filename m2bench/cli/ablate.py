@@ -11,7 +11,7 @@ from m2bench.records.errors import UserError, quoted
 from m2bench.records.run_spec import RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .shared_options import (
@@ -85,7 +85,7 @@ class Ablate(RunOptions, Seeded):
 
 
 @command("ablate")
-def ablate(asked: Ablate, system: System, given: Given) -> None:
+def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
@@ -123,7 +123,7 @@ def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
     return replace(spec, blocks=spec.blocks + (more_blocks or 0))
 
 
-def _begun(asked: Ablate, system: System) -> RunSpec:
+def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
 

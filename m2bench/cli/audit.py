@@ -10,7 +10,7 @@ import typer
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import GPUS, one_of, option
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import make_console
 from .shared_options import AsJson, known_layers, read_layers
 
@@ -30,7 +30,7 @@ class Audit(AsJson):
 
 
 @command("audit")
-def audit(asked: Audit, system: System) -> None:
+def audit(asked: Audit, system: AskedSystem) -> None:
     """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
     from m2bench.inspect.audit import audit, show
     from m2bench.records.documents import to_json

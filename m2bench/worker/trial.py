@@ -15,8 +15,8 @@ from typing import SupportsFloat
 import torch
 
 from m2bench.devices import device_speed, torch_device
-from m2bench.devices.fingerprint import Watch
-from m2bench.devices.phase_times import watch_turn
+from m2bench.devices.fingerprint import FingerprintRecorder
+from m2bench.devices.phase_times import phase_ms
 from m2bench.processes.turns import Turns
 from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
@@ -144,7 +144,7 @@ def _look_after(system: System, counting: bool) -> _After:
     stream, stream_s = _checked(system.check_stream)
     eval_return = system.evaluate()
     with no_collections():
-        phase_ms_per_episode = watch_turn(system)
+        phase_ms_per_episode = phase_ms(system)
     counts = system.count() if counting else None
     return _After(
         timer_s=timer_s,
@@ -240,9 +240,9 @@ def take_fingerprint(system: System, device: torch.device) -> tuple[Fingerprint,
     And what all these updates told. Being watched takes time, so that of the update itself is not told.
     """
     times, told = timed_updates(system, FINGERPRINTED - 2)
-    with Watch(device) as watch:
+    with FingerprintRecorder(device) as recorder:
         _, more = timed_updates(system, 1)
-    return watch.fingerprint(FINGERPRINTED), times, told + more
+    return recorder.fingerprint(FINGERPRINTED), times, told + more
 
 
 @contextmanager

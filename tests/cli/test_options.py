@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from m2bench.cli.app import app
-from m2bench.cli.command import Given, System, command
+from m2bench.cli.command import AskedSystem, Given, command
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.records.declared_options import Option, argument, at_least, option, options_of
@@ -124,7 +124,7 @@ def typed(*words: str, system: bool = False) -> tuple[object, Given]:
         """Test."""
         called.append((asked, given))
 
-    def with_system(asked: System, given: Given) -> None:
+    def with_system(asked: AskedSystem, given: Given) -> None:
         """Test."""
         called.append((asked, given))
 
@@ -159,7 +159,7 @@ def test_an_option_says_its_default_in_its_help() -> None:
 
 def test_the_system_is_asked_for_what_is_not_usual() -> None:
     asked, _ = typed("--num-envs", "64", "--policy", "default", "--workload", "mine", "--device", "cpu", system=True)
-    assert isinstance(asked, System)
+    assert isinstance(asked, AskedSystem)
     assert to_json(asked.workload) == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine",
                                         "folder": str(Path.cwd())}  # fmt: skip
     assert asked.with_layers(("amp", "batching")) == asked.workload
@@ -172,7 +172,7 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
     new = Option(name="window_size", kind=int, default=5, help="New.", layer="amp")
     monkeypatch.setattr(trading, "OPTIONS", (*trading.OPTIONS, new))
     asked, given = typed("--window-size", "7", system=True)
-    assert isinstance(asked, System)
+    assert isinstance(asked, AskedSystem)
     assert asked.workload.options == {"window_size": 7}
     assert given.words() == ("--window-size", "7")
     with pytest.raises(UserError, match="--window-size has no effect without the layer amp"):
@@ -185,7 +185,7 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
 def test_a_printed_command_asks_for_the_same_again() -> None:
     words = ["--device", "cpu", "--data", "eurusd-1h", "--lr-scaling", "sqrt", "--num-envs", "8", "--workload", "mine"]
     asked, _ = typed(*words, system=True)
-    assert isinstance(asked, System)
+    assert isinstance(asked, AskedSystem)
     assert workload_words("train", to_json(asked.workload), ("batching",)) == words
 
 

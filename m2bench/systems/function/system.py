@@ -29,7 +29,7 @@ from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
 from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
-from .importing import Trainer, import_trainer
+from .importing import UserTrainer, import_trainer
 from .parameters import DEVICE, SEED, read_parameters
 from .raised import shown, users_code
 from .source import place_of
@@ -59,7 +59,7 @@ class Tried:
 class FunctionWorkload:
     """One function of the user's, and what its parameters and its module say about it."""
 
-    def __init__(self, trainer: Trainer, device: str):
+    def __init__(self, trainer: UserTrainer, device: str):
         self.trainer = trainer
         self._takes = read_parameters(trainer)
         self._unit = declared_unit(trainer) or SAMPLES
@@ -170,7 +170,7 @@ class FunctionSystem(SystemDefaults):
     ``counted``: the unit that every update has to count; None before the first one.
     """
 
-    def __init__(self, trainer: Trainer, passed: Mapping[str, Any], device: torch.device, unit: str):
+    def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
         self._name = trainer.function
         self._unit = unit
