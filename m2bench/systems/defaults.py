@@ -106,10 +106,14 @@ class SystemDefaults:
     episodes_per_update = 1
     steps_per_episode: int | None = None
     compiles = False
+    first_update_sets_up = False
     offers_proofs = False
 
     def __init__(self, device: torch.device):
         self.device = device
+
+    def told(self, found: Told | SupportsFloat | None) -> Told:
+        return found if isinstance(found, Told) else Told(mean_return=found)
 
     def check_finite(self) -> None:
         pass
@@ -176,9 +180,8 @@ class CompletedSystem(SystemDefaults):
         self.offers_proofs = proofs is not SystemDefaults.proofs
         self._update = offered.update
 
-    def update(self) -> Told | SupportsFloat | None:
-        found: Told | SupportsFloat | None = self._update()
-        return found
+    def update(self) -> Any:
+        return self._update()
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """An update as a whole."""

@@ -23,7 +23,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Told:
-    """What an update tells, on the device and not waited for.
+    """What an update tells; figures may still lie on the device.
 
     ``units``: how many it processed; None: as many as every one does. ``mean_return``: of its training. None for what
     the system does not tell.
@@ -43,11 +43,16 @@ class System(InPieces, Protocol):
     """Steps of the environment in a unit, None where there is no environment."""
     compiles: bool
     """Whether the first update compiles."""
+    first_update_sets_up: bool
+    """Whether building does nothing yet: the first update sets up, and compiles what is compiled."""
     offers_proofs: bool
     """Whether ``proofs`` tells of its layers; of others' updates a fingerprint is taken (devices/fingerprint.py)."""
 
-    def update(self) -> Told | SupportsFloat | None:
-        """One optimizer step, and what it tells; a number is its mean training return."""
+    def update(self) -> Any:
+        """One optimizer step. What it returns is for ``told``, which reads it outside of the update's time."""
+
+    def told(self, found: Any) -> Told:
+        """What the last update told, from what it returned: by default a Told, or its mean training return."""
 
     def check_finite(self) -> None:
         """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""

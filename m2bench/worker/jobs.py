@@ -130,7 +130,7 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": trial.units_of(system, [*map(trial.told_by, found)])}
+    return {"episodes": trial.units_of(system, [*map(system.told, found)])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Told, Workload
 
-from .trial import told_by, units_of
+from .trial import units_of
 
 EVALUATIONS = 20  # points of the learning curve
 
@@ -48,7 +48,7 @@ def train(
             start = time.perf_counter()
             told: list[Told] = []
             while done < goal or not told:
-                told.append(told_by(system.update()))
+                told.append(system.told(system.update()))
                 system.check_finite()
                 done += units_of(system, told[-1:])
             returns = [float(each.mean_return) for each in told if each.mean_return is not None]
