@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.run_spec import RunOptions, RunSpec
@@ -16,10 +15,10 @@ from .console import interruptible, make_console
 from .report import report_run
 from .shared_options import (
     Seeded,
+    TakingPart,
     layers_taking_part,
     new_folder,
     read_duration,
-    read_layers,
     read_names,
     results_option,
 )
@@ -32,7 +31,7 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablate(RunOptions, Seeded):
+class Ablate(RunOptions, TakingPart, Seeded):
     """What ``ablate`` is asked for."""
 
     all_combinations: bool = option(
@@ -46,13 +45,6 @@ class Ablate(RunOptions, Seeded):
         metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
-    )
-    layers: Layers | None = option(
-        None,
-        "Layers that take part, comma-separated.",
-        metavar="<names>",
-        read=read_layers,
-        shown="all",
     )
     blocks: int | None = option(
         None,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from m2bench.cli.ablate import Ablate, _begun
 from m2bench.cli.app import app
 from m2bench.cli.command import AskedSystem, Given, command
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
@@ -17,6 +19,8 @@ from m2bench.records.declared_options import Option, argument, at_least, option,
 from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import swept_option, workload_options, workload_words
+from m2bench.records.run_spec import RunOptions
+from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
 RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
@@ -180,6 +184,13 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
     document = to_json(asked.workload)
     assert workload_words("train", document, ("amp",)) == ["--window-size", "7"]
     assert workload_words("train", document, ()) == []
+
+
+def test_what_is_asked_of_ablate_is_stored_with_its_run() -> None:
+    """Whatever is declared in ``RunOptions``."""
+    asked: dict[str, Any] = {one.name: f"asked {one.name}" for one in options_of(RunOptions)}
+    spec = _begun(Ablate(**asked), AskedSystem(WorkloadSpec(), Given(())))
+    assert {name: getattr(spec, name) for name in asked} == asked
 
 
 def test_a_printed_command_asks_for_the_same_again() -> None:
