@@ -41,7 +41,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class System:
+class AskedSystem:
     """The system under test that is asked for."""
 
     workload: WorkloadSpec
@@ -87,7 +87,7 @@ def _options(kind: type, command: str) -> tuple[Option, ...]:
     """The options that a parameter of this kind stands for."""
     if kind is Given:
         return ()
-    return workload_options(command) if kind is System else options_of(kind)
+    return workload_options(command) if kind is AskedSystem else options_of(kind)
 
 
 def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
@@ -96,12 +96,12 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
         return given
     options = _options(kind, command)
     values = {one.name: one.value(typed[one.name], command) for one in options}
-    if kind is not System:
+    if kind is not AskedSystem:
         return kind(**values)
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return System(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
+    return AskedSystem(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
 
 
 def _door_of(given: Given) -> str | None:

@@ -245,8 +245,8 @@ def _cost_of_looking(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
     yield (
         f"The phases, without the time that cutting takes, add up to {sums} of one unwatched {unit.one} (before and "
-        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler changes its "
-        f"time by {profiler}. Neither feeds the speed."
+        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler changes "
+        f"its time by {profiler}. Neither feeds the speed."
     )
 
 
