@@ -24,6 +24,7 @@ from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli.app import app
 from m2bench.optimizations import LAYERS
 from m2bench.records.spec import QUICK, WindowSpec
+from m2bench.run import describe
 from m2bench.systems.trading.options import locate_data
 
 
@@ -529,3 +530,14 @@ def test_compile_compiles(tmp_path: Path) -> None:
     compiled = summary(tmp_path / "run")["combinations"][1]
     assert compiled["status"] == "ok"
     assert compiled["compile_cold_s"] > compiled["compile_s"] > 0
+
+
+def test_an_interruption_is_said_wherever_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the names of a trainer's layers are read, before there is a run."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(describe, "named_layers", interrupted)
+    done = typed("ablate", "my_trainer.py:train", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
