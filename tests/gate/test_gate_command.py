@@ -43,8 +43,8 @@ class Toy(fake_workload.FakeSystem):
 
     def count(self):
         counted = super().count()
-        counted["per_episode"]["syncs"] += {syncs}
-        counted["lines"]["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
+        counted.per_episode["syncs"] += {syncs}
+        counted.lines["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
         return counted
 
 

@@ -170,7 +170,10 @@ def test_lines_that_wait_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("measured_ms", "verdict"),
-    [(10.0, "100% of the change on the log scale, explained"), (20.0, "143% of the change on the log scale, NOT explained")],
+    [
+        (10.0, "100% of the change on the log scale, explained"),
+        (20.0, "143% of the change on the log scale, NOT explained"),
+    ],
 )
 def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: str) -> None:
     """Phases that add up to 10 ms beside an undisturbed episode of 20 ms leave half of the speed unexplained."""

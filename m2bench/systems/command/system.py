@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from m2bench.machine.canary import canary_s
 from m2bench.records.combinations import Layers
@@ -11,6 +12,7 @@ from m2bench.records.description import LayerDescription, Rate, Unit
 from m2bench.records.documents import to_json
 from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import PeakMemory, TrialResult
+from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Document
 
@@ -59,6 +61,7 @@ class CommandProgram:
             "workload": {
                 "options": {name: value for name, value in to_json(self._options).items() if value},
                 "own_program": True,
+                "sources": sources_of(self._line.files(), Path.cwd()),
             },
         }
 
