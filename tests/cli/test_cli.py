@@ -539,3 +539,14 @@ def test_compile_compiles(tmp_path: Path) -> None:
     compiled = summary(tmp_path / "run")["combinations"][1]
     assert compiled["status"] == "ok"
     assert compiled["compile_cold_s"] > compiled["compile_s"] > 0
+
+
+def test_an_interruption_is_said_wherever_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the names of a trainer's layers are read, before there is a run."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("m2bench.run.describe.named_layers", interrupted)
+    done = typed("ablate", "my_trainer.py:train", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
