@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from .combinations import Layers
-from .description import Facts, System, Target, Unit
+from .description import Facts, SystemDescription, Target, Unit
 from .documents import called, interval_called
 from .figure import Figure, Interval
 from .noise import Noise
@@ -228,7 +228,7 @@ class Summary:
     trials_planned: int
     unfinished: TrialKind | None
     """The kind of the trial that would be run next."""
-    system: System
+    system: SystemDescription
     device: str
     device_faults: tuple[str, ...]
     machine: Facts

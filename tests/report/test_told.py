@@ -51,6 +51,19 @@ def test_the_tables_speak_of_losses_and_samples(summary: Summary) -> None:
     assert any("here that to the same mean loss over equal samples" in note for note in impact_table(summary).notes)
 
 
+def test_a_layer_is_unchecked_where_it_is_in_no_combination_that_was_compared(summary: Summary) -> None:
+    """``wide`` always processes more in an update; what the others compute is known."""
+    table = impact_table(summary)
+    column = table.columns.index("numerics")
+    assert {row[0]: row[column] for row in table.rows if row[0] in ("wide", "exact")} == {
+        "wide": "unchecked",
+        "exact": "-",
+    }
+    with_wide = [replace(c, layers=(*c.layers, "exact")) if c.layers == ("wide",) else c for c in summary.combinations]
+    mixed = impact_table(replace(summary, combinations=tuple(with_wide)))
+    assert {row[0]: row[column] for row in mixed.rows}["exact"] == "-"
+
+
 def test_the_remarks_say_how_it_was_found(summary: Summary) -> None:
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
     assert numerics == (
