@@ -38,4 +38,4 @@ def test_a_reader_of_the_page_can_type_its_commands(tmp_path: Path) -> None:
     in_order = "".join(sorted(map("{}\n".format, range(1, NUMBERS + 1)), reverse=True)).encode()
     sizes = {name: len(gzip.compress(in_order, level)) for name, level in (("fast", 1), ("bytes", 9))}
     for name, size in sizes.items():
-        assert abs(int(logs[name]) / size - 1) < 0.02, "another gzip compresses as well but for some bytes"
+        assert abs(int(logs[name]) / size - 1) < 0.05, "another gzip compresses as well but for some bytes"
