@@ -14,6 +14,7 @@ from m2bench.findings.trials_behind import trace
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Rate, Unit
 from m2bench.records.figure import Figure
+from m2bench.records.store import Store
 from m2bench.records.summary import Summary
 from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
@@ -26,7 +27,6 @@ from m2bench.report.tables.before_and_after import before_and_after_table
 from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.metrics import metrics_table
-from m2bench.run.store import Store
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
