@@ -73,7 +73,10 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         def run(**typed: Any) -> None:
             given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
-            function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+            try:
+                function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+            except KeyboardInterrupt:  # which typer itself would answer without a word
+                raise typer.Abort from None
 
         run.__signature__ = inspect.Signature([_parameter(one, name) for one in options])  # type: ignore[attr-defined]
         run.__annotations__ = {}

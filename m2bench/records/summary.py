@@ -150,10 +150,23 @@ class LearningGroup:
 
 
 @dataclass(frozen=True)
+class ToldCurve:
+    """What the updates of a combination's speed trials told, as a mean over trials.
+
+    ``curve``: after so many units, the mean loss or return of the units since the point before.
+    """
+
+    layers: Layers
+    trials: int
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class LearningSummary:
     """How learning was measured.
 
-    ``told``: the loss or return that the updates of the speed trials told, where it was measured by that.
+    ``told``: the loss or return that the updates of the speed trials told, where it was measured by that;
+    ``told_curves``: of the combinations that were compared by it.
     """
 
     mode: str
@@ -168,6 +181,7 @@ class LearningSummary:
     share_of_run: float
     cells: tuple[LearningGroup, ...]
     told: str | None = None
+    told_curves: tuple[ToldCurve, ...] = ()
 
 
 @dataclass(frozen=True)

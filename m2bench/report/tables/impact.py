@@ -115,7 +115,7 @@ def _glossary(table: Table) -> list[str]:
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
     """That nothing is known of what is computed with the layer; what is known stands beside the combinations."""
     found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
-    return "unchecked" if "unchecked" in found else NOTHING
+    return "unchecked" if found - {None} == {"unchecked"} else NOTHING
 
 
 def _at_work(summary: Summary) -> dict[str, str]:

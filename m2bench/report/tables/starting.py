@@ -20,8 +20,8 @@ from m2bench.text.tables import Table
 from .notes import OVER_TRIALS
 
 UNTIL_FIRST_UPDATE = (
-    "Set-up: until the first update is done, in which such a trainer sets up and compiles. What of it is compiling is not "
-    "told apart: compare with the baseline's."
+    "Set-up: until the first update is done, in which such a trainer sets up and compiles. What of it is compiling is "
+    "not told apart: compare with the baseline's."
 )
 
 
