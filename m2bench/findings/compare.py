@@ -14,8 +14,8 @@ from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
+from m2bench.records.store import Store
 from m2bench.records.trials import StoredTrial
-from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
