@@ -1,4 +1,4 @@
-"""What is said of each layer: claimed, measured, judged; and of each pair of layers."""
+"""The row of each layer: what was claimed, measured and judged; and the interactions of pairs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from m2bench.records.description import LayerDescription, System
 from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
-from m2bench.statistics.effects import Effects, holm
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.statistics.multiple_tests import holm
 from m2bench.text.speed import Speed
 
 from .claims import also_claimed, judge_claim
@@ -120,7 +121,7 @@ def _attribute(names: list[str], effects: Effects) -> dict[str, Attribution]:
 
 
 def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> TimeAttribution:
-    """What a layer does to the seconds to the target: to the episodes that it takes, over what it does to the speed.
+    """What a layer does to the seconds to the target: its effect on the episodes, over its effect on the speed.
 
     Both are uncertain, and measured in different trials, so their variances add.
     """

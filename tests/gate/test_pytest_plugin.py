@@ -15,7 +15,7 @@ from made_check import BASED, against, blocks_of, outcome_of, reference_of, with
 
 from m2bench.gate import outputs
 from m2bench.gate.counts import CountChange
-from m2bench.gate.outcome import Outcome
+from m2bench.gate.outcome import CheckOutcome
 from m2bench.gate.pytest_plugin import Gate, GateItem, Suite
 from m2bench.gate.reasons import Aspect, Reason
 from m2bench.gate.verdict import Verdict, decide
@@ -80,7 +80,7 @@ def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(commands) == 1
 
 
-def suite_of(outcome: Outcome, strict: bool = False) -> Suite:
+def suite_of(outcome: CheckOutcome, strict: bool = False) -> Suite:
     """What pytest reads of the check."""
     (cases,) = ElementTree.fromstring(outputs.junit(outcome, strict))
     return Suite(cases, outcome.reproduce)
@@ -115,7 +115,7 @@ def about(aspect: Aspect) -> dict[str, list[Reason]]:
 ONE = with_state("passed").verdict
 MORE, LESS = CountChange((), "syncs", 1, 3), CountChange((), "syncs", 3, 1)
 ELSEWHERE = against_reference(same_machine=False)
-CHECKS: dict[str, tuple[Outcome, list[str]]] = {
+CHECKS: dict[str, tuple[CheckOutcome, list[str]]] = {
     "equal code": (outcome_of(ONE), ["passed", "passed", "passed"]),
     "slower": (with_state("slower"), ["failed", "passed", "passed"]),
     "a noisy machine": (with_state("undecided"), ["skipped", "passed", "passed"]),

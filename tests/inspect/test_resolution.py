@@ -14,7 +14,8 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.spec import RunSpec
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.factorial import Observation
 
 LAYERS = ("a", "b", "c", "d")
 RUNS = 4000  # simulated: their scatter is known to 1.1 %
@@ -46,8 +47,8 @@ def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
         assert "no drift is shown: the last trial ran at 1.02x [0.95, 1.10]" in scatter
         assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found.trial_sd.interval))
         assert all(f"{100 * (end - 1):.1f}%" in effects for end in found.smallest_main_effect.interval)
-    assert said[1000] == "Can it tell one layer alone from no effect, if that is 5%? Yes."
-    assert "Probably; where the scatter is as large as it may be, with --blocks" in said[4]
+    assert said[1000] == "Can it detect one layer alone that changes the speed by 5%? Yes."
+    assert "Probably; at the upper end of the scatter's interval, with --blocks" in said[4]
 
 
 def simulated_errors(layers: Layers) -> dict[str, float]:

@@ -20,7 +20,8 @@ from m2bench.plan.designs import (
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.errors import UserError
 from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.factorial import Observation
 
 SIX = ("a", "b", "c", "d", "e", "f")
 

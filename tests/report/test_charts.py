@@ -369,4 +369,4 @@ def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
     by_seconds = figures[0].axes[1]
     marks = [cast(Annotation, text).xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
     assert marks == ([] if seconds is None else [seconds])
-    assert ("has its own mark" in chart.reading) == bool(marks)
+    assert ("has a mark of its own" in chart.reading) == bool(marks)

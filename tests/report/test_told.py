@@ -44,19 +44,23 @@ def test_the_tables_speak_of_losses_and_samples(summary: Summary) -> None:
     assert because["exact"] == (
         "mean loss so far within 10%, samples for the same mean loss within 1.25x: learned +0% [+0%, +0%], 5 seeds"
     )
-    assert any("here that to the same mean loss over equal samples" in note for note in impact_table(summary).notes)
+    assert any(
+        "here the time to the same mean loss, over equal samples" in note for note in impact_table(summary).notes
+    )
 
 
 def test_the_remarks_say_how_it_was_found(summary: Summary) -> None:
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
     assert numerics == (
-        "Numerics: 1 of 4 combinations with layers tell the losses that the baseline with the same seed tells in its "
-        "first updates, to within rounding and what their layers declare. 2 do not: see the status column; what "
-        "differs is never recommended. Unchecked: 1 combination, its first update processes 128 samples, the "
-        "baseline's 32: losses of other data are not compared."
+        "Numerics: in 1 of 4 combinations with layers, the losses of the first updates equal the baseline's with the "
+        "same seed, within rounding and what their layers declare. 2 differ: see the status column. They are never "
+        "recommended. Unchecked: 1 combination (the first update processes 128 samples and the baseline's 32, so "
+        "their losses are of different data)."
     )
     (learning,) = [note for note in remarks(summary) if note.startswith("Learning")]
-    assert "by the loss that the updates of the speed trials tell, over equal samples and with equal seeds" in learning
+    assert (
+        "by the loss that the updates of the speed trials report, over equal samples and with equal seeds" in learning
+    )
 
 
 def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:

@@ -135,7 +135,7 @@ def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[st
     told = " ".join(impact.notes)
     assert "numerics: unchecked" in told
     assert "learning: not told, since the system does not tell how well it has learned." in told
-    because = "a command cannot be looked into" if TRAINERS[name].is_command else "no update was looked at"
+    because = "m2bench cannot see inside a command" if TRAINERS[name].is_command else "no update was looked at"
     assert f"at work: unproved (amp, compile, fused), since {because}." in told
     assert "time to target" not in told
     assert not [line for line in remarks(summary) if re.search("numerics|learning|phase|operators|peak is", line, re.I)]

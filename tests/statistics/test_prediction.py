@@ -10,7 +10,8 @@ from simulated_runs import LAYERS, MEASURED, TROUBLES, simulate
 
 from m2bench.plan.designs import choose_combinations
 from m2bench.records.combinations import BASELINE, Layers, every_combination
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
 
 AB: Layers = ("a", "b")

@@ -23,9 +23,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     speeds = {c.layers: c.episodes_per_min.value for c in summary.combinations if c.episodes_per_min}
     cells = [cell for cell in summary.learning.cells if cell.curve and cell.layers in speeds]
     if target is None or not cells:
-        return NotDrawn(NAME, "no learning was measured in this run")
+        return NotDrawn(NAME, "this run has no learning trials")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
-    what = f"{target.measure} that the updates tell" if target.is_told else f"return on held-out {unit.many}"
+    what = f"{target.measure} that the updates report" if target.is_told else f"return on held-out {unit.many}"
     at = digits(target.value) + ("" if target.is_told else " %")
     with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
@@ -50,7 +50,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         baseline_s, stood_in_for = _baseline_arrives_s(summary), ""
         if baseline_s is not None:
             _draw_baseline(by_seconds, baseline_s, target.value)
-            stood_in_for = ". The baseline, slower than the combination that stands for it, has its own mark"
+            stood_in_for = (
+                ". The baseline is slower than the combination whose curve stands for it, so it has a mark of its own"
+            )
         for axis, counted in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
             axis.axhline(target.value, color=INK, linewidth=1.0)
             axis.set_xscale("log")

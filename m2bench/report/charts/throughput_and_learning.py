@@ -19,7 +19,7 @@ SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
 @dataclass(frozen=True)
-class Point:
+class PlacedCombination:
     """A combination that has both figures."""
 
     row: CombinationRow
@@ -37,7 +37,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     """A point per combination: its speed, and the units it needs to the target (fewer is higher)."""
     speed, units = Speed.of(summary.system), summary.system.unit.many
     placed = [
-        Point(c, level, c.learning.episodes_to_target)
+        PlacedCombination(c, level, c.learning.episodes_to_target)
         for c in summary.combinations
         if (level := speed.level(c.episodes_per_min)) and c.learning.episodes_to_target
     ]
@@ -88,13 +88,13 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         )
 
 
-def _label(episodes_per_update: float, members: list[Point]) -> str:
+def _label(episodes_per_update: float, members: list[PlacedCombination]) -> str:
     """The group, and the layers that all its combinations have."""
     shared = [layer for layer in members[0].row.layers if all(layer in point.row.layers for point in members)]
     return f"{episodes_per_update}: {'+'.join(shared)}" if shared else str(episodes_per_update)
 
 
-def _draw_intervals(axis: Axes, members: list[Point], colour: str) -> None:
+def _draw_intervals(axis: Axes, members: list[PlacedCombination], colour: str) -> None:
     """A group's uncertainty at its fastest combination: at every one, crosses would hide the points."""
     fastest = max(members, key=lambda point: (not point.modelled, point.speed.value))
     speed, episodes = fastest.speed, fastest.episodes
@@ -104,9 +104,9 @@ def _draw_intervals(axis: Axes, members: list[Point], colour: str) -> None:
         axis.plot([speed.value] * 2, episodes.interval, color=colour, linewidth=1.8, zorder=3)
 
 
-def _front(placed: list[Point]) -> list[Point]:
+def _front(placed: list[PlacedCombination]) -> list[PlacedCombination]:
     """From the fastest on, every combination that needs fewer units than all faster ones; the slowest first."""
-    front: list[Point] = []
+    front: list[PlacedCombination] = []
     for point in sorted(placed, key=lambda point: (-point.speed.value, point.episodes.value)):
         if not front or point.episodes.value < front[-1].episodes.value:
             front.append(point)
@@ -138,10 +138,10 @@ def _inset(low: float, high: float) -> tuple[float, float]:
     return low * margin, high / margin
 
 
-def _title(front: list[Point], summary: Summary) -> str:
-    verb = "combinations have" if len(front) != 1 else "combination has"
+def _title(front: list[PlacedCombination], summary: Summary) -> str:
+    verb = "combinations are" if len(front) != 1 else "combination is"
     both = f"both speed and {summary.system.unit.many} to the target"
-    first = f"{len(front)} {verb} no better one in {both} (point estimates)"
+    first = f"{len(front)} {verb} beaten by no other in {both} (point estimates)"
     if summary.soonest is None:
         return first
     return f"{first}; {'+'.join(summary.soonest.layers) or 'the baseline'} reaches the target first"

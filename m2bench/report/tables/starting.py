@@ -51,7 +51,7 @@ def starting_table(summary: Summary) -> Table | None:
         numeric=frozenset(columns),
         droppable=tuple(columns)[:-1],
         notes=tuple(notes),
-    ).told()
+    ).without_empty_columns()
     return table if len(table.columns) > 1 else None
 
 
