@@ -57,7 +57,8 @@ def save(asked: Save, system: System) -> None:
     folder = asked.out or new_folder("save-")
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "nothing was saved"), removed_if_refused(folder):
-        reference = job.measure_reference(asked.name, request, asked.blocks, folder, make_console(to_stderr=asked.as_json))
+        console = make_console(to_stderr=asked.as_json)
+        reference = job.measure_reference(asked.name, request, asked.blocks, folder, console)
     stored.write_reference(repo, reference)
     _say(reference, f"Saved {path}; commit it.", asked.as_json)
 

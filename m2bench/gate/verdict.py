@@ -170,8 +170,8 @@ def _notes(question: Question, rule: Rule, judged: Sequence[JudgedMetric]) -> It
             ways.append(f"--delta {rule.least_delta(noisiest):.0%}")
             ways += ["--base instead of a reference"] if question.reference is not None else []
             yield (
-                f"This machine is too noisy to detect a loss of {share_asked(question.delta)}. Use {', '.join(ways)}, or "
-                "a quieter machine."
+                f"This machine is too noisy to detect a loss of {share_asked(question.delta)}. Use {', '.join(ways)}, "
+                "or a quieter machine."
             )
     for found in compared:
         if found.lower > 1:
