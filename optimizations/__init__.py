@@ -22,8 +22,7 @@ LAYERS = {
 }
 
 # What the command line must know of them before a system describes itself.
-COMPILING = {"compile"}
-SWEPT = "batching"
+COMPILING = ("compile",)
 
 # What the sample run in reports/sample recommends.
 RECOMMENDED = ("batching", "vectorized-loss")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.optimizations import COMPILING, SWEPT
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
+from m2bench.records.known_systems import swept_option
 from m2bench.records.spec import QUICK, RunSpec, WindowSpec
 from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
 
@@ -26,6 +26,7 @@ from .shared_options import (
     whole_numbers,
 )
 
+SWEPT, SIZES = swept_option("ablate")
 LEARNING_MODES = ("off", "quick", "full")
 
 
@@ -36,7 +37,7 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
 
 
 def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
-    sizes = whole_numbers("number of environments")(flag, typed)
+    sizes = whole_numbers(f"number of {SIZES.many}")(flag, typed)
     return tuple(at_least(2)(flag, size) for size in sizes)
 
 
@@ -61,7 +62,7 @@ class Ablate(Timed):
         "Layers that take part, comma-separated.",
         metavar="<names>",
         read=read_layers,
-        shown="all six",
+        shown="all",
     )
     blocks: int | None = option(
         None,
@@ -85,10 +86,10 @@ class Ablate(Timed):
     )
     sweep: tuple[int, ...] = option(
         (),
-        "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
+        f"Numbers of {SIZES.many}, comma-separated, to try at the end with the fastest combination.",
         metavar="<numbers>",
         read=_read_sizes,
-        layer=SWEPT,
+        layer=SWEPT.layer,
     )
     allow_wrong_device: bool = option(
         False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
@@ -113,6 +114,7 @@ class Ablate(Timed):
 def ablate(asked: Ablate, system: System, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
+    from m2bench.run.show_plan import show_plan
     from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
@@ -121,7 +123,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
-        ablation.show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
+        show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
     def advice() -> str:

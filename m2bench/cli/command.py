@@ -16,8 +16,9 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import DOORS, PROGRAMS, SYSTEMS, Option, option, options_of, workload_options
+from m2bench.records.declared_options import Option, option, options_of
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import DOORS, PROGRAMS, workload_options
 from m2bench.records.spec import WorkloadSpec
 
 
@@ -97,19 +98,20 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     if kind is not System:
         return kind(**values)
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
-    module = asked.pop("module", None) or _system_of(given)
+    module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return System(WorkloadSpec.from_json({"module": module, **asked, **folder}), given)
+    return System(WorkloadSpec.from_json({**asked, "module": module, **folder}), given)
 
 
-def _system_of(given: Given) -> str:
-    """The module of the system whose options were typed. Raises UserError for options of two systems."""
-    typed = {one.system: one for one, _ in reversed(given.typed) if one.system is not None}
+def _door_of(given: Given) -> str | None:
+    """The module that leads to the user's own trainer, where one was typed. Raises UserError for two systems."""
+    typed = {value if one.name == "module" else one.system: one for one, value in reversed(given.typed)}
+    typed.pop(None, None)  # options of any system
     doors = [system for system in DOORS if system in typed]
     if doors and len(typed) > 1:
         one, other = (typed[system].named for system in list(typed)[:2])
         raise UserError(f"{one} and {other} belong to different trainers.", "Leave one of them out.")
-    return doors[0] if doors else SYSTEMS[0]
+    return doors[0] if doors else None
 
 
 def _is_given(one: Option, typed: Any) -> bool:
@@ -127,7 +129,7 @@ def _parameter(one: Option, command: str) -> inspect.Parameter:
             one.flag,
             help=one.explained(command),
             metavar=one.metavar,
-            hidden=one.hidden,
+            hidden=one.hidden or command in one.refused_by,
             show_default=False,
         )
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=one.kind)

@@ -37,6 +37,7 @@ def train(
     """
     system = workload.build(spec, work, layers, seed)
     try:
+        system.checkpoint()  # which is refused now, and not after the training
         done: float = 0
         curve = [_point(done, 0.0, None, system.evaluate())]
         on_progress(curve[0])

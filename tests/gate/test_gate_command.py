@@ -119,6 +119,45 @@ def test_a_comment_is_no_change_and_the_action_writes_the_outputs(repo: Path, tm
         )  # none for two blocks, or what all of its trials share would tell
 
 
+@pytest.fixture
+def told_words(tmp_path: Path) -> dict[str, str]:
+    """Variables with which the action runs an m2bench that prints each of its words on a line."""
+    python, m2bench = tmp_path / "python", tmp_path / "m2bench"
+    python.write_text(
+        f'#!/bin/sh\ncase "$2" in *sysconfig*) echo {tmp_path} ;; *) exec {sys.executable} "$@" ;; esac\n'
+    )
+    m2bench.write_text('#!/bin/sh\nprintf "<%s>\\n" "$@"\n')
+    for program in (python, m2bench):
+        program.chmod(0o755)
+    return environment(PYTHON=str(python))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", []),
+        ("--delta 5%", ["--delta", "5%"]),
+        ('--command "python train.py"\n--metric \'SPS: (\\S+)\'', ["--command", "python train.py", "--metric", "SPS: (\\S+)"]),
+        ("--toggle a='$HOME|*' --seed `id`", ["--toggle", "a=$HOME|*", "--seed", "`id`"]),
+    ],
+)  # fmt: skip
+def test_the_actions_options_are_words_of_a_shell(
+    options: str, words: list[str], repo: Path, told_words: dict[str, str]
+) -> None:
+    code, printed, told = run_action(repo, told_words, PYTHON=told_words["PYTHON"], BASE="HEAD", OPTIONS=options)
+    asked = ["check", "--base", "HEAD", "--out", "out", "--junit", "out.xml", *words]
+    assert (code, printed, told) == (0, "".join(f"<{word}>\n" for word in asked), "exit-code=0\n")
+
+
+def test_the_actions_options_may_not_end_within_quotes(repo: Path, told_words: dict[str, str]) -> None:
+    options = "--command 'python train.py"
+    code, printed, told = run_action(repo, told_words, PYTHON=told_words["PYTHON"], BASE="HEAD", OPTIONS=options)
+    assert (code, told) == (1, "exit-code=1\n")
+    assert printed == (
+        f"::error title=m2bench check::The options have a quotation mark that is never closed: {options}\n"
+    )
+
+
 def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> None:
     """All at once: learning is the exit code, and the others are named beside it."""
     commit(repo, slower=MUCH, learned=0.5, syncs=2)

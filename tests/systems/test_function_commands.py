@@ -105,6 +105,13 @@ def test_what_its_module_says_of_layers_is_planned_by_and_listed(tmp_path: Path)
         (("ablate", "my_trainer.py:train", "--device", "cpu"), "takes no device, so --device cpu has no effect"),
         (("profile", "my_trainer.py:train"), "there is nothing to profile. Name a layer with --layer"),
         (("train", "my_trainer.py:train"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (
+            ("train", "my_trainer.py:train", "--workload", "mine"),
+            "--workload and a trainer of your own belong to different",
+        ),
+        (("train", "--command", "sh train.sh"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("profile", "--command", "sh train.sh", "--toggle", "a=--a"), "a command cannot be profiled"),
+        (("ablate", "--workload", "mine", "--command", "sh train.sh"), "--workload and --command belong to different"),
     ],
 )
 def test_a_mistake_is_one_message(run: Path, command: tuple[str, ...], message: str) -> None:

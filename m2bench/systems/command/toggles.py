@@ -25,6 +25,8 @@ SHELL = re.compile(r"[|&;<>()*?~#\[\n]|^\s*\w+=")
 EXPANDED = re.compile(r"[$`]")
 SEVERAL = re.compile(r"[|&;()\n]")
 """What makes several commands of one line, so that its end belongs to one of them only."""
+COMMENT = re.compile(r"(?:^|[\s;|&()])#")
+"""What begins with it is not carried out, whatever is added to it or swapped in it."""
 SHELL_CALLED = re.compile(r"\s*(?:\S*/)?(?:sh|bash|zsh|dash|ksh|fish)\s+(?:-\S+\s+)*-\w*c\s")
 
 
@@ -86,6 +88,11 @@ class CommandLine:
                 f"the command cannot be split into words, as {combination_name(layers)}: {error}.",
                 f"It is: {self._text(layers)}",
             ) from error
+        if COMMENT.search(QUOTED.sub("_", self._text(layers))):
+            raise UserError(
+                f"the command has a comment, as {combination_name(layers)}, and no toggle has an effect in it.",
+                f"Leave out what begins with #, or put it in quotes: {self._text(layers)}",
+            )
 
     def refuse_idle(self) -> None:
         """Raise UserError for a variable that has its value in this shell already."""
