@@ -137,7 +137,10 @@ def told_words(tmp_path: Path) -> dict[str, str]:
     [
         ("", []),
         ("--delta 5%", ["--delta", "5%"]),
-        ('--command "python train.py"\n--metric \'SPS: (\\S+)\'', ["--command", "python train.py", "--metric", "SPS: (\\S+)"]),
+        (
+            '--command "python train.py"\n--metric \'SPS: (\\S+)\'',
+            ["--command", "python train.py", "--metric", "SPS: (\\S+)"],
+        ),
         ("--toggle a='$HOME|*' --seed `id`", ["--toggle", "a=$HOME|*", "--seed", "`id`"]),
     ],
 )  # fmt: skip

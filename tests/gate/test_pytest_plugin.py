@@ -98,7 +98,7 @@ def outcomes(session: pytest.Session, suite: Suite) -> list[str]:
     gate.suite = lambda: suite  # type: ignore[method-assign]
     found = []
     for aspect in Aspect:
-        item = GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate)
+        item = GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate, aspect=aspect)
         try:
             item.runtest()
             found.append("passed")
@@ -152,7 +152,7 @@ def test_each_aspect_is_a_test_of_its_own(case: str, request: pytest.FixtureRequ
 def test_a_failure_says_how_to_see_it_again(request: pytest.FixtureRequest) -> None:
     gate = Gate([], Path())
     gate.suite = lambda: suite_of(with_state("slower"))  # type: ignore[method-assign]
-    item = GateItem.from_parent(request.session, name="m2bench check: speed", gate=gate)
+    item = GateItem.from_parent(request.session, name="m2bench check: speed", gate=gate, aspect=Aspect.SPEED)
     with pytest.raises(pytest.fail.Exception, match=r"episodes/min .*x.*\nAgain: git checkout 0+ && m2bench check"):
         item.runtest()
 

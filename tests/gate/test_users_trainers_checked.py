@@ -1,4 +1,4 @@
-"""``m2bench check --base`` of users' own trainers, as a user types it: what is planted is found, and a comment is none."""
+"""``m2bench check --base`` of users' own trainers, as a user types it: it finds what is planted, and no comment."""
 
 from __future__ import annotations
 
