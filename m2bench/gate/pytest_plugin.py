@@ -63,7 +63,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     options = config.getoption("--m2bench")
     if options is not None:
         gate = Gate(shlex.split(options), config.rootpath)
-        items += [GateItem.from_parent(session, name=f"{PREFIX}{aspect}", gate=gate, aspect=aspect) for aspect in Aspect]
+        items += [
+            GateItem.from_parent(session, name=f"{PREFIX}{aspect}", gate=gate, aspect=aspect) for aspect in Aspect
+        ]
 
 
 @dataclass(frozen=True)
