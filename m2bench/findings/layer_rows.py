@@ -44,16 +44,9 @@ def summarize_layers(
     )
     rows = []
     for layer in described:
-        name, claim = layer.name, layer.claim
+        name, claim, learned = layer.name, layer.claim, learning.of_layer(layer.name)
         measured = _claimed_response(claim.phase, speeds, trials).alone(name) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed, Speed.of(system).compared), learning.of_layer(name)
-        also = (
-            also_claimed(
-                claim, memory[name].alone, learning.layers.setbacks(name), learned.learning, learning.layers.unit
-            )
-            if claim
-            else ""
-        )
+        verdict = judge_claim(layer, measured, disturbed, Speed.of(system).compared)
         to_target, surviving = _time_to_target(name, speeds, learning)
         rows.append(
             LayerRow(
@@ -65,7 +58,7 @@ def summarize_layers(
                 speed=speed[name],
                 claimed_effect=figure_of(measured),
                 verdict=verdict and verdict.verdict,
-                verdict_sentence=verdict and verdict.sentence + also,
+                verdict_sentence=verdict and verdict.sentence + _also_claimed(layer, memory[name], learning),
                 reason=layer.unsupported,
                 engagement=engagement[name],
                 learning=learned,
@@ -75,6 +68,14 @@ def summarize_layers(
             )
         )
     return tuple(rows)
+
+
+def _also_claimed(layer: LayerDescription, memory: Attribution, learning: Learning) -> str:
+    """The rest of the sentence on a layer's claim."""
+    if layer.claim is None:
+        return ""
+    setbacks, learned = learning.layers.setbacks(layer.name), learning.of_layer(layer.name).learning
+    return also_claimed(layer.claim, memory.alone, setbacks, learned, learning.layers.unit)
 
 
 def _time_to_target(name: str, speeds: Effects, learning: Learning) -> tuple[Estimate | None, Estimate | None]:

@@ -50,19 +50,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         axis.set_yscale("log")
         for index, group in enumerate(groups):
             members = [point for point in placed if point.row.learning.episodes_per_update == group]
-            for modelled in (False, True):
-                some = [point for point in members if point.modelled == modelled]
-                axis.plot(
-                    [point.speed.value for point in some],
-                    [point.episodes.value for point in some],
-                    linestyle="none",
-                    marker=MARKERS[index % len(MARKERS)],
-                    color=SERIES[index % len(SERIES)],
-                    markerfacecolor=SURFACE if modelled else SERIES[index % len(SERIES)],
-                    alpha=0.85,
-                    label=None if modelled else _label(group, members),
-                )
-            _draw_intervals(axis, members, SERIES[index % len(SERIES)])
+            _draw_group(axis, members, index, _label(group, members))
         front = _front([point for point in placed if not point.modelled])
         axis.step(
             [point.speed.value for point in front], [point.episodes.value for point in front], where="pre",
@@ -86,6 +74,24 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             "dark line joins the combinations that no other beats in both, by point estimates. Hollow points are "
             "modelled. Crosses: 95 % intervals of the fastest of each group; those of the others are similar.",
         )
+
+
+def _draw_group(axis: Axes, members: list[PlacedCombination], index: int, label: str) -> None:
+    """The points of a group, hollow where they are modelled, and the intervals of its fastest."""
+    colour = SERIES[index % len(SERIES)]
+    for modelled in (False, True):
+        some = [point for point in members if point.modelled == modelled]
+        axis.plot(
+            [point.speed.value for point in some],
+            [point.episodes.value for point in some],
+            linestyle="none",
+            marker=MARKERS[index % len(MARKERS)],
+            color=colour,
+            markerfacecolor=SURFACE if modelled else colour,
+            alpha=0.85,
+            label=None if modelled else label,
+        )
+    _draw_intervals(axis, members, colour)
 
 
 def _label(episodes_per_update: float, members: list[PlacedCombination]) -> str:
