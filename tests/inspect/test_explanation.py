@@ -12,6 +12,7 @@ from scipy import stats
 from m2bench.inspect.explanation import explain, predictions
 from m2bench.inspect.profile_records import ProfiledSide
 from m2bench.records.description import Unit
+from m2bench.records.figure import value_of
 
 OPERATORS = {"aten::add": (900.0, 0.9), "aten::addmm": (10.0, 0.1)}
 
@@ -27,7 +28,7 @@ AFTER = side(("batching",), 10.0, operators=OPERATORS)
 
 def test_the_three_ratios_are_those_of_their_figures() -> None:
     found = predictions(BEFORE, AFTER)
-    ratios = (found.measured.value, found.phases.value, found.remainder.value, found.dispatches)
+    ratios = (found.measured.value, value_of(found.phases), value_of(found.remainder), found.dispatches)
     assert ratios == pytest.approx((10.0, 10.0, 1.0, 20.0))
 
 
@@ -39,7 +40,9 @@ def test_their_intervals_are_those_of_pairs_of_processes() -> None:
     expected = np.exp(stats.ttest_1samp(logs, 0.0).confidence_interval(0.95))
     assert found.measured.value == pytest.approx(np.exp(logs.mean()))
     assert found.measured.interval == pytest.approx(tuple(expected))
+    assert found.phases is not None
     assert found.phases.interval == pytest.approx(tuple(expected))
+    assert found.remainder is not None
     assert found.remainder.interval == pytest.approx((1.0, 1.0))
 
 

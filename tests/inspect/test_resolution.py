@@ -45,8 +45,11 @@ def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
         found = Resolved.by(Resolution(0.9 * enough, trials), design)
         scatter, effects, _, said[trials], _ = resolution_sentences(trials, found, Figure(1.02, (0.95, 1.1)))
         assert "no drift is shown: the last trial ran at 1.02x [0.95, 1.10]" in scatter
-        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found.trial_sd.interval))
-        assert all(f"{100 * (end - 1):.1f}%" in effects for end in found.smallest_main_effect.interval)
+        ends, effect_ends = found.trial_sd.interval, found.smallest_main_effect.interval
+        assert ends is not None
+        assert effect_ends is not None
+        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *ends))
+        assert all(f"{100 * (end - 1):.1f}%" in effects for end in effect_ends)
     assert said[1000] == "Can it detect one layer alone that changes the speed by 5%? Yes."
     assert "Probably; at the upper end of the scatter's interval, with --blocks" in said[4]
 
@@ -102,6 +105,7 @@ def test_the_smallest_main_effect_is_found_in_about_80_percent() -> None:
         ]
         main = Effects(LAYERS, observed).main_effect("a")
         assert main is not None
+        assert main.p is not None
         found.append(main.p < 0.05)
     assert np.mean(found) == pytest.approx(0.8, abs=3 * math.sqrt(0.8 * 0.2 / 200))
 

@@ -38,6 +38,7 @@ def test_faster_but_learns_less_is_said_plainly(summary: Summary) -> None:
 
 def test_the_tables_speak_of_losses_and_samples(summary: Summary) -> None:
     learning = learning_table(summary)
+    assert learning is not None
     assert learning.columns[2:4] == ("samples needed", "time to same loss")
     because = {row[0]: row[-1] for row in learning.rows}
     assert because["wide"].startswith("learns less from the same samples: learned -")
