@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, one_of, option
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.known_systems import swept_option
-from m2bench.records.spec import QUICK, RunSpec, WindowSpec
-from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
+from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import Given, System, command
 from .console import interruptible, make_console
 from .report import report_run
 from .shared_options import (
-    Timed,
+    Seeded,
     layers_taking_part,
     new_folder,
     read_duration,
     read_layers,
     read_names,
     results_option,
-    whole_numbers,
 )
-
-SWEPT, SIZES = swept_option("ablate")
-LEARNING_MODES = ("off", "quick", "full")
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
@@ -36,13 +31,8 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
     return read_names(typed, tuple(DESIGNS), "design")
 
 
-def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
-    sizes = whole_numbers(f"number of {SIZES.many}")(flag, typed)
-    return tuple(at_least(2)(flag, size) for size in sizes)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Ablate(Timed):
+class Ablate(RunOptions, Seeded):
     """What ``ablate`` is asked for."""
 
     all_combinations: bool = option(
@@ -78,22 +68,6 @@ class Ablate(Timed):
         read=read_duration,
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
-    learning: str = option(
-        "quick",
-        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
-        "time; full trains every combination to the target, or for half of --trial-timeout.",
-        read=one_of(LEARNING_MODES),
-    )
-    sweep: tuple[int, ...] = option(
-        (),
-        f"Numbers of {SIZES.many}, comma-separated, to try at the end with the fastest combination.",
-        metavar="<numbers>",
-        read=_read_sizes,
-        layer=SWEPT.layer,
-    )
-    allow_wrong_device: bool = option(
-        False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
-    )
     wait_for_quiet_s: float | None = option(
         None,
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
@@ -163,11 +137,7 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
-        trial_timeout_s=asked.trial_timeout_s,
-        learning=asked.learning,
-        sweep=asked.sweep,
-        allow_wrong_device=asked.allow_wrong_device,
-        threads=asked.threads,
+        **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
     return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec

@@ -17,6 +17,7 @@ import typer
 
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import Option, option, options_of
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import DOORS, PROGRAMS, workload_options
 from m2bench.records.spec import WorkloadSpec
@@ -100,7 +101,7 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return System(WorkloadSpec.from_json({**asked, "module": module, **folder}), given)
+    return System(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
 
 
 def _door_of(given: Given) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import DEVICES, one_of, option, within
+from m2bench.records.declared_options import DEVICES, one_of, option, whole_numbers, within
 
 from .command import System, command
 from .console import interruptible, left_in, make_console
-from .shared_options import new_folder, results_option, whole_numbers
+from .shared_options import new_folder, results_option
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 

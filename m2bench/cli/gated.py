@@ -12,10 +12,11 @@ from m2bench.records.combinations import BASELINE, Layers, combination_name, lay
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import layers_at_hand
+from m2bench.records.run_spec import Timed
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import System
-from .shared_options import AsJson, Timed, combination_of, known_layers
+from .shared_options import AsJson, Seeded, combination_of, known_layers
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
@@ -26,7 +27,7 @@ RECOMMENDED = layers_at_hand(WorkloadSpec.module).recommended
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gated(Timed, AsJson):
+class Gated(Timed, Seeded, AsJson):
     """What is measured to be compared with a later or an earlier state."""
 
     layers: str | None = option(

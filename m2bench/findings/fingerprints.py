@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.results import Calls, Fingerprint
@@ -31,6 +31,26 @@ Trait = tuple[str, ...]
 Traits = Mapping[Trait, object]
 
 
+@dataclass(frozen=True)
+class Differing:
+    """What differs between two combinations at any seed of both.
+
+    ``by_layer``: what is evidence of the layer in which they differ. ``by_itself``: what also differs, or may, between
+    two trials of one combination.
+    """
+
+    by_layer: frozenset[Trait] = frozenset()
+    by_itself: frozenset[Trait] = frozenset()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the fingerprints are equal."""
+        return not self.by_layer and not self.by_itself
+
+    def __or__(self, other: Differing) -> Differing:
+        return Differing(self.by_layer | other.by_layer, self.by_itself | other.by_itself)
+
+
 class Fingerprints:
     """The fingerprints of a run's trials by combination and seed; of several trials with both, the first."""
 
@@ -48,16 +68,44 @@ class Fingerprints:
         )
         """What the baseline itself does not repeat at equal seeds."""
         self.combinations = {layers for layers, _ in self._features}
+        varying = {layers: self._seen_to_vary(layers) for layers in self.combinations}
+        self._varying = {layers: varying[layers] - varying.get(BASELINE, set()) for layers in self.combinations}
+        """By combination, what varies from seed to seed, though it does not with the baseline."""
 
-    def pairs(self, layer: str) -> dict[Layers, frozenset[Trait]]:
-        """For each combination that also ran without the layer: what differs, at any seed that both have."""
-        found: dict[Layers, frozenset[Trait]] = {}
+    def pairs(self, layer: str) -> dict[Layers, Differing]:
+        """For each combination that also ran without the layer: what differs, at any seed that both have.
+
+        A difference is by the layer if what one of the two trials shows is known to repeat itself. The baseline does;
+        so does what another trial shows as well, unless it varies from seed to seed with layers that both have.
+        """
+        found: defaultdict[Layers, Differing] = defaultdict(Differing)
         for (layers, seed), with_it in self._features.items():
-            without = self._features.get((tuple(other for other in layers if other != layer), seed))
+            fewer = tuple(other for other in layers if other != layer)
+            without = self._features.get((fewer, seed))
             if layer in layers and without is not None:
                 differing = frozenset(_differing(with_it, without)) - self.unstable
-                found[layers] = found.get(layers, frozenset()) | differing
-        return found
+                found[layers] |= self._attributed(differing, seed, fewer, layers)
+        return dict(found)
+
+    def _attributed(self, differing: frozenset[Trait], seed: int, fewer: Layers, layers: Layers) -> Differing:
+        if fewer == BASELINE:
+            return Differing(by_layer=differing)
+        steady = differing.difference(*(found for part, found in self._varying.items() if {*part} <= {*layers}))
+        by_layer = frozenset(f for f in steady if self._told_again(f, fewer, seed) or self._told_again(f, layers, seed))
+        return Differing(by_layer, differing - by_layer)
+
+    def _seen_to_vary(self, combination: Layers) -> set[Trait]:
+        """What varies from seed to seed."""
+        first, *others = [found for (layers, _), found in self._features.items() if layers == combination]
+        return {feature for other in others for feature in _differing(first, other)}
+
+    def _told_again(self, feature: Trait, combination: Layers, seed: int) -> bool:
+        """Whether another trial, of this combination or with this seed, shows the same."""
+        value = self._features[combination, seed].get(feature)
+        return any(
+            (layers == combination) is not (of == seed) and found.get(feature) == value
+            for (layers, of), found in self._features.items()
+        )
 
     def following(self, layer: str) -> frozenset[Trait]:
         """What always comes with a layer: one value in all combinations with it and others without, or the reverse."""

@@ -17,7 +17,7 @@ import numpy as np
 from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Swept, Unit
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import Sweep, SweepSize
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile

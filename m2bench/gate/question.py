@@ -30,7 +30,7 @@ class Question:
     alpha: float
     max_blocks: int
     unit: Unit
-    rate: Rate = field(default=Rate())
+    rate: Rate = field(default_factory=Rate)
     base: str | None = None
     in_turns: tuple[Layers, ...] = ()
     reference: Reference | None = None

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from m2bench.records.documents import read
 from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.files import open_log
+from m2bench.records.files import open_log, shorten_log
 from m2bench.records.results import Failure
 
 from .environment import SAFE_PATH, worker_environment
@@ -124,6 +124,7 @@ class Launcher:
             answer, cpu_s = _collect(process, lines, timeout_s, on_progress)
         except BrokenPipeError:
             answer, cpu_s = LAUNCHER_DIED, None
+        shorten_log(log)
         if lines.ended or process.poll() is not None:
             self.stop()  # the next job gets a new launcher
         if isinstance(answer, UserError):

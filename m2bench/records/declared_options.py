@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 
 from .description import Sweeps
 from .errors import UserError
-from .spec import WorkloadSpec
 
 Read = Callable[[str, Any], Any]
 """From an option's flag and what was typed to its value. Raises UserError."""
@@ -147,21 +146,16 @@ def within(least: float, most: float) -> Read:
     return read
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkloadOptions:
-    """What is asked for of every system under test."""
+def whole_numbers(what: str) -> Callable[[str, str], tuple[int, ...]]:
+    """Reads numbers of 1 or more, comma-separated: each once, the smallest first."""
 
-    device: str = option(
-        WorkloadSpec.device,
-        f"Device to train on: {', '.join(DEVICES)}.",
-        read=one_of(DEVICES),
-        commands=(*TRAINING, "layers", "doctor"),
-        in_place="Say in the command, or in a toggle, what it is to run on.",
-    )
-    module: str = option(
-        WorkloadSpec.module,
-        "Python module that builds the system under test.",
-        spelled="--workload",
-        hidden=True,
-        commands=(*TRAINING, "doctor"),
-    )
+    def read(flag: str, typed: str) -> tuple[int, ...]:
+        parts = [part.strip() for part in typed.split(",") if part.strip()]
+        for part in parts:
+            if not part.isdecimal() or int(part) < 1:
+                raise UserError(f"{flag}: {part!r} is not a {what}.", "Give whole numbers, as in 1,64,4096.")
+        if not parts:
+            raise UserError(f"{flag} names no {what}.", "Give some, as in 1,64,4096.")
+        return tuple(sorted({int(part) for part in parts}))
+
+    return read

@@ -14,9 +14,10 @@ from types import ModuleType
 from typing import Any, Literal
 
 from .combinations import Layers
-from .declared_options import Option, WorkloadOptions, options_of
+from .declared_options import DEVICES, TRAINING, Option, one_of, option, options_of
 from .description import Sweeps
 from .rules import NamedLayers
+from .spec import WorkloadSpec
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""
@@ -25,6 +26,26 @@ DOORS = SYSTEMS[1:]
 PROGRAMS = SYSTEMS[2:]
 """Those whose trials are programs of their own: what starts them imports no torch and adds nothing to the shell's
 environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions:
+    """What is asked for of every system under test."""
+
+    device: str = option(
+        WorkloadSpec.device,
+        f"Device to train on: {', '.join(DEVICES)}.",
+        read=one_of(DEVICES),
+        commands=(*TRAINING, "layers", "doctor"),
+        in_place="Say in the command, or in a toggle, what it is to run on.",
+    )
+    module: str = option(
+        WorkloadSpec.module,
+        "Python module that builds the system under test.",
+        spelled="--workload",
+        hidden=True,
+        commands=(*TRAINING, "doctor"),
+    )
 
 
 def workload_options(command: str) -> tuple[Option, ...]:

@@ -65,12 +65,12 @@ def profile_combination(
     return {
         "layers": list(layers),
         "compiles": system.compiles,
-        "proofs": proofs,
+        "proofs": {layer: to_json(proof) for layer, proof in proofs.items()},
         "undisturbed_ms": undisturbed_ms,
         "phases_ms": phases_ms,
         "episodes_per_update": system.episodes_per_update,
         "told_per_update": told_per_update(told),
-        "counts": counts,
+        "counts": to_json(counts),
         "evaluation_s": evaluation_s,
         **pictures,
     }

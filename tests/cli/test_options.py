@@ -14,6 +14,7 @@ from m2bench.cli.command import Given, System, command
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.records.declared_options import Option, argument, at_least, option, options_of
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import swept_option, workload_options, workload_words
 from m2bench.systems.trading import options as trading
@@ -159,7 +160,7 @@ def test_an_option_says_its_default_in_its_help() -> None:
 def test_the_system_is_asked_for_what_is_not_usual() -> None:
     asked, _ = typed("--num-envs", "64", "--policy", "default", "--workload", "mine", "--device", "cpu", system=True)
     assert isinstance(asked, System)
-    assert asked.workload.to_json() == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine",
+    assert to_json(asked.workload) == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine",
                                         "folder": str(Path.cwd())}  # fmt: skip
     assert asked.with_layers(("amp", "batching")) == asked.workload
     with pytest.raises(UserError, match="--num-envs has no effect without the layer batching"):
@@ -176,7 +177,7 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
     assert given.words() == ("--window-size", "7")
     with pytest.raises(UserError, match="--window-size has no effect without the layer amp"):
         asked.with_layers(())
-    document = asked.workload.to_json()
+    document = to_json(asked.workload)
     assert workload_words("train", document, ("amp",)) == ["--window-size", "7"]
     assert workload_words("train", document, ()) == []
 
@@ -185,7 +186,7 @@ def test_a_printed_command_asks_for_the_same_again() -> None:
     words = ["--device", "cpu", "--data", "eurusd-1h", "--lr-scaling", "sqrt", "--num-envs", "8", "--workload", "mine"]
     asked, _ = typed(*words, system=True)
     assert isinstance(asked, System)
-    assert workload_words("train", asked.workload.to_json(), ("batching",)) == words
+    assert workload_words("train", to_json(asked.workload), ("batching",)) == words
 
 
 def test_the_layers_that_options_name_are_there() -> None:

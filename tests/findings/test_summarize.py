@@ -18,7 +18,8 @@ from m2bench.findings.summarize import summarize
 from m2bench.plan.designs import make_trials
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemory, Proof, TrialResult
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.summary import Summary
 from m2bench.records.trials import StoredTrial
 from m2bench.report.tables.combinations import combinations_table

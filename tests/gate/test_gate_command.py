@@ -43,8 +43,8 @@ class Toy(fake_workload.FakeSystem):
 
     def count(self):
         counted = super().count()
-        counted["per_episode"]["syncs"] += {syncs}
-        counted["lines"]["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
+        counted.per_episode["syncs"] += {syncs}
+        counted.lines["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
         return counted
 
 
@@ -137,10 +137,7 @@ def told_words(tmp_path: Path) -> dict[str, str]:
     [
         ("", []),
         ("--delta 5%", ["--delta", "5%"]),
-        (
-            '--command "python train.py"\n--metric \'SPS: (\\S+)\'',
-            ["--command", "python train.py", "--metric", "SPS: (\\S+)"],
-        ),
+        ('--command "sh a.sh"\n--metric \'SPS: (\\S+)\'', ["--command", "sh a.sh", "--metric", "SPS: (\\S+)"]),
         ("--toggle a='$HOME|*' --seed `id`", ["--toggle", "a=$HOME|*", "--seed", "`id`"]),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``m2bench check --base`` of users' own trainers, as a user types it: it finds what is planted, and no comment."""
+"""``m2bench check --base`` of users' own trainers: what is planted is found, and a comment is no change."""
 
 from __future__ import annotations
 

@@ -46,6 +46,13 @@ def test_their_intervals_are_those_of_pairs_of_processes() -> None:
     assert found.remainder.interval == pytest.approx((1.0, 1.0))
 
 
+def test_operators_that_other_processes_run_are_said_not_to_be_counted() -> None:
+    waits = "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"
+    loads = side(("workers",), 10.0, operators={**OPERATORS, waits: (1.0, 5.0)})
+    assert "Those of data-loading processes are not counted." in said(BEFORE, loads, "dispatches 2,000 operators")
+    assert "not counted" not in said(BEFORE, AFTER, "dispatches 2,000 operators")
+
+
 def test_the_change_is_stated_with_the_spread_of_processes() -> None:
     sentence = said(BEFORE, AFTER, "One episode takes")
     assert "100 ms with baseline and 10.0 ms with batching: 10.0x [10.0, 10.0] the speed" in sentence

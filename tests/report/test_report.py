@@ -30,7 +30,8 @@ from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.rows import LayerRow
-from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.records.summary import ByTime, Fastest, Rival, Summary
 from m2bench.report import show_report, write_report
 from m2bench.report.charts import Chart, NotDrawn, draw_charts

@@ -19,7 +19,8 @@ from statsmodels.stats.multitest import multipletests
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.noise import ScatterGroup
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import typical
 from m2bench.statistics.factorial import Observation

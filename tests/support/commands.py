@@ -16,7 +16,9 @@ from repository import SUPPORT
 
 from m2bench.cli import ablate
 from m2bench.cli.app import main
+from m2bench.inspect import doctor
 from m2bench.records.spec import WindowSpec
+from m2bench.run import quiet
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
@@ -40,8 +42,8 @@ def typed(
 ) -> subprocess.CompletedProcess[str]:
     """The same command line in this process, at a small part of the time.
 
-    A launcher starts at once (prepared_launcher.py), ``--quick`` has this ``window``, and of a report's charts only
-    the pictures are empty, unless it ``draws`` them.
+    A launcher starts at once (prepared_launcher.py), ``--quick`` and the doctor have this ``window``, other load is
+    looked at for a moment, and of a report's charts only the pictures are empty, unless it ``draws`` them.
     """
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -50,6 +52,8 @@ def typed(
             patch.setenv(name, value)
         prepared_launcher.prepare(patch)
         patch.setattr(ablate, "QUICK", window)
+        patch.setattr(doctor, "WINDOW", window)
+        patch.setattr(quiet, "SAMPLE_S", 0.1)
         if not draws:
             leave_pictures_empty(patch)
         patch.setattr(sys, "argv", ["m2bench", *arguments])

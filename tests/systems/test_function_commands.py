@@ -13,7 +13,6 @@ from repository import ROOT
 from users_code import in_folder, workload
 
 from m2bench.records.spec import TrialSpec, WindowSpec
-from m2bench.systems.interface import Told
 from m2bench.worker.trial import run_trial
 
 TRAINER = '''
@@ -171,8 +170,8 @@ def test_cartpole_learns(tmp_path: Path) -> None:
         system = found.build(spec, tmp_path, ("many_envs", "one_forward"), 0)
         returns = [
             float(told.mean_return)
-            for told in (system.update() for _ in range(60))
-            if isinstance(told, Told) and told.mean_return is not None
+            for told in (system.told(system.update()) for _ in range(60))
+            if told.mean_return is not None
         ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]

@@ -19,6 +19,11 @@ from m2bench.text.tables import Table
 
 from .notes import OVER_TRIALS
 
+UNTIL_FIRST_UPDATE = (
+    "Set-up: until the first update is done, in which such a trainer sets up and compiles. How much of it is compiling "
+    "is not known: compare with the baseline's."
+)
+
 
 def starting_table(summary: Summary) -> Table | None:
     """What training costs before it runs at its speed, of the plainest combinations and of those looked at closely."""
@@ -32,7 +37,7 @@ def starting_table(summary: Summary) -> Table | None:
         "set-up": lambda c: within(c.setup_s),
         "warm-up": lambda c: within(c.warmup_s),
     }
-    notes = [OVER_TRIALS]
+    notes = [OVER_TRIALS, *[UNTIL_FIRST_UPDATE] * summary.system.first_update_sets_up]
     if any(c.compile_cold_s is not None for c in shown):
         columns["first compilation"] = lambda c: digits(c.compile_cold_s)
         notes.append("First compilation: with an empty cache. It happens once per machine, so it has no interval.")

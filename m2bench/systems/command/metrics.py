@@ -12,7 +12,7 @@ from typing import Any
 
 from m2bench.records.errors import TrainerError, UserError
 
-TIME = "time"
+OWN_TIME = "time"
 JSON = "json:"
 DOCUMENT_CHARACTERS = 2**22  # of the output, as far as it may be one document
 
@@ -30,12 +30,16 @@ class Metric:
     path: str = ""
 
 
+TIME = Metric("time_s")
+"""The command's own, in seconds."""
+
+
 def read_metrics(typed: Sequence[str]) -> tuple[Metric, ...]:
     """The metrics ``json:KEY.path``, ``time``, or patterns with one group; the command's time where there is none.
 
     Raises UserError for a pattern that is none, and for two of the same name.
     """
-    metrics = tuple(_read_metric(each) for each in typed or (TIME,))
+    metrics = tuple(_read_metric(each) for each in typed or (OWN_TIME,))
     names = [metric.name for metric in metrics]
     for name in names:
         if names.count(name) > 1:
@@ -46,8 +50,8 @@ def read_metrics(typed: Sequence[str]) -> tuple[Metric, ...]:
 
 
 def _read_metric(typed: str) -> Metric:
-    if typed == TIME:
-        return Metric(TIME)
+    if typed == OWN_TIME:
+        return TIME
     if typed.startswith(JSON):
         path = typed.removeprefix(JSON)
         if not path:

@@ -24,6 +24,7 @@ from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.plan.designs import choose_combinations
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import NumericsCheck
 
 from .dry_run import META, DryRun, dry_trainer, fused_adam_allowed
 from .kernel_tables import CAVEATS, KernelTables
@@ -88,7 +89,7 @@ def evaluate(trainer: Trainer, evaluation: Evaluation) -> tuple[float, Target | 
 
 def check(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
-) -> dict[str, Document]:
+) -> dict[str, NumericsCheck]:
     """What is asked after every update, and the numerics checks."""
     with suppress(NotFiniteError):  # what is read back here is 0, also of the question whether all is finite
         trainer.check_finite()
