@@ -22,7 +22,7 @@ from m2bench.statistics.estimate import LEAST_DEGREES
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.text.figures import digits, times_within
 
-from .fingerprints import Feature, Fingerprints, named
+from .fingerprints import Trait, Fingerprints, named
 from .responses import fit, speed
 
 SHOWN_AT = 0.99
@@ -104,7 +104,7 @@ def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Foun
     pairs = prints.pairs(layer)
     if not pairs:
         return _by_what_follows(layer, prints)
-    differs = frozenset[Feature]().union(*(differing.by_layer for differing in pairs.values()))
+    differs = frozenset[Trait]().union(*(differing.by_layer for differing in pairs.values()))
     equal = [combination for combination, differing in pairs.items() if differing.nothing]
     effect = _effect_on_time(layer, equal, speeds)
     is_idle = effect is not None and not effect.shows_effect
