@@ -22,7 +22,7 @@ from m2bench.statistics.estimate import LEAST_DEGREES
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.text.figures import digits, times_within
 
-from .fingerprints import Trait, Fingerprints, named
+from .fingerprints import Fingerprints, Trait, named
 from .responses import fit, speed
 
 SHOWN_AT = 0.99

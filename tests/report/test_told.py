@@ -70,7 +70,7 @@ def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:
     assert {c.numerics.numerics for c in summary.combinations} == {"unchecked"}
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
     assert (
-        "Unchecked: 1 combination, the baseline does not repeat itself with equal seeds: update 1 has the" in numerics
+        "Unchecked: 1 combination (the baseline does not repeat itself with equal seeds: update 1 has the" in numerics
     )
 
 
