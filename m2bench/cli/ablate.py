@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.run_spec import RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .shared_options import (
     Seeded,
+    TakingPart,
     layers_taking_part,
     new_folder,
     read_duration,
-    read_layers,
     read_names,
     results_option,
 )
@@ -32,7 +31,7 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablate(RunOptions, Seeded):
+class Ablate(RunOptions, TakingPart, Seeded):
     """What ``ablate`` is asked for."""
 
     all_combinations: bool = option(
@@ -46,13 +45,6 @@ class Ablate(RunOptions, Seeded):
         metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
-    )
-    layers: Layers | None = option(
-        None,
-        "Layers that take part, comma-separated.",
-        metavar="<names>",
-        read=read_layers,
-        shown="all",
     )
     blocks: int | None = option(
         None,
@@ -85,7 +77,7 @@ class Ablate(RunOptions, Seeded):
 
 
 @command("ablate")
-def ablate(asked: Ablate, system: System, given: Given) -> None:
+def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
@@ -123,7 +115,7 @@ def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
     return replace(spec, blocks=spec.blocks + (more_blocks or 0))
 
 
-def _begun(asked: Ablate, system: System) -> RunSpec:
+def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
 

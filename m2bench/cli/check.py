@@ -14,7 +14,7 @@ from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import DOORS
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .gated import Gated, read_share
 from .shared_options import new_folder, results_option
@@ -87,7 +87,7 @@ class Check(Gated):
 
 
 @command("check")
-def check(asked: Check, system: System, given: Given) -> None:
+def check(asked: Check, system: AskedSystem, given: Given) -> None:
     """Compare the speed and the learning of the working tree with a commit, a stored reference or a floor. The CI gate.
 
     Exit codes: 0 pass, 1 error or nothing measured, 2 regression, 3 inconclusive or not comparable, 4 learning or
@@ -105,7 +105,7 @@ def check(asked: Check, system: System, given: Given) -> None:
     raise typer.Exit(outcome.verdict.exit_code)
 
 
-def _question(asked: Check, system: System, given: Given) -> Asked:
+def _question(asked: Check, system: AskedSystem, given: Given) -> Asked:
     """What the gate is asked; UserError for options that contradict each other."""
     from m2bench.gate.job import Asked
     from m2bench.gate.question import EPISODES

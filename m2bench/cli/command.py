@@ -41,7 +41,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class System:
+class AskedSystem:
     """The system under test that is asked for."""
 
     workload: WorkloadSpec
@@ -73,7 +73,10 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         def run(**typed: Any) -> None:
             given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
-            function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+            try:
+                function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+            except KeyboardInterrupt:  # which typer itself would answer without a word
+                raise typer.Abort from None
 
         run.__signature__ = inspect.Signature([_parameter(one, name) for one in options])  # type: ignore[attr-defined]
         run.__annotations__ = {}
@@ -87,7 +90,7 @@ def _options(kind: type, command: str) -> tuple[Option, ...]:
     """The options that a parameter of this kind stands for."""
     if kind is Given:
         return ()
-    return workload_options(command) if kind is System else options_of(kind)
+    return workload_options(command) if kind is AskedSystem else options_of(kind)
 
 
 def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
@@ -96,12 +99,12 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
         return given
     options = _options(kind, command)
     values = {one.name: one.value(typed[one.name], command) for one in options}
-    if kind is not System:
+    if kind is not AskedSystem:
         return kind(**values)
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return System(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
+    return AskedSystem(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
 
 
 def _door_of(given: Given) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2bench.records.declared_options import DEVICES, one_of, option, whole_numbers, within
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console
 from .shared_options import new_folder, results_option
 
@@ -37,7 +37,7 @@ class Forward:
 
 
 @command("forward")
-def forward(asked: Forward, system: System) -> None:
+def forward(asked: Forward, system: AskedSystem) -> None:
     """Time forward passes of the policy at growing batch sizes: eager, compiled, and in mixed precision."""
     from m2bench.inspect import forward
 

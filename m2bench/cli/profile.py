@@ -12,7 +12,7 @@ from m2bench.records.errors import UserError
 from m2bench.records.known_systems import PROGRAMS
 from m2bench.records.rules import NamedLayers
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
@@ -51,7 +51,7 @@ class Profile(Seeded):
 
 
 @command("profile")
-def profile(asked: Profile, system: System) -> None:
+def profile(asked: Profile, system: AskedSystem) -> None:
     """Show where the time goes with and without a layer, and why that changes the speed."""
     from m2bench.inspect import profile
 

@@ -89,6 +89,19 @@ class Seeded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TakingPart:
+    """What is done with some layers or with all."""
+
+    layers: Layers | None = option(
+        None,
+        "Layers that take part, comma-separated.",
+        metavar="<names>",
+        read=read_layers,
+        shown="all",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class AsJson:
     """What can answer in JSON."""
 

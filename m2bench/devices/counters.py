@@ -284,7 +284,7 @@ def _passes_on(frame: FrameType) -> bool:
 
 
 def count_pieces(system: InPieces, device: torch.device) -> Counts:
-    """Counts per episode of one turn of a system's pieces, and the lines they come from.
+    """Counts per episode of one pass over a system's pieces, and the lines they come from.
 
     A piece for None episodes is run without being counted. So is the phase in which episodes are prepared: that is the
     host's work, and how much of it falls into a piece depends on when other processes deliver.

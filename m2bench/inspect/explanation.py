@@ -233,7 +233,7 @@ def _verdict(measured: float, predicted: float) -> str:
     """Whether a prediction explains the change: it must come near it, and hold most of it and not much more."""
     share = math.log(predicted) / math.log(measured)
     near = abs(measured / predicted - 1) <= EXPLAINED and abs(share - 1) <= MOST_OF_IT
-    return f"{share:.0%} of it on the log scale, {'explained' if near else 'NOT explained by them'}"
+    return f"{share:.0%} of the change on the log scale, {'explained' if near else 'NOT explained by them'}"
 
 
 def _cost_of_looking(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:

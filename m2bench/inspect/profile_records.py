@@ -42,7 +42,7 @@ class Looks:
 
 @dataclass(frozen=True, kw_only=True)
 class Pictured(Looks):
-    """What the first process of a side sees as well: the timeline of one update, and one turn under torch.profiler.
+    """What the first process of a side sees as well: the timeline of one update, and one pass under torch.profiler.
 
     ``kernel_busy_ms``, ``launch_gap_ms``: in which the device worked, and waited for the next launch; None where no
     kernel is recorded. ``peak_memory_mb``: the most that was allocated in each phase. ``profiler_overhead``: how much

@@ -199,7 +199,7 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class WorkloadDescription:
     """The system under test and what it is trained on.
 
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
@@ -250,7 +250,7 @@ class Rate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
+class SystemDescription:
     """How reports speak of the system. ``facts``: what is trained, by what it is.
 
     ``no_target_because``: why learning is not measured, None where it is. ``first_update_sets_up``: its seconds are
@@ -280,11 +280,11 @@ class Description:
     ``counting``: the version of the way in which operators are counted.
     """
 
-    system: System
+    system: SystemDescription
     device: Device
     layers: tuple[LayerDescription, ...]
     claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    workload: Workload
+    workload: WorkloadDescription
     machine: Machine
     counting: int | None = None
 

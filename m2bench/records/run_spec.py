@@ -32,7 +32,7 @@ def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed:
+class TimingOptions:
     """What times trials."""
 
     threads: int | None = option(
@@ -49,7 +49,7 @@ class Timed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(Timed):
+class RunOptions(TimingOptions):
     """Options of ``ablate`` that are stored with the run as they were asked for."""
 
     learning: str = option(

@@ -16,11 +16,12 @@ DIGEST_BYTES = 8
 
 def sources_of(files: Iterable[Path], folder: Path) -> Sources:
     """Those of the files that are there and can be read; paths are from ``folder``."""
-    found = {}
-    for file in {(folder / file).resolve() for file in files}:
+    home, found = folder.resolve(), {}
+    for named in {*files}:
         with suppress(OSError, ValueError):  # nothing of this name, or no name at all
+            file = (home / named).resolve()
             if file.is_file() and file.stat().st_size <= LARGEST:
-                name = file.relative_to(folder.resolve()) if file.is_relative_to(folder.resolve()) else file
+                name = file.relative_to(home) if file.is_relative_to(home) else file
                 found[str(name)] = blake2b(file.read_bytes(), digest_size=DIGEST_BYTES).hexdigest()
     return dict(sorted(found.items()))
 

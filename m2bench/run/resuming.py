@@ -33,7 +33,7 @@ def refuse_another(folder: Path, before: Description, now: Description) -> None:
     changed = [file for file, digest in before.workload.sources.items() if sources.get(file) != digest]
     if changed:
         raise UserError(
-            f"{folder} was begun with {', '.join(changed)} as it was before, and it has been changed since.",
+            f"{folder} was begun before {', '.join(changed)} was changed.",
             "Trials of both would not be comparable: begin a new run, or bring back what it was.",
         )
     units = [described.system.unit.many for described in (before, now)]

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
-from m2bench.processes.client import Launcher, Outcome
+from m2bench.processes.client import JobOutcome, Launcher
 from m2bench.records.description import Device, Target
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, idle_layers
@@ -37,7 +37,7 @@ Execute = Callable[[TrialSpec, Path], Watched[Result]]
 """Runs one trial with its log at the path."""
 
 
-def watched(run: Callable[[], Outcome[T]]) -> Watched[T]:
+def watched(run: Callable[[], JobOutcome[T]]) -> Watched[T]:
     """Run a job, and watch the machine meanwhile (conditions.Watch)."""
     watch = Watch()
     outcome = run()

@@ -69,12 +69,11 @@ class Factorial:
             main = np.hstack((self.rows(observed, self._main_terms), self.blocks))
             self._main_fit = Fit(main, self.log_response)
         self.scatter = self._measure_scatter()
-        if self.scatter is not None and self.scatter.sd > ROUNDING and len(self.scatter.groups) > 1:
+        if self.scatter is not None and self.scatter.sd > ROUNDING:
             relative = np.maximum(self.scatter.variances / self.scatter.sd**2, ROUNDING)
-            self._cell_fit, self._second_fit, self._main_fit = (
-                Fit(fit.design, self.log_response, relative)
-                for fit in (self._cell_fit, self._second_fit, self._main_fit)
-            )
+            fits = (self._cell_fit, self._second_fit, self._main_fit)
+            weighted = {fit: Fit(fit.design, self.log_response, relative) for fit in {*fits}}  # the last two may be one
+            self._cell_fit, self._second_fit, self._main_fit = (weighted[fit] for fit in fits)
 
     def _measure_scatter(self) -> Scatter | None:
         """The scatter of trials, from repeated combinations; with too few of them, from the other models' residuals.

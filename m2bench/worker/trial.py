@@ -14,8 +14,8 @@ from statistics import median
 import torch
 
 from m2bench.devices import device_speed, torch_device
-from m2bench.devices.fingerprint import Watch
-from m2bench.devices.phase_times import watch_turn
+from m2bench.devices.fingerprint import FingerprintRecorder
+from m2bench.devices.phase_times import phase_ms
 from m2bench.processes.turns import Turns
 from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
@@ -80,11 +80,11 @@ def run_trial(
     from; it belongs to the price of compiling, whoever paid it. ``on_window`` is told when the timed window is
     about to "begin", and its "end". With ``turns`` the timed window consists of them (turns.py).
     """
+    device = torch_device.resolve_device(workload_spec.device)
     start = time.perf_counter()
     system = workload.build(workload_spec, work, spec.layers, spec.seed)
     system.synchronize()
     setup_s = time.perf_counter() - start
-    device = torch_device.resolve_device(workload_spec.device)
     try:
         warm_up = _warm_up(system, window, device, may_fingerprint=turns is None)
         with no_collections(), system.timed_window():
@@ -144,7 +144,7 @@ def _look_after(system: System, counting: bool) -> _After:
     stream, stream_s = _checked(system.check_stream)
     eval_return = system.evaluate()
     with no_collections():
-        phase_ms_per_episode = watch_turn(system)
+        phase_ms_per_episode = phase_ms(system)
     counts = system.count() if counting else None
     return _After(
         timer_s=timer_s,
@@ -241,9 +241,9 @@ def take_fingerprint(system: System, device: torch.device) -> tuple[Fingerprint,
     And what all these updates told. Being watched takes time, so that of the update itself is not told.
     """
     times, told = timed_updates(system, FINGERPRINTED - 2)
-    with Watch(device) as watch:
+    with FingerprintRecorder(device) as recorder:
         _, more = timed_updates(system, 1)
-    return watch.fingerprint(FINGERPRINTED), times, told + more
+    return recorder.fingerprint(FINGERPRINTED), times, told + more
 
 
 @contextmanager

@@ -531,9 +531,22 @@ def test_without_a_compiler_compile_is_unsupported_and_a_run_can_begin(tmp_path:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no C++ compiler here")
 def test_compile_compiles(tmp_path: Path) -> None:
+    """Without what inductor compiles beforehand to try the vector instructions that this CPU says it has."""
     done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--learning", "off",
-                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
+                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250,
+                   TORCHINDUCTOR_VEC_ISA_OK="1")  # fmt: skip
     assert done.returncode == 0, done.stderr
     compiled = summary(tmp_path / "run")["combinations"][1]
     assert compiled["status"] == "ok"
     assert compiled["compile_cold_s"] > compiled["compile_s"] > 0
+
+
+def test_an_interruption_is_said_wherever_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the names of a trainer's layers are read, before there is a run."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("m2bench.run.describe.named_layers", interrupted)
+    done = typed("ablate", "my_trainer.py:train", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")

@@ -15,10 +15,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from commands import COMMAND, environment, m2bench, typed
+from commands import AT_ONCE, COMMAND, environment, m2bench, typed
 from github_action import action, run_action
 from launched import wait_until, workers_of
 from packaging.requirements import Requirement
+from prepared_launcher import PREPARED
 from repository import GATE, PAGES, ROOT, SUPPORT, git
 
 from m2bench.gate.sides import _build_requirements, _is_met, loose_code
@@ -371,7 +372,8 @@ def begin(repo: Path) -> subprocess.Popen[str]:
     """A gate that is at work with its trials, and would be for long."""
     process = subprocess.Popen(
         [COMMAND, "check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out"],
-        cwd=repo, env=environment(TMPDIR=str(repo.parent)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=repo, env=environment(TMPDIR=str(repo.parent), PYTHONPATH=AT_ONCE),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")))
     return process
@@ -388,7 +390,7 @@ def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Pat
     assert (process.returncode, "interrupted" in stderr, "Traceback" in stderr) == (130, True, False)
     assert len(worktrees(repo)) == 1
     assert not workers_of(repo.parent)
-    assert [path.name for path in repo.parent.iterdir()] == ["repo"]
+    assert {path.name for path in repo.parent.iterdir()} - {PREPARED} == {"repo"}
     assert git(repo, "status", "--porcelain") == ""
 
 
@@ -459,7 +461,7 @@ def shortened(arguments: list[str]) -> list[str]:
 def test_the_gate_as_tests(repo: Path) -> None:
     """One each for speed, counts and learning."""
     commit(repo, slower=MUCH)
-    alone = {name: value for name, value in environment().items() if not name.startswith("PYTEST_")}
+    alone = {name: value for name, value in environment(PYTHONPATH=AT_ONCE).items() if not name.startswith("PYTEST_")}
     options = f"--m2bench=--base HEAD~1 {shlex.join(SHORT)}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", options],

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from m2bench.records.errors import TrainerError, UserError
-from m2bench.systems.command.metrics import Metric, Readings, counting, ranked_value, read_metrics, shown_value
+from m2bench.systems.command.metrics import Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 
 
 def found(metric: str, *lines: str) -> list[float]:
@@ -129,7 +129,7 @@ def test_a_metric_has_the_name_that_the_pattern_gives_it(typed: str, name: str) 
 
 
 def test_without_a_metric_it_is_the_time() -> None:
-    assert read_metrics([]) == (Metric("time_s"),)
+    assert read_metrics([]) == (ReadMetric("time_s"),)
 
 
 @pytest.mark.parametrize(

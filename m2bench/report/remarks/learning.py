@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from m2bench.records.description import System, Target, Unit
+from m2bench.records.description import SystemDescription, Target, Unit
 from m2bench.records.summary import LearningSummary, Summary
 from m2bench.report.sentences import counted, tells_of_learning
 from m2bench.text.figures import digits, percent
@@ -64,7 +64,7 @@ def _target(target: Target, learning: LearningSummary, unit: Unit) -> str:
     )
 
 
-def _told(learning: LearningSummary, measure: str, system: System) -> str:
+def _told(learning: LearningSummary, measure: str, system: SystemDescription) -> str:
     """How learning was compared by what the updates of the speed trials told, and why by that."""
     units, because = system.unit.many, system.no_target_because or "no two seeds of learning trials can be compared"
     return (

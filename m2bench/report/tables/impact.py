@@ -120,7 +120,7 @@ def _glossary(table: Table) -> list[str]:
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
     """Whether the layer is in a combination that could not be checked; other results stand beside combinations."""
     found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
-    return "unchecked" if "unchecked" in found else NOTHING
+    return "unchecked" if found - {None} == {"unchecked"} else NOTHING
 
 
 def _at_work(summary: Summary) -> dict[str, str]:

@@ -16,7 +16,7 @@ from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Document
 
-from .metrics import TIME, Metric, Readings, counting, ranked_value, read_metrics, shown_value
+from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 from .options import CommandOptions
 from .output import Output
 from .process import Ran, run
@@ -108,7 +108,7 @@ class CommandProgram:
             return 60 / value
         return 1 / value if self._lower_is_better else value
 
-    def _values(self, metric: Metric, ran: Ran, readings: Readings, output: Output) -> list[float]:
+    def _values(self, metric: ReadMetric, ran: Ran, readings: Readings, output: Output) -> list[float]:
         """What counts of a metric. Raises TrainerError where it was not found, or not often enough."""
         if metric == TIME:
             return [ran.elapsed_s]

@@ -22,7 +22,7 @@ Train = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
-class Trainer:
+class UserTrainer:
     """A user's generator function: as it was named, itself, and the module that was named."""
 
     name: str
@@ -35,7 +35,7 @@ class Trainer:
         return self.name.rpartition(":")[2]
 
 
-def import_trainer(name: str, folder: Path) -> Trainer:
+def import_trainer(name: str, folder: Path) -> UserTrainer:
     """The generator function ``file.py:function`` or ``package.module:function``, from ``folder``.
 
     Raises UserError where it is not there, cannot be imported, or is no generator.
@@ -54,10 +54,10 @@ def import_trainer(name: str, folder: Path) -> Trainer:
         raise UserError(f"{place} has no function {function}.", _functions_of(place, module))
     found = getattr(module, function)
     _refuse_no_generator(name, function, found)
-    return Trainer(name, found, module)
+    return UserTrainer(name, found, module)
 
 
-def users_files(trainer: Trainer) -> list[Path]:
+def users_files(trainer: UserTrainer) -> list[Path]:
     """The trainer's file, and those of modules that it has imported from its folder or the one that it works in."""
     own = Path(str(trainer.module.__file__))
     imported = (getattr(module, "__file__", None) for module in [*sys.modules.values()])

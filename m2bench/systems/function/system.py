@@ -30,7 +30,7 @@ from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
 from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
-from .importing import Trainer, import_trainer, users_files
+from .importing import UserTrainer, import_trainer, users_files
 from .parameters import DEVICE, SEED, read_parameters
 from .raised import UsersCode, shown
 from .source import place_of
@@ -61,7 +61,7 @@ class Tried:
 class FunctionWorkload:
     """One function of the user's, and what its parameters and its module say about it."""
 
-    def __init__(self, trainer: Trainer, device: str):
+    def __init__(self, trainer: UserTrainer, device: str):
         self.trainer = trainer
         self._takes = read_parameters(trainer)
         self._unit = declared_unit(trainer) or SAMPLES
@@ -173,7 +173,7 @@ class FunctionSystem(SystemDefaults):
 
     first_update_sets_up = True
 
-    def __init__(self, trainer: Trainer, passed: Mapping[str, Any], device: torch.device, unit: str):
+    def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
         self._name = trainer.function
         self._unit = unit

@@ -32,7 +32,7 @@ from .numerics import check_numerics
 from .referee import Referee, prepare_referee, referee_episodes
 
 UPDATES = 2  # one turn of the macro part
-RUNS = ("training", "evaluation", "gates")
+RUNS = ("training", "evaluation", "numerics")
 # torch computes the inverse of the scale in float64, and leaves that out on MPS (torch/amp/grad_scaler.py).
 SCALER_LINE = "self.scaler.unscale_("
 
@@ -71,7 +71,7 @@ def _audit_combination(
             }
             if runs["training"].stopped_at is None:  # what stops training stops these as well
                 contract = loosest_contract(layers)
-                runs["gates"] = watch(tables, lambda: check(trainer, referee, contract, *episodes))
+                runs["numerics"] = watch(tables, lambda: check(trainer, referee, contract, *episodes))
         finally:
             trainer.close()
     return {"layers": list(names), "episodes": UPDATES * parts.episodes_per_update, "runs": runs}
