@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_what_computes_or_learns_otherwise_is_not_recommended(summary: Summary) 
 
 def test_losses_are_drawn_by_samples_and_by_seconds(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 1,000 samples a second exact learns the same from each, 1.2 times as fast; wide needs twice as many."""
-    figures = []
+    figures: list[Any] = []
     finish = Canvas.finish
 
     def kept(canvas: Canvas, *said: str) -> Chart:

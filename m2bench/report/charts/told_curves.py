@@ -46,7 +46,7 @@ def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
         return canvas.finish(
             name,
             f"The {told} by {unit.many} and by seconds: {', '.join(role for role, *_ in shown)}",
-            f"Means over trials of the {told} that the updates of the speed trials report; each point is the mean since "
-            f"the one before. Left: by {unit.many}, where combinations that learn the same lie upon each other. "
+            f"Means over trials of the {told} that the updates of the speed trials report; each point is the mean "
+            f"since the one before. Left: by {unit.many}, where combinations that learn the same lie upon each other. "
             "Right: by seconds, at the speed of the combination, without its set-up.",
         )
