@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from statistics import fmean, stdev
 
 from m2bench.records.description import Unit
-from m2bench.records.figure import Figure
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import Estimate, mean_ratio
+from m2bench.statistics.estimate import Estimate
 from m2bench.text.figures import digits, percent, times, times_within
 
-from .profile_records import Predictions, ProfiledSide
+from .predictions import adds_up, predictions
+from .profile_records import ProfiledSide
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
@@ -23,34 +22,6 @@ EXPLAINED = 0.15  # how far a prediction may lie from what was measured
 MOST_OF_IT = 0.5  # how much of a change, on the log scale, an explanation of it may lack or have too much
 LOADING_PROCESSES = "_MultiProcessingDataLoaderIter"  # in torch's name for waiting for them
 ADDS_UP = 0.02  # how far the phases may lie from what is not watched
-
-
-def predictions(before: ProfiledSide, after: ProfiledSide) -> Predictions:
-    """The change that was measured, and what phases and operators predict of it."""
-    measured = _logs(before.undisturbed_each_ms, after.undisturbed_each_ms)
-    dispatches = [side.count("dispatches") for side in (before, after)]
-    found = Predictions(_mean(measured), None, None, dispatches[0] / dispatches[1] if all(dispatches) else None)
-    if not before.phases_ms:
-        return found
-    phases = _logs(*([sum(each.values()) for each in side.phases_each_ms] for side in (before, after)))
-    # What the machine does to a process affects both of its measurements: the remainder is known better than either.
-    remainder = [m - p for m, p in zip(measured, phases, strict=True)]
-    return replace(found, phases=_mean(phases), remainder=_mean(remainder))
-
-
-def _mean(logs: list[float]) -> Figure:
-    estimate = mean_ratio(logs)
-    assert estimate is not None, "each side has a process"
-    return estimate.figure
-
-
-def adds_up(side: ProfiledSide) -> Estimate | None:
-    """The sum of the phases over a unit timed as a whole, without what timing the phases takes; over the processes."""
-    return mean_ratio(_logs([sum(each.values()) for each in side.phases_each_ms], side.undisturbed_each_ms))
-
-
-def _logs(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    return [math.log(a / b) for a, b in zip(over, under, strict=True)]
 
 
 def explain(before: ProfiledSide, after: ProfiledSide, peak_flops: float, unit: Unit) -> list[str]:

@@ -32,7 +32,8 @@ from m2bench.run.trials import watched
 from m2bench.text.tables import draw_table
 
 from .device_log import NoLog, Updated, read_device_log
-from .explanation import explain, predictions
+from .explanation import explain
+from .predictions import predictions
 from .profile_records import Looks, Pictured, ProfiledSide, ProfileFindings, update_of
 from .profile_tables import device_log_table, tables_of
 from .timeline import draw_timeline

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from m2bench.records.description import Unit
 from m2bench.records.files import Written, written
+from m2bench.statistics.least_squares import Floats
 
 from .profile_records import Cut, ProfiledSide
 
@@ -19,8 +19,6 @@ WIDTH, HEIGHT, DPI = 14.0, 8.0, 110
 SLICES = 600  # of time in a panel: about as many as it has pixels
 MARGIN = 0.01  # to the right of the last phase, lest it be hidden by the frame
 LEAST_SHARE = 0.1  # of a lane's height, so that a phase is seen however short it is
-
-Floats = NDArray[np.float64]
 
 
 def draw_timeline(path: Path, before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Written:

@@ -9,7 +9,8 @@ import pytest
 from made_profile import EPISODE, MACHINE, counts, side
 from scipy import stats
 
-from m2bench.inspect.explanation import explain, predictions
+from m2bench.inspect.explanation import explain
+from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile_records import ProfiledSide
 from m2bench.records.description import Unit
 from m2bench.records.figure import value_of

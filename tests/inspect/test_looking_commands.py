@@ -20,7 +20,7 @@ from made_profile import EPISODE
 from rich.console import Console
 
 from m2bench.inspect.audit import Audited, AuditFindings, show
-from m2bench.inspect.explanation import predictions
+from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
