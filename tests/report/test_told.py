@@ -138,4 +138,4 @@ def test_a_curve_has_all_that_was_told(summary: Summary) -> None:
 
 def test_without_losses_no_curve_is_drawn(summary: Summary) -> None:
     untold = replace(summary, learning=replace(summary.learning, told=None, told_curves=()))
-    assert learning.draw(untold) == NotDrawn("learning", "no learning was measured in this run")
+    assert learning.draw(untold) == NotDrawn("learning", "this run has no learning trials")
