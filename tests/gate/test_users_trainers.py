@@ -71,7 +71,7 @@ def test_a_head_that_tells_fewer_losses_cannot_be_compared() -> None:
     before = replace(measured(600.0), training_return=(), losses=(0.9,) * 100)
     silent = replace(before, losses=())
     (reason,) = untold(BASELINE, [(before, silent)])
-    assert "the head tells the loss of only 0 of its" in reason.text
+    assert "the head reports the loss of only 0 of its" in reason.text
 
 
 @pytest.mark.parametrize("turns", [(), (2, 2)], ids=["at once", "by turns"])

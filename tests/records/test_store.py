@@ -73,7 +73,9 @@ def test_a_run_of_an_earlier_version_is_read() -> None:
         record, trials = store.record(), store.trials()
     first = trials[0]
     assert (record.description.device.thread_waiting, record.prepared.device_faults) == (None, None)
-    assert record.description.layers[0].claim.memory is None
+    claim = record.description.layers[0].claim
+    assert claim is not None
+    assert claim.memory is None
     assert first.timed.turn_updates == ()
     assert first.conditions is not None
     assert first.conditions.cores == 1

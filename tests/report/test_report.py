@@ -675,5 +675,6 @@ def test_gain_surviving_is_told_of_gains_that_are_shown_and_a_net_loss_is_called
         for alone, to_target, surviving in cases
     )
     table = learning_table(replace(full, layers=layers))
+    assert table is not None
     at = table.columns.index("gain surviving")
     assert [row[at] for row in table.rows] == ["-", "net loss", "net loss, not shown", "50% [40, 60]"]
