@@ -8,8 +8,8 @@ from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
 from m2bench.records.files import write_file
 from m2bench.records.folders import make_folder
+from m2bench.records.store import Store
 from m2bench.records.summary import Summary
-from m2bench.run.store import Store
 
 from .charts import Chart, draw_charts
 from .impact_csv import impact_csv

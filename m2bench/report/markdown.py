@@ -12,7 +12,7 @@ from .charts import Chart, NotDrawn
 from .details import details
 from .headline import headline
 from .recommendation import recommendation, training_call
-from .sections import Part, Sentences, sections
+from .sections import SectionPart, Sentences, sections
 from .sentences import warnings
 
 
@@ -35,7 +35,7 @@ def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path 
     return "\n".join(lines)
 
 
-def _part(part: Part) -> list[str]:
+def _part(part: SectionPart) -> list[str]:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Sentences):

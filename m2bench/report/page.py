@@ -19,7 +19,7 @@ from .charts import Chart, NotDrawn
 from .details import details
 from .headline import headline
 from .recommendation import recommendation, training_call
-from .sections import Part, Sentences, sections
+from .sections import SectionPart, Sentences, sections
 from .sentences import warnings
 from .tables.combinations import CombinationsTable, combinations_table, ranked
 
@@ -55,11 +55,11 @@ def page(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | No
     )
 
 
-def _kind(part: Part) -> str:
+def _kind(part: SectionPart) -> str:
     """Which macro of the template shows it."""
     if isinstance(part, CombinationsTable):
         return "sortable"
-    kinds: dict[type[Part], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
+    kinds: dict[type[SectionPart], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
     return kinds[type(part)]
 
 
