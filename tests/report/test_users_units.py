@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from m2bench.report.tables.before_and_after import before_and_after_table
 from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.metrics import metrics_table
+from m2bench.report.tables.starting import starting_table
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
@@ -184,3 +186,11 @@ def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
     assert by_name["time"].value == pytest.approx(1000 * TIME.baseline, rel=NOISE)
     assert by_name["function"] is not None
     assert by_name["function"].value == pytest.approx(1000 / FUNCTION.baseline, rel=NOISE)
+
+
+def test_until_when_a_set_up_lasts_is_said_where_the_first_update_sets_up(summaries: dict[str, Summary]) -> None:
+    """Also earlier versions ran functions, and did not count that update."""
+    earlier = summaries["function"]
+    now = replace(earlier, system=replace(earlier.system, first_update_sets_up=True))
+    notes = [" ".join(table.notes) for each in (earlier, now) if (table := starting_table(each))]
+    assert ["until the first update is done" in each for each in notes] == [False, True]
