@@ -62,7 +62,8 @@ class SingleRollout:
         with phase("copy"):
             features = batch.features[:, 0].to(device)
         with phase("forward"):
-            return encode(features).split(1)
+            encodings: tuple[Tensor, ...] = encode(features).split(1)
+        return encodings
 
 
 def make_python_loop(decide: nn.Module, device: torch.device) -> Loop:

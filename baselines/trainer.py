@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,6 @@ from .policy import PolicySize, make_policy
 from .rollout import SingleRollout, make_python_loop
 
 RateScaling = Literal["none", "sqrt", "linear"]
-RATE_SCALINGS: tuple[str, ...] = get_args(RateScaling)
 
 
 @dataclass(frozen=True)

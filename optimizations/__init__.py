@@ -13,7 +13,8 @@ from m2bench.records.rules import Rules
 if TYPE_CHECKING:
     from .layer import Layer
 
-# Name of the layer -> module of its file. The order is the order of reports and of composition.
+# Name of the layer -> module of its file. The order is the order of reports and of composition. NOTE: those of the
+# design note, which take part where none are named.
 NOTE = {
     "batching": "batching",
     "amp": "amp",
@@ -30,16 +31,11 @@ FURTHER = {
 }
 LAYERS = NOTE | FURTHER
 
-# Names that stand for several layers. ``note`` takes part where nothing is said.
-SETS = {"note": tuple(NOTE), "all": tuple(LAYERS)}
-DEFAULT = SETS["note"]
-
 # What the command line must know of them before a system describes itself.
 RULES = Rules(
     needs=(("compiled-loop", "batching"), ("compiled-loop", "encode-once"), ("vectorized-features", "batching"))
 )
-COMPILING = {"compile", "compiled-loop"}
-SWEPT = "batching"
+COMPILING = ("compile", "compiled-loop")
 
 # What the sample run in reports/sample recommends.
 RECOMMENDED = ("batching", "vectorized-loss")

@@ -14,7 +14,8 @@ from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof, Sweeps
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
+from .layer_options import ENVIRONMENTS
 
 
 class BatchedRollout:
@@ -77,7 +78,7 @@ LAYER = Layer(
     summary="num_envs episodes as tensors, one forward for all",
     claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical", source=DESIGN_NOTE),
     compiled_apart=True,
-    sweeps=Sweeps(option="num_envs", one="environment", many="environments"),
+    sweeps=ENVIRONMENTS,
     apply=apply,
     prove=prove,
     timed=timed,

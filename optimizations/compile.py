@@ -9,21 +9,20 @@ from functools import partial
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import compiler
-from m2bench.devices.compiler import Compiled
 
 from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
 def apply(parts: Parts, options: LayerOptions) -> Parts:
-    return replace(parts, forward=partial(Compiled, backend=options.compile_backend))
+    return replace(parts, forward=partial(compiler.Compiled, backend=options.compile_backend))
 
 
 def timed(trainer: Trainer) -> AbstractContextManager[None]:
-    return compiler.no_recompiles([stage for stage in trainer.called if isinstance(stage, Compiled)])
+    return compiler.no_recompiles([stage for stage in trainer.called if isinstance(stage, compiler.Compiled)])
 
 
 def prove(trainer: Trainer) -> Proof:
-    stages = [stage for stage in trainer.called if isinstance(stage, Compiled)]
+    stages = [stage for stage in trainer.called if isinstance(stage, compiler.Compiled)]
     if len(stages) < len(trainer.called):
         return Proof(False, {}, "the policy that is called is not a compiled one")
     evidence = compiler.compile_evidence(stages, trainer.device, trainer.precision.autocast)

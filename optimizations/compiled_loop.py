@@ -15,7 +15,6 @@ from m2bench.baselines.parts import Forward, Market, Parts, Played
 from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import compiler
-from m2bench.devices.compiler import Compiled
 
 from .layer import OURS, Claim, Layer, LayerOptions, Proof
 
@@ -28,7 +27,7 @@ class CompiledLoop:
 
     def __init__(self, decide: nn.Module, device: torch.device, backend: str | None):
         self.decide = decide
-        self.compiled = Compiled(self._play, device, backend)
+        self.compiled = compiler.Compiled(self._play, device, backend)
 
     def __call__(self, decide: Forward, market: Market) -> Played:
         assert market.encoding is not None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from m2bench.baselines.parts import Parts, Stages
-from m2bench.baselines.policy import ACCOUNT_FEATURES, AsymmetricPolicyNetwork
+from m2bench.baselines.policy import ACCOUNT_FEATURES, AsymmetricPolicyNetwork, Block
 from m2bench.baselines.trainer import Trainer
 
 from .layer import OURS, Claim, Layer, LayerOptions, Proof
@@ -27,7 +28,7 @@ class Encoder(nn.Module):
 
     def forward(self, market: Tensor) -> Tensor:
         macro, micro = market.split(self.policy.split[:2], dim=1)
-        first = self.policy.head[0].linear
+        first = _head(self.policy)[0].linear
         return nn.functional.linear(
             torch.cat(self.policy.encode(macro, micro), dim=1), first.weight[:, :-ACCOUNT_FEATURES], first.bias
         )
@@ -41,9 +42,14 @@ class Decider(nn.Module):
         self.policy = policy
 
     def forward(self, states: Tensor, encoding: Tensor) -> Tensor:
-        first, last = self.policy.head
+        first, last = _head(self.policy)
         account = _narrow_product(states[:, -ACCOUNT_FEATURES:], first.linear.weight[:, -ACCOUNT_FEATURES:])
         return _narrow_product(first.activate(encoding + account), last.weight, last.bias)
+
+
+def _head(policy: AsymmetricPolicyNetwork) -> tuple[Block, nn.Linear]:
+    first, last = policy.head
+    return cast(Block, first), cast(nn.Linear, last)
 
 
 def _narrow_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.optimizations import COMPILING, SETS, SWEPT
-from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, one_of, option
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.spec import QUICK, RunSpec, WindowSpec
-from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
+from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.records.spec import QUICK, WindowSpec
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .shared_options import (
-    Timed,
+    Seeded,
+    TakingPart,
     layers_taking_part,
     new_folder,
     read_duration,
-    read_layers,
     read_names,
     results_option,
-    whole_numbers,
 )
-
-LEARNING_MODES = ("off", "quick", "full")
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
@@ -35,13 +30,8 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
     return read_names(typed, tuple(DESIGNS), "design")
 
 
-def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
-    sizes = whole_numbers("number of environments")(flag, typed)
-    return tuple(at_least(2)(flag, size) for size in sizes)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Ablate(Timed):
+class Ablate(RunOptions, TakingPart, Seeded):
     """What ``ablate`` is asked for."""
 
     all_combinations: bool = option(
@@ -55,13 +45,6 @@ class Ablate(Timed):
         metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
-    )
-    layers: Layers | None = option(
-        None,
-        f"Layers that take part, or sets of them ({', '.join(SETS)}), comma-separated.",
-        metavar="<names>",
-        read=read_layers,
-        shown="note: the six of the design note",
     )
     blocks: int | None = option(
         None,
@@ -77,22 +60,6 @@ class Ablate(Timed):
         read=read_duration,
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
-    learning: str = option(
-        "quick",
-        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
-        "time; full trains every combination to the target, or for half of --trial-timeout.",
-        read=one_of(LEARNING_MODES),
-    )
-    sweep: tuple[int, ...] = option(
-        (),
-        "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
-        metavar="<numbers>",
-        read=_read_sizes,
-        layer=SWEPT,
-    )
-    allow_wrong_device: bool = option(
-        False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
-    )
     wait_for_quiet_s: float | None = option(
         None,
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
@@ -110,10 +77,11 @@ class Ablate(Timed):
 
 
 @command("ablate")
-def ablate(asked: Ablate, system: System, given: Given) -> None:
+def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
+    from m2bench.records.store import FILE_NAME
     from m2bench.run import ablation
-    from m2bench.run.store import FILE_NAME
+    from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
         spec, folder = _continued(asked.resume, asked.more_blocks, given), asked.resume
@@ -121,7 +89,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
-        ablation.show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
+        show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
     def advice() -> str:
@@ -147,7 +115,7 @@ def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
     return replace(spec, blocks=spec.blocks + (more_blocks or 0))
 
 
-def _begun(asked: Ablate, system: System) -> RunSpec:
+def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
 
@@ -161,11 +129,7 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
-        trial_timeout_s=asked.trial_timeout_s,
-        learning=asked.learning,
-        sweep=asked.sweep,
-        allow_wrong_device=asked.allow_wrong_device,
-        threads=asked.threads,
+        **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
     return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec

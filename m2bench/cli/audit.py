@@ -7,31 +7,22 @@ from dataclasses import dataclass, replace
 
 import typer
 
-from m2bench.optimizations import DEFAULT, SETS
-from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import GPUS, one_of, option
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import make_console
-from .shared_options import AsJson, layers_taking_part, read_layers
+from .shared_options import AsJson, TakingPart, layers_taking_part
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit(AsJson):
+class Audit(TakingPart, AsJson):
     """What ``audit`` is asked for."""
 
     target: str = option(GPUS[0], f"Device to audit for: {', '.join(GPUS)}.", read=one_of(GPUS))
-    layers: Layers = option(
-        DEFAULT,
-        f"Layers that take part, or sets of them ({', '.join(SETS)}), comma-separated.",
-        metavar="<names>",
-        read=read_layers,
-        shown="note: the six of the design note",
-    )
 
 
 @command("audit")
-def audit(asked: Audit, system: System) -> None:
+def audit(asked: Audit, system: AskedSystem) -> None:
     """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
     from m2bench.inspect.audit import audit, show
     from m2bench.records.documents import to_json

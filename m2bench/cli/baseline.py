@@ -12,7 +12,7 @@ import typer
 from m2bench.records.declared_options import argument, at_least, option
 from m2bench.records.errors import UserError
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, make_console
 from .gated import Gated, read_share, reference_named
 from .shared_options import AsJson, new_folder, results_option
@@ -38,7 +38,7 @@ class Save(Named, Gated):
 
 
 @command("baseline save")
-def save(asked: Save, system: System) -> None:
+def save(asked: Save, system: AskedSystem) -> None:
     """Measure the working tree now and store the result as a reference."""
     from m2bench.gate import job
     from m2bench.gate.references import stored
@@ -57,8 +57,9 @@ def save(asked: Save, system: System) -> None:
     folder = asked.out or new_folder("save-")
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "nothing was saved"), removed_if_refused(folder):
-        reference = job.save(asked.name, request, asked.blocks, folder, make_console(to_stderr=asked.as_json))
-    stored.save(repo, reference)
+        console = make_console(to_stderr=asked.as_json)
+        reference = job.measure_reference(asked.name, request, asked.blocks, folder, console)
+    stored.write_reference(repo, reference)
     _say(reference, f"Saved {path}; commit it.", asked.as_json)
 
 
@@ -130,7 +131,7 @@ def _take_over(asked: Promote, kind: str, reason: str | None) -> None:
     from m2bench.gate.sides import repository
 
     reference = taken_over(reference_named(asked.name), asked.folder, kind, reason)
-    path = stored.save(repository(Path.cwd()), reference)
+    path = stored.write_reference(repository(Path.cwd()), reference)
     _say(reference, f"{kind.capitalize()}: {path}; commit it.", asked.as_json)
 
 

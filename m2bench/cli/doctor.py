@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import typer
 
-from m2bench.optimizations import DEFAULT
 from m2bench.records.declared_options import option, within
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import make_console
 from .shared_options import AsJson
 
@@ -23,12 +22,12 @@ class Doctor(AsJson):
 
 
 @command("doctor")
-def doctor(asked: Doctor, system: System) -> None:
+def doctor(asked: Doctor, system: AskedSystem) -> None:
     """Check this machine: what disturbs measurements on it, and how small an effect a run can detect."""
     from m2bench.inspect.doctor import examine, show
     from m2bench.records.documents import to_json
 
-    found = examine(system.workload, DEFAULT, asked.seconds, make_console(to_stderr=asked.as_json))
+    found = examine(system.workload, asked.seconds, make_console(to_stderr=asked.as_json))
     if asked.as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:

@@ -30,8 +30,8 @@ class Report:
 @command("report")
 def report(asked: Report) -> None:
     """Write the report of a run again from its stored results, and show it."""
+    from m2bench.records.store import Store
     from m2bench.report import show_report, write_report
-    from m2bench.run.store import Store
 
     if asked.trace is not None:
         _show_trials(asked.folder, asked.trace)
@@ -43,7 +43,7 @@ def report(asked: Report) -> None:
 
 def _show_trials(folder: Path, figure: str) -> None:
     from m2bench.findings.trials_behind import trace
-    from m2bench.run.store import Store
+    from m2bench.records.store import Store
     from m2bench.text.tables import draw_table
 
     with Store.open(folder) as store:
@@ -53,8 +53,8 @@ def _show_trials(folder: Path, figure: str) -> None:
 
 def report_run(folder: Path, console: Console) -> None:
     """Write and show the report of the run that has just ended; UserError when nothing could be measured."""
+    from m2bench.records.store import Store
     from m2bench.report import show_report, write_report
-    from m2bench.run.store import Store
 
     with Store.open(folder) as store:
         summary = write_report(store)

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from m2bench.optimizations import DEFAULT, LAYERS, RULES, SETS
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
 MAX_SEED = 2**32 - 1
-
-
-def read_threads(flag: str, typed: str) -> int | None:
-    """A number of threads, or None for ``auto``."""
-    if typed == "auto":
-        return None
-    if not typed.isdecimal() or int(typed) < 1:
-        raise UserError(f"{flag} {typed!r} is not a number of threads.", "Give a whole number of 1 or more, or auto.")
-    return int(typed)
-
-
-def whole_numbers(what: str) -> Callable[[str, str], tuple[int, ...]]:
-    """Reads numbers of 1 or more, comma-separated: each once, the smallest first."""
-
-    def read(flag: str, typed: str) -> tuple[int, ...]:
-        parts = [part.strip() for part in typed.split(",") if part.strip()]
-        for part in parts:
-            if not part.isdecimal() or int(part) < 1:
-                raise UserError(f"{flag}: {part!r} is not a {what}.", "Give whole numbers, as in 1,64,4096.")
-        if not parts:
-            raise UserError(f"{flag} names no {what}.", "Give some, as in 1,64,4096.")
-        return tuple(sorted({int(part) for part in parts}))
-
-    return read
 
 
 def read_names(typed: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
@@ -78,11 +53,7 @@ def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) ->
     from m2bench.plan.taking_part import taking_part
 
     known = known_layers(workload, named)
-    own = workload.module == WorkloadSpec.module
-    if named is None:
-        return taking_part(known, DEFAULT if own else None)
-    sets = SETS if own else {"all": known.names}
-    return taking_part(known, _named_of(known, [*chain.from_iterable(sets.get(name, (name,)) for name in named)]))
+    return taking_part(known, _named_of(known, known.named(named)))
 
 
 def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -> NamedLayers:
@@ -90,8 +61,9 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
 
     Raises UserError where the user's code cannot be imported.
     """
-    if workload.module == WorkloadSpec.module:
-        return NamedLayers(tuple(LAYERS), RULES)
+    at_hand = layers_at_hand(workload.module)
+    if at_hand.names:
+        return at_hand
     from m2bench.run.describe import named_layers
 
     found = named_layers(workload)
@@ -118,19 +90,15 @@ class Seeded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed(Seeded):
-    """What times trials."""
+class TakingPart:
+    """What is done with some layers or with all."""
 
-    threads: int | None = option(
+    layers: Layers | None = option(
         None,
-        "Torch threads in every trial: a number, or auto to measure which number is fastest.",
-        metavar="<number>",
-        read=read_threads,
-        shown="auto",
-        in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
-    )
-    trial_timeout_s: float = option(
-        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+        "Layers that take part, comma-separated; all is every layer, note the six of the trading system.",
+        metavar="<names>",
+        read=read_layers,
+        shown="note; all of a trainer of your own",
     )
 
 

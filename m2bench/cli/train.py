@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import SYSTEMS, at_least, option
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import SYSTEMS
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, make_console
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
@@ -21,12 +22,12 @@ class Train(Seeded):
     with_layers: Layers = option(
         (), "Layers to switch on, comma-separated.", spelled="--with", metavar="<names>", read=read_layers
     )
-    episodes: int = option(1000, "Episodes to train for.", read=at_least(1))
+    episodes: int = option(1000, "How long to train, in the unit that the system counts.", read=at_least(1))
     out: Path | None = results_option("train-")
 
 
 @command("train")
-def train(asked: Train, system: System) -> None:
+def train(asked: Train, system: AskedSystem) -> None:
     """Train one combination of layers, print its learning curve, and save a checkpoint."""
     from m2bench.inspect import train
 

@@ -1,4 +1,4 @@
-"""What is said of each combination, from its own trials and from the fits of all of them."""
+"""The row of each combination, from its own trials and from the fits of all trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import mean
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.results import Evidence, TrialResult
-from m2bench.records.rows import CombinationRow, Numerics, TrialBehind
+from m2bench.records.rows import CombinationRow, Numerics, NumericsReasons, TrialBehind
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of, typical
@@ -31,9 +31,9 @@ def summarize_combination(
     record: RunRecord,
     checked: bool,
 ) -> CombinationRow:
-    """The row of one combination; what is known only beside others is still missing.
+    """The row of one combination, without the figures that need the rows of others.
 
-    ``attempts``: the trials and those that others beside less load took the place of. ``checked``: whether the system
+    ``attempts``: the trials, and those that were run again because of other load. ``checked``: whether the system
     offers checks of its numerics.
     """
     status, reason = _worst(trials)
@@ -88,7 +88,7 @@ def _warmup_s(result: TrialResult) -> float:
 
 
 def _compile_cold_s(attempts: list[StoredTrial]) -> float | None:
-    """Seconds of the first compilation, which happens once in a run: also a trial that was repeated can have had it."""
+    """Seconds of the first compilation. It happens once in a run, maybe in a trial that was run again later."""
     results = [trial.timed for trial in attempts if trial.status == "ok"]
     return max((r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None)
 
@@ -119,26 +119,26 @@ def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
     if not checked:
         return Numerics(numerics="unchecked")
     if not all(result.numerics for result in results):
-        return Numerics(numerics_reason="numerics not checked")
+        return Numerics(reasons=NumericsReasons({}))
     names = list(results[0].numerics)
     changed, untold = (_reasons(results, names, same) for same in (False, None))
     return Numerics(
         numerics="changed" if changed else "unchecked" if untold else "same",
-        numerics_reason="; ".join(changed or untold) or None,
+        reasons=NumericsReasons(changed or untold) if changed or untold else None,
         checks={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
 
 
-def _reasons(results: list[TrialResult], names: list[str], same: bool | None) -> list[str]:
-    """What the checks say that found this, the first of each name."""
-    found = ((name, next((r.numerics[name] for r in results if r.numerics[name].same is same), None)) for name in names)
-    return [f"{name}: {check.reason or 'no reason given'}" for name, check in found if check is not None]
+def _reasons(results: list[TrialResult], names: list[str], same: bool | None) -> dict[str, str]:
+    """By check, the first reason that its trials give for this answer; only the checks that gave it."""
+    found = {name: [r.numerics[name] for r in results if r.numerics[name].same is same] for name in names}
+    return {name: checks[0].reason or "no reason given" for name, checks in found.items() if checks}
 
 
 def with_break_even(rows: Sequence[CombinationRow], compiling: list[str], speeds: Effects) -> list[CombinationRow]:
-    """The rows with the episodes after which the seconds of compiling have come back, against the same layers without.
+    """The rows with the episodes after which compiling has paid back the seconds it took.
 
-    None where it is not shown that compiling gains anything.
+    Compared with the same layers without those that compile. None where no gain from compiling is shown.
     """
     by_layers = {row.layers: row.episodes_per_min for row in rows}
     return [_with_break_even(row, compiling, speeds, by_layers) for row in rows]
@@ -160,9 +160,9 @@ def _with_break_even(
 
 
 def _break_even(plain_episodes: float, gain: Estimate) -> Figure | None:
-    """Episodes until a gain in speed has brought back the time in which so many could be had without it.
+    """Episodes until a gain in speed has paid back the time that ``plain_episodes`` take without it.
 
-    The interval is the gain's: what is uncertain of the time is little beside it.
+    The interval is that of the gain, beside which the uncertainty of the time is small.
     """
     ends = gain.interval or (gain.ratio, gain.ratio)
     if ends[0] <= 1:

@@ -1,7 +1,7 @@
 """What the trials of a sweep say: speed and memory by size. Pure.
 
-A size's speedup is over the baselines of its own block. Three blocks tell too little of the scatter of one size, so
-that of all sizes is taken together. In the summary ``num_envs`` is the size, whatever the system calls its option.
+A size's speedup is over the baselines of its own block. Three blocks say too little about the scatter of one size, so
+the scatter of all sizes is pooled. In the summary ``num_envs`` is the size, whatever the system calls its option.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Swept, Unit
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import Sweep, SweepSize
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
@@ -84,7 +84,7 @@ def _good_trials(own: list[StoredTrial], baselines: Mapping[int, list[float]]) -
 
 
 @dataclass(frozen=True)
-class Scatter:
+class SweepScatter:
     """Mean squares of a table of sizes and blocks: of the blocks, which all sizes share, and of what is left."""
 
     sizes: int
@@ -93,7 +93,7 @@ class Scatter:
     rest: float
 
     @classmethod
-    def of(cls, logs: BySize) -> Scatter | None:
+    def of(cls, logs: BySize) -> SweepScatter | None:
         """From the blocks in which every size was measured; None where these are fewer than two."""
         blocks = sorted(set.intersection(*(set(by_block) for by_block in logs.values()))) if logs else []
         if len(blocks) < 2:
@@ -117,13 +117,13 @@ class Scatter:
 def pooled(logs: BySize) -> dict[int, Estimate]:
     """The geometric mean of each size from its logarithms by block.
 
-    The intervals hold for all sizes at once (Bonferroni), so also for one that is chosen since it looks best.
+    The intervals hold for all sizes at once (Bonferroni), so also for one that is chosen because it looks best.
     """
-    scatter = Scatter.of(logs)
+    scatter = SweepScatter.of(logs)
     return {size: _pooled(list(by_block.values()), scatter) for size, by_block in logs.items()}
 
 
-def _pooled(logs: list[float], scatter: Scatter | None) -> Estimate:
+def _pooled(logs: list[float], scatter: SweepScatter | None) -> Estimate:
     mean = fmean(logs)
     if scatter is None:
         return Estimate(math.exp(mean))
@@ -135,7 +135,7 @@ def _pooled(logs: list[float], scatter: Scatter | None) -> Estimate:
 
 def rivals(logs: BySize, best: int) -> list[int]:
     """The sizes that are not shown to be slower than the best, all pairs of sizes being compared at once."""
-    scatter, others = Scatter.of(logs), [size for size in logs if size != best]
+    scatter, others = SweepScatter.of(logs), [size for size in logs if size != best]
     if scatter is None or not others:
         return others
     pairs = scatter.sizes * (scatter.sizes - 1) / 2

@@ -12,17 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.errors import UserError
 from m2bench.records.same_machine import differing
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
+from m2bench.text.speed import Speed
 
 from .facts import SideFacts
-from .measure import NotFiniteError, Request
+from .measure import DivergedError, Request
 from .metrics import metrics_of
-from .outcome import Outcome
+from .outcome import CheckOutcome
 from .pairs import Block
 from .preparation import Sides, prepared
-from .question import Question
+from .question import EPISODES, SPEEDUP, Question
 from .reasons import Aspect, Reason
 from .references.reference import Reference, now, record, with_level
 from .references.stored import find
@@ -46,7 +48,7 @@ class Asked:
     command: tuple[str, ...] = ("m2bench", "check")
 
 
-def check(asked: Asked, folder: Path, console: Console) -> Outcome:
+def check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
     """Run the gate. Raises UserError for what cannot be measured.
 
     Floors alone need no git repository.
@@ -63,7 +65,7 @@ def check(asked: Asked, folder: Path, console: Console) -> Outcome:
         question = _question(asked, sides, reference)
         blocks, verdict = _measure(question, asked.request, sides, console)
     facts = sides.facts["head"]
-    return Outcome(
+    return CheckOutcome(
         verdict=verdict,
         command=asked.command,
         date=now(),
@@ -78,7 +80,7 @@ def check(asked: Asked, folder: Path, console: Console) -> Outcome:
     )
 
 
-def save(name: str, request: Request, blocks: int, folder: Path, console: Console) -> Reference:
+def measure_reference(name: str, request: Request, blocks: int, folder: Path, console: Console) -> Reference:
     """Measure the working tree alone over so many blocks, as a reference that is not written yet."""
     repo = repository(Path.cwd())
     with prepared(repo, None, request, folder, console) as sides, _progress(blocks, console) as step:
@@ -98,17 +100,20 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
 
 
 def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Question:
+    system = sides.facts["head"].description.system
     question = Question(
         combinations=asked.request.combinations,
         in_turns=tuple(c for c in asked.request.combinations if sides.takes_turns(c)),
         delta=asked.delta,
         alpha=asked.alpha,
         max_blocks=asked.max_blocks,
-        unit=sides.facts["head"].description.system.unit,
+        unit=system.unit,
+        rate=system.rate,
         base=sides.base.name if sides.base else None,
         floors=asked.floors,
         repeats_itself=all(side.description.workload.repeats_itself is not False for side in sides.facts.values()),
     )
+    _refuse_another_unit(asked.floors, question.speed)
     if reference is None:
         return question
     facts, saved = sides.facts["head"], f"the reference {reference.name}"
@@ -134,6 +139,22 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         same_counting=reference.counted_by == facts.counted_by
         and all(reference.machine.get(key) == facts.machine.get(key) for key in ("torch", "device")),
     )
+
+
+def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
+    """Raise UserError for a floor in a unit that the speed is not counted in, or of what is better when it is less."""
+    for name in floors.keys() - {EPISODES, SPEEDUP}:
+        asked = f'--min "{floors[name]:g} {name}"'
+        if speed.rate.lower_is_better:
+            raise UserError(
+                f"{asked} is a least value, and less of {speed.label} is better.",
+                f"Give --min {SPEEDUP}=1.5 with --layers baseline,a+b, or let the command print a speed.",
+            )
+        if name != speed.label:
+            raise UserError(
+                f"{asked} is in another unit: this trainer is measured in {speed.label}.",
+                f'Give it as --min "{floors[name]:g} {speed.label}", if so many are meant.',
+            )
 
 
 def _changed_arithmetic(facts: Mapping[str, SideFacts]) -> str | None:
@@ -166,7 +187,7 @@ def _measure(question: Question, request: Request, sides: Sides, console: Consol
             try:
                 while len(blocks) < look:
                     blocks.append(step(sides.run_block(len(blocks) + 1, request)))
-            except NotFiniteError as error:
+            except DivergedError as error:
                 enough = blocks if len(blocks) >= LEAST_BLOCKS else []  # fewer have no spread to judge by
                 return enough, _changed(question, enough, str(error))
             verdict = decide(question, blocks, final=look == looks[-1])

@@ -15,6 +15,7 @@ from m2bench.processes.environment import users_environment
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure, TrialResult, idle_layers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -58,7 +59,7 @@ class TurnRequest:
     name: str
 
 
-class NotFiniteError(WorkerError):
+class DivergedError(WorkerError):
     """The head's loss or gradient was not a finite number: it learns nothing."""
 
 
@@ -113,7 +114,7 @@ class Side:
         return SideFacts(description, prepared.device_faults)
 
     def _use_threads(self, threads: int) -> None:
-        """In all workers from here on; by the environment, which code of any age follows."""
+        """Use so many threads in all workers from here on, by a variable that code of any version obeys."""
         self._environment["OMP_NUM_THREADS"] = str(threads)
         self._launcher.stop()
 
@@ -160,7 +161,7 @@ class Side:
         found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result
         if isinstance(found, Failure):
             diverged = self.code.side == "head" and found.kind == "not finite"
-            raise (NotFiniteError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
+            raise (DivergedError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
         return found
 
     def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> dict[str, object]:
@@ -181,7 +182,7 @@ def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[st
     A field that is not known yet is left out; UserError when it asks for something else than it does by default. Code
     that knows ``options`` takes any; earlier code knew them by name.
     """
-    document = asdict(spec) if isinstance(spec, WindowSpec) else spec.to_json()
+    document = asdict(spec) if isinstance(spec, WindowSpec) else to_json(spec)
     if "options" in known:
         return document
     usual = {field.name: field.default for field in fields(spec)}

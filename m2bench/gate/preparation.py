@@ -15,9 +15,9 @@ from types import FrameType
 from rich.console import Console
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import DOORS
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
+from m2bench.records.known_systems import DOORS
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.run.describe import show_remarks_on_data
@@ -116,7 +116,7 @@ def prepared(
             if not facts["head"].description.workload.own_program:
                 threads = facts["head"].device.torch_threads
         show_remarks_on_data(facts["head"].description, console)
-        # Of a user's trainer nobody tells which processes go on while it waits for its turn.
+        # Nobody knows which processes of a user's trainer go on while it waits for its turn.
         may_take_turns = len(codes) > 1 and request.workload.module not in DOORS
         know_turns = may_take_turns and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, facts, work, know_turns)

@@ -17,9 +17,11 @@ from m2bench.records.description import Device, Facts, Machine
 from m2bench.records.documents import FLAT, read
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
+from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.noise import RunConditions
 from m2bench.records.results import Failure
-from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
@@ -34,7 +36,7 @@ WINDOW = WindowSpec()  # of the default run: shorter ones scatter more
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What the doctor found. ``fit``: nothing forbids to measure here. ``window``: how the ``trials`` were timed.
+    """What the doctor found. ``fit``: nothing forbids measuring here. ``window``: how the ``trials`` were timed.
 
     ``drift``: the speed of the last trial over that of the first.
     """
@@ -49,8 +51,8 @@ class Examination:
     conditions: RunConditions
 
 
-def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, console: Console) -> Examination:
-    """Run the baseline again and again for so long, and say what that shows.
+def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examination:
+    """Run the baseline repeatedly for so many seconds, and examine what that shows.
 
     Raises UserError when it does not run.
     """
@@ -60,6 +62,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, workload, work)
                 show_remarks_on_data(description, console)
+                layers = layers_at_hand(workload.module).named(None) or tuple(x.name for x in description.layers)
                 description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description.device, prepared.device_faults or ())
@@ -69,8 +72,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
                 trials = _repeat(launcher, workload, description.device, work, seconds)
     resolution = Resolution.from_speeds([trial.timed.episodes_per_min for trial in trials])
     conditions = describe_conditions(trials)
-    taking_part = [layer for layer in description.layers if layer.name in layers]
-    checks = check_machine(description, taking_part, conditions, resolution.trial_sd, Path.cwd())
+    checks = check_machine(description, description.layers, conditions, resolution.trial_sd, Path.cwd())
     drift = measure_repeats(trials).drift
     assert drift is not None, "there are several trials"
     return Examination(
@@ -103,7 +105,7 @@ def _repeat(
 
 
 def show(found: Examination, console: Console) -> None:
-    """Print it in plain words, what is wrong first."""
+    """Print what was found, problems first."""
     machine, device = read(Machine, found.machine), read(Device, found.machine)
     marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}
     for check in found.checks:
@@ -122,7 +124,7 @@ def show(found: Examination, console: Console) -> None:
         f"{problems} problem{'s' if problems > 1 else ''}: do not measure on this machine before "
         f"{'they are' if problems > 1 else 'it is'} put right."
         if problems
-        else "This machine can be measured on."
+        else "This machine is fit for measuring."
     )
     for line in lines:
         console.print(line, markup=False, highlight=False)

@@ -32,7 +32,7 @@ TIMEOUT_S = 7 * 86_400.0
 class TrainingPoint:
     """One evaluation: after so many units, and seconds of training without the evaluations.
 
-    ``training_return``: the mean since the last point. None where the system tells no return.
+    ``training_return``: the mean since the last point. None where the system reports no return.
     """
 
     episodes: int
@@ -43,7 +43,7 @@ class TrainingPoint:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a worker tells of the training."""
+    """A worker's report on the training."""
 
     layers: Layers
     seed: int
@@ -75,7 +75,7 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
         speed = Speed.of(description.system)
         console.print(_header(speed, good), highlight=False)
         request = {
-            "workload": spec.to_json(),
+            "workload": to_json(spec),
             "layers": layers,
             "episodes": units,
             "seed": seed,
@@ -91,7 +91,7 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
         ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
-    document = {**to_json(outcome), "good_return": good, "workload": spec.to_json()}
+    document = {**to_json(outcome), "good_return": good, "workload": to_json(spec)}
     (folder / "train.json").write_text(json.dumps(document, indent=1) + "\n")
     idle = idle_layers(outcome.proofs)
     if idle:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from .description import Description, Prepared
 from .results import Conditions, LearningResult, TrialResult
-from .spec import RunSpec, TrialKind, TrialSpec
-
-STATUSES = ("ok", "failed", "unsupported", "not-engaged")
+from .run_spec import RunSpec
+from .spec import TrialKind, TrialSpec
 
 Result = TrialResult | LearningResult
 RESULTS: dict[TrialKind, type[TrialResult] | type[LearningResult]] = {

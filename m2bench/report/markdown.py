@@ -9,9 +9,11 @@ from m2bench.records.summary import Summary
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .headlines import details, headline
-from .sections import Part, Sentences, sections
-from .sentences import recommendation, training_call, warnings
+from .details import details
+from .headline import headline
+from .recommendation import recommendation, training_call
+from .sections import SectionPart, Sentences, sections
+from .sentences import warnings
 
 
 def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
@@ -33,7 +35,7 @@ def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path 
     return "\n".join(lines)
 
 
-def _part(part: Part) -> list[str]:
+def _part(part: SectionPart) -> list[str]:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Sentences):

@@ -9,17 +9,19 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2bench.records.figure import Figure
+from m2bench.records.figure import Figure, value_of
 from m2bench.records.summary import Summary
 from m2bench.text.figures import NOT_KNOWN, is_known, value_and_interval
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .headlines import details, headline
-from .sections import Part, Sentences, sections
-from .sentences import recommendation, training_call, warnings
-from .tables import CombinationsTable, combinations_table, ranked
+from .details import details
+from .headline import headline
+from .recommendation import recommendation, training_call
+from .sections import SectionPart, Sentences, sections
+from .sentences import warnings
+from .tables.combinations import CombinationsTable, combinations_table, ranked
 
 
 def page(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
@@ -53,11 +55,11 @@ def page(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | No
     )
 
 
-def _kind(part: Part) -> str:
+def _kind(part: SectionPart) -> str:
     """Which macro of the template shows it."""
     if isinstance(part, CombinationsTable):
         return "sortable"
-    kinds: dict[type[Part], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
+    kinds: dict[type[SectionPart], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
     return kinds[type(part)]
 
 
@@ -95,12 +97,12 @@ def _rows(summary: Summary) -> list[dict[str, object]]:
         figures = {
             "#": rank,
             "layers": "+".join(c.layers),
-            speed.words.ratio: _value(c.speedup),
-            speed.heading: _value(speed.level(c.episodes_per_min)),
-            f"{summary.system.unit.many} to target": _value(c.learning.episodes_to_target),
-            "to target s": _value(c.learning.time_to_target_s),
-            "compile s": _value(c.compile_s),
-            "memory MB": _value(c.peak_memory_mb),
+            speed.words.ratio: value_of(c.speedup),
+            speed.heading: value_of(speed.level(c.episodes_per_min)),
+            f"{summary.system.unit.many} to target": value_of(c.learning.episodes_to_target),
+            "to target s": value_of(c.learning.time_to_target_s),
+            "compile s": value_of(c.compile_s),
+            "memory MB": value_of(c.peak_memory_mb),
             "learning": c.learning.learning,
             "numerics": c.numerics.numerics,
             "status": c.status,
@@ -112,7 +114,3 @@ def _rows(summary: Summary) -> list[dict[str, object]]:
         ]
         rows.append({"layers": c.layers, "keys": [figures[column] for column in columns], "trials": trials})
     return rows
-
-
-def _value(figure: Figure | None) -> float | None:
-    return None if figure is None else figure.value

@@ -9,9 +9,11 @@ from rich.console import Console
 from m2bench.records.summary import Summary
 from m2bench.text.tables import Table, draw_table
 
-from .headlines import details, headline
+from .details import details
+from .headline import headline
+from .recommendation import recommendation, training_call
 from .sections import Sentences, sections
-from .sentences import recommendation, training_call, warnings
+from .sentences import warnings
 
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:

@@ -13,7 +13,6 @@ from repository import ROOT
 from users_code import in_folder, workload
 
 from m2bench.records.spec import TrialSpec, WindowSpec
-from m2bench.systems.interface import Told
 from m2bench.worker.trial import run_trial
 
 TRAINER = '''
@@ -75,7 +74,7 @@ def test_layers_are_listed_with_what_is_told_of_them(run: Path) -> None:
 def test_a_profile_says_what_it_cannot_tell(run: Path) -> None:
     done = typed("profile", "my_trainer.py:train", "--layer", "faster", "--quick", "--out", "profile", cwd=run)
     assert done.returncode == 0, done.stderr
-    assert "The trainer tells of no phases" in done.stdout
+    assert "The trainer reports no phases" in done.stdout
     assert "One update of 10 tokens takes" in done.stdout
     assert (run / "profile" / "traces" / "after.speedscope.json").exists()
     assert json.loads((run / "profile" / "profile.json").read_text())["timeline"] is None
@@ -105,6 +104,13 @@ def test_what_its_module_says_of_layers_is_planned_by_and_listed(tmp_path: Path)
         (("ablate", "my_trainer.py:train", "--device", "cpu"), "takes no device, so --device cpu has no effect"),
         (("profile", "my_trainer.py:train"), "there is nothing to profile. Name a layer with --layer"),
         (("train", "my_trainer.py:train"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (
+            ("train", "my_trainer.py:train", "--workload", "mine"),
+            "--workload and a trainer of your own belong to different",
+        ),
+        (("train", "--command", "sh train.sh"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("profile", "--command", "sh train.sh", "--toggle", "a=--a"), "a command cannot be profiled"),
+        (("ablate", "--workload", "mine", "--command", "sh train.sh"), "--workload and --command belong to different"),
     ],
 )
 def test_a_mistake_is_one_message(run: Path, command: tuple[str, ...], message: str) -> None:
@@ -164,8 +170,8 @@ def test_cartpole_learns(tmp_path: Path) -> None:
         system = found.build(spec, tmp_path, ("many_envs", "one_forward"), 0)
         returns = [
             float(told.mean_return)
-            for told in (system.update() for _ in range(60))
-            if isinstance(told, Told) and told.mean_return is not None
+            for told in (system.told(system.update()) for _ in range(60))
+            if told.mean_return is not None
         ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]

@@ -1,4 +1,4 @@
-"""Stored references and checks, read from JSON. What is computed with later is there and makes sense, or is refused.
+"""Stored references and checks, read from JSON. Every value that is used later is checked here.
 
 Everything raises ValueError for the first thing that is wrong, and says where it stands.
 """
@@ -10,8 +10,8 @@ from collections.abc import Sized
 from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, combination_name
-from m2bench.records.declared_options import PROGRAMS
 from m2bench.records.description import Facts
+from m2bench.records.known_systems import PROGRAMS
 from m2bench.records.spec import present_module
 
 from .reference import HistoryEntry, Recorded, Reference
@@ -114,7 +114,7 @@ def read_reference(name: str, document: object) -> Reference:
 
 
 def read_check(document: object) -> StoredCheck:
-    """The same of a check whose figures are taken."""
+    """The check in a file's document."""
     file = Part.of(document, "the file")
     return StoredCheck(
         date=file.text("date"),

@@ -9,7 +9,7 @@ from inspect import Parameter
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
 
-from .importing import Trainer
+from .importing import UserTrainer
 from .source import place_of
 
 DEVICE, SEED = "device", "seed"
@@ -25,7 +25,7 @@ class Parameters:
     takes_seed: bool
 
 
-def read_parameters(trainer: Trainer) -> Parameters:
+def read_parameters(trainer: UserTrainer) -> Parameters:
     """What a function takes.
 
     Raises UserError, with the line to change, for a parameter without a default, for one that cannot be given by its
@@ -52,7 +52,7 @@ def read_parameters(trainer: Trainer) -> Parameters:
     return Parameters(layers, always_on, DEVICE in names, SEED in names)
 
 
-def _refuse_unusable(trainer: Trainer, one: Parameter) -> None:
+def _refuse_unusable(trainer: UserTrainer, one: Parameter) -> None:
     where = f"{place_of(trainer.train, one.name)}: {trainer.function}"
     if one.default is Parameter.empty:
         raise UserError(
