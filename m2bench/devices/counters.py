@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -145,10 +145,26 @@ class CountingMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return func(*(self._counted(arg) if callable(arg) else arg for arg in args), **kwargs)
         result = self.run(func, args, kwargs)
         if self._counting:
             self._count(func, args, kwargs, result)
         return result
+
+    supports_higher_order_operators = True
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """What an operator is given to run, as a scan its step: each time that it does, that is counted."""
+
+        def run(*args: Any) -> Any:
+            TorchDispatchMode.__enter__(self)  # type: ignore[no-untyped-call]
+            try:
+                return function(*args)
+            finally:
+                TorchDispatchMode.__exit__(self, None, None, None)  # type: ignore[no-untyped-call]
+
+        return run
 
     def run(self, func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Let the device do it."""

@@ -23,7 +23,7 @@ from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli.app import app
 from m2bench.inspect import doctor
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import LAYERS, NOTE
 from m2bench.processes.client import Launcher
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 from m2bench.run.describe import describe
@@ -192,7 +192,7 @@ def test_trials_that_go_wrong_are_recorded_and_the_others_go_on(tmp_path: Path) 
     faults = (
         "amp=crash,compile=kill,dataloader=idle,vectorized-loss=unsupported,grad-accumulation=diverge,batching=changed"
     )
-    layers = ",".join(LAYERS)
+    layers = ",".join(NOTE)
     done = typed("ablate", "--design", "single", "--layers", layers, *FAKE, "--blocks", "1", "--data", faults,
                  "--out", "run", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
