@@ -162,7 +162,7 @@ class WorkloadOptions:
         "Python module that builds the system under test.",
         spelled="--workload",
         hidden=True,
-        commands=(*TRAINING, "doctor"),
+        commands=(*TRAINING, "scale", "doctor"),
     )
 
 

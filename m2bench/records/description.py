@@ -14,6 +14,7 @@ from .combinations import Layers
 from .documents import WHOLE, Document, called, read
 from .earlier import completed
 from .rules import Rules
+from .scale import Place
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
@@ -318,15 +319,31 @@ class Description:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceLimits:
+    """What a place can do at most.
+
+    ``peak_flops``: operations per second of a product of float32 matrices. ``bytes_per_s``: read and written by a copy
+    that no cache holds. ``dispatch_s``: seconds that handing over one operator takes.
+    """
+
+    place: Place
+    peak_flops: float
+    bytes_per_s: float
+    dispatch_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What preparing the trials told.
 
     ``prepare_s``: seconds that it took. ``device_faults``: what the device computes wrongly, None where the code does
     not look. ``peak_flops``: the most operations per second of a product of float32 matrices, 0 where trials are
-    programs of their own. ``metrics``: what the plain one of those told before all trials.
+    programs of their own. ``metrics``: what the plain one of those told before all trials. ``places``: of a run of
+    ``scale``, what every place can do.
     """
 
     prepare_s: float
     device_faults: tuple[str, ...] | None = None
     peak_flops: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    places: tuple[PlaceLimits, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from .combinations import Layers
 from .documents import read
 from .rules import NO_RULES, Rules
+from .scale import Scale
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
@@ -100,6 +101,9 @@ class TrialSpec:
     """Key of the trial that this one repeats, since that one ran under load."""
     counts: bool = True
     """Whether operators are counted, which takes as long as the timed window and comes out the same in every trial."""
+    device: str | None = None
+    threads: int | None = None
+    """Where it computes, and with how many threads, in a run of ``scale``; None elsewhere: as in the run."""
 
     def to_json(self) -> dict[str, Any]:
         own = asdict(self)
@@ -134,11 +138,14 @@ class RunSpec:
     """How many torch uses in every trial; None until that is measured."""
     rules: Rules = NO_RULES
     """Which of these layers need or exclude each other."""
+    scale: Scale | None = None
+    """What is varied in a run of ``scale``, in place of the design; None for an ablation."""
 
     def to_json(self) -> dict[str, Any]:
         own = asdict(self)
-        if not self.rules:
-            del own["rules"]  # as in earlier versions
+        for name in ("rules", "scale"):
+            if not getattr(self, name):
+                del own[name]  # as in earlier versions
         return {**own, "workload": self.workload.to_json()}
 
     @classmethod
@@ -152,5 +159,6 @@ class RunSpec:
                 "workload": WorkloadSpec.from_json(document["workload"]),
                 "window": WindowSpec(**document["window"]),
                 "rules": read(Rules, document.get("rules", {})),
+                "scale": read(Scale, document["scale"]) if "scale" in document else None,
             }
         )

@@ -11,7 +11,7 @@ from m2bench.records.declared_options import Call, at_least, option, options_of
 
 from .toggles import CommandLine
 
-COMMANDS = ("ablate", "check", "baseline save", "layers")
+COMMANDS = ("ablate", "scale", "check", "baseline save", "layers")
 
 
 @dataclass(frozen=True, kw_only=True)

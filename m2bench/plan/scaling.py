@@ -1,0 +1,92 @@
+"""The trials of a run of ``scale``: every point once in a block, in random order between two baselines. Pure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from m2bench.records.combinations import Layers
+from m2bench.records.declared_options import DOORS
+from m2bench.records.scale import Place, Point, Scale, Value
+from m2bench.records.spec import RunSpec, TrialSpec
+
+SETTINGS = "settings"
+"""The option of a user's trainer that holds the values of its settings, by name."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is compared: a combination at one place, with all settings but the first fixed.
+
+    ``points``: by the value of the first setting; by 1 where there is none, or it has no effect.
+    """
+
+    layers: Layers
+    place: Place
+    fixed: tuple[tuple[str, Value], ...]
+    points: tuple[tuple[Value, Point], ...]
+
+
+def lines_of(scale: Scale) -> list[Line]:
+    """Every line: places, then settings, then combinations. The first point of the first is the run's baseline."""
+    first, others = scale.settings[:1], scale.settings[1:]
+    found = []
+    for place, fixed in product(scale.places, product(*(setting.values for setting in others))):
+        named = tuple((setting.name, value) for setting, value in zip(others, fixed, strict=True))
+        for layers in scale.combinations:
+            points = {
+                point.values.get(first[0].name, 1) if first else 1: point
+                for values in product(*(setting.values for setting in first))
+                for point in [_point(scale, place, layers, (*values, *fixed))]
+            }
+            found.append(Line(layers, place, named, tuple(points.items())))
+    return found
+
+
+def _point(scale: Scale, place: Place, layers: Layers, values: tuple[Value, ...]) -> Point:
+    """What is trained with these values: a setting that belongs to a layer is 1 without it."""
+    taken: dict[str, Value] = {}
+    for setting, value in zip(scale.settings, values, strict=True):
+        if setting.layer is None or (setting.layer in layers and value != 1):
+            taken[setting.name] = value
+        else:
+            layers = tuple(layer for layer in layers if layer != setting.layer)
+    return Point(layers, place, taken)
+
+
+def points_of(scale: Scale) -> list[Point]:
+    """Every point once, the run's baseline first."""
+    return list({point.name: point for line in lines_of(scale) for _, point in line.points}.values())
+
+
+def scale_block(spec: RunSpec, scale: Scale, block: int) -> list[TrialSpec]:
+    """The trials of a block, counted from 1, in order: they share a seed, and the first ones count operators."""
+    baseline, *others = points_of(scale)
+    shuffled = random.Random(f"{spec.seed}/{block}").sample(others, len(others))
+
+    def trial(name: str, point: Point, counts: bool) -> TrialSpec:
+        return TrialSpec(
+            f"b{block}.{name}", point.layers, block, spec.seed + block - 1, mini_blocks=(block,),
+            options=_options(spec, point), counts=counts and block == 1,
+            device=point.place.device, threads=point.place.threads,
+        )  # fmt: skip
+
+    return [
+        trial("anchor0", baseline, counts=True),
+        *(trial(point.name, point, counts=True) for point in shuffled),
+        trial("anchor1", baseline, counts=False),
+    ]
+
+
+def _options(spec: RunSpec, point: Point) -> dict[str, Any]:
+    if spec.workload.module in DOORS and point.values:
+        return {SETTINGS: dict(point.values)}
+    return dict(point.values)
+
+
+def point_of(trial: TrialSpec) -> Point:
+    """What a trial trains, and where."""
+    values = trial.options.get(SETTINGS, trial.options)
+    return Point(trial.layers, Place(trial.device, trial.threads), values)
