@@ -23,7 +23,8 @@ LAYERS = {
 
 # What the command line must know of them before a system describes itself.
 COMPILING = {"compile"}
-SWEPT = "batching"
+SIZED = "batching"
+"""The layer that has several environments; without it there is one."""
 
 # What the sample run in reports/sample recommends.
 RECOMMENDED = ("batching", "vectorized-loss")

@@ -15,7 +15,7 @@ from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
-from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof, Sweeps
+from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
 class BatchedRollout:
@@ -90,7 +90,6 @@ LAYER = Layer(
     summary="num_envs episodes as tensors, one forward for all",
     claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical", source=DESIGN_NOTE),
     compiled_apart=True,
-    sweeps=Sweeps(option="num_envs", one="environment", many="environments"),
     apply=apply,
     prove=prove,
     timed=timed,

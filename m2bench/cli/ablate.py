@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.optimizations import COMPILING, SWEPT
+from m2bench.optimizations import COMPILING
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
@@ -23,7 +23,6 @@ from .shared_options import (
     read_layers,
     read_names,
     results_option,
-    whole_numbers,
 )
 
 LEARNING_MODES = ("off", "quick", "full")
@@ -35,9 +34,8 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
     return read_names(typed, tuple(DESIGNS), "design")
 
 
-def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
-    sizes = whole_numbers("number of environments")(flag, typed)
-    return tuple(at_least(2)(flag, size) for size in sizes)
+def _refuse_sweep(flag: str, typed: str) -> None:
+    raise UserError(f"{flag} has become a command.", f"Use: m2bench scale --num-envs {typed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +81,7 @@ class Ablate(Timed):
         "time; full trains every combination to the target, or for half of --trial-timeout.",
         read=one_of(LEARNING_MODES),
     )
-    sweep: tuple[int, ...] = option(
-        (),
-        "Numbers of environments, comma-separated, to try at the end with the fastest combination.",
-        metavar="<numbers>",
-        read=_read_sizes,
-        layer=SWEPT,
-    )
+    sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
     allow_wrong_device: bool = option(
         False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
     )
@@ -163,7 +155,6 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
         window=QUICK if asked.quick else WindowSpec(),
         trial_timeout_s=asked.trial_timeout_s,
         learning=asked.learning,
-        sweep=asked.sweep,
         allow_wrong_device=asked.allow_wrong_device,
         threads=asked.threads,
     )

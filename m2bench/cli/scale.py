@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from m2bench.optimizations import RECOMMENDED, SWEPT
+from m2bench.optimizations import RECOMMENDED, SIZED
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.declared_options import DEVICES, DOORS, at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
@@ -198,7 +198,7 @@ def _settings(asked: ScaleAsked, own: bool) -> tuple[Setting, ...]:
     if asked.setting and not own:
         raise UserError("--setting is of a trainer of your own.", "The trading system takes --num-envs.")
     sizes = asked.num_envs or (() if own else ENVIRONMENTS)
-    layer = None if own else SWEPT
+    layer = None if own else SIZED
     environments = [Setting(NUM_ENVS, sizes, layer, "environment", "environments")] if sizes else []
     if environments and any(setting.name == NUM_ENVS for setting in asked.setting):
         raise UserError("--num-envs and --setting num_envs are the same.", "Leave one of them out.")

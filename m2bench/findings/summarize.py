@@ -35,7 +35,6 @@ from .metrics import with_metrics
 from .noise import describe_conditions, measure_repeats
 from .recommendation import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
-from .sweep import summarize_sweep
 
 SUMMARY_SCHEMA = 1
 
@@ -97,7 +96,6 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
             "fraction" in spec.design,
         ),
         learning=learning.summary(),
-        sweep=summarize_sweep(spec, description.swept, stored),
         checks=_checks_cost(record, trials),
     )
 

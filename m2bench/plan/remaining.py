@@ -1,4 +1,4 @@
-"""Which trials a run has still to do: those of the speed in their order, then learning and a sweep. Pure."""
+"""Which trials a run has still to do: those of the speed in their order, then learning. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from m2bench.records.trials import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials
-from .sweep import sweep_trials
 
 
 def remaining_trials(
@@ -34,7 +33,6 @@ def remaining_trials(
     if description.workload.target is not None:
         exact = tuple(layer.name for layer in description.layers if layer.exact)
         yield from learning_trials(spec, exact, lambda: settled(stored()))
-    yield from sweep_trials(spec, description.swept, settled(stored()))
 
 
 def _repeats(

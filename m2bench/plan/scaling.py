@@ -9,7 +9,7 @@ from typing import Any
 
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import DOORS
-from m2bench.records.scale import Place, Point, Scale, Value
+from m2bench.records.scale import Place, Point, Scale, Setting, Value
 from m2bench.records.spec import RunSpec, TrialSpec
 
 SETTINGS = "settings"
@@ -18,42 +18,39 @@ SETTINGS = "settings"
 
 @dataclass(frozen=True)
 class Line:
-    """What is compared: a combination at one place, with all settings but the first fixed.
+    """What is compared: a combination at one place, with all settings fixed but that of the axis.
 
-    ``points``: by the value of the first setting; by 1 where there is none, or it has no effect.
+    ``points``: by the value of that setting; by 1 where there is none, or it has no effect.
     """
 
     layers: Layers
     place: Place
     fixed: tuple[tuple[str, Value], ...]
-    points: tuple[tuple[Value, Point], ...]
+    points: tuple[tuple[float, Point], ...]
 
 
 def lines_of(scale: Scale) -> list[Line]:
     """Every line: places, then settings, then combinations. The first point of the first is the run's baseline."""
-    first, others = scale.settings[:1], scale.settings[1:]
+    axis = scale.axis
+    others = [setting for setting in scale.settings if setting is not axis]
+    sizes = axis.values if axis else (1,)
     found = []
-    for place, fixed in product(scale.places, product(*(setting.values for setting in others))):
-        named = tuple((setting.name, value) for setting, value in zip(others, fixed, strict=True))
+    for place, values in product(scale.places, product(*(setting.values for setting in others))):
+        fixed = dict(zip((setting.name for setting in others), values, strict=True))
         for layers in scale.combinations:
-            points = {
-                point.values.get(first[0].name, 1) if first else 1: point
-                for values in product(*(setting.values for setting in first))
-                for point in [_point(scale, place, layers, (*values, *fixed))]
-            }
-            found.append(Line(layers, place, named, tuple(points.items())))
+            points = [_point(axis, place, layers, size, fixed) for size in sizes]
+            by_size = {float(point.values.get(axis.name, 1)) if axis else 1.0: point for point in points}
+            found.append(Line(layers, place, tuple(fixed.items()), tuple(by_size.items())))
     return found
 
 
-def _point(scale: Scale, place: Place, layers: Layers, values: tuple[Value, ...]) -> Point:
-    """What is trained with these values: a setting that belongs to a layer is 1 without it."""
-    taken: dict[str, Value] = {}
-    for setting, value in zip(scale.settings, values, strict=True):
-        if setting.layer is None or (setting.layer in layers and value != 1):
-            taken[setting.name] = value
-        else:
-            layers = tuple(layer for layer in layers if layer != setting.layer)
-    return Point(layers, place, taken)
+def _point(axis: Setting | None, place: Place, layers: Layers, size: Value, fixed: dict[str, Value]) -> Point:
+    """What is trained at this size: one that belongs to a layer is 1 without it."""
+    if axis is None:
+        return Point(layers, place, fixed)
+    if axis.layer is None or (axis.layer in layers and size != 1):
+        return Point(layers, place, {**fixed, axis.name: size})
+    return Point(tuple(layer for layer in layers if layer != axis.layer), place, fixed)
 
 
 def points_of(scale: Scale) -> list[Point]:

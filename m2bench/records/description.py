@@ -135,21 +135,12 @@ class Contract:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweeps:
-    """An option that is a number, of which a sweep tries several, and the word for what it is a number of."""
-
-    option: str
-    one: str
-    many: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class LayerDescription:
     """A layer as the system describes it.
 
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
-    to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    to compile. ``works_ahead``: processes of its own go on while the trainer waits.
     ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
@@ -164,7 +155,6 @@ class LayerDescription:
     compiles: bool
     compiled_apart: bool = False
     works_ahead: bool = False
-    sweeps: Sweeps | None = None
     loss_tolerance: float | None = None
     needs: Layers = ()
     excludes: Layers = ()
@@ -261,15 +251,6 @@ class System:
     no_target_because: str | None
 
 
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep of a system varies: an option of a layer, which otherwise has the value ``own``."""
-
-    layer: str
-    own: int
-    by: Sweeps
-
-
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """What a worker describes. ``claimed_together``: what is claimed of all layers at once, before and after.
@@ -294,13 +275,6 @@ class Description:
     def completed(document: Document) -> Document:
         """The document with what earlier versions did not tell."""
         return completed(document)
-
-    @property
-    def swept(self) -> Swept | None:
-        """What a sweep varies; None where no layer has a size."""
-        options = self.workload.options
-        found = [Swept(layer.name, options[layer.sweeps.option], layer.sweeps) for layer in self.layers if layer.sweeps]
-        return found[0] if found else None
 
     def asked_of(self, workload: WorkloadSpec) -> Document:
         """All that was asked of the system, with the options that it took by default, wherever its code lies."""

@@ -51,7 +51,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Scale:
-    """``combinations``: those that are trained, the baseline first. ``settings``: the first is what speed is shown by.
+    """``combinations``: those that are trained, the baseline first. ``settings``: each value of one with each of
+    the others.
 
     ``devices`` and ``threads`` are those asked for; ``places``, empty until that is known, those that there are.
     """
@@ -61,6 +62,11 @@ class Scale:
     threads: tuple[int, ...] = ()
     settings: tuple[Setting, ...] = ()
     places: tuple[Place, ...] = ()
+
+    @property
+    def axis(self) -> Setting | None:
+        """The setting by which speed is shown: the first that is a number."""
+        return next((setting for setting in self.settings if not isinstance(setting.values[0], str)), None)
 
 
 @dataclass(frozen=True)

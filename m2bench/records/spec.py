@@ -76,15 +76,12 @@ class WindowSpec:
 
 QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1, timed_most_s=0.5, timed_error=0.03)
 
-TrialKind = Literal["speed", "learning", "sweep"]
+TrialKind = Literal["speed", "learning"]
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One process that trains one combination: for a timed window, or until it has learned enough.
-
-    A trial of a sweep is a timed one with an option of its own.
-    """
+    """One process that trains one combination: for a timed window, or until it has learned enough."""
 
     key: str
     layers: Layers
@@ -130,8 +127,6 @@ class RunSpec:
     window: WindowSpec = field(default_factory=WindowSpec)
     trial_timeout_s: float = 600.0
     learning: str = "quick"
-    sweep: tuple[int, ...] = ()
-    """Values of the option that a sweep varies, to try with the fastest combination."""
     allow_wrong_device: bool = False
     """Whether to go on, with every figure marked, on a device that computes wrongly."""
     threads: int | None = None
@@ -150,12 +145,12 @@ class RunSpec:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> RunSpec:
+        known = {each.name for each in fields(cls)}  # earlier versions had a field more
         return cls(
             **{
-                **document,
+                **{name: value for name, value in document.items() if name in known},
                 "layers": tuple(document["layers"]),
                 "design": tuple(document["design"]),
-                "sweep": tuple(document.get("sweep", ())),
                 "workload": WorkloadSpec.from_json(document["workload"]),
                 "window": WindowSpec(**document["window"]),
                 "rules": read(Rules, document.get("rules", {})),

@@ -15,7 +15,6 @@ Result = TrialResult | LearningResult
 RESULTS: dict[TrialKind, type[TrialResult] | type[LearningResult]] = {
     "speed": TrialResult,
     "learning": LearningResult,
-    "sweep": TrialResult,
 }
 """What each kind of trial measures."""
 
@@ -39,7 +38,7 @@ class StoredTrial:
 
     @property
     def timed(self) -> TrialResult:
-        """What a trial of the speed or of a sweep measured, of which it is known that it did."""
+        """What a trial of the speed measured, of which it is known that it did."""
         assert isinstance(self.result, TrialResult)
         return self.result
 

@@ -23,7 +23,6 @@ from .tables import (
     phases_table,
     responses_table,
     starting_table,
-    sweep_table,
 )
 
 
@@ -70,7 +69,7 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
         ),
         ("combinations", "All combinations"): (
             combinations_table(summary), metrics_table(summary), drawn("combinations"), drawn("interactions"),
-            interactions_table(summary), sweep_table(summary), drawn("environments") if summary.sweep else None,
+            interactions_table(summary),
         ),
         ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
         ("machine", "Machine and workload"): (facts_table(summary),),

@@ -41,12 +41,9 @@ class RunProgress:
         self._tasks = {
             "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
             # How many there will be depends on how long they take.
-            **{
-                kind: self._progress.add_task(
-                    "", total=None, completed=done.count(kind), visible=False, best="", load=""
-                )
-                for kind in ("learning", "sweep")
-            },
+            "learning": self._progress.add_task(
+                "", total=None, completed=done.count("learning"), visible=False, best="", load=""
+            ),
         }
 
     def __enter__(self) -> RunProgress:
