@@ -22,9 +22,7 @@ LAYERS = {
 }
 
 # What the command line must know of them before a system describes itself.
-COMPILING = {"compile"}
-SIZED = "batching"
-"""The layer that has several environments; without it there is one."""
+COMPILING = ("compile",)
 
 # What the sample run in reports/sample recommends.
 RECOMMENDED = ("batching", "vectorized-loss")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.records.declared_options import TRAINING, at_least, option
+from m2bench.records.description import Sweeps
+
+ENVIRONMENTS = Sweeps(option="num_envs", one="environment", many="environments")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +17,13 @@ class LayerOptions:
     Those without ``commands`` are no options of the command line: their values are stored with every run all the same.
     """
 
-    num_envs: int = option(32, "Episodes in one batch, for the layer batching.", read=at_least(2), layer="batching")
+    num_envs: int = option(
+        32,
+        "Episodes in one batch, for the layer batching.",
+        read=at_least(2),
+        layer="batching",
+        swept_as=ENVIRONMENTS,
+    )
     compile_backend: str | None = option(
         None,
         "Backend of torch.compile.",

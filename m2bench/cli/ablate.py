@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.optimizations import COMPILING
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
@@ -59,7 +58,7 @@ class Ablate(Timed):
         "Layers that take part, comma-separated.",
         metavar="<names>",
         read=read_layers,
-        shown="all six",
+        shown="all",
     )
     blocks: int | None = option(
         None,
@@ -105,6 +104,7 @@ class Ablate(Timed):
 def ablate(asked: Ablate, system: System, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
+    from m2bench.run.show_plan import show_plan
     from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
@@ -113,7 +113,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
-        ablation.show_plan(spec, not COMPILING.isdisjoint(spec.layers), asked.resume, asked.budget_s, console)
+        show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
     def advice() -> str:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import typer
 
-from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import GPUS, one_of, option
 
 from .command import System, command
 from .console import make_console
-from .shared_options import AsJson, read_layers
+from .shared_options import AsJson, known_layers, read_layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +20,12 @@ class Audit(AsJson):
     """What ``audit`` is asked for."""
 
     target: str = option(GPUS[0], f"Device to audit for: {', '.join(GPUS)}.", read=one_of(GPUS))
-    layers: Layers = option(
-        tuple(LAYERS),
+    layers: Layers | None = option(
+        None,
         "Layers that take part, comma-separated.",
         metavar="<names>",
         read=read_layers,
-        shown="all six",
+        shown="all",
     )
 
 
@@ -36,8 +35,9 @@ def audit(asked: Audit, system: System) -> None:
     from m2bench.inspect.audit import audit, show
     from m2bench.records.documents import to_json
 
-    workload = replace(system.with_layers(asked.layers), device="cpu")
-    found = audit(asked.target, workload, asked.layers, make_console(to_stderr=asked.as_json))
+    layers = asked.layers or known_layers(system.workload).names
+    workload = replace(system.with_layers(layers), device="cpu")
+    found = audit(asked.target, workload, layers, make_console(to_stderr=asked.as_json))
     if asked.as_json:
         typer.echo(json.dumps(to_json(found.findings), indent=1))
     else:

@@ -16,8 +16,9 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import DOORS, PROGRAMS, SYSTEMS, Option, option, options_of, workload_options
+from m2bench.records.declared_options import Option, option, options_of
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import DOORS, PROGRAMS, SYSTEMS, workload_options
 from m2bench.records.spec import WorkloadSpec
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import typer
 
-from m2bench.optimizations import LAYERS
 from m2bench.records.declared_options import option, within
 
 from .command import System, command
@@ -28,7 +27,7 @@ def doctor(asked: Doctor, system: System) -> None:
     from m2bench.inspect.doctor import examine, show
     from m2bench.records.documents import to_json
 
-    found = examine(system.workload, tuple(LAYERS), asked.seconds, make_console(to_stderr=asked.as_json))
+    found = examine(system.workload, asked.seconds, make_console(to_stderr=asked.as_json))
     if asked.as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:

@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2bench.optimizations import RECOMMENDED
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import System
@@ -20,6 +20,9 @@ from .shared_options import AsJson, Timed, combination_of, known_layers
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
     from m2bench.gate.references.reference import Reference
+
+
+RECOMMENDED = layers_at_hand(WorkloadSpec.module).recommended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +75,13 @@ def _combinations(text: str | None, against: str | None, workload: WorkloadSpec)
     if text is None:
         if against is not None:
             return reference_named(against).layers
-        return (BASELINE, RECOMMENDED) if workload.module == WorkloadSpec.module else (BASELINE,)
+        return tuple(dict.fromkeys((BASELINE, layers_at_hand(workload.module).recommended)))
     found = tuple(layers_of(name.strip()) for name in text.split(",") if name.strip())
     if any(found):
         known = known_layers(workload, dict.fromkeys(chain.from_iterable(found)))
         found = tuple(combination_of(known, layers) for layers in found)
     if not found or len(set(found)) < len(found):
-        raise UserError(
-            f"--layers {text!r} names no combination, or one twice.", "Give some, as in baseline,batching+amp."
-        )
+        raise UserError(f"--layers {text!r} names no combination, or one twice.", "Give some, as in baseline,a+b.")
     return found
 
 

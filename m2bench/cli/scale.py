@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from m2bench.optimizations import RECOMMENDED, SIZED
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.declared_options import DEVICES, DOORS, at_least, one_of, option
+from m2bench.records.declared_options import DEVICES, at_least, one_of, option
 from m2bench.records.errors import UserError, quoted
+from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, swept_option
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, RunSpec, WindowSpec, WorkloadSpec
 
@@ -29,8 +29,10 @@ from .shared_options import (
 )
 
 T = TypeVar("T", int, float)
-NUM_ENVS = "num_envs"
+SIZED, SIZES = swept_option("ablate")
+NUM_ENVS = SIZES.option
 ENVIRONMENTS = (1, 8, 32, 128, 512)
+RECOMMENDED = layers_at_hand(SYSTEMS[0]).recommended
 
 
 def _read_devices(flag: str, typed: str) -> tuple[str, ...]:
@@ -198,8 +200,8 @@ def _settings(asked: ScaleAsked, own: bool) -> tuple[Setting, ...]:
     if asked.setting and not own:
         raise UserError("--setting is of a trainer of your own.", "The trading system takes --num-envs.")
     sizes = asked.num_envs or (() if own else ENVIRONMENTS)
-    layer = None if own else SIZED
-    environments = [Setting(NUM_ENVS, sizes, layer, "environment", "environments")] if sizes else []
+    layer = None if own else SIZED.layer
+    environments = [Setting(NUM_ENVS, sizes, layer, SIZES.one, SIZES.many)] if sizes else []
     if environments and any(setting.name == NUM_ENVS for setting in asked.setting):
         raise UserError("--num-envs and --setting num_envs are the same.", "Leave one of them out.")
     return (*environments, *asked.setting)

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
@@ -82,8 +82,9 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
 
     Raises UserError where the user's code cannot be imported.
     """
-    if workload.module == WorkloadSpec.module:
-        return NamedLayers(tuple(LAYERS))
+    at_hand = layers_at_hand(workload.module)
+    if at_hand.names:
+        return at_hand
     from m2bench.run.describe import named_layers
 
     found = named_layers(workload)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import SYSTEMS, at_least, option
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import SYSTEMS
 
 from .command import System, command
 from .console import interruptible, make_console
@@ -21,7 +22,7 @@ class Train(Seeded):
     with_layers: Layers = option(
         (), "Layers to switch on, comma-separated.", spelled="--with", metavar="<names>", read=read_layers
     )
-    episodes: int = option(1000, "Episodes to train for.", read=at_least(1))
+    episodes: int = option(1000, "How long to train, in the unit that the system counts.", read=at_least(1))
     out: Path | None = results_option("train-")
 
 

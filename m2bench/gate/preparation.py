@@ -15,9 +15,9 @@ from types import FrameType
 from rich.console import Console
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import DOORS
 from m2bench.records.errors import UserError
 from m2bench.records.folders import locked, make_folder
+from m2bench.records.known_systems import DOORS
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.run.describe import show_remarks_on_data

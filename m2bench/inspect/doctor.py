@@ -49,7 +49,7 @@ class Examination:
     conditions: RunConditions
 
 
-def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, console: Console) -> Examination:
+def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examination:
     """Run the baseline again and again for so long, and say what that shows.
 
     Raises UserError when it does not run.
@@ -60,6 +60,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, workload, work)
                 show_remarks_on_data(description, console)
+                layers = tuple(layer.name for layer in description.layers)
                 description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description.device, prepared.device_faults or ())
@@ -69,8 +70,7 @@ def examine(workload: WorkloadSpec, layers: tuple[str, ...], seconds: float, con
                 trials = _repeat(launcher, workload, description.device, work, seconds)
     resolution = Resolution.from_speeds([trial.timed.episodes_per_min for trial in trials])
     conditions = describe_conditions(trials)
-    taking_part = [layer for layer in description.layers if layer.name in layers]
-    checks = check_machine(description, taking_part, conditions, resolution.trial_sd, Path.cwd())
+    checks = check_machine(description, description.layers, conditions, resolution.trial_sd, Path.cwd())
     drift = measure_repeats(trials).drift
     assert drift is not None, "there are several trials"
     return Examination(

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import DOORS
+from m2bench.records.known_systems import DOORS
 from m2bench.records.scale import Place, Point, Scale, Setting, Value
 from m2bench.records.spec import RunSpec, TrialSpec
 

@@ -6,16 +6,13 @@ and its words in the commands that reports print. Neither this module nor one th
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
-from .combinations import Layers
+from .description import Sweeps
 from .errors import UserError
 from .spec import WorkloadSpec
 
@@ -56,6 +53,8 @@ class Option:
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
+    swept_as: Sweeps | None = None
+    """How a sweep of its values is described."""
     in_place: str | None = None
     """What to do instead where trials are programs of their own, on which it has no effect; None where it has."""
     system: str | None = None
@@ -164,67 +163,3 @@ class WorkloadOptions:
         hidden=True,
         commands=(*TRAINING, "scale", "doctor"),
     )
-
-
-SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
-"""The modules that build the systems under test; beside each lies a module ``options``.
-
-They are found by their names, as the systems are: the harness knows none of their options.
-"""
-DOORS = SYSTEMS[1:]
-"""Those that lead to a trainer of the user's own."""
-PROGRAMS = SYSTEMS[2:]
-"""Those whose trials are programs of their own: what starts them imports no torch and adds nothing to the shell's
-environment."""
-
-
-def workload_options(command: str) -> tuple[Option, ...]:
-    """The options of all systems under test that a command takes."""
-    device, module = options_of(WorkloadOptions)
-    return tuple(
-        one for one in (device, *(one for system in SYSTEMS for one in _options_of_system(system)), module)
-        if command in one.commands
-    )  # fmt: skip
-
-
-def _options_of_system(module: str) -> tuple[Option, ...]:
-    declared: tuple[Option, ...] = _options_module(module).OPTIONS
-    return tuple(replace(one, system=module) for one in declared)
-
-
-def _options_module(system: str) -> ModuleType:
-    return import_module(f"{system.rpartition('.')[0]}.options")
-
-
-def workload_words(command: str, workload: Mapping[str, Any], layers: Layers) -> list[str]:
-    """The words with which a command trains this workload (a document of ``WorkloadSpec``) with these layers."""
-    module = workload["module"] if workload["module"] in SYSTEMS else SYSTEMS[0]
-    words: list[str] = []
-    for one in workload_options(command):
-        value = workload.get(one.name, one.default)
-        if value != one.default and one.layer in (None, *layers) and one.system in (None, module):
-            for each in value if isinstance(value, (list, tuple)) else [value]:
-                words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]
-    return words
-
-
-@dataclass(frozen=True)
-class Call:
-    """How a set of layers is trained: ``text`` to be typed, or to be written in a user's own code."""
-
-    text: str
-    language: Literal["sh", "python"]
-
-
-def call_with(workload: Mapping[str, Any], layers: Layers) -> Call | None:
-    """How this workload (a document of ``WorkloadSpec``) is trained with these layers.
-
-    A user's own trainer has its own way, which the function ``call_with`` beside its options tells; None where nothing
-    is to be switched on in it.
-    """
-    module = workload["module"]
-    own: Callable[..., Call] | None = getattr(_options_module(module), "call_with", None) if module in SYSTEMS else None
-    if own is not None:
-        return own(workload, layers) if layers else None
-    with_layers = ["--with", ",".join(layers)] if layers else []
-    return Call(shlex.join(["m2bench", "train", *with_layers, *workload_words("train", workload, layers)]), "sh")

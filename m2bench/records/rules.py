@@ -104,7 +104,13 @@ def _pair(layer: str, found: Collection[str], among: Layers) -> tuple[Layers, La
 
 @dataclass(frozen=True)
 class NamedLayers:
-    """The layers of a system, in its order, and which of them need or exclude others."""
+    """The layers of a system, in its order, and which of them need or exclude others.
 
-    names: Layers
+    ``compiling``: those whose first update compiles. ``recommended``: what pays on most machines. Both as far as the
+    system tells before it is described.
+    """
+
+    names: Layers = ()
     rules: Rules = NO_RULES
+    compiling: Layers = ()
+    recommended: Layers = ()

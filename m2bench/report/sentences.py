@@ -8,11 +8,11 @@ from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.declared_options import Call, call_with, workload_words
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.figure import Figure
+from m2bench.records.known_systems import Call, call_with, workload_words
 from m2bench.records.rows import CombinationRow
 from m2bench.records.rules import Rules
 from m2bench.records.summary import LeftOut, LeftOutState, Recommendation, Summary

@@ -123,7 +123,7 @@ class Workload(Protocol):
 class Program(Protocol):
     """A system whose trials are programs of their own, of which nothing is seen but what they print.
 
-    Its module is one of ``declared_options.PROGRAMS``, imports no torch, and has a function ``load_workload(spec)``.
+    Its module is one of ``known_systems.PROGRAMS``, imports no torch, and has a function ``load_workload(spec)``.
     """
 
     def layers(self) -> Layers:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import SupportsFloat
@@ -22,10 +23,46 @@ from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
-from m2bench.systems.interface import System, Told, Workload
+from m2bench.systems.interface import Document, System, Told, Workload
 
 TIMER_READINGS = 25
 FINGERPRINTED = 4  # the update of which a fingerprint is taken: what compiles or captures has done so by then
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WarmUp:
+    """All that comes before the timed window; the first update is the one in which whatever is compiled is compiled."""
+
+    update_s: list[float]
+    told: list[Told]
+    numerics: dict[str, Document]
+    numerics_s: float
+    fingerprint: Fingerprint | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Timed:
+    """The timed window. ``turn_updates``: how many updates each turn had; without turns it is one."""
+
+    update_s: list[float]
+    told: list[Told]
+    turn_updates: list[int]
+    energy_j: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _After:
+    """What is asked of the system after the timed window, the looks that slow it down at last."""
+
+    timer_s: float
+    waits_s: dict[str, float]
+    peak_memory_mb: PeakMemory
+    proofs: dict[str, Proof]
+    stream: dict[str, Document]
+    stream_s: float
+    eval_return: float | None
+    phase_ms_per_episode: dict[str, float]
+    counts: Counts | None
 
 
 def run_trial(
@@ -48,79 +85,121 @@ def run_trial(
     system = workload.build(workload_spec, work, spec.layers, spec.seed)
     system.synchronize()
     setup_s = time.perf_counter() - start
+    device = torch_device.resolve_device(workload_spec.device)
     try:
-        first, told = timed_updates(system, 1)  # whatever is compiled is compiled here
-        numerics_begin = time.perf_counter()
-        numerics = system.check_numerics()
-        numerics_s = time.perf_counter() - numerics_begin
-        fingerprint: Fingerprint | None = None
-        warmup: list[float] = []
-        if turns is None and not system.offers_proofs:
-            fingerprint, warmup, more = take_fingerprint(system, torch_device.resolve_device(workload_spec.device))
-            told += more
-        later, more = timed_updates(system, window.warmup_updates - len(warmup), window.warmup_s)
-        warmup += later
-        told += more
+        warm_up = _warm_up(system, window, device, may_fingerprint=turns is None)
         with no_collections(), system.timed_window():
-            on_window("begin")
-            energy_before_j = system.energy_j()
-            if turns is None:
-                updates, window_told = timed_window(system, window)
-                turn_updates = [len(updates)]
-            else:
-                updates, window_told, turn_updates = timed_turns(system, turns)
-            energy_after_j = system.energy_j()
-            on_window("end")
-        timer_s = time_of_the_timer(system)
-        waits_s = system.waits_s()
-        peak_memory_mb = system.peak_memory_mb()
-        proofs = system.proofs()
-        numerics_begin = time.perf_counter()
-        numerics |= system.check_stream()
-        numerics_s += time.perf_counter() - numerics_begin
-        eval_return = system.evaluate()
-        with no_collections():
-            phase_ms_per_episode = watch_turn(system)
-        counts = system.count() if spec.counts else None
+            timed = _time(system, window, on_window, turns)
+        after = _look_after(system, spec.counts)
     except TrainingEnded as ended:
         raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
         system.close()
-    canary_s = device_speed.canary_s(
-        torch_device.resolve_device(workload_spec.device)
-    )  # nothing of the trial runs any more
-    timed_s = sum(updates)
-    told += window_told
+    canary_s = device_speed.canary_s(device)  # nothing of the trial runs any more
+    return _result(system, setup_s, compiler_import_s, warm_up, timed, after, canary_s)
+
+
+def _warm_up(system: System, window: WindowSpec, device: torch.device, may_fingerprint: bool) -> _WarmUp:
+    """Do the first updates; check the numerics after the first one, and take a fingerprint where one is needed."""
+    update_s, told = timed_updates(system, 1)
+    numerics, numerics_s = _checked(system.check_numerics)
+    fingerprint: Fingerprint | None = None
+    if may_fingerprint and not system.offers_proofs:
+        fingerprint, more_s, more = take_fingerprint(system, device)
+        update_s, told = update_s + more_s, told + more
+    more_s, more = timed_updates(system, window.warmup_updates - (len(update_s) - 1), window.warmup_s)
+    return _WarmUp(
+        update_s=update_s + more_s,
+        told=told + more,
+        numerics=numerics,
+        numerics_s=numerics_s,
+        fingerprint=fingerprint,
+    )
+
+
+def _checked(check: Callable[[], dict[str, Document]]) -> tuple[dict[str, Document], float]:
+    """What checks found, and the seconds that they took."""
+    begin = time.perf_counter()
+    return check(), time.perf_counter() - begin
+
+
+def _time(system: System, window: WindowSpec, on_window: Callable[[str], None], turns: Turns | None) -> _Timed:
+    on_window("begin")
+    before_j = system.energy_j()
+    if turns is None:
+        update_s, told = timed_window(system, window)
+        turn_updates = [len(update_s)]
+    else:
+        update_s, told, turn_updates = timed_turns(system, turns)
+    after_j = system.energy_j()
+    on_window("end")
+    energy_j = None if before_j is None or after_j is None else after_j - before_j
+    return _Timed(update_s=update_s, told=told, turn_updates=turn_updates, energy_j=energy_j)
+
+
+def _look_after(system: System, counting: bool) -> _After:
+    timer_s = time_of_the_timer(system)
+    waits_s = system.waits_s()
+    peak_memory_mb = read(PeakMemory, system.peak_memory_mb())
+    proofs = read(dict[str, Proof], system.proofs())
+    stream, stream_s = _checked(system.check_stream)
+    eval_return = system.evaluate()
+    with no_collections():
+        phase_ms_per_episode = watch_turn(system)
+    counts = system.count() if counting else None
+    return _After(
+        timer_s=timer_s,
+        waits_s=waits_s,
+        peak_memory_mb=peak_memory_mb,
+        proofs=proofs,
+        stream=stream,
+        stream_s=stream_s,
+        eval_return=eval_return,
+        phase_ms_per_episode=phase_ms_per_episode,
+        counts=read(Counts, counts) if counts is not None else None,
+    )
+
+
+def _result(
+    system: System,
+    setup_s: float,
+    compiler_import_s: float,
+    warm_up: _WarmUp,
+    timed: _Timed,
+    after: _After,
+    canary_s: float,
+) -> TrialResult:
+    timed_s = sum(timed.update_s)
+    updates = len(timed.update_s)
+    episodes = units_of(system, timed.told)
+    told = warm_up.told + timed.told
     losses, returns = (_told_of_all(told, measure) for measure in ("loss", "return"))
-    episodes = units_of(system, window_told)
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
-    phase_ms_per_episode |= {name: 1e3 * s / episodes for name, s in waits_s.items()}
+    waits_ms = {name: 1e3 * s / episodes for name, s in after.waits_s.items()}
     return TrialResult(
         setup_s=setup_s,
         canary_s=(canary_s,),
-        warmup_update_s=(*first, *warmup),
-        update_s=tuple(updates),
-        turn_updates=tuple(turn_updates),
+        warmup_update_s=tuple(warm_up.update_s),
+        update_s=tuple(timed.update_s),
+        turn_updates=tuple(timed.turn_updates),
         episodes_per_update=system.episodes_per_update,
         episodes_per_min=60 * episodes / timed_s,
-        window_error=mean_error(updates) if len(updates) > 1 else None,
-        timer_share=timer_s * len(updates) / timed_s,
-        energy_j_per_episode=None
-        if energy_before_j is None or energy_after_j is None
-        else (energy_after_j - energy_before_j) / episodes,
+        window_error=mean_error(timed.update_s) if updates > 1 else None,
+        timer_share=after.timer_s * updates / timed_s,
+        energy_j_per_episode=None if timed.energy_j is None else timed.energy_j / episodes,
         env_steps_per_s=system.steps_per_episode and episodes * system.steps_per_episode / timed_s,
-        compile_s=compiler_import_s + first[0] - timed_s / len(updates) if system.compiles else None,
-        peak_memory_mb=read(PeakMemory, peak_memory_mb),
-        proofs=read(dict[str, Proof], proofs),
-        numerics=read(dict[str, NumericsCheck], numerics),
-        numerics_s=numerics_s,
-        phase_ms_per_episode=phase_ms_per_episode,
-        counts=read(Counts, counts) if counts is not None else None,
+        compile_s=compiler_import_s + warm_up.update_s[0] - timed_s / updates if system.compiles else None,
+        peak_memory_mb=after.peak_memory_mb,
+        proofs=after.proofs,
+        numerics=read(dict[str, NumericsCheck], warm_up.numerics | after.stream),
+        numerics_s=warm_up.numerics_s + after.stream_s,
+        phase_ms_per_episode=after.phase_ms_per_episode | waits_ms,
+        counts=after.counts,
         training_return=returns,
-        eval_return=eval_return,
+        eval_return=after.eval_return,
         update_units=tuple(each.units for each in told if each.units is not None),
         losses=losses,
-        fingerprint=fingerprint,
+        fingerprint=warm_up.fingerprint,
     )
 
 

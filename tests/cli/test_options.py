@@ -11,18 +11,11 @@ from typer.testing import CliRunner
 
 from m2bench.cli.app import app
 from m2bench.cli.command import Given, System, command
-from m2bench.optimizations import COMPILING, LAYERS, SWEPT, load_layer
+from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.records.declared_options import (
-    Option,
-    argument,
-    at_least,
-    option,
-    options_of,
-    workload_options,
-    workload_words,
-)
+from m2bench.records.declared_options import Option, argument, at_least, option, options_of
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import swept_option, workload_options, workload_words
 from m2bench.systems.trading import options as trading
 
 RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
@@ -196,5 +189,7 @@ def test_a_printed_command_asks_for_the_same_again() -> None:
 def test_the_layers_that_options_name_are_there() -> None:
     assert {one.layer for one in options_of(LayerOptions)} <= {*LAYERS}
     layers = {name: load_layer(name) for name in LAYERS}
-    assert {name for name, layer in layers.items() if layer.compiles} == COMPILING
-    assert [name for name, layer in layers.items() if layer.sweeps] == [SWEPT]
+    assert {name for name, layer in layers.items() if layer.compiles} == {*COMPILING}
+    swept, sizes = swept_option("ablate")
+    assert sizes.option == swept.name
+    assert {name: layer.sweeps for name, layer in layers.items() if layer.sweeps} == {swept.layer: sizes}

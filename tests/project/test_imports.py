@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "report": "records text machine run findings",
     "inspect": "records text statistics machine plan processes run findings",
     "gate": "records statistics processes run",
-    "cli": "records text plan processes run findings report inspect gate optimizations",
+    "cli": "records text plan processes run findings report inspect gate",
     "devices": "records machine",
     "systems": "records devices",
     "baselines": "",
@@ -54,8 +54,6 @@ TORCH = {
     "systems.trading",
     "worker",
 }
-# What of these rooms does without torch, and is used by the parent: the names of layers.
-WITHOUT_TORCH = {"m2bench.optimizations"}
 HEAVY = {"torch", "gymnasium"}
 # Which modules name devices: those about the device itself, its name as an option, and its kernels.
 KNOW_DEVICES = {"torch_device", "compiler", "device_speed", "device_description", "declared_options", "kernel_tables"}
@@ -105,7 +103,7 @@ def test_the_table_has_no_cycle() -> None:
     """In the order of the table a room imports only rooms above it: first the parent's side, then the worker's."""
     above: set[str] = set()
     for room in [*(r for r in MAY_IMPORT if r not in TORCH), *(r for r in MAY_IMPORT if r in TORCH)]:
-        beyond = {*MAY_IMPORT[room].split()} - above - ({"optimizations"} if room == "cli" else set())
+        beyond = {*MAY_IMPORT[room].split()} - above
         assert not beyond, f"{room} imports {beyond}"
         above.add(room)
 
@@ -118,8 +116,7 @@ def test_a_room_imports_what_the_table_allows(path: Path) -> None:
     assert {room_of(name) for name in names} - {None, room} <= {*MAY_IMPORT[room].split()}
     if room not in TORCH:
         assert not {name.split(".")[0] for name in names} & HEAVY
-        modules = {name for name in names if room_of(name) in TORCH}
-        assert all(any(name.startswith(allowed) for allowed in WITHOUT_TORCH) for name in modules), modules
+        assert not {name for name in names if room_of(name) in TORCH}
 
 
 @pytest.mark.parametrize("path", files("m2bench.baselines"), ids=lambda path: path.stem)

@@ -19,7 +19,7 @@ from m2bench.systems.trading.options import TradingOptions
 
 PACKAGE = Path(str(m2bench.__file__)).parent
 HARNESS = ("records", "plan", "processes", "run", "findings", "report", "worker", "statistics", "machine", "text",
-           "gate", "inspect")  # fmt: skip
+           "gate", "inspect", "cli")  # fmt: skip
 ALLOWED = {
     "records/earlier.py": "what the trading system was, when systems did not describe themselves",
     "report/charts/style.py": "&amp; of HTML",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import Call, at_least, option, options_of
+from m2bench.records.declared_options import at_least, option, options_of
+from m2bench.records.known_systems import Call
 
 from .toggles import CommandLine
 

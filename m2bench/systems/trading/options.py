@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from m2bench.optimizations import COMPILING, RECOMMENDED
+from m2bench.optimizations import LAYERS as FILES
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.records.declared_options import TRAINING, at_least, one_of, option, options_of
 from m2bench.records.errors import UserError
+from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
 SOURCES = ("synthetic", "eurusd-1h")
@@ -66,4 +69,5 @@ class MarketOptions:
     )
 
 
+LAYERS = NamedLayers(tuple(FILES), compiling=COMPILING, recommended=RECOMMENDED)
 OPTIONS = (*options_of(MarketOptions), *options_of(TradingOptions))
