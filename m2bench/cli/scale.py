@@ -169,15 +169,17 @@ def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
 
 def _begun(asked: ScaleAsked, system: System) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
+    from m2bench.plan.scaling import SETTINGS
+
     if asked.more_blocks is not None:
         raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
     own = system.workload.module in DOORS
     settings = _settings(asked, own)
     layers = _layers(asked, system.workload)
-    first = {setting.name: setting.values[0] for setting in settings}
     workload = system.with_layers(layers)
-    if own and first:
-        workload = replace(workload, options={**workload.options, "settings": first})
+    if own:  # described with the first of all values
+        first = {setting.name: setting.values[0] for setting in settings}
+        workload = replace(workload, options={**workload.options, SETTINGS: first})
     return RunSpec(
         layers=layers,
         design=(),

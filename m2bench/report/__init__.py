@@ -39,9 +39,9 @@ def write_report(store: Store) -> Summary:
     folder = store.folder
     summary = summarize(folder.resolve().name, store.record(), store.attempts())
     charts = draw_charts(summary)
-    write_file(folder / "impact.csv", _impact_csv(summary))
     content = ablation_content(summary, charts, folder)
     _write(folder, to_json(summary), charts, markdown(content), page(content, summary))
+    write_file(folder / "impact.csv", _impact_csv(summary))
     return summary
 
 

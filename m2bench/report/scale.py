@@ -13,7 +13,7 @@ from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.scale import Setting
 from m2bench.records.scale_summary import Choice, CrossingRow, Limits, ScaleLine, ScalePoint, ScaleSummary
-from m2bench.text.figures import NOTHING, digits, percent, times_within, within
+from m2bench.text.figures import NOTHING, digits, is_known, percent, times_within, within
 from m2bench.text.places import place_in_words
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
@@ -60,7 +60,8 @@ def line_in_words(line: ScaleLine) -> str:
 
 def _train(line: ScaleLine) -> str:
     """``on the CPU with 1 thread``, ``with optimizer adam``."""
-    return ("on " if line.place.name else "with ") + line_in_words(line)
+    words = line_in_words(line)
+    return words and ("on " if line.place.name else "with ") + words
 
 
 def where_to_train(summary: ScaleSummary) -> str:
@@ -145,9 +146,9 @@ def _size_in_words(summary: ScaleSummary) -> str:
     assert fastest is not None
     point = _point(summary, fastest.line, fastest.size)
     where = _train(summary.lines[fastest.line])
-    what = f"with {summary.axis.said(_rounded(fastest.size))} " if summary.axis else ""
+    what = f"with {summary.axis.said(_rounded(fastest.size))}" if summary.axis else ""
     over = speed.times(times_within(point.over_baseline), "the baseline")
-    return f"{what}{where}: {speed.said(point.episodes_per_min and point.episodes_per_min.value)}, {over}"
+    return f"{' '.join(filter(None, (what, where)))}: {speed.said(point.episodes_per_min and point.episodes_per_min.value)}, {over}"
 
 
 def _point(summary: ScaleSummary, line: int, size: float) -> ScalePoint:
@@ -323,7 +324,7 @@ def _remarks(summary: ScaleSummary) -> list[str]:
         "where the means cross, as straight lines on logarithms.",
     ]
     ratio = summary.repeats.aa_ratio
-    if ratio is not None:
+    if ratio is not None and is_known(ratio):
         found.append(f"Identical baselines: {times_within(ratio)} of each other, which ought to be 1x.")
     if summary.repeated_trials:
         found.append(f"{counted(summary.repeated_trials, 'trial')} beside other load ran again.")

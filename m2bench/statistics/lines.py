@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -67,6 +67,8 @@ def _level(logs: list[float], scatter: Scatter | None, at_once: int) -> Estimate
     if scatter is None:
         return Estimate(math.exp(mean))
     variance, degrees = scatter.of_one()
+    if len(logs) > 1:
+        variance = max(variance, stdev(logs) ** 2)  # a size may scatter more than the others
     se = math.sqrt(variance / len(logs))
     half = t_quantile(1 - (1 - CONFIDENCE) / (2 * at_once), degrees) * se
     return Estimate(math.exp(mean), (math.exp(mean - half), math.exp(mean + half)), se, None, degrees)
