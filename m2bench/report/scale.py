@@ -13,7 +13,7 @@ from m2bench.records.documents import read
 from m2bench.records.errors import quoted
 from m2bench.records.scale import Setting
 from m2bench.records.scale_summary import Choice, CrossingRow, Limits, ScaleLine, ScalePoint, ScaleSummary
-from m2bench.text.figures import NOTHING, digits, is_known, percent, times_within, within
+from m2bench.text.figures import NOTHING, is_known, percent, times_within, within
 from m2bench.text.places import place_in_words
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
@@ -71,6 +71,8 @@ def where_to_train(summary: ScaleSummary) -> str:
     chosen = summary.lines[summary.fastest.line].layers
     own = [choice for choice in summary.choices if choice.layers == chosen]
     begin = "So far: train" if summary.trials_done < summary.trials_planned else "Train"
+    if not own and summary.fastest.rivals and summary.axis:
+        return f"No {summary.axis.many and 'number of '}{summary.axis.heading} is shown to be the fastest."
     if not own:
         return f"{begin} {_size_in_words(summary)}."
     shown = [choice for choice in own if choice.is_shown]
@@ -128,15 +130,18 @@ def _crossing(summary: ScaleSummary, one: list[Choice], other: list[Choice]) -> 
 
 def _rounded(value: float) -> int | float:
     """Two digits: what is interpolated is known no better."""
-    rounded = float(f"{value:.2g}")
-    return int(rounded) if rounded >= 1 and rounded == int(rounded) else rounded
+    return _whole(float(f"{value:.2g}"))
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value == int(value) else value
 
 
 def _sizes(axis: Setting | None, choices: list[Choice]) -> str:
     """``with 8 and 32 environments``."""
     if axis is None:
         return ""
-    numbers = listed([f"{choice.size:,g}" for choice in choices])
+    numbers = listed([f"{_whole(choice.size):,}" for choice in choices])
     return f"with {numbers} {axis.many}" if axis.many else f"with {axis.name} {numbers}"
 
 
@@ -146,9 +151,10 @@ def _size_in_words(summary: ScaleSummary) -> str:
     assert fastest is not None
     point = _point(summary, fastest.line, fastest.size)
     where = _train(summary.lines[fastest.line])
-    what = f"with {summary.axis.said(_rounded(fastest.size))}" if summary.axis else ""
+    what = f"with {summary.axis.said(_whole(fastest.size))}" if summary.axis else ""
     over = speed.times(times_within(point.over_baseline), "the baseline")
-    return f"{' '.join(filter(None, (what, where)))}: {speed.said(point.episodes_per_min and point.episodes_per_min.value)}, {over}"
+    level = speed.said(point.episodes_per_min and point.episodes_per_min.value)
+    return f"{' '.join(filter(None, (what, where)))}: {level}, {over}"
 
 
 def _point(summary: ScaleSummary, line: int, size: float) -> ScalePoint:
@@ -162,9 +168,10 @@ def _how_sure(summary: ScaleSummary, folder: Path | None) -> str:
         return f"Not finished: {summary.trials_done} of {summary.trials_planned} trials done ({resume})."
     if summary.fastest is None:
         return ""
-    if summary.choices and not any(choice.is_shown for choice in summary.choices):
-        return f"More blocks may tell ({resume} --more-blocks 3)."
     chosen = summary.lines[summary.fastest.line].layers
+    own = [choice for choice in summary.choices if choice.layers == chosen]
+    if not any(choice.is_shown for choice in own) and (own or summary.fastest.rivals):
+        return f"More blocks may tell ({resume} --more-blocks 3)."
     told = [_crossing_in_words(summary, row) for row in summary.crossings if summary.lines[row.other].layers == chosen]
     return f"{'; '.join(told)}." if told else ""
 
@@ -172,7 +179,7 @@ def _how_sure(summary: ScaleSummary, folder: Path | None) -> str:
 def _crossing_in_words(summary: ScaleSummary, row: CrossingRow) -> str:
     assert summary.axis is not None
     ahead, behind = (line_in_words(summary.lines[number]) for number in (row.overtaking, row.other))
-    between = f"between {row.low:,g} and {row.high:,g}"
+    between = f"between {_whole(row.low):,} and {_whole(row.high):,}"
     sizes = f"{between} {summary.axis.many}" if summary.axis.many else f"{between} of {summary.axis.name}"
     return f"{ahead[0].upper()}{ahead[1:]} overtakes {behind} {sizes}"
 
@@ -180,9 +187,11 @@ def _crossing_in_words(summary: ScaleSummary, row: CrossingRow) -> str:
 def _fastest(summary: ScaleSummary) -> str:
     """The fastest point of all, and those that are not shown to be slower."""
     fastest = summary.fastest
-    if fastest is None or not summary.choices:
-        return _rivals(summary) if fastest else ""
-    return f"The fastest of all is the training {_size_in_words(summary)}. {_rivals(summary)}".strip()
+    if fastest is None:
+        return ""
+    if not summary.choices and not fastest.rivals:
+        return ""  # the first sentence
+    return f"Fastest of all: {_size_in_words(summary)}. {_rivals(summary)}".strip()
 
 
 MOST_RIVALS = 4
@@ -191,7 +200,7 @@ MOST_RIVALS = 4
 def _rivals(summary: ScaleSummary) -> str:
     assert summary.fastest is not None
     named = [
-        ", ".join(filter(None, (summary.axis.said(_rounded(size)) if summary.axis else "",
+        ", ".join(filter(None, (summary.axis.said(_whole(size)) if summary.axis else "",
                                 line_in_words(summary.lines[line]) if summary.choices else "")))
         for line, size in summary.fastest.rivals
     ]  # fmt: skip
@@ -215,7 +224,7 @@ def _limited(summary: ScaleSummary) -> list[str]:
 
 
 def _sizes_alone(axis: Setting | None, size: float) -> str:
-    return f"with {axis.said(_rounded(size))}" if axis else ""
+    return f"with {axis.said(_whole(size))}" if axis else ""
 
 
 LIMITS = {"dispatch": "handing over operators", "arithmetic": "matrix products", "memory": "moving bytes"}
@@ -238,7 +247,7 @@ def _lines_table(summary: ScaleSummary) -> Table:
         (
             line_in_words(line) or NOTHING,
             combination_name(line.layers),
-            digits(point.size) if axis and float(point.size) != int(point.size) else f"{point.size:,g}" if axis else "",
+            f"{_whole(point.size):,}" if axis else "",
             speed.within(point.episodes_per_min),
             times_within(point.over_baseline),
             within(point.episodes_to_target),
@@ -296,7 +305,7 @@ def _places_table(summary: ScaleSummary) -> Table | None:
             (
                 line_in_words(line),
                 combination_name(line.layers),
-                f"{point.size:,g}" if axis else "",
+                f"{_whole(point.size):,}" if axis else "",
                 percent(limits.dispatch),
                 percent(limits.arithmetic),
                 percent(limits.memory),
