@@ -14,6 +14,7 @@ from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
 from .command import Given, System, command
 from .console import interruptible, make_console
 from .report import report_run
+from .resuming import continued
 from .shared_options import (
     Timed,
     layers_taking_part,
@@ -108,7 +109,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
     from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
-        spec, folder = _continued(asked.resume, asked.more_blocks, given), asked.resume
+        spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
@@ -123,20 +124,6 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
     with interruptible(advice):
         ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
-
-
-def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
-    """A resumed run does what it was begun with; UserError for an option that says otherwise."""
-    from m2bench.run.ablation import stored_spec
-
-    refused = [one.flag for one, _ in given.typed if not one.with_resume]
-    if refused:
-        raise UserError(
-            f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
-            "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
-        )
-    spec = stored_spec(folder)
-    return replace(spec, blocks=spec.blocks + (more_blocks or 0))
 
 
 def _begun(asked: Ablate, system: System) -> RunSpec:

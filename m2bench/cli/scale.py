@@ -17,6 +17,7 @@ from m2bench.records.spec import QUICK, RunSpec, WindowSpec, WorkloadSpec
 from .command import Given, System, command
 from .console import interruptible, make_console
 from .report import report_run
+from .resuming import continued
 from .shared_options import (
     Seeded,
     combination_of,
@@ -136,7 +137,7 @@ def scale(asked: ScaleAsked, system: System, given: Given) -> None:
     from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
-        spec, folder = _continued(asked.resume, asked.more_blocks, given), asked.resume
+        spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder("scale-")
     console = make_console()
@@ -148,23 +149,6 @@ def scale(asked: ScaleAsked, system: System, given: Given) -> None:
     with interruptible(advice):
         scaling.run(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
-
-
-def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
-    from m2bench.run.ablation import stored_spec
-
-    refused = [one.flag for one, _ in given.typed if not one.with_resume]
-    if refused:
-        raise UserError(
-            f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
-            "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
-        )
-    spec = stored_spec(folder)
-    if spec.scale is None:
-        raise UserError(
-            f"{folder} is a run of m2bench ablate.", f"Continue it with: m2bench ablate --resume {quoted(folder)}"
-        )
-    return replace(spec, blocks=spec.blocks + (more_blocks or 0))
 
 
 def _begun(asked: ScaleAsked, system: System) -> RunSpec:

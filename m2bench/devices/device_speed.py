@@ -24,7 +24,7 @@ PEAK_SIZES: dict[str, tuple[int, ...]] = {
 }
 PEAK_PRODUCTS = 10
 DISPATCHES = 2000
-COPIED_BYTES = 256 * 2**20
+COPIED_BYTES = 128 * 2**20
 SERIES = 5
 
 

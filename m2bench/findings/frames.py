@@ -39,6 +39,7 @@ class Run:
     """
 
     def __init__(self, name: str, record: RunRecord, attempts: Sequence[StoredTrial]):
+        record.refuse_scale()
         self.name = name
         self._record = record
         self._attempts = list(attempts)

@@ -40,7 +40,11 @@ SUMMARY_SCHEMA = 1
 
 
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
-    """The summary of a run, finished or not, from all trials that it has stored."""
+    """The summary of an ablation, finished or not, from all trials that it has stored.
+
+    Raises UserError for a run of ``scale``.
+    """
+    record.refuse_scale()
     done = settled(attempts)
     judged = judge_engagement(record, done)
     stored = with_losses_compared(record, judged.trials)

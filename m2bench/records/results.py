@@ -182,8 +182,8 @@ FailureKind = Literal["not finite", "out of memory", "error", "died", "timeout"]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a worker has no result: loss or gradient were no finite numbers, no memory was left, another error, its death,
-    or the timeout.
+    """Why a worker has no result: loss or gradient were no finite numbers, there was no memory, another error, its
+    death, or the timeout.
     """
 
     kind: FailureKind

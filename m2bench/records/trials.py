@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from .description import Description, Prepared
+from .errors import UserError
 from .results import Conditions, LearningResult, TrialResult
 from .spec import RunSpec, TrialKind, TrialSpec
 
@@ -61,6 +62,11 @@ class RunRecord:
     started: str
     description: Description
     prepared: Prepared
+
+    def refuse_scale(self) -> None:
+        """Raise UserError for a run of ``scale``, which has no effects of layers."""
+        if self.spec.scale is not None:
+            raise UserError("this is a run of m2bench scale.", "Its figures are shown by m2bench report, and no more.")
 
 
 def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:

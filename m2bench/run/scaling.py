@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from m2bench.machine.identity import fast_cores
+from m2bench.machine.identity import fast_cores, usable_cores
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
@@ -88,7 +88,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Con
 
 
 def _refuse_absent_threads(scale: Scale) -> None:
-    cores = fast_cores()
+    cores = usable_cores()
     absent = [threads for threads in scale.threads if threads > cores]
     if absent:
         raise UserError(

@@ -14,7 +14,7 @@ import pytest
 from laid_out import leave_pictures_empty
 from repository import SUPPORT
 
-from m2bench.cli import ablate
+from m2bench.cli import ablate, scale
 from m2bench.cli.app import main
 from m2bench.records.spec import WindowSpec
 
@@ -49,7 +49,8 @@ def typed(
         for name, value in {"PYTHONPATH": str(SUPPORT), **changes}.items():  # for its workers
             patch.setenv(name, value)
         prepared_launcher.prepare(patch)
-        patch.setattr(ablate, "QUICK", window)
+        for module in (ablate, scale):
+            patch.setattr(module, "QUICK", window)
         if not draws:
             leave_pictures_empty(patch)
         patch.setattr(sys, "argv", ["m2bench", *arguments])

@@ -96,7 +96,7 @@ class FunctionWorkload:
                 "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
                 "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
             },
-            "device": describe_device(spec.device),
+            "device": self._describe_device(spec.device),
             "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
             "claimed_together": {},
             "workload": {
@@ -107,6 +107,11 @@ class FunctionWorkload:
                 "repeats_itself": self._repeats(tried, device),
             },
         }
+
+    def _describe_device(self, asked: str) -> Document:
+        """One that takes no device trains where it is taken to, and nowhere else."""
+        found = describe_device(asked)
+        return found if self._takes.takes_device else {**found, "all_devices": [found["device"]]}
 
     def _tried(self, device: torch.device) -> Tried:
         """What the first updates without any layer tell. Raises UserError where they fail."""
