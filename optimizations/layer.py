@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 
@@ -13,25 +12,14 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.records.description import Claim as Claim
 from m2bench.records.description import Contract as Contract
+from m2bench.records.results import Proof as Proof
 
 from .layer_options import LayerOptions as LayerOptions
-
-Evidence = Mapping[str, Any]
-
 
 DESIGN_NOTE = "design note for a crypto-trading REINFORCE trainer on an Apple M2"
 """Where the claims of the six layers come from."""
 FLOAT32 = Contract()
 """That of a layer that computes in float32, in another order."""
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Whether a layer was at work, and by what it is known: in the timed window, or right after it."""
-
-    engaged: bool
-    evidence: Evidence
-    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,6 @@ from m2bench.baselines.synthetic import synthetic_market
 from m2bench.records.trials import RunRecord
 from m2bench.run.store import Store
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Tests run side by side, one on each core; so do the commands that they start, which inherit this.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torch.set_num_threads(1)
-
 EPISODE_LENGTH = 16
 
 
@@ -34,6 +29,16 @@ def why_no_mps() -> str | None:
     code = "from m2bench.devices.torch_device import resolve_device; resolve_device('mps')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else f"{done.stderr[-300:]} (exit code {done.returncode})"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let tests that run side by side have one core each; so do the commands that they start, which inherit this.
+
+    In the environment of the workers from their start: OpenBLAS reads it when numpy is imported, and no more after
+    that. With a thread for each core in each of them the threads wait for each other: twenty times as long.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

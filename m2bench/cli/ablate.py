@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, one_of, option
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.spec import QUICK, RunSpec, WindowSpec
-from m2bench.records.wrong_device import OPTION as WRONG_DEVICE
+from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.records.spec import QUICK, WindowSpec
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .resuming import continued
 from .shared_options import (
-    Timed,
+    Seeded,
+    TakingPart,
     layers_taking_part,
     new_folder,
     read_duration,
-    read_layers,
     read_names,
     results_option,
 )
-
-LEARNING_MODES = ("off", "quick", "full")
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
@@ -39,7 +36,7 @@ def _refuse_sweep(flag: str, typed: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablate(Timed):
+class Ablate(RunOptions, TakingPart, Seeded):
     """What ``ablate`` is asked for."""
 
     all_combinations: bool = option(
@@ -53,13 +50,6 @@ class Ablate(Timed):
         metavar="<names>",
         read=_read_design,
         shown="single,leave-one-out,stack",
-    )
-    layers: Layers | None = option(
-        None,
-        "Layers that take part, comma-separated.",
-        metavar="<names>",
-        read=read_layers,
-        shown="all",
     )
     blocks: int | None = option(
         None,
@@ -75,16 +65,7 @@ class Ablate(Timed):
         read=read_duration,
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
-    learning: str = option(
-        "quick",
-        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
-        "time; full trains every combination to the target, or for half of --trial-timeout.",
-        read=one_of(LEARNING_MODES),
-    )
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
-    allow_wrong_device: bool = option(
-        False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
-    )
     wait_for_quiet_s: float | None = option(
         None,
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
@@ -102,7 +83,7 @@ class Ablate(Timed):
 
 
 @command("ablate")
-def ablate(asked: Ablate, system: System, given: Given) -> None:
+def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
@@ -126,7 +107,7 @@ def ablate(asked: Ablate, system: System, given: Given) -> None:
         report_run(folder, console)
 
 
-def _begun(asked: Ablate, system: System) -> RunSpec:
+def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
 
@@ -140,10 +121,7 @@ def _begun(asked: Ablate, system: System) -> RunSpec:
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
-        trial_timeout_s=asked.trial_timeout_s,
-        learning=asked.learning,
-        allow_wrong_device=asked.allow_wrong_device,
-        threads=asked.threads,
+        **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
     return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec

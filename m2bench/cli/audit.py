@@ -7,30 +7,22 @@ from dataclasses import dataclass, replace
 
 import typer
 
-from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import GPUS, one_of, option
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import make_console
-from .shared_options import AsJson, known_layers, read_layers
+from .shared_options import AsJson, TakingPart, known_layers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit(AsJson):
+class Audit(TakingPart, AsJson):
     """What ``audit`` is asked for."""
 
     target: str = option(GPUS[0], f"Device to audit for: {', '.join(GPUS)}.", read=one_of(GPUS))
-    layers: Layers | None = option(
-        None,
-        "Layers that take part, comma-separated.",
-        metavar="<names>",
-        read=read_layers,
-        shown="all",
-    )
 
 
 @command("audit")
-def audit(asked: Audit, system: System) -> None:
+def audit(asked: Audit, system: AskedSystem) -> None:
     """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
     from m2bench.inspect.audit import audit, show
     from m2bench.records.documents import to_json

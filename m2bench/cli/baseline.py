@@ -12,7 +12,7 @@ import typer
 from m2bench.records.declared_options import argument, at_least, option
 from m2bench.records.errors import UserError
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, make_console
 from .gated import Gated, read_share, reference_named
 from .shared_options import AsJson, new_folder, results_option
@@ -38,7 +38,7 @@ class Save(Named, Gated):
 
 
 @command("baseline save")
-def save(asked: Save, system: System) -> None:
+def save(asked: Save, system: AskedSystem) -> None:
     """Measure the working tree now and store the result as a reference."""
     from m2bench.gate import job
     from m2bench.gate.references import stored

@@ -14,7 +14,7 @@ from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import DOORS
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .gated import Gated, read_share
 from .shared_options import new_folder, results_option
@@ -27,18 +27,25 @@ DELTA, DELTA_OF_REFERENCE = 0.05, 0.10  # another job's figures are not known we
 
 
 def _read_floors(flag: str, typed: list[str]) -> dict[str, float]:
-    from m2bench.gate.question import FLOORS
+    """Least values by the names of Question's floors; a speed may be written with its unit, as ``2000 samples/s``."""
+    from m2bench.gate.question import EPISODES, SPEEDUP
 
     found = {}
     for text in typed:
-        name, _, number = text.partition("=")
+        name, equals, number = text.partition("=")
+        if not equals:
+            number, _, name = text.strip().partition(" ")
         try:
             value = float(number)
         except ValueError:
             value = -1.0
-        if name not in FLOORS or not 0 < value < float("inf"):
-            raise UserError(f"{flag} {text!r} is not a floor.", f"Give one as {FLOORS[0]}=2000 or {FLOORS[1]}=20.")
-        found[name] = value
+        is_known = name in (EPISODES, SPEEDUP) if equals else name.strip()
+        if not is_known or not 0 < value < float("inf"):
+            raise UserError(
+                f"{flag} {text!r} is not a floor.",
+                f'Give one as "2000 samples/s", in the unit of the trainer, as {SPEEDUP}=20 or as {EPISODES}=2000.',
+            )
+        found[name.strip()] = value
     return found
 
 
@@ -52,10 +59,11 @@ class Check(Gated):
     against: str | None = option(None, "Name of the stored reference to compare the working tree with.")
     floors: dict[str, float] | None = option(
         None,
-        "Least value for the last combination of --layers: episodes_per_min=2000 or speedup=20.",
+        "Least value for the last combination of --layers: episodes_per_min=2000, speedup=20, or for a trainer of your "
+        'own "2000 samples/s", in its unit.',
         spelled="--min",
         kind=list[str],
-        metavar="<name=number>",
+        metavar="<value>",
         read=_read_floors,
     )
     delta: float | None = option(
@@ -79,7 +87,7 @@ class Check(Gated):
 
 
 @command("check")
-def check(asked: Check, system: System, given: Given) -> None:
+def check(asked: Check, system: AskedSystem, given: Given) -> None:
     """Compare the speed and the learning of the working tree with a commit, a stored reference or a floor. The CI gate.
 
     Exit codes: 0 pass, 1 error or nothing measured, 2 regression, 3 inconclusive or not comparable, 4 learning or
@@ -97,9 +105,10 @@ def check(asked: Check, system: System, given: Given) -> None:
     raise typer.Exit(outcome.verdict.exit_code)
 
 
-def _question(asked: Check, system: System, given: Given) -> Asked:
+def _question(asked: Check, system: AskedSystem, given: Given) -> Asked:
     """What the gate is asked; UserError for options that contradict each other."""
     from m2bench.gate.job import Asked
+    from m2bench.gate.question import EPISODES
 
     if asked.base is not None and asked.against is not None:
         raise UserError("--base and --against exclude each other.", "Give one of them.")
@@ -110,10 +119,10 @@ def _question(asked: Check, system: System, given: Given) -> Asked:
         )
     request = asked.request(system, asked.against)
     _refuse_unfounded_speedup(asked.floors or {}, request.combinations)
-    if "episodes_per_min" in (asked.floors or {}) and request.workload.module in DOORS:
+    if EPISODES in (asked.floors or {}) and request.workload.module in DOORS:
         raise UserError(
-            "--min episodes_per_min is not for a trainer of your own, whose speed is told in its own unit.",
-            "Give --min speedup=1.5 with --layers baseline,a+b.",
+            f"--min {EPISODES} is not for a trainer of your own, whose speed is told in its own unit.",
+            'Give it in that unit, as in --min "2000 samples/s".',
         )
     return Asked(
         request=request,

@@ -17,8 +17,9 @@ import typer
 
 from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import Option, option, options_of
+from m2bench.records.documents import read
 from m2bench.records.errors import UserError
-from m2bench.records.known_systems import DOORS, PROGRAMS, SYSTEMS, workload_options
+from m2bench.records.known_systems import DOORS, PROGRAMS, workload_options
 from m2bench.records.spec import WorkloadSpec
 
 
@@ -40,7 +41,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class System:
+class AskedSystem:
     """The system under test that is asked for."""
 
     workload: WorkloadSpec
@@ -72,7 +73,10 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         def run(**typed: Any) -> None:
             given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
-            function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+            try:
+                function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+            except KeyboardInterrupt:  # which typer itself would answer without a word
+                raise typer.Abort from None
 
         run.__signature__ = inspect.Signature([_parameter(one, name) for one in options])  # type: ignore[attr-defined]
         run.__annotations__ = {}
@@ -86,7 +90,7 @@ def _options(kind: type, command: str) -> tuple[Option, ...]:
     """The options that a parameter of this kind stands for."""
     if kind is Given:
         return ()
-    return workload_options(command) if kind is System else options_of(kind)
+    return workload_options(command) if kind is AskedSystem else options_of(kind)
 
 
 def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any:
@@ -95,22 +99,23 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
         return given
     options = _options(kind, command)
     values = {one.name: one.value(typed[one.name], command) for one in options}
-    if kind is not System:
+    if kind is not AskedSystem:
         return kind(**values)
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
-    module = asked.pop("module", None) or _system_of(given)
+    module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return System(WorkloadSpec.from_json({"module": module, **asked, **folder}), given)
+    return AskedSystem(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
 
 
-def _system_of(given: Given) -> str:
-    """The module of the system whose options were typed. Raises UserError for options of two systems."""
-    typed = {one.system: one for one, _ in reversed(given.typed) if one.system is not None}
+def _door_of(given: Given) -> str | None:
+    """The module that leads to the user's own trainer, where one was typed. Raises UserError for two systems."""
+    typed = {value if one.name == "module" else one.system: one for one, value in reversed(given.typed)}
+    typed.pop(None, None)  # options of any system
     doors = [system for system in DOORS if system in typed]
     if doors and len(typed) > 1:
         one, other = (typed[system].named for system in list(typed)[:2])
         raise UserError(f"{one} and {other} belong to different trainers.", "Leave one of them out.")
-    return doors[0] if doors else SYSTEMS[0]
+    return doors[0] if doors else None
 
 
 def _is_given(one: Option, typed: Any) -> bool:
@@ -128,7 +133,7 @@ def _parameter(one: Option, command: str) -> inspect.Parameter:
             one.flag,
             help=one.explained(command),
             metavar=one.metavar,
-            hidden=one.hidden,
+            hidden=one.hidden or command in one.refused_by,
             show_default=False,
         )
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=one.kind)

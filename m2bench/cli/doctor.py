@@ -9,7 +9,7 @@ import typer
 
 from m2bench.records.declared_options import option, within
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import make_console
 from .shared_options import AsJson
 
@@ -22,7 +22,7 @@ class Doctor(AsJson):
 
 
 @command("doctor")
-def doctor(asked: Doctor, system: System) -> None:
+def doctor(asked: Doctor, system: AskedSystem) -> None:
     """Check this machine: what disturbs measurements on it, and how small an effect a run can detect."""
     from m2bench.inspect.doctor import examine, show
     from m2bench.records.documents import to_json

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import DEVICES, one_of, option, within
+from m2bench.records.declared_options import DEVICES, one_of, option, whole_numbers, within
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console
-from .shared_options import new_folder, results_option, whole_numbers
+from .shared_options import new_folder, results_option
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 
@@ -37,7 +37,7 @@ class Forward:
 
 
 @command("forward")
-def forward(asked: Forward, system: System) -> None:
+def forward(asked: Forward, system: AskedSystem) -> None:
     """Time forward passes of the policy at growing batch sizes: eager, compiled, and in mixed precision."""
     from m2bench.inspect import forward
 

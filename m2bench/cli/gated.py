@@ -12,10 +12,11 @@ from m2bench.records.combinations import BASELINE, Layers, combination_name, lay
 from m2bench.records.declared_options import option, within
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import layers_at_hand
+from m2bench.records.run_spec import TimingOptions
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
-from .command import System
-from .shared_options import AsJson, Timed, combination_of, known_layers
+from .command import AskedSystem
+from .shared_options import AsJson, Seeded, combination_of, known_layers
 
 if TYPE_CHECKING:
     from m2bench.gate.measure import Request
@@ -26,7 +27,7 @@ RECOMMENDED = layers_at_hand(WorkloadSpec.module).recommended
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gated(Timed, AsJson):
+class Gated(TimingOptions, Seeded, AsJson):
     """What is measured to be compared with a later or an earlier state."""
 
     layers: str | None = option(
@@ -45,7 +46,7 @@ class Gated(Timed, AsJson):
         in_place="Leave it out: a trial is one run of the command.",
     )
 
-    def request(self, system: System, against: str | None) -> Request:
+    def request(self, system: AskedSystem, against: str | None) -> Request:
         """What to measure, of the combinations of the reference ``against`` where none are given.
 
         UserError for a combination that there is not, and for an option that has no effect on any of them.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import make_console
 from .shared_options import AsJson
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @command("layers")
-def layers(system: System, asked: AsJson) -> None:
+def layers(system: AskedSystem, asked: AsJson) -> None:
     """List the layers, the gain claimed for each, and whether it runs on this machine."""
     from m2bench.processes.client import Launcher
     from m2bench.processes.environment import users_environment

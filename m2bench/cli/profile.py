@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.declared_options import option
 from m2bench.records.errors import UserError
+from m2bench.records.known_systems import PROGRAMS
 from m2bench.records.rules import NamedLayers
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
@@ -50,10 +51,15 @@ class Profile(Seeded):
 
 
 @command("profile")
-def profile(asked: Profile, system: System) -> None:
+def profile(asked: Profile, system: AskedSystem) -> None:
     """Show where the time goes with and without a layer, and why that changes the speed."""
     from m2bench.inspect import profile
 
+    if system.workload.module in PROGRAMS:
+        raise UserError(
+            "a command cannot be profiled: nothing is seen of it but what it prints.",
+            "Profile a function of your own, as my_trainer.py:train, or run the command under a profiler, as py-spy.",
+        )
     named = dict.fromkeys((*asked.layer, *asked.with_layers, *(asked.against or ())))
     pair = _pair(asked, known_layers(system.workload, named))
     workload = system.with_layers((*pair.before, *pair.after))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 
 from .command import Given
 

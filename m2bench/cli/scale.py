@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.declared_options import DEVICES, at_least, one_of, option
+from m2bench.records.declared_options import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, swept_option
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Scale, Setting, Value
-from m2bench.records.spec import QUICK, RunSpec, WindowSpec, WorkloadSpec
+from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
-from .command import Given, System, command
+from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .resuming import continued
@@ -26,7 +27,6 @@ from .shared_options import (
     read_duration,
     read_layers,
     results_option,
-    whole_numbers,
 )
 
 T = TypeVar("T", int, float)
@@ -131,7 +131,7 @@ class ScaleAsked(Seeded):
 
 
 @command("scale")
-def scale(asked: ScaleAsked, system: System, given: Given) -> None:
+def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Measure how speed grows with the environments, on every device and number of threads: where to train."""
     from m2bench.run import scaling
     from m2bench.run.store import FILE_NAME
@@ -151,7 +151,7 @@ def scale(asked: ScaleAsked, system: System, given: Given) -> None:
         report_run(folder, console)
 
 
-def _begun(asked: ScaleAsked, system: System) -> RunSpec:
+def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.scaling import SETTINGS
 

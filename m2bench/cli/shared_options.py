@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,30 +16,6 @@ from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
 MAX_SEED = 2**32 - 1
-
-
-def read_threads(flag: str, typed: str) -> int | None:
-    """A number of threads, or None for ``auto``."""
-    if typed == "auto":
-        return None
-    if not typed.isdecimal() or int(typed) < 1:
-        raise UserError(f"{flag} {typed!r} is not a number of threads.", "Give a whole number of 1 or more, or auto.")
-    return int(typed)
-
-
-def whole_numbers(what: str) -> Callable[[str, str], tuple[int, ...]]:
-    """Reads numbers of 1 or more, comma-separated: each once, the smallest first."""
-
-    def read(flag: str, typed: str) -> tuple[int, ...]:
-        parts = [part.strip() for part in typed.split(",") if part.strip()]
-        for part in parts:
-            if not part.isdecimal() or int(part) < 1:
-                raise UserError(f"{flag}: {part!r} is not a {what}.", "Give whole numbers, as in 1,64,4096.")
-        if not parts:
-            raise UserError(f"{flag} names no {what}.", "Give some, as in 1,64,4096.")
-        return tuple(sorted({int(part) for part in parts}))
-
-    return read
 
 
 def read_names(typed: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
@@ -113,19 +89,15 @@ class Seeded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed(Seeded):
-    """What times trials."""
+class TakingPart:
+    """What is done with some layers or with all."""
 
-    threads: int | None = option(
+    layers: Layers | None = option(
         None,
-        "Torch threads in every trial: a number, or auto to measure which number is fastest.",
-        metavar="<number>",
-        read=read_threads,
-        shown="auto",
-        in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
-    )
-    trial_timeout_s: float = option(
-        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+        "Layers that take part, comma-separated.",
+        metavar="<names>",
+        read=read_layers,
+        shown="all",
     )
 
 

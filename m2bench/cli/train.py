@@ -10,7 +10,7 @@ from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import SYSTEMS
 
-from .command import System, command
+from .command import AskedSystem, command
 from .console import interruptible, make_console
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
@@ -27,7 +27,7 @@ class Train(Seeded):
 
 
 @command("train")
-def train(asked: Train, system: System) -> None:
+def train(asked: Train, system: AskedSystem) -> None:
     """Train one combination of layers, print its learning curve, and save a checkpoint."""
     from m2bench.inspect import train
 

@@ -24,6 +24,8 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from m2bench.records.results import Counts
+
 from .pieces import InPieces
 
 aten = torch.ops.aten
@@ -79,7 +81,7 @@ PLACED = ("syncs", "copies", "doubles")
 
 
 @dataclass
-class Counts:
+class PieceCounts:
     """Of one piece of training. What has its place is counted by the line of source code that led to it."""
 
     dispatches: int = 0
@@ -108,7 +110,7 @@ class CountingMode(TorchDispatchMode):
     def __init__(self, device: torch.device):
         super().__init__()  # type: ignore[no-untyped-call]
         self.device_type = device.type
-        self.counts = Counts()
+        self.counts = PieceCounts()
         self._counting = True
         self._watches = ExitStack()
 
@@ -284,8 +286,8 @@ def _passes_on(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(PASSING_ON) or PASSES_CALLS_ON in frame.f_globals
 
 
-def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:
-    """Counts per episode of one turn of a system's pieces, and the lines they come from.
+def count_pieces(system: InPieces, device: torch.device) -> Counts:
+    """Counts per episode of one pass over a system's pieces, and the lines they come from.
 
     A piece for None episodes is run without being counted. So is the phase in which episodes are prepared: that is the
     host's work, and how much of it falls into a piece depends on when other processes deliver.
@@ -303,4 +305,4 @@ def count_pieces(system: InPieces, device: torch.device) -> dict[str, Any]:
         for name in PLACED:
             for line, count in getattr(mode.counts, name).items():
                 lines[name][line] += float(count / episodes)
-    return {"per_episode": dict(per_episode), "lines": {name: dict(found) for name, found in lines.items()}}
+    return Counts(per_episode, lines)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .torch_device import synchronize
 
+FIXED = torch.float32  # whatever a user's trainer has made the default
 CANARY_SIZE = 512
 CANARY_PRODUCTS = 8
 CANARY_S = 0.1  # in all: a single series takes milliseconds, and tells more of the moment than of the machine
@@ -33,7 +34,7 @@ def canary_s(device: torch.device) -> float:
 
     What interrupts fewer than half of them does not move it.
     """
-    matrix = torch.full((CANARY_SIZE, CANARY_SIZE), 1 / CANARY_SIZE, device=device)
+    matrix = torch.full((CANARY_SIZE, CANARY_SIZE), 1 / CANARY_SIZE, dtype=FIXED, device=device)
     _products_s(matrix)
     series_s: list[float] = []
     while len(series_s) < CANARY_LEAST or sum(series_s) < CANARY_S:
@@ -66,7 +67,7 @@ def matmul_peak_flops(device: torch.device) -> float:
 
 def _matmul_flops(device: torch.device, size: int) -> float:
     """Of products of square matrices: 2 n^3 operations each, the best of some."""
-    matrix = torch.full((size, size), 1 / size, device=device)
+    matrix = torch.full((size, size), 1 / size, dtype=FIXED, device=device)
     fastest_s = math.inf
     for _ in range(PEAK_PRODUCTS):
         synchronize(device)

@@ -17,7 +17,7 @@ class Event:
 
 
 @dataclass
-class Call:
+class CallNode:
     """An event, how many calls it lies within, and its time without those that it made."""
 
     event: Event
@@ -25,14 +25,14 @@ class Call:
     self_ns: int
 
 
-def calls(events: Iterable[Event]) -> list[Call]:
+def calls(events: Iterable[Event]) -> list[CallNode]:
     """The events by thread and start, each with its depth.
 
     An event that outlasts its caller is cut at the caller's end: the clocks of a profiler are read at different
     moments, so a child may seem to end some ns after its parent.
     """
-    found: list[Call] = []
-    open_calls: list[Call] = []
+    found: list[CallNode] = []
+    open_calls: list[CallNode] = []
     for event in sorted(events, key=lambda e: (e.thread, e.start_ns, -e.end_ns)):
         while open_calls and (
             open_calls[-1].event.thread != event.thread or open_calls[-1].event.end_ns <= event.start_ns
@@ -42,7 +42,7 @@ def calls(events: Iterable[Event]) -> list[Call]:
             caller = open_calls[-1]
             event = Event(event.name, event.start_ns, min(event.end_ns, caller.event.end_ns), event.thread)
             caller.self_ns -= event.end_ns - event.start_ns
-        call = Call(event, len(open_calls), event.end_ns - event.start_ns)
+        call = CallNode(event, len(open_calls), event.end_ns - event.start_ns)
         found.append(call)
         open_calls.append(call)
     return found

@@ -43,7 +43,7 @@ INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 DIGEST_BYTES = 8
 
 
-class Watch:
+class FingerprintRecorder:
     """Sees what is asked while it is entered, by this thread and by the backward passes that it starts."""
 
     def __init__(self, device: torch.device):
@@ -52,7 +52,7 @@ class Watch:
         self._compiled, self._optimizers, self._loaders, self._modes = (Counter[str]() for _ in range(4))
         self._watches = ExitStack()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> FingerprintRecorder:
         def count(counts: Counter[str], name: str) -> Callable[..., None]:
             def counted(*args: object) -> None:
                 counts[name] += 1

@@ -1,4 +1,4 @@
-"""How long a system is in each phase of an episode, over one turn of its pieces."""
+"""How long a system is in each phase of an episode, over one pass of its pieces."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def cut_into_phases(system: InPieces, work: Callable[[], object]) -> PhaseClock:
     return clock
 
 
-def watch_turn(system: InPieces) -> dict[str, float]:
-    """Milliseconds per unit of one turn of the pieces in each phase and, last, outside of all of them (OTHER).
+def phase_ms(system: InPieces) -> dict[str, float]:
+    """Milliseconds per unit of one pass over the pieces in each phase and, last, outside of all of them (OTHER).
 
     Empty for a system that offers no pieces, or whose pieces enter no phase.
     """

@@ -1,4 +1,4 @@
-"""One turn of training under torch.profiler: operators, device kernels, memory, and files to open."""
+"""One pass of training under torch.profiler: operators, device kernels, memory, and files to open."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Document = dict[str, Any]
 
 
 class Window:
-    """What torch.profiler saw of one turn of a system's pieces."""
+    """What torch.profiler saw of one pass over a system's pieces."""
 
     def __init__(
         self, system: InPieces, activities: list[ProfilerActivity], allocated_mb: Callable[[], float] | None = None
@@ -90,7 +90,7 @@ class Window:
         return busy, gap
 
     def peak_memory_mb(self) -> dict[str, float]:
-        """The most that was allocated in each phase beyond what was at the turn's start, in MB."""
+        """The most that was allocated in each phase beyond what was at the start of the pass, in MB."""
         if self.memory_is_sampled:
             return self._sampled_mb
         return peaks_mb([(event.name.removeprefix(PHASE), event.start_ns, event.end_ns) for event in self._phases],

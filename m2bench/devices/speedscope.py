@@ -8,12 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from .event_tree import Call
+from .event_tree import CallNode
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
-def write_speedscope(path: Path, name: str, calls: Sequence[Call]) -> None:
+def write_speedscope(path: Path, name: str, calls: Sequence[CallNode]) -> None:
     """One profile per thread, in ns from the thread's first event; ``calls`` as event_tree.calls gives them.
 
     Raises OSError when the file cannot be written.
@@ -33,10 +33,10 @@ def write_speedscope(path: Path, name: str, calls: Sequence[Call]) -> None:
     path.write_text(json.dumps(document, separators=(",", ":")))
 
 
-def _profile(name: str, calls: list[Call], frames: dict[str, int]) -> dict[str, Any]:
+def _profile(name: str, calls: list[CallNode], frames: dict[str, int]) -> dict[str, Any]:
     first = calls[0].event.start_ns
     events: list[dict[str, Any]] = []
-    open_calls: list[Call] = []
+    open_calls: list[CallNode] = []
 
     def close(depth: int) -> None:
         while len(open_calls) > depth:

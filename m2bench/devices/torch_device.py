@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity
 
 from m2bench.machine.mps_features import is_usable
 from m2bench.records.errors import UserError
+from m2bench.records.results import PeakMemory
 
 from .energy import Counter, RaplCounter, apple_counter, nvml_counter
 
@@ -141,7 +142,7 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.accelerator.reset_peak_memory_stats()
 
 
-def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
+def peak_memory_mb(device: torch.device) -> PeakMemory:
     """Peak memory in MB (10^6 bytes) of the device's allocator since the reset, and of this process on the host.
 
     The device figure is None on the CPU, and on MPS before torch 2.13, which cannot tell it.
@@ -153,7 +154,7 @@ def peak_memory_mb(device: torch.device) -> tuple[float | None, float]:
         device_mb = torch.accelerator.max_memory_allocated() / 1e6
     # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
     unit = 1 if sys.platform == "darwin" else 1024
-    return device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return PeakMemory(device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
 def allocated_mb(device: torch.device) -> Callable[[], float] | None:

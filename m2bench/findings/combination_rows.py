@@ -9,7 +9,7 @@ from statistics import mean
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.results import Evidence, TrialResult
-from m2bench.records.rows import CombinationRow, Numerics, TrialBehind
+from m2bench.records.rows import CombinationRow, Numerics, NumericsReasons, TrialBehind
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of, typical
@@ -119,20 +119,20 @@ def _numerics(results: list[TrialResult], checked: bool) -> Numerics:
     if not checked:
         return Numerics(numerics="unchecked")
     if not all(result.numerics for result in results):
-        return Numerics(numerics_reason="numerics not checked")
+        return Numerics(reasons=NumericsReasons({}))
     names = list(results[0].numerics)
     changed, untold = (_reasons(results, names, same) for same in (False, None))
     return Numerics(
         numerics="changed" if changed else "unchecked" if untold else "same",
-        numerics_reason="; ".join(changed or untold) or None,
+        reasons=NumericsReasons(changed or untold) if changed or untold else None,
         checks={name: tuple(r.numerics[name].evidence for r in results) for name in names},
     )
 
 
-def _reasons(results: list[TrialResult], names: list[str], same: bool | None) -> list[str]:
-    """What the checks say that found this, the first of each name."""
-    found = ((name, next((r.numerics[name] for r in results if r.numerics[name].same is same), None)) for name in names)
-    return [f"{name}: {check.reason or 'no reason given'}" for name, check in found if check is not None]
+def _reasons(results: list[TrialResult], names: list[str], same: bool | None) -> dict[str, str]:
+    """By check, the first reason that its trials give for this answer; only the checks that gave it."""
+    found = {name: [r.numerics[name] for r in results if r.numerics[name].same is same] for name in names}
+    return {name: checks[0].reason or "no reason given" for name, checks in found.items() if checks}
 
 
 def with_break_even(rows: Sequence[CombinationRow], compiling: list[str], speeds: Effects) -> list[CombinationRow]:

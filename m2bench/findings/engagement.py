@@ -20,9 +20,9 @@ from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import LEAST_DEGREES
 from m2bench.statistics.least_squares import ROUNDING
-from m2bench.text.figures import times_within
+from m2bench.text.figures import digits, times_within
 
-from .fingerprints import Fingerprints, named
+from .fingerprints import Feature, Fingerprints, named
 from .responses import fit, speed
 
 SHOWN_AT = 0.99
@@ -31,6 +31,7 @@ an effect in one of a hundred runs."""
 MOST_UNSTABLE = 0.5
 """Of the baseline's operators: where more do not repeat themselves, what is left tells too little."""
 NOTHING_DIFFERS = "nothing that torch does differs"
+VARIES_BY_ITSELF = "what differs with it also differs between trials of the same combination"
 
 
 @dataclass(frozen=True)
@@ -101,24 +102,39 @@ def _why_unproved(record: RunRecord, prints: Fingerprints) -> str | None:
 def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Found:
     """By the pairs of combinations that differ in this layer alone; where there are none, by what goes with it."""
     pairs = prints.pairs(layer)
-    differs = frozenset().union(*pairs.values()) if pairs else prints.following(layer)
-    equal = [combination for combination, differing in pairs.items() if not differing]
+    if not pairs:
+        return _by_what_follows(layer, prints)
+    differs = frozenset[Feature]().union(*(differing.by_layer for differing in pairs.values()))
+    equal = [combination for combination, differing in pairs.items() if differing.nothing]
     effect = _effect_on_time(layer, equal, speeds)
     is_idle = effect is not None and not effect.shows_effect
     because = f"{NOTHING_DIFFERS}, and no effect on the time is shown: {times_within(effect)} at {SHOWN_AT:.0%}"
     if differs:
         changed = Engagement("engaged", f"what differs with it: {named(differs)}")
         return _Found(changed, dict.fromkeys(equal, because) if is_idle else {})
-    if not pairs:
-        return _Found(Engagement("unproved", "no two trials that ended well differ in this layer alone"), {})
+    if not equal:
+        return _Found(Engagement("unproved", VARIES_BY_ITSELF), {})
     if effect is None:
         too_few = f"{NOTHING_DIFFERS}, and the trials are too few to tell whether the time does"
         return _Found(Engagement("unproved", too_few), {})
     if not is_idle:
         return _Found(Engagement("outside torch", f"{NOTHING_DIFFERS}; {times_within(effect)} at {SHOWN_AT:.0%}"), {})
     everywhere = [combination for combination in speeds.cells if layer in combination]
-    looked_at = f"{because}. Looked at: {prints.looked_at}"
+    missed = f"An effect of up to {_largest(effect)} could be missed; more blocks would show a smaller one"
+    looked_at = f"{because}. {missed}. Looked at: {prints.looked_at}"
     return _Found(Engagement("not-engaged", looked_at), dict.fromkeys(everywhere, because))
+
+
+def _by_what_follows(layer: str, prints: Fingerprints) -> _Found:
+    if differs := prints.following(layer):
+        return _Found(Engagement("engaged", f"what differs with it: {named(differs)}"), {})
+    return _Found(Engagement("unproved", "no two trials that ended well differ in this layer alone"), {})
+
+
+def _largest(effect: Figure | None) -> str:
+    """The largest effect, in either direction, that the interval holds."""
+    low, high = (effect and effect.interval) or (1.0, 1.0)
+    return f"{digits(100 * (max(high, 1 / low) - 1))} %"
 
 
 def _effect_on_time(layer: str, combinations: list[Layers], speeds: Effects) -> Figure | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.results import Calls, Fingerprint
@@ -31,6 +31,26 @@ Feature = tuple[str, ...]
 Features = Mapping[Feature, object]
 
 
+@dataclass(frozen=True)
+class Differing:
+    """What differs between two combinations at any seed of both.
+
+    ``by_layer``: what is evidence of the layer in which they differ. ``by_itself``: what also differs, or may, between
+    two trials of one combination.
+    """
+
+    by_layer: frozenset[Feature] = frozenset()
+    by_itself: frozenset[Feature] = frozenset()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the fingerprints are equal."""
+        return not self.by_layer and not self.by_itself
+
+    def __or__(self, other: Differing) -> Differing:
+        return Differing(self.by_layer | other.by_layer, self.by_itself | other.by_itself)
+
+
 class Fingerprints:
     """The fingerprints of a run's trials by combination and seed; of those that ran twice with a seed, the first."""
 
@@ -48,16 +68,45 @@ class Fingerprints:
         )
         """What the baseline itself does not repeat at equal seed."""
         self.combinations = {layers for layers, _ in self._features}
+        varying = {layers: self._seen_to_vary(layers) for layers in self.combinations}
+        self._varying = {layers: varying[layers] - varying.get(BASELINE, set()) for layers in self.combinations}
+        """By combination, what is not the same with every seed, though with the baseline it is."""
 
-    def pairs(self, layer: str) -> dict[Layers, frozenset[Feature]]:
-        """The combinations with the layer that also ran without it, and what differs then at any seed of both."""
-        found: dict[Layers, frozenset[Feature]] = {}
+    def pairs(self, layer: str) -> dict[Layers, Differing]:
+        """The combinations with the layer that also ran without it, and what differs then at any seed of both.
+
+        A difference is by the layer where at least one of the two trials tells what is known to repeat itself: the
+        baseline does, and so does what another trial tells as well, unless it varies from seed to seed beside layers
+        that both have.
+        """
+        found: defaultdict[Layers, Differing] = defaultdict(Differing)
         for (layers, seed), with_it in self._features.items():
-            without = self._features.get((tuple(other for other in layers if other != layer), seed))
+            fewer = tuple(other for other in layers if other != layer)
+            without = self._features.get((fewer, seed))
             if layer in layers and without is not None:
                 differing = frozenset(_differing(with_it, without)) - self.unstable
-                found[layers] = found.get(layers, frozenset()) | differing
-        return found
+                found[layers] |= self._attributed(differing, seed, fewer, layers)
+        return dict(found)
+
+    def _attributed(self, differing: frozenset[Feature], seed: int, fewer: Layers, layers: Layers) -> Differing:
+        if fewer == BASELINE:
+            return Differing(by_layer=differing)
+        steady = differing.difference(*(found for part, found in self._varying.items() if {*part} <= {*layers}))
+        by_layer = frozenset(f for f in steady if self._told_again(f, fewer, seed) or self._told_again(f, layers, seed))
+        return Differing(by_layer, differing - by_layer)
+
+    def _seen_to_vary(self, combination: Layers) -> set[Feature]:
+        """What is not the same with every seed."""
+        first, *others = [found for (layers, _), found in self._features.items() if layers == combination]
+        return {feature for other in others for feature in _differing(first, other)}
+
+    def _told_again(self, feature: Feature, combination: Layers, seed: int) -> bool:
+        """Whether another trial, of this combination or with this seed, tells the same."""
+        value = self._features[combination, seed].get(feature)
+        return any(
+            (layers == combination) is not (of == seed) and found.get(feature) == value
+            for (layers, of), found in self._features.items()
+        )
 
     def following(self, layer: str) -> frozenset[Feature]:
         """What goes with a layer whatever else is on: of one value with it and of others without, or the reverse."""

@@ -7,7 +7,7 @@ from itertools import combinations as subsets
 from typing import TypeVar
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import LayerDescription, System
+from m2bench.records.description import LayerDescription, SystemDescription
 from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
@@ -25,7 +25,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 def summarize_layers(
     described: Sequence[LayerDescription],
-    system: System,
+    system: SystemDescription,
     trials: list[StoredTrial],
     speeds: Effects,
     learning: Learning,

@@ -75,6 +75,7 @@ class Learning:
             share_of_run=self._elapsed_s["learning"] / max(sum(self._elapsed_s.values()), 1e-9),
             cells=tuple(self._describe_cell(cell) for cell in sorted(self.episodes.by_cell, key=_size)),
             told=None if self.layers.told is None else self.layers.told.measure,
+            told_curves=() if self.layers.told is None else tuple(self.layers.told.curves()),
         )
 
     def _describe_cell(self, cell: Cell) -> LearningGroup:

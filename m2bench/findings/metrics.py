@@ -17,7 +17,10 @@ from .responses import fit
 
 def with_metrics(rows: Sequence[CombinationRow], layers: Layers, trials: Sequence[StoredTrial]) -> list[CombinationRow]:
     """The rows with the metrics that the trials tell; a row whose trials tell none has none."""
-    told = [Told.of(name, layers, trials) for name in dict.fromkeys(n for trial in trials for n in trial.timed.metrics)]
+    told = [
+        ToldMetric.of(name, layers, trials)
+        for name in dict.fromkeys(n for trial in trials for n in trial.timed.metrics)
+    ]
     return [
         replace(row, metrics=tuple(each.metric(row.layers) for each in told if row.layers in each.values))
         for row in rows
@@ -25,7 +28,7 @@ def with_metrics(rows: Sequence[CombinationRow], layers: Layers, trials: Sequenc
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldMetric:
     """The values of one metric by combination, and their fit, as that of the speed.
 
     No fit where one of them is 0 or less, which has no logarithm.
@@ -36,7 +39,7 @@ class Told:
     effects: Effects | None
 
     @classmethod
-    def of(cls, name: str, layers: Layers, trials: Sequence[StoredTrial]) -> Told:
+    def of(cls, name: str, layers: Layers, trials: Sequence[StoredTrial]) -> ToldMetric:
         """From the trials that tell it."""
 
         def response(trial: StoredTrial) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from m2bench.records.combinations import Layers
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.steady import steady_speed

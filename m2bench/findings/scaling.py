@@ -12,6 +12,7 @@ from statistics import fmean
 from m2bench.plan.designs import count_trials
 from m2bench.plan.scaling import Line, lines_of, point_of, points_of
 from m2bench.records.description import PlaceLimits
+from m2bench.records.documents import to_json
 from m2bench.records.scale import Point, Scale
 from m2bench.records.scale_summary import (
     Choice,
@@ -52,7 +53,7 @@ def summarize_scale(run: str, record: RunRecord, attempts: list[StoredTrial]) ->
         trials_planned=count_trials(record.spec),
         system=record.description.system,
         machine=record.description.facts,
-        workload={**record.description.workload.facts, "spec": record.spec.to_json()},
+        workload={**record.description.workload.facts, "spec": to_json(record.spec)},
         axis=scale.axis,
         places=record.prepared.places,
         repeats=measure_repeats([trial for trial in trials if point_of(trial.spec).name == measured.baseline]),

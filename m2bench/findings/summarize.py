@@ -15,6 +15,7 @@ from m2bench.plan.designs import combinations_of, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.documents import to_json
 from m2bench.records.noise import Anchor, Noise, RunConditions, Timing
 from m2bench.records.rows import CombinationRow
 from m2bench.records.spec import TrialKind
@@ -77,7 +78,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         machine=description.facts,
         peak_flops=record.prepared.peak_flops,
         claimed_together=description.claimed_together,
-        workload={**description.workload.facts, "spec": spec.to_json()},
+        workload={**description.workload.facts, "spec": to_json(spec)},
         noise=_summarize_noise(trials, attribution, record, sum(t.spec.repeats is not None for t in attempts)),
         combinations=tuple(combinations),
         layers=layers,

@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean
+
+import numpy as np
 
 from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.results import TrialResult
+from m2bench.records.summary import ToldCurve
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.first_updates import FIRST_UPDATES
 from m2bench.statistics.mean_so_far import Fall, MeanSoFar, units_ratio
@@ -20,6 +24,7 @@ from m2bench.statistics.mean_so_far import Fall, MeanSoFar, units_ratio
 from .learning_verdict import Comparison
 
 LOSS, RETURN = "loss", "return"
+POINTS = 20  # of a curve, each a mean of more updates than the one before
 SHOWN = 3.0  # standard errors, by what single updates scatter: what is learned must be worth so much
 
 
@@ -72,6 +77,17 @@ class ToldLearning:
             rounding=0.0,
             nothing=nothing,
         )
+
+    def curves(self) -> Iterator[ToldCurve]:
+        """Of every combination, over the units that all its trials processed."""
+        sign = 1 if self.measure == LOSS else -1
+        for layers, by_seed in self._by_layers.items():
+            trials = [trial for own in by_seed.values() for trial in own]
+            first, end = max(float(trial.ends[0]) for trial in trials), min(trial.end for trial in trials)
+            if first < end:
+                points = [0.0, *map(float, np.geomspace(first, end, POINTS))]
+                means = [sign * fmean(t.between(*ends) for t in trials) for ends in pairwise(points)]
+                yield ToldCurve(layers, len(trials), tuple(zip(points[1:], means, strict=True)))
 
     def _nothing(self, learned: list[Fall]) -> str | None:
         """Why there is nothing to compare: the loss is not shown to fall, or the return to rise. One value per seed."""

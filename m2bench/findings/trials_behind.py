@@ -9,7 +9,7 @@ from statistics import geometric_mean
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.results import TrialResult
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects, shapley_weights
 from m2bench.statistics.estimate import Estimate, figure_of

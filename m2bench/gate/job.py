@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.errors import UserError
 from m2bench.records.same_machine import differing
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
+from m2bench.text.speed import Speed
 
 from .facts import SideFacts
 from .measure import NotFiniteError, Request
@@ -22,7 +24,7 @@ from .metrics import metrics_of
 from .outcome import Outcome
 from .pairs import Block
 from .preparation import Sides, prepared
-from .question import Question
+from .question import EPISODES, SPEEDUP, Question
 from .reasons import Aspect, Reason
 from .references.reference import Reference, now, record, with_level
 from .references.stored import find
@@ -98,17 +100,20 @@ def save(name: str, request: Request, blocks: int, folder: Path, console: Consol
 
 
 def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Question:
+    system = sides.facts["head"].description.system
     question = Question(
         combinations=asked.request.combinations,
         in_turns=tuple(c for c in asked.request.combinations if sides.takes_turns(c)),
         delta=asked.delta,
         alpha=asked.alpha,
         max_blocks=asked.max_blocks,
-        unit=sides.facts["head"].description.system.unit,
+        unit=system.unit,
+        rate=system.rate,
         base=sides.base.name if sides.base else None,
         floors=asked.floors,
         repeats_itself=all(side.description.workload.repeats_itself is not False for side in sides.facts.values()),
     )
+    _refuse_another_unit(asked.floors, question.speed)
     if reference is None:
         return question
     facts, saved = sides.facts["head"], f"the reference {reference.name}"
@@ -134,6 +139,22 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         same_counting=reference.counted_by == facts.counted_by
         and all(reference.machine.get(key) == facts.machine.get(key) for key in ("torch", "device")),
     )
+
+
+def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
+    """Raise UserError for a floor in a unit that the speed is not counted in, or of what is better when it is less."""
+    for name in floors.keys() - {EPISODES, SPEEDUP}:
+        asked = f'--min "{floors[name]:g} {name}"'
+        if speed.rate.lower_is_better:
+            raise UserError(
+                f"{asked} is a least value, and less of {speed.label} is better.",
+                f"Give --min {SPEEDUP}=1.5 with --layers baseline,a+b, or let the command print a speed.",
+            )
+        if name != speed.label:
+            raise UserError(
+                f"{asked} is in another unit: this trainer is measured in {speed.label}.",
+                f'Give it as --min "{floors[name]:g} {speed.label}", if so many are meant.',
+            )
 
 
 def _changed_arithmetic(facts: Mapping[str, SideFacts]) -> str | None:

@@ -15,6 +15,7 @@ from m2bench.processes.environment import users_environment
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure, TrialResult, idle_layers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
@@ -181,7 +182,7 @@ def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[st
     A field that is not known yet is left out; UserError when it asks for something else than it does by default. Code
     that knows ``options`` takes any; earlier code knew them by name.
     """
-    document = asdict(spec) if isinstance(spec, WindowSpec) else spec.to_json()
+    document = asdict(spec) if isinstance(spec, WindowSpec) else to_json(spec)
     if "options" in known:
         return document
     usual = {field.name: field.default for field in fields(spec)}

@@ -12,7 +12,7 @@ from m2bench.statistics.sequential import JOB_SD, Mean, Rule, State, difference,
 from m2bench.statistics.steady import steady_speed
 
 from .pairs import Block, log_ratio, whole_log_ratio
-from .question import Question
+from .question import EPISODES, SPEEDUP, Question
 from .references.reference import Recorded, record
 
 Against = Literal["base", "reference", "floor"]
@@ -102,10 +102,10 @@ def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[Metri
         return
     for combination in question.combinations:
         pairs = [(block["head", combination], block["base", combination]) for block in blocks]
-        found = {question.per_min: log_ratio}
+        found = {question.speed.compared: log_ratio}
         if combination in question.in_turns:
             # The other one leaves out what happens seldom.
-            found[f"{question.per_min} of whole windows"] = whole_log_ratio
+            found[f"{question.speed.compared} of whole windows"] = whole_log_ratio
         for name, ratio in found.items():
             logs = [ratio(head, base) for head, base in pairs]
             yield Metric(name, combination, "base", question.threshold, (Sample(logs),))
@@ -122,12 +122,12 @@ def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[
         new = measured.get(combination_name(combination), Recorded([], [], [], {}, {}, {}, []))
         if old.speedup and BASELINE in question.combinations:
             sample = Sample(_logs(new.speedup), _logs(old.speedup))
-            yield Metric("speedup", combination, "reference", question.threshold, (sample,))
+            yield Metric(SPEEDUP, combination, "reference", question.threshold, (sample,))
         samples = (
             Sample(_logs(new.episodes_per_min), _logs(old.episodes_per_min)),
             Sample(_at_canary(new), _at_canary(old)),
         )
-        yield Metric(question.per_min, combination, "reference", question.threshold, samples)
+        yield Metric(question.speed.compared, combination, "reference", question.threshold, samples)
 
 
 def _at_canary(recorded: Recorded) -> list[float]:
@@ -138,7 +138,8 @@ def _at_canary(recorded: Recorded) -> list[float]:
 
 def _against_floors(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
     combination = question.combinations[-1]
+    speeds = _speeds(blocks, "head", combination)
     for name, least in question.floors.items():
-        speeds = _speeds(blocks, "head", combination)
-        over = _speeds(blocks, "head", BASELINE) if name == "speedup" else None
-        yield Metric(name, combination, "floor", math.log(least), (Sample(_logs(speeds, over)),))
+        over = _speeds(blocks, "head", BASELINE) if name == SPEEDUP else None
+        levels = speeds if name in (EPISODES, SPEEDUP) else [question.speed.value(kept) for kept in speeds]
+        yield Metric(name, combination, "floor", math.log(least), (Sample(_logs(levels, over)),))

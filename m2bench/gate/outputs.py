@@ -12,11 +12,14 @@ from statistics import fmean, stdev
 from xml.etree import ElementTree
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Rate
 from m2bench.records.errors import UserError
 from m2bench.records.files import write_file
+from m2bench.text.speed import Speed
 
 from .metrics import Metric
 from .outcome import Outcome
+from .question import EPISODES, SPEEDUP
 from .reasons import Aspect
 from .references.stored import CHECK_FILE
 
@@ -149,10 +152,19 @@ class Levels:
 
 def levels(outcome: Outcome) -> Iterator[Levels]:
     """What was measured of the head."""
+    speed = of_which_more_is_better(outcome.verdict.question.speed)
+    metric = EPISODES if outcome.verdict.question.rate == Rate() else speed.label
     for name, recorded in outcome.measured.items():
-        yield Levels(name, "episodes_per_min", recorded.episodes_per_min)
+        yield Levels(name, metric, [speed.value(kept) for kept in recorded.episodes_per_min])
         if recorded.speedup:
-            yield Levels(name, "speedup", recorded.speedup)
+            yield Levels(name, SPEEDUP, recorded.speedup)
+
+
+def of_which_more_is_better(speed: Speed) -> Speed:
+    """A speed as the user counts it; of a time or a cost its inverse, as it is kept."""
+    if not speed.rate.lower_is_better:
+        return speed
+    return Speed(speed.unit, Rate() if speed.is_time else Rate(speed.compared, is_metric=True))
 
 
 def geometric(values: list[float]) -> tuple[float, float]:
@@ -168,7 +180,7 @@ def bigger_is_better(outcome: Outcome) -> list[dict[str, str | float]]:
     for each in levels(outcome):
         level, factor = geometric(each.values)
         name = f"{each.combination} {each.metric}"
-        unit = "x" if each.metric == "speedup" else outcome.verdict.question.per_min
+        unit = "x" if each.metric == SPEEDUP else of_which_more_is_better(outcome.verdict.question.speed).label
         found.append({"name": name, "unit": unit, "value": level, "range": f"{factor - 1:.1%}"})
     return found
 

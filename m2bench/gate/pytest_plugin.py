@@ -38,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _options(text: str) -> str:
     """Refuse a word that holds no options: whoever wrote it after --m2bench meant the tests to be run."""
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be split into words: {error}.") from error
     if text.startswith("-"):
         return text
     raise argparse.ArgumentTypeError(

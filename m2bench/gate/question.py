@@ -6,18 +6,20 @@ import math
 from dataclasses import dataclass, field
 
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Unit
+from m2bench.records.description import Rate, Unit
+from m2bench.text.speed import Speed
 
 from .reasons import Reason
 from .references.reference import Recorded, Reference
 
-FLOORS = ("episodes_per_min", "speedup")
+EPISODES, SPEEDUP = "episodes_per_min", "speedup"
+"""Names of floors: of the speed of a system that counts episodes, and of its ratio to the baseline."""
 
 
 @dataclass(frozen=True)
 class Question:
     """What is asked of the head. ``delta``: the share of its speed that it may lose against ``base`` (the code's name)
-    or ``reference``; ``floors``: least values of the last combination's metrics, by name.
+    or ``reference``; ``floors``: least values of the last combination, by EPISODES, SPEEDUP or the unit of the speed.
 
     ``in_turns``: the combinations that are timed by turns with the base. ``not_comparable``: why figures of the
     reference say nothing here; ``same_machine`` and ``same_counting``: whether its speeds and its counts do.
@@ -28,6 +30,7 @@ class Question:
     alpha: float
     max_blocks: int
     unit: Unit
+    rate: Rate = field(default_factory=Rate)
     base: str | None = None
     in_turns: tuple[Layers, ...] = ()
     reference: Reference | None = None
@@ -44,9 +47,9 @@ class Question:
         return math.log1p(-self.delta)
 
     @property
-    def per_min(self) -> str:
-        """What a speed is counted in."""
-        return f"{self.unit.many}/min"
+    def speed(self) -> Speed:
+        """The speed that is judged, as the user counts it."""
+        return Speed(self.unit, self.rate)
 
     def recorded(self, combination: Layers) -> Recorded | None:
         """What the reference holds of the combination."""

@@ -175,7 +175,8 @@ def _notes(question: Question, rule: Rule, judged: Sequence[Judged]) -> Iterator
             )
     for found in compared:
         if found.lower > 1:
-            yield f"{combination_name(found.metric.combination)} is faster: {found.value:.3f}x {found.metric.name}."
+            better = question.speed.words.better
+            yield f"{combination_name(found.metric.combination)} is {better}: {found.value:.3f}x {found.metric.name}."
 
 
 def percent(share: float) -> str:

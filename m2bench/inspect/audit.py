@@ -13,7 +13,7 @@ from rich.console import Console
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
-from m2bench.records.documents import called
+from m2bench.records.documents import called, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import workload_words
 from m2bench.records.results import Failure
@@ -98,12 +98,12 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
                 description = describe(launcher, spec, work)
             show_remarks_on_data(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
-                request = {"workload": spec.to_json(), "target": target, "layers": layers}
+                request = {"workload": to_json(spec), "target": target, "layers": layers}
                 found = launcher.run("audit", request, Findings, work / "audit.log", TIMEOUT_S).result
         if isinstance(found, Failure):
             log = (work / "audit.log").read_text()
             raise UserError(f"the audit failed: {found.text}.", f"Its log ends with:\n{log[-2000:]}")
-    options = " ".join(workload_words("audit", spec.to_json(), layers))
+    options = " ".join(workload_words("audit", to_json(spec), layers))
     return Audited(replace(found, torch=description.device.torch), description.system.unit, options)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers
+from m2bench.records.documents import to_json
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 
@@ -47,7 +48,7 @@ def read_device_log(
     episodes = []
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
-        request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": updates}
+        request = {"workload": to_json(spec), "layers": layers, "seed": seed, "updates": updates}
         with Launcher(work, path, {**users_environment(spec), **environment}) as launcher:
             outcome = launcher.run("updates", request, Updated, path, TIMEOUT_S).result
         if isinstance(outcome, Failure):

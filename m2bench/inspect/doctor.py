@@ -19,7 +19,8 @@ from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.noise import RunConditions
 from m2bench.records.results import Failure
-from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks_on_data

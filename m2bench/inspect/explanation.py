@@ -21,6 +21,7 @@ MOST_NAMED = 3
 IDLE_ARITHMETIC = 0.1  # of the peak: below, the arithmetic is not what takes the time
 EXPLAINED = 0.15  # how far a prediction may lie from what was measured
 MOST_OF_IT = 0.5  # how much of a change, on the log scale, an explanation of it may lack or have too much
+LOADING_PROCESSES = "_MultiProcessingDataLoaderIter"  # in torch's name for waiting for them
 ADDS_UP = 0.02  # how far the phases may lie from what is not watched
 
 
@@ -145,8 +146,7 @@ def _dispatches(before: Side, after: Side, unit: Unit) -> Iterator[str]:
         yield f"Operators dispatched by torch per {unit.one}: {was:,.0f} before, {now:,.0f} after."
         return
     each = [1e3 * side.undisturbed_ms / side.count("dispatches") for side in (before, after)]
-    compiled = before.compiles or after.compiles
-    uncounted = " What the compiler has fused is not among them." if compiled else ""
+    uncounted = _uncounted(before, after)
     if abs(now / was - 1) < WORTH_NAMING:
         yield f"Both dispatch about the same number of operators per {unit.one} ({was:,.0f} and {now:,.0f}).{uncounted}"
         return
@@ -156,6 +156,14 @@ def _dispatches(before: Side, after: Side, unit: Unit) -> Iterator[str]:
         f"Divided among them, its time is {digits(each[0])} us each before and {digits(each[1])} us after."
         f"{uncounted}"
     )
+
+
+def _uncounted(before: Side, after: Side) -> str:
+    """What is not among the operators that are counted."""
+    what = ["What the compiler has fused"] if before.compiles or after.compiles else []
+    if any(LOADING_PROCESSES in operator for operator in {*before.operators, *after.operators}):
+        what.append("What data-loading processes do")
+    return "".join(f" {each} is not among them." for each in what)
 
 
 def _kernels(before: Side, after: Side, unit: Unit) -> Iterator[str]:
@@ -225,20 +233,20 @@ def _verdict(measured: float, predicted: float) -> str:
     """Whether a prediction explains the change: it must come near it, and hold most of it and not much more."""
     share = math.log(predicted) / math.log(measured)
     near = abs(measured / predicted - 1) <= EXPLAINED and abs(share - 1) <= MOST_OF_IT
-    return f"{share:.0%} of it on the log scale, {'explained' if near else 'NOT explained by them'}"
+    return f"{share:.0%} of the change on the log scale, {'explained' if near else 'NOT explained by them'}"
 
 
 def _cost_of_looking(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     profiler = " and ".join(f"{side.profiler_overhead:+.0%}" for side in (before, after))
     if not before.phases_ms:
-        yield f"torch.profiler makes one {unit.one} {profiler} longer (before and after). It does not feed the speed."
+        yield f"torch.profiler changes the time of one {unit.one} by {profiler} (before and after). It feeds no speed."
         return
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
     yield (
         f"The phases, without the time that cutting takes, add up to {sums} of one unwatched {unit.one} (before and "
-        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler makes it "
-        f"{profiler} longer. Neither feeds the speed."
+        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler changes "
+        f"its time by {profiler}. Neither feeds the speed."
     )
 
 

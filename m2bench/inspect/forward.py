@@ -137,7 +137,7 @@ def _time_devices(
             with console.status(f"checking in double precision whether {name} computes correctly"):
                 prepared = prepare(launcher, on_device, folder)
                 refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
-            request = {"workload": on_device.to_json(), "sizes": list(sizes), "passes": passes}
+            request = {"workload": to_json(on_device), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
                 outcome = watched(partial(launcher.run, "forward", request, Timed, log, TIMEOUT_S))
             if isinstance(outcome.result, Failure):

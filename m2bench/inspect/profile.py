@@ -97,7 +97,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         sentences=tuple(explain(before, after, prepared.peak_flops, unit)),
         peak_flops=prepared.peak_flops,
         machine=description.facts,
-        workload=spec.to_json(),
+        workload=to_json(spec),
         metal_capture=captured,
     )
     publish(found, unit, folder, console)
@@ -125,7 +125,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
 
     torch names the file itself, "0000-<name>.gputrace" in the worker's own folder (MPSProfiler.mm).
     """
-    request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
+    request = {"workload": to_json(spec), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
     log = folder / "capture.log"
     with Launcher(work, log, {**users_environment(spec), "MTL_CAPTURE_ENABLED": "1"}) as launcher:
         outcome = launcher.run("updates", request, Updated, log, TIMEOUT_S).result
@@ -150,7 +150,7 @@ def _profile(
     for number, (side, layers) in enumerate(order, 1):
         name, log = combination_name(layers), folder / f"{side}.log"
         files = None if looks[side] else str((folder / "traces" / side).resolve())
-        request = {"workload": spec.to_json(), "layers": layers, "seed": seed, "seconds": pair.seconds, "files": files}
+        request = {"workload": to_json(spec), "layers": layers, "seed": seed, "seconds": pair.seconds, "files": files}
         kind: type[Looks] = Looks if files is None else Pictured
         with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
             found = watched(partial(launcher.run, "profile", request, kind, log, TIMEOUT_S))

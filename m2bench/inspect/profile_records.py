@@ -42,7 +42,7 @@ class Looks:
 
 @dataclass(frozen=True, kw_only=True)
 class Pictured(Looks):
-    """The same with a picture of one update, and with what torch.profiler saw of one turn.
+    """The same with a picture of one update, and with what torch.profiler saw of one pass.
 
     ``kernel_busy_ms``, ``launch_gap_ms``: in which the device worked, and waited for the next launch; None where no
     kernel is recorded. ``peak_memory_mb``: the most that was allocated in each phase. ``profiler_overhead``: how much

@@ -75,7 +75,7 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
         speed = Speed.of(description.system)
         console.print(_header(speed, good), highlight=False)
         request = {
-            "workload": spec.to_json(),
+            "workload": to_json(spec),
             "layers": layers,
             "episodes": units,
             "seed": seed,
@@ -91,7 +91,7 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
         ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
-    document = {**to_json(outcome), "good_return": good, "workload": spec.to_json()}
+    document = {**to_json(outcome), "good_return": good, "workload": to_json(spec)}
     (folder / "train.json").write_text(json.dumps(document, indent=1) + "\n")
     idle = idle_layers(outcome.proofs)
     if idle:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from m2bench.machine.conditions import are_disturbed
 from m2bench.records.description import Description
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial, settled
 
 from .designs import block_trials

@@ -9,8 +9,9 @@ from typing import Any
 
 from m2bench.records.combinations import Layers
 from m2bench.records.known_systems import DOORS
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Point, Scale, Setting, Value
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.spec import TrialSpec
 
 SETTINGS = "settings"
 """The option of a user's trainer that holds the values of its settings, by name."""

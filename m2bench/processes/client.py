@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from m2bench.records.documents import read
 from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.files import open_log
+from m2bench.records.files import open_log, shorten_log
 from m2bench.records.results import Failure
 
 from .environment import SAFE_PATH, worker_environment
@@ -32,7 +32,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[T]):
+class JobOutcome(Generic[T]):
     """What came of a job: its result, or why there is none; ``cpu_s``: of all cores, None where nobody told."""
 
     result: T | Failure
@@ -103,7 +103,7 @@ class Launcher:
         log: Path,
         timeout_s: float,
         on_progress: Progress = lambda event: None,
-    ) -> Outcome[T]:
+    ) -> JobOutcome[T]:
         """Run one job in a worker: its result of this kind, or the failure of one that crashed, hung or was killed.
 
         Raises UserError when the worker found something the user can put right, or answers with something else.
@@ -124,14 +124,15 @@ class Launcher:
             answer, cpu_s = _collect(process, lines, timeout_s, on_progress)
         except BrokenPipeError:
             answer, cpu_s = LAUNCHER_DIED, None
+        shorten_log(log)
         if lines.ended or process.poll() is not None:
             self.stop()  # the next job gets a new launcher
         if isinstance(answer, UserError):
             raise answer
         if isinstance(answer, Failure):
-            return Outcome(answer, cpu_s)
+            return JobOutcome(answer, cpu_s)
         try:
-            return Outcome(read(kind, answer), cpu_s)
+            return JobOutcome(read(kind, answer), cpu_s)
         except ValueError as error:
             raise WorkerError(f"what the worker tells cannot be read: {error}.", f"Its log is {log}.") from error
 

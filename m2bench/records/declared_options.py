@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 
 from .description import Sweeps
 from .errors import UserError
-from .spec import WorkloadSpec
 
 Read = Callable[[str, Any], Any]
 """From an option's flag and what was typed to its value. Raises UserError."""
@@ -49,12 +48,14 @@ class Option:
     """Whether it changes what is measured or judged, and not only where the answer goes."""
     commands: tuple[str, ...] = TRAINING
     """Of an option of the system under test: the commands that take it."""
+    refused_by: tuple[str, ...] = ()
+    """Commands that take it unseen, to say that they are not for its system."""
     default_of: Mapping[str, Any] = field(default_factory=dict)
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
     swept_as: Sweeps | None = None
-    """How a sweep of its values is described."""
+    """How the values that ``scale`` tries are described."""
     in_place: str | None = None
     """What to do instead where trials are programs of their own, on which it has no effect; None where it has."""
     system: str | None = None
@@ -145,21 +146,16 @@ def within(least: float, most: float) -> Read:
     return read
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkloadOptions:
-    """What is asked for of every system under test."""
+def whole_numbers(what: str) -> Callable[[str, str], tuple[int, ...]]:
+    """Reads numbers of 1 or more, comma-separated: each once, the smallest first."""
 
-    device: str = option(
-        WorkloadSpec.device,
-        f"Device to train on: {', '.join(DEVICES)}.",
-        read=one_of(DEVICES),
-        commands=(*TRAINING, "layers", "doctor"),
-        in_place="Say in the command, or in a toggle, what it is to run on.",
-    )
-    module: str = option(
-        WorkloadSpec.module,
-        "Python module that builds the system under test.",
-        spelled="--workload",
-        hidden=True,
-        commands=(*TRAINING, "scale", "doctor"),
-    )
+    def read(flag: str, typed: str) -> tuple[int, ...]:
+        parts = [part.strip() for part in typed.split(",") if part.strip()]
+        for part in parts:
+            if not part.isdecimal() or int(part) < 1:
+                raise UserError(f"{flag}: {part!r} is not a {what}.", "Give whole numbers, as in 1,64,4096.")
+        if not parts:
+            raise UserError(f"{flag} names no {what}.", "Give some, as in 1,64,4096.")
+        return tuple(sorted({int(part) for part in parts}))
+
+    return read

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .combinations import Layers
-from .documents import WHOLE, Document, called, read
+from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
 from .rules import Rules
 from .scale import Place
+from .sources import Sources
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
@@ -198,13 +199,13 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class WorkloadDescription:
     """The system under test and what it is trained on.
 
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
     ``threads_measured_on``: the combinations on which numbers of threads are tried. ``own_program``: a trial is a
     program of its own, which chooses its threads. ``repeats_itself``: whether it tells the same with equal seeds, None
-    where nobody looked. ``target``: None where learning is not measured.
+    where nobody looked. ``sources``: the files of a user's trainer. ``target``: None where learning is not measured.
     """
 
     market: Facts = field(default_factory=dict)
@@ -215,6 +216,7 @@ class Workload:
     threads_measured_on: tuple[Layers, ...] = ()
     own_program: bool = False
     repeats_itself: bool | None = None
+    sources: Sources = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
 
 
@@ -248,16 +250,18 @@ class Rate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
+class SystemDescription:
     """How reports speak of the system. ``facts``: what is trained, by what it is.
 
-    ``no_target_because``: why learning is not measured, None where it is.
+    ``no_target_because``: why learning is not measured, None where it is. ``first_update_sets_up``: its seconds are
+    those of the set-up, and of compiling, which are not told apart.
     """
 
     unit: Unit
     rate: Rate = Rate()
     facts: Mapping[str, str]
     no_target_because: str | None
+    first_update_sets_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,11 +271,11 @@ class Description:
     ``counting``: the version of the way in which operators are counted.
     """
 
-    system: System
+    system: SystemDescription
     device: Device
     layers: tuple[LayerDescription, ...]
     claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    workload: Workload
+    workload: WorkloadDescription
     machine: Machine
     counting: int | None = None
 
@@ -287,7 +291,7 @@ class Description:
 
     def asked_of(self, workload: WorkloadSpec) -> Document:
         """All that was asked of the system, with the options that it took by default, wherever its code lies."""
-        return replace(workload, folder="", options={**self.workload.options, **workload.options}).to_json()
+        return to_json(replace(workload, folder="", options={**self.workload.options, **workload.options}))
 
     def rules_among(self, layers: Layers) -> Rules:
         """What these layers need, and which of them exclude each other."""

@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 KEY = "key"
 LEFT_OUT = {"left out": True}
-"""Metadata of a field that has no key in the document where it is None."""
+"""Metadata of a field that has no key in the document where it has its default."""
 WHOLE = {"whole": True}
 """Metadata of a field that holds the document as it was read, and is what is written.
 
@@ -29,12 +29,20 @@ For records whose documents tell more than their fields name.
 """
 FLAT = {"flat": True}
 """Metadata of a field whose own fields stand in its place."""
+REST = {"rest": True}
+"""Metadata of a field that holds all that no other field is for, by their keys, in its place in the document."""
 INTERVAL = "interval"
+TEXT = "text"
 
 
 def interval_called(key: str) -> dict[str, str]:
     """Metadata of a figure whose interval has this key, and not that of the figure with ``_ci``."""
     return {INTERVAL: key}
+
+
+def text_called(key: str) -> dict[str, object]:
+    """Metadata of a field, a value or None, that is written as its ``str`` under this key, and is not read back."""
+    return {KEY: key, TEXT: True}
 
 
 def called(key: str) -> dict[str, str]:
@@ -63,9 +71,13 @@ def to_json(record: Any) -> Document:
             return dict(value)
         if each.metadata == FLAT:
             found |= to_json(value)
+        elif each.metadata == REST:
+            found |= _plain(value)
         elif each.name in _figures(kind):
             found |= {key: _part(value, "value"), interval_key(each): _part(value, "interval")}
-        elif not (value is None and each.metadata == LEFT_OUT):
+        elif TEXT in each.metadata:
+            found[key] = None if value is None else str(value)
+        elif not (each.metadata == LEFT_OUT and value == each.default):
             found[key] = _plain(value)
     return found
 
@@ -139,6 +151,8 @@ def _read_record(kind: Any, document: Any) -> Any:
     for each, key, reader in _fields(kind):
         if each.metadata == WHOLE:
             found[each.name] = document
+        elif each.metadata == REST:
+            found[each.name] = _rest(kind, document)
         elif key in document:
             try:
                 found[each.name] = reader(document[key])
@@ -147,3 +161,11 @@ def _read_record(kind: Any, document: Any) -> Any:
         elif each.default is MISSING and each.default_factory is MISSING:
             raise ValueError(f"{kind.__name__} has no {key}")
     return kind(**found)
+
+
+def _rest(kind: Any, document: Mapping[str, Any]) -> Document:
+    """What no field of the record is for."""
+    own = {key for _, key, _ in _fields(kind)}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in document.items() if key not in own
+    }

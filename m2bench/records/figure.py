@@ -34,3 +34,8 @@ class Figure:
     def shows_loss(self) -> bool:
         """Whether a ratio is shown to be below 1."""
         return self.interval is not None and self.interval[1] < 1
+
+
+def value_of(figure: Figure | None) -> float | None:
+    """The figure without its interval."""
+    return None if figure is None else figure.value

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from .errors import UserError
 
+LOG_BEGINS, LOG_ENDS = 2**20, 2**16  # bytes of a long log that are kept
+
 
 @dataclass(frozen=True)
 class Written:
@@ -68,6 +70,20 @@ def open_log(path: Path) -> BinaryIO:
         raise UserError(
             f"the log {path} cannot be written: {error.strerror}.", "Make room, or give yourself access to its folder."
         ) from error
+
+
+def shorten_log(path: Path) -> None:
+    """Keep the beginning and the end of a log, however much a user's code has printed in between."""
+    with suppress(OSError), path.open("r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        left_out = size - LOG_BEGINS - LOG_ENDS
+        if left_out <= 0:
+            return
+        log.seek(-LOG_ENDS, os.SEEK_END)
+        end = log.read()
+        log.seek(LOG_BEGINS)
+        log.write(f"\n[{left_out:,} bytes are left out here]\n".encode() + end)
+        log.truncate()
 
 
 def _remove(path: Path) -> None:

@@ -14,9 +14,10 @@ from types import ModuleType
 from typing import Any, Literal
 
 from .combinations import Layers
-from .declared_options import Option, WorkloadOptions, options_of
+from .declared_options import DEVICES, TRAINING, Option, one_of, option, options_of
 from .description import Sweeps
 from .rules import NamedLayers
+from .spec import WorkloadSpec
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""
@@ -27,12 +28,32 @@ PROGRAMS = SYSTEMS[2:]
 environment."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions:
+    """What is asked for of every system under test."""
+
+    device: str = option(
+        WorkloadSpec.device,
+        f"Device to train on: {', '.join(DEVICES)}.",
+        read=one_of(DEVICES),
+        commands=(*TRAINING, "layers", "doctor"),
+        in_place="Say in the command, or in a toggle, what it is to run on.",
+    )
+    module: str = option(
+        WorkloadSpec.module,
+        "Python module that builds the system under test.",
+        spelled="--workload",
+        hidden=True,
+        commands=(*TRAINING, "scale", "doctor"),
+    )
+
+
 def workload_options(command: str) -> tuple[Option, ...]:
     """The options of all systems under test that a command takes."""
     device, module = options_of(WorkloadOptions)
     return tuple(
         one for one in (device, *(one for system in SYSTEMS for one in _options_of_system(system)), module)
-        if command in one.commands
+        if command in (*one.commands, *one.refused_by)
     )  # fmt: skip
 
 

@@ -97,7 +97,8 @@ class TrialResult:
     ``canary_s``: readings of a fixed computation beside the trial. ``update_s``: of every update in the timed window;
     ``turn_updates``: how many of them each turn had, none where earlier versions did not tell. ``window_error``:
     relative standard error of the mean of ``update_s``, None for a single update; ``timer_share``: of the window, what
-    timing took. ``compile_s``: None where nothing compiles. ``numerics``: the outcome of each check, ``numerics_s``
+    timing took. ``setup_s``: until the first update begins, or ends where it sets up. ``compile_s``: None where
+    nothing compiles, or nobody can tell. ``numerics``: the outcome of each check, ``numerics_s``
     what they took. ``training_return``: of every update from the first on; ``eval_return``: of what training never
     sees. ``update_units``: how many units every update from the first on processed, empty where each one processed
     ``episodes_per_update``. ``losses``: of every update from the first on, None for one that told none. ``metrics``: by

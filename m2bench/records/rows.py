@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from .combinations import Layers
-from .documents import FLAT, called, interval_called
+from .documents import FLAT, called, interval_called, text_called
 from .figure import Figure
 from .results import Evidence
 
@@ -48,11 +48,21 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class NumericsReasons:
+    """Why a combination is not known to compute the same: what each check says, by its name; empty: none was run."""
+
+    by_check: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {why}" for name, why in self.by_check.items()) or "numerics not checked"
+
+
+@dataclass(frozen=True)
 class Numerics:
     """Whether a combination computes what the plain trainer computes, with the evidence of every trial by check."""
 
     numerics: Literal["same", "changed", "unchecked"] | None = None
-    numerics_reason: str | None = None
+    reasons: NumericsReasons | None = field(default=None, metadata=text_called("numerics_reason"))
     checks: Mapping[str, tuple[Evidence, ...]] | None = field(default=None, metadata=called("gates"))
 
 

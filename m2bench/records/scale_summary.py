@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .combinations import Layers
-from .description import Facts, PlaceLimits, System
+from .description import Facts, PlaceLimits, SystemDescription
 from .figure import Figure
 from .noise import Repeats
 from .scale import Place, Setting, Value
@@ -109,7 +109,7 @@ class ScaleSummary:
     started: str
     trials_done: int
     trials_planned: int
-    system: System
+    system: SystemDescription
     machine: Facts
     workload: Facts
     axis: Setting | None

@@ -15,7 +15,7 @@ from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from .documents import FLAT, KEY, WHOLE, Document, interval_key, is_figure
+from .documents import FLAT, KEY, TEXT, WHOLE, Document, interval_key, is_figure
 from .figure import Figure, Interval
 from .summary import Summary
 
@@ -56,7 +56,8 @@ def _properties(kind: Any, records: dict[str, Document]) -> Iterator[tuple[str, 
         elif is_figure(hints[each.name]):
             yield from _figure(each, hints[each.name], text, records)
         else:
-            yield each.metadata.get(KEY, each.name), {**text, **_schema(hints[each.name], records)}
+            hint = str | None if TEXT in each.metadata else hints[each.name]
+            yield each.metadata.get(KEY, each.name), {**text, **_schema(hint, records)}
 
 
 def _figure(

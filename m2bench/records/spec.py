@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .combinations import Layers
-from .documents import read
-from .rules import NO_RULES, Rules
-from .scale import Scale
+from .documents import LEFT_OUT, REST, Document
 
 FORMER_MODULES = {"m2bench.workload": "m2bench.systems.trading.system"}
 """Where systems under test were in earlier versions, whose runs and references are still read."""
@@ -33,29 +31,16 @@ class WorkloadSpec:
 
     device: str = "auto"
     data: str = "synthetic"
-    options: Options = field(default_factory=dict)
+    options: Options = field(default_factory=dict, metadata=REST)
     module: str = "m2bench.systems.trading.system"
     """The Python module that builds the system under test."""
-    folder: str = ""
+    folder: str = field(default="", metadata=LEFT_OUT)
     """Where a user's code is imported from and runs; empty for the system that m2bench brings along."""
 
-    def to_json(self) -> dict[str, Any]:
-        folder = {"folder": self.folder} if self.folder else {}
-        options = {name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()}
-        return {"device": self.device, "data": self.data, **options, "module": self.module, **folder}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> WorkloadSpec:
-        own, options = _apart(cls, document)
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-        return cls(**{**own, "module": present_module(own["module"])}, options=options)
-
-
-def _apart(spec: type[WorkloadSpec | TrialSpec], document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of a specification in its document, and the options that stand beside them."""
-    names = {each.name for each in fields(spec)}
-    own = {name: value for name, value in document.items() if name in names}
-    return own, {name: value for name, value in document.items() if name not in names}
+    @staticmethod
+    def completed(document: Document) -> Document:
+        """The document with the module's present name."""
+        return {**document, "module": present_module(document["module"])}
 
 
 @dataclass(frozen=True)
@@ -92,7 +77,7 @@ class TrialSpec:
     """Seconds after which a learning trial gives up."""
     mini_blocks: tuple[int, ...] = ()
     """Where a speed trial stands in the run: in one mini-block, or as an anchor between two."""
-    options: Options = field(default_factory=dict)
+    options: Options = field(default_factory=dict, metadata=REST)
     """Those that are not as in the run; in its document they stand beside the other fields."""
     repeats: str | None = None
     """Key of the trial that this one repeats, since that one ran under load."""
@@ -102,58 +87,7 @@ class TrialSpec:
     threads: int | None = None
     """Where it computes, and with how many threads, in a run of ``scale``; None elsewhere: as in the run."""
 
-    def to_json(self) -> dict[str, Any]:
-        own = asdict(self)
-        options = own.pop("options")
-        return {**own, **options}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> TrialSpec:
-        own, options = _apart(cls, document)
-        lists = {name: tuple(own[name]) for name in ("layers", "mini_blocks")}
-        # In earlier versions an option that was as in the run was there too, without a value.
-        return cls(**{**own, **lists}, options={name: value for name, value in options.items() if value is not None})
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """Everything that decides what a run does; stored with it, so that it can be resumed."""
-
-    layers: Layers
-    design: tuple[str, ...]
-    blocks: int
-    seed: int
-    workload: WorkloadSpec = field(default_factory=WorkloadSpec)
-    window: WindowSpec = field(default_factory=WindowSpec)
-    trial_timeout_s: float = 600.0
-    learning: str = "quick"
-    allow_wrong_device: bool = False
-    """Whether to go on, with every figure marked, on a device that computes wrongly."""
-    threads: int | None = None
-    """How many torch uses in every trial; None until that is measured."""
-    rules: Rules = NO_RULES
-    """Which of these layers need or exclude each other."""
-    scale: Scale | None = None
-    """What is varied in a run of ``scale``, in place of the design; None for an ablation."""
-
-    def to_json(self) -> dict[str, Any]:
-        own = asdict(self)
-        for name in ("rules", "scale"):
-            if not getattr(self, name):
-                del own[name]  # as in earlier versions
-        return {**own, "workload": self.workload.to_json()}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> RunSpec:
-        known = {each.name for each in fields(cls)}  # earlier versions had a field more
-        return cls(
-            **{
-                **{name: value for name, value in document.items() if name in known},
-                "layers": tuple(document["layers"]),
-                "design": tuple(document["design"]),
-                "workload": WorkloadSpec.from_json(document["workload"]),
-                "window": WindowSpec(**document["window"]),
-                "rules": read(Rules, document.get("rules", {})),
-                "scale": read(Scale, document["scale"]) if "scale" in document else None,
-            }
-        )
+    @staticmethod
+    def completed(document: Document) -> Document:
+        """The document without options that are as in the run: earlier versions wrote them without a value."""
+        return {key: value for key, value in document.items() if value is not None}

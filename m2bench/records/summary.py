@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from .combinations import Layers
-from .description import Facts, System, Target
+from .description import Facts, SystemDescription, Target
 from .documents import called, interval_called
 from .figure import Figure, Interval
 from .noise import Noise
@@ -150,10 +150,23 @@ class LearningGroup:
 
 
 @dataclass(frozen=True)
+class ToldCurve:
+    """What the updates of a combination's speed trials told, as a mean over trials.
+
+    ``curve``: after so many units, the mean loss or return of the units since the point before.
+    """
+
+    layers: Layers
+    trials: int
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class LearningSummary:
     """How learning was measured.
 
-    ``told``: the loss or return that the updates of the speed trials told, where it was measured by that.
+    ``told``: the loss or return that the updates of the speed trials told, where it was measured by that;
+    ``told_curves``: of the combinations that were compared by it.
     """
 
     mode: str
@@ -168,6 +181,7 @@ class LearningSummary:
     share_of_run: float
     cells: tuple[LearningGroup, ...]
     told: str | None = None
+    told_curves: tuple[ToldCurve, ...] = ()
 
 
 # The whole.
@@ -192,7 +206,7 @@ class Summary:
     trials_planned: int
     unfinished: TrialKind | None
     """The kind of the trial that would be run next."""
-    system: System
+    system: SystemDescription
     device: str
     device_faults: tuple[str, ...]
     machine: Facts

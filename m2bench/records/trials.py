@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from .description import Description, Prepared
 from .errors import UserError
 from .results import Conditions, LearningResult, TrialResult
-from .spec import RunSpec, TrialKind, TrialSpec
+from .run_spec import RunSpec
+from .spec import TrialKind, TrialSpec
 
 STATUSES = ("ok", "failed", "unsupported", "not-engaged")
 

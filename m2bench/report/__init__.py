@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +11,15 @@ from rich.console import Console
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
-from m2bench.records.figure import Figure
 from m2bench.records.files import write_file
 from m2bench.records.folders import make_folder
-from m2bench.records.rows import LayerRow
 from m2bench.records.scale_summary import ScaleSummary
 from m2bench.records.summary import Summary
 from m2bench.run.store import Store
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
+from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
 from .scale import draw_scale_charts, scale_content
@@ -41,7 +38,7 @@ def write_report(store: Store) -> Summary:
     charts = draw_charts(summary)
     content = ablation_content(summary, charts, folder)
     _write(folder, to_json(summary), charts, markdown(content), page(content, summary))
-    write_file(folder / "impact.csv", _impact_csv(summary))
+    write_file(folder / "impact.csv", impact_csv(summary))
     return summary
 
 
@@ -87,42 +84,3 @@ def _write(
             png.unlink(missing_ok=True)
     write_file(folder / "report.md", as_markdown)
     write_file(folder / "report.html", as_page)
-
-
-def _impact_csv(summary: Summary) -> str:
-    rows = [_impact_row(layer, summary.device_faults) for layer in summary.layers]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def _impact_row(layer: LayerRow, device_faults: tuple[str, ...]) -> dict[str, object]:
-    low, high = layer.claim.claim or (None, None)
-    shapley_low, shapley_high = (layer.speed.shapley and layer.speed.shapley.interval) or (None, None)
-    return {
-        "layer": layer.name,
-        "part": layer.part,
-        "difficulty": layer.difficulty,
-        "priority": layer.priority,
-        "claim_low": low,
-        "claim_high": high,
-        "alone": _value(layer.speed.alone),
-        "last": _value(layer.speed.last),
-        "main_effect": _value(layer.speed.main_effect),
-        "shapley": _value(layer.speed.shapley),
-        "shapley_ci_low": shapley_low,
-        "shapley_ci_high": shapley_high,
-        "share": _value(layer.speed.share),
-        "verdict": layer.verdict,
-        "episodes_needed": _value(layer.learning.episodes_needed),
-        "time_to_target": _value(layer.time_to_target),
-        "gain_surviving": _value(layer.gain_surviving),
-        "learning": layer.learning.learning,
-        "device_faults": "; ".join(device_faults),
-    }
-
-
-def _value(figure: Figure | None) -> float | None:
-    return None if figure is None else figure.value

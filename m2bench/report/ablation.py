@@ -12,9 +12,11 @@ from m2bench.text.speed import Speed
 
 from .charts import Chart, NotDrawn
 from .content import Content
-from .headlines import details, headline
+from .details import details
+from .headline import headline
+from .recommendation import recommendation, training_call
 from .sections import sections
-from .sentences import recommendation, training_call, warnings
+from .sentences import warnings
 
 
 def ablation_content(summary: Summary, charts: Sequence[Chart | NotDrawn] = (), folder: Path | None = None) -> Content:

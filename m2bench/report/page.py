@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2bench.records.figure import Figure
+from m2bench.records.figure import value_of
 from m2bench.records.summary import Summary
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
@@ -15,7 +15,7 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .content import Content
 from .sections import Part, Sentences
-from .tables import CombinationsTable, combinations_table, ranked
+from .tables.combinations import CombinationsTable, combinations_table, ranked
 
 
 def page(content: Content, summary: Summary | None = None) -> str:
@@ -58,12 +58,12 @@ def _rows(summary: Summary) -> list[dict[str, object]]:
         figures = {
             "#": rank,
             "layers": "+".join(c.layers),
-            speed.words.ratio: _value(c.speedup),
-            speed.heading: _value(speed.level(c.episodes_per_min)),
-            f"{summary.system.unit.many} to target": _value(c.learning.episodes_to_target),
-            "to target s": _value(c.learning.time_to_target_s),
-            "compile s": _value(c.compile_s),
-            "memory MB": _value(c.peak_memory_mb),
+            speed.words.ratio: value_of(c.speedup),
+            speed.heading: value_of(speed.level(c.episodes_per_min)),
+            f"{summary.system.unit.many} to target": value_of(c.learning.episodes_to_target),
+            "to target s": value_of(c.learning.time_to_target_s),
+            "compile s": value_of(c.compile_s),
+            "memory MB": value_of(c.peak_memory_mb),
             "learning": c.learning.learning,
             "numerics": c.numerics.numerics,
             "status": c.status,
@@ -75,7 +75,3 @@ def _rows(summary: Summary) -> list[dict[str, object]]:
         ]
         rows.append({"layers": c.layers, "keys": [figures[column] for column in columns], "trials": trials})
     return rows
-
-
-def _value(figure: Figure | None) -> float | None:
-    return None if figure is None else figure.value

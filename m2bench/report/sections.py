@@ -11,19 +11,17 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .remarks import remarks
 from .sentences import claims, marked, tells_of_learning
-from .tables import (
-    before_and_after_table,
-    combinations_table,
-    facts_table,
-    groups_table,
-    impact_table,
-    interactions_table,
-    learning_table,
-    metrics_table,
-    phases_table,
-    responses_table,
-    starting_table,
-)
+from .tables.before_and_after import before_and_after_table
+from .tables.combinations import combinations_table
+from .tables.facts import facts_table
+from .tables.impact import impact_table
+from .tables.interactions import interactions_table
+from .tables.learning import learning_table
+from .tables.learning_groups import groups_table
+from .tables.metrics import metrics_table
+from .tables.phases import phases_table
+from .tables.responses import responses_table
+from .tables.starting import starting_table
 
 
 @dataclass(frozen=True)

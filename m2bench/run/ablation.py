@@ -21,28 +21,19 @@ from m2bench.records.description import Description, LayerDescription, Prepared
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure, TrialResult
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.sources import unchanged
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
+from .resuming import refuse_another
 from .show_plan import in_words, show_fraction
 from .store import Store
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
-
-# Facts that must be the same when a run is continued: results of two machines or two torches do not mix.
-SAME_ON_RESUME = (
-    ("machine", "chip"),
-    ("machine", "logical_cores"),
-    ("machine", "python"),
-    ("device", "device"),
-    ("device", "torch"),
-    ("device", "torch_threads"),
-    ("device", "thread_waiting"),
-    ("workload", "market"),
-)
 
 
 def stored_spec(folder: Path) -> RunSpec:
@@ -92,7 +83,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
                 console.print(sentence, markup=False, highlight=False)
-        with _open_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
+        with open_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             _run_missing(launcher, ready, store, wait_s, console)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -115,6 +106,8 @@ def _get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, co
         spec = replace(spec, threads=description.device.torch_threads)
         console.print(threads_sentence(description.device), markup=False, highlight=False)
     prepared = _prepare(launcher, spec, is_program, logs, console)
+    if is_program:
+        description = without_its_outputs(description, Path(spec.workload.folder))
     if not spec.allow_wrong_device:
         refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
     ready = _Ready(spec, description, prepared)
@@ -131,6 +124,13 @@ def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, co
             return prepare(launcher, spec.workload, logs, spec.trial_timeout_s)
     with console.status("asking the plain trainer in double precision, for the numerics checks"):
         return prepare(launcher, spec.workload, logs)
+
+
+def without_its_outputs(description: Description, folder: Path) -> Description:
+    """The description without those of a command's files that its first run has changed: it writes to them."""
+    sources = unchanged(description.workload.sources, folder)
+    workload = replace(description.workload, sources=sources, facts={**description.workload.facts, "sources": sources})
+    return replace(description, workload=workload)
 
 
 def _first_run_sentence(prepared: Prepared, trials: int) -> str:
@@ -189,19 +189,15 @@ def _run_missing(launcher: Launcher, ready: _Ready, store: Store, wait_s: float,
         run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
 
 
-def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
+def open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
     if not resuming:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         return Store.create(folder, RunRecord(spec, started, description, prepared))
     store = Store.open(folder)
-    before = store.record().description
-    for group, fact in SAME_ON_RESUME:
-        was, now = (getattr(found, group).facts.get(fact) for found in (before, description))
-        if was != now:
-            store.__exit__()
-            raise UserError(
-                f"{folder} was begun with {group} {fact} {was}, and now it is {now}.",
-                "Trials of both would not be comparable: begin a new run.",
-            )
+    try:
+        refuse_another(folder, store.record().description, description)
+    except UserError:
+        store.__exit__()
+        raise
     store.replan(spec)  # it may have been given more blocks
     return store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
@@ -18,17 +17,19 @@ from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.declared_options import GPUS
 from m2bench.records.description import Description, PlaceLimits, Prepared
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Scale
-from m2bench.records.spec import RunSpec, TrialSpec
-from m2bench.records.trials import Result, RunRecord
+from m2bench.records.spec import TrialSpec
+from m2bench.records.trials import Result
 from m2bench.records.wrong_device import refuse_wrong_device
 
+from .ablation import open_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
-from .store import Store
 from .threads import candidates
 from .trials import Watched, run_trials, trial_executor
 
@@ -78,7 +79,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Con
                 spec = replace(spec, scale=_placed(spec.scale, sites))
                 prepared = replace(prepared, places=_limits(spec, sites, folder / "logs", console))
         with (
-            _open_store(spec, folder, resuming, first.description, prepared) as store,
+            open_store(spec, folder, resuming, first.description, prepared) as store,
             RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress,
         ):
             for trial in remaining_trials(spec, first.description, store.attempts, progress.quiet.is_quiet):
@@ -138,6 +139,8 @@ def _site(stack: ExitStack, spec: RunSpec, device: str, work: Path, logs: Path, 
         prepared = prepare(launcher, workload, logs, spec.trial_timeout_s)
     refuse_wrong_device(description.device, prepared.device_faults or ())
     is_program = description.workload.own_program
+    if is_program:
+        description = without_its_outputs(description, Path(spec.workload.folder))
     if description.device.fork_after_compiler_import and not is_program:
         compiling = any(layer.compiles and layer.name in spec.layers for layer in description.layers)
         launcher.preload_compiler(probe=compiling)
@@ -167,18 +170,9 @@ def _limits(spec: RunSpec, sites: dict[str, Site], logs: Path, console: Console)
 
 def _limits_of(site: Site, place: Place, log: Path, console: Console) -> PlaceLimits:
     site.launcher.threads = place.threads
-    request = {"workload": site.spec.workload.to_json(), "place": {"device": place.device, "threads": place.threads}}
+    request = {"workload": to_json(site.spec.workload), "place": to_json(place)}
     with console.status(f"measuring what {place.name} can do at most"):
         found = site.launcher.run("limits", request, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise UserError(f"what {place.name} can do cannot be measured: {found.text}.", f"The log is {log}.")
     return found
-
-
-def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
-    if not resuming:
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        return Store.create(folder, RunRecord(spec, started, description, prepared))
-    store = Store.open(folder)
-    store.replan(spec)
-    return store

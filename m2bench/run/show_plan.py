@@ -13,7 +13,7 @@ from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import PROGRAMS, layers_at_hand
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 
 from .store import Store
 

@@ -13,7 +13,8 @@ from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.results import Conditions
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RESULTS, Result, RunRecord, StoredTrial, settled
 
 FILE_NAME = "results.sqlite"
@@ -69,7 +70,7 @@ class Store:
             found = {**to_json(record.description), **to_json(record.prepared)}
             connection.execute(
                 "INSERT INTO run VALUES (1, ?, ?, ?)",
-                (record.started, json.dumps(record.spec.to_json()), json.dumps(found)),
+                (record.started, json.dumps(to_json(record.spec)), json.dumps(found)),
             )
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             connection.execute("COMMIT")
@@ -108,20 +109,18 @@ class Store:
         started, spec, description = row
         with _explained(self.path):
             found = json.loads(description)
-            return RunRecord(
-                RunSpec.from_json(json.loads(spec)), started, read(Description, found), read(Prepared, found)
-            )
+            return RunRecord(read(RunSpec, json.loads(spec)), started, read(Description, found), read(Prepared, found))
 
     def replan(self, spec: RunSpec) -> None:
         """Change what the run is to do; UserError when this cannot be written."""
         with _explained(self.path):
-            self._connection.execute("UPDATE run SET spec = ?", (json.dumps(spec.to_json()),))
+            self._connection.execute("UPDATE run SET spec = ?", (json.dumps(to_json(spec)),))
 
     def add(self, trial: StoredTrial) -> None:
         """Store one finished trial; UserError when it cannot be written (the trials before it are safe)."""
         row = (
             trial.spec.key,
-            json.dumps(trial.spec.to_json()),
+            json.dumps(to_json(trial.spec)),
             trial.started,
             trial.elapsed_s,
             trial.status,
@@ -151,7 +150,7 @@ def _text(record: Result | Conditions | None) -> str:
 def _stored_trial(row: tuple[Any, ...]) -> StoredTrial | None:
     """None for a kind of trial that only earlier versions had."""
     _, spec, started, elapsed_s, status, reason, log, result, conditions = row
-    trial = TrialSpec.from_json(json.loads(spec))
+    trial = read(TrialSpec, json.loads(spec))
     if trial.kind not in RESULTS:
         return None
     measured, meanwhile = json.loads(result), json.loads(conditions)

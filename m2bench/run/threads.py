@@ -77,7 +77,7 @@ def choose_threads(
     found: Measured | Failure = Measured(())
     if len(tried) > 1:
         measured_on = _measured_on(description, taking_part)
-        request = {"workload": workload.to_json(), "combinations": measured_on, "candidates": tried}
+        request = {"workload": to_json(workload), "combinations": measured_on, "candidates": tried}
         found = launcher.run("threads", request, Measured, logs / "threads.log", TIMEOUT_S).result
     measured, failure = ((), found.text) if isinstance(found, Failure) else (found.measured, None)
     launcher.threads = fewest_fast(measured) if measured else tried[0]

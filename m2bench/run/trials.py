@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import Any, Generic, TypeVar
 
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
-from m2bench.processes.client import Launcher, Outcome
+from m2bench.processes.client import JobOutcome, Launcher
 from m2bench.records.description import Device, Target
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, idle_layers
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RESULTS, Result, StoredTrial
 
 from .store import Store
@@ -36,7 +37,7 @@ Execute = Callable[[TrialSpec, Path], Watched[Result]]
 """Runs one trial with its log at the path."""
 
 
-def watched(run: Callable[[], Outcome[T]]) -> Watched[T]:
+def watched(run: Callable[[], JobOutcome[T]]) -> Watched[T]:
     """Run a job, and watch the machine meanwhile (conditions.Watch)."""
     watch = Watch()
     outcome = run()
@@ -49,15 +50,15 @@ def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target: Ta
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
     common: dict[str, Any] = {
-        "workload": spec.workload.to_json(),
-        "window": asdict(spec.window),
+        "workload": to_json(spec.workload),
+        "window": to_json(spec.window),
         "target": None if target is None else to_json(target),
     }
     jobs = {"speed": "trial", "learning": "learn"}
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> Watched[Result]:
-        telemetry, request = Telemetry(probes), {"trial": trial.to_json(), **common}
+        telemetry, request = Telemetry(probes), {"trial": to_json(trial), **common}
         request["workload"] = {**common["workload"], **trial.options}
         kind: type[Result] = RESULTS[trial.kind]
         job = partial(launcher.run, jobs[trial.kind], request, kind, log, spec.trial_timeout_s, telemetry.follow)

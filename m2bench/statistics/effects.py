@@ -66,31 +66,29 @@ class Effects:
         self.block_means: Floats = self.blocks.mean(axis=0) if len(self.blocks) else np.zeros(self.blocks.shape[1])
         self.indicators: Floats = self._cell_indicators()
         observed = [o.layers for o in self.observations]
-        by_cell = np.hstack((self.indicators, self.blocks))
-        second_order = np.hstack((self.rows(observed, self.terms), self.blocks))
-        self._main_terms, main = self.terms, second_order
-        if not rules and not Fit(second_order, self.log_response).full_rank and self._is_balanced():
+        self._cell_fit = Fit(np.hstack((self.indicators, self.blocks)), self.log_response)
+        self._second_fit = Fit(np.hstack((self.rows(observed, self.terms), self.blocks)), self.log_response)
+        self._main_terms, self._main_fit = self.terms, self._second_fit
+        if not rules and not self._second_fit.full_rank and self._is_balanced():
             self._main_terms = self.terms[: 1 + len(layers)]
             main = np.hstack((self.rows(observed, self._main_terms), self.blocks))
-        self.scatter = self._measure_scatter([by_cell, second_order, main])
-        relative = None
+            self._main_fit = Fit(main, self.log_response)
+        self.scatter = self._measure_scatter()
         if self.scatter is not None and self.scatter.sd > ROUNDING:
             relative = np.maximum(self.scatter.variances / self.scatter.sd**2, ROUNDING)
-        self._cell_fit, self._second_fit, self._main_fit = (
-            Fit(design, self.log_response, relative) for design in (by_cell, second_order, main)
-        )
+            fits = (self._cell_fit, self._second_fit, self._main_fit)
+            weighted = {fit: Fit(fit.design, self.log_response, relative) for fit in {*fits}}  # the last two may be one
+            self._cell_fit, self._second_fit, self._main_fit = (weighted[fit] for fit in fits)
 
-    def _measure_scatter(self, designs: list[Floats]) -> Scatter | None:
+    def _measure_scatter(self) -> Scatter | None:
         """From the scatter of repeated combinations; with next to none of them, from what the other models leave over.
 
         None where nothing says anything.
         """
         on = np.array([[layer in o.layers for layer in self.layers] for o in self.observations], dtype=bool)
-        for design in designs:
-            if Fit(design, self.log_response).degrees >= LEAST_DEGREES:
-                return measure_scatter(
-                    self.layers, on.reshape(len(self.log_response), len(self.layers)), design, self.log_response
-                )
+        for fit in (self._cell_fit, self._second_fit, self._main_fit):
+            if fit.degrees >= LEAST_DEGREES:
+                return measure_scatter(self.layers, on.reshape(len(self.log_response), len(self.layers)), fit)
         return None
 
     def _cell_indicators(self) -> Floats:
@@ -103,9 +101,12 @@ class Effects:
     def _shares_of_blocks(self) -> Floats:
         """Share of each mini-block but the first in each observation: the first is the others' level."""
         numbers = sorted({number for o in self.observations for number in o.mini_blocks})
-        return np.array(
-            [[o.mini_blocks.count(number) / len(o.mini_blocks) for number in numbers[1:]] for o in self.observations]
-        ).reshape(len(self.observations), max(0, len(numbers) - 1))
+        columns = {number: column for column, number in enumerate(numbers)}
+        shares = np.zeros((len(self.observations), len(numbers)))
+        for row, observation in enumerate(self.observations):
+            for number in observation.mini_blocks:
+                shares[row, columns[number]] += 1 / len(observation.mini_blocks)
+        return shares[:, 1:]
 
     @cached_property
     def terms(self) -> list[Layers]:

@@ -50,7 +50,7 @@ class Fit:
         self.full_rank = rank == self.terms
         self.degrees = len(y) - rank
         self.residual_squares = float(self.residuals**2 @ (1 / self.variances))
-        self._y = y
+        self.y = y
 
     @property
     def variance(self) -> float:
@@ -80,7 +80,7 @@ class Fit:
             return self.coefficients
         # On the basis the design has full rank whatever its columns do.
         root = np.sqrt(self.variances)
-        y, design = self._y / root, (self.design / root[:, None]) @ self._basis
+        y, design = self.y / root, (self.design / root[:, None]) @ self._basis
         found: Floats = self._basis.T @ self.coefficients
         for _ in range(MOST_STEPS):
             residuals, before = np.abs(y - design @ found), found
@@ -132,20 +132,18 @@ class Scatter:
         )
 
 
-def measure_scatter(layers: Layers, on: NDArray[np.bool_], design: Floats, y: Floats) -> Scatter:
-    """The scatter of observations around the fit of a design (n, p), where ``on`` (n, k) says which layers were on.
+def measure_scatter(layers: Layers, on: NDArray[np.bool_], fit: Fit) -> Scatter:
+    """The scatter of observations around a fit with equal variances, where ``on`` (n, k) says which layers were on.
 
     In groups where a layer is shown to change it; one group where none is.
     """
-    fit = Fit(design, y)
     factors = _unequal(layers, on, fit)
     columns = [layers.index(factor) for factor in factors]
-    patterns, member = np.unique(on[:, columns], axis=0, return_inverse=True)
-    member = member.reshape(-1)
+    patterns, member = _distinct(on[:, columns])
     sds: Floats = np.full(len(patterns), math.sqrt(fit.variance))
     degrees: Floats = np.array([float(fit.degrees)])
     for _ in range(ROUNDS if factors else 0):
-        fit = Fit(design, y, np.maximum((sds / sds.max()) ** 2, ROUNDING)[member])
+        fit = Fit(fit.design, fit.y, np.maximum((sds / sds.max()) ** 2, ROUNDING)[member])
         degrees = np.bincount(member, fit.free(), len(patterns)).astype(float)
         before, sds = sds, np.sqrt(np.bincount(member, fit.residuals**2, len(patterns)) / degrees)
         if np.allclose(before, sds, rtol=1e-4):
@@ -160,6 +158,13 @@ def measure_scatter(layers: Layers, on: NDArray[np.bool_], design: Floats, y: Fl
         for pattern, sd, df in zip(patterns, sds, degrees, strict=True)
     )
     return Scatter(groups, member)
+
+
+def _distinct(on: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """The distinct rows of ``on`` (n, k), and which of them each row is (n)."""
+    codes = on @ (1 << np.arange(on.shape[1])[::-1])
+    _, first, member = np.unique(codes, return_index=True, return_inverse=True)
+    return on[first], member
 
 
 def _unequal(layers: Layers, on: NDArray[np.bool_], fit: Fit) -> Layers:
@@ -190,8 +195,8 @@ def _unequal(layers: Layers, on: NDArray[np.bool_], fit: Fit) -> Layers:
 
 def _large_enough(on: NDArray[np.bool_], free: Floats) -> bool:
     """Whether every group that these layers make has enough degrees of freedom for a scatter of its own."""
-    _, member = np.unique(on, axis=0, return_inverse=True)
-    degrees = np.bincount(member.reshape(-1), free)
+    _, member = _distinct(on)
+    degrees = np.bincount(member, free)
     return len(degrees) > 1 and bool(degrees.min() >= LEAST_DEGREES)
 
 

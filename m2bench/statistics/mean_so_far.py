@@ -61,6 +61,10 @@ class MeanSoFar:
         """The mean of what was told until so many units."""
         return self._sum(units) / units
 
+    def between(self, begin: float, end: float) -> float:
+        """The mean of what was told of the units from the one number to the other."""
+        return (self._sum(end) - self._sum(begin)) / (end - begin)
+
     def _sum(self, units: float) -> float:
         return float(np.interp(units, np.append(0.0, self.ends), np.append(0.0, self.sums)))
 

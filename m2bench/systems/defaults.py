@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import cached_property
@@ -20,6 +20,7 @@ from m2bench.devices.pieces import Units
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import WorkloadSpec
 
@@ -105,18 +106,22 @@ class SystemDefaults:
     episodes_per_update = 1
     steps_per_episode: int | None = None
     compiles = False
+    first_update_sets_up = False
     offers_proofs = False
 
     def __init__(self, device: torch.device):
         self.device = device
 
+    def told(self, found: Told | SupportsFloat | None) -> Told:
+        return found if isinstance(found, Told) else Told(mean_return=found)
+
     def check_finite(self) -> None:
         pass
 
-    def check_numerics(self) -> dict[str, Document]:
+    def check_numerics(self) -> Mapping[str, NumericsCheck]:
         return {}
 
-    def check_stream(self) -> dict[str, Document]:
+    def check_stream(self) -> Mapping[str, NumericsCheck]:
         return {}
 
     def synchronize(self) -> None:
@@ -133,9 +138,8 @@ class SystemDefaults:
         torch_device.reset_peak_memory(self.device)
         return nullcontext()
 
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        device_mb, host_mb = torch_device.peak_memory_mb(self.device)
-        return {"device": device_mb, "host": host_mb}
+    def peak_memory_mb(self) -> PeakMemory:
+        return torch_device.peak_memory_mb(self.device)
 
     def waits_s(self) -> dict[str, float]:
         return {}
@@ -146,10 +150,10 @@ class SystemDefaults:
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         return iter(())
 
-    def count(self) -> Document | None:
+    def count(self) -> Counts | None:
         return None
 
-    def proofs(self) -> dict[str, Document]:
+    def proofs(self) -> Mapping[str, Proof]:
         return {}
 
     def evaluate(self) -> float | None:
@@ -176,9 +180,8 @@ class CompletedSystem(SystemDefaults):
         self.offers_proofs = proofs is not SystemDefaults.proofs
         self._update = offered.update
 
-    def update(self) -> Told | SupportsFloat | None:
-        found: Told | SupportsFloat | None = self._update()
-        return found
+    def update(self) -> Any:
+        return self._update()
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """An update as a whole."""

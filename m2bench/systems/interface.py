@@ -6,7 +6,7 @@ else a system offers, it offers by functions and methods of these names, and def
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Protocol, SupportsFloat
 
 from m2bench.devices.pieces import InPieces
 from m2bench.records.combinations import Layers
-from m2bench.records.results import TrialResult
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 
@@ -23,7 +23,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Told:
-    """What an update tells, on the device and not waited for.
+    """What an update tells; figures may still lie on the device.
 
     ``units``: how many it processed; None: as many as every one does. ``mean_return``: of its training. None for what
     the system does not tell.
@@ -43,22 +43,27 @@ class System(InPieces, Protocol):
     """Steps of the environment in a unit, None where there is no environment."""
     compiles: bool
     """Whether the first update compiles."""
+    first_update_sets_up: bool
+    """Whether building does nothing yet: the first update sets up, and compiles what is compiled."""
     offers_proofs: bool
     """Whether ``proofs`` tells of its layers; of others' updates a fingerprint is taken (devices/fingerprint.py)."""
 
-    def update(self) -> Told | SupportsFloat | None:
-        """One optimizer step, and what it tells; a number is its mean training return."""
+    def update(self) -> Any:
+        """One optimizer step. What it returns is for ``told``, which reads it outside of the update's time."""
+
+    def told(self, found: Any) -> Told:
+        """What the last update told, from what it returned: by default a Told, or its mean training return."""
 
     def check_finite(self) -> None:
         """Raise FloatingPointError when the last update's loss or gradient was not a finite number."""
 
-    def check_numerics(self) -> dict[str, Document]:
-        """By name, checks that the combination computes what the plain one does: ``same``, ``evidence``, ``reason``.
+    def check_numerics(self) -> Mapping[str, NumericsCheck]:
+        """By name, checks that the combination computes what the plain one does.
 
         The system is left as it was.
         """
 
-    def check_stream(self) -> dict[str, Document]:
+    def check_stream(self) -> Mapping[str, NumericsCheck]:
         """The same of what was consumed up to now."""
 
     def energy_j(self) -> float | None:
@@ -70,14 +75,14 @@ class System(InPieces, Protocol):
     def waits_s(self) -> dict[str, float]:
         """Seconds of the timed window spent waiting, by the phase that they belong to."""
 
-    def count(self) -> Document | None:
-        """What one unit asks of the device, and from which lines, as ``counters.count_pieces`` tells it."""
+    def count(self) -> Counts | None:
+        """What one unit asks of the device; None where the system does not tell."""
 
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        """Of the ``device``'s allocator, None where there is none, and of the process on the ``host``."""
+    def peak_memory_mb(self) -> PeakMemory:
+        """Since the timed window began."""
 
-    def proofs(self) -> dict[str, Document]:
-        """By layer, whether it was at work: ``engaged``, ``evidence``, ``reason``."""
+    def proofs(self) -> Mapping[str, Proof]:
+        """By layer, whether it was at work."""
 
     def evaluate(self) -> float | None:
         """What is reported of how well the system has learned."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.records.description import Rate, System, Unit
+from m2bench.records.description import Rate, SystemDescription, Unit
 from m2bench.records.figure import Figure
 
 from .figures import digits, within
@@ -41,7 +41,7 @@ class Speed:
     rate: Rate
 
     @classmethod
-    def of(cls, system: System) -> Speed:
+    def of(cls, system: SystemDescription) -> Speed:
         """That of the system under test."""
         return cls(system.unit, system.rate)
 

@@ -48,7 +48,7 @@ def run(request: dict[str, Any], send: Send) -> int:
 
 
 def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     workload = load_system(spec)
     described, rules = workload.describe(spec, Path(request["work"])), workload.rules(spec)
     layers = [{**layer, **(rules.of(layer["name"]) if rules else {})} for layer in described["layers"]]
@@ -56,13 +56,13 @@ def _describe(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 
 def _layers(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     workload = load_system(spec)
     return to_json(NamedLayers(workload.layers(spec), workload.rules(spec)))
 
 
 def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     combinations = [tuple(layers) for layers in request["combinations"]]
     workload = load_system(spec)
     measured = thread_times.time_threads(workload, spec, Path(request["work"]), combinations, request["candidates"])
@@ -70,7 +70,7 @@ def _threads(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 
 def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     begin = time.perf_counter()
     faults = load_system(spec).prepare(spec, Path(request["work"]))
     prepared = Prepared(
@@ -94,14 +94,14 @@ def _limits(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     with Turns(**request["turns"]) if request.get("turns") else nullcontext() as turns:
         result = trial.run_trial(
             workload=load_system(spec),
             workload_spec=spec,
             work=Path(request["work"]),
-            spec=TrialSpec.from_json(request["trial"]),
-            window=WindowSpec(**request["window"]),
+            spec=read(TrialSpec, request["trial"]),
+            window=read(WindowSpec, request["window"]),
             compiler_import_s=request["compiler_import_s"],
             on_window=lambda moment: send({"event": "progress", "window": moment, "pid": os.getpid()}),
             turns=turns,
@@ -110,19 +110,19 @@ def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 
 def _learn(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     result = learning_trial.run_learning_trial(
         workload=load_system(spec),
         workload_spec=spec,
         work=Path(request["work"]),
-        spec=TrialSpec.from_json(request["trial"]),
+        spec=read(TrialSpec, request["trial"]),
         target=read(Target, request["target"]),
     )
     return to_json(result)
 
 
 def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     return profiling.profile_combination(
         workload=load_system(spec),
         spec=spec,
@@ -135,7 +135,7 @@ def _profile(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 
 def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     workload = load_system(spec)
     system = workload.build(spec, Path(request["work"]), tuple(request["layers"]), request["seed"])
     try:
@@ -144,22 +144,22 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": trial.units_of(system, [*map(trial.told_by, found)])}
+    return {"episodes": trial.units_of(system, [*map(system.told, found)])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     workload = load_system(spec)
     return workload.audit(spec, Path(request["work"]), request["target"], tuple(request["layers"]))
 
 
 def _forward(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     return {"timed": load_system(spec).forward(spec, request["sizes"], request["passes"])}
 
 
 def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     return training.train(
         workload=load_system(spec),
         spec=spec,

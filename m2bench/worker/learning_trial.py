@@ -9,9 +9,8 @@ from pathlib import Path
 from statistics import fmean
 
 from m2bench.records.description import Target
-from m2bench.records.documents import read
 from m2bench.records.errors import TrainerError, TrainingEnded
-from m2bench.records.results import CurvePoint, LearningResult, NumericsCheck, Proof
+from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 from m2bench.systems.interface import System, Workload
@@ -36,14 +35,14 @@ def run_learning_trial(
             curve.append(point)
             if _arrival(curve, target) is not None or time.perf_counter() - begin > spec.limit_s:
                 break
-        for check in read(dict[str, NumericsCheck], system.check_stream()).values():
+        for check in system.check_stream().values():
             if check.same is False:
                 raise RuntimeError(f"it has not consumed what it should have: {check.reason}")
         return LearningResult(
             curve=tuple(curve),
             episodes_per_update=system.episodes_per_update,
             episodes_to_target=_arrival(curve, target),
-            proofs=read(dict[str, Proof], system.proofs()),
+            proofs=system.proofs(),
         )
     finally:
         system.close()

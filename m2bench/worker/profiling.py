@@ -1,7 +1,7 @@
 """One side of a profile: where the time, memory and operators of one combination go. Runs in a worker.
 
 Looks at one trainer: undisturbed updates and updates cut into phases by the clock, by turns, so that what watching
-costs is known; then, in one process of a side, one more update for a picture and one turn under torch.profiler; then
+costs is known; then, in one process of a side, one more update for a picture and one pass under torch.profiler; then
 counts.
 """
 
@@ -17,7 +17,7 @@ import torch
 from m2bench.devices import torch_device
 from m2bench.devices.counters import count_pieces
 from m2bench.devices.phase_clock import Cut
-from m2bench.devices.phase_times import cut_into_phases, watch_turn
+from m2bench.devices.phase_times import cut_into_phases, phase_ms
 from m2bench.devices.profiler_window import Window
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import to_json
@@ -65,12 +65,12 @@ def profile_combination(
     return {
         "layers": list(layers),
         "compiles": system.compiles,
-        "proofs": proofs,
+        "proofs": {layer: to_json(proof) for layer, proof in proofs.items()},
         "undisturbed_ms": undisturbed_ms,
         "phases_ms": phases_ms,
         "episodes_per_update": system.episodes_per_update,
         "told_per_update": told_per_update(told),
-        "counts": counts,
+        "counts": to_json(counts),
         "evaluation_s": evaluation_s,
         **pictures,
     }
@@ -83,7 +83,7 @@ def told_per_update(told: list[Told]) -> float | None:
 
 
 def _pictures(system: System, device: torch.device, files: Path) -> Document:
-    """One update as a timeline, and one turn as torch.profiler sees it, with its files."""
+    """One update as a timeline, and one pass as torch.profiler sees it, with its files."""
     timeline = _timeline(cut_into_phases(system, system.update).cuts)
     window = Window(system, torch_device.profiler_activities(device), torch_device.allocated_mb(device))
     kernels = window.kernels()
@@ -106,7 +106,7 @@ def _look(system: System, round_s: float) -> tuple[float, dict[str, float]]:
     """Milliseconds per episode undisturbed, and in each phase while being watched.
 
     Both in every round, the one or the other first, and each round counts alike: the machine's speed drifts, and a
-    fast moment has room for more turns.
+    fast moment has room for more passes.
     """
     undisturbed_ms: list[float] = []
     watched: list[dict[str, float]] = []
@@ -126,10 +126,10 @@ def _undisturbed(system: System, seconds: float) -> float:
 
 def _watched(system: System, seconds: float) -> dict[str, float]:
     begin = time.perf_counter()
-    turns = [watch_turn(system)]
+    passes = [phase_ms(system)]
     while time.perf_counter() - begin < seconds:
-        turns.append(watch_turn(system))
-    return _means(turns)
+        passes.append(phase_ms(system))
+    return _means(passes)
 
 
 def _means(phases: list[dict[str, float]]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from m2bench.machine import identity
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Prepared
-from m2bench.records.documents import to_json
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WorkloadSpec
@@ -35,7 +35,7 @@ def run(request: dict[str, Any], send: Send) -> int:
 
 def _program(request: dict[str, Any]) -> Program:
     """The system, in whose folder this process works from here on."""
-    spec = WorkloadSpec.from_json(request["workload"])
+    spec = read(WorkloadSpec, request["workload"])
     try:
         os.chdir(spec.folder)
     except OSError as error:
@@ -66,7 +66,7 @@ def _trial(program: Program, request: dict[str, Any], limit_s: float, send: Send
     def on_window(moment: str) -> None:
         send({"event": "progress", "window": moment, "pid": os.getpid()})
 
-    trial = TrialSpec.from_json(request["trial"])
+    trial = read(TrialSpec, request["trial"])
     return to_json(program.measure(trial.layers, trial.seed, limit_s, on_window))
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from m2bench.records.combinations import Layers
+from m2bench.records.documents import to_json
 from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Told, Workload
 
-from .trial import told_by, units_of
+from .trial import units_of
 
 EVALUATIONS = 20  # points of the learning curve
 
@@ -37,6 +38,7 @@ def train(
     """
     system = workload.build(spec, work, layers, seed)
     try:
+        system.checkpoint()  # which is refused now, and not after the training
         done: float = 0
         curve = [_point(done, 0.0, None, system.evaluate())]
         on_progress(curve[0])
@@ -46,14 +48,14 @@ def train(
             start = time.perf_counter()
             told: list[Told] = []
             while done < goal or not told:
-                told.append(told_by(system.update()))
+                told.append(system.told(system.update()))
                 system.check_finite()
                 done += units_of(system, told[-1:])
             returns = [float(each.mean_return) for each in told if each.mean_return is not None]
             trained_s += time.perf_counter() - start
             curve.append(_point(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
             on_progress(curve[-1])
-        proofs = system.proofs()
+        proofs = {layer: to_json(proof) for layer, proof in system.proofs().items()}
         trained = system.checkpoint()
     finally:
         system.close()

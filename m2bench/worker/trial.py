@@ -5,28 +5,27 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import SupportsFloat
 
 import torch
 
 from m2bench.devices import device_speed, torch_device
 from m2bench.devices.counters import count_pieces
-from m2bench.devices.fingerprint import Watch
-from m2bench.devices.phase_times import watch_turn
+from m2bench.devices.fingerprint import FingerprintRecorder
+from m2bench.devices.phase_times import phase_ms
 from m2bench.processes.turns import Turns
-from m2bench.records.documents import read
 from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
-from m2bench.systems.interface import Document, System, Told, Workload
+from m2bench.systems.interface import System, Told, Workload
 
 TIMER_READINGS = 25
+LOOKED_AT = 5
 FINGERPRINTED = 4  # the update of which a fingerprint is taken: what compiles or captures has done so by then
 
 
@@ -36,7 +35,7 @@ class _WarmUp:
 
     update_s: list[float]
     told: list[Told]
-    numerics: dict[str, Document]
+    numerics: Mapping[str, NumericsCheck]
     numerics_s: float
     fingerprint: Fingerprint | None
 
@@ -58,8 +57,8 @@ class _After:
     timer_s: float
     waits_s: dict[str, float]
     peak_memory_mb: PeakMemory
-    proofs: dict[str, Proof]
-    stream: dict[str, Document]
+    proofs: Mapping[str, Proof]
+    stream: Mapping[str, NumericsCheck]
     stream_s: float
     eval_return: float | None
     phase_ms_per_episode: dict[str, float]
@@ -82,11 +81,11 @@ def run_trial(
     from; it belongs to the price of compiling, whoever paid it. ``on_window`` is told when the timed window is
     about to "begin", and its "end". With ``turns`` the timed window consists of them (turns.py).
     """
+    device = torch_device.resolve_device(workload_spec.device)
     start = time.perf_counter()
     system = workload.build(workload_spec, work, spec.layers, spec.seed)
     system.synchronize()
     setup_s = time.perf_counter() - start
-    device = torch_device.resolve_device(workload_spec.device)
     try:
         warm_up = _warm_up(system, window, device, may_fingerprint=turns is None)
         with no_collections(), system.timed_window():
@@ -118,7 +117,7 @@ def _warm_up(system: System, window: WindowSpec, device: torch.device, may_finge
     )
 
 
-def _checked(check: Callable[[], dict[str, Document]]) -> tuple[dict[str, Document], float]:
+def _checked(check: Callable[[], Mapping[str, NumericsCheck]]) -> tuple[Mapping[str, NumericsCheck], float]:
     """What checks found, and the seconds that they took."""
     begin = time.perf_counter()
     return check(), time.perf_counter() - begin
@@ -142,12 +141,12 @@ def _look_after(system: System, counting: bool, placed: torch.device | None) -> 
     """``placed``: where the trial is to be judged by what it asks of the device, whoever counts that."""
     timer_s = time_of_the_timer(system)
     waits_s = system.waits_s()
-    peak_memory_mb = read(PeakMemory, system.peak_memory_mb())
-    proofs = read(dict[str, Proof], system.proofs())
+    peak_memory_mb = system.peak_memory_mb()
+    proofs = system.proofs()
     stream, stream_s = _checked(system.check_stream)
     eval_return = system.evaluate()
     with no_collections():
-        phase_ms_per_episode = watch_turn(system)
+        phase_ms_per_episode = phase_ms(system)
     counts = system.count() if counting else None
     if counting and counts is None and placed is not None:
         counts = count_pieces(system, placed)
@@ -160,7 +159,7 @@ def _look_after(system: System, counting: bool, placed: torch.device | None) -> 
         stream_s=stream_s,
         eval_return=eval_return,
         phase_ms_per_episode=phase_ms_per_episode,
-        counts=read(Counts, counts) if counts is not None else None,
+        counts=counts,
     )
 
 
@@ -180,8 +179,9 @@ def _result(
     losses, returns = (_told_of_all(told, measure) for measure in ("loss", "return"))
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     waits_ms = {name: 1e3 * s / episodes for name, s in after.waits_s.items()}
+    first_s = warm_up.update_s[0]
     return TrialResult(
-        setup_s=setup_s,
+        setup_s=setup_s + first_s if system.first_update_sets_up else setup_s,
         canary_s=(canary_s,),
         warmup_update_s=tuple(warm_up.update_s),
         update_s=tuple(timed.update_s),
@@ -192,10 +192,10 @@ def _result(
         timer_share=after.timer_s * updates / timed_s,
         energy_j_per_episode=None if timed.energy_j is None else timed.energy_j / episodes,
         env_steps_per_s=system.steps_per_episode and episodes * system.steps_per_episode / timed_s,
-        compile_s=compiler_import_s + warm_up.update_s[0] - timed_s / updates if system.compiles else None,
+        compile_s=compiler_import_s + first_s - timed_s / updates if system.compiles else None,
         peak_memory_mb=after.peak_memory_mb,
         proofs=after.proofs,
-        numerics=read(dict[str, NumericsCheck], warm_up.numerics | after.stream),
+        numerics={**warm_up.numerics, **after.stream},
         numerics_s=warm_up.numerics_s + after.stream_s,
         phase_ms_per_episode=after.phase_ms_per_episode | waits_ms,
         counts=after.counts,
@@ -245,9 +245,9 @@ def take_fingerprint(system: System, device: torch.device) -> tuple[Fingerprint,
     And what all these updates told. Being watched takes time, so that of the update itself is not told.
     """
     times, told = timed_updates(system, FINGERPRINTED - 2)
-    with Watch(device) as watch:
+    with FingerprintRecorder(device) as recorder:
         _, more = timed_updates(system, 1)
-    return watch.fingerprint(FINGERPRINTED), times, told + more
+    return recorder.fingerprint(FINGERPRINTED), times, told + more
 
 
 @contextmanager
@@ -294,37 +294,47 @@ def timed_updates(
     is known to within a relative standard error of ``error``. Where the training ends before that, it ends there.
 
     The device is waited for at both ends of every update, so each time is that of finished work. Between two
-    updates, outside of either's time, loss and gradient are checked to be finite numbers; what an update tells stays
-    on the device until the last one is done. Raises TrainingEnded where training ends before ``at_least`` updates.
+    updates, outside of either's time, it is read what the update tells, and loss and gradient are checked to be finite
+    numbers. Raises TrainingEnded where training ends before ``at_least`` updates.
     """
     times: list[float] = []
     told: list[Told] = []
     system.synchronize()
-    begin = mark = time.perf_counter()
-    while (
-        len(times) < at_least
-        or mark - begin < seconds
-        or (error > 0 and mark - begin < most_s and mean_error(times) > error)
-    ):
-        # Again, so that what was done since is in no update's time.
-        mark = time.perf_counter()
+    begin = time.perf_counter()
+    while len(times) < at_least or _has_to_go_on(times, time.perf_counter() - begin, seconds, most_s, error):
         try:
-            found = system.update()
+            each_s, each_told = _timed_update(system)
         except TrainingEnded:
             if len(times) < at_least:
                 raise
             break
-        system.synchronize()
-        times.append(time.perf_counter() - mark)
-        told.append(told_by(found))
-        system.check_finite()
-        mark = time.perf_counter()
+        times.append(each_s)
+        told.append(each_told)
     return times, told
 
 
-def told_by(found: Told | SupportsFloat | None) -> Told:
-    """What an update told; a number is its mean training return."""
-    return found if isinstance(found, Told) else Told(mean_return=found)
+def _has_to_go_on(times: Sequence[float], elapsed_s: float, seconds: float, most_s: float, error: float) -> bool:
+    """Whether the times are not long enough, or their mean is not known well enough, as far as that is looked at.
+
+    That is at numbers with LOOKED_AT significant binary digits: as their mean becomes known, it changes ever more
+    slowly, and it takes ever longer to find out.
+    """
+    if elapsed_s < seconds:
+        return True
+    is_looked_at = len(times) % 2 ** max(0, len(times).bit_length() - LOOKED_AT) == 0
+    return error > 0 and elapsed_s < most_s and not (is_looked_at and mean_error(times) <= error)
+
+
+def _timed_update(system: System) -> tuple[float, Told]:
+    """Seconds of one update, and what it told; nothing of it is left for the next one to wait for, or to free."""
+    begin = time.perf_counter()
+    found = system.update()
+    system.synchronize()
+    seconds = time.perf_counter() - begin
+    told = system.told(found)
+    system.check_finite()
+    system.synchronize()
+    return seconds, told
 
 
 def time_of_the_timer(system: System) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from m2bench.baselines.episodes import EpisodeSource, prepare_market
+from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.parts import Parts, UpdateRule
 from m2bench.baselines.synthetic import synthetic_market
@@ -108,18 +108,21 @@ def test_four_accumulated_batches_are_one_batch_four_times_as_large(source: Epis
     assert_close(accumulated, gradients(trainer(source, with_layers("batching", num_envs=16)), 1), 1e-3)
 
 
+@pytest.fixture(scope="module")
+def whole_market(tmp_path_factory: pytest.TempPathFactory) -> PreparedMarket:
+    return prepare_market(synthetic_market(), tmp_path_factory.mktemp("market"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_baseline_learns(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_baseline_learns(seed: int, whole_market: PreparedMarket) -> None:
     """From below 15 % of the known good policy's return to at least 60 %, on held-out data.
 
     The mean of four evaluations in a row must reach it: one lucky evaluation does not count.
     """
-    market = prepare_market(synthetic_market(), tmp_path_factory.mktemp("market"))
-    source = EpisodeSource(market, episode_length=64, seed=seed)
-    device = torch.device("cpu")
-    t = Trainer(baseline_parts(), source, Hyperparameters(episode_length=64), seed, device)
-    evaluation = Evaluation(source, device)
+    source = EpisodeSource(whole_market, SETTINGS.episode_length, seed)
+    t = Trainer(baseline_parts(), source, SETTINGS, seed, torch.device("cpu"))
+    evaluation = Evaluation(source, t.device)
     assert evaluation.good_return is not None
 
     def share() -> float:

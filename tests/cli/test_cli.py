@@ -15,15 +15,18 @@ from typing import Any
 
 import pytest
 import torch
-from commands import COMMAND, FAKE, environment, m2bench, typed
+from commands import COMMAND, FAKE, QUICKER, environment, m2bench, typed
 from launched import wait_until, workers_of
 from repository import SUPPORT
 
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.cli.app import app
+from m2bench.inspect import doctor
 from m2bench.optimizations import LAYERS
-from m2bench.records.spec import QUICK, WindowSpec
+from m2bench.processes.client import Launcher
+from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
+from m2bench.run.describe import describe
 from m2bench.systems.trading.options import locate_data
 
 
@@ -60,7 +63,7 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) -> None:
-    options = ("--all", "--layers", "batching,amp", *FAKE, "--learning", "quick", "--blocks", "2", "--out", "run")
+    options = ("--all", "--layers", "batching,amp", *FAKE, "--learning", "quick", "--blocks", "1", "--out", "run")
     done = m2bench("ablate", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
@@ -384,6 +387,10 @@ def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
     assert "The baseline's speed in run over run: 1.00x" in typed("compare", "run", "run", cwd=finished).stdout
 
 
+def test_the_doctor_times_as_a_run_does() -> None:
+    assert WindowSpec() == doctor.WINDOW
+
+
 def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> None:
     options = ("doctor", "--seconds", "1", "--workload", "fake_workload")
     done = typed(*options, "--json", cwd=tmp_path)
@@ -395,7 +402,7 @@ def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> Non
     least, most = found["smallest_main_effect_ci"]
     assert 1 < least < found["smallest_main_effect"] < most
     assert set(found["blocks_for"]) == {"2%", "5%", "10%"}
-    assert found["window"] == asdict(WindowSpec())
+    assert found["window"] == asdict(QUICKER)
 
 
 APPLE = """
@@ -495,37 +502,51 @@ def test_a_symbol_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_real_system_on_a_users_own_candles(tmp_path: Path) -> None:
     write_candles(tmp_path / "mine.csv", 2500)
     (tmp_path / "mine.csv").write_text((tmp_path / "mine.csv").read_text().replace(",volume", ",a"))
-    layers = "batching,dataloader"
-    done = typed("ablate", "--all", "--layers", layers, "--quick", "--blocks", "1", "--episode-length", "32",
-                 "--device", "cpu", "--data", "mine.csv", "--out", "run", cwd=tmp_path)  # fmt: skip
+    options = ("--layers", "batching,dataloader", "--design", "stack", "--quick", "--blocks", "1")
+    done = typed("ablate", *options, "--episode-length", "16", "--device", "cpu", "--data", "mine.csv", "--out", "run",
+                 cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = "mine.csv: there is no volume, so the volume features are 0 throughout."
     assert done.stdout.index(said) < done.stdout.index("batching")
     assert said in (tmp_path / "run" / "report.md").read_text()
     result = summary(tmp_path / "run")
-    assert [c["status"] for c in result["combinations"]] == ["ok"] * 4
+    assert [c["status"] for c in result["combinations"]] == ["ok"] * 3
     assert result["workload"]["market"]["name"] == "mine.csv"
     assert result["workload"]["good_return"] is None
     assert all(c["episodes_per_min"] > 0 for c in result["combinations"])
 
 
 @pytest.mark.slow
-def test_without_a_compiler_compile_is_unsupported_and_the_rest_runs(tmp_path: Path) -> None:
-    done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "1", "--learning", "off",
-                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path,
-                   CXX="/nowhere/c++")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    statuses = {"+".join(c["layers"]): c["status"] for c in summary(tmp_path / "run")["combinations"]}
-    assert statuses == {"": "ok", "compile": "unsupported"}
-    assert "C++ compiler" in done.stdout
+def test_without_a_compiler_compile_is_unsupported_and_a_run_can_begin(tmp_path: Path) -> None:
+    """By a launcher of its own: inductor looks for a compiler where the environment said when it was imported."""
+    with Launcher(tmp_path, tmp_path / "launcher.log", {"CXX": "/nowhere/c++"}) as launcher:
+        described = describe(launcher, WorkloadSpec(device="cpu"), tmp_path)
+        launcher.preload_compiler(probe=True)
+        assert launcher._compiler_import_s > 0
+    why = {layer.name: layer.unsupported for layer in described.layers if layer.unsupported}
+    assert why.keys() == {"compile"}
+    assert "C++ compiler" in why["compile"]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no C++ compiler here")
 def test_compile_compiles(tmp_path: Path) -> None:
+    """Without what inductor compiles beforehand to try the vector instructions that this CPU says it has."""
     done = m2bench("ablate", "--all", "--layers", "compile", "--quick", "--blocks", "2", "--learning", "off",
-                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250)  # fmt: skip
+                   "--episode-length", "16", "--device", "cpu", "--out", "run", cwd=tmp_path, timeout=250,
+                   TORCHINDUCTOR_VEC_ISA_OK="1")  # fmt: skip
     assert done.returncode == 0, done.stderr
     compiled = summary(tmp_path / "run")["combinations"][1]
     assert compiled["status"] == "ok"
     assert compiled["compile_cold_s"] > compiled["compile_s"] > 0
+
+
+def test_an_interruption_is_said_wherever_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the names of a trainer's layers are read, before there is a run."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("m2bench.run.describe.named_layers", interrupted)
+    done = typed("ablate", "my_trainer.py:train", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")

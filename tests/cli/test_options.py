@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from m2bench.cli.ablate import Ablate, _begun
 from m2bench.cli.app import app
-from m2bench.cli.command import Given, System, command
+from m2bench.cli.command import AskedSystem, Given, command
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.records.declared_options import Option, argument, at_least, option, options_of
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import swept_option, workload_options, workload_words
+from m2bench.records.run_spec import RunOptions
+from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
 RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
@@ -77,6 +82,8 @@ def test_every_command_has_the_options_that_it_should() -> None:
         name: {flag for one in found.params if one.param_type_name == "option" for flag in one.opts}
         for name, found in all_commands().items()
     }
+    for name in ("profile", "train"):
+        flags[name] -= {*COMMAND.split()}  # which they take only to say that they are not for a command
     assert flags == {name: {*text.split(), "--debug"} for name, text in OPTIONS.items()}
 
 
@@ -125,7 +132,7 @@ def typed(*words: str, system: bool = False) -> tuple[object, Given]:
         """Test."""
         called.append((asked, given))
 
-    def with_system(asked: System, given: Given) -> None:
+    def with_system(asked: AskedSystem, given: Given) -> None:
         """Test."""
         called.append((asked, given))
 
@@ -160,8 +167,8 @@ def test_an_option_says_its_default_in_its_help() -> None:
 
 def test_the_system_is_asked_for_what_is_not_usual() -> None:
     asked, _ = typed("--num-envs", "64", "--policy", "default", "--workload", "mine", "--device", "cpu", system=True)
-    assert isinstance(asked, System)
-    assert asked.workload.to_json() == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine",
+    assert isinstance(asked, AskedSystem)
+    assert to_json(asked.workload) == {"device": "cpu", "data": "synthetic", "num_envs": 64, "module": "mine",
                                         "folder": str(Path.cwd())}  # fmt: skip
     assert asked.with_layers(("amp", "batching")) == asked.workload
     with pytest.raises(UserError, match="--num-envs has no effect without the layer batching"):
@@ -173,21 +180,28 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
     new = Option(name="window_size", kind=int, default=5, help="New.", layer="amp")
     monkeypatch.setattr(trading, "OPTIONS", (*trading.OPTIONS, new))
     asked, given = typed("--window-size", "7", system=True)
-    assert isinstance(asked, System)
+    assert isinstance(asked, AskedSystem)
     assert asked.workload.options == {"window_size": 7}
     assert given.words() == ("--window-size", "7")
     with pytest.raises(UserError, match="--window-size has no effect without the layer amp"):
         asked.with_layers(())
-    document = asked.workload.to_json()
+    document = to_json(asked.workload)
     assert workload_words("train", document, ("amp",)) == ["--window-size", "7"]
     assert workload_words("train", document, ()) == []
+
+
+def test_what_is_asked_of_ablate_is_stored_with_its_run() -> None:
+    """Whatever is declared in ``RunOptions``."""
+    asked: dict[str, Any] = {one.name: f"asked {one.name}" for one in options_of(RunOptions)}
+    spec = _begun(Ablate(**asked), AskedSystem(WorkloadSpec(), Given(())))
+    assert {name: getattr(spec, name) for name in asked} == asked
 
 
 def test_a_printed_command_asks_for_the_same_again() -> None:
     words = ["--device", "cpu", "--data", "eurusd-1h", "--lr-scaling", "sqrt", "--num-envs", "8", "--workload", "mine"]
     asked, _ = typed(*words, system=True)
-    assert isinstance(asked, System)
-    assert workload_words("train", asked.workload.to_json(), ("batching",)) == words
+    assert isinstance(asked, AskedSystem)
+    assert workload_words("train", to_json(asked.workload), ("batching",)) == words
 
 
 def test_the_layers_that_options_name_are_there() -> None:

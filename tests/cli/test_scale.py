@@ -91,7 +91,7 @@ def test_settings_of_a_function_are_given_to_it(tmp_path: Path) -> None:
 
 def test_settings_of_a_command_stand_for_their_names(tmp_path: Path) -> None:
     done = scale(tmp_path, "--command", "echo score {size}", "--metric", "score ([0-9]+)", "--setting", "size=10,20",
-                 "--blocks", "1")  # fmt: skip
+                 "--blocks", "2")  # fmt: skip
     assert done.returncode == 0, done.stderr
     (line,) = lines(tmp_path)
     assert [point["episodes_per_min"] for point in line["points"]] == pytest.approx([10.0, 20.0])

@@ -14,7 +14,7 @@ from torch import nn
 
 from m2bench.baselines.phases import AroundPhase
 from m2bench.devices import torch_device
-from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, Counts, count_pieces
+from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, PieceCounts, count_pieces
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
@@ -37,10 +37,10 @@ def counted(work: Path, layers: Layers, spec: WorkloadSpec = SPEC, seed: int = 0
     system = trading.build(spec, work, layers, seed)
     try:
         system.update()
-        per_episode: dict[str, float] = system.count()["per_episode"]
+        per_episode = system.count().per_episode
     finally:
         system.close()
-    return per_episode
+    return {**per_episode}
 
 
 def flops_of_one_state(policy: nn.Module) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
                 for _ in range(trainer.parts.update.backwards):
                     trainer.gather_gradient()
                 trainer.apply_gradient()
-        per_episode = system.count()["per_episode"]
+        per_episode = system.count().per_episode
     finally:
         system.close()
     episodes = 2 * system.episodes_per_update
@@ -108,7 +108,7 @@ def test_later_backward_passes_add_to_the_gradient(work: Path) -> None:
     kernels = []
     with mode:
         for _ in range(3):
-            mode.counts = Counts()
+            mode.counts = PieceCounts()
             system.trainer.gather_gradient()
             kernels.append(mode.counts.kernels)
     additions = len(list(system.trainer.policy.parameters()))
@@ -118,7 +118,7 @@ def test_later_backward_passes_add_to_the_gradient(work: Path) -> None:
 def test_the_baseline_reads_one_action_a_step_and_batching_none(work: Path) -> None:
     system = trading.build(SPEC, work, (), 0)
     assert counted(work, ())["syncs"] == STEPS
-    (line,) = system.count()["lines"]["syncs"]
+    (line,) = system.count().lines["syncs"]
     assert line.startswith("baselines/rollout.py:")
     assert "argmax" in line
     assert counted(work, ("batching", "vectorized-loss"))["syncs"] == 0
@@ -231,7 +231,7 @@ def test_counts_of_pieces_are_divided_by_their_episodes() -> None:
             with self.phase("loss"):
                 x.log()
 
-    assert count_pieces(System(), CPU)["per_episode"]["dispatches"] == 1 / 4 + 2 / 8
+    assert count_pieces(System(), CPU).per_episode["dispatches"] == 1 / 4 + 2 / 8
 
 
 def test_linear_has_the_products_of_the_operators_it_stands_for() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from m2bench.devices import fingerprint
-from m2bench.devices.fingerprint import Watch
+from m2bench.devices.fingerprint import FingerprintRecorder
 from m2bench.records.documents import read, to_json
 from m2bench.records.results import Fingerprint
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def seen(update: Callable[[], object]) -> Fingerprint:
-    with Watch(CPU) as watch:
+    with FingerprintRecorder(CPU) as watch:
         update()
     return watch.fingerprint(4)
 
@@ -208,7 +208,7 @@ def test_operators_of_higher_order_run_as_always() -> None:
 def test_a_forked_process_does_not_go_on_recording() -> None:
     """Loaders fork in the middle of training, and live long."""
 
-    with Watch(CPU):
+    with FingerprintRecorder(CPU):
         child = os.fork()
         if not child:
             os._exit(torch._C._len_torch_dispatch_stack())
@@ -221,7 +221,7 @@ def test_nothing_is_left_behind() -> None:
         raise RuntimeError("planted")
 
     methods = torch.inference_mode.__enter__, torch.cuda.StreamContext.__enter__, torch.cuda.CUDAGraph.replay
-    with pytest.raises(RuntimeError, match="planted"), Watch(CPU):
+    with pytest.raises(RuntimeError, match="planted"), FingerprintRecorder(CPU):
         fail()
     assert methods == (torch.inference_mode.__enter__, torch.cuda.StreamContext.__enter__, torch.cuda.CUDAGraph.replay)
     assert torch._C._len_torch_dispatch_stack() == 0

@@ -19,7 +19,8 @@ from m2bench.findings.trials_behind import trace
 from m2bench.plan.designs import make_trials
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
-from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.estimate import Estimate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,9 +16,10 @@ from m2bench.findings.summarize import summarize
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.report.tables import impact_table
+from m2bench.report.tables.impact import impact_table
 
 LAYERS = ("idle", "amp", "python")
 PLAIN = Fingerprint(
@@ -145,6 +147,66 @@ def test_a_layer_that_works_beside_another_alone_is_engaged_and_the_rest_gets_no
     found = judged(speed=noisy(0.02, 1, 1.4), seen=seen)
     assert states(found)["idle"] == "engaged"
     assert marked(found) == {("idle",), ("idle", "python")}
+
+
+def drawing_anew(choices: int, seed: int, shapes: bool) -> Callable[[TrialSpec], Fingerprint]:
+    """A system in which ``draws`` takes other random numbers in every trial, and other ``shapes`` by them.
+
+    Beside it ``graphs`` replays graphs, ``amp`` is as ever, and ``idle`` does nothing.
+    """
+    rng = np.random.default_rng(seed)
+
+    def seen(trial: TrialSpec) -> Fingerprint:
+        found = replace(PLAIN, weights=f"{trial.seed}")
+        if "amp" in trial.layers:
+            found = replace(
+                found,
+                operators={**found.operators, "aten::addmm(bfloat16)": Calls(2, "a")},
+                weights=f"{trial.seed} amp",
+            )
+        if "draws" in trial.layers:
+            found = replace(found, weights=str(rng.random()))
+            if "graphs" in trial.layers:
+                found = replace(found, modes={"graph replay": 1})
+            if shapes:
+                shape = Calls(1, str(rng.integers(choices)))
+                found = replace(found, operators={**found.operators, "aten::relu(float32)": shape})
+        return found
+
+    return seen
+
+
+@pytest.mark.parametrize(("choices", "shapes"), [(10**9, True), (3, True), (1, False)])
+@pytest.mark.parametrize("design", [DEFAULT, ("full",)])
+def test_beside_a_layer_that_draws_anew_only_what_a_layer_does_itself_is_its_evidence(
+    design: tuple[str, ...], choices: int, shapes: bool
+) -> None:
+    """Any two trials with ``draws`` differ, also those that differ in ``idle`` as well."""
+    record = record_of(design, 4, ("idle", "draws", "amp", "graphs"))
+    for seed in range(5):
+        trials = trials_of(record, noisy(0.01, 3), drawing_anew(choices, seed, shapes))
+        found = judge_engagement(record, trials)
+        assert states(found) == {"idle": "not-engaged", "draws": "engaged", "amp": "engaged", "graphs": "engaged"}
+        assert "graph replay" in found.layers["graphs"].engagement_reason
+        assert {("idle",), ("idle", "draws", "amp", "graphs")} <= marked(found)
+
+
+def test_of_a_layer_that_only_ran_beside_one_that_draws_anew_nothing_is_concluded() -> None:
+    record = record_of(("full",), 4, ("idle", "draws"))
+    trials = [t for t in trials_of(record, noisy(0.01, 3), drawing_anew(9, 0, True)) if t.spec.layers != ("idle",)]
+    found = judge_engagement(record, trials)
+    assert found.layers["idle"].engagement_reason == (
+        "what differs with it also differs between trials of the same combination"
+    )
+    assert not marked(found)
+
+
+def test_a_layer_that_did_nothing_says_how_large_an_effect_was_missed() -> None:
+    """The interval holds effects from a loss of 4 % to a gain of 2 %, say: then it is the loss, 1 / 0.96."""
+    why = judged(speed=noisy(0.02, 1, 1.4)).layers["idle"].engagement_reason
+    low, high = map(float, re.findall(r"\[([\d.]+), ([\d.]+)\]", why)[0])
+    missed = float(re.findall(r"An effect of up to ([\d.]+) % could be missed; more blocks would show", why)[0])
+    assert missed == pytest.approx(100 * max(high - 1, 1 / low - 1), abs=0.2)
 
 
 def test_a_design_without_pairs_tells_what_a_layer_always_does_but_not_that_it_did_nothing() -> None:

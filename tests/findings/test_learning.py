@@ -19,7 +19,8 @@ from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, so
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import to_json
 from m2bench.records.results import CurvePoint, LearningResult, NumericsCheck
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import shapley_weights
 from m2bench.statistics.estimate import Estimate

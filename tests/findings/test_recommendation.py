@@ -16,7 +16,7 @@ from m2bench.plan.designs import combinations_of, make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import Recommendation
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.estimate import Estimate

@@ -15,10 +15,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from commands import COMMAND, environment, m2bench, typed
+from commands import AT_ONCE, COMMAND, environment, m2bench, typed
 from github_action import action, run_action
 from launched import wait_until, workers_of
 from packaging.requirements import Requirement
+from prepared_launcher import PREPARED
 from repository import GATE, PAGES, ROOT, SUPPORT, git
 
 from m2bench.gate.sides import _build_requirements, _is_met, loose_code
@@ -43,8 +44,8 @@ class Toy(fake_workload.FakeSystem):
 
     def count(self):
         counted = super().count()
-        counted["per_episode"]["syncs"] += {syncs}
-        counted["lines"]["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
+        counted.per_episode["syncs"] += {syncs}
+        counted.lines["syncs"] = {{"toy/toy.py:9 value.item()": 1.0 + {syncs}}}
         return counted
 
 
@@ -117,6 +118,45 @@ def test_a_comment_is_no_change_and_the_action_writes_the_outputs(repo: Path, tm
         assert (
             len(set(starters)) == len(starters) == 3
         )  # none for two blocks, or what all of its trials share would tell
+
+
+@pytest.fixture
+def told_words(tmp_path: Path) -> dict[str, str]:
+    """Variables with which the action runs an m2bench that prints each of its words on a line."""
+    python, m2bench = tmp_path / "python", tmp_path / "m2bench"
+    python.write_text(
+        f'#!/bin/sh\ncase "$2" in *sysconfig*) echo {tmp_path} ;; *) exec {sys.executable} "$@" ;; esac\n'
+    )
+    m2bench.write_text('#!/bin/sh\nprintf "<%s>\\n" "$@"\n')
+    for program in (python, m2bench):
+        program.chmod(0o755)
+    return environment(PYTHON=str(python))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", []),
+        ("--delta 5%", ["--delta", "5%"]),
+        ('--command "sh a.sh"\n--metric \'SPS: (\\S+)\'', ["--command", "sh a.sh", "--metric", "SPS: (\\S+)"]),
+        ("--toggle a='$HOME|*' --seed `id`", ["--toggle", "a=$HOME|*", "--seed", "`id`"]),
+    ],
+)  # fmt: skip
+def test_the_actions_options_are_words_of_a_shell(
+    options: str, words: list[str], repo: Path, told_words: dict[str, str]
+) -> None:
+    code, printed, told = run_action(repo, told_words, PYTHON=told_words["PYTHON"], BASE="HEAD", OPTIONS=options)
+    asked = ["check", "--base", "HEAD", "--out", "out", "--junit", "out.xml", *words]
+    assert (code, printed, told) == (0, "".join(f"<{word}>\n" for word in asked), "exit-code=0\n")
+
+
+def test_the_actions_options_may_not_end_within_quotes(repo: Path, told_words: dict[str, str]) -> None:
+    options = "--command 'python train.py"
+    code, printed, told = run_action(repo, told_words, PYTHON=told_words["PYTHON"], BASE="HEAD", OPTIONS=options)
+    assert (code, told) == (1, "exit-code=1\n")
+    assert printed == (
+        f"::error title=m2bench check::The options have a quotation mark that is never closed: {options}\n"
+    )
 
 
 def test_what_is_slower_learns_otherwise_and_waits_more_is_said(repo: Path) -> None:
@@ -332,7 +372,8 @@ def begin(repo: Path) -> subprocess.Popen[str]:
     """A gate that is at work with its trials, and would be for long."""
     process = subprocess.Popen(
         [COMMAND, "check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out"],
-        cwd=repo, env=environment(TMPDIR=str(repo.parent)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=repo, env=environment(TMPDIR=str(repo.parent), PYTHONPATH=AT_ONCE),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")))
     return process
@@ -349,7 +390,7 @@ def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Pat
     assert (process.returncode, "interrupted" in stderr, "Traceback" in stderr) == (130, True, False)
     assert len(worktrees(repo)) == 1
     assert not workers_of(repo.parent)
-    assert [path.name for path in repo.parent.iterdir()] == ["repo"]
+    assert {path.name for path in repo.parent.iterdir()} - {PREPARED} == {"repo"}
     assert git(repo, "status", "--porcelain") == ""
 
 
@@ -420,7 +461,7 @@ def shortened(arguments: list[str]) -> list[str]:
 def test_the_gate_as_tests(repo: Path) -> None:
     """One each for speed, counts and learning."""
     commit(repo, slower=MUCH)
-    alone = {name: value for name, value in environment().items() if not name.startswith("PYTEST_")}
+    alone = {name: value for name, value in environment(PYTHONPATH=AT_ONCE).items() if not name.startswith("PYTEST_")}
     options = f"--m2bench=--base HEAD~1 {shlex.join(SHORT)}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", options],

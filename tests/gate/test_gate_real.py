@@ -1,4 +1,7 @@
-"""The gate on this project itself: what is planted in a copy of it must be found, and named."""
+"""The gate on this project itself: what is planted in a copy of it must be found, and named.
+
+Its launchers are forked (prepared_launcher.py), and import the side's own code.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import m2bench
+from commands import typed
 from repository import ROOT, git
 
-PARTS = ("m2bench", "baselines", "optimizations", "pyproject.toml", "README.md")
+PARTS = ("baselines", "optimizations")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A repository with this project as its only commit."""
+    """A repository with this project as its only commit, laid out as a wheel is: to be used as it lies."""
     folder = tmp_path / "project"
-    folder.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "m2bench", folder / "m2bench", ignore=ignored)
     for name in PARTS:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder)
+        shutil.copytree(ROOT / name, folder / "m2bench" / name, ignore=ignored)
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def installable(tmp_path: Path) -> Path:
+    """The same as it is developed: each side has to be installed."""
+    folder = tmp_path / "project"
+    for name in ("m2bench", *PARTS):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, folder)
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "-m", "the project")
-    return folder
 
 
 def replace_in(path: Path, old: str, new: str) -> None:
@@ -37,20 +53,24 @@ def replace_in(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+def plant_a_wait(environment: Path) -> None:
+    reward = "        reward = profit / CAPITAL * 100 - changed * self.trade_penalty\n"
+    replace_in(environment, reward, reward + "        reward[0].item()\n")
+
+
 def check_json(project: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the document of a check of what was planted."""
     asked = ("check", "--base", "HEAD", "--episode-length", "16", "--device", "cpu", "--json", *options)
-    done = m2bench(*asked, cwd=project, timeout=280)
+    done = typed(*asked, cwd=project)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
 @pytest.mark.slow
-def test_a_wait_alone_is_a_regression_that_names_its_line(project: Path) -> None:
-    reward = "        reward = profit / CAPITAL * 100 - changed * self.trade_penalty\n"
-    replace_in(project / "baselines" / "environment.py", reward, reward + "        reward[0].item()\n")
+def test_a_wait_alone_is_a_regression_that_names_its_line(installable: Path) -> None:
+    plant_a_wait(installable / "baselines" / "environment.py")
     quick = ("--layers", "batching", "--window", "0.1", "--max-blocks", "3", "--delta", "50%")
-    code, document = check_json(project, *quick)
+    code, document = check_json(installable, *quick)
     assert code == 2, document["sentence"]
     assert document["changes"] == []
     assert "batching: 0.5 more syncs per episode" in document["sentence"]  # 16 waits, shared by 32 episodes
@@ -68,40 +88,31 @@ BUSY = """        import time
 
 
 @pytest.mark.slow
-def test_a_slower_step_is_a_regression_that_names_its_phase(project: Path) -> None:
-    """Each step of the environment works three times as long as everything since the step before.
+def test_a_wait_a_slower_step_and_a_wrong_sign_are_found_at_once(project: Path) -> None:
+    """The wrong sign stands in what the referee shares, so that only the base can tell.
 
-    So much that a machine which runs other tests beside cannot hide it.
+    Each step of the plain environment works three times as long as everything since the step before. So much that a
+    machine which runs other tests beside cannot hide it.
     """
+    baselines = project / "m2bench" / "baselines"
+    plant_a_wait(baselines / "environment.py")
     reward = "        reward = profit / CAPITAL * 100 - penalty\n"
-    replace_in(project / "baselines" / "environment.py", reward, BUSY.format(share=3) + reward)
-    code, document = check_json(project, "--layers", "baseline", "--window", "0.3", "--max-blocks", "4")
-    assert code == 2, document["sentence"]
-    assert {metric["state"] for metric in document["metrics"]} == {"slower"}  # by turns, and of whole windows
-    for metric in document["metrics"]:
-        assert 0.7 / 4 <= metric["value"] <= 1.5 / 4  # the work itself, and three times as long beside it
-    assert document["phases"]["baseline"]["name"] == "environment"
-    assert "the phase environment takes" in document["sentence"]
-
-
-@pytest.mark.slow
-def test_a_wait_and_a_wrong_sign_are_found(project: Path) -> None:
-    """The wrong sign stands in what the referee shares, so that only the base can tell."""
-    environment = project / "baselines" / "environment.py"
-    batched = "        reward = profit / CAPITAL * 100 - changed * self.trade_penalty\n"
-    replace_in(environment, batched, batched + "        reward[0].item()\n")
+    replace_in(baselines / "environment.py", reward, BUSY.format(share=3) + reward)
     replace_in(
-        project / "baselines" / "trainer.py",
+        baselines / "trainer.py",
         "self.precision.backward(loss / self.parts.update.backwards)",
         "self.precision.backward(-loss / self.parts.update.backwards)",
     )
-    short = ("--layers", "baseline,batching", "--episode-length", "16", "--window", "0.3", "--max-blocks", "3")
-    done = m2bench("check", "--base", "HEAD", *short, "--device", "cpu", "--json", cwd=project, timeout=280)
-    assert done.returncode == 4, done.stderr
-    document = json.loads(done.stdout)
+    code, document = check_json(project, "--layers", "baseline,batching", "--window", "0.3", "--max-blocks", "3")
+    assert code == 4, document["sentence"]
     assert all("the training return differs from update" in change for change in document["changes"])
     assert {change.partition(":")[0] for change in document["changes"]} == {"baseline", "batching"}
     (wait,) = [change for change in document["counts"] if change["name"] == "syncs"]
     assert (wait["combination"], wait["after"] - wait["before"]) == ("batching", 0.5)  # 16 waits, shared by 32 episodes
     assert "environment.py" in wait["sentence"]
     assert "reward[0].item()" in wait["sentence"]
+    slowed = [metric for metric in document["metrics"] if metric["combination"] == "baseline"]
+    assert [metric["state"] for metric in slowed] == ["slower", "slower"]  # by turns, and of whole windows
+    for metric in slowed:
+        assert 0.7 / 4 <= metric["value"] <= 1.5 / 4  # the work itself, and three times as long beside it
+    assert document["phases"]["baseline"]["name"] == "environment"

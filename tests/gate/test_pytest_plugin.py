@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from made_check import BASED, against, blocks_of, outcome_of, reference_of, with
 from m2bench.gate import outputs
 from m2bench.gate.counts import CountChange
 from m2bench.gate.outcome import Outcome
-from m2bench.gate.pytest_plugin import Gate, GateItem, Suite
+from m2bench.gate.pytest_plugin import Gate, GateItem, Suite, _options
 from m2bench.gate.reasons import Aspect, Reason
 from m2bench.gate.verdict import Verdict, decide
 
@@ -48,6 +49,11 @@ def test_a_word_that_is_no_option_is_not_taken_for_the_gates(words: tuple[str, .
     assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
     assert f"{words[-1].removeprefix('--m2bench=')!r} is no option of m2bench check." in done.stderr
     assert '--m2bench="--base HEAD~1"' in done.stderr
+
+
+def test_options_that_end_within_quotes_are_refused() -> None:
+    with pytest.raises(ArgumentTypeError, match="cannot be split into words: No closing quotation"):
+        _options("--command 'python train.py")
 
 
 @pytest.mark.parametrize("option", ["--m2bench", "--m2bench=--base main", "--m2bench=--strict"])

@@ -43,6 +43,13 @@ def test_their_intervals_are_those_of_pairs_of_processes() -> None:
     assert found.remainder.interval == pytest.approx((1.0, 1.0))
 
 
+def test_operators_that_other_processes_run_are_said_not_to_be_counted() -> None:
+    waits = "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"
+    loads = side(("workers",), 10.0, operators={**OPERATORS, waits: (1.0, 5.0)})
+    assert "What data-loading processes do is not among them." in said(BEFORE, loads, "dispatches 2,000 operators")
+    assert "not among them" not in said(BEFORE, AFTER, "dispatches 2,000 operators")
+
+
 def test_the_change_is_stated_with_the_spread_of_processes() -> None:
     sentence = said(BEFORE, AFTER, "One episode takes")
     assert "100 ms with baseline and 10.0 ms with batching: 10.0x [10.0, 10.0] the speed" in sentence
@@ -81,8 +88,8 @@ def test_phases_that_contradict_the_measurement_explain_nothing() -> None:
     after = side((), 120.0, counts=counts(2000.0), phases_ms={"forward": 40.0, "backward": 30.0, "other": 10.0})
     sentence = said(BEFORE, after, "NOT explained by them")
     assert sentence.startswith(
-        "The phases add up to 1.25x [1.25, 1.25] and 0.83x [0.83, 0.83] was measured: -122% of it on the log "
-        "scale, NOT explained by them; "
+        "The phases add up to 1.25x [1.25, 1.25] and 0.83x [0.83, 0.83] was measured: -122% of the change on the "
+        "log scale, NOT explained by them; "
     )
     assert "what they leave is 0.67x" in sentence
     assert not [sentence for sentence in explain(BEFORE, after, 1e9, EPISODE) if "lies in" in sentence]
@@ -116,7 +123,7 @@ def test_lines_of_waits_are_told_of_both_sides() -> None:
 def test_most_of_a_small_change_must_be_in_the_phases(phases: float, share: str, verdict: str) -> None:
     """Both come within 15 % of it, as a prediction of no change at all would."""
     after = side((), 91.0, counts=counts(2000.0), phases_ms={"forward": 100 * phases})
-    assert f"1.10x [1.10, 1.10] was measured: {share} of it on the log scale, {verdict}" in said(
+    assert f"1.10x [1.10, 1.10] was measured: {share} of the change on the log scale, {verdict}" in said(
         BEFORE, after, "was measured:"
     )
 
@@ -163,7 +170,10 @@ def test_lines_that_wait_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("measured_ms", "verdict"),
-    [(10.0, "100% of it on the log scale, explained"), (20.0, "143% of it on the log scale, NOT explained")],
+    [
+        (10.0, "100% of the change on the log scale, explained"),
+        (20.0, "143% of the change on the log scale, NOT explained"),
+    ],
 )
 def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: str) -> None:
     """Phases that add up to 10 ms beside an undisturbed episode of 20 ms leave half of the speed unexplained."""
@@ -191,7 +201,7 @@ def test_of_a_trainer_without_phases_it_is_said_that_there_are_none() -> None:
     sentences = explain(before, after, 1e9, Unit("sample", "samples"))
     assert "One sample takes 100 ms with baseline and 10.0 ms with batching: 10.0x" in sentences[0]
     assert "The trainer tells of no phases" in sentences[1]
-    assert "The number of operators alone would give 20.0x: 130% of it" in " ".join(sentences)
+    assert "The number of operators alone would give 20.0x: 130% of the change" in " ".join(sentences)
     assert "add up" not in " ".join(sentences)
 
 

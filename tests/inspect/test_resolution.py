@@ -13,7 +13,7 @@ from m2bench.inspect.resolution import BLOCKS, DesignErrors, Resolution, Resolve
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.effects import Effects, Observation
 
 LAYERS = ("a", "b", "c", "d")

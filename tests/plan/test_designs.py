@@ -18,8 +18,10 @@ from m2bench.plan.designs import (
     mini_blocks,
 )
 from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects, Observation
 
 SIX = ("a", "b", "c", "d", "e", "f")
@@ -162,7 +164,7 @@ def test_keys_come_from_contents_so_that_more_blocks_rename_nothing() -> None:
 
 
 def test_a_run_survives_its_way_through_json() -> None:
-    assert RunSpec.from_json(spec().to_json()) == spec()
+    assert read(RunSpec, to_json(spec())) == spec()
 
 
 @pytest.mark.parametrize(

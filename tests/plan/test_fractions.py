@@ -23,9 +23,10 @@ from m2bench.plan.designs import (
     make_trials,
 )
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 
 TWELVE = tuple("abcdefghijkl")
 # How many combinations, and the resolution by Box, Hunter & Hunter.
@@ -218,5 +219,5 @@ def test_a_budget_chooses_among_fractions(budget_s: float, design: tuple[str, ..
 
 def test_the_rules_survive_json_and_a_run_without_them_looks_as_it_did() -> None:
     spec = RunSpec(TWELVE[:5], ("full",), 3, 0, rules=CHAIN)
-    assert RunSpec.from_json(spec.to_json()) == spec
-    assert "rules" not in RunSpec(TWELVE[:5], ("full",), 3, 0).to_json()
+    assert read(RunSpec, to_json(spec)) == spec
+    assert "rules" not in to_json(RunSpec(TWELVE[:5], ("full",), 3, 0))

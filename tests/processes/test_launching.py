@@ -12,6 +12,7 @@ from repository import SUPPORT
 
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
+from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import WorkloadSpec
@@ -94,7 +95,7 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
 
 
 def test_a_result_that_cannot_be_read_is_said(launcher: Launcher) -> None:
-    request = {"workload": WorkloadSpec(module="fake_workload").to_json()}
+    request = {"workload": to_json(WorkloadSpec(module="fake_workload"))}
     with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
         launcher.run("describe", request, TrialResult, launcher.work / "trial.log", 60.0)
 

@@ -23,13 +23,18 @@ from repository import ROOT, SUPPORT
 from rich.console import Console
 
 from m2bench.devices import device_speed, torch_device
+from m2bench.findings.noise import describe_conditions
+from m2bench.inspect import profile, train
 from m2bench.machine import conditions, identity, system_tools
+from m2bench.machine.checks import check_machine
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Description
-from m2bench.records.documents import read
+from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
-from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.run import ablation
+from m2bench.run.describe import describe, show_remarks
 from m2bench.run.store import Store
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
@@ -80,27 +85,17 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
     assert summary["noise"]["conditions"]["power"] == ["mains"]
     assert summary["noise"]["conditions"]["thermal"] == ["nominal"]
     with Store.open(tmp_path / "run") as store:
-        (both,) = [trial for trial in store.trials() if len(trial.spec.layers) == 2]
+        description, trials = store.record().description, list(store.trials())
+    (both,) = [trial for trial in trials if len(trial.spec.layers) == 2]
     proofs = both.timed.proofs
     assert proofs["compile"].evidence["backend"] == "aot_eager"
     assert len(proofs["dataloader"].evidence["worker_processes"]) == 4
     assert both.conditions is not None
     assert both.conditions.telemetry is not None
     assert both.conditions.telemetry.device_share_of_everybody == pytest.approx(0.16)
-
-
-# This machine as it describes itself, and a system whose training takes no time.
-DESCRIBED = """
-from fake_workload import build, prepare
-from m2bench.systems.trading.system import describe
-"""
-
-
-@pytest.mark.slow
-def test_the_doctor_examines_it(tmp_path: Path) -> None:
-    (tmp_path / "described.py").write_text(DESCRIBED)
-    done = m2bench("doctor", "--seconds", "1", "--workload", "described", "--json", cwd=tmp_path, more=tmp_path)
-    found = {(check["name"], check["state"]): check["found"] for check in json.loads(done.stdout)["checks"]}
+    # What the doctor says of this machine and of what was seen of it.
+    checks = check_machine(description, description.layers, describe_conditions(trials), 0.02, tmp_path)
+    found = {(check.name, check.state): check.found for check in checks}
     assert found["device", "ok"] == "mps Apple M2"
     assert found["power", "ok"] == "mains"
     assert found["heat", "ok"] == "nominal"
@@ -108,17 +103,22 @@ def test_the_doctor_examines_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_profile_reads_the_log_of_the_device(tmp_path: Path) -> None:
-    """Per update the stand-in logs 100 products of 0.01 ms and 10 draws of 0.02 ms; an update is one episode here."""
-    done = m2bench("profile", "--layer", "amp", "--quick", "--episode-length", "8", "--out", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "run" / "profile.json").read_text())
+def test_a_profile_reads_the_log_of_the_device(launcher: Launcher) -> None:
+    """Per update the stand-in logs 100 products of 0.01 ms and 10 draws of 0.02 ms; an update is one episode here.
+
+    With one pair of processes, asked from here: the command has more.
+    """
+    folder, console = launcher.work / "run", Console(width=200, file=io.StringIO())
+    spec, pair = WorkloadSpec(options={"episode_length": 8}), profile.Pair((), ("amp",), seconds=0.1, pairs=1)
+    profile.run(spec, pair, 0, folder, None, console)
+    found = json.loads((folder / "profile.json").read_text())
     for side in (found["before"], found["after"]):
         assert side["device_log"]["operations"] == {
             "aten::addmm": [100.0, pytest.approx(1.0)],
             "argmax": [10.0, pytest.approx(0.2)],
         }
-    assert "torch.profiler has no MPS activity" in done.stdout
+    assert isinstance(console.file, io.StringIO)
+    assert "torch.profiler has no MPS activity" in console.file.getvalue()
 
 
 @pytest.mark.slow
@@ -128,12 +128,17 @@ def test_an_audit_runs(tmp_path: Path) -> None:
     assert "Nothing blocks training on mps" in done.stdout
 
 
-@pytest.mark.slow
-def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(tmp_path: Path) -> None:
-    options = ("train", "--episodes", "1", "--episode-length", "4", "--out", "run")
-    done = m2bench(*options, cwd=tmp_path, kind="broken-mps")
-    assert done.returncode == 0, done.stdout + done.stderr
-    warning, _, _ = " ".join(done.stdout.split()).partition(" Training baseline on cpu")
+def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONMACSTANDIN", "broken-mps")
+    with launcher:
+        described = describe(launcher, WorkloadSpec(), launcher.work)
+    assert described.device.device == "cpu"
+    console = Console(width=200, file=io.StringIO())
+    show_remarks(described, console)
+    assert isinstance(console.file, io.StringIO)
+    warning = " ".join(console.file.getvalue().split())
     assert warning.startswith(
         "Warning: --device auto takes the cpu and not this Mac's GPU: torch finds MPS, but nothing"
     )
@@ -166,7 +171,9 @@ def test_mps_is_there_where_it_computes(
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch, "ones", ones)
-    assert torch_device._why_absent.__wrapped__("mps") == why
+    monkeypatch.setattr(torch_device, "_why_absent", torch_device._why_absent.__wrapped__)
+    assert torch_device._why_absent("mps") == why
+    assert (torch_device.resolve_device("auto").type == "mps") is (why is None)
 
 
 def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.MonkeyPatch, cpu: torch.device) -> None:
@@ -194,27 +201,36 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
     assert torch_device.why_not_mps(asked) == ("no mps" if told else None)
 
 
-def test_an_ablation_warns_before_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+RUN = RunSpec(("amp",), ("full",), 1, 0)
+BEGINS: dict[str, tuple[Any, Callable[[Path, Console], None]]] = {
+    "ablate": (ablation, lambda folder, console: ablation.run(RUN, folder, False, None, 0.0, console)),
+    "train": (train, lambda folder, console: train.run(RUN.workload, (), 1, 0, folder, console)),
+}
+
+
+@pytest.mark.parametrize("command", BEGINS)
+def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(*anything: object) -> None:
         raise UserError("here it would begin.")
 
     document = description_document(("amp",))
     document["device"]["why_not_mps"] = "macOS offers none"
     described = read(Description, document)
-    monkeypatch.setattr(ablation, "describe", lambda *anything: described)
-    monkeypatch.setattr(ablation, "choose_threads", lambda *anything: described)
+    module, begin = BEGINS[command]
+    monkeypatch.setattr(module, "describe", lambda *anything: described)
+    monkeypatch.setattr(module, "choose_threads", lambda *anything: described)
     monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
-    monkeypatch.setattr(ablation, "prepare", prepare)
+    monkeypatch.setattr(module, "prepare", prepare)
     console = Console(width=200, file=io.StringIO())
     with pytest.raises(UserError, match="here it would begin"):
-        ablation.run(RunSpec(("amp",), ("full",), 1, 0), tmp_path / "run", False, None, 0.0, console)
+        begin(tmp_path / "run", console)
     assert isinstance(console.file, io.StringIO)
     assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in console.file.getvalue()
 
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
     with launcher:
-        request = {"workload": WorkloadSpec(module="spawning_workload").to_json()}
+        request = {"workload": to_json(WorkloadSpec(module="spawning_workload"))}
         found = launcher.run("describe", request, dict, launcher.work / "describe.log", 60.0).result
     assert isinstance(found, dict)
     imported = {*found["imported"]}

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from m2bench.records.errors import UserError
-from m2bench.records.files import Written, open_log, refuse_unwritten, write_file, written
+from m2bench.records.files import (
+    LOG_BEGINS,
+    LOG_ENDS,
+    Written,
+    open_log,
+    refuse_unwritten,
+    shorten_log,
+    write_file,
+    written,
+)
 
 
 def fail_half_way(path: Path, error: Exception) -> None:
@@ -31,6 +40,19 @@ def test_all_that_could_not_be_written_is_said_at_once() -> None:
     refuse_unwritten({"chart": chart})
     with pytest.raises(UserError, match=r"trace not written: full; flames not written: torn\. Make room"):
         refuse_unwritten({"trace": Written("a", "full"), "chart": chart, "flames": Written("b", "torn")})
+
+
+def test_a_long_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "trial.log"
+    begin, middle, end = b"b" * LOG_BEGINS, b"m" * 1234, b"e" * LOG_ENDS
+    for text in (begin, begin + end):
+        log.write_bytes(text)
+        shorten_log(log)
+        assert log.read_bytes() == text
+    log.write_bytes(begin + middle + end)
+    shorten_log(log)
+    assert log.read_bytes() == begin + b"\n[1,234 bytes are left out here]\n" + end
+    shorten_log(tmp_path / "that there is not.log")
 
 
 def test_a_folder_that_refuses_even_to_remove_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

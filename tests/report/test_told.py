@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import simulated_trainers as simulated
 from simulated_trainers import ignores_seed
 
 from m2bench.findings.summarize import summarize
 from m2bench.records.summary import Summary
-from m2bench.report.headlines import details
+from m2bench.report.charts import Chart, NotDrawn, learning
+from m2bench.report.charts.style import Canvas
+from m2bench.report.details import details
 from m2bench.report.remarks import remarks
-from m2bench.report.tables import impact_table, learning_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.learning import learning_table
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,19 @@ def test_the_tables_speak_of_losses_and_samples(summary: Summary) -> None:
     assert any("here that to the same mean loss over equal samples" in note for note in impact_table(summary).notes)
 
 
+def test_a_layer_is_unchecked_where_it_is_in_no_combination_that_was_compared(summary: Summary) -> None:
+    """``wide`` always processes more in an update; what the others compute is known."""
+    table = impact_table(summary)
+    column = table.columns.index("numerics")
+    assert {row[0]: row[column] for row in table.rows if row[0] in ("wide", "exact")} == {
+        "wide": "unchecked",
+        "exact": "-",
+    }
+    with_wide = [replace(c, layers=(*c.layers, "exact")) if c.layers == ("wide",) else c for c in summary.combinations]
+    mixed = impact_table(replace(summary, combinations=tuple(with_wide)))
+    assert {row[0]: row[column] for row in mixed.rows}["exact"] == "-"
+
+
 def test_the_remarks_say_how_it_was_found(summary: Summary) -> None:
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
     assert numerics == (
@@ -75,3 +93,38 @@ def test_what_computes_or_learns_otherwise_is_not_recommended(summary: Summary) 
     assert states["half"] == "spoils"
     assert summary.recommended.fastest is not None
     assert "learns differently" in summary.recommended.fastest.but
+
+
+def test_losses_are_drawn_by_samples_and_by_seconds(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 1,000 samples a second exact learns the same from each, 1.2 times as fast; wide needs twice as many."""
+    figures = []
+    finish = Canvas.finish
+    monkeypatch.setattr(Canvas, "finish", lambda self, *said: figures.append(self.figure) or finish(self, *said))
+    chart = learning.draw(summary)
+    assert isinstance(chart, Chart)
+    assert chart.title == "The loss by samples and by seconds: baseline, recommended, fastest"
+    by_samples, by_seconds = figures[0].axes
+    lines = {line.get_label(): line.get_xydata() for line in by_samples.lines}
+    assert [*lines] == ["baseline", "recommended: exact", "fastest: wide"]
+    for speed, own, timed in zip((1.0, 1.2, 3.0), lines.values(), by_seconds.lines, strict=True):
+        assert timed.get_xdata() == pytest.approx(own[:, 0] / (1000 * speed), rel=0.03)
+        assert [*timed.get_ydata()] == [*own[:, 1]]
+    level = float(np.sqrt(lines["baseline"][0, 1] * lines["baseline"][-1, 1]))
+    samples = [float(np.interp(-level, -own[:, 1], own[:, 0])) for own in lines.values()]
+    assert samples[1:] == pytest.approx([samples[0], 2 * samples[0]], rel=0.15)
+
+
+def test_a_curve_has_all_that_was_told(summary: Summary) -> None:
+    """Each point is the mean since the one before, so together they have the sum of all losses."""
+    curve = next(found.curve for found in summary.learning.told_curves if not found.layers)
+    ends = np.array([units for units, _ in curve])
+    summed = float(np.diff(ends, prepend=0.0) @ np.array([mean for _, mean in curve]))
+    told = simulated.losses(None)[:5].mean(axis=0)
+    whole = int(ends[-1] // simulated.BATCH)
+    exact = simulated.BATCH * told[:whole].sum() + (ends[-1] % simulated.BATCH) * told[whole]
+    assert summed == pytest.approx(exact, rel=0.02)
+
+
+def test_without_losses_no_curve_is_drawn(summary: Summary) -> None:
+    untold = replace(summary, learning=replace(summary.learning, told=None, told_curves=()))
+    assert learning.draw(untold) == NotDrawn("learning", "no learning was measured in this run")

@@ -12,16 +12,18 @@ from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_
 from m2bench.findings.frames import Run, read_run
 from m2bench.findings.trials_behind import trace
 from m2bench.records.combinations import combination_name
-from m2bench.records.description import Rate, Unit
-from m2bench.records.figure import Figure
 from m2bench.records.summary import Summary
 from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
-from m2bench.report.headlines import details, headline
+from m2bench.report.details import details
+from m2bench.report.headline import headline
+from m2bench.report.recommendation import recommendation, training_call
 from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
-from m2bench.report.sentences import recommendation, training_call
-from m2bench.report.tables import before_and_after_table, combinations_table, impact_table, metrics_table
+from m2bench.report.tables.before_and_after import before_and_after_table
+from m2bench.report.tables.combinations import combinations_table
+from m2bench.report.tables.impact import impact_table
+from m2bench.report.tables.metrics import metrics_table
 from m2bench.run.store import Store
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
@@ -52,19 +54,6 @@ def column(table: Table, name: str) -> dict[str, str]:
 
 def number(cell: str) -> float:
     return float(re.match(r"[-\d.,]+", cell).group().replace(",", ""))
-
-
-@pytest.mark.parametrize("kept", [0.5, 3.0, 640.0])
-def test_a_level_is_turned_into_the_users_unit_and_its_interval_with_it(kept: float) -> None:
-    unit = Unit("sample", "samples")
-    per_second = Speed(unit, Rate("samples/s", 1 / 60)).level(Figure(60 * kept, (30 * kept, 120 * kept)))
-    assert per_second is not None
-    assert (per_second.value, *(per_second.interval or ())) == pytest.approx((kept, kept / 2, kept * 2))
-    seconds = Speed(unit, Rate("s", 1 / 60, lower_is_better=True)).level(Figure(60 / kept, (30 / kept, 120 / kept)))
-    assert seconds is not None
-    assert (seconds.value, *(seconds.interval or ())) == pytest.approx((kept, kept / 2, kept * 2))
-    assert Speed(unit, Rate()).level(Figure(kept)) == Figure(kept)
-    assert Speed(unit, Rate()).level(None) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,20 +183,3 @@ def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
     assert by_name["time"].value == pytest.approx(1000 * TIME.baseline, rel=NOISE)
     assert by_name["function"] is not None
     assert by_name["function"].value == pytest.approx(1000 / FUNCTION.baseline, rel=NOISE)
-
-
-@pytest.mark.parametrize(
-    ("level", "interval", "text"),
-    [
-        (0.9123, (0.9119, 0.9127), "0.912 [0.912, 0.913]"),
-        (0.198, (0.1951, 0.2009), "0.198 [0.195, 0.201]"),
-        (0.0234, None, "0.0234"),
-        (12.34, (12.21, 12.47), "12.3 [12.2, 12.5]"),
-        (1234.0, (1201.0, 1267.0), "1,234 [1,201, 1,267]"),
-    ],
-)
-def test_a_level_has_three_digits_below_1_as_well(
-    level: float, interval: tuple[float, float] | None, text: str
-) -> None:
-    """A metric such as an accuracy says little in two."""
-    assert Speed(Unit(), Rate("accuracy", is_metric=True)).within(Figure(level, interval)) == text

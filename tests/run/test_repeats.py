@@ -19,7 +19,8 @@ from m2bench.machine.cpu import spent_cpu_s
 from m2bench.plan.designs import make_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.results import Conditions
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial, settled
 from m2bench.run import quiet
 from m2bench.run.progress import RunProgress as Progress

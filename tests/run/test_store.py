@@ -12,7 +12,8 @@ from made_run import make_record, result
 
 from m2bench.records.errors import UserError
 from m2bench.records.results import Conditions, CurvePoint, LearningResult, Proof, TelemetryMeans, TrialResult
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.run.store import FILE_NAME, Store
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,9 +17,16 @@ from repository import SUPPORT
 
 from m2bench.cli import ablate, scale
 from m2bench.cli.app import main
-from m2bench.records.spec import WindowSpec
+from m2bench.inspect import doctor, forward
+from m2bench.processes.client import Launcher
+from m2bench.records.description import Prepared
+from m2bench.records.spec import WindowSpec, WorkloadSpec
+from m2bench.run import quiet
+from m2bench.run.describe import prepare
 
 COMMAND = str(Path(sys.executable).parent / "m2bench")
+# The PYTHONPATH of a command that is a process of its own, and whose launchers start at once nevertheless.
+AT_ONCE = os.pathsep.join(map(str, (SUPPORT, SUPPORT / "launchers_at_once")))
 FAKE = ("--workload", "fake_workload", "--quick", "--learning", "off")
 # Of updates that take milliseconds; what is asked for with --quick is five times as long.
 QUICKER = WindowSpec(warmup_s=0.05, warmup_updates=1, timed_s=0.1, timed_updates=1, timed_most_s=0.1, timed_error=0.03)
@@ -40,8 +48,9 @@ def typed(
 ) -> subprocess.CompletedProcess[str]:
     """The same command line in this process, at a small part of the time.
 
-    A launcher starts at once (prepared_launcher.py), ``--quick`` has this ``window``, and of a report's charts only
-    the pictures are empty, unless it ``draws`` them.
+    A launcher starts at once (prepared_launcher.py), ``--quick`` and the doctor have this ``window``, other load is
+    looked at for a moment, ``forward`` checks the device on short episodes, and of a report's charts only the pictures
+    are empty, unless it ``draws`` them.
     """
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -51,9 +60,17 @@ def typed(
         prepared_launcher.prepare(patch)
         for module in (ablate, scale):
             patch.setattr(module, "QUICK", window)
+        patch.setattr(doctor, "WINDOW", window)
+        patch.setattr(quiet, "SAMPLE_S", 0.1)
+        patch.setattr(forward, "prepare", _prepare_on_short_episodes)
         if not draws:
             leave_pictures_empty(patch)
         patch.setattr(sys, "argv", ["m2bench", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
     return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def _prepare_on_short_episodes(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
+    """Passes have no episodes, and what checks the device takes as long as these are."""
+    return prepare(launcher, replace(workload, options={**workload.options, "episode_length": 8}), logs)

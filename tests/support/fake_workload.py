@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
 from m2bench.records.spec import WorkloadSpec
 
 # Seconds of an update, divided by the factor of each layer that is on.
@@ -152,13 +153,13 @@ class FakeSystem:
         if "diverge" in self.faults:
             raise FloatingPointError("update 1: the gradient of weight is not finite")
 
-    def check_numerics(self) -> dict[str, dict[str, Any]]:
+    def check_numerics(self) -> dict[str, NumericsCheck]:
         changed = "changed" in self.faults
         reason = "weight is off by 0.5 of its size" if changed else None
-        return {"gradient": {"same": not changed, "evidence": {"worst": "weight"}, "reason": reason}}
+        return {"gradient": NumericsCheck(not changed, {"worst": "weight"}, reason)}
 
-    def check_stream(self) -> dict[str, dict[str, Any]]:
-        return {"stream": {"same": True, "evidence": {}, "reason": None}}
+    def check_stream(self) -> dict[str, NumericsCheck]:
+        return {"stream": NumericsCheck(True)}
 
     def synchronize(self) -> None:
         pass
@@ -183,18 +184,18 @@ class FakeSystem:
 
         yield piece, self.episodes_per_update
 
-    def count(self) -> dict[str, Any]:
+    def count(self) -> Counts:
         from m2bench.devices.counters import COUNTED  # which a worker has imported
 
-        return {"per_episode": dict.fromkeys(COUNTED, 1.0), "lines": {"syncs": {}, "copies": {}, "doubles": {}}}
+        return Counts(dict.fromkeys(COUNTED, 1.0), {"syncs": {}, "copies": {}, "doubles": {}})
 
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        return {"device": None, "host": 10.0}
+    def peak_memory_mb(self) -> PeakMemory:
+        return PeakMemory(None, 10.0)
 
-    def proofs(self) -> dict[str, dict[str, Any]]:
+    def proofs(self) -> dict[str, Proof]:
         engaged = "idle" not in self.faults
         reason = None if engaged else "it did nothing"
-        return {layer: {"engaged": engaged, "evidence": {}, "reason": reason} for layer in self.layers}
+        return {layer: Proof(engaged, {}, reason) for layer in self.layers}
 
     def evaluate(self) -> float:
         return self.learned_return()

@@ -12,7 +12,8 @@ import psutil
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Device
 from m2bench.records.documents import read
-from m2bench.records.spec import RunSpec, TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.trials import trial_executor
 
 WINDOW = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=3)

@@ -17,7 +17,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read
 from m2bench.records.results import Counts, CurvePoint, LearningResult, NumericsCheck, PeakMemory, TrialResult
-from m2bench.records.spec import RunSpec, TrialSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.run.store import Store
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes

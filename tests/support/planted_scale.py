@@ -15,9 +15,9 @@ from m2bench.plan.scaling import point_of
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import PlaceLimits
 from m2bench.records.results import Counts
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.records.scale_summary import ScaleSummary
-from m2bench.records.spec import RunSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 
 SET: Layers = ("batching", "vectorized-loss")

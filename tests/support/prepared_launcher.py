@@ -3,7 +3,7 @@
 A launcher takes seconds to import torch, and most tests of a command are about something else. What is forked runs the
 launcher's own ``main`` with the environment, the folder and the streams that it was to have. It differs in how it was
 started: it reads no ``sitecustomize``, and torch has seen the variables of the first one; and in how long it looks at
-the machine (``_look_briefly``). Commands of which either is a part are run as processes of their own
+the machine (``_import_ours``). Commands of which either is a part are run as processes of their own
 (``commands.m2bench``), and tests/processes tests the real launcher.
 """
 
@@ -28,6 +28,9 @@ import pytest
 
 from m2bench.processes import client
 from m2bench.processes.environment import SAFE_PATH, worker_environment
+
+OURS = "m2bench"
+PREPARED = "prepared-m2bench"  # a temporary folder in which torch keeps nothing that matters
 
 
 class ForkedProcess:
@@ -70,7 +73,8 @@ def _forge() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     subprocess.Popen(
         [sys.executable, SAFE_PATH, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
-        env={**worker_environment(Path(tempfile.gettempdir()) / "prepared-m2bench"), "PYTHONPATH": ""},
+        cwd=Path(__file__).parent,  # in no folder of a test, which looks for processes that are left there
+        env={**worker_environment(Path(tempfile.gettempdir()) / PREPARED), "PYTHONPATH": ""},
     ).returncode = 0  # fmt: skip
     theirs.close()
     atexit.register(ours.close)
@@ -79,10 +83,7 @@ def _forge() -> socket.socket:
 
 def _serve(requests: socket.socket) -> None:
     """Fork a launcher for each request, and answer with its process id."""
-    from m2bench.worker import jobs, launcher
-
-    assert jobs
-    _look_briefly()
+    _import_ours()
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 2**20, 3)
@@ -91,18 +92,31 @@ def _serve(requests: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             requests.close()
-            _become(launcher.main, json.loads(request), descriptors)
+            _become(json.loads(request), descriptors)
         requests.send(str(pid).encode())
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _look_briefly() -> None:
-    """What tells how fast the machine is takes longer than a trial of a system whose updates take milliseconds."""
-    from m2bench.devices import device_speed
+def _import_ours() -> None:
+    """Import what a launcher imports.
 
+    What tells how fast the machine is looks briefly: it takes longer than a trial whose updates take milliseconds.
+    """
+    from m2bench.devices import device_speed
+    from m2bench.worker import jobs, launcher
+
+    assert jobs
+    assert launcher
     device_speed.CANARY_SIZE, device_speed.CANARY_S = 128, 0.0
     device_speed.PEAK_SIZES = {"cpu": (128,)}
+
+
+def _forget_ours() -> None:
+    """A side of a check that brings its own m2bench imports that one, as a new process would."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == OURS]:
+        del sys.modules[name]
+    _import_ours()
 
 
 def _reap() -> None:
@@ -111,7 +125,7 @@ def _reap() -> None:
             pass
 
 
-def _become(main: Any, request: dict[str, Any], descriptors: list[int]) -> None:
+def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     code = 1
     try:
         os.setsid()
@@ -122,8 +136,13 @@ def _become(main: Any, request: dict[str, Any], descriptors: list[int]) -> None:
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
-        sys.path[:0] = [entry for entry in request["env"].get("PYTHONPATH", "").split(os.pathsep) if entry]
-        main()
+        entries = [entry for entry in request["env"].get("PYTHONPATH", "").split(os.pathsep) if entry]
+        sys.path[:0] = entries
+        if any((Path(entry) / OURS).is_dir() for entry in entries):
+            _forget_ours()
+        from m2bench.worker import launcher
+
+        launcher.main()
         code = 0
     finally:
         os._exit(code)

@@ -21,7 +21,7 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers, every_combination, layers_of
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import LeftOut, Recommendation, SwitchedLayer
 from m2bench.statistics.effects import Effects, Observation
 from m2bench.statistics.prediction import Prediction

@@ -23,7 +23,7 @@ from m2bench.findings.learning import Learning
 from m2bench.findings.losses import CHECK, with_losses_compared
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
-from m2bench.records.spec import RunSpec
+from m2bench.records.run_spec import RunSpec
 from m2bench.records.trials import RunRecord, StoredTrial
 
 Array = NDArray[np.float32]

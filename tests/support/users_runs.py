@@ -17,7 +17,8 @@ from made_run import STARTED, description_document, make_record, result
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import TrialResult
-from m2bench.records.spec import RunSpec, WorkloadSpec
+from m2bench.records.run_spec import RunSpec
+from m2bench.records.spec import WorkloadSpec
 from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
 from m2bench.run.store import Store

@@ -186,7 +186,7 @@ def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
     (tmp_path / "market").symlink_to(prepared.folder)
     clean = audit("mps", (), tmp_path, SETTINGS, LayerOptions())
     assert clean["blockers"] == []
-    assert {found["in"] for found in clean["lines"]["syncs"].values()} == {"training", "evaluation", "gates"}
+    assert {found["in"] for found in clean["lines"]["syncs"].values()} == {"training", "evaluation", "numerics"}
     monkeypatch.setattr("m2bench.baselines.evaluation.BatchedTradingEnv", RiskyEnvironment)
     planted = audit("mps", (), tmp_path, SETTINGS, LayerOptions())
     operator, *doubles = planted["blockers"]

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from m2bench.records.errors import TrainerError, UserError
-from m2bench.systems.command.metrics import Metric, Readings, counting, ranked_value, read_metrics, shown_value
+from m2bench.systems.command.metrics import Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 
 
 def found(metric: str, *lines: str) -> list[float]:
@@ -121,7 +121,7 @@ def test_what_has_no_ratio_is_not_ranked(value: float) -> None:
         ("x (?P<sps>[0-9.]+)", "sps"),
         ("([0-9]+)", "metric"),
         ("json:train.sps", "sps"),
-        ("time", "time"),
+        ("time", "time_s"),
     ],
 )
 def test_a_metric_has_the_name_that_the_pattern_gives_it(typed: str, name: str) -> None:
@@ -129,7 +129,7 @@ def test_a_metric_has_the_name_that_the_pattern_gives_it(typed: str, name: str) 
 
 
 def test_without_a_metric_it_is_the_time() -> None:
-    assert read_metrics([]) == (Metric("time"),)
+    assert read_metrics([]) == (ReadMetric("time_s"),)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_without_a_metric_it_is_the_time() -> None:
         (["(a)(b)"], "has 2 groups"),
         (["json:"], "names no key"),
         (["x ([0-9]+)", "x: ([0-9]+)"], "two of --metric are called x"),
-        (["time", "time: ([0-9]+)"], "two of --metric are called time"),
+        (["time", "time_s: ([0-9]+)"], "two of --metric are called time_s"),
     ],
 )
 def test_a_metric_that_cannot_be_read_is_refused(typed: list[str], message: str) -> None:

@@ -7,10 +7,12 @@ import resource
 import shlex
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from m2bench.records.errors import TrainerError
@@ -75,6 +77,27 @@ def test_only_the_last_lines_are_in_a_message(log: int) -> None:
 def test_a_command_that_does_not_end_is_killed(log: int) -> None:
     with pytest.raises(TrainerError, match=r"did not end within 1 s and was killed; its last lines: waiting$"):
         ran(log, "sh", "-c", "echo waiting; exec sleep 1000", limit_s=0.5)
+
+
+KILLED = """
+import os
+from m2bench.systems.command.output import Output
+from m2bench.systems.command.process import run
+run(["sh", "-c", "echo $$; exec sleep 1000"], {}, 60.0, Output(1), lambda line: os.write(2, line.encode()), print)
+"""
+
+
+def test_a_command_does_not_outlive_a_worker_that_is_killed() -> None:
+    """As the system kills a worker when its launcher is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    ) as worker:
+        assert worker.stderr is not None
+        command = psutil.Process(int(worker.stderr.read1()))
+        assert command.is_running()
+        worker.kill()
+    psutil.wait_procs([command], timeout=10)
+    assert not command.is_running() or command.status() == psutil.STATUS_ZOMBIE
 
 
 def test_its_own_time_is_measured_and_not_that_of_what_it_leaves_behind(log: int) -> None:

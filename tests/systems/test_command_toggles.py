@@ -67,6 +67,10 @@ def test_a_shell_runs_only_what_needs_one() -> None:
     assert words("train $X", "a=--amp") == ["sh", "-c", "train $X --amp"]
 
 
+def test_a_number_sign_within_a_word_is_no_comment() -> None:
+    assert words("train --run a#1 '# two' $#", "a=--amp")[-1] == "train --run a#1 '# two' $# --amp"
+
+
 def test_variables_are_set_without_and_with_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF32", raising=False)
     line = CommandLine("train", ["tf32=env:TF32=1", "omp=env:OMP=1|4", "seeded=env:SEED={seed}", "empty=env:EMPTY="])
@@ -105,6 +109,10 @@ def test_variables_are_set_without_and_with_a_layer(monkeypatch: pytest.MonkeyPa
         ("bash -lc 'train'", ["a=--amp"], "not clear where"),
         ("train 'x", ["a=--amp"], "cannot be split into words, as baseline: No closing quotation"),
         ("train", ["a=--x 'y"], "cannot be split into words, as a: No closing quotation"),
+        ("train --x 1 # --y 2", ["a=--amp"], "the command has a comment, as baseline"),
+        ("train --x 1 # --y 2", ["a=--y 2|--y 3"], "the command has a comment, as baseline"),
+        ("train;#", ["a=train|learn"], "the command has a comment, as baseline"),
+        ("train", ["a=--amp # fast", "b=--b"], "the command has a comment, as a"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -13,7 +13,6 @@ from repository import ROOT
 from users_code import in_folder, workload
 
 from m2bench.records.spec import TrialSpec, WindowSpec
-from m2bench.systems.interface import Told
 from m2bench.worker.trial import run_trial
 
 TRAINER = '''
@@ -105,6 +104,13 @@ def test_what_its_module_says_of_layers_is_planned_by_and_listed(tmp_path: Path)
         (("ablate", "my_trainer.py:train", "--device", "cpu"), "takes no device, so --device cpu has no effect"),
         (("profile", "my_trainer.py:train"), "there is nothing to profile. Name a layer with --layer"),
         (("train", "my_trainer.py:train"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (
+            ("train", "my_trainer.py:train", "--workload", "mine"),
+            "--workload and a trainer of your own belong to different",
+        ),
+        (("train", "--command", "sh train.sh"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("profile", "--command", "sh train.sh", "--toggle", "a=--a"), "a command cannot be profiled"),
+        (("ablate", "--workload", "mine", "--command", "sh train.sh"), "--workload and --command belong to different"),
     ],
 )
 def test_a_mistake_is_one_message(run: Path, command: tuple[str, ...], message: str) -> None:
@@ -164,8 +170,8 @@ def test_cartpole_learns(tmp_path: Path) -> None:
         system = found.build(spec, tmp_path, ("many_envs", "one_forward"), 0)
         returns = [
             float(told.mean_return)
-            for told in (system.update() for _ in range(60))
-            if isinstance(told, Told) and told.mean_return is not None
+            for told in (system.told(system.update()) for _ in range(60))
+            if told.mean_return is not None
         ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]

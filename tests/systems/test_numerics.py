@@ -15,6 +15,7 @@ from shares import CHECKS, WEIGHTS, combinations_of
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket
 from m2bench.baselines.trainer import Hyperparameters, Trainer
 from m2bench.records.combinations import Layers
+from m2bench.records.results import NumericsCheck
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.options import TradingOptions
@@ -45,19 +46,19 @@ def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
         torch.set_autocast_enabled("cpu", False)
 
 
-def outcomes(system: TradingSystem) -> dict[str, dict[str, Any]]:
+def outcomes(system: TradingSystem) -> dict[str, NumericsCheck]:
     system.update()
     system.check_finite()
     checks = system.check_numerics()
     system.update()
-    return checks | system.check_stream()
+    return {**checks, **system.check_stream()}
 
 
 @pytest.mark.parametrize("layers", combinations_of(CHECKS), ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_passes_every_check(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
     checks = outcomes(build(layers))
     assert list(checks) == [*NUMERICS, "stream"]
-    assert all(check["same"] for check in checks.values()), checks
+    assert all(check.same for check in checks.values()), checks
 
 
 class WrongBeyond(torch.autograd.Function):
@@ -97,7 +98,7 @@ def test_the_gradient_is_judged_at_the_size_that_is_timed(
     check = system.check_numerics()["gradient"]
     assert {*timed} == {num_envs * EPISODE_LENGTH}
     assert {*rows[len(timed) :]} == {*timed}
-    assert check["same"] is same, check
+    assert check.same is same, check
 
 
 def test_all_combinations_consume_the_same_stream(build: Callable[[Layers], TradingSystem]) -> None:
@@ -106,7 +107,7 @@ def test_all_combinations_consume_the_same_stream(build: Callable[[Layers], Trad
     for layers in ((), ("batching",), ("dataloader",), ("batching", "dataloader", "grad-accumulation")):
         system = build(layers)
         system.update()
-        hashes.add(system.check_stream()["stream"]["evidence"]["sha256"])
+        hashes.add(system.check_stream()["stream"].evidence["sha256"])
     assert len(hashes) == 1
 
 
@@ -125,12 +126,12 @@ def test_a_planted_fault_is_caught_by_its_check(name: str, build: Callable[[Laye
     elif fault.check == "engaged":
         system.update()
         proof = system.proofs()[fault.layers[0]]
-        assert not proof["engaged"]
-        assert proof["reason"]
+        assert not proof.engaged
+        assert proof.reason
     else:
         checks = outcomes(system)
-        assert not checks[fault.check]["same"]
-        assert checks[fault.check]["reason"]
+        assert not checks[fault.check].same
+        assert checks[fault.check].reason
 
 
 @pytest.mark.parametrize("episodes_per_update", [1, 4, 12, 48])
@@ -232,4 +233,4 @@ def test_the_deep_policy_passes_the_checks_too(deep_work: Path) -> None:
     for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
         system = trading.build(spec, deep_work, layers, seed=1)
         checks = outcomes(system)
-        assert all(check["same"] for check in checks.values()), checks
+        assert all(check.same for check in checks.values()), checks

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -112,8 +111,8 @@ def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
 def changed(system: TradingSystem, device: AbstractContextManager[object]) -> set[str]:
     """The checks that find something in a trial on the device."""
     with device:
-        checks: dict[str, dict[str, Any]] = system.check_numerics()
-    return {name for name, check in checks.items() if not check["same"]}
+        checks = system.check_numerics()
+    return {name for name, check in checks.items() if not check.same}
 
 
 @pytest.mark.parametrize("factor", FACTORS)

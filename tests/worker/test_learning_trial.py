@@ -19,7 +19,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Target
 from m2bench.records.documents import read
 from m2bench.records.errors import TrainerError, TrainingEnded
-from m2bench.records.results import LearningResult
+from m2bench.records.results import LearningResult, NumericsCheck
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
 from m2bench.systems.defaults import CompletedWorkload
@@ -71,7 +71,7 @@ def test_training_that_does_not_stay_finite_is_an_error(tmp_path: Path) -> None:
 
 
 def test_other_episodes_than_the_right_ones_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = {"stream": {"same": False, "evidence": {}, "reason": "episode 3 was consumed where 2 was due"}}
+    verdict = {"stream": NumericsCheck(False, {}, "episode 3 was consumed where 2 was due")}
     monkeypatch.setattr(fake_workload.FakeSystem, "check_stream", lambda self: verdict)
     with pytest.raises(RuntimeError, match="episode 3 was consumed"):
         learn(tmp_path, trial())

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from m2bench.records.combinations import Layers
+from m2bench.records.results import Counts, Proof
 from m2bench.records.spec import WorkloadSpec
+from m2bench.systems.interface import Told
 from m2bench.worker.profiling import ROUNDS, profile_combination
 
 FAST_S, SLOW_S = 1 / 16, 1 / 8  # of an episode; sums of them have no rounding
@@ -37,6 +39,9 @@ class Looked:
         self._work()
         return 0.0
 
+    def told(self, found: float) -> Told:
+        return Told()
+
     def _work(self) -> None:
         self.collecting.append(gc.isenabled())
         self.now += self.episode_s(self.now)
@@ -47,8 +52,8 @@ class Looked:
         yield
         self.in_window = False
 
-    def proofs(self) -> dict[str, Any]:
-        return {"layer": {"engaged": self.updates_in_window > 0, "evidence": {"updates": self.updates_in_window}}}
+    def proofs(self) -> dict[str, Proof]:
+        return {"layer": Proof(self.updates_in_window > 0, {"updates": self.updates_in_window})}
 
     def watch_phases(self, watch: Callable[[str], AbstractContextManager[object]]) -> AbstractContextManager[None]:
         self.watch = watch
@@ -61,8 +66,8 @@ class Looked:
         with self.watch("forward"):
             self._work()
 
-    def count(self) -> dict[str, Any]:
-        return {}
+    def count(self) -> Counts:
+        return Counts({}, {})
 
     def nothing(self) -> None:
         pass

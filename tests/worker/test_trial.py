@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,9 @@ import torch
 from scipy import stats
 
 from m2bench.devices import device_speed, phase_clock
-from m2bench.records.results import TrialResult
+from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
+from m2bench.systems.interface import Told
 from m2bench.worker import trial
 
 
@@ -35,6 +38,8 @@ class KnownSystem:
     steps_per_episode = 10
     compiles = True
     offers_proofs = True
+    first_update_sets_up = False
+    reading_s = 0.0
 
     def __init__(self, clock: Clock):
         self.clock = clock
@@ -50,18 +55,22 @@ class KnownSystem:
     def update_s(self) -> float:
         return 2.0
 
+    def told(self, found: torch.Tensor) -> Told:
+        self.pending = self.reading_s
+        return Told(mean_return=found)
+
     def check_finite(self) -> None:
         self.clock.now += 0.25  # a check takes time that belongs to no update
 
-    def check_numerics(self) -> dict[str, dict[str, Any]]:
+    def check_numerics(self) -> dict[str, NumericsCheck]:
         self.log.append("numerics")
         self.clock.now += 3.0
-        return {"gradient": {"same": True}}
+        return {"gradient": NumericsCheck(True)}
 
-    def check_stream(self) -> dict[str, dict[str, Any]]:
+    def check_stream(self) -> dict[str, NumericsCheck]:
         self.log.append("stream")
         self.clock.now += 1.0
-        return {"stream": {"same": False}}
+        return {"stream": NumericsCheck(False)}
 
     def energy_j(self) -> float | None:
         return 50 * self.clock.now  # 50 W
@@ -96,14 +105,14 @@ class KnownSystem:
         yield step, 4
         yield lambda: self.log.append("unmeasured"), None
 
-    def count(self) -> dict[str, Any]:
+    def count(self) -> Counts:
         self.log.append("count")
-        return {"per_episode": {"dispatches": 7.0}, "lines": {}}
+        return Counts({"dispatches": 7.0}, {})
 
-    def peak_memory_mb(self) -> dict[str, float | None]:
-        return {"device": None, "host": 1.0}
+    def peak_memory_mb(self) -> PeakMemory:
+        return PeakMemory(None, 1.0)
 
-    def proofs(self) -> dict[str, dict[str, Any]]:
+    def proofs(self) -> dict[str, Proof]:
         return {}
 
     def evaluate(self) -> float:
@@ -143,6 +152,25 @@ def test_speed_is_episodes_over_the_time_of_finished_work(known: KnownSystem) ->
     assert result.compile_s == pytest.approx(7.0 + 0.5)
 
 
+def test_where_the_first_update_sets_up_its_time_is_that_of_the_set_up(
+    known: KnownSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = WindowSpec(warmup_s=0, timed_s=0)
+    monkeypatch.setattr(known, "compiles", False)
+    assert (run(known, window).setup_s, known.log.clear()) == (0.0, None)
+    monkeypatch.setattr(known, "first_update_sets_up", True)
+    found = run(known, window)
+    assert (found.setup_s, found.compile_s) == (9.0, None)
+
+
+def test_reading_what_an_update_told_is_in_no_updates_time(known: KnownSystem) -> None:
+    """Not in its own, and not in the next one's, which would wait for it on a device of its own."""
+    known.reading_s = 3.0
+    result = run(known, WindowSpec(warmup_s=0, warmup_updates=2, timed_s=0, timed_updates=3))
+    assert (result.warmup_update_s, result.update_s) == ((9.0, 2.0, 2.0), (2.0, 2.0, 2.0))
+    assert result.training_return == (1.0, 3.0, 4.0, 6.0, 7.0, 8.0)  # update() tells how long the log is
+
+
 def test_both_limits_of_a_window_must_be_reached(known: KnownSystem) -> None:
     result = run(known, WindowSpec(warmup_s=0, warmup_updates=3, timed_s=0, timed_updates=4))
     assert len(result.warmup_update_s) == 1 + 3
@@ -155,10 +183,24 @@ def test_the_window_goes_on_until_its_mean_is_known(known: KnownSystem, monkeypa
     limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=10_000, timed_error=0.04)
     update_s = run(known, limits).update_s
     assert len(update_s) > 20
-    batches = [float(np.mean(batch)) for batch in np.array_split(update_s, 8)]
-    assert stats.sem(batches) / np.mean(batches) <= 0.04
-    batches = [float(np.mean(batch)) for batch in np.array_split(update_s[:-1], 8)]
-    assert stats.sem(batches) / np.mean(batches) > 0.04
+    errors = [
+        stats.sem(batches) / np.mean(batches)
+        for count in (len(update_s), len(update_s) * 15 // 16 - 1)  # it is looked at in steps of up to a sixteenth
+        if (batches := [float(np.mean(batch)) for batch in np.array_split(update_s[:count], 8)])
+    ]
+    assert errors[0] <= 0.04 < errors[1]
+
+
+def test_long_windows_are_looked_at_in_growing_steps(known: KnownSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking takes as long as the window is: at every update of many short ones it would take longer than they do."""
+    looked: list[int] = []
+    monkeypatch.setattr(trial, "mean_error", lambda times: looked.append(len(times)) or math.inf)
+    limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=4500, timed_error=0.01)
+    updates = len(run(known, limits).update_s)
+    assert updates == 2000
+    assert looked[:29] == [*range(4, 33)]
+    assert all(after <= before * 17 / 16 + 1 for before, after in pairwise(looked))
+    assert len(looked) < 150
 
 
 def test_a_mean_that_stays_unknown_does_not_hold_a_trial_up(

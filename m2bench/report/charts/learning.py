@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.summary import Summary
-from m2bench.report.headlines import soonest_line
+from m2bench.report.details import soonest_line
 from m2bench.text.figures import digits
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, NotDrawn, plain_log_ticks
+from .told_curves import draw_told
 
 NAME = "learning"
 
@@ -22,6 +23,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     target = summary.learning.target
     speeds = {c.layers: c.episodes_per_min.value for c in summary.combinations if c.episodes_per_min}
     cells = [cell for cell in summary.learning.cells if cell.curve and cell.layers in speeds]
+    if not cells and summary.learning.told_curves:
+        return draw_told(NAME, summary)
     if target is None or not cells:
         return NotDrawn(NAME, "no learning was measured in this run")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit

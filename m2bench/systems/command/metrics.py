@@ -12,7 +12,7 @@ from typing import Any
 
 from m2bench.records.errors import TrainerError, UserError
 
-TIME = "time"
+OWN_TIME = "time"
 JSON = "json:"
 DOCUMENT_CHARACTERS = 2**22  # of the output, as far as it may be one document
 
@@ -22,7 +22,7 @@ NUMBER_GOES_ON = re.compile(r"[.,]?\d|[eE][+-]?\d")
 
 
 @dataclass(frozen=True)
-class Metric:
+class ReadMetric:
     """One number of a run: what the one group of ``pattern`` finds, what JSON holds at ``path``, or else its time."""
 
     name: str
@@ -30,12 +30,16 @@ class Metric:
     path: str = ""
 
 
-def read_metrics(typed: Sequence[str]) -> tuple[Metric, ...]:
+TIME = ReadMetric("time_s")
+"""The command's own, in seconds."""
+
+
+def read_metrics(typed: Sequence[str]) -> tuple[ReadMetric, ...]:
     """The metrics ``json:KEY.path``, ``time``, or patterns with one group; the command's time where there is none.
 
     Raises UserError for a pattern that is none, and for two of the same name.
     """
-    metrics = tuple(_read_metric(each) for each in typed or (TIME,))
+    metrics = tuple(_read_metric(each) for each in typed or (OWN_TIME,))
     names = [metric.name for metric in metrics]
     for name in names:
         if names.count(name) > 1:
@@ -45,14 +49,14 @@ def read_metrics(typed: Sequence[str]) -> tuple[Metric, ...]:
     return metrics
 
 
-def _read_metric(typed: str) -> Metric:
-    if typed == TIME:
-        return Metric(TIME)
+def _read_metric(typed: str) -> ReadMetric:
+    if typed == OWN_TIME:
+        return TIME
     if typed.startswith(JSON):
         path = typed.removeprefix(JSON)
         if not path:
             raise UserError(f"--metric {typed!r} names no key.", "Give it as json:sps, or as json:train.sps.")
-        return Metric(path.rpartition(".")[2], path=path)
+        return ReadMetric(path.rpartition(".")[2], path=path)
     try:
         pattern = re.compile(typed)
     except re.error as error:
@@ -62,7 +66,7 @@ def _read_metric(typed: str) -> Metric:
             f"--metric {typed!r} has {pattern.groups} groups, and it must have one, around the number.",
             "Give it as 'SPS: ([0-9.,]+)'. Write other parentheses as (?:...), or as \\( for the character itself.",
         )
-    return Metric(next(iter(pattern.groupindex), None) or _words_of(typed), pattern)
+    return ReadMetric(next(iter(pattern.groupindex), None) or _words_of(typed), pattern)
 
 
 def _words_of(pattern: str) -> str:
@@ -76,7 +80,7 @@ def _words_of(pattern: str) -> str:
 class Readings:
     """What the metrics find in the output of one run."""
 
-    def __init__(self, metrics: Sequence[Metric]):
+    def __init__(self, metrics: Sequence[ReadMetric]):
         self._metrics = metrics
         self._found: dict[str, list[float]] = {metric.name: [] for metric in metrics}
         self._output: list[str] = []
@@ -114,7 +118,7 @@ class Readings:
             if value is not None:
                 take(metric.name, _number(metric.name, value))
 
-    def __getitem__(self, metric: Metric) -> list[float]:
+    def __getitem__(self, metric: ReadMetric) -> list[float]:
         return self._found[metric.name]
 
 

@@ -13,6 +13,7 @@ from m2bench.records.known_systems import Call
 from .toggles import CommandLine
 
 COMMANDS = ("ablate", "scale", "check", "baseline save", "layers")
+REFUSED_BY = ("profile", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class CommandOptions:
         kind=str,
         metavar="<words>",
         commands=COMMANDS,
+        refused_by=REFUSED_BY,
     )
     toggle: tuple[str, ...] = option(
         (),
@@ -34,6 +36,7 @@ class CommandOptions:
         metavar="<name=change>",
         read=lambda flag, typed: tuple(typed),
         commands=COMMANDS,
+        refused_by=REFUSED_BY,
     )
     metric: tuple[str, ...] = option(
         (),
@@ -44,14 +47,18 @@ class CommandOptions:
         read=lambda flag, typed: tuple(typed),
         shown="time",
         commands=COMMANDS,
+        refused_by=REFUSED_BY,
     )
-    lower_is_better: bool = option(False, "A smaller value of the first --metric is better.", commands=COMMANDS)
+    lower_is_better: bool = option(
+        False, "A smaller value of the first --metric is better.", commands=COMMANDS, refused_by=REFUSED_BY
+    )
     skip_first: int = option(
         0,
         "Matches of each --metric that are warm-up; the mean of the others counts.",
         read=at_least(0),
         shown="only the last match counts",
         commands=COMMANDS,
+        refused_by=REFUSED_BY,
     )
 
 

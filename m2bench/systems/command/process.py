@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,24 @@ class Ran:
     peak_memory_mb: float | None
 
 
+@contextmanager
+def _not_outlived() -> Iterator[None]:
+    """While this is held, whatever ends this process, also a kill, ends its process group, and so what it has started.
+
+    A shell in that group waits for the end of a pipe whose other end this process alone holds.
+    """
+    watcher = subprocess.Popen(
+        ["/bin/sh", "-c", "read line; kill -KILL 0"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        watcher.kill()  # before its pipe ends
+        watcher.communicate()
+
+
+@_not_outlived()
 def run(
     words: Sequence[str],
     variables: Mapping[str, str],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from m2bench.machine.canary import canary_s
@@ -12,10 +13,11 @@ from m2bench.records.description import LayerDescription, Rate, Unit
 from m2bench.records.documents import to_json
 from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import PeakMemory, TrialResult
+from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Document
 
-from .metrics import TIME, Metric, Readings, counting, ranked_value, read_metrics, shown_value
+from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 from .options import CommandOptions
 from .output import Output
 from .process import Ran, run
@@ -40,15 +42,15 @@ class CommandProgram:
         self._line.refuse_idle()
         self._metrics = read_metrics(options.metric)
         self._ranked = self._metrics[0]
-        self._lower_is_better = options.lower_is_better or self._ranked == Metric(TIME)
-        if options.skip_first and self._metrics == (Metric(TIME),):
+        self._lower_is_better = options.lower_is_better or self._ranked == TIME
+        if options.skip_first and self._metrics == (TIME,):
             raise UserError("--skip-first leaves out matches, and no --metric matches.", "Leave it out, or give one.")
 
     def layers(self) -> Layers:
         return tuple(self._line.changes)
 
     def describe(self) -> Document:
-        is_time, lower = self._ranked == Metric(TIME), self._lower_is_better
+        is_time, lower = self._ranked == TIME, self._lower_is_better
         rate = Rate("s", 1 / 60, lower) if is_time else Rate(self._ranked.name, lower_is_better=lower, is_metric=True)
         return {
             "system": {
@@ -62,6 +64,7 @@ class CommandProgram:
             "workload": {
                 "options": {name: value for name, value in to_json(self._options).items() if value},
                 "own_program": True,
+                "sources": sources_of(self._line.files(), Path.cwd()),
             },
         }
 
@@ -104,13 +107,13 @@ class CommandProgram:
 
     def _units_per_min(self, value: float) -> float:
         """What is ranked, as the speed that ``Rate`` shows as this value."""
-        if self._ranked == Metric(TIME):
+        if self._ranked == TIME:
             return 60 / value
         return 1 / value if self._lower_is_better else value
 
-    def _values(self, metric: Metric, ran: Ran, readings: Readings, output: Output) -> list[float]:
+    def _values(self, metric: ReadMetric, ran: Ran, readings: Readings, output: Output) -> list[float]:
         """What counts of a metric. Raises TrainerError where it was not found, or not often enough."""
-        if metric == Metric(TIME):
+        if metric == TIME:
             return [ran.elapsed_s]
         found, skipped = readings[metric], self._options.skip_first
         if len(found) > skipped:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
@@ -26,6 +27,9 @@ SHELL = re.compile(r"[|&;<>()*?~#\[\n]|^\s*\w+=")
 EXPANDED = re.compile(r"[$`]")
 SEVERAL = re.compile(r"[|&;()\n]")
 """What makes several commands of one line, so that its end belongs to one of them only."""
+COMMENT = re.compile(r"(?:^|[\s;|&()])#")
+"""What begins with it is not carried out, whatever is added to it or swapped in it."""
+PARTS = re.compile(r"[\s'\"|&;<>()=]+")
 SHELL_CALLED = re.compile(r"\s*(?:\S*/)?(?:sh|bash|zsh|dash|ksh|fish)\s+(?:-\S+\s+)*-\w*c\s")
 
 
@@ -97,6 +101,11 @@ class CommandLine:
                 f"the command cannot be split into words, as {combination_name(layers)}: {error}.",
                 f"It is: {self._text(layers)}",
             ) from error
+        if COMMENT.search(QUOTED.sub("_", self._text(layers))):
+            raise UserError(
+                f"the command has a comment, as {combination_name(layers)}, and no toggle has an effect in it.",
+                f"Leave out what begins with #, or put it in quotes: {self._text(layers)}",
+            )
 
     def refuse_idle(self) -> None:
         """Raise UserError for a variable that has its value in this shell already."""
@@ -108,6 +117,11 @@ class CommandLine:
         """The program and its arguments with these layers on: those of a shell where only that understands it."""
         text = self._filled(self._text(layers), seed)
         return ["sh", "-c", text] if _needs_shell(text) else shlex.split(text)
+
+    def files(self) -> list[Path]:
+        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text."""
+        words = [word for layers in (BASELINE, *((each,) for each in self.changes)) for word in self.words(layers, 0)]
+        return [Path(part) for word in words for part in (word, *PARTS.split(word)) if part]
 
     def variables(self, layers: Layers, seed: int) -> dict[str, str]:
         """The variables to set with these layers on."""

@@ -14,7 +14,7 @@ from m2bench.records.errors import UserError
 from m2bench.records.rules import Rules
 from m2bench.systems.interface import Document
 
-from .importing import Trainer
+from .importing import UserTrainer
 from .raised import shown
 from .yields import LOSS, RETURN
 
@@ -23,7 +23,7 @@ GAIN = re.compile(r"(\d+(?:\.\d+)?)\s*x?(?:\s*(?:-|to)\s*(\d+(?:\.\d+)?))?\s*x")
 EXACT = "exact"
 
 
-def declared_unit(trainer: Trainer) -> str | None:
+def declared_unit(trainer: UserTrainer) -> str | None:
     """``UNITS``: the word for what a yielded number counts, in the plural. Raises UserError for anything else."""
     units = getattr(trainer.module, "UNITS", None)
     if units is not None and not (isinstance(units, str) and units.strip()):
@@ -31,7 +31,7 @@ def declared_unit(trainer: Trainer) -> str | None:
     return units
 
 
-def declared_target(trainer: Trainer) -> Document | None:
+def declared_target(trainer: UserTrainer) -> Document | None:
     """``TARGET``: the loss or the return that training is to reach. Raises UserError for anything else."""
     target = getattr(trainer.module, "TARGET", None)
     if target is None:
@@ -46,14 +46,14 @@ def declared_target(trainer: Trainer) -> Document | None:
     return {"measure": measure, "return": float(value)}
 
 
-def declared_of_layers(trainer: Trainer, layers: Layers) -> dict[str, Document]:
+def declared_of_layers(trainer: UserTrainer, layers: Layers) -> dict[str, Document]:
     """By layer, fields of its description: ``CLAIMS`` and ``CONTRACTS``. Raises UserError as ``_declared`` does."""
     claims = _declared(trainer, "CLAIMS", layers, _read_claim)
     contracts = _declared(trainer, "CONTRACTS", layers, _read_contract)
     return {layer: {"claim": claims.get(layer), "loss_tolerance": contracts.get(layer)} for layer in layers}
 
 
-def declared_rules(trainer: Trainer, layers: Layers) -> Rules:
+def declared_rules(trainer: UserTrainer, layers: Layers) -> Rules:
     """``NEEDS`` and ``EXCLUDES``. Raises UserError as ``_declared`` does."""
 
     def read_layers(value: Any) -> Layers:
@@ -66,7 +66,7 @@ def declared_rules(trainer: Trainer, layers: Layers) -> Rules:
     return Rules(*(tuple((layer, name) for layer, names in table.items() for name in names) for table in tables))
 
 
-def _declared(trainer: Trainer, attribute: str, layers: Layers, read: Callable[[Any], T]) -> dict[str, T]:
+def _declared(trainer: UserTrainer, attribute: str, layers: Layers, read: Callable[[Any], T]) -> dict[str, T]:
     """What the module's dict of this name says, by layer, as ``read`` reads it or raises ValueError or TypeError.
 
     Raises UserError where it is no dict, names no layer, or holds what cannot be read.
@@ -118,5 +118,5 @@ EXAMPLES = {
 }
 
 
-def _refuse(trainer: Trainer, found: str, advice: str) -> NoReturn:
+def _refuse(trainer: UserTrainer, found: str, advice: str) -> NoReturn:
     raise UserError(f"{shown(str(trainer.module.__file__))}: {found}.", f"{advice[0].upper()}{advice[1:]}.")

@@ -14,7 +14,7 @@ from typing import Any
 
 from m2bench.records.errors import TrainerError, UserError
 
-from .raised import users_code
+from .raised import UsersCode, is_library
 from .source import place_of, place_of_step, written
 
 RELATIVE_IMPORT = "attempted relative import with no known parent package"  # what Python says of it
@@ -22,7 +22,7 @@ Train = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
-class Trainer:
+class UserTrainer:
     """A user's generator function: as it was named, itself, and the module that was named."""
 
     name: str
@@ -35,7 +35,7 @@ class Trainer:
         return self.name.rpartition(":")[2]
 
 
-def import_trainer(name: str, folder: Path) -> Trainer:
+def import_trainer(name: str, folder: Path) -> UserTrainer:
     """The generator function ``file.py:function`` or ``package.module:function``, from ``folder``.
 
     Raises UserError where it is not there, cannot be imported, or is no generator.
@@ -54,7 +54,15 @@ def import_trainer(name: str, folder: Path) -> Trainer:
         raise UserError(f"{place} has no function {function}.", _functions_of(place, module))
     found = getattr(module, function)
     _refuse_no_generator(name, function, found)
-    return Trainer(name, found, module)
+    return UserTrainer(name, found, module)
+
+
+def users_files(trainer: UserTrainer) -> list[Path]:
+    """The trainer's file, and those of modules that it has imported from its folder or the one that it works in."""
+    own = Path(str(trainer.module.__file__))
+    imported = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+    files = [Path(file) for file in imported if file and not is_library(file)]
+    return [own, *(file for file in files if any(map(file.is_relative_to, (own.parent, Path.cwd()))))]
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -69,13 +77,13 @@ def _import_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # data-loading processes and pickle find by its name what is defined there
-    with users_code():
+    with UsersCode():
         spec.loader.exec_module(module)
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    with users_code():
+    with UsersCode():
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:

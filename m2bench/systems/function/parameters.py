@@ -11,7 +11,7 @@ from typing import Any
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
 
-from .importing import Trainer
+from .importing import UserTrainer
 from .source import place_of
 
 DEVICE, SEED, THREADS = "device", "seed", "threads"
@@ -30,7 +30,7 @@ class Parameters:
     takes_threads: bool
 
 
-def read_parameters(trainer: Trainer, settings: Settings | None = None) -> Parameters:
+def read_parameters(trainer: UserTrainer, settings: Settings | None = None) -> Parameters:
     """What a function takes.
 
     Raises UserError, with the line to change, for a parameter without a default, for one that cannot be given by its
@@ -65,7 +65,7 @@ def _is_setting(one: Parameter) -> bool:
     return is_value and one.kind is not Parameter.POSITIONAL_ONLY
 
 
-def _refuse_no_setting(trainer: Trainer, name: str, one: Parameter | None, value: Any) -> None:
+def _refuse_no_setting(trainer: UserTrainer, name: str, one: Parameter | None, value: Any) -> None:
     if one is None:
         raise UserError(
             f"{place_of(trainer.train)}: {trainer.function} has no parameter {name}.",
@@ -81,7 +81,7 @@ def _refuse_no_setting(trainer: Trainer, name: str, one: Parameter | None, value
         raise UserError(f"{where} takes a number for {name}, as {one.default!r}.", f"Give numbers: {name}=1,2,4.")
 
 
-def _refuse_unusable(trainer: Trainer, one: Parameter) -> None:
+def _refuse_unusable(trainer: UserTrainer, one: Parameter) -> None:
     where = f"{place_of(trainer.train, one.name)}: {trainer.function}"
     if one.default is Parameter.empty:
         raise UserError(

@@ -7,9 +7,8 @@ import re
 import sysconfig
 import textwrap
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import torch
 
@@ -24,18 +23,18 @@ _PYTHONS = ("<", *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", 
 _LIBRARIES = re.compile(r"[/\\](site|dist)-packages[/\\]")
 
 
-@contextmanager
-def users_code() -> Iterator[None]:
+class UsersCode:
     """Held while the user's code runs: raise TrainerError in place of what it raises, with the line that led there.
 
     An order to end the program is an error as well; an interruption passes.
     """
-    try:
-        yield
-    except (TrainerError, UserError):
-        raise
-    except (Exception, SystemExit) as error:
-        raise TrainerError(said(error)) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, (TrainerError, UserError)):
+            raise TrainerError(said(error)) from error
 
 
 def said(error: BaseException) -> str:
@@ -48,6 +47,11 @@ def shown(file: str) -> str:
     """A file as the user would name it: from the folder that they work in, where it lies there."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def is_library(file: str) -> bool:
+    """Whether a file is installed, and none of the user's own."""
+    return file.startswith((_OURS, *_PYTHONS)) or bool(_LIBRARIES.search(file))
 
 
 def _what(error: BaseException) -> str:

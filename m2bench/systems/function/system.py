@@ -24,20 +24,22 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
 from m2bench.records.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.rules import Rules
+from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
 from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
-from .importing import Trainer, import_trainer
+from .importing import UserTrainer, import_trainer, users_files
 from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters
-from .raised import shown, users_code
+from .raised import UsersCode, shown
 from .source import place_of
 from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
 SAME = 1e-4  # relative: what two tries with the same seed tell may differ by rounding on a GPU
 NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
+ENDED = object()
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
 
@@ -60,7 +62,7 @@ class Tried:
 class FunctionWorkload:
     """One function of the user's, and what its parameters and its module say about it."""
 
-    def __init__(self, trainer: Trainer, device: str, settings: Settings | None = None):
+    def __init__(self, trainer: UserTrainer, device: str, settings: Settings | None = None):
         self.trainer = trainer
         self._takes = read_parameters(trainer, settings)
         self._settings = settings
@@ -94,6 +96,7 @@ class FunctionWorkload:
                 "unit": asdict(unit),
                 "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
                 "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
+                "first_update_sets_up": True,
                 "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
             },
             "device": self._describe_device(spec.device),
@@ -105,6 +108,7 @@ class FunctionWorkload:
                 "target": self._target and {**self._target, "first_units": tried.first_units},
                 "market_remarks": [*self._remarks(device)],
                 "repeats_itself": self._repeats(tried, device),
+                "sources": sources_of(users_files(self.trainer), Path.cwd()),
             },
         }
 
@@ -115,12 +119,9 @@ class FunctionWorkload:
 
     def _tried(self, device: torch.device) -> Tried:
         """What the first updates without any layer tell. Raises UserError where they fail."""
-        told = []
         system = FunctionSystem(self.trainer, self._passed(device, (), seed=0), device, self._unit)
         try:
-            for _ in range(TRIED):
-                told.append(system.update())
-                system.synchronize()
+            told = [system.told(system.update()) for _ in range(TRIED)]
         except TrainerError as error:
             raise UserError(
                 f"{self.trainer.name} fails without any layer: {error}.", "Correct it, and run again."
@@ -183,30 +184,35 @@ class FunctionSystem(SystemDefaults):
     ``counted``: the unit that every update has to count; None before the first one.
     """
 
-    def __init__(self, trainer: Trainer, passed: Mapping[str, Any], device: torch.device, unit: str):
+    first_update_sets_up = True
+
+    def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
         self._name = trainer.function
         self._unit = unit
         self.counted: str | None = None
         self._updates = 0
-        self._units = 0.0
-        with users_code():
+        self._units: list[float] = []
+        with UsersCode():
             self._steps = trainer.train(**passed)
 
-    def update(self) -> Told:
-        """Run the function to its next yield. Raises TrainingEnded where there is none."""
-        with users_code():
-            try:
-                found = next(self._steps)
-            except StopIteration:
-                raise TrainingEnded(self._ended()) from None
+    def update(self) -> Any:
+        """Run the function to its next yield, and return what it yields. Raises TrainingEnded where there is none."""
+        with UsersCode():
+            found = next(self._steps, ENDED)
+        if found is ENDED:
+            raise TrainingEnded(self._ended())
+        self._updates += 1
+        return found
+
+    def told(self, found: Any) -> Told:
+        """What was yielded, read; a loss on the device is copied from it. Raises TrainerError for what says nothing."""
         try:
             counted, told = read_yield(found, self._unit)
             self._refuse_another_unit(counted)
         except ValueError as error:
             raise TrainerError(f"{self._name} {error}{self._place()}") from None
-        self._updates += 1
-        self._units += told.units or 0.0
+        self._units.append(told.units or 0.0)
         return told
 
     def _ended(self) -> str:
@@ -227,12 +233,12 @@ class FunctionSystem(SystemDefaults):
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""
-        yield self._one_more, Fraction(self._units) / self._updates
+        yield self._one_more, Fraction(sum(self._units)) / len(self._units)
 
     def _one_more(self) -> None:
         with suppress(TrainingEnded):  # what was to be timed is timed
             self.update()
 
     def close(self) -> None:
-        with users_code():
+        with UsersCode():
             getattr(self._steps, "close", lambda: None)()  # which an iterator that a decorator made may not have

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, SupportsFloat
+from typing import Any
 
 import torch
 
@@ -48,15 +48,13 @@ def _count(value: Any, unit: str = SAMPLES) -> float:
     return float(units)
 
 
-def _figure(name: str, value: Any) -> SupportsFloat | None:
-    """A loss or a return, on the device and not waited for; a copy, since the next update may reuse its place."""
+def _figure(name: str, value: Any) -> float | None:
+    """A loss or a return; from the device, where the next update may reuse its place."""
     if value is None:
         return None
-    if not isinstance(value, torch.Tensor):
+    if not isinstance(value, torch.Tensor) or value.numel() == 1:
         with suppress(TypeError, ValueError):
-            return float(value)
-    elif value.numel() == 1:
-        return value.detach().clone()
+            return float(value.item() if isinstance(value, torch.Tensor) else value)
     raise ValueError(f"yields {_short(value)} as {name!r}, which is no number: yield one for the whole batch")
 
 

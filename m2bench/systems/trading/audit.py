@@ -24,6 +24,7 @@ from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.plan.designs import choose_combinations
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.results import NumericsCheck
 
 from .dry_run import META, DryRun, dry_trainer, fused_adam_allowed
 from .kernel_tables import CAVEATS, KernelTables
@@ -31,7 +32,7 @@ from .numerics import check_numerics
 from .referee import Referee, prepare_referee, referee_episodes
 
 UPDATES = 2  # one turn of the macro part
-RUNS = ("training", "evaluation", "gates")
+RUNS = ("training", "evaluation", "numerics")
 # torch computes the inverse of the scale in float64, and leaves that out on MPS (torch/amp/grad_scaler.py).
 SCALER_LINE = "self.scaler.unscale_("
 
@@ -70,7 +71,7 @@ def _audit_combination(
             }
             if runs["training"].stopped_at is None:  # what stops training stops these as well
                 contract = loosest_contract(layers)
-                runs["gates"] = watch(tables, lambda: check(trainer, referee, contract, *episodes))
+                runs["numerics"] = watch(tables, lambda: check(trainer, referee, contract, *episodes))
         finally:
             trainer.close()
     return {"layers": list(names), "episodes": UPDATES * parts.episodes_per_update, "runs": runs}
@@ -88,7 +89,7 @@ def evaluate(trainer: Trainer, evaluation: Evaluation) -> tuple[float, Target | 
 
 def check(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
-) -> dict[str, Document]:
+) -> dict[str, NumericsCheck]:
     """What is asked after every update, and the numerics checks."""
     with suppress(NotFiniteError):  # what is read back here is 0, also of the question whether all is finite
         trainer.check_finite()

@@ -15,8 +15,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -108,7 +108,7 @@ def check_device(referee: Referee, free: EpisodeBatch) -> list[str]:
 
 def check_numerics(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, NumericsCheck]:
     """The checks that need the trainer's policy for a while; it is given back as it was.
 
     ``gradient``: loss and every parameter's gradient for forced actions. ``draws``: logits and actions drawn
@@ -117,20 +117,19 @@ def check_numerics(
     capped = not check_device(referee, free)
     rule = _Rule(contract, trainer.precision.dtype, capped)
     with _lent(trainer, referee.weights):
-        checks = {
+        return {
             "gradient": _check_gradient(trainer, referee, rule, forced),
             "draws": _check_draws(trainer, referee, rule, free),
             # Both updates get the referee's gradients, so the layers' own precision does not matter here.
             "update": _check_update(trainer, referee, _Rule(Contract(), capped=capped)),
         }
-    return {name: asdict(check) for name, check in checks.items()}
 
 
-def check_stream(stream: WatchedStream, source: EpisodeSource) -> dict[str, dict[str, Any]]:
+def check_stream(stream: WatchedStream, source: EpisodeSource) -> dict[str, NumericsCheck]:
     """The check ``stream``: the trainer consumed episodes 0, 1, 2, ... and nothing else."""
     fault = stream_fault(stream, source)
     evidence = {"episodes": len(stream.numbers()), "sha256": digest(stream.first_episodes())}
-    return {"stream": asdict(NumericsCheck(fault is None, evidence, fault))}
+    return {"stream": NumericsCheck(fault is None, evidence, fault)}
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
+from m2bench.records.results import Counts, NumericsCheck, Proof
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import SystemDefaults, describe_layer
 
@@ -200,13 +201,13 @@ class TradingSystem(SystemDefaults):
             names = combination_name(tuple(layer.name for layer in self.layers))
             raise FloatingPointError(f"{error}, with {names}") from error
 
-    def check_numerics(self) -> dict[str, dict[str, Any]]:
+    def check_numerics(self) -> Mapping[str, NumericsCheck]:
         """Checks that compare this combination with the referee; the trainer is left as it was."""
         referee = Referee.load(self.work)
         free, forced = referee_episodes(self.evaluation.source.market, self.episode_length)
         return check_numerics(self.trainer, referee, loosest_contract(self.layers), free, forced)
 
-    def check_stream(self) -> dict[str, dict[str, Any]]:
+    def check_stream(self) -> Mapping[str, NumericsCheck]:
         """The check of the episodes that were consumed up to now."""
         return check_stream(self.stream, self.evaluation.source)
 
@@ -242,13 +243,13 @@ class TradingSystem(SystemDefaults):
                 yield trainer.gather_gradient, Fraction(self.episodes_per_update, later)
             yield trainer.apply_gradient, interval * self.episodes_per_update
 
-    def count(self) -> dict[str, Any]:
+    def count(self) -> Counts:
         """What one episode's share of an update asks of the device, and from which lines (counters.py)."""
         return counters.count_pieces(self, self.device)
 
-    def proofs(self) -> dict[str, dict[str, Any]]:
+    def proofs(self) -> Mapping[str, Proof]:
         """For each layer: was it at work, by what evidence, and if not, why not."""
-        return {layer.name: asdict(layer.prove(self.trainer)) for layer in self.layers}
+        return {layer.name: layer.prove(self.trainer) for layer in self.layers}
 
     def evaluate(self) -> float:
         """Mean return per held-out episode of the greedy policy, in percent of the capital."""

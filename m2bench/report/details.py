@@ -1,103 +1,17 @@
-"""The main results: a headline of two lines, and the lines below it."""
+"""The lines below the headline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from m2bench.findings.claims import INDIFFERENT
-from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.rows import LayerRow
-from m2bench.records.summary import Gains, Recommendation, Summary
-from m2bench.text.figures import is_known, percent_within, times_within, value_and_interval, within
+from m2bench.records.summary import Gains, Summary
+from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.speed import Speed
 
-from .sentences import counted, listed, machine_name, marked, more_blocks_command, recommended
-
-MOST_CHARACTERS = 100  # of a line of the headline
-
-
-def headline(summary: Summary, folder: Path | None = None) -> tuple[str, str]:
-    """What to switch on and how much faster that is; how sure this is, empty where the first line says all.
-
-    Each fits in MOST_CHARACTERS, unless names are too long for that. ``folder``: as for ``recommendation``.
-    """
-    return _what_to_switch_on(summary), _how_sure(summary, folder)
-
-
-def _what_to_switch_on(summary: Summary) -> str:
-    advice = summary.recommended
-    if advice is None:
-        measured = sum(c.speedup is not None for c in summary.combinations)
-        return marked(f"No recommendation: {counted(measured, 'combination')} measured", summary) + "."
-    begin = "So far: switch on" if summary.unfinished else "Switch on"
-    if advice.layers:
-        # The longest that fits, since layers may have long names.
-        speed = Speed.of(summary.system)
-        wordings = ((" + ", "the baseline"), ("+", "the baseline"), ("+", ""))
-        longest = [
-            f"{begin} {_set(advice.layers, summary, plus)}: {_faster(advice.speedup, speed, than)}"
-            for plus, than in wordings
-        ]
-        what = next((line for line in longest if len(line) < MOST_CHARACTERS), longest[-1])
-    else:
-        helping = {x.state for x in advice.left_out if x.ratio is not None and x.ratio.shows_gain}
-        no_set = "no measured set has only layers that are" if helping else "no layer is"
-        if helping == {"spoils"}:
-            no_set = "no layer that learns the same is"
-        what = f"{begin} nothing: {no_set} shown to help"
-    what = marked(what, summary)
-    return max((_fitting(what, f" on {where}") for where in (machine_name(summary), summary.device)), key=len) + "."
-
-
-def _set(layers: Layers, summary: Summary, plus: str) -> str:
-    """The layers by name, or those that are not in the set where that is shorter."""
-    names, absent = plus.join(layers), [x.name for x in summary.layers if x.name not in layers]
-    rest = f"all layers but {listed(absent)}" if absent else f"all {len(layers)} layers"
-    return min(names, rest, key=len) if len(layers) > 2 else names
-
-
-def _faster(speedup: Figure | None, speed: Speed, than: str) -> str:
-    if speedup is None or not is_known(speedup):
-        return f"how much {speed.words.better} is not known"
-    ratio, interval = value_and_interval(speedup, "x")
-    return f"{speed.times(ratio, than)}{interval and f' [{interval}]'}"
-
-
-def _fitting(line: str, more: str) -> str:
-    """The line, with more if it has room for it and a full stop."""
-    return line + more if len(line + more) < MOST_CHARACTERS else line
-
-
-def _how_sure(summary: Summary, folder: Path | None) -> str:
-    if summary.unfinished is not None:
-        return f"Not finished: {_missing(summary)}."
-    advice = summary.recommended
-    if advice is None:
-        return "Two combinations that ran without a failure are the least that can be compared."
-    if not advice.settled:
-        return _not_settled(summary, advice, more_blocks_command(summary, folder))
-    settled = f"Settled: no other set is more than {INDIFFERENT:.0%} {Speed.of(summary.system).words.better}"
-    nothing = _without_effect(summary)
-    return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
-
-
-def _not_settled(summary: Summary, advice: Recommendation, command: str | None) -> str:
-    if advice.more_blocks is None and not {"full", "fraction"} & {*summary.workload["spec"]["design"]}:
-        return "Not settled: this design cannot tell the best sets apart; --all may."
-    if advice.more_blocks is None:
-        return "Not settled: trials vary or fail too much here to tell the best sets apart."
-    more = f"Not settled: about {counted(advice.more_blocks, 'more block')} would decide"
-    return _fitting(more, f" ({command})") + "."
-
-
-def _missing(summary: Summary) -> str:
-    """What is done and what is not, of a run that was stopped."""
-    if summary.unfinished == "speed":
-        trials = f"{Speed.of(summary.system).words.trial}s"
-        return f"{summary.trials_done} of {summary.trials_planned} {trials} done; the advice may change"
-    return f"{counted(summary.learning.trials, 'learning trial')} done so far; the advice may change"
+from .sentences import listed, recommended
 
 
 def details(summary: Summary) -> list[str]:
@@ -199,10 +113,9 @@ def what_layers_are_worth(summary: Summary) -> str:
     costing = [(x.speed.shapley, x.name) for x in summary.layers if x.speed.shapley and x.speed.shapley.shows_loss]
     said += _costs(sorted(costing, key=lambda x: x[0].value), Speed.of(summary.system))
     said += [_mixed(layer) for layer in _unshown(summary) if _has_shown_effect(layer)]
-    nothing = _without_effect(summary)
-    said += [f"no measurable effect: {listed(nothing)}"] if nothing else []
-    text = "; ".join(said)
-    return f"{text[0].upper()}{text[1:]}" if text.startswith("no ") else text
+    nothing = without_effect(summary)
+    said += [f"{'no' if said else 'No'} measurable effect: {listed(nothing)}"] if nothing else []
+    return "; ".join(said)
 
 
 def _gain(gains: Gains) -> str:
@@ -242,7 +155,7 @@ def _has_shown_effect(layer: LayerRow) -> bool:
     return any(figure is not None and figure.shows_effect for figure in (layer.speed.alone, layer.speed.last))
 
 
-def _without_effect(summary: Summary) -> Sequence[str]:
+def without_effect(summary: Summary) -> Sequence[str]:
     return [layer.name for layer in _unshown(summary) if not _has_shown_effect(layer)]
 
 

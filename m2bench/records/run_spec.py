@@ -1,0 +1,73 @@
+"""What a run is asked to do: the options of ``ablate`` that decide it, and the whole that is stored with the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .combinations import Layers
+from .declared_options import one_of, option, within
+from .documents import LEFT_OUT
+from .errors import UserError
+from .rules import NO_RULES, Rules
+from .scale import Scale
+from .spec import WindowSpec, WorkloadSpec
+from .wrong_device import OPTION as WRONG_DEVICE
+
+LEARNING_MODES = ("off", "quick", "full")
+
+
+def read_threads(flag: str, typed: str) -> int | None:
+    """A number of threads, or None for ``auto``."""
+    if typed == "auto":
+        return None
+    if not typed.isdecimal() or int(typed) < 1:
+        raise UserError(f"{flag} {typed!r} is not a number of threads.", "Give a whole number of 1 or more, or auto.")
+    return int(typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions:
+    """What times trials."""
+
+    threads: int | None = option(
+        None,
+        "Torch threads in every trial: a number, or auto to measure which number is fastest.",
+        metavar="<number>",
+        read=read_threads,
+        shown="auto",
+        in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
+    )
+    trial_timeout_s: float = option(
+        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(TimingOptions):
+    """Options of ``ablate`` that are stored with the run as they were asked for."""
+
+    learning: str = option(
+        "quick",
+        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
+        "time; full trains every combination to the target, or for half of --trial-timeout.",
+        read=one_of(LEARNING_MODES),
+    )
+    allow_wrong_device: bool = option(
+        False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
+    )
+
+
+@dataclass(frozen=True)
+class RunSpec(RunOptions):
+    """Everything that decides what a run does; stored with it, so that it can be resumed."""
+
+    layers: Layers
+    design: tuple[str, ...]
+    blocks: int
+    seed: int
+    workload: WorkloadSpec = field(default_factory=WorkloadSpec)
+    window: WindowSpec = field(default_factory=WindowSpec)
+    rules: Rules = field(default=NO_RULES, metadata=LEFT_OUT)
+    """Which of these layers need or exclude each other."""
+    scale: Scale | None = field(default=None, metadata=LEFT_OUT)
+    """What is varied in a run of ``scale``, in place of the design; None for an ablation."""

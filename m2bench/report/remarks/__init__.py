@@ -1,0 +1,41 @@
+"""What a reader must know to weigh the figures: how they were measured, and how sure they are."""
+
+from __future__ import annotations
+
+from m2bench.records.summary import Summary
+from m2bench.report.sentences import counted, rules_of
+from m2bench.text.speed import Speed
+
+from .learning import learning_remarks
+from .noise import noise_remarks
+from .numerics import numerics_remarks
+from .usage import usage_remarks
+
+
+def remarks(summary: Summary) -> list[str]:
+    """One sentence or a few on each matter."""
+    blocks, speed = summary.workload["spec"]["blocks"], Speed.of(summary.system)
+    return [
+        f"{summary.trials_done} of {summary.trials_planned} {speed.words.trial}s done, in {counted(blocks, 'block')}. "
+        "Each trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with "
+        "a level for every mini-block; intervals are t intervals.",
+        *_told_apart(summary),
+        *summary.workload.get("market_remarks", []),
+        *noise_remarks(summary.noise, speed),
+        *numerics_remarks(summary),
+        *learning_remarks(summary),
+        *usage_remarks(summary),
+    ]
+
+
+def _told_apart(summary: Summary) -> list[str]:
+    """What a fraction tells apart and what it does not."""
+    layers, rules = tuple(summary.workload["spec"]["layers"]), rules_of(summary)
+    possible, measured = len(rules.allowed(layers)), len(summary.combinations)
+    if measured == possible or not summary.interactions:
+        return []
+    return [
+        f"{measured} of {possible:,} possible combinations are in the design. Effects of layers and of pairs of layers "
+        "are told apart from each other. Those of three or more layers are not: where there are any, they are part of "
+        "the figures of layers and pairs, and of what is predicted of combinations that were not measured."
+    ]

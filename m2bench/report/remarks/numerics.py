@@ -1,0 +1,54 @@
+"""Whether combinations compute the same, and how that was checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from m2bench.findings.losses import CHECK as LOSSES
+from m2bench.records.summary import Summary
+from m2bench.report.sentences import counted
+from m2bench.text.figures import digits
+
+
+def numerics_remarks(summary: Summary) -> list[str]:
+    """What the comparison with the plain trainer found, and what it cost."""
+    if any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations):
+        return _losses(summary)
+    verdicts = [c.numerics.numerics for c in summary.combinations if c.numerics.numerics is not None]
+    changed = verdicts.count("changed")
+    if "unchecked" in verdicts:
+        return []  # which stands under the table of layers
+    if not verdicts:
+        return ["No combination has been compared with the plain trainer yet."]
+    spent = summary.checks.prepare_s + summary.checks.trials_s
+    found = (
+        f"{changed} of {len(verdicts)} combinations do not compute what the plain trainer computes: see the status "
+        "column. Their figures are shown, and they are never recommended"
+        if changed
+        else f"All {len(verdicts)} measured combinations compute what the plain trainer computes, within the "
+        "tolerances of their layers"
+    )
+    draws = [found for c in summary.combinations for found in (c.numerics.checks or {}).get("draws", ())]
+    ties = (
+        f"{sum(d['rounding_ties'] for d in draws):,} rounding ties in {sum(d['draws'] for d in draws):,} drawn actions"
+    )
+    return [
+        f"{found}. Compared are loss and gradients with a float64 reference, drawn actions ({ties}), updates, and the "
+        f"{summary.system.unit.many} consumed; this took {digits(spent)} s of the run."
+    ]
+
+
+def _losses(summary: Summary) -> list[str]:
+    """What comparing the first losses with the baseline's found."""
+    layered = [c for c in summary.combinations if c.layers and c.numerics.numerics is not None]
+    count = Counter(c.numerics.numerics for c in layered)
+    said = [
+        f"Numerics: {count['same']} of {counted(len(layered), 'combination')} with layers tell the losses that the "
+        "baseline with the same seed tells in its first updates, to within rounding and what their layers declare"
+    ]
+    if count["changed"]:
+        said.append(f"{count['changed']} do not: see the status column; what differs is never recommended")
+    unsure = [c.numerics.reasons for c in layered if c.numerics.numerics == "unchecked"]
+    unchecked = Counter("; ".join(reasons.by_check.values()) for reasons in unsure if reasons is not None)
+    said += [f"Unchecked: {counted(number, 'combination')}, {why}" for why, number in unchecked.items()]
+    return [". ".join(said) + "."]

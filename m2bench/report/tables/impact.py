@@ -1,0 +1,194 @@
+"""What each layer was claimed and measured to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from m2bench.findings.losses import CHECK as LOSSES
+from m2bench.records.combinations import combination_name
+from m2bench.records.rows import LayerRow
+from m2bench.records.summary import Summary
+from m2bench.report.sentences import (
+    counted,
+    rules_in_words,
+    rules_of,
+    tells_of_learning,
+    together,
+)
+from m2bench.text.figures import (
+    NOTHING,
+    percent_within,
+    times_within,
+)
+from m2bench.text.speed import Speed
+from m2bench.text.tables import Table
+
+from .combinations import outcome_of
+from .notes import turned_round
+
+
+def impact_table(summary: Summary) -> Table:
+    """One row per layer: what was claimed and what was measured."""
+    at_work = _at_work(summary)
+    rows: list[tuple[str, ...]] = [
+        (
+            layer.name,
+            layer.difficulty or NOTHING,
+            layer.claim.claim_text or NOTHING,
+            times_within(layer.speed.alone),
+            times_within(layer.speed.last),
+            times_within(layer.speed.shapley) + ("*" if layer.speed.model_based else ""),
+            percent_within(layer.speed.share),
+            times_within(layer.time_to_target),
+            times_within(layer.responses.peak_memory_mb.alone),
+            layer.learning.learning,
+            _numerics_of(layer, summary),
+            at_work.get(layer.name, NOTHING),
+            layer.verdict or NOTHING,
+        )
+        for layer in summary.layers
+    ]
+    total, speed = times_within(summary.total_speedup), Speed.of(summary.system)
+    rows.append((together(summary), *[""] * 4, total, *[""] * 7))
+    columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
+               "learning", "numerics", "at work", "verdict")  # fmt: skip
+    table = Table(
+        title=f"Effect of each layer on {speed.compared}: ratio [95 % interval], 1.00x is no effect",
+        columns=columns,
+        rows=rows,
+        numeric=frozenset(columns[3:9]),
+        droppable=("difficulty", "memory", "time to target", "share", "at work", "numerics", "added last", "learning",
+                    "claimed", "Shapley"),
+    ).told()  # fmt: skip
+    notes = (
+        *_glossary(table),
+        *turned_round(speed),
+        *_rules_remark(summary),
+        *_without_target(summary),
+        *_untold(summary),
+        *_impact_remarks(summary),
+    )
+    return replace(table, notes=notes)
+
+
+GLOSSARY = {
+    "alone": "this layer over the baseline.",
+    "added last": "all layers over all but this one.",
+    "Shapley": "the layer's part of the total, averaged over all orders of switching the layers on; the parts multiply "
+    "to the total.",
+    "share": "the layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost.",
+    "time to target": "how many times sooner than the baseline the layer alone reaches the target.",
+    "memory": "peak memory of the layer alone over the baseline's.",
+}
+"""What the columns of the impact table are."""
+OF_VERDICTS = (
+    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below."
+)
+
+
+def _without_target(summary: Summary) -> list[str]:
+    """What stands for the time to the target where learning is compared without one."""
+    told = summary.learning.told
+    return [f"time to target: here that to the same mean {told} over equal {summary.system.unit.many}."] if told else []
+
+
+def _rules_remark(summary: Summary) -> list[str]:
+    """What the columns mean where layers need or exclude each other."""
+    rules = rules_of(summary)
+    if not rules:
+        return []
+    return [
+        f"{rules_in_words(rules)}. So alone: the layer with what it needs, over what it needs. added last: in the "
+        "fullest combination in which nothing needs the layer. Shapley: over the orders in which a layer comes after "
+        "what it needs. Of layers that exclude each other the first is in the total, and the figures of the others are "
+        "in its place."
+    ]
+
+
+def _glossary(table: Table) -> list[str]:
+    """What the columns are that this table has."""
+    said = [f"{column}: {what}" for column, what in GLOSSARY.items() if column in table.columns]
+    return [f"{' '.join(said)} Brackets: 95 % intervals.", *([OF_VERDICTS] if "verdict" in table.columns else [])]
+
+
+def _numerics_of(layer: LayerRow, summary: Summary) -> str:
+    """That nothing is known of what is computed with the layer; what is known stands beside the combinations."""
+    found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
+    return "unchecked" if found - {None} == {"unchecked"} else NOTHING
+
+
+def _at_work(summary: Summary) -> dict[str, str]:
+    """Whether each layer did anything; nothing where all of them did."""
+    found: dict[str, str] = {layer.name: layer.engagement.engagement for layer in summary.layers}
+    return found if set(found.values()) != {"engaged"} else {}
+
+
+def _untold(summary: Summary) -> list[str]:
+    """What the system does not tell, and so nothing is said of."""
+    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
+    unproved: dict[str, list[str]] = defaultdict(list)
+    for layer in summary.layers:
+        if layer.name in ran and layer.engagement.engagement == "unproved":
+            unproved[layer.engagement.engagement_reason].append(layer.name)
+    said = []
+    is_compared = any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations)
+    if not is_compared and any(_numerics_of(layer, summary) != NOTHING for layer in summary.layers):
+        said.append("numerics: unchecked, since the system does not tell what its combinations compute.")
+    if not tells_of_learning(summary):
+        said.append(f"learning: not told, since {summary.system.no_target_because}.")
+    said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
+    return [" ".join(said)] if said else []
+
+
+def _impact_remarks(summary: Summary) -> list[str]:
+    """Why a figure of the impact table is missing or to be doubted."""
+    remarks = [f"{layer.name}: {remark}" for layer in summary.layers if (remark := _remark(layer, summary))]
+    remarks += [
+        f"{layer.name}: the verdict is on the {layer.claim.claim_phase} alone, {times_within(layer.claimed_effect)}."
+        for layer in summary.layers
+        if layer.claim.claim_phase and layer.claimed_effect is not None
+    ]
+    if any(layer.speed.model_based for layer in summary.layers):
+        remarks.append(
+            "* from a model of main effects alone. They may include interactions of layers, which this design is too "
+            "small to separate."
+            if summary.main_effects_mixed
+            else "* missing combinations are predicted by a model of main effects and pairs, whose error on the "
+            "measured ones widens the interval."
+        )
+    missing = sum(not c.trials for c in summary.combinations)
+    if missing:
+        remarks.append(
+            f"{missing} of {counted(len(summary.combinations), 'combination')} have not been run yet; a dash stands "
+            "for figures that need them."
+        )
+    untied = sum(c.trials_ok > 0 and c.speedup is None and c.status == "ok" for c in summary.combinations)
+    if untied:
+        remarks.append(f"{counted(untied, 'combination')} with trials but no figure: too many baseline trials failed.")
+    return remarks
+
+
+SAID_OF_ENGAGEMENT = {"not-engaged": "not-engaged", "outside torch": "works outside of torch"}
+
+
+def _remark(layer: LayerRow, summary: Summary) -> str:
+    if layer.reason:
+        return f"cannot run here: {layer.reason}"
+    engagement = layer.engagement
+    if engagement.engagement in SAID_OF_ENGAGEMENT:
+        return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
+    names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
+    behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
+    found = [c for layers in behind for c in summary.combinations if c.layers == layers]
+    idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
+    troubled = [
+        f"{combination_name(c.layers)}: {outcome_of(c)}"
+        for c in found
+        if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
+    ]
+    if troubled:
+        return "; ".join(dict.fromkeys(troubled))
+    if layer.speed.alone is None and layer.speed.last is None and all(c.trials for c in found):
+        return "not measured by this design"
+    return ""

@@ -1,0 +1,44 @@
+"""What must be the same when a run is continued: results of two machines, two torches or two trainers do not mix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from m2bench.records.description import Description
+from m2bench.records.errors import UserError
+
+SAME_ON_RESUME = (
+    ("machine", "chip"),
+    ("machine", "logical_cores"),
+    ("machine", "python"),
+    ("device", "device"),
+    ("device", "torch"),
+    ("device", "torch_threads"),
+    ("device", "thread_waiting"),
+    ("workload", "market"),
+)
+"""Groups of facts, and the fact."""
+
+
+def refuse_another(folder: Path, before: Description, now: Description) -> None:
+    """Raise UserError where the run in ``folder`` was begun with what is another thing by now."""
+    for group, fact in SAME_ON_RESUME:
+        was, found = (getattr(described, group).facts.get(fact) for described in (before, now))
+        if was != found:
+            raise UserError(
+                f"{folder} was begun with {group} {fact} {was}, and now it is {found}.",
+                "Trials of both would not be comparable: begin a new run.",
+            )
+    sources = now.workload.sources
+    changed = [file for file, digest in before.workload.sources.items() if sources.get(file) != digest]
+    if changed:
+        raise UserError(
+            f"{folder} was begun before {', '.join(changed)} was changed.",
+            "Trials of both would not be comparable: begin a new run, or bring back what it was.",
+        )
+    units = [described.system.unit.many for described in (before, now)]
+    if units[0] != units[1]:
+        raise UserError(
+            f"{folder} counts {units[0]}, and now the trainer counts {units[1]}.",
+            "Trials of both would not be comparable: begin a new run, or let it count the same again.",
+        )

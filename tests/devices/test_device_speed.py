@@ -1,0 +1,24 @@
+"""What trials are held against is the same computation in all of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from m2bench.devices import device_speed
+
+
+@pytest.mark.parametrize("measure", [device_speed.canary_s, device_speed.matmul_peak_flops])
+def test_it_computes_in_float32_whatever_a_trainer_has_made_the_default(
+    measure: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, full = [], torch.full
+    monkeypatch.setattr(torch, "full", lambda *a, **k: made.append(full(*a, **k)) or made[-1])
+    monkeypatch.setattr(device_speed, "PEAK_SIZES", {"cpu": (8,)})
+    monkeypatch.setattr(device_speed, "CANARY_S", 0.0)
+    torch.set_default_dtype(torch.float64)
+    try:
+        measure(torch.device("cpu"))  # type: ignore[operator]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert [matrix.dtype for matrix in made] == [torch.float32]

@@ -1,0 +1,107 @@
+"""A run is continued only with the machine, the torch and the trainer that it was begun with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_run import description_document
+from users_code import in_folder, loaded
+
+from m2bench.records.description import Description
+from m2bench.records.documents import read
+from m2bench.records.errors import UserError
+from m2bench.records.sources import LARGEST, Sources, sources_of, unchanged
+from m2bench.records.spec import WorkloadSpec
+from m2bench.run.resuming import refuse_another
+from m2bench.systems.command.options import CommandOptions
+from m2bench.systems.command.system import CommandProgram
+
+RUN = Path("run")
+TRAINER = "import helper\nimport torch\n\ndef train(*, amp=False, seed=0):\n    while True:\n        yield {unit}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with in_folder(tmp_path):
+        yield tmp_path
+
+
+def described(sources: Sources, unit: str = "samples") -> Description:
+    found = read(Description, description_document(("amp",)))
+    workload = replace(found.workload, sources=sources, facts={**found.workload.facts, "sources": sources})
+    system = replace(found.system, unit=replace(found.system.unit, many=unit))
+    return replace(found, workload=workload, system=system)
+
+
+def of_function(unit: str = "8") -> Description:
+    """As the function is described by a worker of its own, in which nothing has been imported."""
+    Path("helper.py").touch()
+    with in_folder(Path.cwd()):
+        document = loaded(TRAINER.replace("{unit}", unit)).describe(WorkloadSpec(), Path())
+    return described(document["workload"]["sources"], document["system"]["unit"]["many"])
+
+
+def of_command(command: str, *toggles: str) -> Sources:
+    found: Sources = CommandProgram(CommandOptions(command=command, toggle=toggles)).describe()["workload"]["sources"]
+    return found
+
+
+def test_a_function_is_known_by_its_file_and_the_users_modules_that_it_imports(folder: Path) -> None:
+    (folder / "unused.py").touch()
+    before = of_function()
+    assert [*before.workload.sources] == ["helper.py", "my_trainer.py"]
+    refuse_another(RUN, before, of_function())
+    (folder / "helper.py").write_text("RATE = 0.1\n")
+    with pytest.raises(UserError, match=r"run was begun before helper.py was changed. .* begin a new run, or"):
+        refuse_another(RUN, before, of_function())
+    (folder / "helper.py").write_text("")
+    refuse_another(RUN, before, of_function())
+    with pytest.raises(UserError, match=r"begun before my_trainer.py was changed"):
+        refuse_another(RUN, before, of_function("9"))
+
+
+def test_another_unit_is_refused() -> None:
+    with pytest.raises(UserError, match=r"run counts samples, and now the trainer counts tokens"):
+        refuse_another(RUN, described({}), described({}, "tokens"))
+
+
+def test_a_run_of_an_earlier_version_that_tells_of_no_files_is_continued() -> None:
+    refuse_another(RUN, described({}), described({"my_trainer.py": "1f"}))
+
+
+def test_a_file_that_is_gone_is_refused() -> None:
+    with pytest.raises(UserError, match=r"begun before train.py was changed"):
+        refuse_another(RUN, described({"train.py": "1f"}), described({}))
+
+
+@pytest.mark.parametrize(
+    ("command", "toggles"),
+    [
+        ("python train.py --config=big.yaml --steps 3", ("amp=--amp",)),
+        ("python train.py", ("big=--config big.yaml",)),
+        ("cd . && python 'train.py' <big.yaml", ("amp=env:AMP=1",)),
+        ("python train.py --config small.yaml", ("big=small.yaml|big.yaml",)),
+    ],
+)
+def test_a_command_is_known_by_the_files_that_its_words_name(folder: Path, command: str, toggles: tuple[str]) -> None:
+    for name in ("train.py", "big.yaml", "other.py"):
+        (folder / name).write_text(name)
+    assert [*of_command(command, *toggles)] == ["big.yaml", "train.py"]
+
+
+def test_what_the_command_writes_itself_is_none_of_its_files(folder: Path) -> None:
+    for name in ("train.py", "log.txt"):
+        (folder / name).write_text("before")
+    before = of_command("python train.py --log log.txt", "amp=--amp")
+    assert [*before] == ["log.txt", "train.py"]
+    (folder / "log.txt").write_text("after")
+    assert [*unchanged(before, folder)] == ["train.py"]
+
+
+def test_data_and_folders_are_left_alone(folder: Path) -> None:
+    with (folder / "data").open("wb") as data:
+        data.truncate(LARGEST + 1)
+    assert sources_of([folder / "data", folder, Path("absent"), Path("a" * 5000), Path("\0")], folder) == {}
