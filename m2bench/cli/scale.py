@@ -31,8 +31,7 @@ from .shared_options import (
 
 T = TypeVar("T", int, float)
 SIZED, SIZES = swept_option("ablate")
-NUM_ENVS = SIZES.option
-ENVIRONMENTS = (1, 8, 32, 128, 512)
+USUAL = (1, 8, 32, 128, 512)
 RECOMMENDED = layers_at_hand(SYSTEMS[0]).recommended
 
 
@@ -72,12 +71,13 @@ def _numbers(texts: list[str], kind: Callable[[str], T]) -> tuple[Value, ...] | 
 class ScaleAsked(Seeded):
     """What ``scale`` is asked for."""
 
-    num_envs: tuple[int, ...] = option(
+    sizes: tuple[int, ...] = option(
         (),
-        "Numbers of environments, comma-separated: the setting num_envs.",
+        f"Numbers of {SIZES.many}, comma-separated: the setting {SIZES.option}.",
+        spelled=SIZED.flag,
         metavar="<numbers>",
-        read=whole_numbers("number of environments"),
-        shown=f"{','.join(map(str, ENVIRONMENTS))}; of your own trainer none",
+        read=whole_numbers(f"number of {SIZES.many}"),
+        shown=f"{','.join(map(str, USUAL))}; of your own trainer none",
     )
     setting: tuple[Setting, ...] = option(
         (),
@@ -184,12 +184,12 @@ def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
 
 def _settings(asked: ScaleAsked, own: bool) -> tuple[Setting, ...]:
     if asked.setting and not own:
-        raise UserError("--setting is of a trainer of your own.", "The trading system takes --num-envs.")
-    sizes = asked.num_envs or (() if own else ENVIRONMENTS)
+        raise UserError("--setting is of a trainer of your own.", f"The trading system takes {SIZED.flag}.")
+    sizes = asked.sizes or (() if own else USUAL)
     layer = None if own else SIZED.layer
-    environments = [Setting(NUM_ENVS, sizes, layer, SIZES.one, SIZES.many)] if sizes else []
-    if environments and any(setting.name == NUM_ENVS for setting in asked.setting):
-        raise UserError("--num-envs and --setting num_envs are the same.", "Leave one of them out.")
+    environments = [Setting(SIZES.option, sizes, layer, SIZES.one, SIZES.many)] if sizes else []
+    if environments and any(setting.name == SIZES.option for setting in asked.setting):
+        raise UserError(f"{SIZED.flag} and --setting {SIZES.option} are the same.", "Leave one of them out.")
     return (*environments, *asked.setting)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from contestant import asked, timed
+from contestant import asked, fastest_threads, timed
 from stable_baselines3 import A2C
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -48,6 +48,8 @@ class Trading(gymnasium.Env[Any, Any]):
 
 
 def main() -> None:
+    import torch
+
     words = asked(__doc__)
     rng = np.random.default_rng(0)
     features = rng.normal(size=(CANDLES, FEATURES)).astype(np.float32)
@@ -59,7 +61,9 @@ def main() -> None:
         agent.learn(words.num_envs * STEPS, reset_num_timesteps=False)
         return float(words.num_envs)
 
-    timed(run, words.seconds, num_envs=words.num_envs, parameters=sum(p.numel() for p in agent.policy.parameters()))
+    threads = fastest_threads(run, torch.set_num_threads)
+    parameters = sum(p.numel() for p in agent.policy.parameters())
+    timed(run, words.seconds, num_envs=words.num_envs, parameters=parameters, threads=threads)
 
 
 if __name__ == "__main__":
