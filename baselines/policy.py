@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from .episodes import NUM_ACTIONS
 from .features import MACRO_FEATURES, MICRO_FEATURES
 
 PolicySize = Literal["default", "deep"]
-POLICY_SIZES: tuple[str, ...] = get_args(PolicySize)
 
 MACRO_OUTPUT = 128
 MACRO_LAYERS: dict[PolicySize, tuple[int, ...]] = {

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from .policy import PolicySize, make_policy
 from .rollout import SingleRollout
 
 RateScaling = Literal["none", "sqrt", "linear"]
-RATE_SCALINGS: tuple[str, ...] = get_args(RateScaling)
 
 
 @dataclass(frozen=True)

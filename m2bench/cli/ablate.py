@@ -85,9 +85,9 @@ class Ablate(RunOptions, TakingPart, Seeded):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
+    from m2bench.records.store import FILE_NAME
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
-    from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume

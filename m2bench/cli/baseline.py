@@ -57,8 +57,9 @@ def save(asked: Save, system: AskedSystem) -> None:
     folder = asked.out or new_folder("save-")
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "nothing was saved"), removed_if_refused(folder):
-        reference = job.save(asked.name, request, asked.blocks, folder, make_console(to_stderr=asked.as_json))
-    stored.save(repo, reference)
+        console = make_console(to_stderr=asked.as_json)
+        reference = job.measure_reference(asked.name, request, asked.blocks, folder, console)
+    stored.write_reference(repo, reference)
     _say(reference, f"Saved {path}; commit it.", asked.as_json)
 
 
@@ -130,7 +131,7 @@ def _take_over(asked: Promote, kind: str, reason: str | None) -> None:
     from m2bench.gate.sides import repository
 
     reference = taken_over(reference_named(asked.name), asked.folder, kind, reason)
-    path = stored.save(repository(Path.cwd()), reference)
+    path = stored.write_reference(repository(Path.cwd()), reference)
     _say(reference, f"{kind.capitalize()}: {path}; commit it.", asked.as_json)
 
 

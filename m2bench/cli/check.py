@@ -21,7 +21,7 @@ from .shared_options import new_folder, results_option
 
 if TYPE_CHECKING:
     from m2bench.gate.job import Asked
-    from m2bench.gate.outcome import Outcome
+    from m2bench.gate.outcome import CheckOutcome
 
 DELTA, DELTA_OF_REFERENCE = 0.05, 0.10  # another job's figures are not known well enough for less
 
@@ -144,7 +144,7 @@ def _refuse_unfounded_speedup(floors: dict[str, float], combinations: tuple[Laye
         )
 
 
-def _tell(outcome: Outcome, asked: Check, folder: Path) -> None:
+def _tell(outcome: CheckOutcome, asked: Check, folder: Path) -> None:
     """Print the verdict and write it; the verdict first: a disk that is full must not cost what took minutes."""
     from m2bench.gate import outputs
     from m2bench.records.files import write_file

@@ -26,12 +26,12 @@ class Compare(AsJson):
 @command("compare")
 def compare(asked: Compare) -> None:
     """Compare two runs: what each layer and combination is worth in both; speeds too if the machines are equal."""
-    from m2bench.findings.compare import compare, show_comparison
+    from m2bench.findings.compare import compare_runs, show_comparison
     from m2bench.records.documents import to_json
-    from m2bench.run.store import Store
+    from m2bench.records.store import Store
 
     with Store.open(asked.a) as first, Store.open(asked.b) as second:
-        found = compare(first, second)
+        found = compare_runs(first, second)
     if asked.as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:

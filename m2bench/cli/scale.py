@@ -133,8 +133,8 @@ class ScaleAsked(Seeded):
 @command("scale")
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Measure how speed grows with the environments, on every device and number of threads: where to train."""
+    from m2bench.records.store import FILE_NAME
     from m2bench.run import scaling
-    from m2bench.run.store import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
@@ -207,7 +207,7 @@ def _layers(asked: ScaleAsked, workload: WorkloadSpec) -> Layers:
 
 def _recommended(folder: Path) -> Layers:
     from m2bench.findings.summarize import summarize
-    from m2bench.run.store import Store
+    from m2bench.records.store import Store
 
     with Store.open(folder) as store:
         advice = summarize(folder.name, store.record(), store.attempts()).recommended

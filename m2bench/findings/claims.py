@@ -25,7 +25,7 @@ MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
 @final
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """``confirmed``, ``exceeded``, ``short``, ``refuted``, ``inconclusive`` or ``unsupported``, and one sentence."""
+    """The verdict on a claim, and the sentence that says why."""
 
     verdict: Judgement
     sentence: str
@@ -39,12 +39,12 @@ def judge_claim(
 ) -> ClaimVerdict | None:
     """The layer's claimed range against what was measured of it alone; None where nothing was measured or claimed.
 
-    ``speed``: what a claim on no phase is about, as reports call it.
+    ``speed``: what reports call the speed, for a claim that names no phase.
 
     The interval decides: *exceeded* when it lies above the range; *confirmed* when it lies above the range's lower
     end; *short* when it lies below the range but above no effect; *refuted* when below the range and no gain is
-    shown; else *inconclusive*, as everything is that was measured beside other load (``disturbed``). A claim of no
-    extra cost (1.0) may cost what is indifferent.
+    shown; otherwise *inconclusive*. What was measured beside other load (``disturbed``) is always inconclusive. A claim
+    of no extra cost (1.0) holds for a cost below INDIFFERENT.
     """
     claim = layer.claim
     if claim is None:
@@ -77,7 +77,7 @@ def judge_claim(
 def also_claimed(
     claim: Claim, memory: Figure | None, setbacks: Setbacks | None, learning: str, unit: Unit = UNIT
 ) -> str:
-    """What is to be added to the sentence on a claim: memory and stability, where claimed too, and learning."""
+    """The rest of the sentence on a claim: on memory and stability, if they are claimed, and on learning."""
     claimed = claim.memory
     found = ""
     if claimed is None and "memory" in claim.text:
@@ -106,7 +106,7 @@ def _judge_stability(found: Setbacks | None) -> str:
 
 
 def attribute_gains(layers: Sequence[LayerRow], speeds: Effects) -> Gains | None:
-    """The layers that are shown to gain, and the fewest of them that make most of it; None where none is."""
+    """The layers that are shown to gain, and the fewest of them that make most of the gain; None without any."""
     values = {
         x.name: x.speed.shapley.value
         for x in layers

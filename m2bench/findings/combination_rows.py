@@ -1,4 +1,4 @@
-"""What is said of each combination, from its own trials and from the fits of all of them."""
+"""The row of each combination, from its own trials and from the fits of all trials."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def summarize_combination(
     record: RunRecord,
     checked: bool,
 ) -> CombinationRow:
-    """The row of one combination; what is known only beside others is still missing.
+    """The row of one combination, without the figures that need the rows of others.
 
-    ``attempts``: the trials and those that others beside less load took the place of. ``checked``: whether the system
+    ``attempts``: the trials, and those that were run again because of other load. ``checked``: whether the system
     offers checks of its numerics.
     """
     status, reason = worst_outcome(trials)
@@ -88,7 +88,7 @@ def _warmup_s(result: TrialResult) -> float:
 
 
 def _compile_cold_s(attempts: list[StoredTrial]) -> float | None:
-    """Seconds of the first compilation, which happens once in a run: also a trial that was repeated can have had it."""
+    """Seconds of the first compilation. It happens once in a run, maybe in a trial that was run again later."""
     results = [trial.timed for trial in attempts if trial.status == "ok"]
     return max((r.compile_s for r in results if r.compile_s is not None and _cache(r) == "cold"), default=None)
 
@@ -136,9 +136,9 @@ def _reasons(results: list[TrialResult], names: list[str], same: bool | None) ->
 
 
 def with_break_even(rows: Sequence[CombinationRow], compiling: list[str], speeds: Effects) -> list[CombinationRow]:
-    """The rows with the episodes after which the seconds of compiling have come back, against the same layers without.
+    """The rows with the episodes after which compiling has paid back the seconds it took.
 
-    None where it is not shown that compiling gains anything.
+    Compared with the same layers without those that compile. None where no gain from compiling is shown.
     """
     by_layers = {row.layers: row.episodes_per_min for row in rows}
     return [_with_break_even(row, compiling, speeds, by_layers) for row in rows]
@@ -160,9 +160,9 @@ def _with_break_even(
 
 
 def _break_even(plain_episodes: float, gain: Estimate) -> Figure | None:
-    """Episodes until a gain in speed has brought back the time in which so many could be had without it.
+    """Episodes until a gain in speed has paid back the time that ``plain_episodes`` take without it.
 
-    The interval is the gain's: what is uncertain of the time is little beside it.
+    The interval is that of the gain, beside which the uncertainty of the time is small.
     """
     ends = gain.interval or (gain.ratio, gain.ratio)
     if ends[0] <= 1:

@@ -14,8 +14,8 @@ from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
+from m2bench.records.store import Store
 from m2bench.records.trials import StoredTrial
-from m2bench.run.store import Store
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
@@ -57,7 +57,7 @@ class BaselineChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedRuns:
     """Two runs side by side, by their names ``a`` and ``b``. ``absolute`` is None where the machines differ."""
 
     a: str
@@ -69,11 +69,11 @@ class Comparison:
     combinations: tuple[ComparedCombination, ...]
 
 
-def compare(a: Store, b: Store) -> Comparison:
-    """What run ``b`` is to run ``a``: layers' ratios over each other, and absolute speeds of one machine.
+def compare_runs(a: Store, b: Store) -> ComparedRuns:
+    """Compare run ``b`` with run ``a``: ratios of layers and combinations, and absolute speeds on one machine.
 
-    Every combination is compared with itself, and layers over the combinations that both runs have: an average over
-    others would be of something else. A run is one job, at a time of its own: what that does to all of its trials does
+    Every combination is compared with itself. Layers are compared over the combinations that both runs have, since an
+    average over other ones is another quantity. A run is one job at one time. What that does to all of its trials does
     not show in their scatter, so every change allows for it (JOB_SD, JOB_LEVEL_SD).
 
     Raises UserError when the runs trained different things, or are no ablations.
@@ -97,7 +97,7 @@ def compare(a: Store, b: Store) -> Comparison:
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
     other = tuple(differing(*(identity(record.description) for record in records)))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
-    return Comparison(
+    return ComparedRuns(
         a=a.folder.resolve().name,
         b=b.folder.resolve().name,
         same_machine=not other,
@@ -108,8 +108,8 @@ def compare(a: Store, b: Store) -> Comparison:
     )
 
 
-def show_comparison(found: Comparison, console: Console) -> None:
-    """Print the tables and what they do not say."""
+def show_comparison(found: ComparedRuns, console: Console) -> None:
+    """Print the tables, and a sentence on absolute speeds."""
     draw_table(
         _table(
             "Combinations: speedup over each run's own baseline",
@@ -122,14 +122,14 @@ def show_comparison(found: Comparison, console: Console) -> None:
     console.print(_absolute_sentence(found), markup=False, highlight=False)
 
 
-def _table(title: str, found: Comparison, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:
+def _table(title: str, found: ComparedRuns, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:
     columns = ("what", found.a, found.b, "change")
     cells = [(name, *map(times_within, (row.a, row.b, row.change))) for name, row in rows]
     return Table(title, columns, cells, frozenset(columns[1:]))
 
 
-def _absolute_sentence(found: Comparison) -> str:
-    """What the tables do not say: absolute speeds, where the machines are equal."""
+def _absolute_sentence(found: ComparedRuns) -> str:
+    """How absolute speeds compare, if the machines are equal."""
     if found.absolute is None:
         differing = "; ".join(found.machines_differ_in)
         return f"Absolute speeds cannot be compared, since the machines differ ({differing}). The ratios above can."
@@ -166,7 +166,7 @@ def _anchors(trials: list[StoredTrial]) -> list[float]:
 
 
 def _absolute(a: list[float], b: list[float]) -> Estimate | None:
-    """The ratio of the baselines' speeds, by Welch's interval over blocks, which allows for that between jobs."""
+    """The ratio of the baselines' speeds, with Welch's interval over blocks, widened by the scatter between jobs."""
     if not a or not b:
         return None
     if min(len(a), len(b)) < 2:
@@ -201,7 +201,7 @@ def _compare_combination(layers: Layers, a: Effects, b: Effects) -> ComparedComb
 
 
 def _over(b: Estimate | None, a: Estimate | None) -> Estimate | None:
-    """One run's ratio over the other's: most of what a job does to its trials cancels in both, and JOB_SD is left."""
+    """One run's ratio over the other's. Most of what a job does to its trials cancels in a ratio; JOB_SD is left."""
     if a is None or b is None:
         return None
     change = b.over(a)

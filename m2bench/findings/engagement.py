@@ -1,7 +1,7 @@
 """Which layers did anything: by their own proof, else by fingerprints of updates, else by their time. Pure.
 
-At equal seeds a combination and the same one without a layer differ in what an update asks of torch, or in their speed.
-Where they do in neither, the layer did nothing, and gets no number.
+A combination is compared with the same one without the layer, at equal seeds. If neither what an update asks of torch
+nor the speed differs, the layer did nothing, and gets no number.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from m2bench.statistics.estimate import LEAST_DEGREES
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.text.figures import digits, times_within
 
-from .fingerprints import Feature, Fingerprints, named
+from .fingerprints import Fingerprints, Trait, named
 from .responses import fit, speed
 
 SHOWN_AT = 0.99
-"""Of the interval that is to leave out 1 where an effect on the time is shown. A layer that does nothing seems to have
-an effect in one of a hundred runs."""
+"""Confidence of the interval that shows an effect on the time: a layer that does nothing seems to have one in 1 of 100
+runs."""
 MOST_UNSTABLE = 0.5
-"""Of the baseline's operators: where more do not repeat themselves, what is left tells too little."""
+"""Share of the baseline's operators that may differ at equal seeds; with more, fingerprints say too little."""
 NOTHING_DIFFERS = "nothing that torch does differs"
 VARIES_BY_ITSELF = "what differs with it also differs between trials of the same combination"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A run's trials, those of combinations in which a layer did nothing marked as that; and what each layer did."""
+class JudgedRun:
+    """A run's trials, with those marked in which a layer did nothing, and what each layer did."""
 
     trials: list[StoredTrial]
     layers: Mapping[str, Engagement]
@@ -44,13 +44,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a layer did, and by combination why it is taken to have done nothing there."""
+    """What a layer did, and in which combinations it did nothing (``idle``), with the reason."""
 
     engagement: Engagement
     idle: Mapping[Layers, str]
 
 
-def judge_engagement(record: RunRecord, trials: list[StoredTrial]) -> Judged:
+def judge_engagement(record: RunRecord, trials: list[StoredTrial]) -> JudgedRun:
     """Judge every layer that takes part, and mark the trials of combinations with one that did nothing."""
     timed = [trial for trial in trials if trial.spec.kind == "speed" and isinstance(trial.result, TrialResult)]
     sound = [trial for trial in timed if trial.status == "ok"]
@@ -67,7 +67,7 @@ def judge_engagement(record: RunRecord, trials: list[StoredTrial]) -> Judged:
     for layer, each in found.items():
         for combination, why in each.idle.items():
             idle[combination].append(f"{layer}: {why}")
-    return Judged(
+    return JudgedRun(
         [_marked(trial, idle.get(trial.spec.layers, ())) for trial in trials],
         {layer: each.engagement for layer, each in found.items()},
     )
@@ -91,7 +91,7 @@ def _by_proofs(layer: str, timed: list[StoredTrial]) -> _Found | None:
 def _why_unproved(record: RunRecord, prints: Fingerprints) -> str | None:
     """Why no layer of this system can be judged by fingerprints, or None."""
     if record.description.workload.own_program:
-        return "a command cannot be looked into"
+        return "m2bench cannot see inside a command"
     if not prints.combinations:
         return "no update was looked at"
     if prints.unstable_share > MOST_UNSTABLE:
@@ -100,11 +100,11 @@ def _why_unproved(record: RunRecord, prints: Fingerprints) -> str | None:
 
 
 def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Found:
-    """By the pairs of combinations that differ in this layer alone; where there are none, by what goes with it."""
+    """By the pairs of combinations that differ in this layer alone; without any, by what always comes with it."""
     pairs = prints.pairs(layer)
     if not pairs:
         return _by_what_follows(layer, prints)
-    differs = frozenset[Feature]().union(*(differing.by_layer for differing in pairs.values()))
+    differs = frozenset[Trait]().union(*(differing.by_layer for differing in pairs.values()))
     equal = [combination for combination, differing in pairs.items() if differing.nothing]
     effect = _effect_on_time(layer, equal, speeds)
     is_idle = effect is not None and not effect.shows_effect

@@ -21,10 +21,10 @@ from .learning_verdict import BySeed
 
 @dataclass(frozen=True)
 class Source:
-    """How the episodes to target of a combination are put together that was not trained itself.
+    """Where the episodes to target of a combination come from.
 
-    ``cell``: the trained cell to begin with. ``layers``: those that the combination has and the cell has not (1), or
-    the other way round (-1). Each changes the episodes by the ratio that was measured for it on other cells.
+    ``cell``: a trained cell. ``layers``: those that the combination has and the cell lacks (1), or the reverse (-1).
+    Each multiplies the episodes by the ratio that was measured for it in other cells.
     """
 
     cell: Cell
@@ -49,7 +49,7 @@ class EpisodesToTarget:
     def needed(self, layer: str) -> Estimate | None:
         """Episodes to the target with the layer alone over those of the baseline.
 
-        For a layer that others stand in for when it is alone, as it was measured beside them.
+        Where nobody trained the layer alone, from the trials in which it was added to other layers.
         """
         alone, below = self._layers.spec.rules.alone(layer, self._layers.spec.layers)
         found = self._layers.judged[layer]
@@ -85,7 +85,7 @@ class EpisodesToTarget:
     def contrast(self, weights: Mapping[Layers, float]) -> Estimate | None:
         """exp(sum of weight x log episodes to target) over combinations, paired by seed; None when one has none.
 
-        What combinations that learn the same contribute cancels exactly.
+        Contributions of combinations that learn the same cancel exactly.
         """
         terms: dict[Cell | str, float] = defaultdict(float)
         for layers, weight in weights.items():
@@ -116,7 +116,7 @@ class EpisodesToTarget:
         return {seed: fmean(values) for seed, values in by_seed.items()}
 
     def source(self, layers: Layers) -> Source | None:
-        """Whose trials tell the combination's episodes to target; a model of main effects where none stands for it."""
+        """The trained cell that stands for the combination, or a model of main effects; None where there is neither."""
         cell, own = self._trained_cell(layers), self.cells.of(layers)
         if cell is not None:
             return Source(cell, {})
@@ -134,7 +134,7 @@ class EpisodesToTarget:
         return min(sources, key=lambda source: len(source.layers), default=None)
 
     def _trained_cell(self, layers: Layers) -> Cell | None:
-        """The combination's own cell; else the plainest of its group, where all layers in between learn the same."""
+        """The combination's own cell, or the plainest that differs from it only by layers that learn the same."""
         own = self.cells.of(layers)
         if own is None or layers not in self._layers.speeds:
             return None

@@ -24,11 +24,11 @@ WORDS = {
 }
 """For each kind of feature."""
 WHERE_BOTH_TELL = ("weights", "losses")
-"""Kinds of which a missing feature says that it could not be seen, and not that it was not there."""
+"""Kinds that are compared only if both sides have them: one that is missing may only have been invisible."""
 
-Feature = tuple[str, ...]
+Trait = tuple[str, ...]
 """A kind, and what it is of that kind."""
-Features = Mapping[Feature, object]
+Traits = Mapping[Trait, object]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Differing:
     two trials of one combination.
     """
 
-    by_layer: frozenset[Feature] = frozenset()
-    by_itself: frozenset[Feature] = frozenset()
+    by_layer: frozenset[Trait] = frozenset()
+    by_itself: frozenset[Trait] = frozenset()
 
     @property
     def nothing(self) -> bool:
@@ -52,32 +52,31 @@ class Differing:
 
 
 class Fingerprints:
-    """The fingerprints of a run's trials by combination and seed; of those that ran twice with a seed, the first."""
+    """The fingerprints of a run's trials by combination and seed; of several trials with both, the first."""
 
     def __init__(self, trials: Iterable[StoredTrial]):
-        self._features: dict[tuple[Layers, int], Features] = {}
-        repeated: defaultdict[int, list[Features]] = defaultdict(list)
+        self._features: dict[tuple[Layers, int], Traits] = {}
+        repeated: defaultdict[int, list[Traits]] = defaultdict(list)
         for trial in trials:
             if trial.timed.fingerprint is not None:
-                found = features(trial.timed.fingerprint, trial.timed.losses)
+                found = traits_of(trial.timed.fingerprint, trial.timed.losses)
                 self._features.setdefault((trial.spec.layers, trial.spec.seed), found)
                 if trial.spec.layers == BASELINE:
                     repeated[trial.spec.seed].append(found)
         self.unstable = frozenset(
             feature for first, *others in repeated.values() for other in others for feature in _differing(first, other)
         )
-        """What the baseline itself does not repeat at equal seed."""
+        """What the baseline itself does not repeat at equal seeds."""
         self.combinations = {layers for layers, _ in self._features}
         varying = {layers: self._seen_to_vary(layers) for layers in self.combinations}
         self._varying = {layers: varying[layers] - varying.get(BASELINE, set()) for layers in self.combinations}
-        """By combination, what is not the same with every seed, though with the baseline it is."""
+        """By combination, what varies from seed to seed, though it does not with the baseline."""
 
     def pairs(self, layer: str) -> dict[Layers, Differing]:
-        """The combinations with the layer that also ran without it, and what differs then at any seed of both.
+        """For each combination that also ran without the layer: what differs, at any seed that both have.
 
-        A difference is by the layer where at least one of the two trials tells what is known to repeat itself: the
-        baseline does, and so does what another trial tells as well, unless it varies from seed to seed beside layers
-        that both have.
+        A difference is by the layer if what one of the two trials shows is known to repeat itself. The baseline does;
+        so does what another trial shows as well, unless it varies from seed to seed with layers that both have.
         """
         found: defaultdict[Layers, Differing] = defaultdict(Differing)
         for (layers, seed), with_it in self._features.items():
@@ -88,28 +87,28 @@ class Fingerprints:
                 found[layers] |= self._attributed(differing, seed, fewer, layers)
         return dict(found)
 
-    def _attributed(self, differing: frozenset[Feature], seed: int, fewer: Layers, layers: Layers) -> Differing:
+    def _attributed(self, differing: frozenset[Trait], seed: int, fewer: Layers, layers: Layers) -> Differing:
         if fewer == BASELINE:
             return Differing(by_layer=differing)
         steady = differing.difference(*(found for part, found in self._varying.items() if {*part} <= {*layers}))
         by_layer = frozenset(f for f in steady if self._told_again(f, fewer, seed) or self._told_again(f, layers, seed))
         return Differing(by_layer, differing - by_layer)
 
-    def _seen_to_vary(self, combination: Layers) -> set[Feature]:
-        """What is not the same with every seed."""
+    def _seen_to_vary(self, combination: Layers) -> set[Trait]:
+        """What varies from seed to seed."""
         first, *others = [found for (layers, _), found in self._features.items() if layers == combination]
         return {feature for other in others for feature in _differing(first, other)}
 
-    def _told_again(self, feature: Feature, combination: Layers, seed: int) -> bool:
-        """Whether another trial, of this combination or with this seed, tells the same."""
+    def _told_again(self, feature: Trait, combination: Layers, seed: int) -> bool:
+        """Whether another trial, of this combination or with this seed, shows the same."""
         value = self._features[combination, seed].get(feature)
         return any(
             (layers == combination) is not (of == seed) and found.get(feature) == value
             for (layers, of), found in self._features.items()
         )
 
-    def following(self, layer: str) -> frozenset[Feature]:
-        """What goes with a layer whatever else is on: of one value with it and of others without, or the reverse."""
+    def following(self, layer: str) -> frozenset[Trait]:
+        """What always comes with a layer: one value in all combinations with it and others without, or the reverse."""
         seed = min((seed for _, seed in self._features), default=0)
         on, off = (
             [found for (layers, of), found in self._features.items() if of == seed and (layer in layers) is is_on]
@@ -128,7 +127,7 @@ class Fingerprints:
 
     @property
     def unstable_share(self) -> float:
-        """Of the baseline's operators, those that it does not repeat."""
+        """The share of the baseline's operators that it does not repeat."""
         of_baseline = (found for (layers, _), found in self._features.items() if layers == BASELINE)
         operators = {feature[1] for found in of_baseline for feature in found if feature[0] == "operators"}
         return len(operators & {feature[1] for feature in self.unstable if feature[0] == "operators"}) / max(
@@ -142,9 +141,9 @@ class Fingerprints:
         return ", ".join(words for kind, words in WORDS.items() if kind not in WHERE_BOTH_TELL or kind in told)
 
 
-def features(found: Fingerprint, losses: tuple[float | None, ...]) -> Features:
+def traits_of(found: Fingerprint, losses: tuple[float | None, ...]) -> Traits:
     """All that can be compared one by one: of a fingerprint, and of the losses up to its update."""
-    told: dict[Feature, object] = {
+    told: dict[Trait, object] = {
         ("losses", str(n)): loss for n, loss in enumerate(losses[: found.update], 1) if loss is not None
     }
     if found.weights is not None:
@@ -159,7 +158,7 @@ def features(found: Fingerprint, losses: tuple[float | None, ...]) -> Features:
     return told
 
 
-def _differing(a: Features, b: Features) -> set[Feature]:
+def _differing(a: Traits, b: Traits) -> set[Trait]:
     return {
         feature
         for feature in {**a, **b}
@@ -167,7 +166,7 @@ def _differing(a: Features, b: Features) -> set[Feature]:
     }
 
 
-def named(differing: Iterable[Feature]) -> str:
+def named(differing: Iterable[Trait]) -> str:
     """What differs, in words: some of each kind by name."""
     by_kind: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for feature in sorted(differing):

@@ -13,9 +13,9 @@ from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.results import TrialResult
 from m2bench.records.rows import CombinationRow, LayerRow
+from m2bench.records.store import Store
 from m2bench.records.summary import Summary
 from m2bench.records.trials import RunRecord, StoredTrial, settled
-from m2bench.run.store import Store
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.speed import Speed
 
@@ -28,7 +28,7 @@ TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_r
 
 TYPES = {"started": "datetime64[us, UTC]", "same_numerics": "boolean"}
 
-Row = dict[str, object]
+FrameRow = dict[str, object]
 
 
 class Run:
@@ -89,7 +89,7 @@ def read_run(folder: Path) -> Run:
         return Run(folder.resolve().name, store.record(), store.attempts())
 
 
-def _figure(name: str, figure: Figure | None) -> Row:
+def _figure(name: str, figure: Figure | None) -> FrameRow:
     low, high = (figure and figure.interval) or (math.nan, math.nan)
     return {name: math.nan if figure is None else figure.value, f"{name}_low": low, f"{name}_high": high}
 
@@ -98,12 +98,12 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _switches(layers: Layers, taking_part: Layers) -> Row:
+def _switches(layers: Layers, taking_part: Layers) -> FrameRow:
     """A column for each layer taking part: whether it is on."""
     return {layer: layer in layers for layer in taking_part}
 
 
-def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed) -> Row:
+def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed) -> FrameRow:
     timed = trial.result if isinstance(trial.result, TrialResult) else None
     return {
         "key": trial.spec.key,
@@ -129,7 +129,7 @@ def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed) ->
     }
 
 
-def _layer(row: LayerRow) -> Row:
+def _layer(row: LayerRow) -> FrameRow:
     low, high = row.claim.claim or (math.nan, math.nan)
     return {
         "layer": row.name,
@@ -151,7 +151,7 @@ def _layer(row: LayerRow) -> Row:
     }
 
 
-def _combination(row: CombinationRow, taking_part: Layers, speed: Speed) -> Row:
+def _combination(row: CombinationRow, taking_part: Layers, speed: Speed) -> FrameRow:
     return {
         "layers": combination_name(row.layers),
         **_switches(row.layers, taking_part),

@@ -14,7 +14,7 @@ from m2bench.records.combinations import Layers, every_combination
 from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.learning_curve import distance, setbacks
 
-from .learning_verdict import SIGNIFICANCE, BySeed, Comparison, LearningVerdict, judge, t_interval
+from .learning_verdict import SIGNIFICANCE, BySeed, LearningEffects, LearningVerdict, judge_learning, t_interval
 from .told_learning import ToldLearning, told_measure
 
 TrialsByCell = dict[Cell, list[StoredTrial]]
@@ -24,7 +24,7 @@ TrialsByCell = dict[Cell, list[StoredTrial]]
 class Setbacks:
     """How steady learning is: the share of the return's movement that goes down, as a mean over seeds.
 
-    ``without`` and ``with_it``: the layer alone. ``interval``: of their difference, seed by seed.
+    ``without``: of the baseline. ``with_it``: of the layer alone. ``interval``: of their difference, seed by seed.
     """
 
     without: float
@@ -34,7 +34,7 @@ class Setbacks:
 
 
 class LayerLearning:
-    """The layers of a run by its learning trials: how each compares with and without, and the verdict on it."""
+    """What each layer of a run does to learning, by trials with and without it, and the verdict on that."""
 
     def __init__(self, record: RunRecord, trials: list[StoredTrial]):
         self.spec = record.spec
@@ -58,7 +58,7 @@ class LayerLearning:
         self.verdicts = {layer: self._judge(layer, found, several) for layer, found in self.judged.items()}
 
     def _told(self, trials: list[StoredTrial]) -> ToldLearning | None:
-        """What the updates of the speed trials told, where learning trials compare no two seeds."""
+        """Learning by what the speed trials report, used where learning trials compare fewer than two seeds."""
         measure, off = told_measure(trials), self.spec.learning == "off"
         if measure is None or off or any(len(found.distances) > 1 for found in self.comparisons.values()):
             return None
@@ -72,7 +72,7 @@ class LayerLearning:
         refuted = {layer for layer in self.exact if self._proved(layer) and self.verdicts[layer].verdict == "changed"}
         return tuple(layer for layer in self.spec.layers if layer in refuted or layer not in self.exact)
 
-    def _compare(self, layer: str) -> Comparison:
+    def _compare(self, layer: str) -> LearningEffects:
         distances, log_ratios = defaultdict(list), defaultdict(list)
         all_arrived = True
         for cell, other in self._neighbours(layer):
@@ -91,7 +91,7 @@ class LayerLearning:
                     log_ratios[without.spec.seed].append(math.log(arrivals[1] / arrivals[0]))
                 else:
                     all_arrived = False
-        return Comparison(
+        return LearningEffects(
             {seed: fmean(values) for seed, values in distances.items()},
             {seed: fmean(values) for seed, values in log_ratios.items()},
             all_arrived,
@@ -133,10 +133,10 @@ class LayerLearning:
             and all(a.episodes_per_update == b.episodes_per_update for a, b in self._neighbours(layer))
         )
 
-    def _judge(self, layer: str, found: Comparison, judged: int) -> LearningVerdict:
+    def _judge(self, layer: str, found: LearningEffects, judged: int) -> LearningVerdict:
         if self.target is None and self.told is None and layer not in self.exact:
             return LearningVerdict("not told", f"not measured: {self.no_target_because}")
-        measured = judge(found, judged, self.unit)
+        measured = judge_learning(found, judged, self.unit)
         if not self._proved(layer) or measured.verdict == "changed":
             return measured
         unsound = [c for c in self._cells.episodes_per_update if layer in c and c not in self.speeds]
@@ -162,7 +162,7 @@ class LayerLearning:
 
 
 def in_cells(cells: Cells, trials: Sequence[StoredTrial]) -> TrialsByCell:
-    """The learning trials that trained, whether or not they arrived; one that failed counts as one that did not."""
+    """The learning trials of each cell. One that failed counts as one that did not reach the target."""
     by_cell: TrialsByCell = defaultdict(list)
     for trial in trials:
         cell = cells.of(trial.spec.layers)

@@ -1,4 +1,4 @@
-"""What is said of each layer: claimed, measured, judged; and of each pair of layers."""
+"""The row of each layer: what was claimed, measured and judged; and the interactions of pairs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from m2bench.records.description import LayerDescription, SystemDescription
 from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.records.summary import Interaction
 from m2bench.records.trials import StoredTrial
-from m2bench.statistics.effects import Effects, holm
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.statistics.multiple_tests import holm
 from m2bench.text.speed import Speed
 
 from .claims import also_claimed, judge_claim
@@ -43,16 +44,9 @@ def summarize_layers(
     )
     rows = []
     for layer in described:
-        name, claim = layer.name, layer.claim
+        name, claim, learned = layer.name, layer.claim, learning.of_layer(layer.name)
         measured = _claimed_response(claim.phase, speeds, trials).alone(name) if claim else None
-        verdict, learned = judge_claim(layer, measured, disturbed, Speed.of(system).compared), learning.of_layer(name)
-        also = (
-            also_claimed(
-                claim, memory[name].alone, learning.layers.setbacks(name), learned.learning, learning.layers.unit
-            )
-            if claim
-            else ""
-        )
+        verdict = judge_claim(layer, measured, disturbed, Speed.of(system).compared)
         to_target, surviving = _time_to_target(name, speeds, learning)
         rows.append(
             LayerRow(
@@ -64,7 +58,7 @@ def summarize_layers(
                 speed=speed[name],
                 claimed_effect=figure_of(measured),
                 verdict=verdict and verdict.verdict,
-                verdict_sentence=verdict and verdict.sentence + also,
+                verdict_sentence=verdict and verdict.sentence + _also_claimed(layer, memory[name], learning),
                 reason=layer.unsupported,
                 engagement=engagement[name],
                 learning=learned,
@@ -74,6 +68,14 @@ def summarize_layers(
             )
         )
     return tuple(rows)
+
+
+def _also_claimed(layer: LayerDescription, memory: Attribution, learning: Learning) -> str:
+    """The rest of the sentence on a layer's claim."""
+    if layer.claim is None:
+        return ""
+    setbacks, learned = learning.layers.setbacks(layer.name), learning.of_layer(layer.name).learning
+    return also_claimed(layer.claim, memory.alone, setbacks, learned, learning.layers.unit)
 
 
 def _time_to_target(name: str, speeds: Effects, learning: Learning) -> tuple[Estimate | None, Estimate | None]:
@@ -120,7 +122,7 @@ def _attribute(names: list[str], effects: Effects) -> dict[str, Attribution]:
 
 
 def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> TimeAttribution:
-    """What a layer does to the seconds to the target: to the episodes that it takes, over what it does to the speed.
+    """What a layer does to the seconds to the target: its effect on the episodes, over its effect on the speed.
 
     Both are uncertain, and measured in different trials, so their variances add.
     """

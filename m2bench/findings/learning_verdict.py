@@ -20,7 +20,7 @@ from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE
 
 MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
-EPISODES_MARGIN = 1.25  # times the episodes to the target, or fewer by that
+EPISODES_MARGIN = 1.25  # ratio of the episodes to the target, either way
 UNIT = Unit()
 SIGNIFICANCE = 0.05
 
@@ -28,7 +28,7 @@ BySeed = dict[int, float]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LearningEffects:
     """A layer's effects on learning, one value per seed.
 
     ``distances``: of the learning curves, as a share of what there is to learn (below 0: learns less).
@@ -56,7 +56,7 @@ class LearningVerdict:
     seeds: int = 0
 
 
-def judge(found: Comparison, judged_layers: int, unit: Unit = UNIT) -> LearningVerdict:
+def judge_learning(found: LearningEffects, judged_layers: int, unit: Unit = UNIT) -> LearningVerdict:
     """Same, changed or undecided.
 
     Same: the 90 % t intervals of both responses lie within their margins, which is TOST at 5 %. Changed: an interval
@@ -95,10 +95,10 @@ def judge(found: Comparison, judged_layers: int, unit: Unit = UNIT) -> LearningV
 
 
 def t_interval(values: list[float], outside: float, rounding: float = 0.0) -> tuple[float, float]:
-    """The t interval of the mean that leaves out this share.
+    """The t interval of the mean, outside of which this share of the probability lies.
 
-    ``rounding``: the variance of a value that was rounded. Few seeds can be rounded alike, and would seem not to
-    scatter; so it comes on top of the scatter, with no more degrees of freedom.
+    ``rounding``: the variance of the rounding of a value. It is added to the scatter, since a few seeds that are
+    rounded alike would seem not to scatter at all.
     """
     centre, error = fmean(values), math.sqrt((variance(values) + rounding) / len(values))
     half = t_quantile(1 - outside / 2, len(values) - 1) * error if error else 0.0

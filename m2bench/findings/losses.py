@@ -1,8 +1,8 @@
-"""Does a combination compute what the one without layers does? By the losses that the trainer tells. Pure.
+"""Whether a combination computes what the baseline computes, by the losses that the trainer reports. Pure.
 
-Trials of a block share their seed, so the losses of their first updates must be those of the block's baseline, but for
-rounding and for what the layers declare. Rounding alone may now and then flip a draw and part two trials for good, a
-fault parts them in nearly every block; so a combination has changed when most of its blocks part.
+Trials of a block share their seed, so the losses of their first updates must equal those of the block's baseline,
+within rounding and what the layers declare. Rounding alone may now and then flip a draw, which parts two trials for
+good. A fault parts them in nearly every block. So a combination has changed if most of its blocks part.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ CHECK = "losses"
 ROUNDING = 3e-5  # of a loss: several times what rounding makes of the first six of small trainers (decision 023)
 ROUNDING_OF_TERMS = 3e-7  # the same of a loss whose terms, of a size of about one, nearly cancel
 ALMOST_NOTHING = 10 * ROUNDING_OF_TERMS
-"""So small a loss may be what rounding leaves of such terms (a policy's before its first update, say)."""
+"""A smaller loss may be nothing but rounding, as a policy's is before its first update."""
 
-BySeed = Mapping[int, list[TrialResult]]
-Pair = tuple[list[TrialResult], TrialResult]
+BaselinesBySeed = Mapping[int, list[TrialResult]]
+MatchedTrial = tuple[list[TrialResult], TrialResult]
 """The baselines with a seed, and a trial with it."""
 
 
@@ -38,7 +38,7 @@ class Parted:
 
 
 def with_losses_compared(record: RunRecord, trials: list[StoredTrial]) -> list[StoredTrial]:
-    """The trials, and where the system tells losses with one check more in each: whether they are the baseline's."""
+    """The trials; if the system reports losses, each with one more check: whether they equal the baseline's."""
     told = [trial for trial in trials if trial.spec.kind == "speed" and trial.result is not None]
     if not any(trial.timed.losses for trial in told):
         return trials
@@ -69,13 +69,13 @@ def _checks(description: Description, trials: list[StoredTrial]) -> dict[Layers,
 
 
 def tolerance_of(description: Description, layers: Layers) -> float:
-    """By how much a combination's losses may differ beside rounding, as a share of them: what its layers declare."""
+    """How far a combination's losses may differ beyond rounding, as a share of them: what its layers declare."""
     declared = [described.loss_tolerance for name in layers if (described := description.layer(name)) is not None]
     return sum(tolerance for tolerance in declared if tolerance is not None)
 
 
-def _does_not_repeat(baselines: BySeed) -> str | None:
-    """Why nothing can be held against the baseline: it differs from itself with equal seeds."""
+def _does_not_repeat(baselines: BaselinesBySeed) -> str | None:
+    """Why nothing can be compared with the baseline: it does not repeat itself with equal seeds. None if it does."""
     for first, *others in baselines.values():
         for other in others:
             parted = _parted(first, other, 0.0)
@@ -84,19 +84,19 @@ def _does_not_repeat(baselines: BySeed) -> str | None:
     return None
 
 
-def _compare(pairs: Sequence[Pair], tolerance: float, units: str) -> NumericsCheck:
-    """A combination's trials held against the baselines of the same seed, of which the first speaks for all."""
+def _compare(pairs: Sequence[MatchedTrial], tolerance: float, units: str) -> NumericsCheck:
+    """Compare a combination's trials with the baselines of the same seed; the first of these stands for all."""
     told = [(bases, found) for bases, found in pairs if found.losses]
     if not told:
-        because = "it tells no loss" if pairs else "no trial of the baseline with its seed tells a loss"
+        because = "it reports no loss" if pairs else "no trial of the baseline with its seed reports a loss"
         return NumericsCheck(None, reason=because)
     for (base, *_), found in told:
         before, after = base.update_units[:1], found.update_units[:1]
         if before != after:
-            sizes = f"its first update processes {after[0]:g} {units}, the baseline's {before[0]:g}"
-            return NumericsCheck(None, reason=f"{sizes}: losses of other data are not compared")
+            sizes = f"the first update processes {after[0]:g} {units} and the baseline's {before[0]:g}"
+            return NumericsCheck(None, reason=f"{sizes}, so their losses are of different data")
         if not any(loss is not None for loss in base.losses[:FIRST_UPDATES]):
-            return NumericsCheck(None, reason=f"none of the first {FIRST_UPDATES} updates tells a loss")
+            return NumericsCheck(None, reason=f"none of the first {FIRST_UPDATES} updates reports a loss")
         if size(base.losses) < ALMOST_NOTHING:
             return NumericsCheck(None, reason="the first losses are as small as rounding errors")
     evidence = {"updates": min(len(found.losses[:FIRST_UPDATES]) for _, found in told), "allowed": tolerance}
@@ -127,7 +127,7 @@ def _parted(base: TrialResult, found: TrialResult, tolerance: float) -> Parted |
 
 
 def _as_with(layers: Layers, found: Mapping[Layers, NumericsCheck], check: NumericsCheck) -> str:
-    """The smallest combination of some of the layers that has changed as well."""
+    """That a smaller combination of these layers has changed already, in words; empty where none has."""
     if check.same is not False:
         return ""
     smaller = [name for name, other in found.items() if other.same is False and set(name) < set(layers)]

@@ -1,4 +1,4 @@
-"""What a user's command tells of each combination by its metrics. Pure."""
+"""The metrics of a user's command, by combination. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .responses import fit
 
 
 def with_metrics(rows: Sequence[CombinationRow], layers: Layers, trials: Sequence[StoredTrial]) -> list[CombinationRow]:
-    """The rows with the metrics that the trials tell; a row whose trials tell none has none."""
+    """The rows with the metrics that their trials report."""
     told = [
         ToldMetric.of(name, layers, trials)
         for name in dict.fromkeys(n for trial in trials for n in trial.timed.metrics)
@@ -40,7 +40,7 @@ class ToldMetric:
 
     @classmethod
     def of(cls, name: str, layers: Layers, trials: Sequence[StoredTrial]) -> ToldMetric:
-        """From the trials that tell it."""
+        """From the trials that report it."""
 
         def response(trial: StoredTrial) -> float | None:
             return trial.timed.metrics.get(name)

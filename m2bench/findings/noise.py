@@ -90,9 +90,8 @@ def is_disturbed(trials: list[StoredTrial]) -> bool:
 def describe_conditions(trials: list[StoredTrial], scatter: float | None = None) -> RunConditions:
     """What else the machine did during the trials, and the warnings that follow, each with what to do next.
 
-    ``scatter``: the standard deviation of one trial, as a ratio; where trials repeat well, a canary that varies says
-    little. So does one that varies by itself: its scatter tells of the machine's speed only where trials are shown to
-    be slower when it is.
+    ``scatter``: the standard deviation of one trial, as a ratio. A canary that varies is warned of only where the
+    trials scatter too, and are shown to be slower when the canary is.
     """
     measured = [trial for trial in trials if trial.result is not None]
     canaries = [_canary_s(trial) for trial in measured]
@@ -106,7 +105,7 @@ def describe_conditions(trials: list[StoredTrial], scatter: float | None = None)
 
 
 def warnings_of(conditions: list[Conditions], what: str) -> list[str]:
-    """The same warnings from the conditions of others than trials; ``what`` is the word for one of them."""
+    """Warnings on processes that are no trials, from their conditions. ``what``: the word for one of them."""
     return list(_warnings(_gather(conditions, None, False), False, what))
 
 

@@ -9,7 +9,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.trials import StoredTrial
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.factorial import Observation
 from m2bench.statistics.steady import steady_speed
 
 Response = Callable[[StoredTrial], float | None]

@@ -34,7 +34,7 @@ from .learning import Learning
 from .losses import with_losses_compared
 from .metrics import with_metrics
 from .noise import describe_conditions, measure_repeats
-from .recommendation import recommend
+from .recommendation.recommend import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
 
 SUMMARY_SCHEMA = 1
@@ -125,7 +125,7 @@ def _summarize_combinations(
     ]
     compiling = [layer.name for layer in record.description.layers if layer.compiles]
     return [
-        # Of what computes something else its own trials tell, and they are no part of the prediction.
+        # What computes something else is no part of the prediction.
         replace(row, speedup_predicted=figure_of(prediction.ratio(row.layers) if row.is_rated else None))
         for row in with_metrics(with_break_even(rows, compiling, speeds), spec.layers, counted)
     ]
@@ -163,7 +163,7 @@ def _summarize_noise(trials: list[StoredTrial], attribution: Effects, record: Ru
 
 
 def _anchors(trials: list[StoredTrial]) -> tuple[Anchor, ...]:
-    """The baselines that are ok: as the how-manieth speed trial each was run, and how fast it was."""
+    """The baselines that are ok, each with its number among the speed trials and its speed."""
     return tuple(
         Anchor(trial.spec.key, number, speed(trial))
         for number, trial in enumerate(trials, 1)
@@ -172,7 +172,7 @@ def _anchors(trials: list[StoredTrial]) -> tuple[Anchor, ...]:
 
 
 def _conditions(trials: list[StoredTrial], attribution: Effects, record: RunRecord) -> RunConditions:
-    """What the machine did besides, and what makes every figure doubtful: before all else a device that is wrong."""
+    """What the machine did besides the trials. A device that computes wrongly is the first of the warnings."""
     found = describe_conditions(trials, math.exp(attribution.scatter.sd) if attribution.scatter else None)
     faults = record.prepared.device_faults
     if not faults:

@@ -1,7 +1,7 @@
-"""What the layers do to learning, by what the updates of the speed trials told: where no target is named. Pure.
+"""What the layers do to learning, by the losses or returns of the speed trials, where no target is named. Pure.
 
-Compared are trials that differ in one layer alone and share their seed, over as many units as both processed: by their
-mean loss until then, and by how many times the units the one takes to the mean loss of the other (mean_so_far.py).
+Trials that share their seed and differ in one layer alone are compared over as many units as both processed: by their
+mean loss up to there, and by how many times the units one needs for the mean loss of the other (mean_so_far.py).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from m2bench.records.trials import StoredTrial
 from m2bench.statistics.first_updates import FIRST_UPDATES
 from m2bench.statistics.mean_so_far import Fall, MeanSoFar, units_ratio
 
-from .learning_verdict import Comparison
+from .learning_verdict import LearningEffects
 
 LOSS, RETURN = "loss", "return"
 POINTS = 20  # of a curve, each a mean of more updates than the one before
-SHOWN = 3.0  # standard errors, by what single updates scatter: what is learned must be worth so much
+SHOWN = 3.0  # standard errors of what is learned, by the scatter of single updates: less is not shown
 
 
 def told_measure(trials: Sequence[StoredTrial]) -> str | None:
-    """What says how well the system learns: the return where its updates tell one, else the loss, if they do.
+    """How learning is measured: by the return if the updates report one, else by the loss; None if they report neither.
 
-    A return counts where the units of every update are told as well.
+    A return counts only where the units of every update are reported as well.
     """
     timed = [trial.timed for trial in trials if trial.spec.kind == "speed" and trial.result]
     if any(result.training_return and result.update_units for result in timed):
@@ -40,7 +40,7 @@ def told_measure(trials: Sequence[StoredTrial]) -> str | None:
 
 
 class ToldLearning:
-    """The speed trials of a run that tell ``measure``."""
+    """The speed trials of a run that report ``measure``, compared with and without each layer."""
 
     def __init__(self, layers: Layers, trials: Sequence[StoredTrial], measure: str):
         self.measure = measure
@@ -51,7 +51,7 @@ class ToldLearning:
         for trial in told:
             self._by_layers[trial.spec.layers][alike[trial.spec.seed]].append(_mean_so_far(trial.timed, measure))
 
-    def compare(self, layer: str) -> Comparison:
+    def compare(self, layer: str) -> LearningEffects:
         """The layer's effects, seed by seed."""
         apart, log_ratios = defaultdict(list), defaultdict(list)
         falls: dict[int, list[Fall]] = defaultdict(list)
@@ -68,7 +68,7 @@ class ToldLearning:
         learned = [Fall(fmean(x.size for x in own), fmean(x.error for x in own)) for own in falls.values()]
         nothing = self._nothing(learned)
         worth = math.nan if nothing else fmean(fall.size for fall in learned)
-        return Comparison(
+        return LearningEffects(
             {} if nothing else {seed: value / worth for seed, value in _means(apart).items()},
             {} if nothing else _means(log_ratios),
             all_arrived,
@@ -95,7 +95,7 @@ class ToldLearning:
             return f"{len(learned)} {'seed' if len(learned) == 1 else 'seeds'} compared, at least two are needed"
         if sum(fall.size for fall in learned) > SHOWN * math.hypot(*(fall.error for fall in learned)):
             return None
-        return f"the {self.measure} is not shown to {'fall' if self.measure == LOSS else 'rise'} in so short trials"
+        return f"the {self.measure} is not shown to {'fall' if self.measure == LOSS else 'rise'} in trials this short"
 
     def _pairs(self, layer: str) -> Iterator[tuple[int, MeanSoFar, MeanSoFar]]:
         """Trials without and with the layer, beside the same others and with the same seed."""
@@ -120,9 +120,9 @@ def _mean_so_far(result: TrialResult, measure: str) -> MeanSoFar:
 
 
 def _alike(trials: Sequence[StoredTrial], measure: str) -> dict[int, int]:
-    """For each seed the first one of which the baseline tells just the same: of a trainer that takes no seed, say.
+    """For each seed, the first one with which the baseline reports the same values.
 
-    These are one observation.
+    Such seeds are one observation, as of a trainer that takes no seed.
     """
     first: dict[tuple[float | None, ...], int] = {}
     for trial in trials:

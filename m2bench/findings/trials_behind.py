@@ -11,8 +11,9 @@ from m2bench.records.errors import UserError
 from m2bench.records.results import TrialResult
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.statistics.effects import Effects, shapley_weights
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.statistics.shapley import shapley_weights
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.speed import Speed
@@ -28,7 +29,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``),
     of the noise and the drift (``noise``), or of what was learned (``learning``).
 
-    Raises UserError for a name that is neither, and for a run of ``scale``.
+    Raises UserError for any other name, and for a run of ``scale``.
     """
     record.refuse_scale()
     trials = judge_engagement(record, with_losses_compared(record, trials)).trials
@@ -74,7 +75,7 @@ def _layer_figures(layer: str, effects: Effects) -> Table:
 
 
 def _figures(name: str, figures: dict[str, Estimate | None], effects: Effects) -> Table:
-    """What the fit makes of the trials below, in the order in which the reports name them."""
+    """The fitted effects, in the order in which reports name them."""
     rows = [
         (
             figure,
@@ -124,7 +125,9 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
     ]
     to_target = f"{level.unit.many} to target"
     columns = ("trial", "mini-blocks", "started", "status", level.heading, to_target, "log")
-    return Table(f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6])).told()
+    return Table(
+        f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6])
+    ).without_empty_columns()
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:

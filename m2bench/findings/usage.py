@@ -20,7 +20,7 @@ TELEMETRY = ("own_cpu_share", "cpu_share", "device_share", "device_share_of_ever
 def summarize_usage(
     trials: list[StoredTrial], episodes_per_min: Estimate | None, peak_flops: float, has_device_telemetry: bool
 ) -> Usage:
-    """What is typical of the trials, counts as medians of those that counted; None for what none of them could tell.
+    """What is typical of the trials; counts are medians of those that counted. None for what no trial measured.
 
     ``utilization``: the share of the timed window in which the device computes, None where its telemetry
     (``has_device_telemetry``) could not be read; on the CPU, the share of all cores that the trial's own processes use

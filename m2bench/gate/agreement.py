@@ -1,10 +1,10 @@
-"""Do two sides compute and learn the same? From trials that were run anyway. Pure.
+"""Whether two sides compute and learn the same, by trials that are run anyway. Pure.
 
-Each trial's own numerics checks compare it with the plain trainer of the same code, so they do not see a fault in what
-both share. The other side sees it: with the same seed both play the same episodes from the same weights, so the returns
-of their first updates must be equal. Rounding alone may flip a draw now and then and part two runs for good; a fault
-parts them in nearly every pair. So a combination has changed when most of its pairs part within the first updates.
-Where these are equal to the last bit, both sides round alike, and all later updates must be equal as well.
+A trial's own numerics checks compare it with the plain trainer of the same code, so they miss a fault that both share.
+Comparing the sides finds it: with the same seed both play the same episodes from the same weights, so the returns of
+their first updates must be equal. Rounding alone may now and then flip a draw, which parts two trials for good. A fault
+parts them in nearly every pair. So a combination has changed if most of its pairs part within the first updates. If
+these are equal to the last bit, both sides round alike, and all later updates must be equal as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import TrialResult
-from m2bench.statistics.first_updates import FIRST_UPDATES, Told, first_difference, size
+from m2bench.statistics.first_updates import FIRST_UPDATES, ToldByUpdates, first_difference, size
 
 from .reasons import Aspect, Reason
 
@@ -40,14 +40,14 @@ def _faults(trials: Sequence[TrialResult]) -> dict[str, str]:
 
 
 def checks_gone(combination: Layers, before: Iterable[str], heads: Sequence[TrialResult]) -> list[Reason]:
-    """The numerics checks that the other side's trials went through, and some of the head's did not."""
+    """The numerics checks that the other side ran, and some of the head's trials did not."""
     gone = [name for name in dict.fromkeys(before) if any(name not in head.numerics for head in heads)]
     name = combination_name(combination)
     return [Reason((Aspect.AGREEMENT,), "numerics", f"{name}: the check {check} is no longer run") for check in gone]
 
 
 def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> list[Reason]:
-    """Why the learning of a combination cannot be compared: the base tells its training returns, and the head does not.
+    """Why the learning of a combination cannot be compared: the base reports its returns or losses, the head does not.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """
@@ -55,21 +55,21 @@ def untold(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]
     for base, head in pairs:
         told, updates = len(_told(head, measure)), len(head.update_s)
         if told < updates and _told(base, measure):
-            text = f"the head tells the {measure} of only {told} of its {updates} updates"
+            text = f"the head reports the {measure} of only {told} of its {updates} updates"
             return [Reason((Aspect.AGREEMENT,), "learning", f"{combination_name(combination)}: {text}")]
     return []
 
 
 def _measure(pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str:
-    """What the base tells of each update's learning: the return, else the loss."""
+    """What the base reports of each update's learning: the return, else the loss."""
     return "training return" if any(base.training_return for base, _ in pairs) else "loss"
 
 
-def _told(trial: TrialResult, measure: str) -> Told:
+def _told(trial: TrialResult, measure: str) -> ToldByUpdates:
     return trial.losses if measure == "loss" else trial.training_return
 
 
-def first_parted(before: Told, after: Told) -> int | None:
+def first_parted(before: ToldByUpdates, after: ToldByUpdates) -> int | None:
     """The first update, from 1, whose training returns differ by more than rounding; None if none does.
 
     Later ones than FIRST_UPDATES count where these do not differ at all.
@@ -80,7 +80,7 @@ def first_parted(before: Told, after: Told) -> int | None:
 
 
 def learning_change(combination: Layers, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> str | None:
-    """What is said of a combination that learns something else than it did; None for one that learns the same.
+    """How a combination learns differently than before, in words; None for one that learns the same.
 
     ``pairs``: both sides' trials, each pair with one seed.
     """

@@ -22,9 +22,9 @@ FROM_EVIDENCE = {"graphs": "compiled graphs", "compiled_regions_per_call": "comp
 DIGITS = 6  # of a count per episode that mean something: the rest is division
 LINES_NAMED = 3
 
-Counts = Mapping[str, float]
+CountsByName = Mapping[str, float]
 """By name: per episode, or as a compiler tells them."""
-Lines = Mapping[str, Mapping[str, float]]
+LinesByCount = Mapping[str, Mapping[str, float]]
 """By the name of a count: how much of it each source line accounts for."""
 
 
@@ -49,7 +49,7 @@ class CountChange:
         )
 
 
-def counted(trials: Sequence[TrialResult]) -> Counts:
+def repeated_counts(trials: Sequence[TrialResult]) -> CountsByName:
     """Counts that are the same in all of one side's trials of a combination; one that varies is left out."""
     found: dict[str, set[float]] = {}
     for trial in trials:
@@ -58,7 +58,7 @@ def counted(trials: Sequence[TrialResult]) -> Counts:
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
-def counts_of(trial: TrialResult) -> Counts:
+def counts_of(trial: TrialResult) -> CountsByName:
     """All that was counted in one trial."""
     counts = {} if trial.counts is None else {**trial.counts.per_episode}
     for proof in trial.proofs.values():
@@ -67,7 +67,9 @@ def counts_of(trial: TrialResult) -> Counts:
 
 
 def compare_counts(
-    combination: Layers, pairs: Sequence[tuple[Counts, Counts]], lines: tuple[Lines, Lines] = ({}, {})
+    combination: Layers,
+    pairs: Sequence[tuple[CountsByName, CountsByName]],
+    lines: tuple[LinesByCount, LinesByCount] = ({}, {}),
 ) -> tuple[list[CountChange], list[Reason]]:
     """What differs among the counts of both sides, and why one cannot be compared.
 
@@ -98,7 +100,7 @@ def _unclear(combination: Layers, why: str) -> Reason:
     return Reason((Aspect.COUNTS,), "counts", f"{combination_name(combination)}: {why}")
 
 
-def lines_of(trials: Sequence[TrialResult]) -> Lines:
+def lines_of(trials: Sequence[TrialResult]) -> LinesByCount:
     """Source lines behind the counts of one side's trials of a combination."""
     return trials[0].counts.lines if trials and trials[0].counts else {}
 

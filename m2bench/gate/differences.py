@@ -1,4 +1,4 @@
-"""What needs no statistics: is the same computed, learned and counted, and which phase has become slower? Pure."""
+"""Comparisons without statistics: what is computed, learned and counted, and which phase has become slower. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from m2bench.records.results import TrialResult
 
 from .agreement import checks_gone, failed_checks, learning_change, untold
 from .counts import CountChange, compare_counts, counts_of, lines_of
-from .metrics import Judged
+from .metrics import JudgedMetric
 from .pairs import Block, PhaseChange, grown_most, median_phases
 from .question import Question
 from .reasons import Aspect, Reason
@@ -27,7 +27,7 @@ def agreement_changes(question: Question, blocks: Sequence[Block]) -> Iterator[s
 
 
 def uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
-    """What the other side went through and the head did not."""
+    """Why learning or numerics cannot be compared: what the other side has, and the head lacks."""
     for combination in question.combinations:
         heads, bases = _trials(blocks, "head", combination), _bases(question, blocks, combination)
         recorded = question.recorded(combination)
@@ -39,18 +39,18 @@ def uncompared(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
 
 
 def unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
-    """What was not asked of the head, since there was nothing to compare it with."""
+    """What was not checked of the head, since there was nothing to compare it with."""
     if question.base is None and question.reference is None:
         yield Reason((Aspect.COUNTS,), "counts", "there is no base and no reference to compare them with")
     for combination in question.combinations:
         name, bases = combination_name(combination), _bases(question, blocks, combination)
         if bases and not any(map(counts_of, bases)):
-            yield Reason((Aspect.COUNTS,), "counts", f"{name}: the base counts nothing")
+            yield Reason((Aspect.COUNTS,), "counts", f"{name}: the base has no counts")
         if bases and not question.repeats_itself:
             text = f"{name}: the trainer does not repeat itself with equal seeds"
             yield Reason((Aspect.AGREEMENT,), "learning", text)
         elif bases and not any(base.training_return or base.losses for base in bases):
-            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base tells no training return")
+            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base reports no training return")
         if not any(head.numerics for head in _trials(blocks, "head", combination)):
             yield Reason((Aspect.AGREEMENT,), "numerics", f"{name}: no numerics check was run")
 
@@ -79,7 +79,7 @@ def count_changes(question: Question, blocks: Sequence[Block]) -> tuple[list[Cou
 
 
 def grown_phases(
-    question: Question, blocks: Sequence[Block], judged: Sequence[Judged]
+    question: Question, blocks: Sequence[Block], judged: Sequence[JudgedMetric]
 ) -> Iterator[tuple[Layers, PhaseChange]]:
     """For each slower combination, the phase that has grown the most."""
     for combination in {found.metric.combination: None for found in judged if found.state == "slower"}:

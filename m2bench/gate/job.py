@@ -19,9 +19,9 @@ from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 from m2bench.text.speed import Speed
 
 from .facts import SideFacts
-from .measure import NotFiniteError, Request
+from .measure import DivergedError, Request
 from .metrics import metrics_of
-from .outcome import Outcome
+from .outcome import CheckOutcome
 from .pairs import Block
 from .preparation import Sides, prepared
 from .question import EPISODES, SPEEDUP, Question
@@ -48,7 +48,7 @@ class Asked:
     command: tuple[str, ...] = ("m2bench", "check")
 
 
-def check(asked: Asked, folder: Path, console: Console) -> Outcome:
+def check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
     """Run the gate. Raises UserError for what cannot be measured.
 
     Floors alone need no git repository.
@@ -65,7 +65,7 @@ def check(asked: Asked, folder: Path, console: Console) -> Outcome:
         question = _question(asked, sides, reference)
         blocks, verdict = _measure(question, asked.request, sides, console)
     facts = sides.facts["head"]
-    return Outcome(
+    return CheckOutcome(
         verdict=verdict,
         command=asked.command,
         date=now(),
@@ -80,7 +80,7 @@ def check(asked: Asked, folder: Path, console: Console) -> Outcome:
     )
 
 
-def save(name: str, request: Request, blocks: int, folder: Path, console: Console) -> Reference:
+def measure_reference(name: str, request: Request, blocks: int, folder: Path, console: Console) -> Reference:
     """Measure the working tree alone over so many blocks, as a reference that is not written yet."""
     repo = repository(Path.cwd())
     with prepared(repo, None, request, folder, console) as sides, _progress(blocks, console) as step:
@@ -187,7 +187,7 @@ def _measure(question: Question, request: Request, sides: Sides, console: Consol
             try:
                 while len(blocks) < look:
                     blocks.append(step(sides.run_block(len(blocks) + 1, request)))
-            except NotFiniteError as error:
+            except DivergedError as error:
                 enough = blocks if len(blocks) >= LEAST_BLOCKS else []  # fewer have no spread to judge by
                 return enough, _changed(question, enough, str(error))
             verdict = decide(question, blocks, final=look == looks[-1])

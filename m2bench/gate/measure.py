@@ -59,7 +59,7 @@ class TurnRequest:
     name: str
 
 
-class NotFiniteError(WorkerError):
+class DivergedError(WorkerError):
     """The head's loss or gradient was not a finite number: it learns nothing."""
 
 
@@ -114,7 +114,7 @@ class Side:
         return SideFacts(description, prepared.device_faults)
 
     def _use_threads(self, threads: int) -> None:
-        """In all workers from here on; by the environment, which code of any age follows."""
+        """Use so many threads in all workers from here on, by a variable that code of any version obeys."""
         self._environment["OMP_NUM_THREADS"] = str(threads)
         self._launcher.stop()
 
@@ -161,7 +161,7 @@ class Side:
         found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result
         if isinstance(found, Failure):
             diverged = self.code.side == "head" and found.kind == "not finite"
-            raise (NotFiniteError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
+            raise (DivergedError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
         return found
 
     def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.statistics.sequential import JOB_SD, Mean, Rule, State, difference, mean_of
+from m2bench.statistics.sequential import JOB_SD, Mean, MetricState, Rule, difference, mean_of
 from m2bench.statistics.steady import steady_speed
 
 from .pairs import Block, log_ratio, whole_log_ratio
@@ -31,7 +31,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Metric:
+class GatedMetric:
     """A speed that is judged. It is decided when all ``samples`` say the same; the first one is shown."""
 
     name: str
@@ -42,11 +42,11 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedMetric:
     """A metric after a look: a ratio (a level, against a floor) with the bounds by which it was judged."""
 
-    metric: Metric
-    state: State
+    metric: GatedMetric
+    state: MetricState
     value: float
     lower: float
     upper: float
@@ -67,17 +67,17 @@ class Judged:
         return f"{name}: {self.metric.name} {self.value:.3f}x [{self.lower:.3f}, {self.upper:.3f}]"
 
 
-def metrics_of(question: Question, blocks: Sequence[Block]) -> list[Metric]:
+def metrics_of(question: Question, blocks: Sequence[Block]) -> list[GatedMetric]:
     """All metrics, with what was measured of them so far. Which ones there are does not depend on the blocks."""
     return [*_against_base(question, blocks), *_against_reference(question, blocks), *_against_floors(question, blocks)]
 
 
-def judge(metric: Metric, rule: Rule) -> Judged:
+def judge_metric(metric: GatedMetric, rule: Rule) -> JudgedMetric:
     """What the rule says of the metric now."""
     means = [sample.mean for sample in metric.samples]
-    states: set[State] = {rule.judge(mean, metric.threshold) for mean in means}
+    states: set[MetricState] = {rule.judge(mean, metric.threshold) for mean in means}
     mean = means[0]
-    return Judged(
+    return JudgedMetric(
         metric=metric,
         state=states.pop() if len(states) == 1 else "undecided",
         value=math.exp(mean.value),
@@ -97,21 +97,21 @@ def _logs(values: Sequence[float], over: Sequence[float] | None = None) -> list[
     return [math.log(value / other) for value, other in zip(values, over, strict=True)]
 
 
-def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
+def _against_base(question: Question, blocks: Sequence[Block]) -> Iterator[GatedMetric]:
     if question.base is None:
         return
     for combination in question.combinations:
         pairs = [(block["head", combination], block["base", combination]) for block in blocks]
         found = {question.speed.compared: log_ratio}
         if combination in question.in_turns:
-            # The other one leaves out what happens seldom.
+            # The trimmed mean leaves out what is rare.
             found[f"{question.speed.compared} of whole windows"] = whole_log_ratio
         for name, ratio in found.items():
             logs = [ratio(head, base) for head, base in pairs]
-            yield Metric(name, combination, "base", question.threshold, (Sample(logs),))
+            yield GatedMetric(name, combination, "base", question.threshold, (Sample(logs),))
 
 
-def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
+def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[GatedMetric]:
     if question.reference is None or not question.same_machine:
         return
     measured = record(blocks, question.combinations) if blocks else {}
@@ -122,12 +122,12 @@ def _against_reference(question: Question, blocks: Sequence[Block]) -> Iterator[
         new = measured.get(combination_name(combination), Recorded([], [], [], {}, {}, {}, []))
         if old.speedup and BASELINE in question.combinations:
             sample = Sample(_logs(new.speedup), _logs(old.speedup))
-            yield Metric(SPEEDUP, combination, "reference", question.threshold, (sample,))
+            yield GatedMetric(SPEEDUP, combination, "reference", question.threshold, (sample,))
         samples = (
             Sample(_logs(new.episodes_per_min), _logs(old.episodes_per_min)),
             Sample(_at_canary(new), _at_canary(old)),
         )
-        yield Metric(question.speed.compared, combination, "reference", question.threshold, samples)
+        yield GatedMetric(question.speed.compared, combination, "reference", question.threshold, samples)
 
 
 def _at_canary(recorded: Recorded) -> list[float]:
@@ -136,10 +136,10 @@ def _at_canary(recorded: Recorded) -> list[float]:
     return [math.log(speed * seconds) for speed, seconds in pairs]
 
 
-def _against_floors(question: Question, blocks: Sequence[Block]) -> Iterator[Metric]:
+def _against_floors(question: Question, blocks: Sequence[Block]) -> Iterator[GatedMetric]:
     combination = question.combinations[-1]
     speeds = _speeds(blocks, "head", combination)
     for name, least in question.floors.items():
         over = _speeds(blocks, "head", BASELINE) if name == SPEEDUP else None
         levels = speeds if name in (EPISODES, SPEEDUP) else [question.speed.value(kept) for kept in speeds]
-        yield Metric(name, combination, "floor", math.log(least), (Sample(_logs(levels, over)),))
+        yield GatedMetric(name, combination, "floor", math.log(least), (Sample(_logs(levels, over)),))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Facts
 
-from .metrics import Judged
+from .metrics import JudgedMetric
 from .references.reference import Recorded
 from .references.stored import CHECK_FORMAT, CHECK_SCHEMA
 from .sides import Code
@@ -17,7 +17,7 @@ from .verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class CheckOutcome:
     """The verdict, and what was measured, where and of which code.
 
     ``command``: the words that ask for the check again, without the base. ``date``: ISO, UTC; ``seconds``: how long it
@@ -101,7 +101,7 @@ class Outcome:
         }
 
 
-def _metric(found: Judged) -> Mapping[str, object]:
+def _metric(found: JudgedMetric) -> Mapping[str, object]:
     metric = found.metric
     return {
         "name": metric.name,

@@ -17,8 +17,8 @@ from m2bench.records.errors import UserError
 from m2bench.records.files import write_file
 from m2bench.text.speed import Speed
 
-from .metrics import Metric
-from .outcome import Outcome
+from .metrics import GatedMetric
+from .outcome import CheckOutcome
 from .question import EPISODES, SPEEDUP
 from .reasons import Aspect
 from .references.stored import CHECK_FILE
@@ -27,7 +27,7 @@ MOST_ANNOTATIONS = 10  # GitHub shows no more per step
 SUMMARY_BYTES = 1024 * 1024  # GitHub refuses a longer step summary
 
 
-def write_outputs(outcome: Outcome, folder: Path) -> None:
+def write_outputs(outcome: CheckOutcome, folder: Path) -> None:
     """All files of a check: the document itself, for people, and for two services that keep histories."""
     write_file(folder / CHECK_FILE, json.dumps(outcome.to_json(), indent=1) + "\n")
     write_file(folder / "check.md", markdown(outcome))
@@ -35,7 +35,7 @@ def write_outputs(outcome: Outcome, folder: Path) -> None:
     write_file(folder / "bencher.json", json.dumps(bencher(outcome), indent=1) + "\n")
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: CheckOutcome) -> str:
     """The verdict, a table of the metrics, and all that was found."""
     verdict = outcome.verdict
     lines = [f"### m2bench check: {verdict.kind}", "", verdict.sentence, ""]
@@ -54,14 +54,14 @@ def markdown(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _figure(metric: Metric, value: float) -> str:
+def _figure(metric: GatedMetric, value: float) -> str:
     return f"{value:,.4g}" if metric.against == "floor" else f"{value:.3f}x"
 
 
 # --- GitHub
 
 
-def tell_github(outcome: Outcome, strict: bool, environment: Mapping[str, str] = os.environ) -> list[str]:
+def tell_github(outcome: CheckOutcome, strict: bool, environment: Mapping[str, str] = os.environ) -> list[str]:
     """Append the step summary, and return the annotations to be printed; nothing outside of GitHub Actions.
 
     Raises UserError when the summary cannot be written.
@@ -83,7 +83,7 @@ def _append(summary: Path, text: str) -> None:
         ) from error
 
 
-def annotated(outcome: Outcome, strict: bool) -> Iterator[str]:
+def annotated(outcome: CheckOutcome, strict: bool) -> Iterator[str]:
     """The sentence first, then single findings, as many as GitHub shows."""
     fails = outcome.verdict.exit_code in failing(strict)
     level = "error" if fails else "notice" if outcome.verdict.kind == "pass" else "warning"
@@ -104,7 +104,7 @@ def _escaped(text: str) -> str:
 # --- JUnit
 
 
-def junit(outcome: Outcome, strict: bool) -> str:
+def junit(outcome: CheckOutcome, strict: bool) -> str:
     """One test per metric, one for the counts, one for learning and numerics.
 
     What is undecided is skipped, or failed if one is strict.
@@ -150,7 +150,7 @@ class Levels:
     values: list[float]
 
 
-def levels(outcome: Outcome) -> Iterator[Levels]:
+def levels(outcome: CheckOutcome) -> Iterator[Levels]:
     """What was measured of the head."""
     speed = of_which_more_is_better(outcome.verdict.question.speed)
     metric = EPISODES if outcome.verdict.question.rate == Rate() else speed.label
@@ -174,7 +174,7 @@ def geometric(values: list[float]) -> tuple[float, float]:
     return math.exp(fmean(logs)), math.exp(error)
 
 
-def bigger_is_better(outcome: Outcome) -> list[dict[str, str | float]]:
+def bigger_is_better(outcome: CheckOutcome) -> list[dict[str, str | float]]:
     """For github-action-benchmark's tool ``customBiggerIsBetter``."""
     found: list[dict[str, str | float]] = []
     for each in levels(outcome):
@@ -185,7 +185,7 @@ def bigger_is_better(outcome: Outcome) -> list[dict[str, str | float]]:
     return found
 
 
-def bencher(outcome: Outcome) -> dict[str, dict[str, dict[str, float]]]:
+def bencher(outcome: CheckOutcome) -> dict[str, dict[str, dict[str, float]]]:
     """Bencher Metric Format: by benchmark and measure, a value with one standard error below and above."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for each in levels(outcome):

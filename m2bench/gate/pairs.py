@@ -1,4 +1,4 @@
-"""What two trials tell that were timed as a pair: how much faster one is, and in which phase the other one is. Pure."""
+"""Two trials that were timed as a pair: how much faster one is, and in which phase the time changed. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def log_ratio(over: TrialResult, under: TrialResult) -> float:
 
 
 def whole_log_ratio(over: TrialResult, under: TrialResult) -> float:
-    """The same with nothing trimmed: all episodes over all seconds, with what happens seldom and takes long."""
+    """Log of the ratio of whole windows, all episodes over all seconds: what is rare and slow counts too."""
     speeds = [sum(trial.window_units) / sum(trial.update_s) for trial in (over, under)]
     return math.log(speeds[0] / speeds[1])
 
@@ -72,7 +72,7 @@ def median_phases(trials: Sequence[TrialResult]) -> Phases:
 
 
 def grown_most(pairs: Sequence[tuple[Phases, Phases]]) -> PhaseChange | None:
-    """The phase that takes the most additional time; None where none takes more, or one side tells of no phases.
+    """The phase that takes the most additional time; None where none takes more, or one side reports no phases.
 
     ``pairs``: phases before and after. The change is the median of the pairs' own, since what the machine did at the
     time it did to both. A phase that one side does not know takes no time there.

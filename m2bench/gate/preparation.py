@@ -116,7 +116,7 @@ def prepared(
             if not facts["head"].description.workload.own_program:
                 threads = facts["head"].device.torch_threads
         show_remarks_on_data(facts["head"].description, console)
-        # Of a user's trainer nobody tells which processes go on while it waits for its turn.
+        # Nobody knows which processes of a user's trainer go on while it waits for its turn.
         may_take_turns = len(codes) > 1 and request.workload.module not in DOORS
         know_turns = may_take_turns and all(has_module(code, layout_of(code).turns) for code in codes)
         yield Sides(sides, facts, work, know_turns)

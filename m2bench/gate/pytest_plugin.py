@@ -63,7 +63,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     options = config.getoption("--m2bench")
     if options is not None:
         gate = Gate(shlex.split(options), config.rootpath)
-        items += [GateItem.from_parent(session, name=f"{PREFIX}{aspect}", gate=gate) for aspect in Aspect]
+        items += [
+            GateItem.from_parent(session, name=f"{PREFIX}{aspect}", gate=gate, aspect=aspect) for aspect in Aspect
+        ]
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ class Gate:
 class GateItem(pytest.Item):
     """The test of one aspect of the gate's verdict."""
 
-    def __init__(self, *, gate: Gate, **arguments: Any):
+    def __init__(self, *, gate: Gate, aspect: Aspect, **arguments: Any):
         super().__init__(**arguments)
         self.gate = gate
+        self.aspect = aspect
         if self.config.pluginmanager.hasplugin("timeout"):  # without it the marker is unknown, and may be an error
             self.add_marker(pytest.mark.timeout(0))  # a gate takes minutes
 
@@ -128,10 +131,6 @@ class GateItem(pytest.Item):
             pytest.fail("\n".join([*failures, f"Again: {suite.reproduce}"]), pytrace=False)
         if skipped := suite.messages(self.aspect, "skipped"):
             pytest.skip("; ".join(skipped))
-
-    @property
-    def aspect(self) -> Aspect:
-        return Aspect(self.name.removeprefix(PREFIX))
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says that the test stands."""

@@ -12,7 +12,7 @@ from m2bench.statistics.sequential import JOB_SD, MOST_BLOCKS, POWER, Rule
 
 from .counts import CountChange
 from .differences import agreement_changes, count_changes, grown_phases, unchecked, uncompared
-from .metrics import Judged, judge, metrics_of
+from .metrics import JudgedMetric, judge_metric, metrics_of
 from .pairs import Block, PhaseChange
 from .question import Question
 from .reasons import Aspect, Reason
@@ -29,7 +29,7 @@ class Verdict:
     kind: Kind
     decided: bool
     blocks: int
-    judged: list[Judged]
+    judged: list[JudgedMetric]
     changes: list[str]
     """What is computed or learned otherwise."""
     counts: list[CountChange]
@@ -46,7 +46,7 @@ class Verdict:
         return EXIT_CODES[self.kind]
 
     @property
-    def slower(self) -> list[Judged]:
+    def slower(self) -> list[JudgedMetric]:
         return [found for found in self.judged if found.state == "slower"]
 
     @property
@@ -74,7 +74,7 @@ class Verdict:
         return [reason for reason in self.not_comparable if aspect in reason.aspects]
 
     def not_checked(self, aspect: Aspect) -> list[Reason]:
-        """Why nothing, or not all, was asked of this aspect. That leaves no doubt, and gives no verdict either."""
+        """Why this aspect, or a part of it, was not checked. The verdict does not depend on it."""
         return [reason for reason in self.unchecked if aspect in reason.aspects]
 
     @property
@@ -88,7 +88,7 @@ class Verdict:
             return self._regression(after)
         if self.kind == "inconclusive":
             compared = _other_side(self.question)
-            allowed = f"; a loss of {percent(self.question.delta)} is allowed" if compared else ""
+            allowed = f"; a loss of {share_asked(self.question.delta)} is allowed" if compared else ""
             return f"Inconclusive{after}{compared}: {figures}{allowed}."
         if self.kind == "not comparable":
             reasons = "; ".join(map(str, self.not_comparable)) or "nothing was compared"
@@ -113,7 +113,7 @@ def decide(question: Question, blocks: Sequence[Block], final: bool) -> Verdict:
     """The verdict at a look; ``final``: it is the last one."""
     metrics = metrics_of(question, blocks)
     rule = Rule(question.alpha, question.max_blocks, max(1, len(metrics)))
-    judged = [judge(metric, rule) for metric in metrics] if blocks else []
+    judged = [judge_metric(metric, rule) for metric in metrics] if blocks else []
     changes = list(agreement_changes(question, blocks))
     counts, uncounted = count_changes(question, blocks)
     missing = [*question.not_comparable, *uncounted, *uncompared(question, blocks)]
@@ -135,11 +135,11 @@ def decide(question: Question, blocks: Sequence[Block], final: bool) -> Verdict:
 
 
 def failing_counts(question: Question, counts: list[CountChange]) -> list[CountChange]:
-    """A base gives way to the next commit by itself; a reference that is beaten must be replaced, or it rots."""
+    """Against a reference every change, since it must then be updated; against a base only what has grown."""
     return counts if question.base is None else [change for change in counts if change.after > change.before]
 
 
-def _kind(judged: list[Judged], changes: list[str], counts: list[CountChange], missing: list[Reason]) -> Kind:
+def _kind(judged: list[JudgedMetric], changes: list[str], counts: list[CountChange], missing: list[Reason]) -> Kind:
     states = [found.state for found in judged]
     if changes:
         return "changed"
@@ -153,7 +153,7 @@ def _kind(judged: list[Judged], changes: list[str], counts: list[CountChange], m
 # --- in words
 
 
-def _notes(question: Question, rule: Rule, judged: Sequence[Judged]) -> Iterator[str]:
+def _notes(question: Question, rule: Rule, judged: Sequence[JudgedMetric]) -> Iterator[str]:
     """What this machine could have detected, and gains."""
     compared = [found for found in judged if found.metric.against != "floor"]
     if compared:
@@ -170,8 +170,8 @@ def _notes(question: Question, rule: Rule, judged: Sequence[Judged]) -> Iterator
             ways.append(f"--delta {rule.least_delta(noisiest):.0%}")
             ways += ["--base instead of a reference"] if question.reference is not None else []
             yield (
-                f"This machine is too noisy to detect a loss of {percent(question.delta)}. Use {', '.join(ways)}, or "
-                "a quieter machine."
+                f"This machine is too noisy to detect a loss of {share_asked(question.delta)}. Use {', '.join(ways)}, "
+                "or a quieter machine."
             )
     for found in compared:
         if found.lower > 1:
@@ -179,7 +179,7 @@ def _notes(question: Question, rule: Rule, judged: Sequence[Judged]) -> Iterator
             yield f"{combination_name(found.metric.combination)} is {better}: {found.value:.3f}x {found.metric.name}."
 
 
-def percent(share: float) -> str:
+def share_asked(share: float) -> str:
     """As it is asked for: 5 %."""
     return f"{100 * share:g} %"
 

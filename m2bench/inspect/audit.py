@@ -67,7 +67,7 @@ class AuditedLine:
 
 
 @dataclass(frozen=True)
-class Findings:
+class AuditFindings:
     """What the audit found. ``lines``: by kind (syncs, copies, doubles) and source line; ``torch``: whose tables."""
 
     target: str
@@ -84,7 +84,7 @@ class Findings:
 class Audited:
     """The findings, and how to speak of them: the system's unit, and the words that asked for what was counted."""
 
-    findings: Findings
+    findings: AuditFindings
     unit: Unit
     options: str
 
@@ -99,7 +99,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
             show_remarks_on_data(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
                 request = {"workload": to_json(spec), "target": target, "layers": layers}
-                found = launcher.run("audit", request, Findings, work / "audit.log", TIMEOUT_S).result
+                found = launcher.run("audit", request, AuditFindings, work / "audit.log", TIMEOUT_S).result
         if isinstance(found, Failure):
             log = (work / "audit.log").read_text()
             raise UserError(f"the audit failed: {found.text}.", f"Its log ends with:\n{log[-2000:]}")
@@ -108,7 +108,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
 
 
 def show(audited: Audited, console: Console) -> None:
-    """Print it, what blocks first."""
+    """Print the findings, blockers first."""
     found, unit = audited.findings, audited.unit
     for blocker in found.blockers:
         console.print(f"Blocker: {blocker}.", markup=False, highlight=False)
@@ -130,7 +130,7 @@ def show(audited: Audited, console: Console) -> None:
     for caveat in found.caveats:
         console.print(f"- {caveat}", highlight=False)
     verdict = f"{len(found.blockers)} blockers" if found.blockers else "Nothing blocks training"
-    console.print(f"{verdict} on {found.target}, as far as the tables tell.", style="bold", highlight=False)
+    console.print(f"{verdict} on {found.target}, as far as these tables show.", style="bold", highlight=False)
 
 
 def _operators_table(operators: Sequence[AuditedOperator]) -> Table:
@@ -139,7 +139,7 @@ def _operators_table(operators: Sequence[AuditedOperator]) -> Table:
          str(o.combinations))
         for o in sorted(operators, key=lambda o: (not o.missing, o.support, o.operator))
     ]  # fmt: skip
-    columns = ("operator", "would run by", "where, unless it is by a kernel", "in combinations")
+    columns = ("operator", "would run by", "where (not listed for kernels)", "in combinations")
     return Table("Operators", columns, rows, frozenset({"in combinations"}))
 
 

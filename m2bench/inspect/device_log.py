@@ -25,7 +25,7 @@ TIMEOUT_S = 1800.0
 
 @dataclass(frozen=True)
 class Updated:
-    """What a worker tells that has done some updates."""
+    """What a worker reports after some updates: how many episodes these had."""
 
     episodes: float
 

@@ -35,7 +35,7 @@ WINDOW = WindowSpec()  # of the default run: shorter ones scatter more
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What the doctor found. ``fit``: nothing forbids to measure here. ``window``: how the ``trials`` were timed.
+    """What the doctor found. ``fit``: nothing forbids measuring here. ``window``: how the ``trials`` were timed.
 
     ``drift``: the speed of the last trial over that of the first.
     """
@@ -51,7 +51,7 @@ class Examination:
 
 
 def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examination:
-    """Run the baseline again and again for so long, and say what that shows.
+    """Run the baseline repeatedly for so many seconds, and examine what that shows.
 
     Raises UserError when it does not run.
     """
@@ -104,7 +104,7 @@ def _repeat(
 
 
 def show(found: Examination, console: Console) -> None:
-    """Print it in plain words, what is wrong first."""
+    """Print what was found, problems first."""
     machine, device = read(Machine, found.machine), read(Device, found.machine)
     marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}
     for check in found.checks:
@@ -123,7 +123,7 @@ def show(found: Examination, console: Console) -> None:
         f"{problems} problem{'s' if problems > 1 else ''}: do not measure on this machine before "
         f"{'they are' if problems > 1 else 'it is'} put right."
         if problems
-        else "This machine can be measured on."
+        else "This machine is fit for measuring."
     )
     for line in lines:
         console.print(line, markup=False, highlight=False)

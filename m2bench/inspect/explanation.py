@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from statistics import fmean, stdev
 
 from m2bench.records.description import Unit
-from m2bench.records.figure import Figure
 from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.estimate import Estimate, mean_ratio
+from m2bench.statistics.estimate import Estimate
 from m2bench.text.figures import digits, percent, times, times_within
 
-from .profile_records import Predictions, Side
+from .predictions import adds_up, predictions
+from .profile_records import ProfiledSide
 
 SMALL_MS = 0.01  # 10 us: about what dispatching an operator takes, whatever it computes
 WORTH_NAMING = 0.05  # of the whole change
@@ -25,35 +24,7 @@ LOADING_PROCESSES = "_MultiProcessingDataLoaderIter"  # in torch's name for wait
 ADDS_UP = 0.02  # how far the phases may lie from what is not watched
 
 
-def predictions(before: Side, after: Side) -> Predictions:
-    """What each of these says of the change."""
-    measured = _logs(before.undisturbed_each_ms, after.undisturbed_each_ms)
-    dispatches = [side.count("dispatches") for side in (before, after)]
-    found = Predictions(_mean(measured), None, None, dispatches[0] / dispatches[1] if all(dispatches) else None)
-    if not before.phases_ms:
-        return found
-    phases = _logs(*([sum(each.values()) for each in side.phases_each_ms] for side in (before, after)))
-    # What the machine did to a process it did to both looks: the remainder is known better than either.
-    remainder = [m - p for m, p in zip(measured, phases, strict=True)]
-    return replace(found, phases=_mean(phases), remainder=_mean(remainder))
-
-
-def _mean(logs: list[float]) -> Figure:
-    estimate = mean_ratio(logs)
-    assert estimate is not None, "each side has a process"
-    return estimate.figure
-
-
-def adds_up(side: Side) -> Estimate | None:
-    """The watched phases, without the time that cutting takes, over an unwatched unit; over the processes."""
-    return mean_ratio(_logs([sum(each.values()) for each in side.phases_each_ms], side.undisturbed_each_ms))
-
-
-def _logs(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    return [math.log(a / b) for a, b in zip(over, under, strict=True)]
-
-
-def explain(before: Side, after: Side, peak_flops: float, unit: Unit) -> list[str]:
+def explain(before: ProfiledSide, after: ProfiledSide, peak_flops: float, unit: Unit) -> list[str]:
     """Sentences, the most important first."""
     return [
         *_overall(before, after, unit),
@@ -68,7 +39,7 @@ def explain(before: Side, after: Side, peak_flops: float, unit: Unit) -> list[st
     ]
 
 
-def _overall(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+def _overall(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:
     spread = " and ".join(
         f"{digits(min(side.undisturbed_each_ms))} to {digits(max(side.undisturbed_each_ms))}"
         for side in (before, after)
@@ -77,16 +48,16 @@ def _overall(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     yield (
         f"One {unit.one} takes {digits(before.undisturbed_ms)} ms with {before.name} and "
         f"{digits(after.undisturbed_ms)} ms with {after.name}: {times_within(found.measured)} the speed, "
-        f"measured while nothing was watched ({processes} processes each: {spread})."
+        f"measured without phases or profiler ({processes} processes each: {spread})."
     )
 
 
-def _where(before: Side, after: Side) -> Iterator[str]:
+def _where(before: ProfiledSide, after: ProfiledSide) -> Iterator[str]:
     """In which phases the change lies, or that it is not known to lie in any."""
     if not before.phases_ms:
         yield (
-            "The trainer tells of no phases (as forward, backward, data), so these figures cannot say in which of them "
-            "the time goes: only in which operators, and which lines wait."
+            "The trainer reports no phases (forward, backward, data), so these figures show where the time goes by "
+            "operator, and which lines wait, but not by phase."
         )
         return
     names = dict.fromkeys((*before.phases_ms, *after.phases_ms))
@@ -108,7 +79,7 @@ def _where(before: Side, after: Side) -> Iterator[str]:
     )
 
 
-def _differs(before: Side, after: Side, phase: str) -> bool:
+def _differs(before: ProfiledSide, after: ProfiledSide, phase: str) -> bool:
     """Whether the phase's mean difference between the processes of a pair is shown, by a t test at 5 % for all phases
     together (Bonferroni).
     """
@@ -121,13 +92,13 @@ def _differs(before: Side, after: Side, phase: str) -> bool:
     return bool(abs(fmean(changes)) > reach * error)
 
 
-def _agree(before: Side, after: Side) -> bool:
-    """Whether the watched phases and the undisturbed units changed in the same direction."""
+def _agree(before: ProfiledSide, after: ProfiledSide) -> bool:
+    """Whether the phases and the units timed as a whole changed in the same direction."""
     found = predictions(before, after)
     return found.phases is not None and (found.phases.value - 1) * (found.measured.value - 1) > 0
 
 
-def _small_operators(before: Side, after: Side) -> Iterator[str]:
+def _small_operators(before: ProfiledSide, after: ProfiledSide) -> Iterator[str]:
     small = [(calls, ms) for calls, ms in before.operators.values() if calls and ms / calls < SMALL_MS]
     total = sum(ms for _, ms in before.operators.values())
     if not total or not small:
@@ -140,7 +111,7 @@ def _small_operators(before: Side, after: Side) -> Iterator[str]:
     )
 
 
-def _dispatches(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+def _dispatches(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:
     was, now = before.count("dispatches"), after.count("dispatches")
     if not (was and now):
         yield f"Operators dispatched by torch per {unit.one}: {was:,.0f} before, {now:,.0f} after."
@@ -158,15 +129,15 @@ def _dispatches(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     )
 
 
-def _uncounted(before: Side, after: Side) -> str:
+def _uncounted(before: ProfiledSide, after: ProfiledSide) -> str:
     """What is not among the operators that are counted."""
-    what = ["What the compiler has fused"] if before.compiles or after.compiles else []
+    what = ["Operators that the compiler fused"] if before.compiles or after.compiles else []
     if any(LOADING_PROCESSES in operator for operator in {*before.operators, *after.operators}):
-        what.append("What data-loading processes do")
-    return "".join(f" {each} is not among them." for each in what)
+        what.append("Those of data-loading processes")
+    return "".join(f" {each} are not counted." for each in what)
 
 
-def _kernels(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+def _kernels(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:
     busy = [side.kernel_busy_ms for side in (before, after)]
     gaps = [side.launch_gap_ms for side in (before, after)]
     if None not in busy:
@@ -176,7 +147,7 @@ def _kernels(before: Side, after: Side, unit: Unit) -> Iterator[str]:
         )
 
 
-def _syncs(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+def _syncs(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:
     for name, what in (("syncs", "values that the host reads"), ("copies", "copies"), ("doubles", "float64 operators")):
         was, now = before.count(name), after.count(name)
         if was == now == 0:
@@ -188,7 +159,7 @@ def _syncs(before: Side, after: Side, unit: Unit) -> Iterator[str]:
         yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per {unit.one} before, {now:,.4g} after, at {where}."
 
 
-def _arithmetic(before: Side, after: Side, peak_flops: float, unit: Unit) -> Iterator[str]:
+def _arithmetic(before: ProfiledSide, after: ProfiledSide, peak_flops: float, unit: Unit) -> Iterator[str]:
     used = [1e3 * side.count("flops") / side.undisturbed_ms / peak_flops for side in (before, after)]
     megaflops = [side.count("flops") / 1e6 for side in (before, after)]
     verdict = (
@@ -198,12 +169,12 @@ def _arithmetic(before: Side, after: Side, peak_flops: float, unit: Unit) -> Ite
     )
     yield (
         f"Matrix products: {digits(megaflops[0])} -> {digits(megaflops[1])} MFLOP per {unit.one}, at {used[0]:.1%} -> "
-        f"{used[1]:.1%} of the most that this machine was measured to do in float32 ({peak_flops / 1e9:,.0f} GFLOP/s; "
-        f"products of a lower precision are held against it as well): {verdict}."
+        f"{used[1]:.1%} of the highest float32 rate measured on this machine ({peak_flops / 1e9:,.0f} GFLOP/s; "
+        f"products of a lower precision are compared with it as well): {verdict}."
     )
 
 
-def _prediction(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+def _prediction(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:
     found = predictions(before, after)
     was, now = times_within(found.measured), times_within(found.phases)
     of_operators = []
@@ -215,11 +186,11 @@ def _prediction(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     if found.phases is None:
         yield from of_operators
         return
-    remainder = f"what they leave is {times_within(found.remainder)}"
+    remainder = f"the remainder is {times_within(found.remainder)}"
     if not found.measured.shows_effect:
         yield (
-            f"These looks show no change of the time per {unit.one} ({was}), so there is nothing to explain; the "
-            f"phases add up to {now}, and {remainder}."
+            f"No change of the time per {unit.one} is shown here ({was}), so there is nothing to explain; the phases "
+            f"add up to {now}, and {remainder}."
         )
         return
     of_phases = (
@@ -236,7 +207,7 @@ def _verdict(measured: float, predicted: float) -> str:
     return f"{share:.0%} of the change on the log scale, {'explained' if near else 'NOT explained by them'}"
 
 
-def _cost_of_looking(before: Side, after: Side, unit: Unit) -> Iterator[str]:
+def _cost_of_looking(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[str]:
     profiler = " and ".join(f"{side.profiler_overhead:+.0%}" for side in (before, after))
     if not before.phases_ms:
         yield f"torch.profiler changes the time of one {unit.one} by {profiler} (before and after). It feeds no speed."
@@ -244,9 +215,9 @@ def _cost_of_looking(before: Side, after: Side, unit: Unit) -> Iterator[str]:
     found = [adds_up(side) for side in (before, after)]
     sums = " and ".join(times_within(ratio.figure) for ratio in found if ratio is not None)
     yield (
-        f"The phases, without the time that cutting takes, add up to {sums} of one unwatched {unit.one} (before and "
-        f"after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. torch.profiler changes "
-        f"its time by {profiler}. Neither feeds the speed."
+        f"The phases, without what timing them takes, add up to {sums} of one {unit.one} that is timed as a whole "
+        f"(before and after): {_nearness([ratio for ratio in found if ratio is not None])} {ADDS_UP:.0%}. "
+        f"torch.profiler changes its time by {profiler}. Neither feeds the speed."
     )
 
 

@@ -23,7 +23,7 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.trials import watched
-from m2bench.statistics.crossings import Cells, Comparison, Spread
+from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
 from m2bench.text.figures import NOTHING, digits
 from m2bench.text.tables import Table, draw_table
 
@@ -63,8 +63,8 @@ class PassTime:
 
 
 @dataclass(frozen=True)
-class Timed:
-    """What a worker tells of one device."""
+class TimedPasses:
+    """A worker's report on one device."""
 
     timed: tuple[PassTime, ...]
 
@@ -80,7 +80,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Forward:
+class ForwardFindings:
     """What was found, as it is written to forward.json; ``devices`` and ``conditions`` are by device."""
 
     passes: int
@@ -104,7 +104,7 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
         results = _time_devices(spec, sizes, passes, folder, console)
     devices = {device: result.timed for device, (result, _) in results.items()}
     conditions = {device: meanwhile for device, (_, meanwhile) in results.items()}
-    comparisons, warnings = compare(devices), warnings_of(list(conditions.values()), "process")
+    comparisons, warnings = compare_variants(devices), warnings_of(list(conditions.values()), "process")
     sentences = tuple(comparison.sentence() for comparison in comparisons)
     for name, timed in devices.items():
         draw_table(forward_table(name, timed), console)
@@ -114,7 +114,7 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
         console.print(f"- {sentence}", markup=False, highlight=False)
     chart = _draw(folder / "forward.png", devices, comparisons)
     compared = tuple(Compared(each.name, each.other, each.leads, each.crossings) for each in comparisons)
-    found = Forward(passes, devices, compared, sentences, conditions, tuple(warnings), str(chart))
+    found = ForwardFindings(passes, devices, compared, sentences, conditions, tuple(warnings), str(chart))
     write_file(folder / "forward.json", json.dumps(to_json(found), indent=1) + "\n")
     console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
@@ -123,7 +123,7 @@ def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, con
 
 def _time_devices(
     spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console
-) -> dict[str, tuple[Timed, Conditions]]:
+) -> dict[str, tuple[TimedPasses, Conditions]]:
     """By device, each in a process of its own: what was timed, and the conditions meanwhile."""
     found = {}
     log = folder / "forward.log"
@@ -139,7 +139,7 @@ def _time_devices(
                 refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
             request = {"workload": to_json(on_device), "sizes": list(sizes), "passes": passes}
             with console.status(f"forward passes on {name}"):
-                outcome = watched(partial(launcher.run, "forward", request, Timed, log, TIMEOUT_S))
+                outcome = watched(partial(launcher.run, "forward", request, TimedPasses, log, TIMEOUT_S))
             if isinstance(outcome.result, Failure):
                 raise UserError(f"forward passes on {name} failed: {outcome.result.text}.", f"The log is {log}.")
             found[name] = outcome.result, outcome.conditions
@@ -181,7 +181,7 @@ def _cell(cell: PassTime) -> str:
     return f"{digits(spread.ms)} [{digits(spread.ms_least)}, {digits(spread.ms_most)}]"
 
 
-def compare(found: Mapping[str, Sequence[PassTime]]) -> list[Comparison]:
+def compare_variants(found: Mapping[str, Sequence[PassTime]]) -> list[Comparison]:
     """Each variant with plain float32 on its device, and plain float32 of each device with that of the CPU."""
     comparisons = []
     for device, timed in found.items():
@@ -202,7 +202,7 @@ def _label(device: str, variant: str) -> str:
     return f"{variant} on {device}"
 
 
-def _timed_cells(cells: Mapping[int, PassTime]) -> Cells:
+def _timed_cells(cells: Mapping[int, PassTime]) -> SpreadBySize:
     return {size: spread for size, cell in cells.items() if (spread := cell.spread) is not None}
 
 
@@ -230,7 +230,7 @@ def _draw(path: Path, found: Mapping[str, Sequence[PassTime]], comparisons: list
     return drawn
 
 
-def plot_line(axis: Any, label: str, cells: Cells) -> None:
+def plot_line(axis: Any, label: str, cells: SpreadBySize) -> None:
     """The median of each batch size, with a bar from the least to the most; nothing where nothing was timed."""
     if cells:
         below = [cell.ms - cell.ms_least for cell in cells.values()]

@@ -18,7 +18,7 @@ COPY = re.compile(rf"^\s*(\S.*?)\s+(\d+)\s+{SIZE}\s+({NUMBER})\s+({NUMBER})\s+(\
 # What a table begins with, and what its rows are read by.
 TABLES = {"CPU Fallback Profiling": FALLBACK, "MPS Copy Profiling": COPY}
 
-Row = tuple[float, float]
+Total = tuple[float, float]
 """How often, and milliseconds in all."""
 
 
@@ -26,9 +26,9 @@ Row = tuple[float, float]
 class MpsLog:
     """Totals of one process. Time of an operation is that of the GPU, of a fallback that of the CPU."""
 
-    operations: Mapping[str, Row] = field(default_factory=dict)
-    fallbacks: Mapping[str, Row] = field(default_factory=dict)
-    copies: Mapping[str, Row] = field(default_factory=dict)
+    operations: Mapping[str, Total] = field(default_factory=dict)
+    fallbacks: Mapping[str, Total] = field(default_factory=dict)
+    copies: Mapping[str, Total] = field(default_factory=dict)
     blocking_copies: float = 0.0
 
     def since(self, earlier: MpsLog, episodes: float) -> MpsLog:
@@ -43,9 +43,9 @@ class MpsLog:
 
 def parse_mps_log(text: str) -> MpsLog:
     """The tables in a log; ValueError when it holds none of operations, or one whose rows look new."""
-    operations: dict[str, Row] = {}
-    fallbacks: dict[str, Row] = {}
-    copies: dict[str, Row] = {}
+    operations: dict[str, Total] = {}
+    fallbacks: dict[str, Total] = {}
+    copies: dict[str, Total] = {}
     blocking = 0
     for line in text.splitlines():
         if found := OPERATION.match(line):
@@ -75,12 +75,12 @@ def _short(name: str) -> str:
     return re.split(r"[:\s](?=[a-z]+\d*\[)|\s", name, maxsplit=1)[0].rstrip(":")
 
 
-def _add(rows: dict[str, Row], name: str, count: int, milliseconds: float) -> None:
+def _add(rows: dict[str, Total], name: str, count: int, milliseconds: float) -> None:
     before = rows.get(name, (0.0, 0.0))
     rows[name] = before[0] + count, before[1] + milliseconds
 
 
-def _difference(later: Mapping[str, Row], earlier: Mapping[str, Row], episodes: float) -> dict[str, Row]:
+def _difference(later: Mapping[str, Total], earlier: Mapping[str, Total], episodes: float) -> dict[str, Total]:
     found = {
         name: ((row[0] - before[0]) / episodes, (row[1] - before[1]) / episodes)
         for name, row in later.items()

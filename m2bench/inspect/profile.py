@@ -32,8 +32,9 @@ from m2bench.run.trials import watched
 from m2bench.text.tables import draw_table
 
 from .device_log import NoLog, Updated, read_device_log
-from .explanation import explain, predictions
-from .profile_records import Looks, Pictured, Profile, Side, update_of
+from .explanation import explain
+from .predictions import predictions
+from .profile_records import Looks, Pictured, ProfiledSide, ProfileFindings, update_of
 from .profile_tables import device_log_table, tables_of
 from .timeline import draw_timeline
 
@@ -89,7 +90,7 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
         )
         captured = None if capture is None else _capture(spec, pair.after, seed, Path(work), folder, capture)
     conditions = [*before.conditions, *after.conditions]
-    found = Profile(
+    found = ProfileFindings(
         before=before,
         after=after,
         warnings=(*warnings_of_machine(description.machine, device), *warnings_of(conditions, "process")),
@@ -104,9 +105,9 @@ def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path |
 
 
 def _with_device_log(
-    side: Side, size: int, device: Device, spec: WorkloadSpec, seed: int, work: Path, log: Path
-) -> Side:
-    """With what the device's own log says of so many units, where it has one and torch.profiler sees nothing of it."""
+    side: ProfiledSide, size: int, device: Device, spec: WorkloadSpec, seed: int, work: Path, log: Path
+) -> ProfiledSide:
+    """The side with the device's own log of so many units; unchanged where the device writes none."""
     environment = device.log_environment
     if environment is None:
         return side
@@ -142,7 +143,7 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
 
 def _profile(
     launcher: Launcher, spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, console: Console
-) -> dict[str, Side]:
+) -> dict[str, ProfiledSide]:
     """Both sides by their names; the first process of each takes the pictures."""
     looks: dict[str, list[Looks]] = {side: [] for side in SIDES}
     conditions: dict[str, list[Conditions]] = {side: [] for side in SIDES}
@@ -161,11 +162,11 @@ def _profile(
             raise WorkerError(f"a layer was not at work: {'; '.join(idle)}.")
         looks[side].append(found.result)
         conditions[side].append(found.conditions)
-    return {side: Side.of(looks[side], conditions[side]) for side in SIDES}
+    return {side: ProfiledSide.of(looks[side], conditions[side]) for side in SIDES}
 
 
-def publish(found: Profile, unit: Unit, folder: Path, console: Console) -> None:
-    """Print what was found and then write it, so that a full disk does not cost it.
+def publish(found: ProfileFindings, unit: Unit, folder: Path, console: Console) -> None:
+    """Print what was found, and then write it: a full disk must not lose it.
 
     Raises UserError when a file could not be written.
     """
@@ -179,7 +180,7 @@ def publish(found: Profile, unit: Unit, folder: Path, console: Console) -> None:
     _show_files(found, timeline, folder, console)
 
 
-def show(found: Profile, unit: Unit, console: Console) -> None:
+def show(found: ProfileFindings, unit: Unit, console: Console) -> None:
     """Print tables and sentences."""
     for table in tables_of(found, unit):
         draw_table(table, console)
@@ -199,7 +200,7 @@ def show(found: Profile, unit: Unit, console: Console) -> None:
         console.print(text, markup=False, highlight=False)
 
 
-def _show_files(found: Profile, timeline: Written | None, folder: Path, console: Console) -> None:
+def _show_files(found: ProfileFindings, timeline: Written | None, folder: Path, console: Console) -> None:
     """Print where the files are; UserError when one of them could not be written."""
     traces = {
         f"{name} {kind.replace('_', ' ')}": file

@@ -42,7 +42,7 @@ class Looks:
 
 @dataclass(frozen=True, kw_only=True)
 class Pictured(Looks):
-    """The same with a picture of one update, and with what torch.profiler saw of one pass.
+    """What the first process of a side sees as well: the timeline of one update, and one pass under torch.profiler.
 
     ``kernel_busy_ms``, ``launch_gap_ms``: in which the device worked, and waited for the next launch; None where no
     kernel is recorded. ``peak_memory_mb``: the most that was allocated in each phase. ``profiler_overhead``: how much
@@ -62,8 +62,8 @@ class Pictured(Looks):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side(Pictured):
-    """One side: what its first process saw, with times that are means over all, and those and the conditions of each.
+class ProfiledSide(Pictured):
+    """One side: what its first process saw, with times that are means over all processes, and each one's own.
 
     ``device_log``: what the device's own log says; None where it has none.
     """
@@ -75,7 +75,7 @@ class Side(Pictured):
     device_log: MpsLog | NoLog | None = None
 
     @classmethod
-    def of(cls, looks: Sequence[Looks], conditions: Sequence[Conditions]) -> Side:
+    def of(cls, looks: Sequence[Looks], conditions: Sequence[Conditions]) -> ProfiledSide:
         """The side that these processes saw, the first of which took the pictures."""
         first = looks[0]
         assert isinstance(first, Pictured)
@@ -92,8 +92,8 @@ class Side(Pictured):
             phases_each_ms=tuple(each.phases_ms for each in looks),
         )
 
-    def times(self, size: int) -> Side:
-        """The same with figures of so many units in place of one."""
+    def times(self, size: int) -> ProfiledSide:
+        """The side with figures per so many units in place of one."""
         return replace(
             self,
             undisturbed_ms=size * self.undisturbed_ms,
@@ -124,10 +124,10 @@ def _scaled(figures: Mapping[str, float], size: int) -> dict[str, float]:
     return {name: size * figure for name, figure in figures.items()}
 
 
-def update_of(before: Side, unit: Unit) -> tuple[int, Unit]:
-    """Of how many units both sides' figures are told, and what these are called: as many as an update before has.
+def update_of(before: ProfiledSide, unit: Unit) -> tuple[int, Unit]:
+    """Per how many units figures are shown, and the name of that: as many as an update of the first side has.
 
-    Of a single sample there would be fractions of an operator. Where updates do not tell how many they have, it is one.
+    Per single sample there would be fractions of an operator. It is one where updates do not report their units.
     """
     size = max(1, round(before.told_per_update or 1))
     return (
@@ -139,8 +139,8 @@ def update_of(before: Side, unit: Unit) -> tuple[int, Unit]:
 class Predictions:
     """Ratios of time per unit, with intervals over the pairs of processes where there are several.
 
-    As ``measured`` undisturbed, and as the sums of the watched ``phases`` have it; the ``remainder`` is the first over
-    the second; both are None for a system without phases. And as the numbers of dispatched operators would have it, if
+    ``measured``: of units timed as a whole. ``phases``: of the sums of the phases. ``remainder``: the first over the
+    second; both are None for a system without phases. ``dispatches``: of the numbers of dispatched operators, as if
     each took as long as before; None where there are none.
     """
 
@@ -151,11 +151,11 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class ProfileFindings:
     """Two sides, and why one is faster. ``metal_capture``: where it is, or why there is none, if it was asked for."""
 
-    before: Side
-    after: Side
+    before: ProfiledSide
+    after: ProfiledSide
     warnings: tuple[str, ...]
     predictions: Predictions
     sentences: tuple[str, ...]
@@ -165,6 +165,6 @@ class Profile:
     metal_capture: str | None
 
     @property
-    def sides(self) -> Mapping[str, Side]:
+    def sides(self) -> Mapping[str, ProfiledSide]:
         """Both by their names."""
         return {"before": self.before, "after": self.after}

@@ -9,14 +9,14 @@ from m2bench.text.figures import NOTHING, digits, times
 from m2bench.text.tables import Table
 
 from .mps_log import MpsLog
-from .profile_records import Predictions, Profile, Side, Spent
+from .profile_records import Predictions, ProfiledSide, ProfileFindings, Spent
 
 OPERATORS_SHOWN = 8  # of each side, and of the change
 NAME_SHOWN = 80  # characters
 LEAST_MS = 0.001  # of a phase: below, it is the clock that is measured
 
 
-def tables_of(found: Profile, unit: Unit) -> Iterator[Table]:
+def tables_of(found: ProfileFindings, unit: Unit) -> Iterator[Table]:
     """All tables, but for that of kernels where none was recorded."""
     before, after = found.before, found.after
     if before.phases_ms:
@@ -28,7 +28,7 @@ def tables_of(found: Profile, unit: Unit) -> Iterator[Table]:
     yield counts_table(before, after, unit)
 
 
-def phases_table(before: Side, after: Side, found: Predictions, unit: Unit) -> Table:
+def phases_table(before: ProfiledSide, after: ProfiledSide, found: Predictions, unit: Unit) -> Table:
     """Milliseconds per unit, share and memory of each phase, and the change; of a system that has phases."""
     assert found.phases is not None
     sums = [sum(side.phases_ms.values()) for side in (before, after)]
@@ -46,7 +46,7 @@ def phases_table(before: Side, after: Side, found: Predictions, unit: Unit) -> T
     evaluation = [digits(1e3 * side.evaluation_s) for side in (before, after)]
     rows += [
         ("sum", digits(sums[0]), "100%", digits(sums[1]), "100%", times(found.phases.value), "", ""),
-        (f"one {unit.one}, unwatched", whole[0], "", whole[1], "", times(found.measured.value), "", ""),
+        (f"one {unit.one}, timed as a whole", whole[0], "", whole[1], "", times(found.measured.value), "", ""),
         ("one evaluation, apart", evaluation[0], "", evaluation[1], "", "", "", ""),
     ]
     columns = ("before ms", "share", "after ms", "share ", "faster", "before MB", "after MB")
@@ -60,7 +60,7 @@ def phases_table(before: Side, after: Side, found: Predictions, unit: Unit) -> T
     )
 
 
-def _milliseconds(side: Side, name: str, whole: float) -> tuple[str, str]:
+def _milliseconds(side: ProfiledSide, name: str, whole: float) -> tuple[str, str]:
     value = side.phases_ms.get(name)
     return (NOTHING, NOTHING) if value is None else (f"{value:.3f}", f"{value / whole:.0%}")
 
@@ -74,7 +74,7 @@ def _change(before: float | None, after: float | None) -> str:
     return NOTHING if not before or not after else times(before / after)
 
 
-def operators_table(before: Side, after: Side, unit: Unit) -> Table:
+def operators_table(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Table:
     """The operators that take most of either side, and those that change most, as torch.profiler saw them."""
     columns = ("events before", "ms before", "events after", "ms after", "change ms")
     return Table(
@@ -86,8 +86,8 @@ def operators_table(before: Side, after: Side, unit: Unit) -> Table:
     )
 
 
-def kernels_table(before: Side, after: Side, unit: Unit) -> Table | None:
-    """The same of the device's kernels and copies; None where none was recorded."""
+def kernels_table(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Table | None:
+    """The device's kernels and copies that take or change most; None where none was recorded."""
     if not before.kernels and not after.kernels:
         return None
     columns = ("runs before", "ms before", "runs after", "ms after", "change ms")
@@ -124,7 +124,7 @@ def _calls(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"
 
 
-def counts_table(before: Side, after: Side, unit: Unit) -> Table:
+def counts_table(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Table:
     """What one unit asks of the device."""
     labels = {
         "dispatches": "operators dispatched" + (", not fused" if before.compiles or after.compiles else ""),

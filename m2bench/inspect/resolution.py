@@ -15,8 +15,9 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.figure import Figure
 from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
+from m2bench.statistics.factorial import Observation
 
 EFFECTS = (0.02, 0.05, 0.10)
 BLOCKS = 3  # of the default run
@@ -61,7 +62,7 @@ class DesignErrors:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a run can tell apart on a machine whose trials scatter by ``trial_sd`` (of log episodes/min)."""
+    """What a run can detect on a machine whose trials scatter by ``trial_sd`` (of log episodes/min)."""
 
     trial_sd: float
     trials: int
@@ -87,11 +88,11 @@ class Resolution:
         return replace(self, trial_sd=low), replace(self, trial_sd=high)
 
     def smallest_main_effect(self, design: DesignErrors) -> float:
-        """As a ratio above 1: what such a design finds in 80 % of runs."""
+        """The smallest main effect, as a ratio above 1, that such a design finds in 80 % of runs."""
         return math.exp(design.standard_errors * design.main_effect * self.trial_sd)
 
     def smallest_shapley(self, design: DesignErrors) -> float:
-        """The same of a Shapley value."""
+        """The smallest Shapley value, as a ratio above 1, that such a design finds in 80 % of runs."""
         return math.exp(design.standard_errors * design.shapley * self.trial_sd)
 
     def blocks_for(self, effect: float, design: DesignErrors) -> int:
@@ -105,7 +106,7 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What can be told apart, with the intervals that follow from how well so few trials tell their scatter.
+    """What a run can detect, with intervals, since a few trials show their scatter only roughly.
 
     ``trial_sd``: the scatter of one trial. ``smallest_main_effect``, ``smallest_shapley``: ratios above 1 that a run
     finds. ``blocks_for``: by effect, the blocks that it takes to find it.
@@ -133,7 +134,7 @@ class Resolved:
 
 
 def resolution_sentences(trials: int, found: Resolved, drift: Figure) -> list[str]:
-    """What a run can tell apart here, in words that go no further than the scatter is known."""
+    """What a run can detect here, in words that claim no more than is known of the scatter."""
     return [
         f"{trials} trials of the baseline, timed as long as a run's, scatter by {_between(found.trial_sd)} "
         f"(standard deviation, and its 95 % interval). Over these trials {drift_in_words(drift)}.",
@@ -141,7 +142,7 @@ def resolution_sentences(trials: int, found: Resolved, drift: Figure) -> list[st
         f"{_between(found.smallest_main_effect, 1)} on and Shapley values from {_between(found.smallest_shapley, 1)} "
         "on, in 80 % of runs.",
         *(
-            f"Can it tell one layer alone from no effect, if that is {effect}? {_verdict(blocks)}."
+            f"Can it detect one layer alone that changes the speed by {effect}? {_verdict(blocks)}."
             for effect, blocks in found.blocks_for.items()
         ),
     ]
@@ -155,11 +156,11 @@ def _between(share: Figure, none: int = 0) -> str:
 
 
 def _verdict(blocks: Figure) -> str:
-    """By the blocks that it takes: at the scatter that was found, and at the ends of its interval."""
+    """Whether a run detects it, or with how many blocks, at the scatter and at the ends of its interval."""
     assert blocks.interval is not None
     least, most = blocks.interval
     if most <= BLOCKS:
         return "Yes"
     if blocks.value <= BLOCKS:
-        return f"Probably; where the scatter is as large as it may be, with --blocks {most}"
+        return f"Probably; at the upper end of the scatter's interval, with --blocks {most}"
     return f"With --blocks {blocks.value} (between {least} and {most})"

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from m2bench.records.description import Unit
 from m2bench.records.files import Written, written
+from m2bench.statistics.least_squares import Floats
 
-from .profile_records import Cut, Side
+from .profile_records import Cut, ProfiledSide
 
 STEPS_SHOWN = 6  # of the environment, in the close-up
 WIDTH, HEIGHT, DPI = 14.0, 8.0, 110
@@ -20,10 +20,8 @@ SLICES = 600  # of time in a panel: about as many as it has pixels
 MARGIN = 0.01  # to the right of the last phase, lest it be hidden by the frame
 LEAST_SHARE = 0.1  # of a lane's height, so that a phase is seen however short it is
 
-Floats = NDArray[np.float64]
 
-
-def draw_timeline(path: Path, before: Side, after: Side, unit: Unit) -> Written:
+def draw_timeline(path: Path, before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Written:
     """Draw one update of both sides, whole and close up, as PNG.
 
     Both sides of a column have the same axis of time.
@@ -76,7 +74,7 @@ def _draw(axis: Any, cuts: Sequence[Cut], phases: list[str], start_ms: float, le
     axis.set_xlim(0.0, length_ms)
 
 
-def _title(side: Side, unit: Unit) -> str:
+def _title(side: ProfiledSide, unit: Unit) -> str:
     count, end_ms = side.episodes_per_update, _end(side.timeline)
     return f"{side.name}, one update of {count} {unit.named(count)}, {end_ms / count:.2f} ms each"
 

@@ -32,7 +32,7 @@ TIMEOUT_S = 7 * 86_400.0
 class TrainingPoint:
     """One evaluation: after so many units, and seconds of training without the evaluations.
 
-    ``training_return``: the mean since the last point. None where the system tells no return.
+    ``training_return``: the mean since the last point. None where the system reports no return.
     """
 
     episodes: int
@@ -43,7 +43,7 @@ class TrainingPoint:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a worker tells of the training."""
+    """A worker's report on the training."""
 
     layers: Layers
     seed: int

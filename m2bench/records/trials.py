@@ -11,8 +11,6 @@ from .results import Conditions, LearningResult, TrialResult
 from .run_spec import RunSpec
 from .spec import TrialKind, TrialSpec
 
-STATUSES = ("ok", "failed", "unsupported", "not-engaged")
-
 Result = TrialResult | LearningResult
 RESULTS: dict[TrialKind, type[TrialResult] | type[LearningResult]] = {
     "speed": TrialResult,

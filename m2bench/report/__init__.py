@@ -14,8 +14,8 @@ from m2bench.records.documents import Document, to_json
 from m2bench.records.files import write_file
 from m2bench.records.folders import make_folder
 from m2bench.records.scale_summary import ScaleSummary
+from m2bench.records.store import Store
 from m2bench.records.summary import Summary
-from m2bench.run.store import Store
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts

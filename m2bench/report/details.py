@@ -82,14 +82,14 @@ def _fastest(summary: Summary) -> str:
 
 
 def _learns_otherwise(summary: Summary) -> str:
-    """Which layers change learning, and what that makes of their speed, where no target weighs it."""
+    """Which layers change learning, and what that leaves of their speed, where there is no target."""
     told = summary.learning.told
     changed = [layer for layer in summary.layers if layer.learning.learning == "changed"]
     return "; ".join(_at_equal_units(layer, told) for layer in changed) if told else ""
 
 
 def _at_equal_units(layer: LayerRow, told: str) -> str:
-    """What a layer learns from as many units, and how soon it therefore is where it would be without it."""
+    """What a layer learns from equally many units, and so how much sooner or later it has learned the same."""
     speed, needed, sooner = layer.speed.alone, layer.learning.episodes_needed, layer.time_to_target
     fast = "" if speed is None else f"is {times_within(speed)} as fast, but "
     said = f"{layer.name} {fast}{layer.learning.learning_reason}"

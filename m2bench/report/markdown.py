@@ -6,7 +6,7 @@ from m2bench.text.tables import Table
 
 from .charts import NotDrawn
 from .content import Content
-from .sections import Part, Sentences
+from .sections import SectionPart, Sentences
 
 
 def markdown(content: Content) -> str:
@@ -27,7 +27,7 @@ def markdown(content: Content) -> str:
     return "\n".join(lines)
 
 
-def _part(part: Part) -> list[str]:
+def _part(part: SectionPart) -> list[str]:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Sentences):

@@ -14,7 +14,7 @@ from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
 from .content import Content
-from .sections import Part, Sentences
+from .sections import SectionPart, Sentences
 from .tables.combinations import CombinationsTable, combinations_table, ranked
 
 
@@ -42,11 +42,11 @@ def page(content: Content, summary: Summary | None = None) -> str:
     )
 
 
-def _kind(part: Part) -> str:
+def _kind(part: SectionPart) -> str:
     """Which macro of the template shows it."""
     if isinstance(part, CombinationsTable):
         return "sortable"
-    kinds: dict[type[Part], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
+    kinds: dict[type[SectionPart], str] = {Table: "table", Chart: "chart", NotDrawn: "missing", Sentences: "sentences"}
     return kinds[type(part)]
 
 

@@ -34,7 +34,7 @@ STATES: Mapping[LeftOutState, str] = {
 STATES_BY_TIME: Mapping[LeftOutState, str] = {
     **STATES,
     "costs": "reaches the learning target later",
-    "negligible": "reaches the learning target no sooner by what matters",
+    "negligible": "reaches the learning target hardly sooner",
     "undecided": "undecided by the time to the learning target",
 }
 
@@ -119,7 +119,7 @@ def _rivals(advice: Recommendation) -> list[str]:
 
 
 def _named_beside(rival: Layers, chosen: Layers) -> str:
-    """Another set by its name, or where that is long by what is other in it."""
+    """Another set by its name or, where that is long, by how it differs."""
     name = combination_name(rival)
     if len(name) <= LONG_NAME or not chosen:
         return name

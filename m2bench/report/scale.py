@@ -21,7 +21,7 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .charts.lines import draw_lines
 from .content import Content
-from .sections import Part, Section, Sentences
+from .sections import Section, SectionPart, Sentences
 from .sentences import counted, listed
 
 
@@ -31,7 +31,7 @@ def scale_content(
     """``folder``: that of the run, for the command that continues it."""
     machine = (read(Machine, summary.machine), read(Device, summary.machine))
     drawn = {chart.name: chart for chart in charts}
-    parts: list[tuple[str, str, tuple[Part | None, ...]]] = [
+    parts: list[tuple[str, str, tuple[SectionPart | None, ...]]] = [
         ("where", "Where to train", (_lines_table(summary), drawn.get("lines"))),
         ("limits", "What limits it", (_places_table(summary),)),
         ("sure", "How sure is this", (Sentences(_remarks(summary)),)),
@@ -276,7 +276,7 @@ def _lines_table(summary: ScaleSummary) -> Table:
             *_note_on_layers(summary),
         ),
     )
-    return table.told()
+    return table.without_empty_columns()
 
 
 def _note_on_layers(summary: ScaleSummary) -> list[str]:
@@ -319,7 +319,7 @@ def _places_table(summary: ScaleSummary) -> Table | None:
             "rate: the smallest operator, the fastest product, bytes that no cache holds. The rest is Python, larger "
             "operators and waiting. What torch.compile has fused is not counted but for its products.",
         ),
-    ).told()
+    ).without_empty_columns()
 
 
 def _remarks(summary: ScaleSummary) -> list[str]:

@@ -32,7 +32,7 @@ class Sentences:
     title: str | None = None
 
 
-Part = Table | Chart | NotDrawn | Sentences
+SectionPart = Table | Chart | NotDrawn | Sentences
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Section:
 
     name: str
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[SectionPart, ...]
 
 
 def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[Section]:
-    """All that stands below a report's head, without what this run has nothing of, and without charts unless given."""
+    """All sections below a report's head, without parts that this run has nothing of; charts only if they are given."""
     found, untold, judged = {chart.name: chart for chart in charts}, _untold(summary), claims(summary)
 
     def drawn(name: str) -> Chart | NotDrawn | None:
-        """The chart, or why this run has none; nothing where it is of what the system does not tell."""
+        """The chart, or why this run has none; None for one of what the system does not report."""
         chart = found.get(name)
         return None if isinstance(chart, NotDrawn) and name in untold else chart
 
-    parts: dict[tuple[str, str], tuple[Part | None, ...]] = {
+    parts: dict[tuple[str, str], tuple[SectionPart | None, ...]] = {
         ("pays", "What pays"): (
             impact_table(summary), drawn("contributions"), drawn("claims"),
             Sentences(judged, "The claims, one by one") if judged else None,
@@ -80,7 +80,7 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
 
 
 def _untold(summary: Summary) -> set[str]:
-    """The charts of what the system does not tell."""
+    """The charts of what the system does not report."""
     told = {
         "claims": any(layer.claim.claim for layer in summary.layers),
         "learning": tells_of_learning(summary),
@@ -90,6 +90,6 @@ def _untold(summary: Summary) -> set[str]:
     return {name for name, is_told in told.items() if not is_told}
 
 
-def _marked(part: Part, summary: Summary) -> Part:
-    """A table with its title marked where no figure can be trusted; a chart's is, since it was drawn."""
+def _marked(part: SectionPart, summary: Summary) -> SectionPart:
+    """A table with its title marked where no figure can be trusted; a chart is marked when it is drawn."""
     return replace(part, title=marked(part.title, summary)) if isinstance(part, Table) else part

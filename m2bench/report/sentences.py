@@ -35,7 +35,7 @@ def machine_name(summary: Summary) -> str:
 
 
 def marked(text: str, summary: Summary) -> str:
-    """A title or first sentence, which says so where the figures come from a device that computes wrongly."""
+    """A title or first sentence, with a mark where the figures come from a device that computes wrongly."""
     return text + mark_of(summary.device_faults)
 
 
@@ -59,7 +59,7 @@ def is_own_program(summary: Summary) -> bool:
 
 
 def compared(summary: Summary) -> dict[str, CombinationRow]:
-    """The combinations that are looked at closely, by what they are; none where the baseline has no figure.
+    """The combinations that are looked at closely, by their role; none where the baseline has no figure.
 
     The baseline, the recommended one and the best one, under both names where these are the same; the baseline alone
     where there is nothing to recommend it against.

@@ -24,6 +24,7 @@ from m2bench.records.results import Failure, TrialResult
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.sources import unchanged
 from m2bench.records.spec import TrialSpec
+from m2bench.records.store import Store
 from m2bench.records.trials import RunRecord
 from m2bench.records.wrong_device import refuse_wrong_device
 
@@ -31,7 +32,6 @@ from .describe import describe, prepare, refuse_other_rules, refuse_unknown_laye
 from .progress import RunProgress
 from .resuming import refuse_another
 from .show_plan import in_words, show_fraction
-from .store import Store
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 

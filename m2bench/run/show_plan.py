@@ -14,8 +14,7 @@ from m2bench.records.combinations import combination_name
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import PROGRAMS, layers_at_hand
 from m2bench.records.run_spec import RunSpec
-
-from .store import Store
+from m2bench.records.store import Store
 
 SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 

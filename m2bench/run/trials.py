@@ -18,9 +18,8 @@ from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
+from m2bench.records.store import Store
 from m2bench.records.trials import RESULTS, Result, StoredTrial
-
-from .store import Store
 
 T = TypeVar("T")
 

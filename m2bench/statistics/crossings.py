@@ -1,6 +1,6 @@
 """Which of two ways is faster at which batch size, and between which sizes the lead changes.
 
-A lead is one where the spreads of both, from the least to the most of their groups, are apart.
+A lead counts where the spreads of both, from the least to the most of their groups, do not overlap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Spread:
     ms_most: float
 
 
-Cells = Mapping[int, Spread]
+SpreadBySize = Mapping[int, Spread]
 """By batch size."""
 
 FASTER, SLOWER, UNDECIDED = "faster", "slower", "undecided"
@@ -32,8 +32,8 @@ class Comparison:
 
     name: str
     other: str
-    cells: Cells
-    other_cells: Cells
+    cells: SpreadBySize
+    other_cells: SpreadBySize
 
     @property
     def leads(self) -> dict[int, str]:
@@ -64,7 +64,7 @@ class Comparison:
         raise AssertionError("medians whose order changes have crossed")
 
     def sentence(self) -> str:
-        """Every lead and every change of it, and where there is none to be told."""
+        """Where each way leads, where the lead changes, and where it is undecided."""
         leads, stretches = self.leads, self._stretches()
         undecided = [f"{size:,}" for size, lead in leads.items() if lead == UNDECIDED]
         if not stretches:
@@ -83,7 +83,7 @@ class Comparison:
         )
 
     def _stretches(self) -> list[tuple[str, int, int]]:
-        """Each lead with the first and the last size that shows it, before the next one that shows the other."""
+        """Each unbroken lead, with the first and the last size that shows it."""
         decided = ((size, lead) for size, lead in self.leads.items() if lead != UNDECIDED)
         return [
             (lead, sizes[0], sizes[-1])
@@ -99,7 +99,7 @@ def _lead(cell: Spread, other: Spread) -> str:
 
 
 def _between(left: float, right: float, share: float) -> float:
-    """So far on the way from left to right, on logarithms."""
+    """The point at this share of the way from left to right, on logarithms."""
     return math.exp(math.log(left) + share * (math.log(right) - math.log(left)))
 
 

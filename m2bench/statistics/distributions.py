@@ -9,7 +9,7 @@ from scipy.special import fdtrc, gammaincinv, stdtr, stdtrit
 
 
 def t_quantile(probability: float, degrees: float) -> float:
-    """What a t variable with so many degrees of freedom stays below with this probability."""
+    """The value that a t variable with so many degrees of freedom stays below with this probability."""
     return float(stdtrit(degrees, probability))
 
 
@@ -19,10 +19,10 @@ def t_two_sided_p(statistic: float, degrees: float) -> float:
 
 
 def chi_square_quantile(probability: float, degrees: float) -> float:
-    """What a chi-square variable with so many degrees of freedom stays below with this probability."""
+    """The value that a chi-square variable with so many degrees of freedom stays below with this probability."""
     return 2 * float(gammaincinv(degrees / 2, probability))
 
 
 def f_tail(statistic: float, numerator_degrees: float, denominator_degrees: float) -> float:
-    """The probability that an F variable is larger; 1 for a statistic that rounding has made negative."""
+    """The probability that an F variable exceeds the statistic; 1 where rounding has made that negative."""
     return float(fdtrc(numerator_degrees, denominator_degrees, max(0.0, statistic)))

@@ -51,19 +51,19 @@ class Estimate:
         return Estimate.from_log(effect, se, min(d for d in degrees if d is not None))
 
     def inverse(self) -> Estimate:
-        """One over it."""
+        """One over the ratio."""
         return replace(
             self, ratio=1 / self.ratio, interval=self.interval and (1 / self.interval[1], 1 / self.interval[0])
         )
 
     def scaled(self, factor: float) -> Estimate:
-        """The same in another unit."""
+        """In another unit: ``factor`` times the value."""
         interval = self.interval and (factor * self.interval[0], factor * self.interval[1])
         return replace(self, ratio=factor * self.ratio, interval=interval)
 
 
 def figure_of(estimate: Estimate | None) -> Figure | None:
-    """What is shown of an estimate: the ratio with its interval."""
+    """The ratio with its interval; None of None."""
     return None if estimate is None else estimate.figure
 
 

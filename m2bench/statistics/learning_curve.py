@@ -38,9 +38,9 @@ def evaluation_episodes(first: float = FIRST_EVALUATION) -> Iterator[float]:
 def arrival(curve: Curve, target: float, falls: bool = False) -> float | None:
     """After how many episodes the mean of the last WINDOW evaluations reached the target; None when it never did.
 
-    Between the two evaluations that it lies between, by a line on the logarithmic scale; what is reached with the first
-    whole window is not resolved further. The window spans the same share of the training, two fifths of it, whatever
-    the episodes per update. The untrained policy does not count. What ``falls`` reaches the target from above.
+    It is interpolated on the logarithmic scale between the evaluations before and after it; what is reached with the
+    first whole window is not resolved further. The window spans two fifths of the training so far, whatever the
+    episodes per update. The untrained policy does not count. ``falls``: the target is reached from above.
     """
     trained = [point for point in curve if point.episodes]
     before: float | None = None
@@ -77,18 +77,18 @@ def progress(curves: Sequence[Curve], target: float, falls: bool = False) -> lis
 
 
 def distance(curve: Curve, other: Curve) -> float:
-    """How far ``other`` lies above ``curve``: the mean over the evaluations that both have lived to see.
+    """How far ``other`` lies above ``curve``: the mean over the evaluations that both have.
 
-    From the first at which both have learned anything; 0 where there is none.
+    From the first one after an update of both; 0 where there is none.
     """
     common = [(a, b) for a, b in zip(curve, other, strict=False) if a.episodes and b.episodes]
     return fmean(b.mean_return - a.mean_return for a, b in common) if common else 0.0
 
 
 def setbacks(curve: Curve, falls: bool = False) -> float | None:
-    """Which share of the return's movement, from evaluation to evaluation, goes down; None where nothing moves.
+    """The share of the return's movement from evaluation to evaluation that goes down; None where nothing moves.
 
-    Up, of what ``falls``. 0 is steady progress, 1/2 up and down without any. A policy that is evaluated again before
+    With ``falls``, the share that goes up. 0 is steady progress, 1/2 is none. A policy that is evaluated again before
     its next update does not move.
     """
     returns = [point.mean_return for point in curve if point.episodes]

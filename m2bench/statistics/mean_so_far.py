@@ -1,10 +1,10 @@
-"""How much is learned from how many units, by what every update of a trial told: no evaluation, no target.
+"""How much is learned from how many units, by the loss of every update of a trial, without evaluations or a target.
 
-What an update tells of its own data was not learned from yet, so the mean of all that was told so far says how well the
-units up to there were met: the less is learned from each, the later it falls. A trial that needs k times the units for
-the same has, after k times as many, the same mean so far; whatever the curve, and whatever the units per update. (The
-mean loss on data that comes next is called prequential: Dawid, "Present position and potential developments: some
-personal views: statistical theory: the prequential approach", 1984.)
+An update reports the loss of data that was not learned from yet. So the mean of all losses so far says how well the
+model met the data up to there: the slower it learns, the later that mean falls. A trial that needs k times the units to
+learn the same has the same mean after k times as many, whatever the curve and the units per update. (The mean loss on
+data that comes next is called prequential: Dawid, "Present position and potential developments: some personal views:
+statistical theory: the prequential approach", 1984.) A return counts as a loss with its sign changed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-EARLY, LATE = (
-    0.05,
-    0.6,
-)  # of the units: what was told until the one and from the other on is where learning began and is
+EARLY = 0.05  # of the units: up to here is where learning begins
+LATE = 0.6  # of the units: from here on is where learning has come to
 
 
 @dataclass(frozen=True)
 class Fall:
-    """By how much less is told late than early, and the standard error of that."""
+    """By how much the late losses are below the early ones, and the standard error of that."""
 
     size: float
     error: float
@@ -32,7 +30,7 @@ class Fall:
 
 @dataclass(frozen=True)
 class MeanSoFar:
-    """What updates told, ``values``, and the units when each ended, ``ends``, both of shape (updates,).
+    """The losses of updates, ``values``, and the units when each ended, ``ends``, both of shape (updates,).
 
     ``sums``: of values times units, up to each end.
     """
@@ -43,9 +41,9 @@ class MeanSoFar:
 
     @classmethod
     def of(cls, told: Sequence[float | None], units: Sequence[float]) -> MeanSoFar:
-        """By what each update told and how many units it processed.
+        """From the loss of each update and the units that it processed.
 
-        An update that told nothing is told of by the next one that tells something.
+        The units of an update without a loss count with the next one that has one.
         """
         tells = [number for number, value in enumerate(told[: len(units)]) if value is not None]
         values = np.array([told[number] for number in tells], dtype=float)
@@ -58,7 +56,7 @@ class MeanSoFar:
         return float(self.ends[-1])
 
     def after(self, units: float) -> float:
-        """The mean of what was told until so many units."""
+        """The mean loss over the first ``units``."""
         return self._sum(units) / units
 
     def between(self, begin: float, end: float) -> float:
@@ -69,7 +67,7 @@ class MeanSoFar:
         return float(np.interp(units, np.append(0.0, self.ends), np.append(0.0, self.sums)))
 
     def fall(self, units: float) -> Fall:
-        """What a trial has learned from so many units."""
+        """How far the loss has fallen within the first ``units``."""
         early = max(EARLY * units, float(self.ends[0]))
         late = self.values[(self.ends > LATE * units) & (self.ends <= units)]
         size = self.after(early) - (self._sum(units) - self._sum(LATE * units)) / ((1 - LATE) * units)
@@ -79,9 +77,9 @@ class MeanSoFar:
         return Fall(size, float(late.std(ddof=1)) * math.sqrt(1 / updates + 1 / len(late)))
 
     def units_until(self, level: float, most: float) -> float | None:
-        """After how many units, up to ``most``, the falling mean so far reaches this level for good; None: never above.
+        """After how many units, up to ``most``, the falling mean reaches this level for good; None if never above it.
 
-        Between two ends what is told is constant, so there the mean is (sum + more x told) / (units + more).
+        Between two ends the loss is constant, so the mean there is (sum + more x loss) / (units + more).
         """
         ends = np.append(self.ends[self.ends < most], most)
         means = np.interp(ends, np.append(0.0, self.ends), np.append(0.0, self.sums)) / ends
@@ -96,9 +94,9 @@ class MeanSoFar:
 
 
 def units_ratio(without: MeanSoFar, with_it: MeanSoFar, units: float) -> float | None:
-    """How many times the units the other one needs to have the same mean so far; None where that is never reached.
+    """How many times the units of ``without`` the other one needs for the same mean; None where that is never reached.
 
-    After ``units`` of the one that is behind: the other had the same mean after fewer. Both are to fall.
+    The mean is that of the one that is behind after ``units``: the other had it after fewer. Both means must fall.
     """
     level, other = without.after(units), with_it.after(units)
     if level == other:

@@ -40,14 +40,14 @@ FLOOR = 1e-10  # of a variance, where trials repeat exactly
 class Prediction:
     """Log responses of all combinations of a run's layers, measured or not.
 
-    Where trials do not tell how much they scatter, a combination is as it was measured, without an interval.
+    Where trials do not show how much they scatter, a combination is as it was measured, without an interval.
     """
 
     def __init__(self, effects: Effects):
         self._effects = effects
         self._terms = _told_apart(_terms(effects.layers, effects.rules), effects)
         self.predicts_all = effects.scatter is not None and effects.has_second_order
-        """Whether trials tell of every combination what its layers and pairs of them do."""
+        """Whether the trials determine what layers and pairs of layers do in every combination."""
         self._rows: dict[Layers, Floats] = {}
         self._draws = None if effects.scatter is None else self._draw()
 
@@ -119,7 +119,7 @@ class Prediction:
 
     @cached_property
     def _is_cut_short(self) -> bool:
-        """Whether there was no room for any interaction of more than two layers: what those do is no part of a draw."""
+        """Whether interactions of more than two layers had no room, so that draws leave out what they do."""
         return (
             self.predicts_all
             and len(self.layers) > 2
@@ -181,8 +181,8 @@ def _terms(layers: Layers, rules: Rules) -> list[Layers]:
 def _told_apart(terms: list[Layers], effects: Effects) -> list[Layers]:
     """The terms that the measured combinations tell apart from those of lower order.
 
-    In a fraction a high interaction may look just like a layer by itself, and is then taken to be nothing: a gain would
-    else be as likely the one as the other, and nothing would be known of any combination that was not measured.
+    In a fraction, a high interaction may have the same column as a single layer. It is then taken to be nothing:
+    otherwise a gain could be either of them, and no combination could be predicted that was not measured.
     """
     columns = _columns(effects.cells, terms)
     orders = np.array([len(term) for term in terms])

@@ -28,7 +28,7 @@ MOST_BLOCKS = 1000  # that anybody would wait for
 JOB_SD = 0.015  # of a speed over another one of the same job
 JOB_LEVEL_SD = 0.03  # of episodes/min themselves
 
-State = Literal["slower", "passed", "undecided"]
+MetricState = Literal["slower", "passed", "undecided"]
 
 
 def looks_until(max_blocks: int) -> tuple[int, ...]:
@@ -62,14 +62,14 @@ class Mean:
 
 
 def mean_of(logs: Sequence[float]) -> Mean:
-    """Of one value per block; at least two."""
+    """The mean of one value per block; at least two."""
     mean, degrees = fmean(logs), len(logs) - 1
     sd = math.sqrt(sum((log - mean) ** 2 for log in logs) / degrees)
     return Mean(mean, sd / math.sqrt(len(logs)), degrees, sd, len(logs))
 
 
 def difference(logs: Sequence[float], reference: Sequence[float], job_sd: float = 0.0) -> Mean:
-    """Of the means of two independent samples, by Welch ("The generalization of Student's problem", 1947).
+    """The difference of the means of two independent samples: Welch, "The generalization of Student's problem", 1947.
 
     ``job_sd``: the known standard deviation of what is common to all of one sample, which its scatter does not show.
     """
@@ -101,7 +101,7 @@ class Rule:
     def alpha_to_fail(self) -> float:
         return self.alpha_to_pass / self.metrics
 
-    def judge(self, mean: Mean, threshold: float) -> State:
+    def judge(self, mean: Mean, threshold: float) -> MetricState:
         """What one look says of a metric; ``threshold``: the least log value that is allowed."""
         if mean.upper(self.alpha_to_fail) < threshold:
             return "slower"
@@ -118,7 +118,7 @@ class Rule:
         return self.blocks_needed(mean, threshold) <= self.max_blocks
 
     def blocks_needed(self, mean: Mean, threshold: float) -> int:
-        """So many that unchanged code passes more often than not; MOST_BLOCKS where even they are too few."""
+        """The fewest with which unchanged code passes more often than not; at most MOST_BLOCKS."""
         blocks = LEAST_BLOCKS
         while self._reach_to_pass(blocks, mean) > -threshold and blocks < MOST_BLOCKS:
             blocks += 1

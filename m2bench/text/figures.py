@@ -30,9 +30,9 @@ def times_within(ratio: Figure | None) -> str:
 
 
 def is_known(figure: Figure, unit: str = "x") -> bool:
-    """Whether the interval says anything of its figure, which is positive but for a share or a difference.
+    """Whether a figure's interval is narrow enough to say anything; a figure without one is known as it is.
 
-    Where there is none, the figure is shown as what it is: one without an interval.
+    Figures are positive, but for shares and differences.
     """
     if figure.interval is None:
         return True
@@ -48,8 +48,8 @@ def digits(value: float | None, fine: bool = False) -> str:
 def within(figure: Figure | None, unit: str = "", fine: bool = False) -> str:
     """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most.
 
-    The end of an interval that leaves out 1, no effect, gets the digits that it takes to see that, and one above 0
-    those that it takes to see that. A figure whose interval says nothing is not known. ``fine``: as in ``digits``.
+    An end that would round to 1 (no effect) or to 0, and is not, gets as many digits as show that. A figure whose
+    interval says nothing is written as not known. ``fine``: as in ``digits``.
     """
     if figure is None:
         return NOTHING
@@ -60,7 +60,7 @@ def within(figure: Figure | None, unit: str = "", fine: bool = False) -> str:
 
 
 def value_and_interval(figure: Figure, unit: str = "", fine: bool = False) -> tuple[str, str]:
-    """The same in two: a known figure with its unit, and the ends of its interval, empty where there is none."""
+    """A known figure with its unit, and the ends of its interval, empty where there is none."""
     if figure.interval is None:
         return digits(figure.value, fine) + unit, ""
     low, high = figure.interval

@@ -51,7 +51,7 @@ class Speed:
         return 1 / shown if self.rate.lower_is_better else shown
 
     def level(self, kept: Figure | None) -> Figure | None:
-        """The same with its interval."""
+        """A level with its interval, in the unit in which it is shown."""
         if kept is None:
             return None
         ends = [self.value(end) for end in kept.interval or ()]
@@ -62,7 +62,7 @@ class Speed:
         return within(self.level(kept), fine=True)
 
     def digits(self, kept: float | None) -> str:
-        """The same of a figure without an interval."""
+        """A level without an interval, in a cell of a table."""
         return digits(None if kept is None else self.value(kept), fine=True)
 
     def said(self, kept: float | None) -> str:
@@ -94,12 +94,12 @@ class Speed:
 
     @property
     def noun(self) -> str:
-        """What a combination has the more of the better it is."""
+        """What a better combination has more of: the speed, or the metric as ``compared`` names it."""
         return self.compared if self.rate.is_metric else "speed"
 
     @property
     def compared(self) -> str:
-        """What ratios are of: the unit of a level, where more of it is better."""
+        """What ratios are of: the unit of a level, or its inverse where less is better."""
         if self.is_time:
             return "speed"
         return f"1/{self.label}" if self.rate.lower_is_better else self.label

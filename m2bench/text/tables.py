@@ -36,14 +36,14 @@ class Table:
             object.__setattr__(self, "notes", (*self.notes, NOT_KNOWN_NOTE))
 
     def without(self, column: str) -> Table:
-        """The same without a column."""
+        """The table without this column."""
         at = self.columns.index(column)
         rows = [row[:at] + row[at + 1 :] for row in self.rows]
         columns, droppable = (tuple(c for c in names if c != column) for names in (self.columns, self.droppable))
         return dataclasses.replace(self, columns=columns, rows=rows, droppable=droppable)
 
-    def told(self) -> Table:
-        """The same without the columns of which no row tells anything."""
+    def without_empty_columns(self) -> Table:
+        """The table without the columns that are empty in every row."""
         table = self
         for column, cells in zip(self.columns, zip(*self.rows, strict=True), strict=False):
             table = table.without(column) if {"", NOTHING}.issuperset(cells) else table

@@ -425,7 +425,7 @@ def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Pa
     first = done.stdout.splitlines()[:4]
     assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
     assert "do not measure on this machine" in done.stdout
-    assert "Can it tell one layer alone from no effect, if that is 5%?" in done.stdout
+    assert "Can it detect one layer alone that changes the speed by 5%?" in done.stdout
 
 
 def test_layers_tells_what_runs_here(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,8 +14,14 @@ from m2bench.devices import device_speed
 def test_it_computes_in_float32_whatever_a_trainer_has_made_the_default(
     measure: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, full = [], torch.full
-    monkeypatch.setattr(torch, "full", lambda *a, **k: made.append(full(*a, **k)) or made[-1])
+    made: list[torch.Tensor] = []
+    full = torch.full
+
+    def kept(*arguments: Any, **options: Any) -> torch.Tensor:
+        made.append(full(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(torch, "full", kept)
     monkeypatch.setattr(device_speed, "PEAK_SIZES", {"cpu": (8,)})
     monkeypatch.setattr(device_speed, "CANARY_S", 0.0)
     torch.set_default_dtype(torch.float64)

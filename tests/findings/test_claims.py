@@ -21,8 +21,9 @@ from m2bench.records.rows import (
     Responses,
     TimeAttribution,
 )
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
+from m2bench.statistics.factorial import Observation
 
 EPISODE = Unit("episode", "episodes")
 

@@ -14,15 +14,15 @@ from made_run import description_document, make_record, result
 from rich.console import Console
 from scipy import stats
 
-from m2bench.findings.compare import _absolute, _over, compare, show_comparison
+from m2bench.findings.compare import _absolute, _over, compare_runs, show_comparison
 from m2bench.findings.trials_behind import trace
 from m2bench.plan.designs import make_trials
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
+from m2bench.records.store import Store
 from m2bench.records.trials import StoredTrial
-from m2bench.run.store import Store
 from m2bench.statistics.estimate import Estimate
 
 LAYERS = ("a", "b")
@@ -54,7 +54,7 @@ def test_what_computes_something_else_is_compared_as_little_as_it_is_reported(tm
     """Trials with b tell other losses than the baseline with their seed, so their speeds say nothing of b."""
     stores = [make(tmp_path / name, {"a": 10.0, "b": 3.0}, seed, changed="b") for seed, name in enumerate("xy")]
     with stores[0] as first, stores[1] as second:
-        found = compare(first, second)
+        found = compare_runs(first, second)
     assert {row.layer for row in found.layers if row.change is not None} == {"a"}
 
 
@@ -72,7 +72,7 @@ def test_what_changed_is_found_and_the_rest_is_the_same(tmp_path: Path) -> None:
             make(tmp_path / f"a{seed}", {"a": 10.0, "b": 0.5}, 2 * seed) as first,
             make(tmp_path / f"b{seed}", {"a": 11.0, "b": 0.5, "": 1.2}, 2 * seed + 1) as second,
         ):
-            document = compare(first, second)
+            document = compare_runs(first, second)
         assert [(found.layer, found.effect) for found in document.layers] == [
             (layer, effect) for layer in LAYERS for effect in ("Shapley value", "main effect")
         ]
@@ -97,7 +97,7 @@ def test_absolute_speeds_are_compared_over_blocks_whose_levels_differ(tmp_path: 
             make(tmp_path / f"a{seed}", {"a": 2.0, "b": 1.0}, 2 * seed, levels=levels[0]) as first,
             make(tmp_path / f"b{seed}", {"a": 2.0, "b": 1.0}, 2 * seed + 1, levels=levels[1]) as second,
         ):
-            absolute = compare(first, second).absolute
+            absolute = compare_runs(first, second).absolute
             misses.append(not within(absolute.change if absolute else None, 1.0))
     assert np.mean(misses) <= stats.binom.ppf(0.999, 60, 0.05) / 60
 
@@ -143,7 +143,7 @@ def test_layers_are_compared_over_what_both_runs_have(tmp_path: Path) -> None:
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0, together=3.0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec) as second,
     ):
-        found = compare(first, second).layers
+        found = compare_runs(first, second).layers
     assert {b.layer for b in found} == {"b"}
     assert [b.change and b.change.value for b in found] == pytest.approx([1.0, 1.0], rel=0.03)
 
@@ -153,7 +153,7 @@ def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Pat
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0, "": 50.0}, 1, chip="another") as second,
     ):
-        document = compare(first, second)
+        document = compare_runs(first, second)
     assert (document.same_machine, document.absolute) == (False, None)
     assert within(document.layers[0].change, 1.0)
     console = Console(width=120, file=io.StringIO())
@@ -172,7 +172,7 @@ def test_runs_that_trained_different_things_are_refused(market: str, tmp_path: P
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec, market=market) as second,
         pytest.raises(UserError, match=r"num_envs|another market"),
     ):
-        compare(first, second)
+        compare_runs(first, second)
 
 
 # --- from a figure to its trials

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from made_run import STARTED, description_document, make_record, result
 
-from m2bench.findings.engagement import Judged, judge_engagement
+from m2bench.findings.engagement import JudgedRun, judge_engagement
 from m2bench.findings.summarize import summarize
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
@@ -61,16 +61,16 @@ def noisy(sd: float, seed: int, factor: float = 1.0, layer: str = "python") -> C
     return lambda trial: float(100 * np.exp(sd * rng.standard_normal()) * (factor if layer in trial.layers else 1.0))
 
 
-def judged(design: tuple[str, ...] = ("full",), blocks: int = 3, **made: Any) -> Judged:
+def judged(design: tuple[str, ...] = ("full",), blocks: int = 3, **made: Any) -> JudgedRun:
     record = record_of(design, blocks)
     return judge_engagement(record, trials_of(record, **made))
 
 
-def states(found: Judged) -> dict[str, str]:
+def states(found: JudgedRun) -> dict[str, str]:
     return {layer: each.engagement for layer, each in found.layers.items()}
 
 
-def marked(found: Judged) -> set[Layers]:
+def marked(found: JudgedRun) -> set[Layers]:
     return {trial.spec.layers for trial in found.trials if trial.status == "not-engaged"}
 
 
@@ -228,7 +228,7 @@ def test_without_fingerprints_nothing_is_told() -> None:
         record, description=replace(record.description, workload=replace(record.description.workload, own_program=True))
     )
     told = judge_engagement(own, trials_of(own)).layers.values()
-    assert {each.engagement_reason for each in told} == {"a command cannot be looked into"}
+    assert {each.engagement_reason for each in told} == {"m2bench cannot see inside a command"}
 
 
 def test_a_system_that_proves_its_layers_is_taken_by_its_word() -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from m2bench.findings.episodes_to_target import mean_episodes
 from m2bench.findings.learning import Learning
-from m2bench.findings.learning_verdict import EPISODES_MARGIN, MARGIN, Comparison, judge
+from m2bench.findings.learning_verdict import EPISODES_MARGIN, MARGIN, LearningEffects, judge_learning
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.records.combinations import Layers
@@ -22,9 +22,9 @@ from m2bench.records.results import CurvePoint, LearningResult, NumericsCheck
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.statistics.effects import shapley_weights
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.learning_curve import Curve, arrival, distance, evaluation_episodes
+from m2bench.statistics.shapley import shapley_weights
 
 # "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.
 SIX_TIMES = {"wide": 12.0, "rough": 0.5, "fast": 2.0}
@@ -146,8 +146,8 @@ def rounded_sem(values: Any, arrivals: float = 1) -> float:
 # --- verdicts
 
 
-def comparison(distances: list[float], log_ratios: list[float], all_arrived: bool = True) -> Comparison:
-    return Comparison(dict(enumerate(distances)), dict(enumerate(log_ratios)), all_arrived)
+def comparison(distances: list[float], log_ratios: list[float], all_arrived: bool = True) -> LearningEffects:
+    return LearningEffects(dict(enumerate(distances)), dict(enumerate(log_ratios)), all_arrived)
 
 
 def is_equivalent(values: list[float], margin: float, arrivals: float) -> bool:
@@ -162,7 +162,7 @@ def test_verdicts_follow_from_the_tests_of_an_independent_library(seed: int) -> 
     count = int(rng.integers(2, 12))
     distances = list(rng.normal(rng.uniform(-0.2, 0.2), rng.uniform(0.01, 0.1), size=count))
     log_ratios = list(rng.normal(rng.uniform(-0.4, 0.4), rng.uniform(0.01, 0.2), size=count))
-    verdict = judge(comparison(distances, log_ratios), judged_layers=3)
+    verdict = judge_learning(comparison(distances, log_ratios), judged_layers=3)
     errors = rounded_sem(distances, 0), rounded_sem(log_ratios, 2)
     p_values = [
         2 * stats.t.sf(abs(np.mean(values)) / error, count - 1)
@@ -183,7 +183,10 @@ def test_verdicts_follow_from_the_tests_of_an_independent_library(seed: int) -> 
 
 def test_a_difference_as_large_as_the_margin_is_called_the_same_in_5_percent_at_most() -> None:
     rng = np.random.default_rng(1)
-    same = [judge(comparison(list(rng.normal(MARGIN, 0.05, 6)), [0.0] * 6), 1).verdict == "same" for _ in range(1000)]
+    same = [
+        judge_learning(comparison(list(rng.normal(MARGIN, 0.05, 6)), [0.0] * 6), 1).verdict == "same"
+        for _ in range(1000)
+    ]
     assert np.mean(same) <= stats.binom.ppf(0.999, 1000, 0.05) / 1000
 
 
@@ -210,7 +213,7 @@ def test_few_seeds_call_a_difference_as_large_as_the_margin_the_same_in_5_percen
 ) -> None:
     """However coarse the evaluations are that the arrivals are seen by."""
     runs = [at_the_margin[at : at + seeds] for at in range(0, len(at_the_margin) - seeds + 1, seeds)]
-    same = [judge(comparison([0.0] * seeds, logs), 1).verdict == "same" for logs in runs]
+    same = [judge_learning(comparison([0.0] * seeds, logs), 1).verdict == "same" for logs in runs]
     assert np.mean(same) <= stats.binom.ppf(0.999, len(runs), 0.05) / len(runs)
 
 
@@ -234,7 +237,7 @@ def test_no_difference_is_called_a_change_in_5_percent_at_most_over_all_layers()
     rng = np.random.default_rng(2)
     alarms = [
         any(
-            judge(comparison(list(rng.normal(0, 0.3, 6)), list(rng.normal(0, 0.5, 6))), 6).verdict == "changed"
+            judge_learning(comparison(list(rng.normal(0, 0.3, 6)), list(rng.normal(0, 0.5, 6))), 6).verdict == "changed"
             for _ in range(6)
         )
         for _ in range(400)
@@ -244,12 +247,12 @@ def test_no_difference_is_called_a_change_in_5_percent_at_most_over_all_layers()
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_seeds_decide_nothing(count: int) -> None:
-    assert judge(comparison([0.0] * count, [0.0] * count), 1).verdict == "undecided"
+    assert judge_learning(comparison([0.0] * count, [0.0] * count), 1).verdict == "undecided"
 
 
 def test_what_did_not_arrive_is_never_called_the_same() -> None:
-    assert judge(comparison([0.0] * 9, [0.0] * 9), 1).verdict == "same"
-    assert judge(comparison([0.0] * 9, [0.0] * 9, all_arrived=False), 1).verdict == "undecided"
+    assert judge_learning(comparison([0.0] * 9, [0.0] * 9), 1).verdict == "same"
+    assert judge_learning(comparison([0.0] * 9, [0.0] * 9, all_arrived=False), 1).verdict == "undecided"
 
 
 # --- what a run finds
@@ -467,7 +470,7 @@ def test_a_layer_that_takes_half_as_many_episodes_more_is_not_the_same_in_the_co
                 curves[spoilt].append(curve)
         pairs = list(zip(curves[False], curves[True], strict=True))
         ratios = [math.log((arrival(b, 6.0) or 0) / (arrival(a, 6.0) or 0)) for a, b in pairs]
-        verdicts.append(judge(comparison([distance(a, b) / GOOD for a, b in pairs], ratios), 2).verdict)
+        verdicts.append(judge_learning(comparison([distance(a, b) / GOOD for a, b in pairs], ratios), 2).verdict)
     assert "same" not in verdicts
     assert verdicts.count("changed") >= 18
 

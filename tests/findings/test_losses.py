@@ -80,7 +80,7 @@ def test_other_data_in_an_update_are_not_compared() -> None:
     found = checks(["wide"])["wide",]
     assert found.same is None
     assert found.reason == (
-        "its first update processes 128 samples, the baseline's 32: losses of other data are not compared"
+        "the first update processes 128 samples and the baseline's 32, so their losses are of different data"
     )
 
 
@@ -168,7 +168,7 @@ def test_losses_that_come_late_are_not_compared() -> None:
         replace(t, result=replace(t.timed, losses=(None,) * FIRST_UPDATES + t.timed.losses[FIRST_UPDATES:]))
         for t in simulated.trials(made)
     ]
-    assert of(with_losses_compared(made, trials))["exact",].reason == "none of the first 6 updates tells a loss"
+    assert of(with_losses_compared(made, trials))["exact",].reason == "none of the first 6 updates reports a loss"
 
 
 def test_a_system_that_tells_no_losses_is_left_alone() -> None:
@@ -176,7 +176,7 @@ def test_a_system_that_tells_no_losses_is_left_alone() -> None:
     silent = [replace(t, result=replace(t.timed, losses=())) for t in simulated.trials(made)]
     assert with_losses_compared(made, silent) == silent
     some = [replace(t, result=replace(t.timed, losses=())) if t.spec.layers else t for t in simulated.trials(made)]
-    assert of(with_losses_compared(made, some))["exact",].reason == "it tells no loss"
+    assert of(with_losses_compared(made, some))["exact",].reason == "it reports no loss"
 
 
 def test_what_has_changed_says_nothing_of_what_a_layer_is_worth() -> None:

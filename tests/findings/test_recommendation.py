@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
-from m2bench.findings.recommendation import _ShownToHelp, recommend
+from m2bench.findings.recommendation.recommend import recommend
+from m2bench.findings.recommendation.shown import ShownToHelp
 from m2bench.plan.designs import combinations_of, make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import Recommendation
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
+from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
 
 ABC = ("a", "b", "c")
@@ -96,7 +98,7 @@ def test_layers_that_help_are_switched_on_and_what_costs_is_not() -> None:
 
 def test_the_more_layers_of_sets_are_asked_of_the_more_must_be_shown() -> None:
     """1 % for all of them together: of eight sets of three layers these are twelve questions."""
-    assert _ShownToHelp(CELLS, predict()).level == pytest.approx(0.01 / 12)
+    assert ShownToHelp(CELLS, predict()).level == pytest.approx(0.01 / 12)
 
 
 def test_a_layer_that_does_nothing_is_left_out_and_named_as_what_it_is() -> None:

@@ -88,7 +88,10 @@ def test_a_loss_that_does_not_fall_tells_nothing() -> None:
     made = simulated.record(["half"], 3)
     flat = with_losses(simulated.trials(made), lambda losses: [x or 0.0 for x in losses[-20:]] * 6)
     found = Learning(made, flat).of_layer("half")
-    assert (found.learning, found.learning_reason) == ("undecided", "the loss is not shown to fall in so short trials")
+    assert (found.learning, found.learning_reason) == (
+        "undecided",
+        "the loss is not shown to fall in trials this short",
+    )
 
 
 def test_without_losses_learning_is_not_told() -> None:

@@ -39,12 +39,12 @@ from typer.testing import CliRunner
 from m2bench.cli.app import app
 from m2bench.gate import job, outputs
 from m2bench.gate.agreement import first_parted, learning_change
-from m2bench.gate.counts import compare_counts, counted
+from m2bench.gate.counts import compare_counts, repeated_counts
 from m2bench.gate.facts import SideFacts
 from m2bench.gate.layouts import has_module, layout_of
-from m2bench.gate.measure import NotFiniteError, Request, known_part, run_block
+from m2bench.gate.measure import DivergedError, Request, known_part, run_block
 from m2bench.gate.metrics import metrics_of
-from m2bench.gate.outcome import Outcome
+from m2bench.gate.outcome import CheckOutcome
 from m2bench.gate.pairs import Block, grown_most, log_ratio, whole_log_ratio
 from m2bench.gate.preparation import Sides
 from m2bench.gate.question import Question
@@ -179,7 +179,7 @@ def test_a_count_that_varies_is_no_count() -> None:
     varying = [
         measured(600, counts={"per_episode": {"syncs": syncs, "kernels": 5.0}, "lines": {}}) for syncs in (1.0, 2.0)
     ]
-    assert counted(varying) == {"kernels": 5.0}
+    assert repeated_counts(varying) == {"kernels": 5.0}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_more_graphs_are_more_counts() -> None:
         proof = {"engaged": True, "evidence": {"graphs": graphs, "recompiles": 0}}
         return [replace(measured(600, proofs={"compile": proof}), counts=None)]
 
-    ((change,), unclear) = compare_counts(("compile",), [(counted(evidence(2)), counted(evidence(3)))])
+    ((change,), unclear) = compare_counts(("compile",), [(repeated_counts(evidence(2)), repeated_counts(evidence(3)))])
     assert unclear == []
     assert change.sentence(BASED.unit) == "compile: 1 more compiled graphs (2 -> 3)"
 
@@ -235,7 +235,7 @@ def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None
     assert list(map(str, verdict.unchecked)) == [
         f"{topic}: {name}: the base {nothing}"
         for name in ("baseline", "+".join(FAST))
-        for topic, nothing in (("counts", "counts nothing"), ("learning", "tells no training return"))
+        for topic, nothing in (("counts", "has no counts"), ("learning", "reports no training return"))
     ]
     assert [reason.aspects for reason in verdict.unchecked] == [(Aspect.COUNTS,), (Aspect.AGREEMENT,)] * 2
 
@@ -296,7 +296,7 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
 
         def run_block(self, number: int, request: Request) -> Block:
             if number > sound:
-                raise NotFiniteError("the loss is not finite")
+                raise DivergedError("the loss is not finite")
             return sound_blocks[number - 1]
 
     question = replace(BASED, alpha=1e-9)  # undecided until then
@@ -327,8 +327,8 @@ def test_sides_that_round_alike_must_learn_alike_to_the_end() -> None:
 
 NEVER_COMPARED: dict[str, dict[str, Any]] = {
     "numerics: baseline: the check gradient is no longer run": {"numerics": {}},
-    "learning: baseline: the head tells the training return of only 0 of its 4 updates": {"training_return": ()},
-    "the head tells the training return of only 3 of its 4 updates": {"training_return": (0.5, 0.7, 0.1)},
+    "learning: baseline: the head reports the training return of only 0 of its 4 updates": {"training_return": ()},
+    "the head reports the training return of only 3 of its 4 updates": {"training_return": (0.5, 0.7, 0.1)},
 }
 
 
@@ -574,7 +574,7 @@ def test_floors_are_gated() -> None:
 
 def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = reference_of(blocks_of(6))
-    stored.save(tmp_path, saved)
+    stored.write_reference(tmp_path, saved)
     assert stored.find(tmp_path, "release") == saved
     assert stored.list_references(tmp_path) == [saved]
     assert (tmp_path / stored.FOLDER / "release.json").stat().st_size < 10_000
@@ -583,7 +583,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 def test_a_reference_of_an_earlier_layout_is_of_the_same_workload(tmp_path: Path) -> None:
     """It names the module of the trading system by where that was."""
     reference = with_level(None, reference_made_on(THEN)[1], "saved")
-    path = stored.save(tmp_path, reference)
+    path = stored.write_reference(tmp_path, reference)
     text = path.read_text()
     assert text.count(WorkloadSpec.module) == 1
     path.write_text(text.replace(WorkloadSpec.module, "m2bench.workload"))
@@ -660,7 +660,7 @@ def damaged(document: dict[str, Any], place: tuple[str | int, ...], value: Any) 
 def test_a_damaged_reference_is_refused_with_what_is_wrong(
     place: tuple[str | int, ...], values: list[Any], tmp_path: Path
 ) -> None:
-    path = stored.save(tmp_path, reference_of(blocks_of(6)))
+    path = stored.write_reference(tmp_path, reference_of(blocks_of(6)))
     sound = json.loads(path.read_text())
     for value in [*values, GONE]:
         path.write_text(json.dumps(damaged(sound, place, value)))
@@ -679,14 +679,14 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_old_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = reference_of(blocks_of(6))
-    stored.save(tmp_path, old)
+    stored.write_reference(tmp_path, old)
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"No space left on device; the one that was there is kept"):
-        stored.save(tmp_path, reference_of(blocks_of(6, seed=9)))
+        stored.write_reference(tmp_path, reference_of(blocks_of(6, seed=9)))
     assert stored.find(tmp_path, "release") == old
     assert [path.name for path in (tmp_path / stored.FOLDER).iterdir()] == ["release.json"]
 
@@ -759,7 +759,7 @@ def test_an_annotated_reference_can_be_read_again_where_the_old_one_had_no_speed
     fast = replace(whole.combinations["batching+vectorized-loss"], speedup=[])
     old = replace(whole, combinations={"batching+vectorized-loss": fast})
     folder = write_check(tmp_path / "check", document_of(blocks_of(6)))
-    stored.save(tmp_path, taken_over(old, folder, "annotated", "the baseline too"))
+    stored.write_reference(tmp_path, taken_over(old, folder, "annotated", "the baseline too"))
     assert stored.find(tmp_path, "release").combinations == record(blocks_of(6), COMBINATIONS)
 
 
@@ -817,7 +817,7 @@ def test_junit_skips_what_is_undecided_unless_one_is_strict() -> None:
     assert suite.get("failures") == "1"
 
 
-def junit_outcomes(outcome: Outcome, strict: bool = False) -> dict[str, str]:
+def junit_outcomes(outcome: CheckOutcome, strict: bool = False) -> dict[str, str]:
     suite = ElementTree.fromstring(outputs.junit(outcome, strict))[0]
     return {case.get("name", ""): case[0].tag if len(case) else "passed" for case in suite}
 

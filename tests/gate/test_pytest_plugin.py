@@ -16,7 +16,7 @@ from made_check import BASED, against, blocks_of, outcome_of, reference_of, with
 
 from m2bench.gate import outputs
 from m2bench.gate.counts import CountChange
-from m2bench.gate.outcome import Outcome
+from m2bench.gate.outcome import CheckOutcome
 from m2bench.gate.pytest_plugin import Gate, GateItem, Suite, _options
 from m2bench.gate.reasons import Aspect, Reason
 from m2bench.gate.verdict import Verdict, decide
@@ -86,7 +86,7 @@ def test_a_gate_that_fails_is_run_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(commands) == 1
 
 
-def suite_of(outcome: Outcome, strict: bool = False) -> Suite:
+def suite_of(outcome: CheckOutcome, strict: bool = False) -> Suite:
     """What pytest reads of the check."""
     (cases,) = ElementTree.fromstring(outputs.junit(outcome, strict))
     return Suite(cases, outcome.reproduce)
@@ -98,7 +98,7 @@ def outcomes(session: pytest.Session, suite: Suite) -> list[str]:
     gate.suite = lambda: suite  # type: ignore[method-assign]
     found = []
     for aspect in Aspect:
-        item = GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate)
+        item = GateItem.from_parent(session, name=f"m2bench check: {aspect}", gate=gate, aspect=aspect)
         try:
             item.runtest()
             found.append("passed")
@@ -121,7 +121,7 @@ def about(aspect: Aspect) -> dict[str, list[Reason]]:
 ONE = with_state("passed").verdict
 MORE, LESS = CountChange((), "syncs", 1, 3), CountChange((), "syncs", 3, 1)
 ELSEWHERE = against_reference(same_machine=False)
-CHECKS: dict[str, tuple[Outcome, list[str]]] = {
+CHECKS: dict[str, tuple[CheckOutcome, list[str]]] = {
     "equal code": (outcome_of(ONE), ["passed", "passed", "passed"]),
     "slower": (with_state("slower"), ["failed", "passed", "passed"]),
     "a noisy machine": (with_state("undecided"), ["skipped", "passed", "passed"]),
@@ -152,7 +152,7 @@ def test_each_aspect_is_a_test_of_its_own(case: str, request: pytest.FixtureRequ
 def test_a_failure_says_how_to_see_it_again(request: pytest.FixtureRequest) -> None:
     gate = Gate([], Path())
     gate.suite = lambda: suite_of(with_state("slower"))  # type: ignore[method-assign]
-    item = GateItem.from_parent(request.session, name="m2bench check: speed", gate=gate)
+    item = GateItem.from_parent(request.session, name="m2bench check: speed", gate=gate, aspect=Aspect.SPEED)
     with pytest.raises(pytest.fail.Exception, match=r"episodes/min .*x.*\nAgain: git checkout 0+ && m2bench check"):
         item.runtest()
 

@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_check import measured
+from made_check import BASED, blocks_of, measured, outcome_of
 
 from m2bench.gate.agreement import learning_change, untold
 from m2bench.gate.differences import agreement_changes, unchecked
 from m2bench.gate.layouts import refuse_shared_copy
+from m2bench.gate.outputs import bencher, bigger_is_better, junit, markdown
 from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.question import Question
 from m2bench.gate.sides import Code
+from m2bench.gate.verdict import decide
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Unit
+from m2bench.records.description import Rate, Unit
 from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
@@ -69,7 +71,7 @@ def test_a_head_that_tells_fewer_losses_cannot_be_compared() -> None:
     before = replace(measured(600.0), training_return=(), losses=(0.9,) * 100)
     silent = replace(before, losses=())
     (reason,) = untold(BASELINE, [(before, silent)])
-    assert "the head tells the loss of only 0 of its" in reason.text
+    assert "the head reports the loss of only 0 of its" in reason.text
 
 
 @pytest.mark.parametrize("turns", [(), (2, 2)], ids=["at once", "by turns"])
@@ -92,3 +94,36 @@ def test_a_trainer_that_does_not_repeat_itself_is_not_said_to_learn_otherwise() 
     assert [*agreement_changes(unseeded, blocks)] == []
     said = [reason.text for reason in unchecked(unseeded, blocks)]
     assert "baseline: the trainer does not repeat itself with equal seeds" in said
+
+
+RATES = {
+    "samples/s": (Unit("sample", "samples"), Rate("samples/s", 1 / 60), "samples/s", 10.0),
+    "SPS": (Unit("run", "runs"), Rate("SPS", is_metric=True), "SPS", 600.0),
+    "speed": (Unit("run", "runs"), Rate("s", 1 / 60, lower_is_better=True), "runs/min", 600.0),
+    "1/loss": (Unit("run", "runs"), Rate("loss", lower_is_better=True, is_metric=True), "1/loss", 600.0),
+}
+
+
+@pytest.mark.parametrize("compared", RATES)
+def test_services_get_the_users_unit_and_never_a_cost_for_a_gain(compared: str) -> None:
+    """Of 600 units a minute; github-action-benchmark takes a larger value for a better one."""
+    unit, rate, told, level = RATES[compared]
+    verdict = decide(replace(BASED, unit=unit, rate=rate), blocks_of(6, noise=0.0), final=False)
+    outcome = outcome_of(verdict)
+    assert f"baseline: {compared} 1.000x" in verdict.sentence
+    assert f"| baseline | {compared} | base | 1.000x" in markdown(outcome)
+    assert f'name="baseline {compared} against base"' in junit(outcome, strict=False)
+    first, *_ = bigger_is_better(outcome)
+    assert (first["name"], first["unit"]) == (f"baseline {told}", told)
+    assert first["value"] == pytest.approx(level, rel=0.05)
+    assert bencher(outcome)["baseline"][told]["value"] == first["value"]
+
+
+@pytest.mark.parametrize(("least", "kind"), [(9.0, "pass"), (11.0, "regression")])
+def test_a_floor_is_held_against_the_level_in_the_users_unit(least: float, kind: str) -> None:
+    """600 samples a minute are 10 a second."""
+    question = replace(BASED, base=None, combinations=(BASELINE,), rate=Rate("samples/s", 1 / 60))
+    verdict = decide(replace(question, floors={"samples/s": least}), blocks_of(6), final=False)
+    assert verdict.kind == kind
+    assert f"floor {least:g}" in verdict.judged[0].text
+    assert verdict.judged[0].value == pytest.approx(10.0, rel=0.02)

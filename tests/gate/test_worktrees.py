@@ -35,6 +35,7 @@ def test_a_worktree_that_was_moved_away_for_a_moment_is_not_forgotten(repo: Path
     work.mkdir()
     with base_code(repo, git(repo, "rev-parse", "HEAD"), work, tmp_path) as code:
         assert known_to(repo) == {users, work / "tree"}
+        assert code.path is not None
         assert code.path.is_dir()
     assert known_to(repo) == {users}
     assert not (work / "tree").exists()
@@ -93,6 +94,8 @@ def both_sides(repo: Path, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
         base_code(repo, git(repo, "rev-parse", "HEAD"), works[0], tmp_path) as base,
         head_code(repo, works[1], tmp_path) as head,
     ):
+        assert base.path is not None
+        assert head.path is not None
         yield base.path, head.path
     assert known_to(repo) == set()
     assert not any((work / "tree").exists() for work in works)

@@ -9,14 +9,16 @@ import pytest
 from made_profile import EPISODE, MACHINE, counts, side
 from scipy import stats
 
-from m2bench.inspect.explanation import explain, predictions
-from m2bench.inspect.profile_records import Side
+from m2bench.inspect.explanation import explain
+from m2bench.inspect.predictions import predictions
+from m2bench.inspect.profile_records import ProfiledSide
 from m2bench.records.description import Unit
+from m2bench.records.figure import value_of
 
 OPERATORS = {"aten::add": (900.0, 0.9), "aten::addmm": (10.0, 0.1)}
 
 
-def said(before: Side, after: Side, words: str) -> str:
+def said(before: ProfiledSide, after: ProfiledSide, words: str) -> str:
     (sentence,) = [sentence for sentence in explain(before, after, 1e9, EPISODE) if words in sentence]
     return sentence
 
@@ -27,7 +29,7 @@ AFTER = side(("batching",), 10.0, operators=OPERATORS)
 
 def test_the_three_ratios_are_those_of_their_figures() -> None:
     found = predictions(BEFORE, AFTER)
-    ratios = (found.measured.value, found.phases.value, found.remainder.value, found.dispatches)
+    ratios = (found.measured.value, value_of(found.phases), value_of(found.remainder), found.dispatches)
     assert ratios == pytest.approx((10.0, 10.0, 1.0, 20.0))
 
 
@@ -39,15 +41,17 @@ def test_their_intervals_are_those_of_pairs_of_processes() -> None:
     expected = np.exp(stats.ttest_1samp(logs, 0.0).confidence_interval(0.95))
     assert found.measured.value == pytest.approx(np.exp(logs.mean()))
     assert found.measured.interval == pytest.approx(tuple(expected))
+    assert found.phases is not None
     assert found.phases.interval == pytest.approx(tuple(expected))
+    assert found.remainder is not None
     assert found.remainder.interval == pytest.approx((1.0, 1.0))
 
 
 def test_operators_that_other_processes_run_are_said_not_to_be_counted() -> None:
     waits = "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"
     loads = side(("workers",), 10.0, operators={**OPERATORS, waits: (1.0, 5.0)})
-    assert "What data-loading processes do is not among them." in said(BEFORE, loads, "dispatches 2,000 operators")
-    assert "not among them" not in said(BEFORE, AFTER, "dispatches 2,000 operators")
+    assert "Those of data-loading processes are not counted." in said(BEFORE, loads, "dispatches 2,000 operators")
+    assert "not counted" not in said(BEFORE, AFTER, "dispatches 2,000 operators")
 
 
 def test_the_change_is_stated_with_the_spread_of_processes() -> None:
@@ -71,7 +75,7 @@ def test_where_no_change_is_shown_no_phase_is_given_a_share_of_it() -> None:
     other = side((), 99.0, counts=counts(2000.0), machine=(1.0, 1.0, 0.9, 1.15), phases_ms=phases)
     sentence = said(BEFORE, other, "No phase stands for a change of the whole")
     assert sentence.endswith("; shown to differ are: forward 60.0 -> 30.0 ms, backward 30.0 -> 59.0 ms.")
-    assert "show no change of the time per episode (1.0" in said(BEFORE, other, "nothing to explain")
+    assert "No change of the time per episode is shown here (1.0" in said(BEFORE, other, "nothing to explain")
 
 
 def test_scatter_is_blamed_on_no_phase() -> None:
@@ -91,7 +95,7 @@ def test_phases_that_contradict_the_measurement_explain_nothing() -> None:
         "The phases add up to 1.25x [1.25, 1.25] and 0.83x [0.83, 0.83] was measured: -122% of the change on the "
         "log scale, NOT explained by them; "
     )
-    assert "what they leave is 0.67x" in sentence
+    assert "the remainder is 0.67x" in sentence
     assert not [sentence for sentence in explain(BEFORE, after, 1e9, EPISODE) if "lies in" in sentence]
 
 
@@ -100,15 +104,15 @@ def test_what_cutting_costs_hides_no_contradiction() -> None:
     before = side((), 10.0, phases_ms={"forward": 27.0})
     after = side(("dataloader",), 30.0, phases_ms={"forward": 24.0})
     assert "NOT explained by them" in said(before, after, "was measured:")
-    assert "add up to 2.70x [2.70, 2.70] and 0.80x [0.80, 0.80] of one unwatched episode" in said(
+    assert "add up to 2.70x [2.70, 2.70] and 0.80x [0.80, 0.80] of one episode that is timed as a whole" in said(
         before, after, "NOT within 2%"
     )
 
 
 def test_phases_that_add_up_to_the_episode_are_said_to() -> None:
-    assert "(before and after): within 2%." in said(BEFORE, AFTER, "of one unwatched episode")
+    assert "(before and after): within 2%." in said(BEFORE, AFTER, "of one episode that is timed as a whole")
     phases = {"forward": 10.3}
-    assert "NOT within 2%" in said(BEFORE, side((), 10.0, phases_ms=phases), "of one unwatched episode")
+    assert "NOT within 2%" in said(BEFORE, side((), 10.0, phases_ms=phases), "of one episode that is timed as a whole")
 
 
 def test_lines_of_waits_are_told_of_both_sides() -> None:
@@ -144,7 +148,7 @@ def test_dispatches_are_divided_and_each_takes_its_time() -> None:
 
 def test_what_the_compiler_has_fused_is_said_to_be_missing() -> None:
     compiled = side(("compile",), 10.0, compiles=True)
-    assert "the compiler has fused is not among them" in said(BEFORE, compiled, "dispatches 2,000 operators")
+    assert "Operators that the compiler fused are not counted" in said(BEFORE, compiled, "dispatches 2,000 operators")
     assert "compiler" not in " ".join(explain(BEFORE, AFTER, 1e9, EPISODE))
 
 
@@ -180,7 +184,7 @@ def test_what_the_phases_do_not_explain_is_printed(measured_ms: float, verdict: 
     after = side(("batching",), measured_ms, phases_ms=dict(AFTER.phases_ms))
     sentence = said(BEFORE, after, "was measured:")
     assert f"was measured: {verdict}" in sentence
-    assert f"what they leave is {10.0 / measured_ms:.2f}x" in sentence
+    assert f"the remainder is {10.0 / measured_ms:.2f}x" in sentence
 
 
 def test_sentences_speak_of_the_units_of_the_system() -> None:
@@ -200,7 +204,7 @@ def test_of_a_trainer_without_phases_it_is_said_that_there_are_none() -> None:
     assert found.measured.value == pytest.approx(10.0)
     sentences = explain(before, after, 1e9, Unit("sample", "samples"))
     assert "One sample takes 100 ms with baseline and 10.0 ms with batching: 10.0x" in sentences[0]
-    assert "The trainer tells of no phases" in sentences[1]
+    assert "The trainer reports no phases" in sentences[1]
     assert "The number of operators alone would give 20.0x: 130% of the change" in " ".join(sentences)
     assert "add up" not in " ".join(sentences)
 

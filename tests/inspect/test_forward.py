@@ -11,19 +11,19 @@ from matplotlib import pyplot
 from torch import nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.inspect.forward import PassTime, compare, forward_table, mark_crossings, plot_line
-from m2bench.statistics.crossings import Cells, Comparison, Spread
+from m2bench.inspect.forward import PassTime, compare_variants, forward_table, mark_crossings, plot_line
+from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
 from m2bench.systems.trading.forward import time_forward
 
 SIZES = (1, 4, 16, 64, 256)
 
 
-def cells(spread: float, **by_size: float) -> Cells:
+def cells(spread: float, **by_size: float) -> SpreadBySize:
     """Medians by batch size, written n1=..., n16=..., in groups that lie so far around them, as a share."""
     return {int(size[1:]): Spread(ms, ms * (1 - spread), ms * (1 + spread)) for size, ms in by_size.items()}
 
 
-def power_law(power: float, factor: float, spread: float) -> Cells:
+def power_law(power: float, factor: float, spread: float) -> SpreadBySize:
     return cells(spread, **{f"n{size}": factor * size**power for size in SIZES})
 
 
@@ -79,7 +79,7 @@ def test_each_variant_is_compared_with_plain_float32_and_each_device_with_the_cp
 
     why_not = [PassTime(batch=size, precision="amp", compiled=False, reason="no autocast") for size in SIZES]
     found = {"cpu": [*timed(False, 1.0), *timed(True, 2.0), *why_not], "gpu": timed(False, 0.5)}
-    assert [comparison.sentence() for comparison in compare(found)] == [
+    assert [comparison.sentence() for comparison in compare_variants(found)] == [
         "float32, compiled on cpu is slower than float32, eager on cpu at every batch size.",
         "float32, eager on gpu is faster than float32, eager on cpu at every batch size.",
     ]

@@ -19,10 +19,10 @@ from commands import COMMAND, environment, typed
 from made_profile import EPISODE
 from rich.console import Console
 
-from m2bench.inspect.audit import Audited, Findings, show
-from m2bench.inspect.explanation import predictions
+from m2bench.inspect.audit import Audited, AuditFindings, show
+from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile import publish
-from m2bench.inspect.profile_records import Profile, Side
+from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
 from m2bench.records.errors import UserError
 from m2bench.records.files import Written
@@ -78,14 +78,16 @@ def test_the_traces_and_the_picture_can_be_opened(profiled: tuple[Path, str]) ->
     assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
-def profile_in(folder: Path) -> Profile:
+def profile_in(folder: Path) -> ProfileFindings:
     """What was written there, but for the sides' predictions, which follow from the sides."""
     document = json.loads((folder / "profile.json").read_text())
     for side in ("before", "after"):
         document[side]["files"] = {kind: {"path": path} for kind, path in document[side]["files"].items()}
-    before, after = read(Side, document["before"]), read(Side, document["after"])
+    before, after = read(ProfiledSide, document["before"]), read(ProfiledSide, document["after"])
     told = {name: document[name] for name in ("warnings", "sentences", "peak_flops", "machine", "workload")}
-    return Profile(before=before, after=after, predictions=predictions(before, after), metal_capture=None, **told)
+    return ProfileFindings(
+        before=before, after=after, predictions=predictions(before, after), metal_capture=None, **told
+    )
 
 
 def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
@@ -140,7 +142,7 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert waits[""] >= 4  # one per step
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
     console = Console(width=200, file=io.StringIO())
-    findings = read(Findings, found)
+    findings = read(AuditFindings, found)
     show(Audited(findings, EPISODE, "--episode-length 4"), console)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()

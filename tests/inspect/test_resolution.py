@@ -14,7 +14,8 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.run_spec import RunSpec
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.factorial import Observation
 
 LAYERS = ("a", "b", "c", "d")
 RUNS = 4000  # simulated: their scatter is known to 1.1 %
@@ -44,10 +45,13 @@ def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
         found = Resolved.by(Resolution(0.9 * enough, trials), design)
         scatter, effects, _, said[trials], _ = resolution_sentences(trials, found, Figure(1.02, (0.95, 1.1)))
         assert "no drift is shown: the last trial ran at 1.02x [0.95, 1.10]" in scatter
-        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *found.trial_sd.interval))
-        assert all(f"{100 * (end - 1):.1f}%" in effects for end in found.smallest_main_effect.interval)
-    assert said[1000] == "Can it tell one layer alone from no effect, if that is 5%? Yes."
-    assert "Probably; where the scatter is as large as it may be, with --blocks" in said[4]
+        ends, effect_ends = found.trial_sd.interval, found.smallest_main_effect.interval
+        assert ends is not None
+        assert effect_ends is not None
+        assert all(f"{100 * end:.1f}%" in scatter for end in (0.9 * enough, *ends))
+        assert all(f"{100 * (end - 1):.1f}%" in effects for end in effect_ends)
+    assert said[1000] == "Can it detect one layer alone that changes the speed by 5%? Yes."
+    assert "Probably; at the upper end of the scatter's interval, with --blocks" in said[4]
 
 
 def simulated_errors(layers: Layers) -> dict[str, float]:
@@ -101,6 +105,7 @@ def test_the_smallest_main_effect_is_found_in_about_80_percent() -> None:
         ]
         main = Effects(LAYERS, observed).main_effect("a")
         assert main is not None
+        assert main.p is not None
         found.append(main.p < 0.05)
     assert np.mean(found) == pytest.approx(0.8, abs=3 * math.sqrt(0.8 * 0.2 / 200))
 

@@ -22,7 +22,8 @@ from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.statistics.effects import Effects, Observation
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.factorial import Observation
 
 SIX = ("a", "b", "c", "d", "e", "f")
 

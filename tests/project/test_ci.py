@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def executable(path: Path, text: str) -> Path:
 def python_of(m2bench: str, tmp_path: Path) -> str:
     """A Python that says that this script is its m2bench."""
     scripts = executable(tmp_path / "scripts" / "m2bench", m2bench).parent
-    return str(executable(tmp_path / "python", f"#!/bin/sh\necho {scripts}\n"))
+    answer = f'case "$2" in *sysconfig*) echo {scripts};; *) exec {sys.executable} "$@";; esac'
+    return str(executable(tmp_path / "python", f"#!/bin/sh\n{answer}\n"))
 
 
 EVENTS: dict[str, tuple[str, dict[str, str], str]] = {

@@ -33,9 +33,9 @@ from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
+from m2bench.records.store import Store
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
-from m2bench.run.store import Store
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")

@@ -329,7 +329,9 @@ def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Summar
         assert table is not None
         assert table.columns[-3:] == ("baseline", "recommended", "fastest")
     # Planted: 600 ms an episode; amp+vectorized-loss is 5 times as fast, the fastest 80 times.
-    sums = [float(cell.split()[0]) for cell in phases_table(full).rows[-1][1:]]
+    phases = phases_table(full)
+    assert phases is not None
+    sums = [float(cell.split()[0]) for cell in phases.rows[-1][1:]]
     assert sums == pytest.approx([600, 120, 7.5], rel=0.02)
 
 
@@ -369,4 +371,4 @@ def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
     by_seconds = figures[0].axes[1]
     marks = [cast(Annotation, text).xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
     assert marks == ([] if seconds is None else [seconds])
-    assert ("has its own mark" in chart.reading) == bool(marks)
+    assert ("has a mark of its own" in chart.reading) == bool(marks)

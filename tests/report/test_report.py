@@ -33,6 +33,7 @@ from m2bench.records.results import Conditions
 from m2bench.records.rows import LayerRow
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
+from m2bench.records.store import Store
 from m2bench.records.summary import ByTime, Fastest, Rival, Summary
 from m2bench.report import show_report, write_report
 from m2bench.report.ablation import ablation_content
@@ -48,7 +49,6 @@ from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
-from m2bench.run.store import Store
 from m2bench.text.tables import Table, draw_table
 
 SAMPLE = ROOT / "reports" / "sample"
@@ -681,5 +681,6 @@ def test_gain_surviving_is_told_of_gains_that_are_shown_and_a_net_loss_is_called
         for alone, to_target, surviving in cases
     )
     table = learning_table(replace(full, layers=layers))
+    assert table is not None
     at = table.columns.index("gain surviving")
     assert [row[at] for row in table.rows] == ["-", "net loss", "net loss, not shown", "50% [40, 60]"]

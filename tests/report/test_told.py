@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,13 +43,16 @@ def test_faster_but_learns_less_is_said_plainly(summary: Summary) -> None:
 
 def test_the_tables_speak_of_losses_and_samples(summary: Summary) -> None:
     learning = learning_table(summary)
+    assert learning is not None
     assert learning.columns[2:4] == ("samples needed", "time to same loss")
     because = {row[0]: row[-1] for row in learning.rows}
     assert because["wide"].startswith("learns less from the same samples: learned -")
     assert because["exact"] == (
         "mean loss so far within 10%, samples for the same mean loss within 1.25x: learned +0% [+0%, +0%], 5 seeds"
     )
-    assert any("here that to the same mean loss over equal samples" in note for note in impact_table(summary).notes)
+    assert any(
+        "here the time to the same mean loss, over equal samples" in note for note in impact_table(summary).notes
+    )
 
 
 def test_a_layer_is_unchecked_where_it_is_in_no_combination_that_was_compared(summary: Summary) -> None:
@@ -67,13 +71,15 @@ def test_a_layer_is_unchecked_where_it_is_in_no_combination_that_was_compared(su
 def test_the_remarks_say_how_it_was_found(summary: Summary) -> None:
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
     assert numerics == (
-        "Numerics: 1 of 4 combinations with layers tell the losses that the baseline with the same seed tells in its "
-        "first updates, to within rounding and what their layers declare. 2 do not: see the status column; what "
-        "differs is never recommended. Unchecked: 1 combination, its first update processes 128 samples, the "
-        "baseline's 32: losses of other data are not compared."
+        "Numerics: in 1 of 4 combinations with layers, the losses of the first updates equal the baseline's with the "
+        "same seed, within rounding and what their layers declare. 2 differ: see the status column. They are never "
+        "recommended. Unchecked: 1 combination (the first update processes 128 samples and the baseline's 32, so "
+        "their losses are of different data)."
     )
     (learning,) = [note for note in remarks(summary) if note.startswith("Learning")]
-    assert "by the loss that the updates of the speed trials tell, over equal samples and with equal seeds" in learning
+    assert (
+        "by the loss that the updates of the speed trials report, over equal samples and with equal seeds" in learning
+    )
 
 
 def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:
@@ -82,7 +88,7 @@ def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:
     assert {c.numerics.numerics for c in summary.combinations} == {"unchecked"}
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
     assert (
-        "Unchecked: 1 combination, the baseline does not repeat itself with equal seeds: update 1 has the" in numerics
+        "Unchecked: 1 combination (the baseline does not repeat itself with equal seeds: update 1 has the" in numerics
     )
 
 
@@ -97,9 +103,14 @@ def test_what_computes_or_learns_otherwise_is_not_recommended(summary: Summary) 
 
 def test_losses_are_drawn_by_samples_and_by_seconds(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 1,000 samples a second exact learns the same from each, 1.2 times as fast; wide needs twice as many."""
-    figures = []
+    figures: list[Any] = []
     finish = Canvas.finish
-    monkeypatch.setattr(Canvas, "finish", lambda self, *said: figures.append(self.figure) or finish(self, *said))
+
+    def kept(canvas: Canvas, *said: str) -> Chart:
+        figures.append(canvas.figure)
+        return finish(canvas, *said)
+
+    monkeypatch.setattr(Canvas, "finish", kept)
     chart = learning.draw(summary)
     assert isinstance(chart, Chart)
     assert chart.title == "The loss by samples and by seconds: baseline, recommended, fastest"
@@ -127,4 +138,4 @@ def test_a_curve_has_all_that_was_told(summary: Summary) -> None:
 
 def test_without_losses_no_curve_is_drawn(summary: Summary) -> None:
     untold = replace(summary, learning=replace(summary.learning, told=None, told_curves=()))
-    assert learning.draw(untold) == NotDrawn("learning", "no learning was measured in this run")
+    assert learning.draw(untold) == NotDrawn("learning", "this run has no learning trials")

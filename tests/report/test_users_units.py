@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_
 from m2bench.findings.frames import Run, read_run
 from m2bench.findings.trials_behind import trace
 from m2bench.records.combinations import combination_name
+from m2bench.records.store import Store
 from m2bench.records.summary import Summary
 from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
@@ -24,7 +26,7 @@ from m2bench.report.tables.before_and_after import before_and_after_table
 from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.metrics import metrics_table
-from m2bench.run.store import Store
+from m2bench.report.tables.starting import starting_table
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
@@ -53,7 +55,7 @@ def column(table: Table, name: str) -> dict[str, str]:
 
 
 def number(cell: str) -> float:
-    return float(re.match(r"[-\d.,]+", cell).group().replace(",", ""))
+    return float(re.findall(r"^[-\d.,]+", cell)[0].replace(",", ""))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,7 +122,7 @@ def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[st
     told = " ".join(impact.notes)
     assert "numerics: unchecked" in told
     assert "learning: not told, since the system does not tell how well it has learned." in told
-    because = "a command cannot be looked into" if TRAINERS[name].is_command else "no update was looked at"
+    because = "m2bench cannot see inside a command" if TRAINERS[name].is_command else "no update was looked at"
     assert f"at work: unproved (amp, compile, fused), since {because}." in told
     assert "time to target" not in told
     assert not [line for line in remarks(summary) if re.search("numerics|learning|phase|operators|peak is", line, re.I)]
@@ -128,7 +130,8 @@ def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[st
 
 
 def test_what_a_run_costs_beside_its_level_is_shown_as_far_as_it_is_told(summaries: dict[str, Summary]) -> None:
-    rows = {name: [row[0] for row in before_and_after_table(summaries[name]).rows] for name in NAMES}
+    tables = {name: before_and_after_table(summaries[name]) for name in NAMES}
+    rows = {name: table and [row[0] for row in table.rows] for name, table in tables.items()}
     assert rows == {
         "function": ["ms per sample", "samples/s", "memory MB"],
         "sps": ["SPS", "memory MB"],
@@ -183,3 +186,11 @@ def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
     assert by_name["time"].value == pytest.approx(1000 * TIME.baseline, rel=NOISE)
     assert by_name["function"] is not None
     assert by_name["function"].value == pytest.approx(1000 / FUNCTION.baseline, rel=NOISE)
+
+
+def test_until_when_a_set_up_lasts_is_said_where_the_first_update_sets_up(summaries: dict[str, Summary]) -> None:
+    """Also earlier versions ran functions, and did not count that update."""
+    earlier = summaries["function"]
+    now = replace(earlier, system=replace(earlier.system, first_update_sets_up=True))
+    notes = [" ".join(table.notes) for each in (earlier, now) if (table := starting_table(each))]
+    assert ["until the first update is done" in each for each in notes] == [False, True]

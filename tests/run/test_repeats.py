@@ -21,11 +21,11 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.records.results import Conditions
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
+from m2bench.records.store import Store
 from m2bench.records.trials import StoredTrial, settled
 from m2bench.run import quiet
 from m2bench.run.progress import RunProgress as Progress
 from m2bench.run.quiet import Quiet
-from m2bench.run.store import Store
 from m2bench.run.trials import Watched, run_trials
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")

@@ -21,9 +21,12 @@ from m2bench.records.combinations import BASELINE, Layers, every_combination
 from m2bench.records.noise import ScatterGroup
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.statistics.effects import Effects, Observation, holm, shapley_weights
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import typical
+from m2bench.statistics.factorial import Observation
 from m2bench.statistics.least_squares import Fit, Scatter
+from m2bench.statistics.multiple_tests import holm
+from m2bench.statistics.shapley import shapley_weights
 
 SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")
 FACTORS = dict(zip(SIX, (2.5, -0.3, 0.2, 0.1, 0.0, 0.02), strict=True))

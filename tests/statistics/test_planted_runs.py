@@ -25,8 +25,8 @@ from planted_runs import (
 )
 
 from m2bench.records.rules import Rules
-from m2bench.statistics.effects import shapley_weights
 from m2bench.statistics.prediction import Prediction
+from m2bench.statistics.shapley import shapley_weights
 
 EXACT = 1e-7
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from m2bench.gate.outcome import Outcome
+from m2bench.gate.outcome import CheckOutcome
 from m2bench.gate.pairs import Block
 from m2bench.gate.question import Question
 from m2bench.gate.references.reference import Reference, record, with_level
@@ -18,7 +18,7 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import Unit
 from m2bench.records.documents import read
 from m2bench.records.results import TrialResult
-from m2bench.statistics.sequential import State
+from m2bench.statistics.sequential import MetricState
 
 FAST: Layers = ("batching", "vectorized-loss")
 COMBINATIONS = (BASELINE, FAST)
@@ -93,11 +93,11 @@ def document_of(blocks: list[Block], date: str = "2026-02-01T00:00:00+00:00", co
     }  # fmt: skip
 
 
-def outcome_of(verdict: Verdict | None = None, **changes: Any) -> Outcome:
+def outcome_of(verdict: Verdict | None = None, **changes: Any) -> CheckOutcome:
     """What a check tells whose verdict is this one: without one, that equal code passed against a base."""
     verdict = verdict or decide(BASED, blocks_of(6), final=False)
     code = Code("head", "0" * 40, dirty=False, path=None)
-    return Outcome(
+    return CheckOutcome(
         verdict=replace(verdict, **changes), command=("m2bench", "check"), date="2026-02-01T00:00:00+00:00",
         seconds=9.0, head=code, base=replace(code, side="base") if verdict.question.base else None,
         reference=None, counted_by="m2bench 0.1, counting 3", machine=MACHINE, workload={"data": "m"},
@@ -105,7 +105,7 @@ def outcome_of(verdict: Verdict | None = None, **changes: Any) -> Outcome:
     )  # fmt: skip
 
 
-def with_state(state: State) -> Outcome:
+def with_state(state: MetricState) -> CheckOutcome:
     """Equal code, but that the speed of the baseline came out like this."""
     verdict = decide(BASED, blocks_of(6), final=False)
     return outcome_of(verdict, judged=[replace(verdict.judged[0], state=state)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from m2bench.inspect.profile_records import Side
+from m2bench.inspect.profile_records import ProfiledSide
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
 from m2bench.records.results import Counts
@@ -26,7 +26,7 @@ def side(
     machine: tuple[float, ...] = MACHINE,
     phases_ms: dict[str, float] | None = None,
     **changes: Any,
-) -> Side:
+) -> ProfiledSide:
     """One that takes so long undisturbed, as mean over processes that are as fast as ``machine`` says."""
     phases = phases_ms or {"forward": 0.6 * ms, "backward": 0.3 * ms, "other": 0.1 * ms}
     told: dict[str, Any] = {
@@ -54,4 +54,4 @@ def side(
         "phases_each_ms": tuple({name: slow * each for name, each in phases.items()} for slow in machine),
         **changes,
     }
-    return Side(**told)
+    return ProfiledSide(**told)

@@ -19,8 +19,8 @@ from m2bench.records.documents import read
 from m2bench.records.results import Counts, CurvePoint, LearningResult, NumericsCheck, PeakMemory, TrialResult
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
+from m2bench.records.store import Store
 from m2bench.records.trials import RunRecord, StoredTrial
-from m2bench.run.store import Store
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 
 STARTED = "2026-01-01T00:00:00+00:00"

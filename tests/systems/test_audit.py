@@ -18,7 +18,7 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
 from m2bench.baselines.trainer import Hyperparameters, baseline_parts
-from m2bench.inspect.audit import Audited, Findings, show
+from m2bench.inspect.audit import Audited, AuditFindings, show
 from m2bench.optimizations.layer import LayerOptions
 from m2bench.records.description import Unit
 from m2bench.records.documents import read
@@ -258,7 +258,7 @@ def test_what_falls_back_and_what_the_stand_in_cannot_run_are_shown_with_their_l
     stops = audited(source, mps, lambda t: torch.linalg.lstsq(t.rewards, t.rewards).solution.sum())  # planted stop
     found = _findings("mps", mps, [combination(mode) for mode in (falls, stops)], 4)
     console = Console(width=300, file=io.StringIO())
-    show(Audited(read(Findings, found), Unit("episode", "episodes"), ""), console)
+    show(Audited(read(AuditFindings, found), Unit("episode", "episodes"), ""), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "run on the CPU, with copies there and back" in text

@@ -93,7 +93,7 @@ def test_a_command_does_not_outlive_a_worker_that_is_killed() -> None:
         [sys.executable, "-c", KILLED], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     ) as worker:
         assert worker.stderr is not None
-        command = psutil.Process(int(worker.stderr.read1()))
+        command = psutil.Process(int(os.read(worker.stderr.fileno(), 100)))
         assert command.is_running()
         worker.kill()
     psutil.wait_procs([command], timeout=10)

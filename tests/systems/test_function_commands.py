@@ -74,7 +74,7 @@ def test_layers_are_listed_with_what_is_told_of_them(run: Path) -> None:
 def test_a_profile_says_what_it_cannot_tell(run: Path) -> None:
     done = typed("profile", "my_trainer.py:train", "--layer", "faster", "--quick", "--out", "profile", cwd=run)
     assert done.returncode == 0, done.stderr
-    assert "The trainer tells of no phases" in done.stdout
+    assert "The trainer reports no phases" in done.stdout
     assert "One update of 10 tokens takes" in done.stdout
     assert (run / "profile" / "traces" / "after.speedscope.json").exists()
     assert json.loads((run / "profile" / "profile.json").read_text())["timeline"] is None

@@ -15,8 +15,8 @@ from commands import typed
 
 from m2bench.findings.engagement import judge_engagement
 from m2bench.records.rows import Engagement
+from m2bench.records.store import Store
 from m2bench.records.trials import StoredTrial
-from m2bench.run.store import Store
 
 BLOCKS = 4
 

@@ -26,7 +26,8 @@ def own_threads() -> Iterator[None]:
 
 def timed(monkeypatch: pytest.MonkeyPatch, ends_after: int) -> tuple[list[tuple[float, ...]], list[str]]:
     """The times of an update with each number of threads, which takes that many seconds; what the system was asked."""
-    now, asked = [0.0], []
+    now = [0.0]
+    asked: list[str] = []
     monkeypatch.setattr("m2bench.worker.thread_times.time.perf_counter", lambda: now[0])
 
     def update() -> None:

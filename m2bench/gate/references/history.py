@@ -30,14 +30,14 @@ LEAST_SEGMENT = 3  # runs: fewer are no level
 RECENT = 5  # runs whose mean is the level of today
 ALPHA = 0.01  # rate of false alarms of all series together, each time that one asks
 UNDECIDED = (
-    "Undecided whether it has become slower: only one of its speed and its speed in units of the fixed "
-    "computation says so, and the machine may have changed"
+    "Undecided whether it has become slower: its speed as measured and its speed relative to the fixed computation "
+    "disagree, so the machine may have changed"
 )
 METRICS = ("episodes_per_min", "speedup")
 
 
 @dataclass(frozen=True)
-class Point:
+class LevelPoint:
     """One run's level of a series; ``kind``: how it became a level of the reference, or "check".
 
     ``canary_s``: seconds of the fixed computation beside it; None where what slows down the host cancels by itself.
@@ -73,7 +73,7 @@ class Series:
 
     combination: str
     metric: str
-    points: list[Point]
+    points: list[LevelPoint]
     steps: list[Step]
     since_first: float
     since_last: float
@@ -96,7 +96,7 @@ class Series:
 
 def make_series(reference: Reference, checks: Sequence[StoredCheck], delta: float) -> list[Series]:
     """Every metric of every combination of the reference, over its own levels and these checks."""
-    points: dict[tuple[str, str], list[Point]] = {}
+    points: dict[tuple[str, str], list[LevelPoint]] = {}
     taken = set()
     for entry in reference.history:
         if entry.machine == reference.machine:
@@ -118,16 +118,16 @@ def make_series(reference: Reference, checks: Sequence[StoredCheck], delta: floa
 
 def _points(
     date: str, commit: str, kind: str, levels: Mapping[str, Mapping[str, float]]
-) -> Iterator[tuple[tuple[str, str], Point]]:
+) -> Iterator[tuple[tuple[str, str], LevelPoint]]:
     """One run's points, each with the combination and the metric whose series it belongs to."""
     for name, level in levels.items():
         for metric in METRICS:
             if metric in level:
                 canary_s = None if metric == "speedup" else level["canary_s"]
-                yield (name, metric), Point(date, commit, kind, level[metric], canary_s)
+                yield (name, metric), LevelPoint(date, commit, kind, level[metric], canary_s)
 
 
-def _since_first_level(points: Sequence[Point]) -> list[Point]:
+def _since_first_level(points: Sequence[LevelPoint]) -> list[LevelPoint]:
     """In the order of time, from the first level of the reference on, or from the last one that was annotated."""
     ordered = sorted(points, key=lambda point: point.date)
     own = [index for index, point in enumerate(ordered) if point.kind in LEVELS]
@@ -135,7 +135,7 @@ def _since_first_level(points: Sequence[Point]) -> list[Point]:
     return ordered[annotated[-1] if annotated else own[0] :]
 
 
-def _examine(combination: str, metric: str, points: list[Point], delta: float, alpha: float) -> Series:
+def _examine(combination: str, metric: str, points: list[LevelPoint], delta: float, alpha: float) -> Series:
     logs = [math.log(point.value) for point in points]
     at_canary = [math.log(value) for point in points if (value := point.at_canary) is not None]
     last = max(index for index, point in enumerate(points) if point.kind in LEVELS)
@@ -166,7 +166,7 @@ def _is_slower(logs: Sequence[float], delta: float, alpha: float) -> bool:
     return over_first.upper(alpha) < math.log1p(-delta)
 
 
-def _steps(points: list[Point], logs: list[float]) -> list[Step]:
+def _steps(points: list[LevelPoint], logs: list[float]) -> list[Step]:
     """Change points of the level; noise from the differences of neighbours, as in steady.py."""
     if len(logs) < 2 * LEAST_SEGMENT:
         return []
@@ -195,7 +195,7 @@ def draw(series: Sequence[Series], path: Path) -> None:
         axis.plot(ratios, ".-", color="0.6")
         at_canary = [value for point in one.points if (value := point.at_canary) is not None]
         units = [value / at_canary[0] for value in at_canary]
-        axis.plot(units, ":", color="tab:green", label="in units of the fixed computation")
+        axis.plot(units, ":", color="tab:green", label="relative to the fixed computation")
         axis.plot(own, [ratios[index] for index in own], "o", color="tab:blue", label="level of the reference")
         dates = [point.date for point in one.points]
         for step in one.steps:

@@ -1,4 +1,4 @@
-"""Stored references and checks, read from JSON. What is computed with later is there and makes sense, or is refused.
+"""Stored references and checks, read from JSON. Every value that is used later is checked here.
 
 Everything raises ValueError for the first thing that is wrong, and says where it stands.
 """
@@ -114,7 +114,7 @@ def read_reference(name: str, document: object) -> Reference:
 
 
 def read_check(document: object) -> StoredCheck:
-    """The same of a check whose figures are taken."""
+    """The check in a file's document."""
     file = Part.of(document, "the file")
     return StoredCheck(
         date=file.text("date"),

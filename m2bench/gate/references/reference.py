@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import fmean
 
-from m2bench.gate.counts import Counts, Lines, counted, lines_of
+from m2bench.gate.counts import CountsByName, LinesByCount, lines_of, repeated_counts
 from m2bench.gate.pairs import Block, Phases, median_phases
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.description import Facts
@@ -29,8 +29,8 @@ class Recorded:
     episodes_per_min: list[float]
     speedup: list[float]
     canary_s: list[float]
-    counts: Counts
-    lines: Lines
+    counts: CountsByName
+    lines: LinesByCount
     phase_ms: Phases
     gates: list[str]
     """Names of the numerics checks that all trials went through."""
@@ -100,7 +100,7 @@ def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
         episodes_per_min=[_rounded(speed) for speed in speeds],
         speedup=[_rounded(speed / other) for speed, other in zip(speeds, plain, strict=True)] if is_over else [],
         canary_s=[_rounded(min(trial.canary_s)) for trial in trials],
-        counts=counted(trials),
+        counts=repeated_counts(trials),
         lines=lines_of(trials),
         phase_ms={name: _rounded(value) for name, value in median_phases(trials).items()},
         gates=sorted(set.intersection(*(set(trial.numerics) for trial in trials))),

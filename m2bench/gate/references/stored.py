@@ -48,7 +48,7 @@ def find(repo: Path, name: str) -> Reference:
     return _load(path)
 
 
-def save(repo: Path, reference: Reference) -> Path:
+def write_reference(repo: Path, reference: Reference) -> Path:
     """Write the reference, whole or not at all; UserError when the disk refuses, and an older one is as it was."""
     path = reference_path(repo, reference.name)
     document = {"format": FORMAT, "schema": SCHEMA, **asdict(reference)}

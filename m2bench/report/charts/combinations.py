@@ -65,8 +65,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             NAME,
             _title(rated, speed),
             f"Filled dot: the layer is on. Point: the {speed.words.ratio}, predicted from all trials of the run, "
-            "with its 95 % interval. Grey: no difference from the baseline is shown. Hollow, and as measured: the "
-            "combination does not compute the same, or a layer was not at work in every trial."
+            "with its 95 % interval. Grey: no difference from the baseline is shown. Hollow: as measured, of a "
+            "combination that does not compute the same, or whose layers were not at work in every trial."
             + (
                 f" Shown are the {MOST_ROWS} fastest of {len(ordered)} combinations, and below the line the baseline "
                 "and each layer alone."
@@ -131,6 +131,6 @@ def _title(rated: list[Figure], speed: Speed) -> str:
     worse, words = sum(figure.shows_loss for figure in rated), speed.words
     return (
         f"Of {len(rated)} combinations the {words.best} reaches {times_within(rated[0])} of the baseline's "
-        f"{speed.noun}, the {words.worst} {times(rated[-1].value)}; {worse} {'is' if worse == 1 else 'are'} "
+        f"{speed.noun}, the {words.worst} {times(rated[-1].value)}; {worse or 'none'} {'is' if worse < 2 else 'are'} "
         f"{words.worse} than the baseline"
     )

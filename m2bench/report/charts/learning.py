@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Summary
+from m2bench.records.summary import LearningGroup, Summary
 from m2bench.report.details import soonest_line
 from m2bench.text.figures import digits
 
@@ -26,34 +26,23 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     if not cells and summary.learning.told_curves:
         return draw_told(NAME, summary)
     if target is None or not cells:
-        return NotDrawn(NAME, "no learning was measured in this run")
+        return NotDrawn(NAME, "this run has no learning trials")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
-    what = f"{target.measure} that the updates tell" if target.is_told else f"return on held-out {unit.many}"
+    what = f"{target.measure} that the updates report" if target.is_told else f"return on held-out {unit.many}"
     at = digits(target.value) + ("" if target.is_told else " %")
     with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
         for cell in cells:
-            episodes, returns = zip(*cell.curve, strict=True)
-            per_second = speeds[cell.layers] / 60
             group = groups.index(cell.episodes_per_update) % len(SERIES)
-            look: dict[str, Any] = {
-                "color": SERIES[group],
-                "linestyle": LINE_STYLES[group],
-                "marker": MARKERS[group],
-                "markersize": 3,
-                "alpha": 0.6 if cell.apart else 1.0,
-                "markerfacecolor": "none" if cell.apart else SERIES[group],
-            }
             label = f"{cell.episodes_per_update}: {combination_name(cell.layers)}"
-            by_episodes.plot(episodes, returns, label=label, **look)
-            by_seconds.plot([after / per_second for after in episodes], returns, **look)
-            if cell.episodes_to_target is not None:
-                _draw_arrival(by_episodes, cell.episodes_to_target, target.value, 1.0, SERIES[group])
-                _draw_arrival(by_seconds, cell.episodes_to_target, target.value, per_second, SERIES[group])
+            _draw_curve(by_episodes, cell, 1.0, group, target.value, label)
+            _draw_curve(by_seconds, cell, speeds[cell.layers] / 60, group, target.value)
         baseline_s, stood_in_for = _baseline_arrives_s(summary), ""
         if baseline_s is not None:
             _draw_baseline(by_seconds, baseline_s, target.value)
-            stood_in_for = ". The baseline, slower than the combination that stands for it, has its own mark"
+            stood_in_for = (
+                ". The baseline is slower than the combination whose curve stands for it, so it has a mark of its own"
+            )
         for axis, counted in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
             axis.axhline(target.value, color=INK, linewidth=1.0)
             axis.set_xscale("log")
@@ -77,6 +66,22 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             f"line: the mean {unit.many} to target with its 95 % interval. Left: by {unit.many}. Right: by seconds, at "
             f"the speed of the combination that names the curve{stood_in_for}. {_distances(summary)}",
         )
+
+
+def _draw_curve(axis: Axes, cell: LearningGroup, per_unit: float, group: int, target: float, label: str = "") -> None:
+    """A cell's curve and where it arrives, at so many episodes for each unit of the axis."""
+    episodes, returns = zip(*cell.curve, strict=True)
+    look: dict[str, Any] = {
+        "color": SERIES[group],
+        "linestyle": LINE_STYLES[group],
+        "marker": MARKERS[group],
+        "markersize": 3,
+        "alpha": 0.6 if cell.apart else 1.0,
+        "markerfacecolor": "none" if cell.apart else SERIES[group],
+    }
+    axis.plot([after / per_unit for after in episodes], returns, label=label or None, **look)
+    if cell.episodes_to_target is not None:
+        _draw_arrival(axis, cell.episodes_to_target, target, per_unit, SERIES[group])
 
 
 def _distances(summary: Summary) -> str:

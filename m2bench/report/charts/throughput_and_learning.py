@@ -19,7 +19,7 @@ SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
 @dataclass(frozen=True)
-class Point:
+class PlacedCombination:
     """A combination that has both figures."""
 
     row: CombinationRow
@@ -37,7 +37,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     """A point per combination: its speed, and the units it needs to the target (fewer is higher)."""
     speed, units = Speed.of(summary.system), summary.system.unit.many
     placed = [
-        Point(c, level, c.learning.episodes_to_target)
+        PlacedCombination(c, level, c.learning.episodes_to_target)
         for c in summary.combinations
         if (level := speed.level(c.episodes_per_min)) and c.learning.episodes_to_target
     ]
@@ -50,19 +50,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         axis.set_yscale("log")
         for index, group in enumerate(groups):
             members = [point for point in placed if point.row.learning.episodes_per_update == group]
-            for modelled in (False, True):
-                some = [point for point in members if point.modelled == modelled]
-                axis.plot(
-                    [point.speed.value for point in some],
-                    [point.episodes.value for point in some],
-                    linestyle="none",
-                    marker=MARKERS[index % len(MARKERS)],
-                    color=SERIES[index % len(SERIES)],
-                    markerfacecolor=SURFACE if modelled else SERIES[index % len(SERIES)],
-                    alpha=0.85,
-                    label=None if modelled else _label(group, members),
-                )
-            _draw_intervals(axis, members, SERIES[index % len(SERIES)])
+            _draw_group(axis, members, index, _label(group, members))
         front = _front([point for point in placed if not point.modelled])
         axis.step(
             [point.speed.value for point in front], [point.episodes.value for point in front], where="pre",
@@ -88,13 +76,31 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         )
 
 
-def _label(episodes_per_update: float, members: list[Point]) -> str:
+def _draw_group(axis: Axes, members: list[PlacedCombination], index: int, label: str) -> None:
+    """The points of a group, hollow where they are modelled, and the intervals of its fastest."""
+    colour = SERIES[index % len(SERIES)]
+    for modelled in (False, True):
+        some = [point for point in members if point.modelled == modelled]
+        axis.plot(
+            [point.speed.value for point in some],
+            [point.episodes.value for point in some],
+            linestyle="none",
+            marker=MARKERS[index % len(MARKERS)],
+            color=colour,
+            markerfacecolor=SURFACE if modelled else colour,
+            alpha=0.85,
+            label=None if modelled else label,
+        )
+    _draw_intervals(axis, members, colour)
+
+
+def _label(episodes_per_update: float, members: list[PlacedCombination]) -> str:
     """The group, and the layers that all its combinations have."""
     shared = [layer for layer in members[0].row.layers if all(layer in point.row.layers for point in members)]
     return f"{episodes_per_update}: {'+'.join(shared)}" if shared else str(episodes_per_update)
 
 
-def _draw_intervals(axis: Axes, members: list[Point], colour: str) -> None:
+def _draw_intervals(axis: Axes, members: list[PlacedCombination], colour: str) -> None:
     """A group's uncertainty at its fastest combination: at every one, crosses would hide the points."""
     fastest = max(members, key=lambda point: (not point.modelled, point.speed.value))
     speed, episodes = fastest.speed, fastest.episodes
@@ -104,9 +110,9 @@ def _draw_intervals(axis: Axes, members: list[Point], colour: str) -> None:
         axis.plot([speed.value] * 2, episodes.interval, color=colour, linewidth=1.8, zorder=3)
 
 
-def _front(placed: list[Point]) -> list[Point]:
+def _front(placed: list[PlacedCombination]) -> list[PlacedCombination]:
     """From the fastest on, every combination that needs fewer units than all faster ones; the slowest first."""
-    front: list[Point] = []
+    front: list[PlacedCombination] = []
     for point in sorted(placed, key=lambda point: (-point.speed.value, point.episodes.value)):
         if not front or point.episodes.value < front[-1].episodes.value:
             front.append(point)
@@ -138,10 +144,10 @@ def _inset(low: float, high: float) -> tuple[float, float]:
     return low * margin, high / margin
 
 
-def _title(front: list[Point], summary: Summary) -> str:
-    verb = "combinations have" if len(front) != 1 else "combination has"
+def _title(front: list[PlacedCombination], summary: Summary) -> str:
+    verb = "combinations are" if len(front) != 1 else "combination is"
     both = f"both speed and {summary.system.unit.many} to the target"
-    first = f"{len(front)} {verb} no better one in {both} (point estimates)"
+    first = f"{len(front)} {verb} beaten by no other in {both} (point estimates)"
     if summary.soonest is None:
         return first
     return f"{first}; {'+'.join(summary.soonest.layers) or 'the baseline'} reaches the target first"

@@ -1,6 +1,8 @@
-"""What updates told, by units and by seconds: the learning of a trainer without a target."""
+"""Learning without a target: the losses or returns that updates report, by units and by seconds."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.summary import Summary
@@ -19,12 +21,16 @@ def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
         rows.setdefault(summary.best.layers, (Speed.of(summary.system).words.best, summary.best))
     shown = [(role, c, curves[layers]) for layers, (role, c) in rows.items() if layers in curves]
     if not shown:
-        return NotDrawn(name, "neither the baseline nor what is recommended tells how it learns")
+        return NotDrawn(name, "neither the baseline nor what is recommended reports how it learns")
     with Canvas(3.8 + 0.2 * len(shown), columns=2, sharey=True) as canvas:
         by_units, by_seconds = canvas.axes
         for number, (role, c, found) in enumerate(shown):
             units, means = zip(*found.curve, strict=True)
-            look = {"color": SERIES[number], "linestyle": LINE_STYLES[number], "marker": MARKERS[number]}
+            look: dict[str, Any] = {
+                "color": SERIES[number],
+                "linestyle": LINE_STYLES[number],
+                "marker": MARKERS[number],
+            }
             label = f"{role}: {combination_name(c.layers)}" if c.layers else role
             by_units.plot(units, means, label=label, markersize=3, **look)
             if c.episodes_per_min is not None:
@@ -35,12 +41,12 @@ def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
             plain_log_ticks(axis.xaxis, *axis.get_xlim(), most=6)
             axis.set_xlabel(f"{counted} (log scale)")
             axis.grid(visible=True, linewidth=0.6)
-        by_units.set_ylabel(f"{told} that the updates tell")
+        by_units.set_ylabel(f"{told} that the updates report")
         canvas.figure.legend(loc="outside lower left", alignment="left", fontsize=9)
         return canvas.finish(
             name,
             f"The {told} by {unit.many} and by seconds: {', '.join(role for role, *_ in shown)}",
-            f"Means over trials of the {told} that the updates of the speed trials tell; each point is the mean since "
-            f"the one before. Left: by {unit.many}, where combinations that learn the same lie upon each other. "
+            f"Means over trials of the {told} that the updates of the speed trials report; each point is the mean "
+            f"since the one before. Left: by {unit.many}, where combinations that learn the same lie upon each other. "
             "Right: by seconds, at the speed of the combination, without its set-up.",
         )

@@ -36,6 +36,6 @@ def _told_apart(summary: Summary) -> list[str]:
         return []
     return [
         f"{measured} of {possible:,} possible combinations are in the design. Effects of layers and of pairs of layers "
-        "are told apart from each other. Those of three or more layers are not: where there are any, they are part of "
-        "the figures of layers and pairs, and of what is predicted of combinations that were not measured."
+        "can be separated. Those of three or more layers cannot: where there are any, they are part of the figures of "
+        "layers and pairs, and of the predictions for combinations that were not measured."
     ]

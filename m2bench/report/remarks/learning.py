@@ -51,8 +51,8 @@ def _target(target: Target, learning: LearningSummary, unit: Unit) -> str:
     """What is to be reached, and where that comes from."""
     if target.share is None:
         return (
-            f"a {target.measure} of {digits(target.value)}, as the mean of what the updates of the last two fifths of "
-            f"the {unit.many} tell"
+            f"a {target.measure} of {digits(target.value)}, as the mean over the updates of the last two fifths of the "
+            f"{unit.many}"
         )
     policy = "greedy policy" if target.measure == "greedy" else "policy, drawing its actions,"
     start = target.ignorant_return
@@ -68,8 +68,8 @@ def _told(learning: LearningSummary, measure: str, system: SystemDescription) ->
     """How learning was compared by what the updates of the speed trials told, and why by that."""
     units, because = system.unit.many, system.no_target_because or "no two seeds of learning trials can be compared"
     return (
-        f"Learning is compared by the {measure} that the updates of the speed trials tell, over equal {units} and with "
-        f"equal seeds: {because}. A layer learns the same if the mean {measure} so far differs by less than "
+        f"Learning is compared by the {measure} that the updates of the speed trials report, over equal {units} and "
+        f"with equal seeds, since {because}. A layer learns the same if the mean {measure} so far differs by less than "
         f"{learning.margin:.0%} of what the trials learned, and the {units} for the same mean {measure} by less than "
         f"{learning.episodes_margin}x (two one-sided tests at 5 %; one seed is one observation)."
     )

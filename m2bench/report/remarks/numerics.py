@@ -43,12 +43,12 @@ def _losses(summary: Summary) -> list[str]:
     layered = [c for c in summary.combinations if c.layers and c.numerics.numerics is not None]
     count = Counter(c.numerics.numerics for c in layered)
     said = [
-        f"Numerics: {count['same']} of {counted(len(layered), 'combination')} with layers tell the losses that the "
-        "baseline with the same seed tells in its first updates, to within rounding and what their layers declare"
+        f"Numerics: in {count['same']} of {counted(len(layered), 'combination')} with layers, the losses of the first "
+        "updates equal the baseline's with the same seed, within rounding and what their layers declare"
     ]
     if count["changed"]:
-        said.append(f"{count['changed']} do not: see the status column; what differs is never recommended")
+        said.append(f"{count['changed']} differ: see the status column. They are never recommended")
     unsure = [c.numerics.reasons for c in layered if c.numerics.numerics == "unchecked"]
     unchecked = Counter("; ".join(reasons.by_check.values()) for reasons in unsure if reasons is not None)
-    said += [f"Unchecked: {counted(number, 'combination')}, {why}" for why, number in unchecked.items()]
+    said += [f"Unchecked: {counted(number, 'combination')} ({why})" for why, number in unchecked.items()]
     return [". ".join(said) + "."]

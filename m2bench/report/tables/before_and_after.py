@@ -19,13 +19,13 @@ from m2bench.text.figures import (
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
-Cells = Mapping[str, tuple[str, Callable[[CombinationRow], str]]]
+MachineRows = Mapping[str, tuple[str, Callable[[CombinationRow], str]]]
 """By the label of a row: its name among the claims for all layers together, and what a combination has there."""
-OF_THE_MACHINE: Cells = {
+OF_THE_MACHINE: MachineRows = {
     "utilization": ("utilization", lambda c: percent_within(c.usage.utilization)),
     "memory MB": ("peak_memory_mb", lambda c: within(c.peak_memory_mb)),
 }
-COUNTED: Cells = {
+COUNTED: MachineRows = {
     "operators dispatched": ("dispatches_per_episode", lambda c: _count(c.usage.dispatches_per_episode)),
     "values read by the host": ("syncs_per_episode", lambda c: _count(c.usage.syncs_per_episode)),
     "matrix-product MFLOP": ("flops_per_episode", lambda c: _millions(c.usage.flops_per_episode)),
@@ -43,7 +43,7 @@ def before_and_after_table(summary: Summary) -> Table | None:
     if not shown:
         return None
     unit, speed = summary.system.unit, Speed.of(summary.system)
-    levels: Cells = {speed.heading: ("episodes_per_min", lambda c: speed.within(c.episodes_per_min))}
+    levels: MachineRows = {speed.heading: ("episodes_per_min", lambda c: speed.within(c.episodes_per_min))}
     if not speed.is_time:
         levels = {f"ms per {unit.one}": ("ms_per_episode", lambda c: within(c.ms_per_episode)), **levels}
     rows = [
@@ -59,11 +59,12 @@ def before_and_after_table(summary: Summary) -> Table | None:
         numeric=frozenset(columns),
         droppable=(*columns[:2], *list(shown)[2:]),
         notes=(
-            f"Brackets: 95 % t intervals. Those of {speed.heading}, and of what follows from it, are from the fit of "
-            "all trials, the others over the trials of a combination (without brackets: from one trial, or 0 in some).",
+            f"Brackets: 95 % t intervals. Those of {speed.heading}, and of what is derived from it, come from the fit "
+            "of all trials, the others from the trials of a combination. A figure without brackets is from one trial, "
+            "or was 0 in some.",
             *[OF_COUNTS] * any(row[0] in COUNTED for row in told),
         ),
-    ).told()
+    ).without_empty_columns()
 
 
 def _count(value: float | None) -> str:

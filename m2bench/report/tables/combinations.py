@@ -61,7 +61,7 @@ def combinations_table(summary: Summary) -> Table:
         numeric=frozenset(numbers),
         droppable=("memory MB", "compile s", to_target, "#", level, "to target s", "learning",
                    "numerics"),
-    ).told()  # fmt: skip
+    ).without_empty_columns()  # fmt: skip
     return replace(table, notes=(_of_brackets(table, speed, to_target), *turned_round(speed)))
 
 

@@ -60,12 +60,12 @@ def impact_table(summary: Summary) -> Table:
         numeric=frozenset(columns[3:9]),
         droppable=("difficulty", "memory", "time to target", "share", "at work", "numerics", "added last", "learning",
                     "claimed", "Shapley"),
-    ).told()  # fmt: skip
+    ).without_empty_columns()  # fmt: skip
     notes = (
         *_glossary(table),
         *turned_round(speed),
         *_rules_remark(summary),
-        *_without_target(summary),
+        *(_without_target(summary) if "time to target" in table.columns else ()),
         *_untold(summary),
         *_impact_remarks(summary),
     )
@@ -77,7 +77,8 @@ GLOSSARY = {
     "added last": "all layers over all but this one.",
     "Shapley": "the layer's part of the total, averaged over all orders of switching the layers on; the parts multiply "
     "to the total.",
-    "share": "the layer's share of the logarithm of the total; gains add up to more than 100 % if other layers cost.",
+    "share": "the layer's share of the logarithm of the total; where some layers cost speed, the gains add up to more "
+    "than 100 %.",
     "time to target": "how many times sooner than the baseline the layer alone reaches the target.",
     "memory": "peak memory of the layer alone over the baseline's.",
 }
@@ -88,9 +89,13 @@ OF_VERDICTS = (
 
 
 def _without_target(summary: Summary) -> list[str]:
-    """What stands for the time to the target where learning is compared without one."""
+    """What the time to the target is where learning is compared without a target."""
     told = summary.learning.told
-    return [f"time to target: here that to the same mean {told} over equal {summary.system.unit.many}."] if told else []
+    return (
+        [f"time to target: here the time to the same mean {told}, over equal {summary.system.unit.many}."]
+        if told
+        else []
+    )
 
 
 def _rules_remark(summary: Summary) -> list[str]:
@@ -113,7 +118,7 @@ def _glossary(table: Table) -> list[str]:
 
 
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
-    """That nothing is known of what is computed with the layer; what is known stands beside the combinations."""
+    """Whether the layer is in a combination that could not be checked; other results stand beside combinations."""
     found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
     return "unchecked" if found - {None} == {"unchecked"} else NOTHING
 
@@ -125,7 +130,7 @@ def _at_work(summary: Summary) -> dict[str, str]:
 
 
 def _untold(summary: Summary) -> list[str]:
-    """What the system does not tell, and so nothing is said of."""
+    """What the system does not report, so that nothing can be said of it."""
     ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
     unproved: dict[str, list[str]] = defaultdict(list)
     for layer in summary.layers:
@@ -134,7 +139,7 @@ def _untold(summary: Summary) -> list[str]:
     said = []
     is_compared = any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations)
     if not is_compared and any(_numerics_of(layer, summary) != NOTHING for layer in summary.layers):
-        said.append("numerics: unchecked, since the system does not tell what its combinations compute.")
+        said.append("numerics: unchecked, since the system does not report what its combinations compute.")
     if not tells_of_learning(summary):
         said.append(f"learning: not told, since {summary.system.no_target_because}.")
     said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]

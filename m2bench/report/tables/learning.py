@@ -64,6 +64,13 @@ def _learning_remark(found: LearningOfLayer, measure: str) -> str:
     if effect is None or effect.interval is None:
         return found.learning_reason
     low, high = effect.interval
-    change = f"{effect.value:+.0%} [{low:+.0%}, {high:+.0%}]" if is_known(effect.percent(), "%") else NOT_KNOWN
+    change = (
+        f"{_signed(effect.value)} [{_signed(low)}, {_signed(high)}]" if is_known(effect.percent(), "%") else NOT_KNOWN
+    )
     what = "learned" if measure == "loss" else "return"  # a loss falls, and below 0 is less
     return f"{found.learning_reason}: {what} {change}, {counted(found.learning_seeds, 'seed')}"
+
+
+def _signed(share: float) -> str:
+    """In whole percent, of which 0 is not negative."""
+    return f"{round(share, 2) + 0.0:+.0%}"

@@ -35,7 +35,7 @@ def metrics_table(summary: Summary) -> Table | None:
             "ratio: over the baseline's, of the metric itself, whether more or less of it is better. Brackets: 95 % "
             "intervals. A metric that is 0 or less in some trial has no ratio.",
         ),
-    ).told()
+    ).without_empty_columns()
 
 
 def _cells(metric: Metric | None) -> tuple[str, str]:

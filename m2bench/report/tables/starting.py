@@ -20,8 +20,8 @@ from m2bench.text.tables import Table
 from .notes import OVER_TRIALS
 
 UNTIL_FIRST_UPDATE = (
-    "Set-up: until the first update is done, in which such a trainer sets up and compiles. What of it is compiling is "
-    "not told apart: compare with the baseline's."
+    "Set-up: until the first update is done, in which such a trainer sets up and compiles. How much of it is compiling "
+    "is not known: compare with the baseline's."
 )
 
 
@@ -56,7 +56,7 @@ def starting_table(summary: Summary) -> Table | None:
         numeric=frozenset(columns),
         droppable=tuple(columns)[:-1],
         notes=tuple(notes),
-    ).told()
+    ).without_empty_columns()
     return table if len(table.columns) > 1 else None
 
 

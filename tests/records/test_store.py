@@ -14,8 +14,8 @@ from m2bench.records.errors import UserError
 from m2bench.records.results import Conditions, CurvePoint, LearningResult, Proof, TelemetryMeans, TrialResult
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
+from m2bench.records.store import FILE_NAME, Store
 from m2bench.records.trials import StoredTrial
-from m2bench.run.store import FILE_NAME, Store
 
 EARLIER = Path(__file__).parents[1] / "support" / "run_of_an_earlier_version"
 RECORD = make_record(RunSpec(("amp",), ("full",), 1, 0))
@@ -73,7 +73,9 @@ def test_a_run_of_an_earlier_version_is_read() -> None:
         record, trials = store.record(), store.trials()
     first = trials[0]
     assert (record.description.device.thread_waiting, record.prepared.device_faults) == (None, None)
-    assert record.description.layers[0].claim.memory is None
+    claim = record.description.layers[0].claim
+    assert claim is not None
+    assert claim.memory is None
     assert first.timed.turn_updates == ()
     assert first.conditions is not None
     assert first.conditions.cores == 1

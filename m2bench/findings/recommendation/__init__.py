@@ -1,0 +1,1 @@
+"""Which layers to switch on, and how sure that is."""
