@@ -11,7 +11,7 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.declared_options import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, swept_option
-from m2bench.records.run_spec import RunSpec
+from m2bench.records.run_spec import LEARNING_MODES, RunSpec
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
@@ -111,6 +111,12 @@ class ScaleAsked(Seeded):
         None, "Folder of a run of ablate, whose recommended set is measured beside the baseline.", spelled="--run"
     )
     blocks: int = option(3, "How many times each point is measured.", read=at_least(1))
+    learning: str = option(
+        "quick",
+        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick trains the set at every size to the "
+        "target, for a fifth of the run's time; full as often as there are blocks, for up to half of --trial-timeout.",
+        read=one_of(LEARNING_MODES),
+    )
     quick: bool = option(False, "Short trials: a first look, with wider intervals.")
     trial_timeout_s: float = option(
         600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=at_least(1)
@@ -172,7 +178,7 @@ def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
         workload=workload,
         window=QUICK if asked.quick else WindowSpec(),
         trial_timeout_s=asked.trial_timeout_s,
-        learning="off",
+        learning=asked.learning,
         scale=Scale(
             combinations=tuple(dict.fromkeys((BASELINE, layers))),
             devices=asked.devices,

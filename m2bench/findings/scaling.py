@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 
@@ -13,7 +13,7 @@ from m2bench.plan.designs import count_trials
 from m2bench.plan.scaling import Line, lines_of, point_of, points_of
 from m2bench.records.description import PlaceLimits
 from m2bench.records.documents import to_json
-from m2bench.records.scale import Point, Scale
+from m2bench.records.scale import Point, Scale, Value
 from m2bench.records.scale_summary import (
     Choice,
     CrossingRow,
@@ -45,6 +45,7 @@ def summarize_scale(run: str, record: RunRecord, attempts: list[StoredTrial]) ->
     measured = _Measured.of(scale, trials)
     lines = lines_of(scale)
     compared = _Compared(lines, measured)
+    needed = _episodes_to_target(lines, settled(attempts))
     return ScaleSummary(
         schema=SCALE_SCHEMA,
         run=run,
@@ -59,7 +60,7 @@ def summarize_scale(run: str, record: RunRecord, attempts: list[StoredTrial]) ->
         repeats=measure_repeats([trial for trial in trials if point_of(trial.spec).name == measured.baseline]),
         repeated_trials=sum(trial.spec.repeats is not None for trial in attempts),
         warnings=tuple(warnings_of([trial.conditions for trial in trials if trial.conditions], "trial")),
-        lines=tuple(_summarize_line(line, measured, record, compared) for line in lines),
+        lines=tuple(_summarize_line(line, measured, record, needed) for line in lines),
         choices=tuple(compared.choices()),
         crossings=tuple(compared.crossings()),
         fastest=compared.fastest(),
@@ -161,20 +162,56 @@ class _Compared:
         return FastestPoint(*best, rivals)
 
 
-def _summarize_line(line: Line, measured: _Measured, record: RunRecord, compared: _Compared) -> ScaleLine:
+Needed = Mapping[tuple[float, tuple[tuple[str, Value], ...]], Estimate | None]
+"""Units to the learning target, by size and the values of the other settings."""
+
+
+def _episodes_to_target(lines: list[Line], trials: list[StoredTrial]) -> Needed:
+    """From the learning trials of the set; None where one did not arrive. They are of one place, and hold for all."""
+    arrivals: dict[str, list[float | None]] = defaultdict(list)
+    for trial in trials:
+        if trial.spec.kind == "learning":
+            arrivals[point_of(trial.spec).name].append(trial.episodes_to_target)
+    found: dict[tuple[float, tuple[tuple[str, Value], ...]], Estimate | None] = {}
+    for line in lines:
+        for size, point in line.points:
+            if point.name in arrivals and line.layers == lines[-1].layers:
+                units = [value for value in arrivals[point.name] if value is not None]
+                found[size, line.fixed] = typical(units) if len(units) == len(arrivals[point.name]) else None
+    return found
+
+
+def _summarize_line(line: Line, measured: _Measured, record: RunRecord, needed: Needed) -> ScaleLine:
     logs = measured.line(line)
     points = len(measured.logs)
     speeds = levels(logs, max(1, points))
     over = ratios(logs, {size: measured.logs.get(measured.baseline, {}) for size in logs}, max(1, points - 1))
     limits = next((limits for limits in record.prepared.places if limits.place == line.place), None)
+    learns = line.layers == lines_of(record.spec.scale)[-1].layers if record.spec.scale else False
     return ScaleLine(
         line.layers,
         line.place,
         dict(line.fixed),
         tuple(
-            _summarize_point(size, point, measured.trials.get(point.name, []), speeds.get(size), over.get(size), limits)
+            _with_target(
+                _summarize_point(
+                    size, point, measured.trials.get(point.name, []), speeds.get(size), over.get(size), limits
+                ),
+                speeds.get(size),
+                needed.get((size, line.fixed)) if learns else None,
+            )
             for size, point in line.points
         ),
+    )
+
+
+def _with_target(point: ScalePoint, level: Estimate | None, needed: Estimate | None) -> ScalePoint:
+    """With the time to the target: the units that it takes over their speed."""
+    time_min = None if needed is None or level is None else needed.over(level)
+    return replace(
+        point,
+        episodes_to_target=figure_of(needed),
+        time_to_target_s=figure_of(time_min and time_min.scaled(60)),
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from itertools import product
+from statistics import median
 from typing import Any
 
 from m2bench.records.combinations import Layers
@@ -12,6 +14,7 @@ from m2bench.records.known_systems import DOORS
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Point, Scale, Setting, Value
 from m2bench.records.spec import TrialSpec
+from m2bench.records.trials import StoredTrial
 
 SETTINGS = "settings"
 """The option of a user's trainer that holds the values of its settings, by name."""
@@ -76,6 +79,27 @@ def scale_block(spec: RunSpec, scale: Scale, block: int) -> list[TrialSpec]:
         *(trial(point.name, point, counts=True) for point in shuffled),
         trial("anchor1", baseline, counts=False),
     ]
+
+
+def scale_learners(scale: Scale, trials: list[StoredTrial]) -> dict[str, TrialSpec]:
+    """Of the set at every size the trial at the place where it is the fastest: where it is trained, it learns alike.
+
+    By the names of their points; the baseline alone where there is no set.
+    """
+    speeds: dict[str, list[float]] = defaultdict(list)
+    specs: dict[str, TrialSpec] = {}
+    for trial in trials:
+        if trial.spec.kind == "speed" and trial.status == "ok" and trial.timed.same_numerics:
+            name = point_of(trial.spec).name
+            speeds[name].append(trial.timed.episodes_per_min)
+            specs[name] = replace(trial.spec, mini_blocks=(), counts=True, repeats=None)
+    by_size: dict[tuple[float, tuple[tuple[str, Value], ...]], list[str]] = defaultdict(list)
+    for line in lines_of(scale):
+        for size, point in line.points:
+            if line.layers == scale.combinations[-1] and point.name in speeds:
+                by_size[size, line.fixed].append(point.name)
+    chosen = (max(names, key=lambda name: median(speeds[name])) for names in by_size.values())
+    return {name: specs[name] for name in chosen}
 
 
 def _options(spec: RunSpec, point: Point) -> dict[str, Any]:

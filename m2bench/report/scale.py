@@ -40,7 +40,7 @@ def scale_content(
         run=summary.run,
         headline=(where_to_train(summary), _how_sure(summary, folder)),
         warnings=[f"Warning: {warning}." for warning in (*warnings_of_machine(*machine), *summary.warnings)],
-        details=[line for line in (_fastest(summary), *_limited(summary)) if line],
+        details=[line for line in (_fastest(summary), _soonest(summary), *_limited(summary)) if line],
         advice=[],
         call=None,
         figures=[],
@@ -192,6 +192,22 @@ def _fastest(summary: ScaleSummary) -> str:
     if not summary.choices and not fastest.rivals:
         return ""  # the first sentence
     return f"Fastest of all: {_size_in_words(summary)}. {_rivals(summary)}".strip()
+
+
+def _soonest(summary: ScaleSummary) -> str:
+    """Where the learning target is reached first, which need not be where most is trained in a second."""
+    timed = [
+        (point.time_to_target_s, point, line)
+        for line in summary.lines
+        for point in line.points
+        if point.time_to_target_s is not None and is_known(point.time_to_target_s)
+    ]
+    if len({point.size for _, point, _ in timed}) < 2:
+        return ""
+    time_s, point, line = min(timed, key=lambda each: each[0].value)
+    where = " ".join(filter(None, (_sizes_alone(summary.axis, point.size), _train(line))))
+    unsure = "" if time_s.interval else ", by one learning trial for each size"
+    return f"The learning target is reached soonest {where}: after {within(time_s)} s{unsure}."
 
 
 MOST_RIVALS = 4

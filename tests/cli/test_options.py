@@ -30,7 +30,7 @@ OPTIONS = {
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
     "scale": "--data --episode-length --policy --compile-backend --workload --seed "
-    f"{COMMAND} --num-envs --setting --devices --threads --with --run --blocks --quick --trial-timeout "
+    f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
     "init": "",
     "train": f"{RUN} --lr-scaling --with --episodes --out",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from commands import typed
 
-FAKE = ("--workload", "fake_workload", "--quick", "--threads", "1", "--blocks", "2")
+FAKE = ("--workload", "fake_workload", "--quick", "--threads", "1", "--blocks", "2", "--learning", "off")
 TRAINER = """
 import torch
 

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from planted_scale import CPU1, CPU2, GPU, SET, SIZES, crossing_at, scale_spec, size_of, summary_of, trials_of
+from made_run import STARTED
+from planted_scale import (
+    CPU1,
+    CPU2,
+    GPU,
+    SET,
+    SIZES,
+    crossing_at,
+    record_of,
+    scale_spec,
+    size_of,
+    summary_of,
+    trials_of,
+)
 from scipy import stats
 
+from m2bench.findings.scaling import summarize_scale
 from m2bench.plan.designs import count_trials, make_trials
+from m2bench.plan.remaining import remaining_trials
 from m2bench.plan.scaling import lines_of, point_of
 from m2bench.records.combinations import BASELINE
+from m2bench.records.results import LearningResult
 from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.records.scale_summary import ScalePoint, ScaleSummary
-from m2bench.report.scale import where_to_train
+from m2bench.records.trials import StoredTrial
+from m2bench.report.scale import scale_content, where_to_train
 
 RUNS = 40
 
@@ -140,3 +159,31 @@ def test_limits_are_the_counts_at_the_measured_rates() -> None:
 def test_sizes_are_those_asked_for() -> None:
     assert sorted(points(summary_of(scale_spec(CPU1), crossing_at(64)), CPU1)) == [float(size) for size in SIZES]
     assert len(trials_of(scale_spec(CPU1), crossing_at(64))) == 3 * 7
+
+
+def test_the_time_to_the_target_is_what_a_size_needs_over_its_speed() -> None:
+    """Every size is trained once a round, where it is the fastest; ten times as many need three times as many units."""
+    spec = replace(scale_spec(CPU1, GPU), learning="full")
+    record, stored = record_of(spec), trials_of(spec, crossing_at(64))
+    for trial in remaining_trials(spec, record.description, lambda: stored):
+        point = point_of(trial)
+        assert trial.kind == "learning"
+        assert point.place == (GPU if size_of(point) > 64 else CPU1)
+        learned = LearningResult(
+            curve=(), episodes_per_update=1, episodes_to_target=1000 * size_of(point) ** 0.5, proofs={}
+        )
+        stored.append(StoredTrial(trial, STARTED, 1.0, "ok", None, None, learned))
+    assert sum(trial.spec.kind == "learning" for trial in stored) == 3 * len(SIZES)
+    summary = summarize_scale("run", record, stored)
+    for size, point in points(summary, GPU).items():
+        assert point.episodes_to_target is not None
+        assert point.episodes_to_target.value == pytest.approx(1000 * size**0.5)
+        assert point.time_to_target_s is not None
+        assert point.episodes_per_min is not None
+        assert point.time_to_target_s.value == pytest.approx(60_000 * size**0.5 / point.episodes_per_min.value)
+    (plain,) = [
+        point for line in summary.lines if line.layers == BASELINE and line.place == GPU for point in line.points
+    ]
+    assert plain.time_to_target_s is None, "it was not trained to the target"
+    told = " ".join(scale_content(summary).details)
+    assert "The learning target is reached soonest with 512 environments on MPS: after " in told

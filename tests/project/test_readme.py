@@ -39,7 +39,7 @@ SMALLER = {
     "forward": ("--passes", "20", "--batches", "8", "--compile-backend", "eager"),
     "audit": ("--episode-length", "3", "--layers", "amp"),
     "train": ("--episode-length", "8"),
-    "scale": ("--workload", "fake_workload", "--quick"),
+    "scale": ("--workload", "fake_workload", "--quick", "--learning", "off"),
 }
 FEWER = {
     "--num-envs": "8",
