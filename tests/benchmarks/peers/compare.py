@@ -52,9 +52,13 @@ class Contestant:
         words += [f"--layers={self.layers}"] if self.layers else []
         done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         if done.returncode:
-            raise RuntimeError(f"{self.name} at {size} environments failed: {done.stderr[-500:]}")
+            raise RuntimeError(f"{self.name} with {environments(size)} failed: {done.stderr[-500:]}")
         speed: float = json.loads(done.stdout.splitlines()[-1])["episodes_per_min"]
         return speed
+
+
+def environments(size: int) -> str:
+    return f"{size} environment{'' if size == 1 else 's'}"
 
 
 Logs = Mapping[tuple[str, int], Sequence[float]]
@@ -69,7 +73,7 @@ def measure(contestants: Sequence[Contestant], rounds: int, seconds: float) -> L
         for contestant, size in random.Random(number).sample(turns, len(turns)):
             speed = contestant.run(size, seconds)
             found[contestant.name, size].append(math.log(speed))
-            print(f"round {number + 1}: {contestant.name}, {size} environments: {speed:,.0f} episodes/min", flush=True)
+            print(f"round {number + 1}: {contestant.name}, {environments(size)}: {speed:,.0f} episodes/min", flush=True)
     return found
 
 
@@ -83,7 +87,7 @@ def sentences(logs: Logs) -> list[str]:
     """The level of every contestant at its best number, and the ratios."""
     best, said = best_sizes(logs), []
     for name, size in best.items():
-        said.append(f"{name}: {math.exp(fmean(logs[name, size])):,.0f} episodes/min at {size} environments")
+        said.append(f"{name}: {math.exp(fmean(logs[name, size])):,.0f} episodes/min with {environments(size)}")
     for one, other in COMPARED:
         if one in best and other in best:
             pairs = zip(logs[one, best[one]], logs[other, best[other]], strict=True)
