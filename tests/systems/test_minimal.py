@@ -48,7 +48,7 @@ def test_what_it_does_not_offer_is_not_made_up(run: Path) -> None:
 
 def test_the_report_says_what_it_does_not_offer_and_speaks_of_its_units(run: Path) -> None:
     told = (run / "report.md").read_text()
-    assert "numerics: unchecked, since the system does not tell what its combinations compute." in told
+    assert "numerics: unchecked, since the system does not report what its combinations compute." in told
     assert "learning: not told, since the system does not tell how well it has learned." in told
     assert "short: works outside of torch: nothing that torch does differs; " in told
     assert "units/min" in told

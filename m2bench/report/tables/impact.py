@@ -118,7 +118,7 @@ def _glossary(table: Table) -> list[str]:
 
 
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
-    """Whether the layer is in a combination that could not be checked; other results stand beside combinations."""
+    """Whether no combination with the layer could be checked; other results stand beside the combinations."""
     found = {c.numerics.numerics for c in summary.combinations if layer.name in c.layers}
     return "unchecked" if found - {None} == {"unchecked"} else NOTHING
 
