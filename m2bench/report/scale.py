@@ -172,7 +172,8 @@ def _how_sure(summary: ScaleSummary, folder: Path | None) -> str:
     own = [choice for choice in summary.choices if choice.layers == chosen]
     if not any(choice.is_shown for choice in own) and (own or summary.fastest.rivals):
         return f"More blocks may tell ({resume} --more-blocks 3)."
-    told = [_crossing_in_words(summary, row) for row in summary.crossings if summary.lines[row.other].layers == chosen]
+    winners = {choice.line for choice in own if choice.is_shown}
+    told = [_crossing_in_words(summary, row) for row in summary.crossings if {row.overtaking, row.other} <= winners]
     return f"{'; '.join(told)}." if told else ""
 
 
@@ -181,7 +182,7 @@ def _crossing_in_words(summary: ScaleSummary, row: CrossingRow) -> str:
     ahead, behind = (line_in_words(summary.lines[number]) for number in (row.overtaking, row.other))
     between = f"between {_whole(row.low):,} and {_whole(row.high):,}"
     sizes = f"{between} {summary.axis.many}" if summary.axis.many else f"{between} of {summary.axis.name}"
-    return f"{ahead[0].upper()}{ahead[1:]} overtakes {behind} {sizes}"
+    return f"{_begun(ahead)} overtakes {behind} {sizes}"
 
 
 def _fastest(summary: ScaleSummary) -> str:
@@ -225,18 +226,24 @@ def _rivals(summary: ScaleSummary) -> str:
 
 
 def _limited(summary: ScaleSummary) -> list[str]:
-    """By line of the set, what limits it at the smallest and the largest size."""
+    """By line of the set, what limits it at the smallest and the largest size of which that can be told."""
     if summary.fastest is None:
         return []
     chosen, told = summary.lines[summary.fastest.line].layers, []
     for line in summary.lines:
-        limits = [(point.size, point.limits) for point in line.points if point.limits]
-        if line.layers == chosen and limits:
-            ends = [limits[0], *limits[-1:]] if len(limits) > 1 else limits
-            parts = [f"{_limit_in_words(found)} {_sizes_alone(summary.axis, size)}".strip() for size, found in ends]
-            where = line_in_words(line)
-            told.append(f"{where[0].upper()}{where[1:]}: {', '.join(parts)}.")
+        limited = [(point.size, point.limits) for point in line.points if point.limits and point.limits.limit]
+        if line.layers == chosen and limited:
+            ends = dict((limited[0], limited[-1]))
+            parts = [
+                f"{_limit_in_words(found)} {_sizes_alone(summary.axis, size)}".strip() for size, found in ends.items()
+            ]
+            told.append(f"{_begun(line_in_words(line))}: {', '.join(parts)}.")
     return told
+
+
+def _begun(words: str) -> str:
+    """As a sentence begins."""
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _sizes_alone(axis: Setting | None, size: float) -> str:
@@ -247,8 +254,7 @@ LIMITS = {"dispatch": "handing over operators", "arithmetic": "matrix products",
 
 
 def _limit_in_words(limits: Limits) -> str:
-    if limits.limit is None:
-        return "none of the counted parts limits it"
+    assert limits.limit is not None
     return f"{LIMITS[limits.limit]} takes at least {percent(getattr(limits, limits.limit))} of the time"
 
 

@@ -32,6 +32,7 @@ from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.records.scale_summary import ScalePoint, ScaleSummary
 from m2bench.records.trials import StoredTrial
 from m2bench.report.scale import scale_content, where_to_train
+from m2bench.report.sections import Sentences
 
 RUNS = 40
 
@@ -83,6 +84,7 @@ def test_planted_speeds_and_their_crossing_come_back() -> None:
     by_pair = {(row.overtaking, row.other): row for row in summary.crossings}
     (crossing,) = [row for (ahead, behind), row in by_pair.items() if summary.lines[behind].place == CPU1]
     assert (crossing.low, crossing.high) == (32.0, 128.0)
+    assert scale_content(summary).headline[1] == "MPS overtakes the CPU with 1 thread between 32 and 128 environments."
 
 
 def test_what_the_first_sentence_says_is_true_of_nearly_all_runs() -> None:
@@ -138,6 +140,14 @@ def test_a_point_without_memory_fails_alone() -> None:
     assert (summary.lines[last.line or 0].place, last.rivals) == (CPU1, ())
 
 
+def test_a_trial_that_took_too_long_says_what_to_do() -> None:
+    lost = Point(SET, CPU1, {"num_envs": 8}).name
+    late = summary_of(scale_spec(CPU1), crossing_at(64), faults={lost: "no result after 600 s; killed"})
+    texts = [text for section in scale_content(late).sections for part in section.parts
+             if isinstance(part, Sentences) for text in part.sentences]  # fmt: skip
+    assert any("give it more with --trial-timeout" in text for text in texts)
+
+
 def test_one_block_says_nothing_of_where() -> None:
     summary = summary_of(scale_spec(CPU1, GPU, blocks=1), crossing_at(64))
     assert where_to_train(summary).startswith("No place is shown")
@@ -175,12 +185,12 @@ def test_the_time_to_the_target_is_what_a_size_needs_over_its_speed() -> None:
         stored.append(StoredTrial(trial, STARTED, 1.0, "ok", None, None, learned))
     assert sum(trial.spec.kind == "learning" for trial in stored) == 3 * len(SIZES)
     summary = summarize_scale("run", record, stored)
-    for size, point in points(summary, GPU).items():
-        assert point.episodes_to_target is not None
-        assert point.episodes_to_target.value == pytest.approx(1000 * size**0.5)
-        assert point.time_to_target_s is not None
-        assert point.episodes_per_min is not None
-        assert point.time_to_target_s.value == pytest.approx(60_000 * size**0.5 / point.episodes_per_min.value)
+    for size, row in points(summary, GPU).items():
+        assert row.episodes_to_target is not None
+        assert row.episodes_to_target.value == pytest.approx(1000 * size**0.5)
+        assert row.time_to_target_s is not None
+        assert row.episodes_per_min is not None
+        assert row.time_to_target_s.value == pytest.approx(60_000 * size**0.5 / row.episodes_per_min.value)
     (plain,) = [
         point for line in summary.lines if line.layers == BASELINE and line.place == GPU for point in line.points
     ]

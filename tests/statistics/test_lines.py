@@ -21,14 +21,17 @@ def by_size(table: np.ndarray) -> BySize:
     return {size: dict(enumerate(row)) for size, row in zip(SIZES, table.tolist(), strict=True)}
 
 
-def two_lines(rng: np.random.Generator, apart: np.ndarray, sds: tuple[float, float], blocks: int = 3) -> list[BySize]:
+def two_lines(
+    rng: np.random.Generator, apart: np.ndarray, sds: tuple[float, float], blocks: int = 3
+) -> tuple[BySize, BySize]:
     """Two lines whose logarithms lie so far apart; a block shifts both alike, and each line also by itself."""
     shared = rng.normal(0, 0.2, (1, blocks))
-    found = []
-    for truth, sd in ((apart, sds[0]), (np.zeros(len(SIZES)), sds[1])):
+
+    def line(truth: np.ndarray, sd: float) -> BySize:
         own = rng.normal(0, sd / 2, (1, blocks)) + rng.normal(0, sd, (len(SIZES), blocks))
-        found.append(by_size(truth[:, None] + shared + own))
-    return found
+        return by_size(truth[:, None] + shared + own)
+
+    return line(apart, sds[0]), line(np.zeros(len(SIZES)), sds[1])
 
 
 def least(runs: int) -> float:

@@ -43,9 +43,9 @@ def crossing_at(size: float, steepness: float = 0.5) -> Speed:
     def speed(point: Point) -> float:
         if point.layers == BASELINE:
             return 100.0
-        level = 200.0 * size_of(point) ** 0.4
+        level = 200.0 * math.pow(size_of(point), 0.4)
         if point.place == GPU:
-            return level * (size_of(point) / size) ** steepness
+            return level * math.pow(size_of(point) / size, steepness)
         return level * (0.7 if point.place == CPU2 else 1.0)
 
     return speed

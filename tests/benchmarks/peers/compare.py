@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import fmean
 
 from m2bench.records.known_systems import SYSTEMS, layers_at_hand
-from m2bench.statistics.estimate import mean_ratio
+from m2bench.statistics.estimate import figure_of, mean_ratio
 from m2bench.text.figures import times_within
 
 FOLDER = Path(__file__).parent
@@ -92,7 +92,7 @@ def sentences(logs: Logs) -> list[str]:
         if one in best and other in best:
             pairs = zip(logs[one, best[one]], logs[other, best[other]], strict=True)
             ratio = mean_ratio([a - b for a, b in pairs])
-            said.append(f"{one} / {other}: {times_within(ratio and ratio.figure)}, each at its best")
+            said.append(f"{one} / {other}: {times_within(figure_of(ratio))}, each at its best")
     return said
 
 
