@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ from m2bench.records.results import LearningResult
 from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.records.scale_summary import ScalePoint, ScaleSummary
 from m2bench.records.trials import StoredTrial
-from m2bench.report.scale import scale_content, where_to_train
+from m2bench.report.charts import Chart, NotDrawn
+from m2bench.report.scale import draw_scale_charts, scale_content, where_to_train
 from m2bench.report.sections import Sentences
 
 RUNS = 40
@@ -197,3 +199,19 @@ def test_the_time_to_the_target_is_what_a_size_needs_over_its_speed() -> None:
     assert plain.time_to_target_s is None, "it was not trained to the target"
     told = " ".join(scale_content(summary).details)
     assert "The learning target is reached soonest with 512 environments on MPS: after " in told
+
+
+def test_the_chart_shows_every_line_and_says_the_first_sentence() -> None:
+    summary = summary_of(scale_spec(CPU1, GPU), crossing_at(64), sd=0.001)
+    (chart,) = draw_scale_charts(summary)
+    assert isinstance(chart, Chart)
+    assert chart.title == where_to_train(summary).rstrip(".")
+    texts = {text for element in ElementTree.fromstring(chart.svg).iter() if (text := (element.text or "").strip())}
+    assert {
+        "batching+vectorized-loss, MPS",
+        "baseline, the CPU with 1 thread",
+        "128",
+        "environments (log scale)",
+    } <= texts
+    (missing,) = draw_scale_charts(replace(summary, axis=None))
+    assert isinstance(missing, NotDrawn)
