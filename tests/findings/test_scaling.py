@@ -33,8 +33,9 @@ from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.records.scale_summary import ScalePoint, ScaleSummary
 from m2bench.records.trials import StoredTrial
 from m2bench.report.charts import Chart, NotDrawn
-from m2bench.report.scale import draw_scale_charts, scale_content, where_to_train
+from m2bench.report.scale import draw_scale_charts, scale_content
 from m2bench.report.sections import Sentences
+from m2bench.report.where_to_train import where_to_train
 
 RUNS = 40
 
