@@ -15,7 +15,6 @@ from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
 from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
-from .layer_options import ENVIRONMENTS
 
 
 class BatchedRollout:
@@ -78,7 +77,6 @@ LAYER = Layer(
     summary="num_envs episodes as tensors, one forward for all",
     claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical", source=DESIGN_NOTE),
     compiled_apart=True,
-    sweeps=ENVIRONMENTS,
     apply=apply,
     prove=prove,
     timed=timed,

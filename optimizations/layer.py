@@ -12,7 +12,6 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.records.description import Claim as Claim
 from m2bench.records.description import Contract as Contract
-from m2bench.records.description import Sweeps as Sweeps
 from m2bench.records.results import Proof as Proof
 
 from .layer_options import LayerOptions as LayerOptions
@@ -48,8 +47,6 @@ class Layer:
     """Whether a layer that compiles has other code to compile beside this one."""
     works_ahead: bool = False
     """Whether processes of its own go on while the trainer waits."""
-    sweeps: Sweeps | None = None
-    """What a sweep varies."""
     timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
 
 

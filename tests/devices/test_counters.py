@@ -246,3 +246,12 @@ def test_linear_has_the_products_of_the_operators_it_stands_for() -> None:
     assert mode.counts.flops == 2 * 5 * 4 * 3
     assert OWN_FORMULAS[torch.ops.aten.linear_backward](x, torch.ones(5, 3), weight, [True, True, True]) == 2 * (2 * 60)
     assert OWN_FORMULAS[torch.ops.aten.linear_backward](x, torch.ones(5, 3), weight, [False, True, True]) == 2 * 60
+
+
+def test_bytes_are_those_of_the_tensors_that_kernels_take_and_give() -> None:
+    """A product of (4, 8) and (8, 16) in float32 reads both and writes (4, 16); a view moves nothing."""
+    one, other = torch.ones(4, 8), torch.ones(8, 16)
+    with CountingMode(CPU) as mode:
+        torch.mm(one, other)
+        one.t()
+    assert mode.counts.bytes == 4 * (4 * 8 + 8 * 16 + 4 * 16)

@@ -79,9 +79,6 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                 "compiles": False,
                 "compiled_apart": False,
                 "works_ahead": False,
-                "sweeps": {"option": "num_envs", "one": "environment", "many": "environments"}
-                if name == "batching"
-                else None,
                 "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
             }
             for name in NOTE

@@ -41,13 +41,13 @@ class TradingOptions(LayerOptions):
     """How the policy trades and learns, and the options of the layers."""
 
     episode_length: int = option(
-        128, "Decisions per episode.", read=at_least(2), commands=(*TRAINING, "audit"), default_of={"audit": 8}
+        128, "Decisions per episode.", read=at_least(2), commands=(*TRAINING, "scale", "audit"), default_of={"audit": 8}
     )
     policy: str = option(
         "default",
         f"Size of the policy network: {', '.join(POLICIES)}.",
         read=one_of(POLICIES),
-        commands=(*TRAINING, "forward", "audit"),
+        commands=(*TRAINING, "scale", "forward", "audit"),
     )
     lr_scaling: str = option(
         "none",
@@ -65,6 +65,7 @@ class MarketOptions:
         WorkloadSpec.data,
         f"Market data: {', '.join(SOURCES)}, or a file of candles; FILE#SYMBOL picks one symbol of a file.",
         read=locate_data,
+        commands=(*TRAINING, "scale"),
     )
 
 

@@ -170,7 +170,6 @@ def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> d
         compiles=layer.compiles,
         compiled_apart=layer.compiled_apart,
         works_ahead=layer.works_ahead,
-        sweeps=layer.sweeps and asdict(layer.sweeps),
         unsupported=layer.unsupported(device, options),
     )
 
