@@ -12,8 +12,8 @@ from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.records.description import Claim as Claim
 from m2bench.records.description import Contract as Contract
-from m2bench.records.description import Sweeps as Sweeps
 from m2bench.records.results import Proof as Proof
+from m2bench.records.sweeps import Sweeps as Sweeps
 
 from .layer_options import LayerOptions as LayerOptions
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from m2bench.plan.sweep import sweep_sizes, swept_combination
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Swept, Unit
+from m2bench.records.description import Unit
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.summary import Sweep, SweepSize
+from m2bench.records.sweeps import Swept
 from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import Estimate, figure_of, typical

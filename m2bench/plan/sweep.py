@@ -10,9 +10,9 @@ import random
 from collections.abc import Iterator
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.description import Swept
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
+from m2bench.records.sweeps import Swept
 from m2bench.records.trials import StoredTrial
 
 from .learners import sound_speeds

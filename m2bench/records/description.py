@@ -16,6 +16,7 @@ from .earlier import completed
 from .rules import Rules
 from .sources import Sources
 from .spec import WorkloadSpec
+from .sweeps import Sweeps, Swept
 
 Facts = Mapping[str, Any]
 """Free-form JSON."""
@@ -132,15 +133,6 @@ class Contract:
 
     tolerance: float = 4.0
     floor: float = 1e-5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweeps:
-    """An option that is a number, of which a sweep tries several, and the word for what it is a number of."""
-
-    option: str
-    one: str
-    many: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,15 +254,6 @@ class SystemDescription:
     facts: Mapping[str, str]
     no_target_because: str | None
     first_update_sets_up: bool = False
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep of a system varies: an option of a layer, which otherwise has the value ``own``."""
-
-    layer: str
-    own: int
-    by: Sweeps
 
 
 @dataclass(frozen=True, kw_only=True)

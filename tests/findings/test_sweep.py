@@ -14,10 +14,10 @@ from scipy import stats
 from m2bench.findings.sweep import pooled, rivals, summarize_sweep
 from m2bench.plan.sweep import sweep_trials
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Sweeps, Swept
 from m2bench.records.results import NumericsCheck
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
+from m2bench.records.sweeps import Sweeps, Swept
 from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
 
