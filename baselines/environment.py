@@ -105,11 +105,16 @@ class BatchedTradingEnv:
 
     def reset(self, features: Tensor, price_changes: Tensor) -> Tensor:
         """Start the episodes ``features`` (T, N, 120), ``price_changes`` (T, N); the first states, (N, 122)."""
+        position = torch.zeros_like(price_changes[0])
+        return self.resume(features, price_changes, position, torch.full_like(position, CAPITAL))
+
+    def resume(self, features: Tensor, price_changes: Tensor, position: Tensor, cash: Tensor) -> Tensor:
+        """Go on with this position and cash, (N,), where the rest of the episodes is given; the next states."""
         self._features = features
         self._price_changes = price_changes
         self.step_index = 0
-        self.position = torch.zeros_like(price_changes[0])
-        self.cash = torch.full_like(self.position, CAPITAL)
+        self.position = position
+        self.cash = cash
         return self._observe()
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, bool]:

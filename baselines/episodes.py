@@ -141,10 +141,14 @@ class EpisodeSource:
 
     def prepare(self, episode: int) -> EpisodeBatch:
         """Training episode number ``episode``, as a batch of one."""
+        start, noise = self.draw(episode)
+        return self._episode(start, noise, episode)
+
+    def draw(self, episode: int) -> tuple[int, Floats]:
+        """What is random in a training episode: its first decision's candle, and the Gumbel noise (T, 3)."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, episode]))
         start = FIRST_DECISION + int(rng.integers(self._train_starts))
-        noise = rng.gumbel(size=(self.episode_length, NUM_ACTIONS))
-        return self._episode(start, noise, episode)
+        return start, rng.gumbel(size=(self.episode_length, NUM_ACTIONS))
 
     def prepare_many(self, episodes: Sequence[int]) -> EpisodeBatch:
         """Training episodes of these numbers, as one batch in their order."""

@@ -1,8 +1,8 @@
-"""The six replaceable parts of the trainer, and what passes between them."""
+"""The replaceable parts of the trainer, and what passes between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from .episodes import EpisodeBatch, EpisodeSource
+from .policy import AsymmetricPolicyNetwork
 
-Forward = Callable[[Tensor], Tensor]
-"""States (N, 122) to logits (N, 3)."""
+Forward = Callable[..., Tensor]
+"""States (N, 122) to logits (N, 3); where the market is encoded, of each row its encoding (N, F) as well."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,66 @@ class Feed(Protocol):
         ...
 
 
-MakeFeed = Callable[[EpisodeSource, int, torch.device], Feed]
-"""(source, num_envs, device) to a feed."""
+Prepare = Callable[[Sequence[int]], EpisodeBatch]
+"""Numbers of training episodes to these episodes as one batch."""
+PrepareFrom = Callable[[EpisodeSource, Sequence[int]], EpisodeBatch]
+
+MakeFeed = Callable[[Prepare, int, torch.device], Feed]
+"""(what prepares episodes, num_envs, device) to a feed."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The policy's forward pass, divided by how often it has to be made.
+
+    ``decide``: at every step, since it needs the account. ``encode``: of the market features (M, 120) of any number of
+    steps, an encoding (M, F) for ``decide``, which then reads of its states the account alone, their last two columns;
+    None where nothing is encoded.
+    """
+
+    decide: nn.Module
+    encode: nn.Module | None = None
+
+
+DivideForward = Callable[[AsymmetricPolicyNetwork], Stages]
+
+
+@dataclass(frozen=True)
+class Market:
+    """What a loop plays on: T steps of N episodes, on the device.
+
+    ``features`` (T, N, F), those that a state shows; ``price_changes`` (T, N); ``noise`` (T, N, 3); ``encoding``
+    (T, N, E), None where nothing is encoded.
+    """
+
+    features: Tensor
+    price_changes: Tensor
+    noise: Tensor
+    encoding: Tensor | None
+
+
+@dataclass(frozen=True)
+class Played:
+    """States (T, N, F + 2) that were seen, actions (T, N) taken and rewards (T, N) received."""
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+
+
+Loop = Callable[[Forward, Market], Played]
+"""Draws every action of N episodes by what ``decide`` makes of the states; without gradients."""
+MakeLoop = Callable[[nn.Module, torch.device], Loop]
+"""(the stage that decides, as it is; device) to a loop."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The stages of the policy, ready to be called, and the loop that plays many episodes at once with them."""
+
+    decide: Forward
+    encode: Forward | None
+    loop: Loop
 
 
 class Rollout(Protocol):
@@ -48,11 +107,11 @@ class Rollout(Protocol):
 
     num_envs: int
 
-    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory: ...
+    def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory: ...
 
 
 WrapForward = Callable[[nn.Module, torch.device], Forward]
-"""(policy, device) to the function that a rollout calls."""
+"""(stage of the policy, device) to the function that a rollout calls."""
 
 
 class Precision(Protocol):
@@ -84,6 +143,10 @@ Objective = Callable[[Trajectory, float], Tensor]
 """(trajectory, discount) to the loss: the mean over episodes of -sum_t log pi(a_t|s_t) G_t."""
 
 
+ChooseGradients = Callable[[AsymmetricPolicyNetwork, bool], None]
+"""Before each backward pass, with whether the macro part's gradient of this update will be used."""
+
+
 @dataclass(frozen=True)
 class UpdateRule:
     """How many backward passes, each of loss / backwards, one optimizer step gathers."""
@@ -93,7 +156,7 @@ class UpdateRule:
 
 @dataclass(frozen=True)
 class Parts:
-    """One trainer, as its six replaceable parts. A layer replaces exactly one field."""
+    """One trainer, as its replaceable parts. A layer replaces exactly one field."""
 
     feed: MakeFeed
     rollout: Rollout
@@ -101,6 +164,10 @@ class Parts:
     precision: MakePrecision
     objective: Objective
     update: UpdateRule
+    stages: DivideForward
+    loop: MakeLoop
+    preparation: PrepareFrom
+    gradients: ChooseGradients
 
     @property
     def episodes_per_update(self) -> int:
@@ -110,14 +177,14 @@ class Parts:
 class DirectFeed:
     """Prepares the next episodes when asked for them."""
 
-    def __init__(self, source: EpisodeSource, num_envs: int, device: torch.device):
-        self.source = source
+    def __init__(self, prepare: Prepare, num_envs: int, device: torch.device):
+        self.prepare = prepare
         self.num_envs = num_envs
 
     def __iter__(self) -> Iterator[EpisodeBatch]:
         first = 0
         while True:
-            yield self.source.prepare_many(range(first, first + self.num_envs))
+            yield self.prepare(range(first, first + self.num_envs))
             first += self.num_envs
 
     def close(self) -> None:
@@ -149,6 +216,15 @@ class Float32:
 
     def forgives_overflow(self) -> bool:
         return False
+
+
+def all_gradients(policy: AsymmetricPolicyNetwork, macro_is_due: bool) -> None:
+    """Those of every parameter, in every update."""
+
+
+def undivided(policy: AsymmetricPolicyNetwork) -> Stages:
+    """All of it at every step."""
+    return Stages(policy)
 
 
 def policy_as_it_is(policy: nn.Module, device: torch.device) -> Forward:

@@ -37,11 +37,14 @@ class Block(nn.Module):
         self.around = width_in == width_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.linear(x)
+        y = self.activate(self.linear(x))
+        return x + y if self.around else y
+
+    def activate(self, y: Tensor) -> Tensor:
+        """What is done with the product (N, width)."""
         # In mixed precision too a norm computes in that of its weights. Autocast sees to it on CUDA and MPS, not on a
         # CPU, where the gradients of its weights would be added up in bfloat16, and lose most of themselves.
-        y = torch.relu(self.norm(y.to(self.norm.weight.dtype)))
-        return x + y if self.around else y
+        return torch.relu(self.norm(y.to(self.norm.weight.dtype)))
 
 
 class AsymmetricPolicyNetwork(nn.Module):
@@ -66,10 +69,13 @@ class AsymmetricPolicyNetwork(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         macro, micro, account = states.split(self.split, dim=1)
-        embedding = self.macro(macro)
-        detail = self.micro(torch.cat((micro, embedding), dim=1))
-        logits: Tensor = self.head(torch.cat((embedding, detail, account), dim=1))
+        logits: Tensor = self.head(torch.cat((*self.encode(macro, micro), account), dim=1))
         return logits
+
+    def encode(self, macro: Tensor, micro: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding (N, 128) and detail (N, 64), which the head reads: all that depends on the market alone."""
+        embedding = self.macro(macro)
+        return embedding, self.micro(torch.cat((micro, embedding), dim=1))
 
     def probabilities(self, states: Tensor) -> Tensor:
         """Action probabilities (N, 3)."""

@@ -1,13 +1,14 @@
-"""The plain rollout: one environment, one sample per step."""
+"""The plain rollout, one environment, one sample per step; and the loop over the steps of many environments."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from .environment import TradingEnv
+from .environment import BatchedTradingEnv, TradingEnv
 from .episodes import EpisodeBatch
-from .parts import Forward, Trajectory
+from .parts import Agent, Forward, Loop, Market, Played, Trajectory
 from .phases import phase
 
 
@@ -26,10 +27,11 @@ class SingleRollout:
         self.dtype = torch.float64 if double else torch.float32
         self.env = TradingEnv(dtype=np.float64 if double else np.float32)
 
-    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
+    def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory:
         with phase("copy"):
             noise = batch.noise.to(device)
-        logits: list[torch.Tensor] = []
+        encodings = () if agent.encode is None else self._encode(agent.encode, batch, device)
+        logits: list[Tensor] = []
         actions: list[int] = []
         rewards: list[float] = []
         with phase("environment"):
@@ -39,7 +41,7 @@ class SingleRollout:
             with phase("copy"):
                 states = torch.from_numpy(state).unsqueeze(0).to(device)
             with phase("forward"):
-                step_logits = forward(states).to(self.dtype)
+                step_logits = agent.decide(states, *encodings[len(actions) : len(actions) + 1]).to(self.dtype)
             with phase("draw"):
                 action = int((step_logits.detach() + noise[len(actions)]).argmax())
             with phase("environment"):
@@ -54,3 +56,40 @@ class SingleRollout:
                 actions=torch.tensor(actions).unsqueeze(1).to(device),
                 rewards=torch.tensor(rewards, dtype=self.dtype).unsqueeze(1).to(device),
             )
+
+    def _encode(self, encode: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, ...]:
+        """The encoding of each step, (1, F)."""
+        with phase("copy"):
+            features = batch.features[:, 0].to(device)
+        with phase("forward"):
+            encodings: tuple[Tensor, ...] = encode(features).split(1)
+        return encodings
+
+
+def make_python_loop(decide: nn.Module, device: torch.device) -> Loop:
+    """The loop over the steps in Python."""
+    return play
+
+
+def play(decide: Forward, market: Market) -> Played:
+    """Step N environments side by side; nothing in it waits for the device."""
+    encodings = () if market.encoding is None else market.encoding.unbind()
+    env = BatchedTradingEnv()
+    with phase("environment"):
+        state = env.reset(market.features, market.price_changes)
+    states: list[Tensor] = []
+    actions: list[Tensor] = []
+    rewards: list[Tensor] = []
+    done = False
+    while not done:
+        step = len(actions)
+        states.append(state)
+        with phase("forward"):
+            logits = decide(state, *encodings[step : step + 1])
+        with phase("draw"):
+            action = (logits.float() + market.noise[step]).argmax(dim=1)
+        with phase("environment"):
+            state, reward, done = env.step(action)
+        actions.append(action)
+        rewards.append(reward)
+    return Played(torch.stack(states), torch.stack(actions), torch.stack(rewards))

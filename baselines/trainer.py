@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,10 +14,21 @@ from torch import Tensor, nn
 
 from .episodes import EpisodeBatch, EpisodeSource
 from .objective import looped_objective
-from .parts import DirectFeed, Float32, Parts, Trajectory, UpdateRule, policy_as_it_is
+from .parts import (
+    Agent,
+    DirectFeed,
+    Float32,
+    Forward,
+    Parts,
+    Trajectory,
+    UpdateRule,
+    all_gradients,
+    policy_as_it_is,
+    undivided,
+)
 from .phases import phase
 from .policy import PolicySize, make_policy
-from .rollout import SingleRollout
+from .rollout import SingleRollout, make_python_loop
 
 RateScaling = Literal["none", "sqrt", "linear"]
 
@@ -53,6 +65,10 @@ def baseline_parts() -> Parts:
         precision=Float32,
         objective=looped_objective,
         update=UpdateRule(),
+        stages=undivided,
+        loop=make_python_loop,
+        preparation=EpisodeSource.prepare_many,
+        gradients=all_gradients,
     )
 
 
@@ -71,9 +87,13 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.policy = make_policy(settings.policy_size, seed, device)
-        self.forward = parts.forward(self.policy, device)
+        stages = parts.stages(self.policy)
+        self.forward = parts.forward(stages.decide, device)
+        self.encode = None if stages.encode is None else parts.forward(stages.encode, device)
+        self.loop = parts.loop(stages.decide, device)
         self.precision = parts.precision(device)
-        self.feed = parts.feed(source, parts.rollout.num_envs, device)
+        self.prepare = partial(parts.preparation, source)
+        self.feed = parts.feed(self.prepare, parts.rollout.num_envs, device)
         self.batches: Iterator[EpisodeBatch] = iter(self.feed)
         self.rate_factor = settings.rate_factor(parts.episodes_per_update)
         names = {parameter: name for name, parameter in self.policy.named_parameters()}
@@ -85,6 +105,11 @@ class Trainer:
         self.backwards = 0
         self.steps = 0
         """Backward passes, and optimizer steps made of them, since somebody began to count."""
+        self.discarded = 0
+        """Updates that computed a gradient of the macro part and threw it away, since somebody began to count."""
+        self.encodings = 0
+        self.encoded_steps = 0
+        """Passes of the encoding stage, and steps of episodes that they encoded, since somebody began to count."""
         self.losses: list[Tensor] = []
         """Loss of each backward pass since the last step, on the device."""
         self.stepped: list[PolicyPart] = []
@@ -95,6 +120,11 @@ class Trainer:
     def episodes(self) -> int:
         """Episodes learned from so far."""
         return self.updates * self.parts.episodes_per_update
+
+    @property
+    def called(self) -> list[Forward]:
+        """The stages of the policy, as rollouts call them."""
+        return [self.forward] if self.encode is None else [self.encode, self.forward]
 
     def update(self) -> Tensor:
         """One optimizer step on the next episodes; returns their mean reward per episode, on the device."""
@@ -116,11 +146,19 @@ class Trainer:
 
     def play(self, batch: EpisodeBatch) -> Trajectory:
         """Play these episodes."""
+        agent = Agent(self.forward, None if self.encode is None else self._encode, self.loop)
         with self.precision.autocast():
-            return self.parts.rollout(self.forward, batch, self.device)
+            return self.parts.rollout(agent, batch, self.device)
+
+    def _encode(self, features: Tensor) -> Tensor:
+        assert self.encode is not None
+        self.encodings += 1
+        self.encoded_steps += len(features)
+        return self.encode(features)
 
     def learn_from(self, batch: EpisodeBatch) -> Tensor:
         """One backward pass on these episodes; their mean reward per episode, on the device."""
+        self.parts.gradients(self.policy, self.macro_is_due)
         trajectory = self.play(batch)
         with phase("loss"):
             loss = self.parts.objective(trajectory, self.settings.discount)
@@ -130,13 +168,17 @@ class Trainer:
         self.backwards += 1
         return trajectory.rewards.sum(dim=0).mean()
 
+    @property
+    def macro_is_due(self) -> bool:
+        """Whether the macro part has its turn in the update under way."""
+        return (self.updates + 1) % self.settings.macro_interval == 0
+
     def apply_gradient(self) -> None:
         """One optimizer step with what has been gathered."""
+        self.stepped = [self.micro, self.macro] if self.macro_is_due else [self.micro]
+        self.discarded += self.macro not in self.stepped and self.macro.has_gradient
         self.updates += 1
         self.steps += 1
-        self.stepped = [self.micro]
-        if self.updates % self.settings.macro_interval == 0:
-            self.stepped.append(self.macro)
         for part in self.stepped:
             with phase("optimizer"):
                 self.precision.unscale(part.optimizer)
@@ -176,6 +218,10 @@ class PolicyPart:
         self.gradient_norms = torch.zeros(len(self.parameters))
         # Fused in every combination: on MPS the default would launch one kernel per tensor and operation.
         self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+
+    @property
+    def has_gradient(self) -> bool:
+        return any(parameter.grad is not None for parameter in self.parameters)
 
     def clip_gradient(self, max_norm: float) -> None:
         """Scale the part's gradient down to norm ``max_norm``; leaves each parameter's norm before that.

@@ -8,11 +8,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from m2bench.records.rules import Rules
+
 if TYPE_CHECKING:
     from .layer import Layer
 
-# Name of the layer -> module of its file. The order is the order of reports and of composition.
-LAYERS = {
+# Name of the layer -> module of its file. The order is the order of reports and of composition. NOTE: those of the
+# design note, which take part where none are named.
+NOTE = {
     "batching": "batching",
     "amp": "amp",
     "compile": "compile",
@@ -20,9 +23,19 @@ LAYERS = {
     "dataloader": "dataloader",
     "grad-accumulation": "grad_accumulation",
 }
+FURTHER = {
+    "encode-once": "encode_once",
+    "compiled-loop": "compiled_loop",
+    "frozen-macro": "frozen_macro",
+    "vectorized-features": "vectorized_features",
+}
+LAYERS = NOTE | FURTHER
 
 # What the command line must know of them before a system describes itself.
-COMPILING = ("compile",)
+RULES = Rules(
+    needs=(("compiled-loop", "batching"), ("compiled-loop", "encode-once"), ("vectorized-features", "batching"))
+)
+COMPILING = ("compile", "compiled-loop")
 
 # What the sample run in reports/sample recommends.
 RECOMMENDED = ("batching", "vectorized-loss")

@@ -8,15 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeBatch
-from m2bench.baselines.parts import Forward, Parts, Trajectory
+from m2bench.baselines.parts import Agent, Market, Parts, Trajectory
 from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
 from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
-from .layer_options import ENVIRONMENTS
 
 
 class BatchedRollout:
@@ -30,41 +28,29 @@ class BatchedRollout:
         self.num_envs = num_envs
         self.environments_per_forward: set[int] = set()
 
-    def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
-        with torch.no_grad():
-            states, actions, rewards = self._play(forward, batch, device)
-        # Weights that autocast converted without gradients must not serve the pass that needs them
-        # (pytorch/pytorch#48049).
-        torch.clear_autocast_cache()
-        with phase("forward"):
-            logits = forward(states.flatten(0, 1)).float()
-        return Trajectory(logits=list(logits.unflatten(0, states.shape[:2]).unbind()), actions=actions, rewards=rewards)
-
-    def _play(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """States (T, N, 122) seen, actions (T, N) taken and rewards (T, N) received."""
+    def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory:
         with phase("copy"):
             noise = torch_device.to_device(batch.noise, device)
             features = torch_device.to_device(batch.features, device)
             price_changes = torch_device.to_device(batch.price_changes, device)
-        env = BatchedTradingEnv()
-        with phase("environment"):
-            state = env.reset(features, price_changes)
-        states: list[Tensor] = []
-        actions: list[Tensor] = []
-        rewards: list[Tensor] = []
-        done = False
-        while not done:
-            states.append(state)
+        market = Market(features, price_changes, noise, None)
+        encodings: tuple[Tensor, ...] = ()
+        if agent.encode is not None:
             with phase("forward"):
-                logits = forward(state)
-            with phase("draw"):
-                action = (logits.float() + noise[len(actions)]).argmax(dim=1)
-            with phase("environment"):
-                state, reward, done = env.step(action)
-            actions.append(action)
-            rewards.append(reward)
-        self.environments_per_forward.add(logits.shape[0])
-        return torch.stack(states), torch.stack(actions), torch.stack(rewards)
+                encodings = (agent.encode(features.flatten(0, 1)),)
+            # A state need not show the features that are encoded.
+            encoding = encodings[0].detach().unflatten(0, noise.shape[:2])
+            market = replace(market, features=features[:, :, :0], encoding=encoding)
+        with torch.no_grad():
+            played = agent.loop(agent.decide, market)
+        # Weights that autocast converted without gradients must not serve the pass that needs them
+        # (pytorch/pytorch#48049).
+        torch.clear_autocast_cache()
+        with phase("forward"):
+            logits = agent.decide(played.states.flatten(0, 1), *encodings).float()
+        self.environments_per_forward.add(played.actions.shape[1])
+        by_step = logits.unflatten(0, played.actions.shape).unbind()
+        return Trajectory(logits=list(by_step), actions=played.actions, rewards=played.rewards)
 
 
 def apply(parts: Parts, options: LayerOptions) -> Parts:
@@ -91,7 +77,6 @@ LAYER = Layer(
     summary="num_envs episodes as tensors, one forward for all",
     claim=Claim(low=10, high=20, text="10-20x", difficulty="high", priority="critical", source=DESIGN_NOTE),
     compiled_apart=True,
-    sweeps=ENVIRONMENTS,
     apply=apply,
     prove=prove,
     timed=timed,

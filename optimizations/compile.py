@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-
-import torch
-import torch._inductor.config
-from torch import Tensor, nn
-from torch._dynamo.utils import counters, get_compilation_metrics
-from torch.profiler import ProfilerActivity, profile
 
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
@@ -20,81 +13,21 @@ from m2bench.devices import compiler
 from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
-class CompiledForward:
-    """The compiled policy. Shapes are static, and a graph that breaks is an error, not a slow path."""
-
-    def __init__(self, policy: nn.Module, device: torch.device, backend: str | None):
-        self.backend = backend or compiler.compile_backend(device)
-        self.calls = 0
-        self.recompiles = 0
-        torch._inductor.config.compile_threads = compiler.compiler_threads(device)
-        self._compiled = torch.compile(policy, backend=self.backend, fullgraph=True, dynamic=False)
-
-    def __call__(self, states: Tensor) -> Tensor:
-        self.calls += 1
-        self._last = states.shape, torch.is_grad_enabled()
-        logits: Tensor = self._compiled(states)
-        return logits
-
-    def compiled_regions(self, trainer: Trainer) -> int:
-        """How many compiled regions one more call like the last one runs through, as torch's profiler sees them."""
-        shape, grad = self._last
-        states = torch.zeros(shape, device=trainer.device)
-        with (
-            profile(activities=[ProfilerActivity.CPU]) as profiler,
-            torch.set_grad_enabled(grad),
-            trainer.precision.autocast(),
-        ):
-            self._compiled(states)
-        events = profiler.profiler.kineto_results.events()
-        return sum(event.name().startswith("Torch-Compiled Region") for event in events)
-
-
 def apply(parts: Parts, options: LayerOptions) -> Parts:
-    return replace(parts, forward=partial(CompiledForward, backend=options.compile_backend))
+    return replace(parts, forward=partial(compiler.Compiled, backend=options.compile_backend))
 
 
-@contextmanager
-def timed(trainer: Trainer) -> Iterator[None]:
-    """In the timed window every call must be served by a graph that is there: a recompile is an error."""
-    assert isinstance(trainer.forward, CompiledForward)
-    compilations = len(get_compilation_metrics())
-    trainer.forward.calls = 0
-    torch.compiler.set_stance("fail_on_recompile")
-    try:
-        yield
-    finally:
-        torch.compiler.set_stance("default")
-        trainer.forward.recompiles = len(get_compilation_metrics()) - compilations
+def timed(trainer: Trainer) -> AbstractContextManager[None]:
+    return compiler.no_recompiles([stage for stage in trainer.called if isinstance(stage, compiler.Compiled)])
 
 
 def prove(trainer: Trainer) -> Proof:
-    forward = trainer.forward
-    if not isinstance(forward, CompiledForward):
+    stages = [stage for stage in trainer.called if isinstance(stage, compiler.Compiled)]
+    if len(stages) < len(trainer.called):
         return Proof(False, {}, "the policy that is called is not a compiled one")
-    evidence = {
-        "backend": forward.backend,
-        "graphs": int(counters["stats"]["unique_graphs"]),
-        "calls": forward.calls,
-        "compiled_regions_per_call": forward.compiled_regions(trainer) if forward.calls else 0,
-        "recompiles": forward.recompiles,
-        "cache": _cache(),
-    }
-    if not forward.calls:
-        return Proof(False, evidence, "the compiled policy was never called")
-    if not evidence["graphs"]:
-        return Proof(False, evidence, "torch.compile produced no graph and ran the policy as it is")
-    if not evidence["compiled_regions_per_call"]:
-        return Proof(False, evidence, "a call of the compiled policy runs through no compiled code")
-    return Proof(True, evidence)
-
-
-def _cache() -> str | None:
-    """Whether inductor had to compile ("cold") or found everything compiled ("warm"); None for other backends."""
-    if counters["inductor"]["fxgraph_cache_miss"]:
-        return "cold"
-    found = counters["inductor"]["fxgraph_cache_hit"] or counters["aot_autograd"]["autograd_cache_hit"]
-    return "warm" if found else None
+    evidence = compiler.compile_evidence(stages, trainer.device, trainer.precision.autocast)
+    reason = compiler.why_not_compiled(evidence, "policy")
+    return Proof(reason is None, evidence, reason)
 
 
 LAYER = Layer(

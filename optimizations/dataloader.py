@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
-from m2bench.baselines.parts import Parts
+from m2bench.baselines.episodes import EpisodeBatch
+from m2bench.baselines.parts import Parts, Prepare
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
 
@@ -29,11 +29,11 @@ Served = tuple[int, EpisodeBatch]
 class _EpisodeDataset(Dataset[Served]):
     """Batches of training episodes by their numbers."""
 
-    def __init__(self, source: EpisodeSource):
-        self.source = source
+    def __init__(self, prepare: Prepare):
+        self.prepare = prepare
 
     def __getitem__(self, episodes: Sequence[int]) -> Served:
-        return os.getpid(), self.source.prepare_many(episodes)
+        return os.getpid(), self.prepare(episodes)
 
 
 class _InOrder(Sampler[Sequence[int]]):
@@ -47,11 +47,11 @@ class _InOrder(Sampler[Sequence[int]]):
 
 
 class WorkerFeed:
-    """A DataLoader over the source's episodes, in order."""
+    """A DataLoader over training episodes, in order."""
 
-    def __init__(self, source: EpisodeSource, num_envs: int, device: torch.device, num_workers: int):
+    def __init__(self, prepare: Prepare, num_envs: int, device: torch.device, num_workers: int):
         self.loader = DataLoader(
-            _EpisodeDataset(source),
+            _EpisodeDataset(prepare),
             sampler=_InOrder(num_envs),
             batch_size=None,
             num_workers=num_workers,

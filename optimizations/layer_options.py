@@ -29,7 +29,7 @@ class LayerOptions:
         "Backend of torch.compile.",
         shown="inductor; aot_eager on mps",
         layer="compile",
-        commands=(*TRAINING, "forward", "layers"),
+        commands=(*TRAINING, "scale", "forward", "layers"),
     )
     num_workers: int = option(4, "Processes that load data.", layer="dataloader", commands=())
     accumulation_steps: int = option(4, "Backward passes per step.", layer="grad-accumulation", commands=())

@@ -13,6 +13,7 @@ from m2bench.records.spec import QUICK, WindowSpec
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
+from .resuming import continued
 from .shared_options import (
     Seeded,
     TakingPart,
@@ -28,6 +29,10 @@ def _read_design(flag: str, typed: str) -> tuple[str, ...]:
     from m2bench.plan.designs import DESIGNS
 
     return read_names(typed, tuple(DESIGNS), "design")
+
+
+def _refuse_sweep(flag: str, typed: str) -> None:
+    raise UserError(f"{flag} has become a command.", f"Use: m2bench scale --num-envs {typed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,7 @@ class Ablate(RunOptions, TakingPart, Seeded):
         read=read_duration,
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
+    sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
     wait_for_quiet_s: float | None = option(
         None,
         "Time to wait in total, as 90s or 10m, while other processes load the machine.",
@@ -84,7 +90,7 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
-        spec, folder = _continued(asked.resume, asked.more_blocks, given), asked.resume
+        spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder()
     console = make_console()
@@ -99,20 +105,6 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     with interruptible(advice):
         ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
-
-
-def _continued(folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
-    """A resumed run does what it was begun with; UserError for an option that says otherwise."""
-    from m2bench.run.ablation import stored_spec
-
-    refused = [one.flag for one, _ in given.typed if not one.with_resume]
-    if refused:
-        raise UserError(
-            f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
-            "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
-        )
-    spec = stored_spec(folder)
-    return replace(spec, blocks=spec.blocks + (more_blocks or 0))
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:

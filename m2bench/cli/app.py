@@ -23,6 +23,7 @@ from .init import init
 from .layers import layers
 from .profile import profile
 from .report import report
+from .scale import scale
 from .train import train
 
 app = typer.Typer(
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for made in (ablate, init, train, profile, layers, report, doctor, forward, audit, compare, check):
+for made in (ablate, scale, init, train, profile, layers, report, doctor, forward, audit, compare, check):
     app.command()(made)
 app.add_typer(baseline.group, name="baseline")
 

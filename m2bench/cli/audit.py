@@ -11,7 +11,7 @@ from m2bench.records.declared_options import GPUS, one_of, option
 
 from .command import AskedSystem, command
 from .console import make_console
-from .shared_options import AsJson, TakingPart, known_layers
+from .shared_options import AsJson, TakingPart, layers_taking_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ def audit(asked: Audit, system: AskedSystem) -> None:
     from m2bench.inspect.audit import audit, show
     from m2bench.records.documents import to_json
 
-    layers = asked.layers or known_layers(system.workload).names
+    layers = layers_taking_part(system.workload, asked.layers).names
     workload = replace(system.with_layers(layers), device="cpu")
     found = audit(asked.target, workload, layers, make_console(to_stderr=asked.as_json))
     if asked.as_json:

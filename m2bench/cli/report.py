@@ -30,15 +30,12 @@ class Report:
 @command("report")
 def report(asked: Report) -> None:
     """Write the report of a run again from its stored results, and show it."""
-    from m2bench.records.store import Store
-    from m2bench.report import show_report, write_report
+    from m2bench.report import report as write_and_show
 
     if asked.trace is not None:
         _show_trials(asked.folder, asked.trace)
         return
-    with Store.open(asked.folder) as store:
-        summary = write_report(store)
-    show_report(summary, asked.folder, make_console())
+    write_and_show(asked.folder, make_console())
 
 
 def _show_trials(folder: Path, figure: str) -> None:
@@ -53,13 +50,9 @@ def _show_trials(folder: Path, figure: str) -> None:
 
 def report_run(folder: Path, console: Console) -> None:
     """Write and show the report of the run that has just ended; UserError when nothing could be measured."""
-    from m2bench.records.store import Store
-    from m2bench.report import show_report, write_report
+    from m2bench.report import report as write_and_show
 
-    with Store.open(folder) as store:
-        summary = write_report(store)
-    show_report(summary, folder, console)
-    if summary.best is None:
+    if not write_and_show(folder, console):
         raise UserError(
             "no combination could be measured.", f"The reasons are above; the logs are in {folder / 'logs'}."
         )

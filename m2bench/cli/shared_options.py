@@ -46,11 +46,14 @@ def combination_of(known: NamedLayers, named: Collection[str]) -> Layers:
 
 
 def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) -> NamedLayers:
-    """The same of layers that take part in a run, with their rules. Raises UserError where these contradict, too."""
+    """The same of layers that take part in a run, with their rules; a set is named as well as a layer.
+
+    Without any the system's default. Raises UserError where the rules contradict each other, too.
+    """
     from m2bench.plan.taking_part import taking_part
 
     known = known_layers(workload, named)
-    return taking_part(known, None if named is None else _named_of(known, named))
+    return taking_part(known, _named_of(known, known.named(named)))
 
 
 def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -> NamedLayers:
@@ -67,9 +70,7 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
     return found if found.names or named is None else NamedLayers(tuple(named), found.rules.among(tuple(named)))
 
 
-def _named_of(known: NamedLayers, named: Collection[str] | None) -> Layers:
-    if named is None:
-        return known.names
+def _named_of(known: NamedLayers, named: Collection[str]) -> Layers:
     read_names(",".join(named), known.names, "layer") if named else ()
     return tuple(layer for layer in known.names if layer in named)
 
@@ -94,10 +95,10 @@ class TakingPart:
 
     layers: Layers | None = option(
         None,
-        "Layers that take part, comma-separated.",
+        "Layers that take part, comma-separated; all is every layer, note the six of the trading system.",
         metavar="<names>",
         read=read_layers,
-        shown="all",
+        shown="note; all of a trainer of your own",
     )
 
 

@@ -5,14 +5,108 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from m2bench.machine.mps_features import is_usable
 from m2bench.records.errors import UserError
 
 from .torch_device import torch_version
+
+
+class Compiled:
+    """A compiled function of tensors. Shapes are static, and a graph that breaks is an error, not a slow path.
+
+    ``backend``: None for that of the device.
+    """
+
+    def __init__(self, function: Callable[..., Any], device: torch.device, backend: str | None):
+        import torch._inductor.config
+
+        self.backend = backend or compile_backend(device)
+        self.calls = 0
+        self.recompiles = 0
+        torch._inductor.config.compile_threads = compiler_threads(device)
+        self._compiled = torch.compile(function, backend=self.backend, fullgraph=True, dynamic=False)
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        self.calls += 1
+        self._last = [(x.shape, x.requires_grad) for x in inputs], torch.is_grad_enabled()
+        return self._compiled(*inputs)
+
+    def compiled_regions(self, device: torch.device, autocast: AbstractContextManager[object]) -> int:
+        """How many compiled regions one more call like the last one runs through, as torch's profiler sees them."""
+        shapes, grad = self._last
+        inputs = [torch.zeros(shape, device=device, requires_grad=needs) for shape, needs in shapes]
+        with (
+            torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler,
+            torch.set_grad_enabled(grad),
+            autocast,
+        ):
+            self._compiled(*inputs)
+        events = profiler.profiler.kineto_results.events()
+        return sum(event.name().startswith("Torch-Compiled Region") for event in events)
+
+
+@contextmanager
+def no_recompiles(compiled: Sequence[Compiled]) -> Iterator[None]:
+    """Held around calls that graphs which are there must serve: a recompile is an error. Counts them, and calls."""
+    from torch._dynamo.utils import get_compilation_metrics
+
+    compilations = len(get_compilation_metrics())
+    for each in compiled:
+        each.calls = 0
+    torch.compiler.set_stance("fail_on_recompile")
+    try:
+        yield
+    finally:
+        torch.compiler.set_stance("default")
+        for each in compiled:
+            each.recompiles = len(get_compilation_metrics()) - compilations
+
+
+def compile_evidence(
+    compiled: Sequence[Compiled], device: torch.device, autocast: Callable[[], AbstractContextManager[object]]
+) -> dict[str, Any]:
+    """What shows that these were compiled and called, since calls were last counted; of what is least of them."""
+    from torch._dynamo.utils import counters
+
+    calls = [each.calls for each in compiled]
+    regions = [each.compiled_regions(device, autocast()) for each in compiled] if all(calls) else [0]
+    return {
+        "backend": compiled[0].backend,
+        "graphs": int(counters["stats"]["unique_graphs"]),
+        "calls": min(calls),
+        "compiled_regions_per_call": min(regions),
+        "recompiles": compiled[0].recompiles,
+        "cache": _cache(),
+    }
+
+
+def why_not_compiled(evidence: dict[str, Any], what: str) -> str | None:
+    """What the evidence lacks to show that ``what`` was compiled and called, or None."""
+    if not evidence["calls"]:
+        return f"the compiled {what} was never called"
+    if not evidence["graphs"]:
+        return f"torch.compile produced no graph and ran the {what} as it is"
+    if not evidence["compiled_regions_per_call"]:
+        return f"a call of the compiled {what} runs through no compiled code"
+    return None
+
+
+def _cache() -> str | None:
+    """Whether inductor had to compile ("cold") or found everything compiled ("warm"); None for other backends."""
+    from torch._dynamo.utils import counters
+
+    if counters["inductor"]["fxgraph_cache_miss"]:
+        return "cold"
+    found = counters["inductor"]["fxgraph_cache_hit"] or counters["aot_autograd"]["autograd_cache_hit"]
+    return "warm" if found else None
 
 
 def compile_backend(device: torch.device) -> str:

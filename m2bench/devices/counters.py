@@ -76,7 +76,7 @@ PASSES_CALLS_ON = "PASSES_CALLS_ON"
 CONSTRUCTORS = ((torch, "tensor", 0), (torch, "as_tensor", 0), (torch, "asarray", 0), (Tensor, "new_tensor", 1))
 
 UNCOUNTED_PHASE = "feed"
-COUNTED = ("dispatches", "kernels", "flops", "syncs", "copies", "doubles")
+COUNTED = ("dispatches", "kernels", "flops", "bytes", "syncs", "copies", "doubles")
 PLACED = ("syncs", "copies", "doubles")
 
 
@@ -90,6 +90,8 @@ class PieceCounts:
     """Those of them that compute: neither views nor allocations. Each is at least one kernel of the device."""
     flops: int = 0
     """Floating-point operations of the matrix products, by torch's own formulas (torch.utils.flop_counter)."""
+    bytes: int = 0
+    """Of the tensors on the device that kernels take and give, whether or not a cache holds them."""
     syncs: Counter[str] = field(default_factory=Counter)
     """Where the host waits for a value that the device computes; on the CPU the value is there at once."""
     copies: Counter[str] = field(default_factory=Counter)
@@ -162,6 +164,7 @@ class CountingMode(TorchDispatchMode):
             return
         counts.dispatches += 1
         counts.kernels += operator.computes
+        counts.bytes += operator.computes * sum(tensor.numel() * tensor.element_size() for tensor in here)
         if operator.flops is not None:
             counts.flops += operator.flops(*args, **kwargs, out_val=result)
         if operator.copies:

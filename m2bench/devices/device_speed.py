@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from statistics import median
 
@@ -23,6 +24,9 @@ PEAK_SIZES: dict[str, tuple[int, ...]] = {
     "mps": (1024, 2048, 4096),
 }
 PEAK_PRODUCTS = 10
+DISPATCHES = 2000
+COPIED_BYTES = 128 * 2**20
+SERIES = 5
 
 
 def canary_s(device: torch.device) -> float:
@@ -72,3 +76,27 @@ def _matmul_flops(device: torch.device, size: int) -> float:
         synchronize(device)
         fastest_s = min(fastest_s, time.perf_counter() - begin)
     return 2 * size**3 / fastest_s
+
+
+def dispatch_s(device: torch.device) -> float:
+    """Seconds that handing one operator to the device takes: of an addition to one number, the best of some series."""
+    one = torch.zeros(1, device=device)
+    return min(_repeated_s(device, lambda: one.add_(1.0), DISPATCHES) for _ in range(SERIES))
+
+
+def memory_bytes_per_s(device: torch.device) -> float:
+    """Bytes read and written per second by a copy of a tensor that no cache holds, the best of some."""
+    source = torch.zeros(COPIED_BYTES // 4, device=device)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    return 2 * COPIED_BYTES / min(_repeated_s(device, lambda: target.copy_(source), 1) for _ in range(SERIES))
+
+
+def _repeated_s(device: torch.device, run: Callable[[], object], times: int) -> float:
+    """Seconds of one of so many calls, submitted one after the other."""
+    synchronize(device)
+    begin = time.perf_counter()
+    for _ in range(times):
+        run()
+    synchronize(device)
+    return (time.perf_counter() - begin) / times

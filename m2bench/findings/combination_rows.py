@@ -36,7 +36,7 @@ def summarize_combination(
     ``attempts``: the trials, and those that were run again because of other load. ``checked``: whether the system
     offers checks of its numerics.
     """
-    status, reason = _worst(trials)
+    status, reason = worst_outcome(trials)
     good = [trial for trial in trials if trial.status == "ok" and status != "not-engaged"]
     results = [trial.timed for trial in good]
     level = speeds.level(layers) if good else None
@@ -67,8 +67,8 @@ def summarize_combination(
     )
 
 
-def _worst(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
-    """Status and reason of the worst trial; None for a combination that was not reached."""
+def worst_outcome(trials: list[StoredTrial]) -> tuple[str | None, str | None]:
+    """Status and reason of the worst trial; None where none was reached."""
     if not trials:
         return None, "not run yet"
     worst = max(trials, key=lambda trial: SEVERITY.index(trial.status))

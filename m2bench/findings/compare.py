@@ -76,9 +76,11 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
     average over other ones is another quantity. A run is one job at one time. What that does to all of its trials does
     not show in their scatter, so every change allows for it (JOB_SD, JOB_LEVEL_SD).
 
-    Raises UserError when the runs trained different things.
+    Raises UserError when the runs trained different things, or are no ablations.
     """
     records = a.record(), b.record()
+    for record in records:
+        record.refuse_scale()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
     options = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
     markets = [record.description.workload.market.get("sha256") for record in records]

@@ -42,6 +42,7 @@ class Run:
     """
 
     def __init__(self, name: str, record: RunRecord, attempts: Sequence[StoredTrial]):
+        record.refuse_scale()
         self.name = name
         self._record = record
         self._attempts = list(attempts)
@@ -58,10 +59,9 @@ class Run:
     def trials(self) -> pd.DataFrame:
         """A row for each stored trial, in the order in which they ended."""
         used = {trial.spec.key: trial for trial in judge_engagement(self._record, settled(self._attempts)).trials}
-        layers, speed, swept = self._record.spec.layers, self._speed, self._record.description.swept
-        option = None if swept is None else swept.by.option
+        layers, speed = self._record.spec.layers, self._speed
         attempts = with_losses_compared(self._record, [used.get(trial.spec.key, trial) for trial in self._attempts])
-        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used, speed, option) for trial in attempts])
+        found = pd.DataFrame([_trial(trial, layers, trial.spec.key in used, speed) for trial in attempts])
         return found if found.empty else found.astype(TYPES)
 
     @cached_property
@@ -111,7 +111,7 @@ def _switches(layers: Layers, taking_part: Layers) -> FrameRow:
     return {layer: layer in layers for layer in taking_part}
 
 
-def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed, swept: str | None) -> FrameRow:
+def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed) -> FrameRow:
     timed = trial.result if isinstance(trial.result, TrialResult) else None
     return {
         "key": trial.spec.key,
@@ -120,7 +120,6 @@ def _trial(trial: StoredTrial, taking_part: Layers, used: bool, speed: Speed, sw
         "kind": trial.spec.kind,
         "block": trial.spec.block,
         "seed": trial.spec.seed,
-        "num_envs": _number(trial.spec.options.get(swept) if swept else None),
         "status": trial.status,
         "reason": trial.reason,
         "used": used,

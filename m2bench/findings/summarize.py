@@ -36,13 +36,16 @@ from .metrics import with_metrics
 from .noise import describe_conditions, measure_repeats
 from .recommendation.recommend import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
-from .sweep import summarize_sweep
 
 SUMMARY_SCHEMA = 1
 
 
 def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summary:
-    """The summary of a run, finished or not, from all trials that it has stored."""
+    """The summary of an ablation, finished or not, from all trials that it has stored.
+
+    Raises UserError for a run of ``scale``.
+    """
+    record.refuse_scale()
     done = settled(attempts)
     judged = judge_engagement(record, done)
     stored = with_losses_compared(record, judged.trials)
@@ -98,7 +101,6 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
             "fraction" in spec.design,
         ),
         learning=learning.summary(),
-        sweep=summarize_sweep(spec, description.swept, stored),
         checks=_checks_cost(record, trials),
     )
 

@@ -29,8 +29,9 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``),
     of the noise and the drift (``noise``), or of what was learned (``learning``).
 
-    Raises UserError for any other name.
+    Raises UserError for any other name, and for a run of ``scale``.
     """
+    record.refuse_scale()
     trials = judge_engagement(record, with_losses_compared(record, trials)).trials
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:

@@ -17,6 +17,7 @@ from m2bench.records.description import Device, Facts, Machine
 from m2bench.records.documents import FLAT, read
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
+from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.noise import RunConditions
 from m2bench.records.results import Failure
 from m2bench.records.run_spec import RunSpec
@@ -61,7 +62,7 @@ def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examina
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, workload, work)
                 show_remarks_on_data(description, console)
-                layers = tuple(layer.name for layer in description.layers)
+                layers = layers_at_hand(workload.module).named(None) or tuple(x.name for x in description.layers)
                 description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description.device, prepared.device_faults or ())

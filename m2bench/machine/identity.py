@@ -49,9 +49,14 @@ def fast_cores() -> int:
     if sys.platform == "darwin":
         cores = int(answer_of("sysctl", "-n", "hw.perflevel0.physicalcpu") or 0)
     else:
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+        allowed = usable_cores()
         cores = min(psutil.cpu_count(logical=False) or allowed, allowed)
     return max(cores, 1)
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
 
 
 def _chip() -> str:

@@ -15,6 +15,8 @@ from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import LEAST_DEGREES
 
+from .scaling import scale_block
+
 MOST_IN_FULL = 128
 """Combinations of a full design; with more of them a fraction tells as much of what matters, in a part of the time."""
 
@@ -218,8 +220,10 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
     It holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
     mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone. The
-    first trial of every combination counts its operators.
+    first trial of every combination counts its operators. A run of ``scale`` has blocks of its own kind.
     """
+    if spec.scale is not None:
+        return scale_block(spec, spec.scale, block)
     parts = mini_blocks(spec.layers, combinations_of(spec), random.Random(f"{spec.seed}/{block}"), spec.rules)
     first = (block - 1) * len(parts) + 1  # number of the mini-block, over the whole run
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from statistics import median
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
@@ -92,12 +92,23 @@ def learning_trials(spec: RunSpec, exact: Layers, stored: Callable[[], list[Stor
     if spec.learning == "off":
         return
     apart = tuple(layer for layer in spec.layers if layer not in exact)
-    while (trial := _next_trial(spec, make_cells(apart, stored()), stored())) is not None:
+
+    def chosen() -> dict[str, TrialSpec]:
+        found = choose_learners(spec, make_cells(apart, stored()), stored())
+        return {combination_name(layers): TrialSpec("", layers, 0, 0) for layers in found}
+
+    yield from rounds_of(spec, chosen, stored)
+
+
+def rounds_of(
+    spec: RunSpec, chosen: Callable[[], Mapping[str, TrialSpec]], stored: Callable[[], list[StoredTrial]]
+) -> Iterator[TrialSpec]:
+    """Rounds of learning trials of what is ``chosen``, by names, each with a seed of its own, while there is time."""
+    while (trial := _next_trial(spec, chosen(), stored())) is not None:
         yield trial
 
 
-def _next_trial(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> TrialSpec | None:
-    chosen = {combination_name(layers): layers for layers in choose_learners(spec, cells, trials)}
+def _next_trial(spec: RunSpec, chosen: Mapping[str, TrialSpec], trials: list[StoredTrial]) -> TrialSpec | None:
     rounds = _rounds(trials)
     number = max(rounds, default=1)
     done = rounds.get(number, {})
@@ -116,7 +127,10 @@ def _next_trial(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> Trial
     if limit_s <= 0:
         return None
     name = waiting[0]
-    return TrialSpec(f"learn{number}.{name}", chosen[name], number, spec.seed + number - 1, "learning", limit_s)
+    return replace(
+        chosen[name], key=f"learn{number}.{name}", block=number, seed=spec.seed + number - 1, kind="learning",
+        limit_s=limit_s,
+    )  # fmt: skip
 
 
 def choose_learners(spec: RunSpec, cells: Cells, trials: list[StoredTrial]) -> list[Layers]:
@@ -169,11 +183,11 @@ def any_checked(trials: list[StoredTrial]) -> bool:
 
 
 def _rounds(trials: list[StoredTrial]) -> dict[int, dict[str, StoredTrial]]:
-    """The learning trials of each round so far, by combination."""
+    """The learning trials of each round so far, by what is trained."""
     rounds: dict[int, dict[str, StoredTrial]] = {}
     for trial in trials:
         if trial.spec.kind == "learning":
-            rounds.setdefault(trial.spec.block, {})[combination_name(trial.spec.layers)] = trial
+            rounds.setdefault(trial.spec.block, {})[trial.spec.key.partition(".")[2]] = trial
     return rounds
 
 

@@ -1,4 +1,4 @@
-"""Which trials a run has still to do: those of the speed in their order, then learning and a sweep. Pure."""
+"""Which trials a run has still to do: those of the speed in their order, then learning. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial, settled
 
 from .designs import block_trials
-from .learners import learning_trials
-from .sweep import sweep_trials
+from .learners import learning_trials, rounds_of
+from .scaling import scale_learners
 
 
 def remaining_trials(
@@ -32,10 +32,14 @@ def remaining_trials(
         planned = block_trials(spec, block)
         yield from (trial for trial in planned if trial.key not in done)
         yield from _repeats(planned, stored, is_quiet)
-    if description.workload.target is not None:
+    if description.workload.target is None or spec.learning == "off":
+        return
+    if spec.scale is not None:
+        scale = spec.scale
+        yield from rounds_of(spec, lambda: scale_learners(scale, settled(stored())), lambda: settled(stored()))
+    else:
         exact = tuple(layer.name for layer in description.layers if layer.exact)
         yield from learning_trials(spec, exact, lambda: settled(stored()))
-    yield from sweep_trials(spec, description.swept, settled(stored()))
 
 
 def _repeats(

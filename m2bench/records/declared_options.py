@@ -55,7 +55,7 @@ class Option:
     layer: str | None = None
     """The layer without which it has no effect."""
     swept_as: Sweeps | None = None
-    """How a sweep of its values is described."""
+    """How the values that ``scale`` tries are described."""
     in_place: str | None = None
     """What to do instead where trials are programs of their own, on which it has no effect; None where it has."""
     system: str | None = None

@@ -14,9 +14,9 @@ from .combinations import Layers
 from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
 from .rules import Rules
+from .scale import Place
 from .sources import Sources
 from .spec import WorkloadSpec
-from .sweeps import Sweeps, Swept
 
 Facts = Mapping[str, Any]
 """Free-form JSON."""
@@ -141,7 +141,7 @@ class LayerDescription:
 
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
-    to compile. ``works_ahead``: processes of its own go on while the trainer waits. ``sweeps``: what a sweep varies.
+    to compile. ``works_ahead``: processes of its own go on while the trainer waits.
     ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
@@ -156,7 +156,6 @@ class LayerDescription:
     compiles: bool
     compiled_apart: bool = False
     works_ahead: bool = False
-    sweeps: Sweeps | None = None
     loss_tolerance: float | None = None
     needs: Layers = ()
     excludes: Layers = ()
@@ -281,13 +280,6 @@ class Description:
         """The document with what earlier versions did not tell."""
         return completed(document)
 
-    @property
-    def swept(self) -> Swept | None:
-        """What a sweep varies; None where no layer has a size."""
-        options = self.workload.options
-        found = [Swept(layer.name, options[layer.sweeps.option], layer.sweeps) for layer in self.layers if layer.sweeps]
-        return found[0] if found else None
-
     def asked_of(self, workload: WorkloadSpec) -> Document:
         """All that was asked of the system, with the options that it took by default, wherever its code lies."""
         return to_json(replace(workload, folder="", options={**self.workload.options, **workload.options}))
@@ -305,15 +297,31 @@ class Description:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceLimits:
+    """What a place can do at most.
+
+    ``peak_flops``: operations per second of a product of float32 matrices. ``bytes_per_s``: read and written by a copy
+    that no cache holds. ``dispatch_s``: seconds that handing over one operator takes.
+    """
+
+    place: Place
+    peak_flops: float
+    bytes_per_s: float
+    dispatch_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What preparing the trials told.
 
     ``prepare_s``: seconds that it took. ``device_faults``: what the device computes wrongly, None where the code does
     not look. ``peak_flops``: the most operations per second of a product of float32 matrices, 0 where trials are
-    programs of their own. ``metrics``: what the plain one of those told before all trials.
+    programs of their own. ``metrics``: what the plain one of those told before all trials. ``places``: of a run of
+    ``scale``, what every place can do.
     """
 
     prepare_s: float
     device_faults: tuple[str, ...] | None = None
     peak_flops: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    places: tuple[PlaceLimits, ...] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .documents import Document
 
 UNIT = {"one": "episode", "many": "episodes"}
-SWEEPS = {"batching": {"option": "num_envs", "one": "environment", "many": "environments"}}
 WORKS_AHEAD = "feed"
 """The part whose layers did so."""
 NO_TARGET = (
@@ -20,10 +19,7 @@ def completed(description: Document) -> Document:
         return description
     workload = description["workload"]
     because = None if workload.get("target") else NO_TARGET
-    layers = [
-        {**layer, "works_ahead": layer["part"] == WORKS_AHEAD, "sweeps": SWEEPS.get(layer["name"])}
-        for layer in description["layers"]
-    ]
+    layers = [{**layer, "works_ahead": layer["part"] == WORKS_AHEAD} for layer in description["layers"]]
     system = {"unit": UNIT, "facts": _facts(workload), "no_target_because": because}
     return {**description, "system": system, "layers": layers}
 

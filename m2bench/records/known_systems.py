@@ -44,7 +44,7 @@ class WorkloadOptions:
         "Python module that builds the system under test.",
         spelled="--workload",
         hidden=True,
-        commands=(*TRAINING, "doctor"),
+        commands=(*TRAINING, "scale", "doctor"),
     )
 
 
@@ -70,7 +70,7 @@ def layers_at_hand(module: str) -> NamedLayers:
 
 
 def swept_option(command: str) -> tuple[Option, Sweeps]:
-    """The option of which a sweep tries several values, and how these are spoken of."""
+    """The option of which ``scale`` tries several values, and how these are spoken of."""
     return next((one, one.swept_as) for one in workload_options(command) if one.swept_as is not None)
 
 

@@ -178,12 +178,14 @@ class LearningResult:
     proofs: Mapping[str, Proof]
 
 
-FailureKind = Literal["not finite", "error", "died", "timeout"]
+FailureKind = Literal["not finite", "out of memory", "error", "died", "timeout"]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a worker has no result: loss or gradient were no finite numbers, another error, its death, or the timeout."""
+    """Why a worker has no result: loss or gradient were no finite numbers, there was no memory, another error, its
+    death, or the timeout.
+    """
 
     kind: FailureKind
     text: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 
 from .combinations import BASELINE, Layers, every_combination
 
@@ -106,11 +107,24 @@ def _pair(layer: str, found: Collection[str], among: Layers) -> tuple[Layers, La
 class NamedLayers:
     """The layers of a system, in its order, and which of them need or exclude others.
 
-    ``compiling``: those whose first update compiles. ``recommended``: what pays on most machines. Both as far as the
-    system tells before it is described.
+    ``sets``: names that stand for several of them; ``default``: that of those taking part where none are named, None
+    for all. ``compiling``: those whose first update compiles. ``recommended``: what pays on most machines. All as far
+    as the system tells before it is described.
     """
 
     names: Layers = ()
     rules: Rules = NO_RULES
+    sets: Mapping[str, Layers] = field(default_factory=dict)
+    default: str | None = None
     compiling: Layers = ()
     recommended: Layers = ()
+
+    def named(self, names: Iterable[str] | None) -> Layers:
+        """Those that some names stand for, of layers or of sets; by default where there are none.
+
+        The name of a set may be that of a layer, which it then is; ``all`` is a set of any system.
+        """
+        if names is None:
+            return self.names if self.default is None else self.sets[self.default]
+        sets = {"all": self.names, **self.sets}
+        return tuple(chain.from_iterable((name,) if name in self.names else sets.get(name, (name,)) for name in names))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .combinations import Layers
-from .declared_options import at_least, one_of, option, whole_numbers, within
+from .declared_options import one_of, option, within
 from .documents import LEFT_OUT
 from .errors import UserError
-from .known_systems import swept_option
 from .rules import NO_RULES, Rules
+from .scale import Scale
 from .spec import WindowSpec, WorkloadSpec
 from .wrong_device import OPTION as WRONG_DEVICE
 
-SWEPT, SIZES = swept_option("ablate")
 LEARNING_MODES = ("off", "quick", "full")
 
 
@@ -24,11 +23,6 @@ def read_threads(flag: str, typed: str) -> int | None:
     if not typed.isdecimal() or int(typed) < 1:
         raise UserError(f"{flag} {typed!r} is not a number of threads.", "Give a whole number of 1 or more, or auto.")
     return int(typed)
-
-
-def _read_sizes(flag: str, typed: str) -> tuple[int, ...]:
-    sizes = whole_numbers(f"number of {SIZES.many}")(flag, typed)
-    return tuple(at_least(2)(flag, size) for size in sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +52,6 @@ class RunOptions(TimingOptions):
         "time; full trains every combination to the target, or for half of --trial-timeout.",
         read=one_of(LEARNING_MODES),
     )
-    sweep: tuple[int, ...] = option(
-        (),
-        f"Numbers of {SIZES.many}, comma-separated, to try at the end with the fastest combination.",
-        metavar="<numbers>",
-        read=_read_sizes,
-        layer=SWEPT.layer,
-    )
     allow_wrong_device: bool = option(
         False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
     )
@@ -82,3 +69,5 @@ class RunSpec(RunOptions):
     window: WindowSpec = field(default_factory=WindowSpec)
     rules: Rules = field(default=NO_RULES, metadata=LEFT_OUT)
     """Which of these layers need or exclude each other."""
+    scale: Scale | None = field(default=None, metadata=LEFT_OUT)
+    """What is varied in a run of ``scale``, in place of the design; None for an ablation."""

@@ -61,15 +61,12 @@ class WindowSpec:
 
 QUICK = WindowSpec(warmup_s=0.25, warmup_updates=1, timed_s=0.5, timed_updates=1, timed_most_s=0.5, timed_error=0.03)
 
-TrialKind = Literal["speed", "learning", "sweep"]
+TrialKind = Literal["speed", "learning"]
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One process that trains one combination: for a timed window, or until it has learned enough.
-
-    A trial of a sweep is a timed one with an option of its own.
-    """
+    """One process that trains one combination: for a timed window, or until it has learned enough."""
 
     key: str
     layers: Layers
@@ -86,6 +83,9 @@ class TrialSpec:
     """Key of the trial that this one repeats, since that one ran under load."""
     counts: bool = True
     """Whether operators are counted, which takes as long as the timed window and comes out the same in every trial."""
+    device: str | None = None
+    threads: int | None = None
+    """Where it computes, and with how many threads, in a run of ``scale``; None elsewhere: as in the run."""
 
     @staticmethod
     def completed(document: Document) -> Document:

@@ -139,16 +139,20 @@ class Store:
     def attempts(self) -> list[StoredTrial]:
         """All stored trials in the order in which they ended, with those that were run again."""
         with _explained(self.path), closing(self._connection.execute("SELECT * FROM trial ORDER BY rowid")) as rows:
-            return [_stored_trial(row) for row in rows]
+            found = [_stored_trial(row) for row in rows]
+        return [trial for trial in found if trial is not None]
 
 
 def _text(record: Result | Conditions | None) -> str:
     return json.dumps({} if record is None else to_json(record))
 
 
-def _stored_trial(row: tuple[Any, ...]) -> StoredTrial:
+def _stored_trial(row: tuple[Any, ...]) -> StoredTrial | None:
+    """None for a kind of trial that only earlier versions had."""
     _, spec, started, elapsed_s, status, reason, log, result, conditions = row
     trial = read(TrialSpec, json.loads(spec))
+    if trial.kind not in RESULTS:
+        return None
     measured, meanwhile = json.loads(result), json.loads(conditions)
     return StoredTrial(
         spec=trial,

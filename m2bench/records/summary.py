@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from .combinations import Layers
-from .description import Facts, SystemDescription, Target, Unit
+from .description import Facts, SystemDescription, Target
 from .documents import called, interval_called
 from .figure import Figure, Interval
 from .noise import Noise
@@ -127,7 +127,7 @@ class Recommendation:
     excluded: str | None
 
 
-# Learning, and the sweep.
+# Learning.
 
 
 @dataclass(frozen=True)
@@ -184,28 +184,6 @@ class LearningSummary:
     told_curves: tuple[ToldCurve, ...] = ()
 
 
-@dataclass(frozen=True)
-class SweepSize:
-    """One number of environments; ``reason`` says why it has no figures."""
-
-    num_envs: int
-    reason: str | None
-    episodes_per_min: Figure | None
-    speedup: Figure | None
-    peak_memory_mb: Figure | None
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Speed by size; ``unit``: what a size is a number of; ``rivals`` are not shown to be slower than the best."""
-
-    unit: Unit
-    layers: Layers | None
-    sizes: tuple[SweepSize, ...]
-    best: SweepSize | None
-    rivals: tuple[int, ...]
-
-
 # The whole.
 
 
@@ -252,5 +230,4 @@ class Summary:
     """How many times sooner than the baseline."""
     recommended: Recommendation | None
     learning: LearningSummary
-    sweep: Sweep | None
     checks: ChecksCost = field(metadata=called("gates"))

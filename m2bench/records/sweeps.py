@@ -1,4 +1,4 @@
-"""What a sweep varies."""
+"""What a scale run varies of a layer."""
 
 from __future__ import annotations
 
@@ -7,17 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeps:
-    """An option that is a number, of which a sweep tries several, and the word for what it is a number of."""
+    """An option of a layer that is a number, and 1 without the layer; the word for what it is a number of."""
 
     option: str
     one: str
     many: str
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep of a system varies: an option of a layer, which otherwise has the value ``own``."""
-
-    layer: str
-    own: int
-    by: Sweeps

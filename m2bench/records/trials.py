@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from .description import Description, Prepared
+from .errors import UserError
 from .results import Conditions, LearningResult, TrialResult
 from .run_spec import RunSpec
 from .spec import TrialKind, TrialSpec
@@ -14,7 +15,6 @@ Result = TrialResult | LearningResult
 RESULTS: dict[TrialKind, type[TrialResult] | type[LearningResult]] = {
     "speed": TrialResult,
     "learning": LearningResult,
-    "sweep": TrialResult,
 }
 """What each kind of trial measures."""
 
@@ -38,7 +38,7 @@ class StoredTrial:
 
     @property
     def timed(self) -> TrialResult:
-        """What a trial of the speed or of a sweep measured, of which it is known that it did."""
+        """What a trial of the speed measured, of which it is known that it did."""
         assert isinstance(self.result, TrialResult)
         return self.result
 
@@ -61,6 +61,11 @@ class RunRecord:
     started: str
     description: Description
     prepared: Prepared
+
+    def refuse_scale(self) -> None:
+        """Raise UserError for a run of ``scale``, which has no effects of layers."""
+        if self.spec.scale is not None:
+            raise UserError("this is a run of m2bench scale.", "Its figures are shown by m2bench report, and no more.")
 
 
 def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:

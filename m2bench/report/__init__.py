@@ -3,33 +3,76 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
+from rich.console import Console
+
+from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
-from m2bench.records.documents import to_json
+from m2bench.records.documents import Document, to_json
 from m2bench.records.files import write_file
 from m2bench.records.folders import make_folder
+from m2bench.records.scale_summary import ScaleSummary
 from m2bench.records.store import Store
 from m2bench.records.summary import Summary
 
-from .charts import Chart, draw_charts
+from .ablation import ablation_content
+from .charts import Chart, NotDrawn, draw_charts
 from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
-from .terminal import show_report as show_report
+from .scale import draw_scale_charts, scale_content
+from .terminal import show
 
 CHARTS = "charts"
 
 
 def write_report(store: Store) -> Summary:
-    """Write all files of the report from the stored trials alone; returns the summary.
+    """Write all files of the report on an ablation from the stored trials alone; returns the summary.
 
     Raises UserError when a file cannot be written.
     """
     folder = store.folder
     summary = summarize(folder.resolve().name, store.record(), store.attempts())
-    write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
-    write_file(folder / "impact.csv", impact_csv(summary))
     charts = draw_charts(summary)
+    content = ablation_content(summary, charts, folder)
+    _write(folder, to_json(summary), charts, markdown(content), page(content, summary))
+    write_file(folder / "impact.csv", impact_csv(summary))
+    return summary
+
+
+def write_scale_report(store: Store) -> ScaleSummary:
+    """The same of a run of ``scale``."""
+    folder = store.folder
+    summary = summarize_scale(folder.resolve().name, store.record(), store.attempts())
+    charts = draw_scale_charts(summary)
+    content = scale_content(summary, charts, folder)
+    _write(folder, to_json(summary), charts, markdown(content), page(content))
+    return summary
+
+
+def report(folder: Path, console: Console) -> bool:
+    """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
+    with Store.open(folder) as store:
+        if store.record().spec.scale is not None:
+            scaled = write_scale_report(store)
+            show(scale_content(scaled, (), folder), folder, console)
+            return scaled.fastest is not None
+        summary = write_report(store)
+        show_report(summary, folder, console)
+        return summary.best is not None
+
+
+def show_report(summary: Summary, folder: Path, console: Console) -> None:
+    """Print the report on an ablation."""
+    show(ablation_content(summary, (), folder), folder, console)
+
+
+def _write(
+    folder: Path, document: Document, charts: Sequence[Chart | NotDrawn], as_markdown: str, as_page: str
+) -> None:
+    write_file(folder / "summary.json", json.dumps(document, indent=1) + "\n")
     make_folder(folder / CHARTS)
     for chart in charts:
         svg, png = (folder / CHARTS / f"{chart.name}.{suffix}" for suffix in ("svg", "png"))
@@ -39,6 +82,5 @@ def write_report(store: Store) -> Summary:
         else:
             svg.unlink(missing_ok=True)
             png.unlink(missing_ok=True)
-    write_file(folder / "report.md", markdown(summary, charts, folder))
-    write_file(folder / "report.html", page(summary, charts, folder))
-    return summary
+    write_file(folder / "report.md", as_markdown)
+    write_file(folder / "report.html", as_page)

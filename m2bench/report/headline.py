@@ -130,7 +130,4 @@ def _missing(summary: Summary) -> str:
     if summary.unfinished == "speed":
         trials = f"{Speed.of(summary.system).words.trial}s"
         return f"{summary.trials_done} of {summary.trials_planned} {trials} done; the advice may change"
-    if summary.unfinished == "learning":
-        return f"{counted(summary.learning.trials, 'learning trial')} done so far; the advice may change"
-    swept = f" of {summary.sweep.unit.many}" if summary.sweep else ""
-    return f"the sweep{swept} is missing"
+    return f"{counted(summary.learning.trials, 'learning trial')} done so far; the advice may change"

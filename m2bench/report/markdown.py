@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from m2bench.records.summary import Summary
 from m2bench.text.tables import Table
 
-from .charts import Chart, NotDrawn
-from .details import details
-from .headline import headline
-from .recommendation import recommendation, training_call
-from .sections import SectionPart, Sentences, sections
-from .sentences import warnings
+from .charts import NotDrawn
+from .content import Content
+from .sections import SectionPart, Sentences
 
 
-def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn], folder: Path | None = None) -> str:
+def markdown(content: Content) -> str:
     """All of the report; its charts are the files beside it."""
-    lines = [f"# m2bench: {plain(summary.run)}", ""]
-    for line in filter(None, headline(summary, folder)):
+    lines = [f"# m2bench: {plain(content.run)}", ""]
+    for line in filter(None, content.headline):
         lines += [f"**{plain(line)}**", ""]
-    for warning in warnings(summary):
+    for warning in content.warnings:
         lines += [f"> {plain(warning)}", ""]
-    for line in (*details(summary), *recommendation(summary, folder)):
+    for line in (*content.details, *content.advice):
         lines += [plain(line), ""]
-    call = training_call(summary)
-    if call is not None:
-        lines += [f"```{call.language}", call.text, "```", ""]
-    for section in sections(summary, charts):
+    if content.call is not None:
+        lines += [f"```{content.call.language}", content.call.text, "```", ""]
+    for section in content.sections:
         lines += [f"## {plain(section.title)}", ""]
         for part in section.parts:
             lines += _part(part)

@@ -22,7 +22,6 @@ from .tables.metrics import metrics_table
 from .tables.phases import phases_table
 from .tables.responses import responses_table
 from .tables.starting import starting_table
-from .tables.sweep import sweep_table
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
         ),
         ("combinations", "All combinations"): (
             combinations_table(summary), metrics_table(summary), drawn("combinations"), drawn("interactions"),
-            interactions_table(summary), sweep_table(summary), drawn("environments") if summary.sweep else None,
+            interactions_table(summary),
         ),
         ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
         ("machine", "Machine and workload"): (facts_table(summary),),

@@ -6,23 +6,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from m2bench.records.summary import Summary
 from m2bench.text.tables import Table, draw_table
 
-from .details import details
-from .headline import headline
-from .recommendation import recommendation, training_call
-from .sections import Sentences, sections
-from .sentences import warnings
+from .content import Content
+from .sections import Sentences
 
 
-def show_report(summary: Summary, folder: Path, console: Console) -> None:
-    """Print the report, the most important last: above the prompt stand the main result, the command, the page."""
+def show(content: Content, folder: Path, console: Console) -> None:
+    """Print a report without its charts, the most important last: above the prompt stand the main result, the command,
+    the page.
+    """
 
     def say(line: str, style: str | None = None) -> None:
         console.print(line, style=style, markup=False, highlight=False)
 
-    for part in [part for section in sections(summary) for part in section.parts][::-1]:
+    for part in [part for section in content.sections for part in section.parts][::-1]:
         if isinstance(part, Table):
             draw_table(part, console)
         elif isinstance(part, Sentences):
@@ -30,13 +28,12 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
             for sentence in part.sentences:
                 say(f"- {sentence}")
         console.print()
-    for line in (*details(summary), *recommendation(summary, folder)):
+    for line in (*content.details, *content.advice):
         say(line)
-    for line in filter(None, headline(summary, folder)):
+    for line in filter(None, content.headline):
         say(line, "bold")
-    for warning in warnings(summary):
+    for warning in content.warnings:
         say(warning)
-    call = training_call(summary)
     # Lines to copy: broken by nothing.
-    for line in ([f"Train it: {call.text}"] if call else []) + [f"Report: {folder / 'report.html'}"]:
+    for line in ([f"Train it: {content.call.text}"] if content.call else []) + [f"Report: {folder / 'report.html'}"]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -83,7 +83,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
                 console.print(sentence, markup=False, highlight=False)
-        with _open_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
+        with open_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             _run_missing(launcher, ready, store, wait_s, console)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -107,7 +107,7 @@ def _get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, co
         console.print(threads_sentence(description.device), markup=False, highlight=False)
     prepared = _prepare(launcher, spec, is_program, logs, console)
     if is_program:
-        description = _without_its_outputs(description, Path(spec.workload.folder))
+        description = without_its_outputs(description, Path(spec.workload.folder))
     if not spec.allow_wrong_device:
         refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
     ready = _Ready(spec, description, prepared)
@@ -126,7 +126,7 @@ def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, co
         return prepare(launcher, spec.workload, logs)
 
 
-def _without_its_outputs(description: Description, folder: Path) -> Description:
+def without_its_outputs(description: Description, folder: Path) -> Description:
     """The description without those of a command's files that its first run has changed: it writes to them."""
     sources = unchanged(description.workload.sources, folder)
     workload = replace(description.workload, sources=sources, facts={**description.workload.facts, "sources": sources})
@@ -189,7 +189,7 @@ def _run_missing(launcher: Launcher, ready: _Ready, store: Store, wait_s: float,
         run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
 
 
-def _open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
+def open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
     if not resuming:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         return Store.create(folder, RunRecord(spec, started, description, prepared))

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from m2bench.machine.conditions import busy_cores
+from m2bench.plan.scaling import point_of
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import StoredTrial
@@ -40,12 +41,9 @@ class RunProgress:
         self._tasks = {
             "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
             # How many there will be depends on how long they take.
-            **{
-                kind: self._progress.add_task(
-                    "", total=None, completed=done.count(kind), visible=False, best="", load=""
-                )
-                for kind in ("learning", "sweep")
-            },
+            "learning": self._progress.add_task(
+                "", total=None, completed=done.count("learning"), visible=False, best="", load=""
+            ),
         }
 
     def __enter__(self) -> RunProgress:
@@ -62,7 +60,7 @@ class RunProgress:
     def begins(self, trial: TrialSpec) -> None:
         if self._load is not None:
             self.quiet.wait()
-        description = f"{trial.kind}: {combination_name(trial.layers)}"
+        description = f"{trial.kind}: {point_of(trial).said()}"
         self._progress.update(self._tasks[trial.kind], description=escape(description), visible=True, refresh=True)
 
     def ended(self, trial: StoredTrial) -> None:
@@ -76,7 +74,7 @@ class RunProgress:
         self._load = busy_cores(trial.conditions)
         load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
         if trial.status != "ok":
-            reason = escape(f"{combination_name(trial.spec.layers)}: {trial.status}: {trial.reason}")
+            reason = escape(f"{point_of(trial.spec).said()}: {trial.status}: {trial.reason}")
             self._progress.console.print(reason, highlight=False)
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
         advance = 1 if trial.spec.repeats is None else 0

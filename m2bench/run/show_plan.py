@@ -53,12 +53,6 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
         "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
         "full": f", and learning trials of {len(combinations)} combinations x {spec.blocks} seeds",
     }[spec.learning]
-    if spec.sweep:
-        sizes = ", ".join(map(str, spec.sweep))
-        console.print(
-            f"At last a sweep: the fastest combination with {sizes} and its own size, {spec.blocks} times each.",
-            highlight=False,
-        )
     console.print(f"Roughly {in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
 
 

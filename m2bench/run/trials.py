@@ -53,7 +53,7 @@ def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target: Ta
         "window": to_json(spec.window),
         "target": None if target is None else to_json(target),
     }
-    jobs = {"speed": "trial", "learning": "learn", "sweep": "trial"}
+    jobs = {"speed": "trial", "learning": "learn"}
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> Watched[Result]:

@@ -93,11 +93,11 @@ def describe_layer(name: str, **told: Any) -> Document:
 
     ``part``: what it replaces. ``claim``: what is claimed. ``exact``: whether it is held to rounding. ``compiles``:
     whether the first update compiles with it. ``compiled_apart``: whether beside it other code is compiled.
-    ``works_ahead``: whether its own processes go on while the trainer waits. ``sweeps``: the option whose size a sweep
-    varies, and the words for it. ``unsupported``: why it cannot run here. What it needs and excludes, ``rules`` tells.
+    ``works_ahead``: whether its own processes go on while the trainer waits. ``unsupported``: why it cannot run here.
+    What it needs and excludes, ``rules`` tells.
     """
     untold = {"part": name, "summary": "", "claim": None, "exact": False, "compiles": False, "compiled_apart": False}
-    return {"name": name, **untold, "works_ahead": True, "sweeps": None, "unsupported": None, **told}
+    return {"name": name, **untold, "works_ahead": True, "unsupported": None, **told}
 
 
 class SystemDefaults:

@@ -32,11 +32,12 @@ def answer(job: Callable[[], Any], send: Send) -> int:
     except UserError as error:
         send({"event": "result", "error": str(error)})
         return 1
-    except TrainerError as error:
-        return _failed("error", str(error), send)
     except Exception as error:  # noqa: BLE001 (whatever went wrong in a trial is its result)
+        text = str(error) if isinstance(error, TrainerError) else f"{type(error).__name__}: {_first_line(error)}"
+        if any(_is_out_of_memory(each) for each in (error, error.__cause__)):
+            return _failed("out of memory", f"out of memory ({text})", send)
         kind: FailureKind = "not finite" if isinstance(error, FloatingPointError) else "error"
-        return _failed(kind, f"{type(error).__name__}: {_first_line(error)}", send)
+        return _failed(kind, text, send)
     send({"event": "result", "result": result})
     return 0
 
@@ -46,6 +47,14 @@ def _failed(kind: FailureKind, text: str, send: Send) -> int:
     with suppress(OSError):  # a full disk has no room for the log
         traceback.print_exc()
     return 1
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether it is what Python or one of torch's allocators raises where there is no room."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
 
 
 def _first_line(error: Exception) -> str:

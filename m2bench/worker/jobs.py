@@ -1,9 +1,10 @@
 """The worker process: does one job and reports what came of it.
 
 Jobs: ``layers`` (their names and rules), ``describe`` (this machine, the layers, the data), ``threads`` (how fast with
-how many), ``prepare`` (what the checks of all trials compare with), ``trial`` (how fast), ``learn`` (how well),
-``profile`` (where the time goes), ``updates`` (some, for a log of the device's own), ``audit`` (what another device
-would lack), ``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports torch; the parent does not.
+how many), ``prepare`` (what the checks of all trials compare with), ``limits`` (what a place can do at most), ``trial``
+(how fast), ``learn`` (how well), ``profile`` (where the time goes), ``updates`` (some, for a log of the device's own),
+``audit`` (what another device would lack), ``forward`` (forward passes alone), ``train`` (to a checkpoint). It imports
+torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes.turns import Turns
-from m2bench.records.description import Prepared, Target
+from m2bench.records.description import PlaceLimits, Prepared, Target
 from m2bench.records.documents import read, to_json
 from m2bench.records.rules import NamedLayers
+from m2bench.records.scale import Place
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.defaults import load_system
 
@@ -77,6 +79,18 @@ def _prepare(request: dict[str, Any], send: Send) -> dict[str, Any]:
         peak_flops=device_speed.matmul_peak_flops(torch_device.resolve_device(spec.device)),
     )
     return to_json(prepared)
+
+
+def _limits(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    place = read(Place, request["place"])
+    device = torch_device.resolve_device(place.device or WorkloadSpec.device)
+    limits = PlaceLimits(
+        place=place,
+        peak_flops=device_speed.matmul_peak_flops(device),
+        bytes_per_s=device_speed.memory_bytes_per_s(device),
+        dispatch_s=device_speed.dispatch_s(device),
+    )
+    return to_json(limits)
 
 
 def _trial(request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -163,6 +177,7 @@ JOBS: dict[str, Callable[[dict[str, Any], Send], Any]] = {
     "describe": _describe,
     "threads": _threads,
     "prepare": _prepare,
+    "limits": _limits,
     "trial": _trial,
     "learn": _learn,
     "profile": _profile,

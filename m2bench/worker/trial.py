@@ -14,6 +14,7 @@ from statistics import median
 import torch
 
 from m2bench.devices import device_speed, torch_device
+from m2bench.devices.counters import count_pieces
 from m2bench.devices.fingerprint import FingerprintRecorder
 from m2bench.devices.phase_times import phase_ms
 from m2bench.processes.turns import Turns
@@ -89,7 +90,7 @@ def run_trial(
         warm_up = _warm_up(system, window, device, may_fingerprint=turns is None)
         with no_collections(), system.timed_window():
             timed = _time(system, window, on_window, turns)
-        after = _look_after(system, spec.counts)
+        after = _look_after(system, spec.counts, device if spec.device else None)
     except TrainingEnded as ended:
         raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
@@ -136,7 +137,8 @@ def _time(system: System, window: WindowSpec, on_window: Callable[[str], None], 
     return _Timed(update_s=update_s, told=told, turn_updates=turn_updates, energy_j=energy_j)
 
 
-def _look_after(system: System, counting: bool) -> _After:
+def _look_after(system: System, counting: bool, placed: torch.device | None) -> _After:
+    """``placed``: where the trial is to be judged by what it asks of the device, whoever counts that."""
     timer_s = time_of_the_timer(system)
     waits_s = system.waits_s()
     peak_memory_mb = system.peak_memory_mb()
@@ -146,6 +148,8 @@ def _look_after(system: System, counting: bool) -> _After:
     with no_collections():
         phase_ms_per_episode = phase_ms(system)
     counts = system.count() if counting else None
+    if counting and counts is None and placed is not None:
+        counts = count_pieces(system, placed)
     return _After(
         timer_s=timer_s,
         waits_s=waits_s,

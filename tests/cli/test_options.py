@@ -29,6 +29,9 @@ OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
+    "scale": "--data --episode-length --policy --compile-backend --workload --seed "
+    f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
+    "--wait-for-quiet --out --resume --more-blocks",
     "init": "",
     "train": f"{RUN} --lr-scaling --with --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
@@ -51,6 +54,7 @@ OPTIONS = {
 ARGUMENTS = {
     "ablate": ["trainer"],
     "init": ["file"],
+    "scale": ["trainer"],
     "train": ["trainer"],
     "profile": ["trainer"],
     "layers": ["trainer"],
@@ -206,4 +210,4 @@ def test_the_layers_that_options_name_are_there() -> None:
     assert {name for name, layer in layers.items() if layer.compiles} == {*COMPILING}
     swept, sizes = swept_option("ablate")
     assert sizes.option == swept.name
-    assert {name: layer.sweeps for name, layer in layers.items() if layer.sweeps} == {swept.layer: sizes}
+    assert swept.layer in layers

@@ -15,7 +15,7 @@ from torch import nn
 from m2bench.baselines.phases import AroundPhase
 from m2bench.devices import torch_device
 from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, PieceCounts, count_pieces
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import LAYERS, RULES
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
@@ -80,7 +80,11 @@ def test_counts_are_the_same_twice_and_do_not_depend_on_the_seed(work: Path, lay
     assert counted(work, layers) == counted(work, layers, seed=1)
 
 
-@pytest.mark.parametrize("layers", [(), *((layer,) for layer in LAYERS), LAYERS], ids="+".join)
+@pytest.mark.parametrize(
+    "layers",
+    [(), *(RULES.alone(layer, tuple(LAYERS))[0] for layer in LAYERS), RULES.fullest(tuple(LAYERS))],
+    ids="+".join,
+)
 def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
     """Two updates, one of which is the macro part's, counted from one end to the other."""
     system = trading.build(SPEC, work, layers, 0)
@@ -242,3 +246,12 @@ def test_linear_has_the_products_of_the_operators_it_stands_for() -> None:
     assert mode.counts.flops == 2 * 5 * 4 * 3
     assert OWN_FORMULAS[torch.ops.aten.linear_backward](x, torch.ones(5, 3), weight, [True, True, True]) == 2 * (2 * 60)
     assert OWN_FORMULAS[torch.ops.aten.linear_backward](x, torch.ones(5, 3), weight, [False, True, True]) == 2 * 60
+
+
+def test_bytes_are_those_of_the_tensors_that_kernels_take_and_give() -> None:
+    """A product of (4, 8) and (8, 16) in float32 reads both and writes (4, 16); a view moves nothing."""
+    one, other = torch.ones(4, 8), torch.ones(8, 16)
+    with CountingMode(CPU) as mode:
+        torch.mm(one, other)
+        one.t()
+    assert mode.counts.bytes == 4 * (4 * 8 + 8 * 16 + 4 * 16)

@@ -480,7 +480,7 @@ CLAIM = {"low": 1.0, "high": 2.0, "text": "", "difficulty": "", "priority": ""}
 
 def facts_of(facts: dict[str, Any], layers: dict[str, bool] | None = None) -> SideFacts:
     """What code says of itself on a machine like this; ``layers``: whether each of them works ahead."""
-    common = {"part": "p", "claim": CLAIM, "exact": True, "compiles": False, "unsupported": None, "sweeps": None}
+    common = {"part": "p", "claim": CLAIM, "exact": True, "compiles": False, "unsupported": None}
     described = [{"name": name, "works_ahead": ahead, **common} for name, ahead in (layers or {}).items()]
     document = {
         "system": {"unit": {"one": "episode", "many": "episodes"}, "facts": {}, "no_target_because": None},

@@ -7,17 +7,18 @@ from contextlib import nullcontext
 from dataclasses import fields, replace
 from itertools import chain, combinations, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from shares import COMPILE, GRADIENT, OTHERS, SHARES, combinations_of
+from shares import COMPILE, FURTHER_COMBINATIONS, GRADIENT, OTHERS, SHARES, combinations_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
 from m2bench.devices import torch_device
-from m2bench.optimizations import LAYERS, load_layer
+from m2bench.optimizations import LAYERS, NOTE, load_layer
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, LayerOptions, compose
 from m2bench.records.combinations import every_combination
@@ -25,6 +26,7 @@ from m2bench.records.combinations import every_combination
 SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that combinations with it take a second each.
 OPTIONS = LayerOptions(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
+TRIED = [*combinations_of(GRADIENT), *FURTHER_COMBINATIONS]
 DESIGN_NOTE = {
     "batching": (10, 20),
     "amp": (1.5, 2),
@@ -51,7 +53,7 @@ def test_names_files_and_parts_match_one_to_one() -> None:
     assert {layer.part for layer in loaded} == {field.name for field in fields(Parts)}
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", NOTE)
 def test_claims_are_those_of_the_design_note(name: str) -> None:
     claim = load_layer(name).claim
     assert (claim.low, claim.high) == DESIGN_NOTE[name]
@@ -86,19 +88,20 @@ def referee(source: EpisodeSource) -> dict[int, dict[str, torch.Tensor]]:
 def test_the_tests_that_share_the_compiled_combinations_have_each_of_them_once() -> None:
     """And in each share any two other layers meet in all four ways."""
     compiled = [[layers for layers in combinations_of(share) if COMPILE in layers] for share in SHARES]
-    every = every_combination(tuple(LAYERS))
+    every = every_combination(tuple(NOTE))
     assert sorted(chain(*compiled)) == sorted(layers for layers in every if COMPILE in layers)
     for share, one, other in product(compiled, OTHERS, OTHERS):
         met = {(one in layers, other in layers) for layers in share}
         assert len(met) == (2 if one == other else 4)
 
 
-@pytest.mark.parametrize("names", combinations_of(GRADIENT), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("names", TRIED, ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_has_the_plain_trainers_gradient_and_proof(
     names: tuple[str, ...], source: EpisodeSource, referee: dict[int, dict[str, torch.Tensor]]
 ) -> None:
     torch.compiler.reset()
     t = make(source, names)
+    t.updates = SETTINGS.macro_interval - 1  # the macro part has its turn
     try:
         for _ in range(t.parts.update.backwards):
             t.gather_gradient()
@@ -198,6 +201,15 @@ def test_composing_does_not_depend_on_the_order(pair: tuple[str, str]) -> None:
     assert [type(getattr(a, f.name)) for f in fields(Parts)] == [type(getattr(b, f.name)) for f in fields(Parts)]
 
 
+def scanned_in_python(step: Any, carry: Any, rows: tuple[torch.Tensor, ...]) -> tuple[Any, list[torch.Tensor]]:
+    """What a scan is, without a compiler."""
+    found = []
+    for row in zip(*rows, strict=True):
+        carry, outputs = step(carry, row)
+        found.append(outputs)
+    return carry, [torch.stack(column) for column in zip(*found, strict=True)]
+
+
 class AnyNumber(TorchDispatchMode):
     """On the meta device a number that is read back is 0: there is nothing else to read."""
 
@@ -209,18 +221,19 @@ class AnyNumber(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("names", combinations_of(GRADIENT), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("names", TRIED, ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_keeps_its_tensors_on_the_device(
     names: tuple[str, ...], source: EpisodeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dry run on a device that is not the host: an operator that mixes the two raises, as it would on a GPU.
 
     The meta device knows neither autocast nor a fused Adam, and torch.compile does not trace inside a dispatch
-    mode; none of the three moves a tensor.
+    mode; none of them moves a tensor.
     """
     adam = torch.optim.Adam
     monkeypatch.setattr(torch.optim, "Adam", lambda parameters, lr, fused: adam(parameters, lr=lr))
-    monkeypatch.setattr(torch, "compile", lambda policy, **_: policy)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    monkeypatch.setattr("m2bench.optimizations.compiled_loop.scan", scanned_in_python)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     monkeypatch.setattr(torch_device, "autocast_dtype", lambda _: torch.bfloat16)
     short = EpisodeSource(source.market, episode_length=3, seed=0)
@@ -235,13 +248,17 @@ def test_every_combination_keeps_its_tensors_on_the_device(
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize(
+    "names", [*every_combination(tuple(NOTE)), *FURTHER_COMBINATIONS], ids=lambda names: "+".join(names) or "baseline"
+)
 def test_every_combination_runs_on_cuda(names: tuple[str, ...], source: EpisodeSource) -> None:
     _runs_on("cuda", names, source)
 
 
 @pytest.mark.mps
-@pytest.mark.parametrize("names", every_combination(tuple(LAYERS)), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize(
+    "names", [*every_combination(tuple(NOTE)), *FURTHER_COMBINATIONS], ids=lambda names: "+".join(names) or "baseline"
+)
 def test_every_combination_runs_on_mps(names: tuple[str, ...], source: EpisodeSource) -> None:
     _runs_on("mps", names, source)
 

@@ -180,8 +180,8 @@ def test_a_device_with_little_room_still_tells_its_peak(monkeypatch: pytest.Monk
     """An allocator gives a virtual GPU less than a matrix of 512 x 512."""
     full = torch.full
 
-    def little(size: tuple[int, int], value: float, device: torch.device) -> torch.Tensor:
-        return full(size, value, device=device) if size[0] < 512 else no_room(*size, device="mps")
+    def little(size: tuple[int, int], value: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        return full(size, value, dtype=dtype, device=device) if size[0] < 512 else no_room(*size, device="mps")
 
     monkeypatch.setattr(torch, "full", little)
     assert device_speed.matmul_peak_flops(cpu) > 0

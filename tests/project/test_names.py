@@ -28,7 +28,6 @@ ALLOWED = {
 }
 NAMES = {*LAYERS} | {option.name for option in fields(TradingOptions)}
 KEYS = {
-    "num_envs": "a key of summary.json and of frames: the size that a sweep tries",
     "policy": "a learning target is a policy's in any system that learns",
     "compile": "a word of English",
     "episodes": "a key of learning curves and of requests",

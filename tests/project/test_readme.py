@@ -39,12 +39,29 @@ SMALLER = {
     "forward": ("--passes", "20", "--batches", "8", "--compile-backend", "eager"),
     "audit": ("--episode-length", "3", "--layers", "amp"),
     "train": ("--episode-length", "8"),
+    "scale": ("--workload", "fake_workload", "--quick", "--learning", "off"),
 }
-FEWER = {"--blocks": "1", "--more-blocks": "1", "--budget": "20s", "--wait-for-quiet": "1s", "--episodes": "64"}
+FEWER = {
+    "--num-envs": "8",
+    "--threads": "1",
+    "--blocks": "1",
+    "--more-blocks": "1",
+    "--budget": "20s",
+    "--wait-for-quiet": "1s",
+    "--episodes": "64",
+}
+
+
+@pytest.fixture(scope="module")
+def finished_scale(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scale")
+    done = typed("scale", *SMALLER["scale"], "--num-envs", "2", "--blocks", "1", "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
 
 
 @pytest.mark.parametrize("command", SHORT)
-def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path: Path) -> None:
+def test_a_command_of_the_readme_runs(command: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """As it stands there, but with a system whose updates take milliseconds, and few of them and few blocks."""
     arguments = shlex.split(command)[1:]
     folders = re.findall(r"reports/([\w-]+)", command)
@@ -53,11 +70,14 @@ def test_a_command_of_the_readme_runs(command: str, finished_run: Path, tmp_path
         _run_of_ones_own(arguments, tmp_path)
         return
     for name in folders:
-        shutil.copytree(finished_run, tmp_path / "reports" / name)
+        finished = request.getfixturevalue("finished_scale" if arguments[0] == "scale" else "finished_run")
+        shutil.copytree(finished, tmp_path / "reports" / name)
     for option, value in FEWER.items():
         if option in arguments:
             arguments[arguments.index(option) + 1] = value
-    changes = SMALLER.get(arguments[0], ())
+    changes = () if "--resume" in arguments else SMALLER.get(arguments[0], ())
+    if arguments[0] == "scale" and "--num-envs" not in arguments and not folders:
+        changes += ("--num-envs", "2", "--threads", "1", "--blocks", "1")
     if arguments[0] == "ablate" and not folders and "--dry-run" not in arguments:
         wanted = {"--workload": "fake_workload", "--quick": None, "--layers": "amp", "--learning": "off"}
         missing = {option: value for option, value in wanted.items() if option not in arguments}
@@ -77,7 +97,11 @@ def _run_of_ones_own(arguments: list[str], folder: Path) -> None:
         shutil.copy(ROOT / "m2bench" / "systems" / "function" / "template.py", folder / "my_trainer.py")
     one_layer = ("--layers", "fused", "--blocks", "1", "--learning", "off", "--threads", "1")
     is_example = any(word.startswith("docs/examples/") for word in arguments)
-    fewer = {"ablate": ("--dry-run",) if is_example else one_layer, "profile": ("--quick",)}
+    fewer = {
+        "ablate": ("--dry-run",) if is_example else one_layer,
+        "profile": ("--quick",),
+        "scale": ("--quick", "--blocks", "1", "--threads", "1"),
+    }
     done = typed(*arguments, *fewer.get(arguments[0], ()), cwd=folder)
     assert done.returncode == 0, done.stderr
 

@@ -171,3 +171,18 @@ def test_a_full_disk_is_said_and_loses_nothing_stored(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="full"):
             store.add(large)
         assert store.trials() == [TRIAL]
+
+
+def test_the_sweep_of_an_earlier_version_is_passed_over(tmp_path: Path) -> None:
+    with Store.create(tmp_path, RECORD) as store:
+        store.add(TRIAL)
+        swept = json.dumps({"key": "s1.8", "layers": ["amp"], "block": 1, "seed": 0, "kind": "sweep", "num_envs": 8})
+        connection = sqlite3.connect(store.path)
+        connection.execute("INSERT INTO trial SELECT 's1.8', ?, started, elapsed_s, status, reason, log, result, "
+                           "conditions FROM trial", (swept,))  # fmt: skip
+        asked = json.loads(connection.execute("SELECT spec FROM run").fetchone()[0])
+        connection.execute("UPDATE run SET spec = ?", (json.dumps({**asked, "sweep": [8]}),))
+        connection.commit()
+        connection.close()
+        assert store.record().spec == RECORD.spec
+        assert store.attempts() == [TRIAL]

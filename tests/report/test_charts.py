@@ -37,7 +37,7 @@ def summary_of(folder: Path, **how: Any) -> Summary:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Summary:
-    return summary_of(tmp_path_factory.mktemp("full"), spec=replace(FULL, sweep=(2, 8, 64, 256)))
+    return summary_of(tmp_path_factory.mktemp("full"), spec=FULL)
 
 
 Drawn = tuple[dict[str, Chart], dict[str, Drawing]]
@@ -75,7 +75,7 @@ def figures(drawn: Drawn) -> dict[str, Drawing]:
 def test_a_full_run_has_all_charts(charts: dict[str, Chart]) -> None:
     assert set(charts) == {
         "contributions", "claims", "combinations", "interactions", "learning", "throughput-and-learning", "phases",
-        "noise", "environments",
+        "noise",
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,14 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.records.store import Store
 from m2bench.records.summary import ByTime, Fastest, Rival, Summary
 from m2bench.report import show_report, write_report
+from m2bench.report.ablation import ablation_content
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
 from m2bench.report.details import details
 from m2bench.report.headline import headline
-from m2bench.report.markdown import markdown, plain
-from m2bench.report.page import page
+from m2bench.report.markdown import markdown as as_markdown
+from m2bench.report.markdown import plain
+from m2bench.report.page import page as as_page
 from m2bench.report.recommendation import recommendation
 from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
@@ -69,6 +72,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
     folder = tmp_path_factory.mktemp("small") / "run"
     with make_run(folder) as store:
         return folder, write_report(store)
+
+
+def markdown(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
+    return as_markdown(ablation_content(summary, charts))
+
+
+def page(summary: Summary, charts: Sequence[Chart | NotDrawn]) -> str:
+    return as_page(ablation_content(summary, charts), summary)
 
 
 def shown(console: Console) -> str:
@@ -440,17 +451,12 @@ def test_a_run_stopped_while_learning_says_that_it_may_recommend_another_set(ful
 
 
 def test_a_run_is_finished_when_nothing_that_was_asked_for_is_missing(tmp_path: Path) -> None:
-    spec = replace(FULL, layers=("amp", "batching"), sweep=(8,))
+    spec = replace(FULL, layers=("amp", "batching"))
     whole = stopped(tmp_path, None, spec)
     trials = whole.trials_planned + whole.learning.trials
-    for missing, phase in ((0, "sweep"), (1, "learning")):
-        summary = stopped(tmp_path, trials - missing, spec)
-        assert summary.unfinished == phase
-    assert (
-        headline(stopped(tmp_path / "sweep", trials, spec))[1] == "Not finished: the sweep of environments is missing."
-    )
+    assert stopped(tmp_path, trials - 1, spec).unfinished == "learning"
     assert whole.unfinished is None
-    without = stopped(tmp_path / "off", whole.trials_planned, replace(spec, learning="off", sweep=()))
+    without = stopped(tmp_path / "off", whole.trials_planned, replace(spec, learning="off"))
     assert without.unfinished is None
 
 

@@ -15,7 +15,7 @@ import pytest
 from laid_out import leave_pictures_empty
 from repository import SUPPORT
 
-from m2bench.cli import ablate
+from m2bench.cli import ablate, scale
 from m2bench.cli.app import main
 from m2bench.inspect import doctor, forward
 from m2bench.processes.client import Launcher
@@ -58,7 +58,8 @@ def typed(
         for name, value in {"PYTHONPATH": str(SUPPORT), **changes}.items():  # for its workers
             patch.setenv(name, value)
         prepared_launcher.prepare(patch)
-        patch.setattr(ablate, "QUICK", window)
+        for module in (ablate, scale):
+            patch.setattr(module, "QUICK", window)
         patch.setattr(doctor, "WINDOW", window)
         patch.setattr(quiet, "SAMPLE_S", 0.1)
         patch.setattr(forward, "prepare", _prepare_on_short_episodes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.findings.usage import COUNTS
-from m2bench.optimizations import LAYERS
+from m2bench.optimizations import NOTE
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
@@ -32,7 +32,7 @@ TARGET = {
 }  # fmt: skip
 MARKUP = "[red]a|b<script>_x_[/red]"
 SPEC = RunSpec(("amp", MARKUP), ("full",), 1, seed=0, learning="off")
-FULL = RunSpec(tuple(LAYERS), ("full",), 3, seed=0)
+FULL = RunSpec(tuple(NOTE), ("full",), 3, seed=0)
 
 # What each layer does to the speed, and to the episodes of an update.
 FACTORS = {"batching": 16.0, "amp": 4.0, "compile": 1.0, "vectorized-loss": 1.25, "dataloader": 0.8}
@@ -41,10 +41,7 @@ BASELINE_SPEED = 100.0  # episodes/min
 LEARNING_TRIAL_S = 2.9  # so that four rounds fit beside the 216 speed trials of a second each
 HALF_LIFE = 25.0  # updates until half of what there is to learn is learned
 
-DRIFT = {1: 1.0, 2: 0.8, 3: 1.3}  # of the machine, from block to block of a sweep
 SYSTEM = {"unit": {"one": "episode", "many": "episodes"}, "facts": {"market": MARKUP}, "no_target_because": None}
-SWEEPS = {"option": "num_envs", "one": "environment", "many": "environments"}
-GROWTH = 0.5  # in a sweep speedup grows with this power of the number of environments
 
 Fault = tuple[str, str]
 
@@ -71,7 +68,7 @@ def description_document(layers: Layers) -> dict[str, Any]:
         },
         "layers": [
             {"name": name, "part": name, "claim": claim, "compiles": False, "unsupported": None, "exact": True,
-             "works_ahead": False, "sweeps": SWEEPS if name == "batching" else None}
+             "works_ahead": False}
             for name in layers
         ],
     }  # fmt: skip
@@ -111,8 +108,6 @@ def make_run(
     for trial in islice(remaining_trials(spec, record.description, lambda: stored), trials):
         if trial.kind == "learning":
             stored.append(run_learner(trial))
-        elif trial.kind == "sweep":
-            stored.append(run_swept(trial))
         else:
             fault = (faults or {}).get(trial.layers, ("ok", None))
             stored.append(run_timed(trial, scatter.gauss(1, 0.01) if spec.blocks > 1 else 1.0, *fault))
@@ -125,14 +120,6 @@ def run_timed(trial: TrialSpec, scatter: float, status: str, reason: str | None)
     speed = scatter * BASELINE_SPEED * prod(FACTORS.get(layer, 1.0) for layer in trial.layers)
     found = result(speed, episodes_of(trial.layers)) if status in ("ok", "not-engaged") else None
     return StoredTrial(trial, STARTED, 1.0, status, reason, None, found)
-
-
-def run_swept(trial: TrialSpec, scatter: float = 0.0) -> StoredTrial:
-    """A trial of a sweep on a machine that is another in every block."""
-    speed = BASELINE_SPEED * DRIFT[trial.block]
-    if trial.options:
-        speed *= trial.options["num_envs"] ** GROWTH * (1 + scatter)
-    return StoredTrial(trial, STARTED, 1.0, "ok", None, None, result(speed))
 
 
 def episodes_of(layers: Layers) -> int:

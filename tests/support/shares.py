@@ -1,17 +1,21 @@
-"""All combinations of the layers, for tests that go through them, but for most of those that compile.
+"""All combinations of the six layers, for tests that go through them, but for most of those that compile.
 
 To compile is most of the time of such a test. So four of them share out the combinations with ``compile``: each
 combination goes through one of the four, and all others go through every one.
+
+With the further layers there are too many: of them ``FURTHER_COMBINATIONS`` goes through every test.
 """
 
 from __future__ import annotations
 
-from m2bench.optimizations import COMPILING, LAYERS
+from itertools import combinations
+
+from m2bench.optimizations import FURTHER, LAYERS, NOTE, RULES
 from m2bench.records.combinations import Layers, every_combination
 
 CHECKS, WEIGHTS, GRADIENT, COUNTS = SHARES = range(4)
-(COMPILE,) = COMPILING
-OTHERS = [layer for layer in LAYERS if layer != COMPILE]
+COMPILE = "compile"
+OTHERS = [layer for layer in NOTE if layer != COMPILE]
 
 
 def combinations_of(share: int) -> list[Layers]:
@@ -19,9 +23,31 @@ def combinations_of(share: int) -> list[Layers]:
 
     By the parities of two triples of layers that have one in common: a fraction of resolution III.
     """
-    return [layers for layers in every_combination(tuple(LAYERS)) if COMPILE not in layers or _share(layers) == share]
+    return [layers for layers in every_combination(tuple(NOTE)) if COMPILE not in layers or _share(layers) == share]
 
 
 def _share(layers: Layers) -> int:
     a, b, c, d, e = (layer in layers for layer in OTHERS)
     return 2 * (a ^ b ^ d) + (a ^ c ^ e)
+
+
+def _further() -> list[Layers]:
+    """Combinations with further layers, in which any two layers meet in all ways that the rules leave.
+
+    One after the other, each that shows most meetings which those before have not; of equals the smallest.
+    """
+    allowed = [layers for layers in RULES.allowed(tuple(LAYERS)) if not {*FURTHER}.isdisjoint(layers)]
+    meetings = {layers: _meetings(layers) for layers in allowed}
+    missing = set().union(*meetings.values())
+    chosen: list[Layers] = []
+    while missing:
+        chosen.append(max(allowed, key=lambda layers: len(meetings[layers] & missing)))
+        missing -= meetings[chosen[-1]]
+    return chosen
+
+
+def _meetings(layers: Layers) -> set[tuple[str, bool, str, bool]]:
+    return {(one, one in layers, other, other in layers) for one, other in combinations(LAYERS, 2)}
+
+
+FURTHER_COMBINATIONS = [*_further(), RULES.fullest(tuple(LAYERS))]

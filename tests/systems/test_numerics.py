@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from broken_layers import FAULTS
-from shares import CHECKS, WEIGHTS, combinations_of
+from shares import CHECKS, FURTHER_COMBINATIONS, WEIGHTS, combinations_of
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket
 from m2bench.baselines.trainer import Hyperparameters, Trainer
@@ -54,7 +54,9 @@ def outcomes(system: TradingSystem) -> dict[str, NumericsCheck]:
     return {**checks, **system.check_stream()}
 
 
-@pytest.mark.parametrize("layers", combinations_of(CHECKS), ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize(
+    "layers", [*combinations_of(CHECKS), *FURTHER_COMBINATIONS], ids=lambda names: "+".join(names) or "baseline"
+)
 def test_every_combination_passes_every_check(layers: Layers, build: Callable[[Layers], TradingSystem]) -> None:
     checks = outcomes(build(layers))
     assert list(checks) == [*NUMERICS, "stream"]

@@ -14,7 +14,6 @@ from . import (
     claims,
     combinations,
     contributions,
-    environments,
     interactions,
     learning,
     noise,
@@ -34,7 +33,6 @@ DRAWN = (
     learning,
     throughput_and_learning,
     phases,
-    environments,
     noise,
 )
 
@@ -47,7 +45,6 @@ def draw_charts(summary: Summary) -> list[Chart | NotDrawn]:
         layers=_known(summary.layers),
         interactions=summary.interactions and tuple(x for x in summary.interactions if is_known(x.effect)),
         learning=_known(summary.learning),
-        sweep=_known(summary.sweep),
         total_speedup=_known(summary.total_speedup),
     )
     with titles_marked(mark_of(summary.device_faults)):

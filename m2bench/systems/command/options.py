@@ -12,7 +12,7 @@ from m2bench.records.known_systems import Call
 
 from .toggles import CommandLine
 
-COMMANDS = ("ablate", "check", "baseline save", "layers")
+COMMANDS = ("ablate", "scale", "check", "baseline save", "layers")
 REFUSED_BY = ("profile", "train")
 
 

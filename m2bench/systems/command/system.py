@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from m2bench.machine.canary import canary_s
 from m2bench.records.combinations import Layers
@@ -27,15 +28,17 @@ DEVICE = "this machine"  # the command chooses what it computes on, and need not
 
 def load_workload(spec: WorkloadSpec) -> CommandProgram:
     """The user's command. Raises UserError for toggles and metrics that cannot be read, or do not fit together."""
-    return CommandProgram(CommandOptions(**spec.options))
+    options = dict(spec.options)
+    settings = options.pop("settings", None)
+    return CommandProgram(CommandOptions(**options), settings)
 
 
 class CommandProgram:
     """One command of the user's with its toggles and metrics."""
 
-    def __init__(self, options: CommandOptions):
+    def __init__(self, options: CommandOptions, settings: Mapping[str, Any] | None = None):
         self._options = options
-        self._line = CommandLine(options.command or "", options.toggle)
+        self._line = CommandLine(options.command or "", options.toggle, settings)
         self._line.refuse_idle()
         self._metrics = read_metrics(options.metric)
         self._ranked = self._metrics[0]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
@@ -63,18 +64,28 @@ Change = Added | Swapped | Variable
 class CommandLine:
     """A command line with its toggles."""
 
-    def __init__(self, command: str, toggles: Sequence[str]):
-        """Raises UserError for toggles that change nothing, cannot be read, or contradict each other."""
+    def __init__(self, command: str, toggles: Sequence[str], settings: Mapping[str, Any] | None = None):
+        """``settings``: what stands for ``{name}``, by name, where a run of ``scale`` varies it.
+
+        Raises UserError for toggles that change nothing, cannot be read, or contradict each other, and for settings
+        that stand nowhere.
+        """
         if not command.strip():
             raise UserError("there is no command to run.", "Give one with --command.")
         self.command = command
+        self._settings = settings or {}
         self.changes: dict[str, Change] = {}
         for typed in toggles:
             name, change = _read_toggle(typed, command)
             if name in self.changes:
                 raise UserError(f"two toggles are called {name}.", "Give each a name of its own.")
             self.changes[name] = change
-        if not self.changes:
+        for name in self._settings:
+            if f"{{{name}}}" not in " ".join([command, *toggles]):
+                raise UserError(
+                    f"{{{name}}} stands nowhere in the command.", f"Put it in the place of its value: {command}"
+                )
+        if not self.changes and settings is None:
             raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         for layers in (BASELINE, *((name,) for name in self.changes)):
             self._refuse_unreadable(layers)
@@ -104,7 +115,7 @@ class CommandLine:
 
     def words(self, layers: Layers, seed: int) -> list[str]:
         """The program and its arguments with these layers on: those of a shell where only that understands it."""
-        text = self._text(layers).replace("{seed}", str(seed))
+        text = self._filled(self._text(layers), seed)
         return ["sh", "-c", text] if _needs_shell(text) else shlex.split(text)
 
     def files(self) -> list[Path]:
@@ -115,15 +126,21 @@ class CommandLine:
     def variables(self, layers: Layers, seed: int) -> dict[str, str]:
         """The variables to set with these layers on."""
         found = {change.name: change.on if name in layers else change.off for name, change in self._variables()}
-        return {name: value.replace("{seed}", str(seed)) for name, value in found.items() if value is not None}
+        return {name: self._filled(value, seed) for name, value in found.items() if value is not None}
 
     def typed(self, layers: Layers) -> str:
         """What is typed in a shell to run the command with these layers on."""
         settings = [f"{name}={shlex.quote(value)}" for name, value in self.variables(layers, 0).items()]
-        text = self._text(layers).replace("{seed}", "0")
+        text = self._filled(self._text(layers), 0)
         if settings and _needs_shell(text):
             text = shlex.join(["sh", "-c", text])
         return " ".join([*settings, text])
+
+    def _filled(self, text: str, seed: int) -> str:
+        """The text with the values that stand for names in braces."""
+        for name, value in {"seed": seed, **self._settings}.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
 
     def _variables(self) -> list[tuple[str, Variable]]:
         return [(name, change) for name, change in self.changes.items() if isinstance(change, Variable)]

@@ -30,7 +30,7 @@ class FunctionOptions:
         kind=str,
         positional=True,
         read=read_trainer,
-        commands=("ablate", "train", "profile", "check", "baseline save", "layers"),
+        commands=("ablate", "scale", "train", "profile", "check", "baseline save", "layers"),
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import Parameter
+from typing import Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.errors import UserError
@@ -12,7 +14,9 @@ from m2bench.records.errors import UserError
 from .importing import UserTrainer
 from .source import place_of
 
-DEVICE, SEED = "device", "seed"
+DEVICE, SEED, THREADS = "device", "seed", "threads"
+Settings = Mapping[str, Any]
+"""Values of parameters by name, which a run of ``scale`` varies."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,14 @@ class Parameters:
     always_on: tuple[str, ...]
     takes_device: bool
     takes_seed: bool
+    takes_threads: bool
 
 
-def read_parameters(trainer: UserTrainer) -> Parameters:
+def read_parameters(trainer: UserTrainer, settings: Settings | None = None) -> Parameters:
     """What a function takes.
 
     Raises UserError, with the line to change, for a parameter without a default, for one that cannot be given by its
-    name, and where there is no layer.
+    name, for a setting that it does not have, and where there is no layer and no ``settings`` are to be varied.
     """
     taken = [
         one
@@ -42,14 +47,38 @@ def read_parameters(trainer: UserTrainer) -> Parameters:
         _refuse_unusable(trainer, one)
     always_on = tuple(one.name for one in own if one.default is True)
     layers = tuple(one.name for one in own if one.default is False)
-    if not layers:
+    for name, value in (settings or {}).items():
+        _refuse_no_setting(trainer, name, next((one for one in own if one.name == name), None), value)
+    if not layers and settings is None:
         raise UserError(
             f"{place_of(trainer.train)}: {trainer.function} has no parameter that defaults to False, so there is "
             "nothing to switch on.",
             f"Let {', '.join(always_on)} default to False there." if always_on
             else f"Give it one for each thing to try, as in def {trainer.function}(*, amp=False, compile=False).",
         )  # fmt: skip
-    return Parameters(layers, always_on, DEVICE in names, SEED in names)
+    threads = any(one.name == THREADS and _is_setting(one) for one in own)
+    return Parameters(layers, always_on, DEVICE in names, SEED in names, threads)
+
+
+def _is_setting(one: Parameter) -> bool:
+    is_value = isinstance(one.default, int | float | str) and not isinstance(one.default, bool)
+    return is_value and one.kind is not Parameter.POSITIONAL_ONLY
+
+
+def _refuse_no_setting(trainer: UserTrainer, name: str, one: Parameter | None, value: Any) -> None:
+    if one is None:
+        raise UserError(
+            f"{place_of(trainer.train)}: {trainer.function} has no parameter {name}.",
+            f"Give it one, as in def {trainer.function}(*, {name}={value!r}), or leave the setting out.",
+        )
+    where = f"{place_of(trainer.train, name)}: {trainer.function}"
+    if not _is_setting(one):
+        raise UserError(
+            f"{where} has {name}={one.default!r}, which is no number and no text.",
+            f"Let it default to one, as in {name}={value!r}, and be given by its name.",
+        )
+    if isinstance(value, str) and not isinstance(one.default, str):
+        raise UserError(f"{where} takes a number for {name}, as {one.default!r}.", f"Give numbers: {name}=1,2,4.")
 
 
 def _refuse_unusable(trainer: UserTrainer, one: Parameter) -> None:

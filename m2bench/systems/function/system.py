@@ -31,7 +31,7 @@ from m2bench.systems.interface import Document, Told
 
 from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
 from .importing import UserTrainer, import_trainer, users_files
-from .parameters import DEVICE, SEED, read_parameters
+from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters
 from .raised import UsersCode, shown
 from .source import place_of
 from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
@@ -46,7 +46,8 @@ COUNTED = "counted"
 
 def load_workload(spec: WorkloadSpec) -> FunctionWorkload:
     """The user's function, imported. Raises UserError where there is none, or none that can be measured."""
-    return FunctionWorkload(import_trainer(spec.options["trainer"], Path(spec.folder)), spec.device)
+    trainer = import_trainer(spec.options["trainer"], Path(spec.folder))
+    return FunctionWorkload(trainer, spec.device, spec.options.get("settings"))
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class Tried:
 class FunctionWorkload:
     """One function of the user's, and what its parameters and its module say about it."""
 
-    def __init__(self, trainer: UserTrainer, device: str):
+    def __init__(self, trainer: UserTrainer, device: str, settings: Settings | None = None):
         self.trainer = trainer
-        self._takes = read_parameters(trainer)
+        self._takes = read_parameters(trainer, settings)
+        self._settings = settings
         self._unit = declared_unit(trainer) or SAMPLES
         self._of_layers = declared_of_layers(trainer, self._takes.layers)
         self._rules = declared_rules(trainer, self._takes.layers)
@@ -97,7 +99,7 @@ class FunctionWorkload:
                 "first_update_sets_up": True,
                 "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
             },
-            "device": describe_device(spec.device),
+            "device": self._describe_device(spec.device),
             "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
             "claimed_together": {},
             "workload": {
@@ -109,6 +111,11 @@ class FunctionWorkload:
                 "sources": sources_of(users_files(self.trainer), Path.cwd()),
             },
         }
+
+    def _describe_device(self, asked: str) -> Document:
+        """One that takes no device trains where it is taken to, and nowhere else."""
+        found = describe_device(asked)
+        return found if self._takes.takes_device else {**found, "all_devices": [found["device"]]}
 
     def _tried(self, device: torch.device) -> Tried:
         """What the first updates without any layer tell. Raises UserError where they fail."""
@@ -160,9 +167,15 @@ class FunctionWorkload:
 
     def _passed(self, device: torch.device, layers: Layers, seed: int) -> dict[str, Any]:
         """The arguments of the function."""
-        taken = {DEVICE: self._takes.takes_device, SEED: self._takes.takes_seed}
-        given = {DEVICE: str(device), SEED: seed}
-        return {name: given[name] for name in given if taken[name]} | dict.fromkeys(layers, True)
+        varies = self._settings is not None
+        taken = {
+            DEVICE: self._takes.takes_device,
+            SEED: self._takes.takes_seed,
+            THREADS: self._takes.takes_threads and varies,
+        }
+        given = {DEVICE: str(device), SEED: seed, THREADS: torch.get_num_threads()}
+        always = {name: given[name] for name in given if taken[name]}
+        return {**always, **(self._settings or {}), **dict.fromkeys(layers, True)}
 
 
 class FunctionSystem(SystemDefaults):

@@ -5,6 +5,8 @@ m2bench needs three things of it:
 1. ``train`` yields after every optimizer step.
 2. Its parameters that default to False are the layers. m2bench switches each one on and off, alone and together.
 3. It goes on for as long as it is asked to: a trial takes as many updates as it needs, and ends it.
+
+Parameters that default to a number or a text keep it; ``m2bench scale --setting batch_size=64,256`` tries others.
 """
 
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-SAMPLES, FEATURES, CLASSES, BATCH = 16_384, 256, 10, 256
+SAMPLES, FEATURES, CLASSES = 16_384, 256, 10
 
 # All of this may be left out. What is claimed of a layer is tested; by how much its losses may differ from those
 # without it is "exact" unless something else is said.
@@ -22,7 +24,13 @@ CONTRACTS = {"amp": 0.02}
 
 
 def train(
-    *, amp: bool = False, compile: bool = False, fused: bool = False, device: str = "cpu", seed: int = 0
+    *,
+    amp: bool = False,
+    compile: bool = False,
+    fused: bool = False,
+    batch_size: int = 256,
+    device: str = "cpu",
+    seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """A small classifier on made-up data."""  # the first line names it in the report
     torch.manual_seed(seed)  # equal seeds must give equal losses, or numerics cannot be checked
@@ -35,7 +43,7 @@ def train(
     autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp)
 
     while True:
-        for batch in torch.randperm(SAMPLES, device=device).split(BATCH):
+        for batch in torch.randperm(SAMPLES, device=device).split(batch_size):
             with autocast:
                 loss = nn.functional.cross_entropy(forward(inputs[batch]), labels[batch])
             optimizer.zero_grad()

@@ -20,9 +20,9 @@ from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMark
 from m2bench.baselines.evaluation import Evaluation, Target
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, Trainer, baseline_parts
 from m2bench.devices.counters import PLACED
-from m2bench.optimizations import load_layer
+from m2bench.optimizations import RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
-from m2bench.plan.designs import choose_combinations
+from m2bench.plan.designs import DEFAULT_DESIGN, MOST_IN_FULL, choose_combinations
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import NumericsCheck
 
@@ -44,11 +44,15 @@ def audit(target: str, layers: Layers, work: Path, settings: Hyperparameters, op
     tables = KernelTables(target)
     source = EpisodeSource(PreparedMarket(work / "market"), settings.episode_length, seed=0)
     referee = prepare_referee(source.market, settings, torch.device("cpu"))
-    combinations = [
-        _audit_combination(names, tables, source, referee, settings, options)
-        for names in choose_combinations(layers, ("full",))
-    ]
+    combinations = [_audit_combination(names, tables, source, referee, settings, options) for names in _audited(layers)]
     return _findings(target, tables, combinations, settings.episode_length)
+
+
+def _audited(layers: Layers) -> list[Layers]:
+    """All combinations, or where those are too many some in which every layer is on, alone and with others."""
+    rules = RULES.among(layers)
+    every = rules.allowed(layers)
+    return every if len(every) <= MOST_IN_FULL else choose_combinations(layers, DEFAULT_DESIGN, rules)
 
 
 def _audit_combination(

@@ -2,7 +2,7 @@
 
 Every operator is dispatched as it would be there, and mixing it with the host raises as it would there. What the meta
 device lacks is put in its place: values that are read back are 0, and fused Adam and gradient scaling leave their
-tensors as they are. Autocast does not know it and is left out; a compiled policy runs as it is.
+tensors as they are. Autocast does not know it and is left out; compiled code runs as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.parts import Parts, policy_as_it_is
+from m2bench.baselines.rollout import make_python_loop
 from m2bench.baselines.trainer import Hyperparameters, Trainer
 from m2bench.devices.counters import CONSTRUCTORS, CountingMode, calling_line, given_data, has_mask, tensors_in
 
@@ -128,7 +129,8 @@ class DryRun(CountingMode):
 def dry_trainer(parts: Parts, source: EpisodeSource, settings: Hyperparameters) -> Trainer:
     """A trainer on the meta device; to be made and used within ``fused_adam_allowed``."""
     # Only what the policy computes matters here, and compiled it computes the same.
-    trainer = Trainer(replace(parts, forward=policy_as_it_is), source, settings, 0, META)
+    as_it_is = replace(parts, forward=policy_as_it_is, loop=make_python_loop)
+    trainer = Trainer(as_it_is, source, settings, 0, META)
     trainer.precision.autocast = lambda: nullcontext()  # type: ignore[method-assign]
     return trainer
 

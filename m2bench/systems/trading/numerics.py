@@ -29,6 +29,7 @@ from m2bench.records.results import NumericsCheck
 from .referee import EPISODES, ROUNDED, Referee, flat_gradient, move_twice
 from .stream import WatchedStream, digest, stream_fault
 
+MACRO = "macro."
 # A parameter's error is measured against its own gradient, but not against one that is next to nothing.
 SMALLEST_SHARE = 1e-3
 
@@ -154,6 +155,18 @@ def _lent(trainer: Trainer, weights: dict[str, Tensor]) -> Iterator[None]:
 
 
 def _check_gradient(trainer: Trainer, referee: Referee, rule: _Rule, forced: EpisodeBatch) -> NumericsCheck:
+    """In an update with all parts; and where the macro part has no gradient in one without it, in that one as well."""
+    errors, missing = _learn_forced(trainer, referee, forced)
+    if missing and all(name.startswith(MACRO) for name in missing):
+        without = {f"{name} without the macro part": error for name, error in errors.items() if name not in missing}
+        trainer.updates = trainer.settings.macro_interval - 1
+        errors = without | _learn_forced(trainer, referee, forced)[0]
+        trainer.updates = 0
+    return _judge(errors, rule)
+
+
+def _learn_forced(trainer: Trainer, referee: Referee, forced: EpisodeBatch) -> tuple[dict[str, _Error], list[str]]:
+    """Errors of the loss and the gradient of as many episodes as an update has, and what no gradient has reached."""
     size, backwards = trainer.parts.rollout.num_envs, trainer.parts.update.backwards
     columns = [episode % EPISODES for episode in range(size * backwards)]
     trainer.losses = []
@@ -162,11 +175,12 @@ def _check_gradient(trainer: Trainer, referee: Referee, rule: _Rule, forced: Epi
     for part in (trainer.micro, trainer.macro):
         trainer.precision.unscale(part.optimizer)
     gradient = flat_gradient(trainer)
+    missing = [name for name, parameter in trainer.policy.named_parameters() if parameter.grad is None]
     trainer.precision.finish_update()
     trainer.policy.zero_grad(set_to_none=True)
     loss = torch.stack(trainer.losses).mean().cpu().double()
     weights = torch.tensor(columns).bincount(minlength=EPISODES).double() / len(columns)
-    return _judge(_gradient_errors(referee, weights, loss, gradient), rule)
+    return _gradient_errors(referee, weights, loss, gradient), missing
 
 
 def _gradient_errors(referee: Referee, weights: Tensor, loss: Tensor, gradient: Tensor) -> dict[str, _Error]:
@@ -265,7 +279,7 @@ def _check_update(trainer: Trainer, referee: Referee, rule: _Rule) -> NumericsCh
 def _judge_update(referee: Referee, rule: _Rule, moved: Tensor) -> NumericsCheck:
     """How far two updates moved the weights, (2, P)."""
     is_macro = torch.cat(
-        [torch.full((weight.numel(),), name.startswith("macro.")) for name, weight in referee.weights.items()]
+        [torch.full((weight.numel(),), name.startswith(MACRO)) for name, weight in referee.weights.items()]
     )
     schedule = [bool(step[is_macro].any()) for step in moved]
     expected = [bool(step[is_macro].any()) for step in referee.exact.moved]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.optimizations import COMPILING, RECOMMENDED
+from m2bench.optimizations import COMPILING, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations import LAYERS as FILES
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.records.declared_options import TRAINING, at_least, one_of, option, options_of
@@ -41,13 +41,13 @@ class TradingOptions(LayerOptions):
     """How the policy trades and learns, and the options of the layers."""
 
     episode_length: int = option(
-        128, "Decisions per episode.", read=at_least(2), commands=(*TRAINING, "audit"), default_of={"audit": 8}
+        128, "Decisions per episode.", read=at_least(2), commands=(*TRAINING, "scale", "audit"), default_of={"audit": 8}
     )
     policy: str = option(
         "default",
         f"Size of the policy network: {', '.join(POLICIES)}.",
         read=one_of(POLICIES),
-        commands=(*TRAINING, "forward", "audit"),
+        commands=(*TRAINING, "scale", "forward", "audit"),
     )
     lr_scaling: str = option(
         "none",
@@ -65,8 +65,11 @@ class MarketOptions:
         WorkloadSpec.data,
         f"Market data: {', '.join(SOURCES)}, or a file of candles; FILE#SYMBOL picks one symbol of a file.",
         read=locate_data,
+        commands=(*TRAINING, "scale"),
     )
 
 
-LAYERS = NamedLayers(tuple(FILES), compiling=COMPILING, recommended=RECOMMENDED)
+LAYERS = NamedLayers(
+    tuple(FILES), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
+)
 OPTIONS = (*options_of(MarketOptions), *options_of(TradingOptions))

@@ -18,18 +18,20 @@ from m2bench.baselines.candle_files import read_eurusd_1h, read_file
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.market import Market, MarketError
+from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
-from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, load_layer
+from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.errors import UserError
 from m2bench.records.results import Counts, NumericsCheck, Proof
+from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import SystemDefaults, describe_layer
 
@@ -45,6 +47,11 @@ NO_TARGET = (
     "no good policy is known for this market, and its held-out part is too short or too volatile to tell learning from "
     "luck"
 )
+
+
+def rules(spec: WorkloadSpec) -> Rules:
+    """Which layers need or exclude others."""
+    return RULES
 
 
 def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
@@ -163,7 +170,6 @@ def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> d
         compiles=layer.compiles,
         compiled_apart=layer.compiled_apart,
         works_ahead=layer.works_ahead,
-        sweeps=layer.sweeps and asdict(layer.sweeps),
         unsupported=layer.unsupported(device, options),
     )
 
@@ -232,16 +238,20 @@ class TradingSystem(SystemDefaults):
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """Pieces of training to be run one after the other, and how many episodes what each one costs is for.
 
-        The first backward pass of an update is like that of any other; the second, which adds to a gradient that is
-        there, stands for all later ones. There are so many steps that the macro part has its turn once, since a step
-        with it costs more than one without. None: the piece only makes the gradient of the next step.
+        The second backward pass of an update, which adds to a gradient that is there, stands for all later ones. There
+        are so many steps that the macro part has its turn once, since a step with it costs more than one without. Where
+        all gradients are computed in every update, its passes are like those of any other. None: the piece only makes
+        the gradient of the next step.
         """
         trainer, interval = self.trainer, self.trainer.settings.macro_interval
         later = trainer.parts.update.backwards - 1
+        alike = trainer.parts.gradients is all_gradients
+        counted = self.episodes_per_update * (1 if alike else interval)
         for step in range(interval):
-            yield trainer.gather_gradient, None if step else self.episodes_per_update
-            if later and not step:
-                yield trainer.gather_gradient, Fraction(self.episodes_per_update, later)
+            is_counted = step == 0 or not alike
+            yield trainer.gather_gradient, counted if is_counted else None
+            if later and is_counted:
+                yield trainer.gather_gradient, Fraction(counted, later)
             yield trainer.apply_gradient, interval * self.episodes_per_update
 
     def count(self) -> Counts:

@@ -1,0 +1,33 @@
+"""What a command that continues a run does with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from m2bench.records.errors import UserError, quoted
+from m2bench.records.run_spec import RunSpec
+
+from .command import Given
+
+
+def continued(command: str, folder: Path, more_blocks: int | None, given: Given) -> RunSpec:
+    """A resumed run does what it was begun with.
+
+    Raises UserError for an option that says otherwise, and for a run of another command.
+    """
+    from m2bench.run.ablation import stored_spec
+
+    refused = [one.flag for one, _ in given.typed if not one.with_resume]
+    if refused:
+        raise UserError(
+            f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
+            "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
+        )
+    spec = stored_spec(folder)
+    began = "ablate" if spec.scale is None else "scale"
+    if began != command:
+        raise UserError(
+            f"{folder} is a run of m2bench {began}.", f"Continue it with: m2bench {began} --resume {quoted(folder)}"
+        )
+    return replace(spec, blocks=spec.blocks + (more_blocks or 0))

@@ -1,0 +1,84 @@
+"""Layer ``compiled-loop``: the steps of all episodes as one compiled function."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
+
+from m2bench.baselines.environment import CAPITAL, BatchedTradingEnv
+from m2bench.baselines.parts import Forward, Market, Parts, Played
+from m2bench.baselines.phases import phase
+from m2bench.baselines.trainer import Trainer
+from m2bench.devices import compiler
+
+from .layer import OURS, Claim, Layer, LayerOptions, Proof
+
+
+class CompiledLoop:
+    """One step, compiled, and the loop over it as a scan: T steps are one call.
+
+    What else was tried, and what it takes: docs/decisions/029-further-layers.md.
+    """
+
+    def __init__(self, decide: nn.Module, device: torch.device, backend: str | None):
+        self.decide = decide
+        self.compiled = compiler.Compiled(self._play, device, backend)
+
+    def __call__(self, decide: Forward, market: Market) -> Played:
+        assert market.encoding is not None
+        with phase("forward"):
+            return Played(*self.compiled(market.encoding, market.price_changes, market.noise))
+
+    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        position = torch.zeros_like(price_changes[0])
+        account = position, torch.full_like(position, CAPITAL)
+        _, played = scan(self._step, account, (encoding, price_changes, noise))
+        states, actions, rewards = played
+        return states, actions, rewards
+
+    def _step(
+        self, account: tuple[Tensor, Tensor], seen: tuple[Tensor, Tensor, Tensor]
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+        encoding, price_changes, noise = seen
+        env = BatchedTradingEnv()
+        state = env.resume(encoding[None, :, :0], price_changes[None], *account)
+        action = (self.decide(state, encoding).float() + noise).argmax(dim=1)
+        _, reward, _ = env.step(action)
+        return (env.position, env.cash), (state, action, reward)
+
+
+def apply(parts: Parts, options: LayerOptions) -> Parts:
+    return replace(parts, loop=partial(CompiledLoop, backend=options.compile_backend))
+
+
+def timed(trainer: Trainer) -> AbstractContextManager[None]:
+    assert isinstance(trainer.loop, CompiledLoop)
+    return compiler.no_recompiles([trainer.loop.compiled])
+
+
+def prove(trainer: Trainer) -> Proof:
+    if not isinstance(trainer.loop, CompiledLoop):
+        return Proof(False, {}, "the loop over the steps is not a compiled one")
+    evidence = compiler.compile_evidence([trainer.loop.compiled], trainer.device, trainer.precision.autocast)
+    reason = compiler.why_not_compiled(evidence, "loop")
+    return Proof(reason is None, evidence, reason)
+
+
+LAYER = Layer(
+    name="compiled-loop",
+    part="loop",
+    summary="the loop over the steps as one compiled function, a scan",
+    claim=Claim(low=1.2, high=2, text="1.2-2x", difficulty="medium", priority="medium", source=OURS),
+    apply=apply,
+    prove=prove,
+    unsupported=lambda device, options: compiler.why_no_compile(
+        device, options.compile_backend or compiler.compile_backend(device)
+    ),
+    compiles=True,
+    timed=timed,
+)
