@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.records.declared_options import TRAINING, at_least, option
-from m2bench.records.description import Sweeps
+from m2bench.records.sweeps import Sweeps
 
 ENVIRONMENTS = Sweeps(option="num_envs", one="environment", many="environments")
 

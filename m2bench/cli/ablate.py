@@ -139,5 +139,4 @@ def _refuse_contradictions(asked: Ablate) -> None:
     }
     if asked.budget_s is not None and any(chosen.values()):
         named = ", ".join(flag for flag, is_given in chosen.items() if is_given)
-        raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.",
-                        "Leave one out.")  # fmt: skip
+        raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.", "Leave one out.")

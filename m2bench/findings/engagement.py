@@ -28,6 +28,8 @@ from .responses import fit, speed
 SHOWN_AT = 0.99
 """Confidence of the interval that shows an effect on the time: a layer that does nothing seems to have one in 1 of 100
 runs."""
+MOST_MISSED = 1.25
+"""The largest effect on the time that may be missed of a layer that is said to have done nothing."""
 MOST_UNSTABLE = 0.5
 """Share of the baseline's operators that may differ at equal seeds; with more, fingerprints say too little."""
 NOTHING_DIFFERS = "nothing that torch does differs"
@@ -107,7 +109,7 @@ def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Foun
     differs = frozenset[Trait]().union(*(differing.by_layer for differing in pairs.values()))
     equal = [combination for combination, differing in pairs.items() if differing.nothing]
     effect = _effect_on_time(layer, equal, speeds)
-    is_idle = effect is not None and not effect.shows_effect
+    is_idle = effect is not None and not effect.shows_effect and _largest(effect) <= MOST_MISSED
     because = f"{NOTHING_DIFFERS}, and no effect on the time is shown: {times_within(effect)} at {SHOWN_AT:.0%}"
     if differs:
         changed = Engagement("engaged", f"what differs with it: {named(differs)}")
@@ -117,11 +119,13 @@ def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Foun
     if effect is None:
         too_few = f"{NOTHING_DIFFERS}, and the trials are too few to tell whether the time does"
         return _Found(Engagement("unproved", too_few), {})
-    if not is_idle:
+    if effect.shows_effect:
         return _Found(Engagement("outside torch", f"{NOTHING_DIFFERS}; {times_within(effect)} at {SHOWN_AT:.0%}"), {})
+    missed = f"An effect of up to {digits(100 * (_largest(effect) - 1))} % could be missed"
+    if not is_idle:
+        return _Found(Engagement("unproved", f"{because}. {missed}: more blocks would tell"), {})
     everywhere = [combination for combination in speeds.cells if layer in combination]
-    missed = f"An effect of up to {_largest(effect)} could be missed; more blocks would show a smaller one"
-    looked_at = f"{because}. {missed}. Looked at: {prints.looked_at}"
+    looked_at = f"{because}. {missed}; more blocks would show a smaller one. Looked at: {prints.looked_at}"
     return _Found(Engagement("not-engaged", looked_at), dict.fromkeys(everywhere, because))
 
 
@@ -131,10 +135,10 @@ def _by_what_follows(layer: str, prints: Fingerprints) -> _Found:
     return _Found(Engagement("unproved", "no two trials that ended well differ in this layer alone"), {})
 
 
-def _largest(effect: Figure | None) -> str:
-    """The largest effect, in either direction, that the interval holds."""
-    low, high = (effect and effect.interval) or (1.0, 1.0)
-    return f"{digits(100 * (max(high, 1 / low) - 1))} %"
+def _largest(effect: Figure) -> float:
+    """The largest effect, in either direction, that the interval holds, as a ratio."""
+    low, high = effect.interval or (1.0, 1.0)
+    return max(high, 1 / low)
 
 
 def _effect_on_time(layer: str, combinations: list[Layers], speeds: Effects) -> Figure | None:

@@ -28,6 +28,9 @@ TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_r
 
 TYPES = {"started": "datetime64[us, UTC]", "same_numerics": "boolean"}
 
+INTERACTION = ("effect", "effect_low", "effect_high", "p_holm")
+"""Columns of interactions that are numbers."""
+
 FrameRow = dict[str, object]
 
 
@@ -43,6 +46,10 @@ class Run:
         self.name = name
         self._record = record
         self._attempts = list(attempts)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(self._record.spec.layers)
+        return f"Run({self.name!r}, started {self._record.started}, {len(self._attempts)} trials, layers: {layers})"
 
     @property
     def _speed(self) -> Speed:
@@ -80,7 +87,8 @@ class Run:
             {"layer": x.pair[0], "other": x.pair[1], **_figure("effect", x.effect), "p_holm": _number(x.p_holm)}
             for x in self.summary.interactions or ()
         ]
-        return pd.DataFrame(rows)
+        found = pd.DataFrame(rows, columns=["layer", "other", *INTERACTION])
+        return found.astype(dict.fromkeys(INTERACTION, float))
 
 
 def read_run(folder: Path) -> Run:

@@ -15,6 +15,7 @@ from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
+from m2bench.records.files import write_file
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
@@ -35,7 +36,7 @@ class TrainingPoint:
     ``training_return``: the mean since the last point. None where the system reports no return.
     """
 
-    episodes: int
+    episodes: float
     train_s: float
     training_return: float | None
     eval_return: float | None
@@ -92,7 +93,7 @@ def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path,
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
     document = {**to_json(outcome), "good_return": good, "workload": to_json(spec)}
-    (folder / "train.json").write_text(json.dumps(document, indent=1) + "\n")
+    write_file(folder / "train.json", json.dumps(document, indent=1) + "\n")
     idle = idle_layers(outcome.proofs)
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
@@ -107,7 +108,7 @@ def _header(speed: Speed, good_return: float | None) -> str:
 def _line(point: TrainingPoint, speed: Speed, good_return: float | None) -> str:
     told = point.eval_return
     level = speed.value(60 * point.episodes / point.train_s) if point.train_s else None
-    line = f"{point.episodes:>9,}{point.train_s:>9.1f}{_shown(level, ',.0f'):>14}"
+    line = f"{point.episodes:>9,.0f}{point.train_s:>9.1f}{_shown(level, ',.0f'):>14}"
     line += f"{_shown(point.training_return, '.2f'):>12}{_shown(told, '.2f'):>12}"
     share = None if told is None or good_return is None else told / good_return
     return line if good_return is None else f"{line}{_shown(share, '.0%'):>16}"

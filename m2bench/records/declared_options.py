@@ -12,8 +12,8 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from .description import Sweeps
 from .errors import UserError
+from .sweeps import Sweeps
 
 Read = Callable[[str, Any], Any]
 """From an option's flag and what was typed to its value. Raises UserError."""

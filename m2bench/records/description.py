@@ -136,15 +136,6 @@ class Contract:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweeps:
-    """An option of a layer that is a number, and 1 without the layer; the word for what it is a number of."""
-
-    option: str
-    one: str
-    many: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class LayerDescription:
     """A layer as the system describes it.
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from .combinations import Layers
 from .declared_options import DEVICES, TRAINING, Option, one_of, option, options_of
-from .description import Sweeps
 from .rules import NamedLayers
 from .spec import WorkloadSpec
+from .sweeps import Sweeps
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""

@@ -124,6 +124,7 @@ def test_a_command_that_never_ends_is_killed_with_all_that_it_has_started(folder
             ("--metric", "FPS: ([0-9.]+)"),
             "--metric FPS was not found in the output; its last lines: SPS: 1 ",
         ),
+        ("sh train.sh", ("--metric", "json:train.sps"), "--metric json:train.sps was not found in the output"),
         ("sh train.sh --bad", SPS, "'fast', which is not a number"),
         ("sh train.sh --hang", (*SPS, "--trial-timeout", "1"), "did not end within 1 s and was killed"),
         ("no-such-program", (), "the command cannot be started: no program 'no-such-program'"),

@@ -220,6 +220,15 @@ def test_too_few_trials_do_not_tell() -> None:
     assert states(found) == {"idle": "unproved", "amp": "engaged", "python": "unproved"}
 
 
+def test_in_a_noisy_run_a_layer_that_works_outside_of_torch_is_not_said_to_do_nothing() -> None:
+    """Trials that scatter by 30 % hide an effect of 1.5x: nothing is shown, and nothing is excluded."""
+    found = [judged(("single",), 3, speed=noisy(0.3, seed, 1.5)) for seed in range(20)]
+    assert {states(each)["python"] for each in found} <= {"unproved", "outside torch"}
+    hidden = next(each for each in found if states(each)["python"] == "unproved")
+    assert "more blocks would tell" in hidden.layers["python"].engagement_reason
+    assert ("python",) not in marked(hidden)
+
+
 def test_without_fingerprints_nothing_is_told() -> None:
     found = judged(seen=lambda trial: None)
     assert {each.engagement_reason for each in found.layers.values()} == {"no update was looked at"}

@@ -131,6 +131,20 @@ def test_the_documented_example_runs(made: Run, monkeypatch: pytest.MonkeyPatch,
     assert all(word in said for word in ("shapley_low", "speedup_high", "p_holm", "batching+amp"))
 
 
+def test_a_run_is_shown_by_what_it_is(made: Run) -> None:
+    assert re.fullmatch(r"Run\('sample', started \S+, \d+ trials, layers: batching, amp\)", repr(made))
+
+
+def test_without_interactions_their_frame_has_its_columns(tmp_path: Path, documented: dict[str, list[str]]) -> None:
+    """A design of single layers tells nothing of pairs; a notebook may ask for the smallest p value all the same."""
+    with make_run(tmp_path / "run", spec=replace(SMALL, design=("single",))):
+        pass
+    interactions = m2bench.load_run(tmp_path / "run").interactions
+    assert interactions.empty
+    assert list(interactions.columns) == documented["interactions"]
+    assert interactions.nsmallest(3, "p_holm").empty
+
+
 def test_what_failed_or_was_never_run_is_missing(tmp_path: Path) -> None:
     with make_run(tmp_path / "run", spec=SPEC, trials=3, faults={("amp",): ("failed", "planted")}):
         pass

@@ -232,7 +232,7 @@ def test_the_title_on_noise_has_the_worst_as_well(full: Summary, charts: dict[st
 
 def test_learning_says_which_curve_is_the_baselines(full: Summary, charts: dict[str, Chart]) -> None:
     name = "+".join(full.learning.cells[0].layers)
-    said = f"the one without it, seed by seed; the baseline's curve is 1: {name}, which stands for it."
+    said = f"the one without it, seed by seed; the baseline's curve is 1: {name}, which was trained in its place."
     assert said in charts["learning"].reading
 
 
@@ -371,4 +371,4 @@ def test_the_learning_chart_marks_the_baseline_where_it_was_not_trained_itself(
     by_seconds = figures[0].axes[1]
     marks = [cast(Annotation, text).xy[0] for text in by_seconds.texts if text.get_text() == "baseline"]
     assert marks == ([] if seconds is None else [seconds])
-    assert ("has a mark of its own" in chart.reading) == bool(marks)
+    assert ("its arrival is marked" in chart.reading) == bool(marks)

@@ -55,6 +55,8 @@ def test_a_layer_that_fails_leaves_the_others_their_figures(run: Path) -> None:
     )
     assert 1.6 < rows["faster",]["speedup"] < 2.4
     assert "Traceback" in "".join(path.read_text() for path in (run / "run" / "logs").glob("*crash*.log"))
+    report = (run / "run" / "report.md").read_text()
+    assert "\ncrash: failed: ValueError" in report
 
 
 def test_the_report_speaks_of_the_users_own_units(run: Path) -> None:

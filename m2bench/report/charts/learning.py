@@ -41,7 +41,8 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         if baseline_s is not None:
             _draw_baseline(by_seconds, baseline_s, target.value)
             stood_in_for = (
-                ". The baseline is slower than the combination whose curve stands for it, so it has a mark of its own"
+                ". The baseline is slower than the combination that was trained in its place, so its arrival is marked "
+                "separately"
             )
         for axis, counted in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
             axis.axhline(target.value, color=INK, linewidth=1.0)
@@ -92,7 +93,7 @@ def _distances(summary: Summary) -> str:
     if source is None:
         return f"{said}."
     name = f"{baseline.episodes_per_update}: {combination_name(source)}"
-    return f"{said}; the baseline's curve is {name}{', which stands for it' if source else ''}."
+    return f"{said}; the baseline's curve is {name}{', which was trained in its place' if source else ''}."
 
 
 def _baseline_arrives_s(summary: Summary) -> float | None:

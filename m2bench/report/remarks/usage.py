@@ -26,7 +26,7 @@ OF_MEMORY = (
 OF_MEMORY_OF_A_PROGRAM = "Memory is the peak of the largest process of the command, on the host."
 OF_PHASES = (
     "Phases are timed after the timed window, waiting for the device at the end of each phase (waiting for "
-    "data is from the timed window). They show where the time goes and do not feed the speed."
+    "data is from the timed window). They show where the time goes; the speed is measured without them."
 )
 
 

@@ -62,7 +62,18 @@ def combinations_table(summary: Summary) -> Table:
         droppable=("memory MB", "compile s", to_target, "#", level, "to target s", "learning",
                    "numerics"),
     ).without_empty_columns()  # fmt: skip
-    return replace(table, notes=(_of_brackets(table, speed, to_target), *turned_round(speed)))
+    notes = (*_of_speedup(summary, speed), _of_brackets(table, speed, to_target), *turned_round(speed))
+    return replace(table, notes=notes)
+
+
+def _of_speedup(summary: Summary, speed: Speed) -> list[str]:
+    """Why the same combination has another figure elsewhere in the report."""
+    if all(c.speedup_predicted is None for c in summary.combinations):
+        return []
+    return [
+        f"The {speed.words.ratio} in this table is from the combination's own trials. The headline and the chart show "
+        "it as predicted from all trials, so their figures differ a little from these."
+    ]
 
 
 def _of_brackets(table: Table, speed: Speed, to_target: str) -> str:

@@ -188,7 +188,9 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
     troubled = [
-        f"{combination_name(c.layers)}: {outcome_of(c)}"
+        outcome_of(c)
+        if c.layers == (layer.name,)
+        else f"{combination_name(c.layers)}, which its figures need: {outcome_of(c)}"
         for c in found
         if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
     ]

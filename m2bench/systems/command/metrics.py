@@ -29,6 +29,11 @@ class ReadMetric:
     pattern: re.Pattern[str] | None = None
     path: str = ""
 
+    @property
+    def typed(self) -> str:
+        """What a message calls it: the whole path, since its name is the last key alone."""
+        return f"{JSON}{self.path}" if self.path else self.name
+
 
 TIME = ReadMetric("time_s")
 """The command's own, in seconds."""
@@ -116,7 +121,7 @@ class Readings:
         for metric in self._metrics:
             value = _at(document, metric.path) if metric.path else None
             if value is not None:
-                take(metric.name, _number(metric.name, value))
+                take(metric.name, _number(metric.typed, value))
 
     def __getitem__(self, metric: ReadMetric) -> list[float]:
         return self._found[metric.name]

@@ -121,4 +121,4 @@ class CommandProgram:
         times = (
             f"found {len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
         )
-        raise TrainerError(f"--metric {metric.name} was {times}; {output.last_lines}")
+        raise TrainerError(f"--metric {metric.typed} was {times}; {output.last_lines}")

@@ -128,7 +128,7 @@ def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[s
 
 
 def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
-    """What forward passes of the policy take at these batch sizes (forward_passes.py)."""
+    """What forward passes of the policy take at these batch sizes (forward.py)."""
     device, asked = torch_device.resolve_device(spec.device), _asked(spec)
     policy = make_policy(cast(PolicySize, asked.policy), 0, device)
     return time_forward(policy, device, sizes, passes, asked.compile_backend or compiler.compile_backend(device))
