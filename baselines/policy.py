@@ -69,13 +69,10 @@ class AsymmetricPolicyNetwork(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         macro, micro, account = states.split(self.split, dim=1)
-        logits: Tensor = self.head(torch.cat((*self.encode(macro, micro), account), dim=1))
-        return logits
-
-    def encode(self, macro: Tensor, micro: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding (N, 128) and detail (N, 64), which the head reads: all that depends on the market alone."""
         embedding = self.macro(macro)
-        return embedding, self.micro(torch.cat((micro, embedding), dim=1))
+        detail = self.micro(torch.cat((micro, embedding), dim=1))
+        logits: Tensor = self.head(torch.cat((embedding, detail, account), dim=1))
+        return logits
 
     def probabilities(self, states: Tensor) -> Tensor:
         """Action probabilities (N, 3)."""

@@ -19,7 +19,8 @@ from .layer import OURS, Claim, Layer, LayerOptions, Proof
 class Encoder(nn.Module):
     """Market features (M, 120) to their share of the head's first product, (M, 104).
 
-    A product with the columns of market and account is the sum of a product with each.
+    A product with columns that stand side by side is the sum of the products with each: those of the market and those
+    of the account; and none has to be put beside another in memory.
     """
 
     def __init__(self, policy: AsymmetricPolicyNetwork):
@@ -28,10 +29,13 @@ class Encoder(nn.Module):
 
     def forward(self, market: Tensor) -> Tensor:
         macro, micro = market.split(self.policy.split[:2], dim=1)
-        first = _head(self.policy)[0].linear
-        return nn.functional.linear(
-            torch.cat(self.policy.encode(macro, micro), dim=1), first.weight[:, :-ACCOUNT_FEATURES], first.bias
-        )
+        first, *rest = (cast(Block, block) for block in self.policy.micro)
+        embedding = self.policy.macro(macro)
+        detail = first.activate(_product((micro, embedding), first.linear.weight, first.linear.bias))
+        for block in rest:
+            detail = block(detail)
+        head = _head(self.policy)[0].linear
+        return _product((embedding, detail), head.weight[:, :-ACCOUNT_FEATURES], head.bias)
 
 
 class Decider(nn.Module):
@@ -50,6 +54,13 @@ class Decider(nn.Module):
 def _head(policy: AsymmetricPolicyNetwork) -> tuple[Block, nn.Linear]:
     first, last = policy.head
     return cast(Block, first), cast(nn.Linear, last)
+
+
+def _product(parts: tuple[Tensor, Tensor], weight: Tensor, bias: Tensor) -> Tensor:
+    """Rows of two parts (M, A) and (M, B) side by side times the transpose of the weight (O, A + B)."""
+    one, other = parts
+    width = one.shape[1]
+    return nn.functional.linear(one, weight[:, :width]) + nn.functional.linear(other, weight[:, width:], bias)
 
 
 def _narrow_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -160,11 +160,11 @@ class CountingMode(TorchDispatchMode):
         """What an operator is given to run, as a scan its step: each time that it does, that is counted."""
 
         def run(*args: Any) -> Any:
-            TorchDispatchMode.__enter__(self)  # type: ignore[no-untyped-call]
+            TorchDispatchMode.__enter__(self)
             try:
                 return function(*args)
             finally:
-                TorchDispatchMode.__exit__(self, None, None, None)  # type: ignore[no-untyped-call]
+                TorchDispatchMode.__exit__(self, None, None, None)
 
         return run
 

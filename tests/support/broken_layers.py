@@ -5,18 +5,21 @@ A fault changes a trainer that was composed from working layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.objective import RETURN_EPSILON
-from m2bench.baselines.parts import Float32, Forward, Trajectory
+from m2bench.baselines.parts import Agent, Float32, Trajectory, all_gradients
+from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.trainer import Trainer
+from m2bench.optimizations.encode_once import Encoder
 from m2bench.optimizations.vectorized_loss import discounted_returns, vectorized_objective
 
 
@@ -100,8 +103,8 @@ def plant_shared_noise(trainer: Trainer) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(rollout, name)
 
-        def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
-            return rollout(forward, replace(batch, noise=batch.noise[:, :1].expand_as(batch.noise)), device)
+        def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory:
+            return rollout(agent, replace(batch, noise=batch.noise[:, :1].expand_as(batch.noise)), device)
 
     trainer.parts = replace(trainer.parts, rollout=Shared())
 
@@ -181,6 +184,41 @@ def relabel_episodes(batches: Iterator[EpisodeBatch]) -> Iterator[EpisodeBatch]:
         yield replace(kept, numbers=batch.numbers) if kept else batch
 
 
+def plant_stale_encoding(trainer: Trainer) -> None:
+    """The market is encoded by a copy of the policy that is never brought up to date."""
+    trainer.encode = Encoder(deepcopy(trainer.policy))
+
+
+def plant_forgotten_account(trainer: Trainer) -> None:
+    """Decides by the market alone."""
+    decide = trainer.forward
+    trainer.forward = lambda states, encoding: decide(torch.zeros_like(states), encoding)
+
+
+def plant_shifted_features(trainer: Trainer) -> None:
+    """Shows each decision what the one before it was shown."""
+    feed: Any = trainer.feed
+    prepare = feed.prepare
+
+    def shifted(episodes: Sequence[int]) -> EpisodeBatch:
+        batch: EpisodeBatch = prepare(episodes)
+        return replace(batch, features=batch.features.roll(1, dims=0))
+
+    feed.prepare = shifted
+
+
+def with_gradients(choose: Callable[[AsymmetricPolicyNetwork, bool], None]) -> Callable[[Trainer], None]:
+    def plant(trainer: Trainer) -> None:
+        trainer.parts = replace(trainer.parts, gradients=choose)
+
+    return plant
+
+
+def freeze_micro_as_well(policy: AsymmetricPolicyNetwork, macro_is_due: bool) -> None:
+    for parameter in (*policy.macro.parameters(), *policy.micro.parameters()):
+        parameter.requires_grad_(macro_is_due)
+
+
 FAULTS = {
     "returns off by one step": Fault(("vectorized-loss",), "gradient", with_objective(late_returns)),
     "normalization over the batch": Fault(
@@ -208,5 +246,10 @@ FAULTS = {
     "autocast never left": Fault(
         ("amp",), "engaged", lambda t: setattr(t, "precision", NeverLeftAutocast(t.precision))
     ),
+    "an encoding by stale weights": Fault(("batching", "encode-once"), "reached", plant_stale_encoding),
+    "decisions that forget the account": Fault(("batching", "encode-once"), "draws", plant_forgotten_account),
+    "features of the decision before": Fault(("batching", "vectorized-features"), "stream", plant_shifted_features),
+    "the micro part frozen as well": Fault(("frozen-macro",), "reached", with_gradients(freeze_micro_as_well)),
+    "the macro part not frozen at all": Fault(("frozen-macro",), "engaged", with_gradients(all_gradients)),
     "a compiled policy that falls back": Fault(("compile",), "engaged", plant_fall_back),
 }

@@ -232,7 +232,8 @@ def test_the_deep_policy_passes_the_checks_too(deep_work: Path) -> None:
     spec = WorkloadSpec(
         device="cpu", options={"num_envs": EPISODES, "episode_length": EPISODE_LENGTH, "policy": "deep"}
     )
-    for layers in ((), ("batching", "vectorized-loss"), ("batching", "vectorized-loss", "grad-accumulation")):
+    six = ("batching", "vectorized-loss", "grad-accumulation")
+    for layers in ((), six[:2], six, ("batching", "vectorized-loss", "encode-once", "frozen-macro")):
         system = trading.build(spec, deep_work, layers, seed=1)
         checks = outcomes(system)
         assert all(check.same for check in checks.values()), checks

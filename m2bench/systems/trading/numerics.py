@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
+from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.layer import Contract
 from m2bench.records.results import NumericsCheck
@@ -29,7 +30,7 @@ from m2bench.records.results import NumericsCheck
 from .referee import EPISODES, ROUNDED, Referee, flat_gradient, move_twice
 from .stream import WatchedStream, digest, stream_fault
 
-MACRO = "macro."
+MACRO = "macro"
 # A parameter's error is measured against its own gradient, but not against one that is next to nothing.
 SMALLEST_SHARE = 1e-3
 
@@ -155,18 +156,19 @@ def _lent(trainer: Trainer, weights: dict[str, Tensor]) -> Iterator[None]:
 
 
 def _check_gradient(trainer: Trainer, referee: Referee, rule: _Rule, forced: EpisodeBatch) -> NumericsCheck:
-    """In an update with all parts; and where the macro part has no gradient in one without it, in that one as well."""
-    errors, missing = _learn_forced(trainer, referee, forced)
-    if missing and all(name.startswith(MACRO) for name in missing):
-        without = {f"{name} without the macro part": error for name, error in errors.items() if name not in missing}
-        trainer.updates = trainer.settings.macro_interval - 1
-        errors = without | _learn_forced(trainer, referee, forced)[0]
-        trainer.updates = 0
+    """In an update with all parts; and in one without the macro part, where that has a gradient of its own."""
+    errors: dict[str, _Error] = {}
+    if trainer.parts.gradients is not all_gradients:
+        without = _learn_forced(trainer, referee, forced)
+        errors = {f"{name} without {MACRO}": e for name, e in without.items() if not name.startswith(MACRO)}
+    trainer.updates = trainer.settings.macro_interval - 1
+    errors |= _learn_forced(trainer, referee, forced)
+    trainer.updates = 0
     return _judge(errors, rule)
 
 
-def _learn_forced(trainer: Trainer, referee: Referee, forced: EpisodeBatch) -> tuple[dict[str, _Error], list[str]]:
-    """Errors of the loss and the gradient of as many episodes as an update has, and what no gradient has reached."""
+def _learn_forced(trainer: Trainer, referee: Referee, forced: EpisodeBatch) -> dict[str, _Error]:
+    """Errors of the loss and the gradient over as many episodes as an update has."""
     size, backwards = trainer.parts.rollout.num_envs, trainer.parts.update.backwards
     columns = [episode % EPISODES for episode in range(size * backwards)]
     trainer.losses = []
@@ -175,12 +177,11 @@ def _learn_forced(trainer: Trainer, referee: Referee, forced: EpisodeBatch) -> t
     for part in (trainer.micro, trainer.macro):
         trainer.precision.unscale(part.optimizer)
     gradient = flat_gradient(trainer)
-    missing = [name for name, parameter in trainer.policy.named_parameters() if parameter.grad is None]
     trainer.precision.finish_update()
     trainer.policy.zero_grad(set_to_none=True)
     loss = torch.stack(trainer.losses).mean().cpu().double()
     weights = torch.tensor(columns).bincount(minlength=EPISODES).double() / len(columns)
-    return _gradient_errors(referee, weights, loss, gradient), missing
+    return _gradient_errors(referee, weights, loss, gradient)
 
 
 def _gradient_errors(referee: Referee, weights: Tensor, loss: Tensor, gradient: Tensor) -> dict[str, _Error]:
