@@ -80,4 +80,7 @@ def test_a_target_is_trained_for(tmp_path: Path) -> None:
     baseline = next(c for c in found["combinations"] if not c["layers"])
     wide = next(c for c in found["combinations"] if c["layers"] == ["wide"])
     assert wide["episodes_to_target"] / baseline["episodes_to_target"] == pytest.approx(4, rel=0.3)
-    assert "a loss of 1.00, as the mean over the updates of the last two fifths" in (tmp_path / "run" / "report.md").read_text()
+    assert (
+        "a loss of 1.00, as the mean over the updates of the last two fifths"
+        in (tmp_path / "run" / "report.md").read_text()
+    )
