@@ -26,6 +26,7 @@ NOTE = {
 FURTHER = {
     "encode-once": "encode_once",
     "compiled-loop": "compiled_loop",
+    "cuda-graphs": "cuda_graphs",
     "frozen-macro": "frozen_macro",
     "vectorized-features": "vectorized_features",
 }
@@ -33,7 +34,13 @@ LAYERS = NOTE | FURTHER
 
 # What the command line must know of them before a system describes itself.
 RULES = Rules(
-    needs=(("compiled-loop", "batching"), ("compiled-loop", "encode-once"), ("vectorized-features", "batching"))
+    needs=(
+        ("compiled-loop", "batching"),
+        ("compiled-loop", "encode-once"),
+        ("cuda-graphs", "batching"),
+        ("vectorized-features", "batching"),
+    ),
+    excludes=(("compiled-loop", "cuda-graphs"),),
 )
 COMPILING = ("compile", "compiled-loop")
 

@@ -129,6 +129,11 @@ def why_no_autocast(device: torch.device) -> str | None:
     return None
 
 
+def why_no_graphs(device: torch.device) -> str | None:
+    """Why launches cannot be recorded as a CUDA graph, or None."""
+    return None if device.type == "cuda" else f"CUDA graphs record what is launched on an NVIDIA GPU, not on {device}"
+
+
 def torch_version() -> tuple[int, int]:
     """Major and minor version of torch."""
     major, minor = torch.__version__.split(".")[:2]

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from shares import COUNTS, combinations_of
+from shares import COUNTS, HERE, combinations_of
 from torch import nn
 
 from m2bench.baselines.phases import AroundPhase
 from m2bench.devices import torch_device
 from m2bench.devices.counters import COUNTED, OWN_FORMULAS, CountingMode, PieceCounts, count_pieces
-from m2bench.optimizations import LAYERS, RULES
+from m2bench.optimizations import RULES
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
@@ -82,7 +82,7 @@ def test_counts_are_the_same_twice_and_do_not_depend_on_the_seed(work: Path, lay
 
 @pytest.mark.parametrize(
     "layers",
-    [(), *(RULES.alone(layer, tuple(LAYERS))[0] for layer in LAYERS), RULES.fullest(tuple(LAYERS))],
+    [(), *(RULES.alone(layer, HERE)[0] for layer in HERE), RULES.fullest(HERE)],
     ids="+".join,
 )
 def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-from m2bench.optimizations import NOTE
+from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
@@ -81,7 +81,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
                 "works_ahead": False,
                 "unsupported": "not on this planet" if _faults(spec).get(name) == "unsupported" else None,
             }
-            for name in NOTE
+            for name in LAYERS
         ],
         "workload": {
             "market": {"name": spec.data, "candles": 1, "sha256": "0"},

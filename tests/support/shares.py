@@ -16,6 +16,7 @@ from m2bench.records.combinations import Layers, every_combination
 CHECKS, WEIGHTS, GRADIENT, COUNTS = SHARES = range(4)
 COMPILE = "compile"
 OTHERS = [layer for layer in NOTE if layer != COMPILE]
+HERE = tuple(layer for layer in LAYERS if layer != "cuda-graphs")
 
 
 def combinations_of(share: int) -> list[Layers]:
@@ -36,7 +37,7 @@ def _further() -> list[Layers]:
 
     One after the other, each that shows most meetings which those before have not; of equals the smallest.
     """
-    allowed = [layers for layers in RULES.allowed(tuple(LAYERS)) if not {*FURTHER}.isdisjoint(layers)]
+    allowed = [layers for layers in RULES.allowed(HERE) if not {*FURTHER}.isdisjoint(layers)]
     meetings = {layers: _meetings(layers) for layers in allowed}
     missing = set().union(*meetings.values())
     chosen: list[Layers] = []
@@ -47,7 +48,8 @@ def _further() -> list[Layers]:
 
 
 def _meetings(layers: Layers) -> set[tuple[str, bool, str, bool]]:
-    return {(one, one in layers, other, other in layers) for one, other in combinations(LAYERS, 2)}
+    return {(one, one in layers, other, other in layers) for one, other in combinations(HERE, 2)}
 
 
-FURTHER_COMBINATIONS = [*_further(), RULES.fullest(tuple(LAYERS))]
+FURTHER_COMBINATIONS = [*_further(), RULES.fullest(HERE)]
+ON_CUDA = [("batching", "cuda-graphs"), RULES.fullest(tuple(LAYERS), ("cuda-graphs",))]
