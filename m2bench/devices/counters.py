@@ -108,7 +108,7 @@ class CountingMode(TorchDispatchMode):
     """Counts, while it is entered, what is asked of ``device``; what the host does for itself beside one is not."""
 
     def __init__(self, device: torch.device):
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.device_type = device.type
         self.counts = PieceCounts()
         self._counting = True
@@ -116,11 +116,11 @@ class CountingMode(TorchDispatchMode):
 
     def __enter__(self) -> CountingMode:
         self._watches.enter_context(self.watch_constructors())
-        super().__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        super().__exit__(*exc)  # type: ignore[no-untyped-call]
+        super().__exit__(*exc)
         self._watches.close()
 
     def watch_constructors(self) -> AbstractContextManager[object]:
@@ -160,11 +160,11 @@ class CountingMode(TorchDispatchMode):
         """What an operator is given to run, as a scan its step: each time that it does, that is counted."""
 
         def run(*args: Any) -> Any:
-            TorchDispatchMode.__enter__(self)  # type: ignore[no-untyped-call]
+            TorchDispatchMode.__enter__(self)
             try:
                 return function(*args)
             finally:
-                TorchDispatchMode.__exit__(self, None, None, None)  # type: ignore[no-untyped-call]
+                TorchDispatchMode.__exit__(self, None, None, None)
 
         return run
 
