@@ -108,7 +108,7 @@ class CountingMode(TorchDispatchMode):
     """Counts, while it is entered, what is asked of ``device``; what the host does for itself beside one is not."""
 
     def __init__(self, device: torch.device):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device_type = device.type
         self.counts = PieceCounts()
         self._counting = True
@@ -116,11 +116,11 @@ class CountingMode(TorchDispatchMode):
 
     def __enter__(self) -> CountingMode:
         self._watches.enter_context(self.watch_constructors())
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        super().__exit__(*exc)
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
         self._watches.close()
 
     def watch_constructors(self) -> AbstractContextManager[object]:
