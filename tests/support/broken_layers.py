@@ -15,7 +15,7 @@ from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.objective import RETURN_EPSILON
-from m2bench.baselines.parts import Float32, Forward, Trajectory
+from m2bench.baselines.parts import Agent, Float32, Trajectory
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.vectorized_loss import discounted_returns, vectorized_objective
 
@@ -100,8 +100,8 @@ def plant_shared_noise(trainer: Trainer) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(rollout, name)
 
-        def __call__(self, forward: Forward, batch: EpisodeBatch, device: torch.device) -> Trajectory:
-            return rollout(forward, replace(batch, noise=batch.noise[:, :1].expand_as(batch.noise)), device)
+        def __call__(self, agent: Agent, batch: EpisodeBatch, device: torch.device) -> Trajectory:
+            return rollout(agent, replace(batch, noise=batch.noise[:, :1].expand_as(batch.noise)), device)
 
     trainer.parts = replace(trainer.parts, rollout=Shared())
 
