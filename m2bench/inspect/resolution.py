@@ -11,7 +11,7 @@ from itertools import pairwise
 from statistics import fmean
 
 from m2bench.findings.noise import drift_in_words
-from m2bench.plan.designs import make_trials
+from m2bench.plan.designs import MOST_IN_FULL, make_trials
 from m2bench.records.figure import Figure
 from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
@@ -27,9 +27,11 @@ BLOCKS = 3  # of the default run
 class DesignErrors:
     """Standard errors of effects, on the log scale, in standard deviations of one trial; those of the worst layer.
 
-    ``standard_errors``: how many of them an effect must have to be found at 5 % in 80 % of runs.
+    ``layers``: how many there are. ``standard_errors``: how many of them an effect must have to be found at 5 % in
+    80 % of runs.
     """
 
+    layers: int
     main_effect: float
     shapley: float
     alone: float
@@ -39,8 +41,10 @@ class DesignErrors:
     def of_full_design(cls, layers: tuple[str, ...]) -> DesignErrors:
         """Of every combination of the layers in BLOCKS blocks, fitted as a run's report fits them.
 
-        They depend on the design alone, so any responses serve to ask for them.
+        Of the first layers where all have more combinations than a run takes. They depend on the design alone, so any
+        responses serve to ask for them.
         """
+        layers = layers[: MOST_IN_FULL.bit_length() - 1]
         trials = make_trials(RunSpec(layers, ("full",), BLOCKS, 0))
         any_response = random.Random(0)
         effects = Effects(
@@ -53,6 +57,7 @@ class DesignErrors:
             return max(found.log_se or 0.0 for found in estimates if found is not None) / sigma
 
         return cls(
+            len(layers),
             worst([effects.main_effect(layer) for layer in layers]),
             worst([effects.shapley(layer)[0] for layer in layers]),
             worst([effects.ratio((layer,)) for layer in layers]),
@@ -108,11 +113,13 @@ class Resolution:
 class Resolved:
     """What a run can detect, with intervals, since a few trials show their scatter only roughly.
 
-    ``trial_sd``: the scatter of one trial. ``smallest_main_effect``, ``smallest_shapley``: ratios above 1 that a run
-    finds. ``blocks_for``: by effect, the blocks that it takes to find it.
+    ``trial_sd``: the scatter of one trial. ``layers``: how many the run has, in all combinations.
+    ``smallest_main_effect``, ``smallest_shapley``: ratios above 1 that it finds. ``blocks_for``: by effect, the
+    blocks that it takes to find it.
     """
 
     trial_sd: Figure
+    layers: int
     smallest_main_effect: Figure
     smallest_shapley: Figure
     blocks_for: Mapping[str, Figure]
@@ -127,6 +134,7 @@ class Resolved:
 
         return cls(
             figure(lambda found: found.trial_sd),
+            design.layers,
             figure(lambda found: found.smallest_main_effect(design)),
             figure(lambda found: found.smallest_shapley(design)),
             {f"{x:.0%}": figure(partial(Resolution.blocks_for, effect=x, design=design)) for x in EFFECTS},
@@ -138,7 +146,7 @@ def resolution_sentences(trials: int, found: Resolved, drift: Figure) -> list[st
     return [
         f"{trials} trials of the baseline, timed as long as a run's, scatter by {_between(found.trial_sd)} "
         f"(standard deviation, and its 95 % interval). Over these trials {drift_in_words(drift)}.",
-        f"m2bench ablate --all, with {BLOCKS} blocks, finds main effects from "
+        f"A run of all combinations of {found.layers} layers, with {BLOCKS} blocks, finds main effects from "
         f"{_between(found.smallest_main_effect, 1)} on and Shapley values from {_between(found.smallest_shapley, 1)} "
         "on, in 80 % of runs.",
         *(

@@ -16,6 +16,7 @@ from scipy.stats import chisquare
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.features import FIRST_DECISION
 from m2bench.baselines.market import MarketError
+from m2bench.baselines.parts import Prepare
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.optimizations.dataloader import WorkerFeed
 
@@ -44,7 +45,7 @@ def test_seed_and_number_both_matter(prepared: PreparedMarket) -> None:
 def test_the_worker_feed_serves_the_episodes_of_the_direct_one(
     source: EpisodeSource, num_workers: int, num_envs: int, cpu: torch.device
 ) -> None:
-    feed = WorkerFeed(source, num_envs, cpu, num_workers)
+    feed = WorkerFeed(source.prepare_many, num_envs, cpu, num_workers)
     batches = iter(feed)
     try:
         for first in range(0, 6 * num_envs, num_envs):
@@ -68,7 +69,7 @@ class SlowSource:
 
 def test_the_worker_feed_is_made_when_each_of_its_processes_has_started(tmp_path: Path, cpu: torch.device) -> None:
     """Or the first update would wait for them, from which the time of compiling is taken."""
-    feed = WorkerFeed(cast(EpisodeSource, SlowSource(tmp_path)), num_envs=1, device=cpu, num_workers=2)
+    feed = WorkerFeed(cast(Prepare, SlowSource(tmp_path).prepare_many), num_envs=1, device=cpu, num_workers=2)
     try:
         assert {path.name for path in tmp_path.iterdir()} >= {"0", "1"}
     finally:

@@ -15,7 +15,7 @@ from m2bench.optimizations import LAYERS
 
 CODE = dict.fromkeys(re.findall(r"`([^`]+)`", PAGES[ROOT / "docs" / "measured.md"]))
 OURS = [code for code in CODE if code.startswith("m2bench ")]
-TESTS = [code for code in CODE if code.startswith("pytest ")]
+TESTS = [code for code in CODE if code.startswith(("pytest ", "python "))]
 
 
 def typed(command: str) -> dict[str, Any]:
