@@ -103,7 +103,7 @@ def test_a_wait_a_slower_step_and_a_wrong_sign_are_found_at_once(project: Path) 
         "self.precision.backward(loss / self.parts.update.backwards)",
         "self.precision.backward(-loss / self.parts.update.backwards)",
     )
-    code, document = check_json(project, "--layers", "baseline,batching", "--window", "0.3", "--max-blocks", "3")
+    code, document = check_json(project, "--layers", "baseline,batching", "--window", "0.3", "--max-blocks", "6")
     assert code == 4, document["sentence"]
     assert all("the training return differs from update" in change for change in document["changes"])
     assert {change.partition(":")[0] for change in document["changes"]} == {"baseline", "batching"}
