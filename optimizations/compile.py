@@ -37,9 +37,7 @@ LAYER = Layer(
     claim=Claim(low=1.5, high=2.5, text="1.5-2.5x", difficulty="low", priority="high", source=DESIGN_NOTE),
     apply=apply,
     prove=prove,
-    unsupported=lambda device, options: compiler.why_no_compile(
-        device, options.compile_backend or compiler.compile_backend(device)
-    ),
+    unsupported=lambda device, options: compiler.why_no_compile(device, options.compile_backend),
     compiles=True,
     timed=timed,
 )

@@ -76,9 +76,7 @@ LAYER = Layer(
     claim=Claim(low=1.2, high=2, text="1.2-2x", difficulty="medium", priority="medium", source=OURS),
     apply=apply,
     prove=prove,
-    unsupported=lambda device, options: compiler.why_no_compile(
-        device, options.compile_backend or compiler.compile_backend(device)
-    ),
+    unsupported=lambda device, options: compiler.why_no_compile(device, options.compile_backend),
     compiles=True,
     timed=timed,
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.records.declared_options import TRAINING, at_least, option
-from m2bench.records.sweeps import Sweeps
+from m2bench.records.sizes import SizeOption
 
-ENVIRONMENTS = Sweeps(option="num_envs", one="environment", many="environments")
+ENVIRONMENTS = SizeOption(option="num_envs", one="environment", many="environments")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class LayerOptions:
         "Episodes in one batch, for the layer batching.",
         read=at_least(2),
         layer="batching",
-        swept_as=ENVIRONMENTS,
+        size_as=ENVIRONMENTS,
     )
     compile_backend: str | None = option(
         None,

@@ -13,7 +13,7 @@ from m2bench.records.spec import QUICK, WindowSpec
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import continued
+from .resuming import Resumable, continued
 from .shared_options import (
     Seeded,
     TakingPart,
@@ -36,7 +36,7 @@ def _refuse_sweep(flag: str, typed: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablate(RunOptions, TakingPart, Seeded):
+class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     """What ``ablate`` is asked for."""
 
     all_combinations: bool = option(
@@ -66,19 +66,7 @@ class Ablate(RunOptions, TakingPart, Seeded):
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
-    wait_for_quiet_s: float | None = option(
-        None,
-        "Time to wait in total, as 90s or 10m, while other processes load the machine.",
-        spelled="--wait-for-quiet",
-        metavar="<time>",
-        read=read_duration,
-        with_resume=True,
-    )
     out: Path | None = results_option()
-    resume: Path | None = option(None, "Continue the run in this folder.", with_resume=True)
-    more_blocks: int | None = option(
-        None, "With --resume: add this many blocks to the run.", read=at_least(0), with_resume=True
-    )
     dry_run: bool = option(False, "Print the plan and an estimate of the time; run nothing.", with_resume=True)
 
 

@@ -1,14 +1,34 @@
-"""What a command that continues a run does with it."""
+"""What commands share whose runs can be continued."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.run_spec import RunSpec
 
 from .command import Given
+from .shared_options import read_duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumable:
+    """What makes a long run, or goes on with one."""
+
+    wait_for_quiet_s: float | None = option(
+        None,
+        "Time to wait in total, as 90s or 10m, while other processes load the machine.",
+        spelled="--wait-for-quiet",
+        metavar="<time>",
+        read=read_duration,
+        with_resume=True,
+    )
+    resume: Path | None = option(None, "Continue the run in this folder.", with_resume=True)
+    more_blocks: int | None = option(
+        None, "With --resume: add this many blocks to the run.", read=at_least(0), with_resume=True
+    )
 
 
 def continued(command: str, folder: Path, more_blocks: int | None, given: Given) -> RunSpec:

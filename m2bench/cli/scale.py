@@ -10,27 +10,26 @@ from typing import TypeVar
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.declared_options import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, swept_option
-from m2bench.records.run_spec import LEARNING_MODES, RunSpec
+from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
+from m2bench.records.run_spec import LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import continued
+from .resuming import Resumable, continued
 from .shared_options import (
     Seeded,
     combination_of,
     known_layers,
     new_folder,
-    read_duration,
     read_layers,
     results_option,
 )
 
 T = TypeVar("T", int, float)
-SIZED, SIZES = swept_option("ablate")
+SIZED, SIZES = size_option("ablate")
 USUAL = (1, 8, 32, 128, 512)
 RECOMMENDED = layers_at_hand(SYSTEMS[0]).recommended
 
@@ -68,7 +67,7 @@ def _numbers(texts: list[str], kind: Callable[[str], T]) -> tuple[Value, ...] | 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaleAsked(Seeded):
+class ScaleAsked(Seeded, TrialOptions, Resumable):
     """What ``scale`` is asked for."""
 
     sizes: tuple[int, ...] = option(
@@ -118,22 +117,7 @@ class ScaleAsked(Seeded):
         read=one_of(LEARNING_MODES),
     )
     quick: bool = option(False, "Short trials: a first look, with wider intervals.")
-    trial_timeout_s: float = option(
-        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=at_least(1)
-    )
-    wait_for_quiet_s: float | None = option(
-        None,
-        "Time to wait in total, as 90s or 10m, while other processes load the machine.",
-        spelled="--wait-for-quiet",
-        metavar="<time>",
-        read=read_duration,
-        with_resume=True,
-    )
     out: Path | None = results_option("scale-")
-    resume: Path | None = option(None, "Continue the run in this folder.", with_resume=True)
-    more_blocks: int | None = option(
-        None, "With --resume: add this many blocks to the run.", read=at_least(0), with_resume=True
-    )
 
 
 @command("scale")

@@ -134,9 +134,9 @@ def probe_compiler() -> None:
         valid_vec_isa_list()
 
 
-def why_no_compile(device: torch.device, backend: str) -> str | None:
-    """Why torch.compile cannot run here, or None."""
-    if backend != "inductor":
+def why_no_compile(device: torch.device, backend: str | None) -> str | None:
+    """Why torch.compile cannot run here, or None. ``backend``: None for that of the device."""
+    if (backend or compile_backend(device)) != "inductor":
         return None
     if device.type == "mps":
         if not is_usable("inductor", torch_version()):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from .errors import UserError
-from .sweeps import Sweeps
+from .sizes import SizeOption
 
 Read = Callable[[str, Any], Any]
 """From an option's flag and what was typed to its value. Raises UserError."""
@@ -54,7 +54,7 @@ class Option:
     """Another default, by command."""
     layer: str | None = None
     """The layer without which it has no effect."""
-    swept_as: Sweeps | None = None
+    size_as: SizeOption | None = None
     """How the values that ``scale`` tries are described."""
     in_place: str | None = None
     """What to do instead where trials are programs of their own, on which it has no effect; None where it has."""

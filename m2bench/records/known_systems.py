@@ -16,8 +16,8 @@ from typing import Any, Literal
 from .combinations import Layers
 from .declared_options import DEVICES, TRAINING, Option, one_of, option, options_of
 from .rules import NamedLayers
+from .sizes import SizeOption
 from .spec import WorkloadSpec
-from .sweeps import Sweeps
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""
@@ -69,9 +69,9 @@ def layers_at_hand(module: str) -> NamedLayers:
     return found
 
 
-def swept_option(command: str) -> tuple[Option, Sweeps]:
+def size_option(command: str) -> tuple[Option, SizeOption]:
     """The option of which ``scale`` tries several values, and how these are spoken of."""
-    return next((one, one.swept_as) for one in workload_options(command) if one.swept_as is not None)
+    return next((one, one.size_as) for one in workload_options(command) if one.size_as is not None)
 
 
 def _options_module(system: str) -> ModuleType:

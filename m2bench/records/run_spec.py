@@ -26,7 +26,16 @@ def read_threads(flag: str, typed: str) -> int | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimingOptions:
+class TrialOptions:
+    """What ends a trial."""
+
+    trial_timeout_s: float = option(
+        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions(TrialOptions):
     """What times trials."""
 
     threads: int | None = option(
@@ -36,9 +45,6 @@ class TimingOptions:
         read=read_threads,
         shown="auto",
         in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
-    )
-    trial_timeout_s: float = option(
-        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
     )
 
 

@@ -18,7 +18,7 @@ from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.records.declared_options import Option, argument, at_least, option, options_of
 from m2bench.records.documents import to_json
 from m2bench.records.errors import UserError
-from m2bench.records.known_systems import swept_option, workload_options, workload_words
+from m2bench.records.known_systems import size_option, workload_options, workload_words
 from m2bench.records.run_spec import RunOptions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
@@ -208,6 +208,6 @@ def test_the_layers_that_options_name_are_there() -> None:
     assert {one.layer for one in options_of(LayerOptions)} <= {*LAYERS}
     layers = {name: load_layer(name) for name in LAYERS}
     assert {name for name, layer in layers.items() if layer.compiles} == {*COMPILING}
-    swept, sizes = swept_option("ablate")
-    assert sizes.option == swept.name
-    assert swept.layer in layers
+    size, words = size_option("ablate")
+    assert words.option == size.name
+    assert size.layer in layers

@@ -132,7 +132,7 @@ def test_no_layer_imports_a_layer_or_the_harness(path: Path) -> None:
     assert not names & layers
     harness = {n for n in names if not n.startswith(("m2bench.baselines", "m2bench.optimizations"))}
     declaring = tuple(
-        f"m2bench.records.{module}" for module in ("declared_options", "description", "results", "rules", "sweeps")
+        f"m2bench.records.{module}" for module in ("declared_options", "description", "results", "rules", "sizes")
     )
     harness = {n for n in harness if not n.startswith(declaring)}
     devices = {f"m2bench.devices.{module}" for module in ("torch_device", "compiler")}
