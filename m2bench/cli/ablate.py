@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
-from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.records.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -49,13 +49,13 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
         "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
-        shown="single,leave-one-out,stack",
+        shown=",".join(DEFAULT_DESIGN),
     )
     blocks: int | None = option(
         None,
         "How many times each combination is measured.",
         read=at_least(1),
-        shown="3; with --quick the fewest that give intervals",
+        shown=f"{DEFAULT_BLOCKS}; with --quick the fewest that give intervals",
     )
     budget_s: float | None = option(
         None,
@@ -97,7 +97,7 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
-    from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
+    from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
     _refuse_contradictions(asked)
     found = layers_taking_part(system.workload, asked.layers)
@@ -105,7 +105,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         layers=found.names,
         rules=found.rules,
         design=design_of_all(found.names, found.rules) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
-        blocks=asked.blocks or 3,
+        blocks=asked.blocks or DEFAULT_BLOCKS,
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),

@@ -14,7 +14,7 @@ from m2bench.records.errors import UserError
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console
-from .gated import Gated, read_share, reference_named
+from .gated import Gated, reference_named, share_option
 from .shared_options import AsJson, new_folder, results_option
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class History(Named):
     """What ``baseline history`` is asked for."""
 
     runs: Path = option(Path("reports"), "Folder to search for the results of checks.")
-    delta: float = option(0.05, "Loss of speed to report.", metavar="<share>", read=read_share(0.5), shown="5%")
+    delta: float = share_option(0.05, "Loss of speed to report.", 0.5)
     out: Path | None = option(None, "Write history.json and history.svg to this folder.", asks=False)
 
 

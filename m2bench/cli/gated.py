@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.declared_options import option, within
@@ -94,8 +94,12 @@ def reference_named(name: str) -> Reference:
     return find(repository(Path.cwd()), name)
 
 
-def read_share(most: float) -> Callable[[str, str], float]:
-    """Reads a share given as 5% or 0.05."""
+def share_option(default: float | None, help: str, most: float, shown: str | None = None) -> Any:  # noqa: A002
+    """Declare a share, as 5% or 0.05; ``shown``: its default in words, where it has none of its own."""
+    return option(default, help, metavar="<share>", read=_read_share(most), shown=shown or f"{default:.0%}")
+
+
+def _read_share(most: float) -> Callable[[str, str], float]:
 
     def read(flag: str, typed: str) -> float:
         try:

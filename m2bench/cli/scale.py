@@ -11,7 +11,7 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.declared_options import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.records.errors import UserError, quoted
 from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
-from m2bench.records.run_spec import LEARNING_MODES, RunSpec, TrialOptions
+from m2bench.records.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
@@ -109,7 +109,7 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
     recommended_by: Path | None = option(
         None, "Folder of a run of ablate, whose recommended set is measured beside the baseline.", spelled="--run"
     )
-    blocks: int = option(3, "How many times each point is measured.", read=at_least(1))
+    blocks: int = option(DEFAULT_BLOCKS, "How many times each point is measured.", read=at_least(1))
     learning: str = option(
         "quick",
         f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick trains the set at every size to the "

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from m2bench.records.combinations import Layers
 from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
+from m2bench.records.run_spec import DEFAULT_DESIGN, RunSpec
 
 from .designs import (
     ALL_BUT_FULL,
-    DEFAULT_DESIGN,
     FEW_LAYERS,
     HALF_GENERATORS,
     MOST_IN_FULL,

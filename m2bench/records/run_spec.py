@@ -14,6 +14,8 @@ from .spec import WindowSpec, WorkloadSpec
 from .wrong_device import OPTION as WRONG_DEVICE
 
 LEARNING_MODES = ("off", "quick", "full")
+DEFAULT_DESIGN = ("single", "leave-one-out", "stack")
+DEFAULT_BLOCKS = 3
 
 
 def read_threads(flag: str, typed: str) -> int | None:

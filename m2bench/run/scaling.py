@@ -27,7 +27,7 @@ from m2bench.records.spec import TrialSpec
 from m2bench.records.trials import Result
 from m2bench.records.wrong_device import refuse_wrong_device
 
-from .ablation import open_store, without_its_outputs
+from .ablation import opened_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .threads import candidates
@@ -79,7 +79,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Con
                 spec = replace(spec, scale=_placed(spec.scale, sites))
                 prepared = replace(prepared, places=_limits(spec, sites, folder / "logs", console))
         with (
-            open_store(spec, folder, resuming, first.description, prepared) as store,
+            opened_store(spec, folder, resuming, first.description, prepared) as store,
             RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress,
         ):
             for trial in remaining_trials(spec, first.description, store.attempts, progress.quiet.is_quiet):

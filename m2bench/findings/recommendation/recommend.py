@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from m2bench.findings.claims import INDIFFERENT
+from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.rows import CombinationRow
 from m2bench.records.summary import ByTime, Fastest, LeftOut, LeftOutState, Recommendation, Rival, SwitchedLayer
