@@ -91,7 +91,9 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
 
     with interruptible(advice):
-        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
+        ablation.run_ablation(
+            spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console
+        )
         report_run(folder, console)
 
 

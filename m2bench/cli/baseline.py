@@ -69,7 +69,7 @@ def list_references(asked: AsJson) -> None:
     from m2bench.gate.references import stored
     from m2bench.gate.sides import repository
 
-    found = stored.list_references(repository(Path.cwd()))
+    found = stored.read_references(repository(Path.cwd()))
     if asked.as_json:
         typer.echo(json.dumps([asdict(reference) for reference in found], indent=1))
         return
@@ -150,7 +150,7 @@ def history(asked: History) -> None:
 
     Where the machine may have become slower instead, that is said, and the exit code is 0.
     """
-    from m2bench.gate.references.history import draw, make_series
+    from m2bench.gate.references.history import draw_history, make_series
     from m2bench.gate.references.stored import load_checks
     from m2bench.records.files import write_file
     from m2bench.records.folders import make_folder
@@ -160,7 +160,7 @@ def history(asked: History) -> None:
     if asked.out is not None:
         make_folder(asked.out)
         write_file(asked.out / "history.json", text + "\n")
-        draw(series, asked.out / "history.svg")
+        draw_history(series, asked.out / "history.svg")
     typer.echo(text if asked.as_json else "\n".join(one.sentence for one in series))
     if any(one.creep for one in series):
         raise typer.Exit(2)

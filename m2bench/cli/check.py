@@ -92,7 +92,7 @@ def check(asked: Check, system: AskedSystem, given: Given) -> None:
     folder = asked.out or new_folder("check-")
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "there is no verdict, and nothing was left behind"), removed_if_refused(folder):
-        outcome = job.check(question, folder, make_console(to_stderr=asked.as_json))
+        outcome = job.run_check(question, folder, make_console(to_stderr=asked.as_json))
     _tell(outcome, asked, folder)
     raise typer.Exit(outcome.verdict.exit_code)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
-from m2bench.records.declared_options import option, within
+from m2bench.records.declared_options import in_range, option
 from m2bench.records.errors import UserError
 from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.run_spec import TimingOptions
@@ -41,7 +41,7 @@ class Gated(TimingOptions, Seeded, AsJson):
         None,
         "Seconds that each process is timed; more gives less noise.",
         spelled="--window",
-        read=within(0.01, 600),
+        read=in_range(0.01, 600),
         shown="1 to 2",
         in_place="Leave it out: a trial is one run of the command.",
     )

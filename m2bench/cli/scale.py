@@ -137,7 +137,7 @@ def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
         return f"continue with: m2bench scale --resume {quoted(folder)}" if begun else "no trial had finished"
 
     with interruptible(advice):
-        scaling.run(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
+        scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
 

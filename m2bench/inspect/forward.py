@@ -16,7 +16,7 @@ from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher
 from m2bench.records.documents import LEFT_OUT, called, to_json
 from m2bench.records.errors import UserError
-from m2bench.records.files import Written, refuse_unwritten, write_file, written
+from m2bench.records.files import Written, refuse_unwritten, try_to_write, write_file
 from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
@@ -92,7 +92,7 @@ class ForwardFindings:
     chart: str
 
 
-def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
+def time_passes(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
     """Time forward passes on the device that is named, or, for ``auto``, on every device here.
 
     Prints tables, and writes forward.json and forward.png to ``folder``. Raises UserError when nothing can be timed or
@@ -225,7 +225,7 @@ def _draw(path: Path, found: Mapping[str, Sequence[PassTime]], comparisons: list
     axis.set_title("Forward passes of the policy: flat where dispatching operators takes the time")
     axis.grid(visible=True, which="major", alpha=0.3)
     axis.legend()
-    drawn = written(path, lambda: figure.savefig(path, dpi=DPI))
+    drawn = try_to_write(path, lambda: figure.savefig(path, dpi=DPI))
     pyplot.close(figure)
     return drawn
 

@@ -56,7 +56,7 @@ def parse_duration(option: str, text: str) -> float:
     return float(found[1]) * UNIT_S[found[2] or "s"]
 
 
-def candidates(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
+def designs_to_try(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
     """Designs and blocks that these layers have, the one that tells most first."""
     possible = len(rules.allowed(layers))
     best = ("full",) if possible <= MOST_IN_FULL else ALL_BUT_FULL
@@ -86,12 +86,12 @@ GIVEN_UP = {
 }
 
 
-def fit(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
+def fit_budget(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
     """The best design that fits the budget, and what it gives up against the first one of the ladder.
 
     Raises UserError when none fits.
     """
-    ladder = candidates(spec.layers, spec.rules)
+    ladder = designs_to_try(spec.layers, spec.rules)
     for place, (design, blocks) in enumerate(ladder):
         chosen = replace(spec, design=design, blocks=blocks)
         if cost.of(chosen) <= budget_s:

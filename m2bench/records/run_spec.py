@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .combinations import Layers
-from .declared_options import one_of, option, within
+from .declared_options import in_range, one_of, option
 from .documents import LEFT_OUT
 from .errors import UserError
 from .rules import NO_RULES, Rules
@@ -32,7 +32,7 @@ class TrialOptions:
     """What ends a trial."""
 
     trial_timeout_s: float = option(
-        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=in_range(1, 86_400)
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from m2bench.plan.budget import Cost, fit
+from m2bench.plan.budget import Cost, fit_budget
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
@@ -57,7 +57,9 @@ class _Ready:
         return [layer for layer in self.description.layers if layer.name in self.spec.layers]
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console) -> None:
+def run_ablation(
+    spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console
+) -> None:
     """Run what is missing of the run in ``folder`` and store it.
 
     While other processes keep the machine busy, it waits for up to ``wait_s`` seconds in all.
@@ -151,7 +153,7 @@ def _fit_budget(launcher: Launcher, ready: _Ready, end: float, logs: Path, conso
             cost = Cost(ready.prepared.prepare_s, 0.0)
         else:
             cost = _measure_cost(launcher, ready, logs)
-        spec, choice = fit(ready.spec, end - time.monotonic(), cost)
+        spec, choice = fit_budget(ready.spec, end - time.monotonic(), cost)
     console.print(choice, markup=False, highlight=False)
     return replace(ready, spec=spec)
 

@@ -191,7 +191,7 @@ def test_the_canary_is_the_median_of_so_many_series_that_single_moments_do_not_c
 
         monkeypatch.setattr(device_speed, "time", SimpleNamespace(perf_counter=perf_counter))
         monkeypatch.setattr(device_speed, "CANARY_PRODUCTS", 0)
-        return device_speed.canary_s(torch.device("cpu")), now[0]
+        return device_speed.device_canary_s(torch.device("cpu")), now[0]
 
     found, took = np.array([reading() for _ in range(300)]).T
     assert np.min(took) >= 0.05

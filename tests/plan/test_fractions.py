@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from planted_runs import CHAIN, allowed
 
-from m2bench.plan.budget import Cost, candidates, fit
+from m2bench.plan.budget import Cost, designs_to_try, fit_budget
 from m2bench.plan.designs import (
     ALL_BUT_FULL,
-    DEFAULT_DESIGN,
     FRACTION_GENERATORS,
     block_trials,
     choose_combinations,
@@ -26,7 +25,7 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import read, to_json
 from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
+from m2bench.records.run_spec import DEFAULT_DESIGN, RunSpec
 
 TWELVE = tuple("abcdefghijkl")
 # How many combinations, and the resolution by Box, Hunter & Hunter.
@@ -201,7 +200,8 @@ def test_mini_blocks_cost_little_of_what_trials_tell(count: int, rules: Rules) -
 def test_every_candidate_exists_and_takes_less_than_the_one_before(count: int, rules: Rules) -> None:
     layers = TWELVE[:count]
     sizes = [
-        count_trials(RunSpec(layers, design, blocks, 0, rules=rules)) for design, blocks in candidates(layers, rules)
+        count_trials(RunSpec(layers, design, blocks, 0, rules=rules))
+        for design, blocks in designs_to_try(layers, rules)
     ]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -212,7 +212,7 @@ def test_every_candidate_exists_and_takes_less_than_the_one_before(count: int, r
 )
 def test_a_budget_chooses_among_fractions(budget_s: float, design: tuple[str, ...], blocks: int) -> None:
     """At a second a trial, of twelve layers: 256 combinations, each layer alone and left out, and anchors."""
-    chosen, said = fit(RunSpec(TWELVE, ("full",), 3, 0, learning="off"), budget_s, Cost(1.0, 0.0))
+    chosen, said = fit_budget(RunSpec(TWELVE, ("full",), 3, 0, learning="off"), budget_s, Cost(1.0, 0.0))
     assert (chosen.design, chosen.blocks) == (design, blocks)
     assert f"--design {','.join(design)}" in said
 

@@ -15,7 +15,7 @@ from m2bench.records.rules import Rules
 from m2bench.systems.interface import Document
 
 from .importing import UserTrainer
-from .raised import shown
+from .raised import as_named
 from .yields import LOSS, RETURN
 
 T = TypeVar("T")
@@ -119,4 +119,4 @@ EXAMPLES = {
 
 
 def _refuse(trainer: UserTrainer, found: str, advice: str) -> NoReturn:
-    raise UserError(f"{shown(str(trainer.module.__file__))}: {found}.", f"{advice[0].upper()}{advice[1:]}.")
+    raise UserError(f"{as_named(str(trainer.module.__file__))}: {found}.", f"{advice[0].upper()}{advice[1:]}.")
