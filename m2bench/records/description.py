@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-
 from .combinations import Layers
 from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
@@ -196,7 +195,8 @@ class WorkloadDescription:
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
     ``threads_measured_on``: the combinations on which numbers of threads are tried. ``own_program``: a trial is a
     program of its own, which chooses its threads. ``repeats_itself``: whether it tells the same with equal seeds, None
-    where nobody looked. ``sources``: the files of a user's trainer, with a digest of each. ``target``: None where learning is not measured.
+    where nobody looked. ``sources``: the files of a user's trainer, with a digest of each. ``target``: None where
+    learning is not measured.
     """
 
     market: Facts = field(default_factory=dict)
