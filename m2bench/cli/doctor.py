@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from m2bench.records.declared_options import in_range, option
+from m2bench.options.declared import in_range, option
 
 from .command import AskedSystem, command
 from .console import make_console

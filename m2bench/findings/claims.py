@@ -7,8 +7,8 @@ from typing import final
 
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.rows import Judgement
 from m2bench.statistics.estimate import Estimate
+from m2bench.summary.rows import Judgement
 from m2bench.text.figures import percent, times, times_within, within
 
 from .gains import INDIFFERENT

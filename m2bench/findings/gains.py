@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from m2bench.records.rows import LayerRow
-from m2bench.records.summary import Gains
 from m2bench.statistics.effects import Effects
+from m2bench.summary.ablation import Gains
+from m2bench.summary.rows import LayerRow
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
 MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them

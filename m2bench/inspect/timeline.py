@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from m2bench.records.description import Unit
-from m2bench.records.files import Written, try_to_write
 from m2bench.statistics.least_squares import Floats
+from m2bench.store.files import Written, try_to_write
 
 from .profile_records import PhaseSpan, ProfiledSide
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from m2bench.records.errors import TrainerError
+from m2bench.errors import TrainerError
 from m2bench.systems.command import output as outputs
 from m2bench.systems.command.output import Output
 from m2bench.systems.command.process import KB_PER_MB, Ran, run_command
@@ -83,7 +83,8 @@ KILLED = """
 import os
 from m2bench.systems.command.output import Output
 from m2bench.systems.command.process import run_command
-run_command(["sh", "-c", "echo $$; exec sleep 1000"], {}, 60.0, Output(1), lambda line: os.write(2, line.encode()), print)
+command = ["sh", "-c", "echo $$; exec sleep 1000"]
+run_command(command, {}, 60.0, Output(1), lambda line: os.write(2, line.encode()), print)
 """
 
 

@@ -22,10 +22,10 @@ from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, Trainer, 
 from m2bench.devices.counters import PLACED
 from m2bench.optimizations import RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
+from m2bench.options.run_spec import DEFAULT_DESIGN
 from m2bench.plan.designs import MOST_IN_FULL, choose_combinations
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import NumericsCheck
-from m2bench.records.run_spec import DEFAULT_DESIGN
 
 from .dry_run import META, DryRun, dry_trainer, fused_adam_allowed
 from .kernel_tables import CAVEATS, KernelTables
