@@ -15,7 +15,6 @@ from m2bench.plan.designs import combinations_of, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.documents import to_json
 from m2bench.records.refusals import wrong_device
 from m2bench.records.spec import TrialKind
 from m2bench.statistics.effects import Effects
@@ -25,6 +24,7 @@ from m2bench.store.trials import RunRecord, StoredTrial, settled
 from m2bench.summary.ablation import ChecksCost, Summary
 from m2bench.summary.noise import Anchor, Noise, RunConditions, Timing
 from m2bench.summary.rows import CombinationRow
+from m2bench.summary.subject import MeasuredOn, Trained
 
 from .combination_rows import summarize_combination, with_break_even
 from .engagement import judge_engagement
@@ -75,10 +75,10 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         system=description.system,
         device=description.device.device,
         device_faults=record.prepared.device_faults or (),
-        machine=description.facts,
+        machine=MeasuredOn.of(description),
         peak_flops=record.prepared.peak_flops,
         claimed_together=description.claimed_together,
-        workload={**description.workload.facts, "spec": to_json(spec)},
+        workload=Trained(description.workload, spec),
         noise=_summarize_noise(trials, attribution, record, sum(t.spec.repeats is not None for t in attempts)),
         combinations=tuple(combinations),
         layers=layers,

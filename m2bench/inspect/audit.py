@@ -103,7 +103,7 @@ def audit_target(target: str, spec: WorkloadSpec, layers: Layers, console: Conso
         if isinstance(found, Failure):
             log = (work / "audit.log").read_text()
             raise UserError(f"the audit failed: {found.text}.", f"Its log ends with:\n{log[-2000:]}")
-    options = " ".join(workload_words("audit", to_json(spec), layers))
+    options = " ".join(workload_words("audit", spec, layers))
     return Audited(replace(found, torch=description.device.torch), description.system.unit, options)
 
 

@@ -28,6 +28,7 @@ from m2bench.run.threads import choose_threads
 from m2bench.run.trials import watched
 from m2bench.store.files import Written, refuse_unwritten, write_file
 from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.summary.subject import MeasuredOn
 from m2bench.text.tables import draw_table
 
 from .device_log import NoLog, Updated, read_device_log
@@ -98,8 +99,8 @@ def profile_pair(
         predictions=predictions(before, after),
         sentences=tuple(explain(before, after, prepared.peak_flops, unit)),
         peak_flops=prepared.peak_flops,
-        machine=description.facts,
-        workload=to_json(spec),
+        machine=MeasuredOn.of(description),
+        workload=spec,
         metal_capture=captured,
     )
     publish(found, unit, folder, console)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
 
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Facts, Unit
+from m2bench.records.description import Unit
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions, Counts, Proof
+from m2bench.records.spec import WorkloadSpec
 from m2bench.store.files import Written
+from m2bench.summary.subject import MeasuredOn
 
 from .device_log import NoLog
 from .mps_log import MpsLog
@@ -160,8 +162,8 @@ class ProfileFindings:
     predictions: Predictions
     sentences: tuple[str, ...]
     peak_flops: float
-    machine: Facts
-    workload: Facts
+    machine: MeasuredOn
+    workload: WorkloadSpec
     metal_capture: str | None
 
     @property

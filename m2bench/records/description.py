@@ -32,6 +32,7 @@ class Machine:
     system: str = ""
     python: str
     macos: str | None = None
+    power: str | None = None
     m2bench: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
@@ -95,6 +96,7 @@ class Device:
     missing_features: tuple[MissingFeature, ...] | None = field(default=None, metadata=called("gates"))
     telemetry: str | None = field(default=None, metadata=called("device_telemetry"))
     uuid: str | None = field(default=None, metadata=called("device_uuid"))
+    memory_mb: float | None = field(default=None, metadata=called("device_memory_mb"))
     log_environment: Mapping[str, str] | None = field(default=None, metadata=called("device_log_environment"))
     facts: Facts = field(metadata=WHOLE, repr=False)
 
