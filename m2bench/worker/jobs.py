@@ -33,6 +33,7 @@ from m2bench.systems.defaults import load_system
 
 from . import learning_trial, profiling, thread_times, training, trial
 from .dispatch import Send, answer
+from .told import units_of
 
 
 def import_compiler() -> None:
@@ -144,7 +145,7 @@ def _updates(request: dict[str, Any], send: Send) -> dict[str, Any]:
             system.synchronize()
     finally:
         system.close()
-    return {"episodes": trial.units_of(system, [*map(system.told, found)])}
+    return {"episodes": units_of(system, [*map(system.told, found)])}
 
 
 def _audit(request: dict[str, Any], send: Send) -> dict[str, Any]:
