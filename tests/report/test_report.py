@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from every import every_combination
 from laid_out import leave_pictures_empty
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
@@ -26,7 +27,6 @@ from rich.console import Console
 
 from m2bench.findings.summarize import summarize
 from m2bench.machine.identity import describe_machine
-from m2bench.records.combinations import every_combination
 from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from every import every_combination
 from scipy import stats
 from statsmodels.robust.robust_linear_model import RLM
 from statsmodels.stats.multitest import multipletests
 
 from m2bench.plan.designs import make_trials
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.noise import ScatterGroup
 from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec

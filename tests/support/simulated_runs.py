@@ -14,11 +14,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+from every import every_combination
 from repository import ROOT
 
 from m2bench.findings.recommendation.recommend import recommend
 from m2bench.plan.designs import make_trials
-from m2bench.records.combinations import BASELINE, Layers, every_combination, layers_of
+from m2bench.records.combinations import BASELINE, Layers, layers_of
 from m2bench.records.figure import Figure
 from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
 from m2bench.records.run_spec import RunSpec
