@@ -12,6 +12,7 @@ from m2bench.gate.counts import CountsByName, LinesByCount, lines_of, repeated_c
 from m2bench.gate.pairs import Block, Phases, median_phases
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.description import Facts, Rate, Unit
+from m2bench.records.earlier import UNIT as EARLIER_UNIT
 from m2bench.statistics.steady import steady_speed
 from m2bench.text.speed import Speed
 
@@ -70,7 +71,7 @@ class Reference:
     @property
     def speed(self) -> Speed:
         """How its levels are shown; where it is not told, as those of the trading system."""
-        return self.shown_as or Speed(Unit("episode", "episodes"), Rate())
+        return self.shown_as or Speed(Unit(**EARLIER_UNIT), Rate())
 
     def counts_otherwise(self, speed: Speed | None) -> list[str]:
         """What differs where a speed is known to be counted in another unit, in words; else nothing."""
