@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 
 from .command import AskedSystem, command
 from .console import make_console

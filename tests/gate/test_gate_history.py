@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from made_check import MACHINE
 
+from m2bench.errors import UserError
 from m2bench.gate.references.history import Series, make_series
 from m2bench.gate.references.promotion import taken_over
 from m2bench.gate.references.reading import StoredCheck, read_check
 from m2bench.gate.references.reference import Recorded, Reference, with_level
 from m2bench.gate.references.stored import find, write_reference
 from m2bench.records.description import Rate, Unit
-from m2bench.records.errors import UserError
 from m2bench.text.speed import Speed
 
 DELTA = 0.05
