@@ -83,9 +83,7 @@ GLOSSARY = {
     "memory": "peak memory of the layer alone over the baseline's.",
 }
 """What the columns of the impact table are."""
-OF_VERDICTS = (
-    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below."
-)
+OF_VERDICTS = 'verdict: on the claimed speed, from the layer alone. More is under "The claims, one by one".'
 
 
 def _without_target(summary: Summary) -> list[str]:
