@@ -35,8 +35,8 @@ class TrialOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimingOptions(TrialOptions):
-    """What times trials."""
+class ThreadOptions:
+    """What a trial computes with."""
 
     threads: int | None = option(
         None,
@@ -46,6 +46,11 @@ class TimingOptions(TrialOptions):
         shown="auto",
         in_place="Set OMP_NUM_THREADS in the shell, or in a toggle, as threads=env:OMP_NUM_THREADS=1.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions(TrialOptions, ThreadOptions):
+    """What times trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
