@@ -50,7 +50,8 @@ def impact_table(summary: Summary) -> Table:
         for layer in summary.layers
     ]
     total, speed = times_within(summary.total_speedup), Speed.of(summary.system)
-    rows.append((together(summary), *[""] * 4, total, *[""] * 7))
+    if summary.total_speedup is not None:
+        rows.append((together(summary), *[""] * 4, total, *[""] * 7))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "numerics", "at work", "verdict")  # fmt: skip
     table = Table(
@@ -140,8 +141,8 @@ def _untold(summary: Summary) -> list[str]:
         said.append("numerics: unchecked, since the system does not report what its combinations compute.")
     if not tells_of_learning(summary):
         said.append(f"learning: not told, since {summary.system.no_target_because}.")
-    said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
-    return [" ".join(said)] if said else []
+    doubted = [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
+    return [*([" ".join(said)] if said else []), *doubted]
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
