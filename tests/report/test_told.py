@@ -14,6 +14,7 @@ from simulated_trainers import ignores_seed
 from m2bench.findings.summarize import summarize
 from m2bench.records.figure import Figure
 from m2bench.records.known_systems import DOORS
+from m2bench.records.rows import Claimed
 from m2bench.records.summary import Gains, Summary
 from m2bench.report.charts import Chart, NotDrawn, learning
 from m2bench.report.charts.style import Canvas
@@ -114,6 +115,17 @@ def test_a_combination_of_one_layer_learns_as_its_layer_does(summary: Summary) -
 def test_no_row_stands_for_all_layers_where_they_were_not_measured_together(summary: Summary) -> None:
     assert summary.total_speedup is None
     assert [row[0] for row in impact_table(summary).rows] == [layer.name for layer in summary.layers]
+
+
+def test_other_claims_are_spoken_of_where_there_are_any(summary: Summary) -> None:
+    def notes(text: str) -> str:
+        claim = Claimed((1.1, 1.5), text)
+        layers = tuple(replace(layer, claim=claim, verdict="confirmed") for layer in summary.layers)
+        return " ".join(impact_table(replace(summary, layers=layers)).notes)
+
+    assert "verdict: on the claimed speed" in notes("1.1-1.5x")
+    assert "memory and stability" not in notes("1.1-1.5x")
+    assert "memory and stability" in notes("1.1-1.5x, half the memory")
 
 
 def test_what_nobody_is_advised_to_switch_on_is_not_said_to_make_the_gain(summary: Summary) -> None:

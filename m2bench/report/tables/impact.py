@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from m2bench.records.rows import LayerRow
 from m2bench.records.summary import Summary
 from m2bench.report.sentences import (
     counted,
+    listed,
     rules_in_words,
     rules_of,
     tells_of_learning,
@@ -63,7 +65,7 @@ def impact_table(summary: Summary) -> Table:
                     "claimed", "Shapley"),
     ).without_empty_columns()  # fmt: skip
     notes = (
-        *_glossary(table),
+        *_glossary(table, summary),
         *turned_round(speed),
         *_rules_remark(summary),
         *(_without_target(summary) if "time to target" in table.columns else ()),
@@ -84,7 +86,8 @@ GLOSSARY = {
     "memory": "peak memory of the layer alone over the baseline's.",
 }
 """What the columns of the impact table are."""
-OF_VERDICTS = 'verdict: on the claimed speed, from the layer alone. More is under "The claims, one by one".'
+OF_VERDICTS = "verdict: on the claimed speed, from the layer alone."
+OF_OTHER_CLAIMS = " Claims on memory and stability are judged one by one below."
 
 
 def _without_target(summary: Summary) -> list[str]:
@@ -110,10 +113,12 @@ def _rules_remark(summary: Summary) -> list[str]:
     ]
 
 
-def _glossary(table: Table) -> list[str]:
+def _glossary(table: Table, summary: Summary) -> list[str]:
     """What the columns are that this table has."""
     said = [f"{column}: {what}" for column, what in GLOSSARY.items() if column in table.columns]
-    return [f"{' '.join(said)} Brackets: 95 % intervals.", *([OF_VERDICTS] if "verdict" in table.columns else [])]
+    claims_more = any(re.search("memory|stability", layer.claim.claim_text or "") for layer in summary.layers)
+    verdicts = [OF_VERDICTS + OF_OTHER_CLAIMS * claims_more] if "verdict" in table.columns else []
+    return [f"{' '.join(said)} Brackets: 95 % intervals.", *verdicts]
 
 
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
@@ -186,15 +191,15 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
-    troubled = [
-        outcome_of(c)
-        if c.layers == (layer.name,)
-        else f"{combination_name(c.layers)}, which its figures need: {outcome_of(c)}"
-        for c in found
-        if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
-    ]
+    # Of those with a layer that did nothing it is said why.
+    troubled = [c for c in found if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)]
     if troubled:
-        return "; ".join(dict.fromkeys(troubled))
+        own = [outcome_of(c) for c in troubled if c.layers == (layer.name,)]
+        others = dict.fromkeys(combination_name(c.layers) for c in troubled if c.layers != (layer.name,))
+        missing = (
+            f"what needs {listed([*others])} is not known: the table of all combinations says why" if others else ""
+        )
+        return "; ".join(filter(None, [*dict.fromkeys(own), missing]))
     if layer.speed.alone is None and layer.speed.last is None and all(c.trials for c in found):
         return "not measured by this design"
     return ""
