@@ -12,16 +12,16 @@ import simulated_trainers as simulated
 from simulated_trainers import ignores_seed
 
 from m2bench.findings.summarize import summarize
+from m2bench.options.known_systems import DOORS
 from m2bench.records.figure import Figure
-from m2bench.records.known_systems import DOORS
-from m2bench.records.rows import Claimed
-from m2bench.records.summary import Gains, Summary
 from m2bench.report.charts import Chart, NotDrawn, learning
 from m2bench.report.charts.style import Canvas
 from m2bench.report.details import details
 from m2bench.report.remarks import remarks
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
+from m2bench.summary.ablation import Gains, Summary
+from m2bench.summary.rows import Claimed
 
 FUNCTION = DOORS[0]
 
