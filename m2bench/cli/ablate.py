@@ -55,7 +55,7 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
         None,
         "How many times each combination is measured.",
         read=at_least(1),
-        shown=f"{DEFAULT_BLOCKS}; with --quick the fewest that give intervals",
+        shown=f"{DEFAULT_BLOCKS}, or more where intervals need them; with --quick the fewest that give intervals",
     )
     budget_s: float | None = option(
         None,
@@ -114,7 +114,10 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
-    return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
+    if asked.blocks is not None:
+        return spec
+    least = fewest_blocks(spec)
+    return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
 
 
 def _refuse_contradictions(asked: Ablate) -> None:
