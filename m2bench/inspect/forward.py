@@ -15,14 +15,16 @@ from rich.console import Console
 from m2bench.errors import UserError
 from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher
-from m2bench.records.documents import LEFT_OUT, called, to_json
+from m2bench.processes.job import ForwardJob
+from m2bench.records.documents import called, to_json
+from m2bench.records.inspected import PassTime, TimedPasses, Written
 from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.trials import watched
 from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
-from m2bench.store.files import Written, refuse_unwritten, write_file, written
+from m2bench.store.files import refuse_unwritten, write_file, written
 from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.text.figures import NOTHING, digits
 from m2bench.text.tables import Table, draw_table
@@ -30,43 +32,6 @@ from m2bench.text.tables import Table, draw_table
 TIMEOUT_S = 3600.0
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
 PLAIN = "float32, eager"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PassTime:
-    """ms of one forward pass at a batch size, or the ``reason`` why there is none.
-
-    ``ms``: the median of the groups that were timed, of so many ``passes`` in all; ``ms_least``, ``ms_most``: the least
-    and the most of the groups.
-    """
-
-    batch: int
-    precision: str
-    compiled: bool
-    reason: str | None = field(default=None, metadata=LEFT_OUT)
-    ms: float | None = field(default=None, metadata=LEFT_OUT)
-    ms_least: float | None = field(default=None, metadata=LEFT_OUT)
-    ms_most: float | None = field(default=None, metadata=LEFT_OUT)
-    passes: int | None = field(default=None, metadata=LEFT_OUT)
-
-    @property
-    def variant(self) -> str:
-        """What is timed: "float32, eager"."""
-        return f"{self.precision}, {'compiled' if self.compiled else 'eager'}"
-
-    @property
-    def spread(self) -> Spread | None:
-        """None where it was not timed."""
-        if self.ms is None or self.ms_least is None or self.ms_most is None:
-            return None
-        return Spread(self.ms, self.ms_least, self.ms_most)
-
-
-@dataclass(frozen=True)
-class TimedPasses:
-    """A worker's report on one device."""
-
-    timed: tuple[PassTime, ...]
 
 
 @dataclass(frozen=True)
@@ -137,13 +102,20 @@ def _time_devices(
             with console.status(f"checking in double precision whether {name} computes correctly"):
                 prepared = prepare(launcher, on_device, folder)
                 refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
-            request = {"workload": to_json(on_device), "sizes": list(sizes), "passes": passes}
+            job = ForwardJob(workload=on_device, sizes=tuple(sizes), passes=passes)
             with console.status(f"forward passes on {name}"):
-                outcome = watched(partial(launcher.run, "forward", request, TimedPasses, log, TIMEOUT_S))
+                outcome = watched(partial(launcher.run, job, TimedPasses, log, TIMEOUT_S))
             if isinstance(outcome.result, Failure):
                 raise UserError(f"forward passes on {name} failed: {outcome.result.text}.", f"The log is {log}.")
             found[name] = outcome.result, outcome.conditions
     return found
+
+
+def _spread(cell: PassTime) -> Spread | None:
+    """None where it was not timed."""
+    if cell.ms is None or cell.ms_least is None or cell.ms_most is None:
+        return None
+    return Spread(cell.ms, cell.ms_least, cell.ms_most)
 
 
 def _by_variant(timed: Sequence[PassTime]) -> dict[str, dict[int, PassTime]]:
@@ -175,7 +147,7 @@ def forward_table(device: str, timed: Sequence[PassTime]) -> Table:
 
 
 def _cell(cell: PassTime) -> str:
-    spread = cell.spread
+    spread = _spread(cell)
     if spread is None:
         return "not here"
     return f"{digits(spread.ms)} [{digits(spread.ms_least)}, {digits(spread.ms_most)}]"
@@ -203,7 +175,7 @@ def _label(device: str, variant: str) -> str:
 
 
 def _timed_cells(cells: Mapping[int, PassTime]) -> SpreadBySize:
-    return {size: spread for size, cell in cells.items() if (spread := cell.spread) is not None}
+    return {size: spread for size, cell in cells.items() if (spread := _spread(cell)) is not None}
 
 
 def _draw(path: Path, found: Mapping[str, Sequence[PassTime]], comparisons: list[Comparison]) -> Written:
