@@ -14,7 +14,9 @@ from rich.console import Console
 from m2bench.errors import UserError
 from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher
+from m2bench.processes.job import ForwardJob
 from m2bench.records.documents import called, to_json
+from m2bench.records.inspected import PassTime, TimedPasses
 from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
@@ -25,16 +27,9 @@ from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.text.tables import draw_table
 
 from .forward_chart import draw_passes
-from .pass_times import PassTime, compare_variants, forward_table
+from .pass_times import compare_variants, forward_table
 
 TIMEOUT_S = 3600.0
-
-
-@dataclass(frozen=True)
-class TimedPasses:
-    """A worker's report on one device."""
-
-    timed: tuple[PassTime, ...]
 
 
 @dataclass(frozen=True)
@@ -105,9 +100,9 @@ def _time_devices(
             with console.status(f"checking in double precision whether {name} computes correctly"):
                 prepared = prepare(launcher, on_device, folder)
                 refuse_wrong_device(replace(here, device=name), prepared.device_faults or ())
-            request = {"workload": to_json(on_device), "sizes": list(sizes), "passes": passes}
+            job = ForwardJob(workload=on_device, sizes=tuple(sizes), passes=passes)
             with console.status(f"forward passes on {name}"):
-                outcome = watched(partial(launcher.run, "forward", request, TimedPasses, log, TIMEOUT_S))
+                outcome = watched(partial(launcher.run, job, TimedPasses, log, TIMEOUT_S))
             if isinstance(outcome.result, Failure):
                 raise UserError(f"forward passes on {name} failed: {outcome.result.text}.", f"The log is {log}.")
             found[name] = outcome.result, outcome.conditions

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from m2bench.records.inspected import PassTime, Written
 from m2bench.statistics.crossings import Comparison, SpreadBySize
-from m2bench.store.files import Written, try_to_write
+from m2bench.store.files import try_to_write
 
-from .pass_times import PLAIN, PassTime, by_variant, line_label, timed_cells
+from .pass_times import PLAIN, by_variant, line_label, timed_cells
 
 WIDTH, HEIGHT, DPI = 9.0, 5.5, 110
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from m2bench.records.documents import LEFT_OUT
+from m2bench.records.inspected import PassTime
 from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
 from m2bench.text.figures import NOTHING, digits
 from m2bench.text.tables import Table
@@ -13,34 +12,11 @@ from m2bench.text.tables import Table
 PLAIN = "float32, eager"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PassTime:
-    """ms of one forward pass at a batch size, or the ``reason`` why there is none.
-
-    ``ms``: the median of the groups that were timed, of so many ``passes`` in all; ``ms_least``, ``ms_most``: the least
-    and the most of the groups.
-    """
-
-    batch: int
-    precision: str
-    compiled: bool
-    reason: str | None = field(default=None, metadata=LEFT_OUT)
-    ms: float | None = field(default=None, metadata=LEFT_OUT)
-    ms_least: float | None = field(default=None, metadata=LEFT_OUT)
-    ms_most: float | None = field(default=None, metadata=LEFT_OUT)
-    passes: int | None = field(default=None, metadata=LEFT_OUT)
-
-    @property
-    def variant(self) -> str:
-        """What is timed: "float32, eager"."""
-        return f"{self.precision}, {'compiled' if self.compiled else 'eager'}"
-
-    @property
-    def spread(self) -> Spread | None:
-        """None where it was not timed."""
-        if self.ms is None or self.ms_least is None or self.ms_most is None:
-            return None
-        return Spread(self.ms, self.ms_least, self.ms_most)
+def _spread(cell: PassTime) -> Spread | None:
+    """None where it was not timed."""
+    if cell.ms is None or cell.ms_least is None or cell.ms_most is None:
+        return None
+    return Spread(cell.ms, cell.ms_least, cell.ms_most)
 
 
 def by_variant(timed: Sequence[PassTime]) -> dict[str, dict[int, PassTime]]:
@@ -72,7 +48,7 @@ def forward_table(device: str, timed: Sequence[PassTime]) -> Table:
 
 
 def _cell(cell: PassTime) -> str:
-    spread = cell.spread
+    spread = _spread(cell)
     if spread is None:
         return "not here"
     return f"{digits(spread.ms)} [{digits(spread.ms_least)}, {digits(spread.ms_most)}]"
@@ -100,4 +76,4 @@ def line_label(device: str, variant: str) -> str:
 
 
 def timed_cells(cells: Mapping[int, PassTime]) -> SpreadBySize:
-    return {size: spread for size, cell in cells.items() if (spread := cell.spread) is not None}
+    return {size: spread for size, cell in cells.items() if (spread := _spread(cell)) is not None}

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.processes.client import Launcher
+from m2bench.processes.job import TrainJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description
-from m2bench.records.documents import read, to_json
+from m2bench.records.documents import to_json
+from m2bench.records.inspected import Training, TrainingPoint
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
-from m2bench.records.results import Failure, Proof, idle_layers
+from m2bench.records.results import Failure, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
@@ -28,30 +27,6 @@ from m2bench.text.figures import NOTHING
 from m2bench.text.speed import Speed
 
 TIMEOUT_S = 7 * 86_400.0
-
-
-@dataclass(frozen=True)
-class TrainingPoint:
-    """One evaluation: after so many units, and seconds of training without the evaluations.
-
-    ``training_return``: the mean since the last point. None where the system reports no return.
-    """
-
-    episodes: float
-    train_s: float
-    training_return: float | None
-    eval_return: float | None
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A worker's report on the training."""
-
-    layers: Layers
-    seed: int
-    curve: tuple[TrainingPoint, ...]
-    proofs: Mapping[str, Proof]
-    checkpoint: str
 
 
 def train_combination(
@@ -72,13 +47,10 @@ def train_combination(
         good, speed = description.workload.good_return, Speed.of(description.system)
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
         console.print(_header(speed, good), highlight=False)
-
-        def show_point(point: Any) -> None:
-            console.print(_line(read(TrainingPoint, point), speed, good), highlight=False)
-
-        request = {"workload": to_json(spec), "layers": layers, "episodes": units, "seed": seed,
-                   "checkpoint": str(checkpoint.resolve())}  # fmt: skip
-        outcome = launcher.run("train", request, Trained, log, TIMEOUT_S, show_point).result
+        job = TrainJob(workload=spec, layers=layers, seed=seed, episodes=units, checkpoint=checkpoint.resolve())
+        outcome = launcher.run(
+            job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good), highlight=False)
+        ).result
     if isinstance(outcome, Failure):
         raise UserError(f"training failed: {outcome.text}.", f"The log is {log}.")
     document = {**to_json(outcome), "good_return": good, "workload": to_json(spec)}

@@ -46,6 +46,13 @@ class ThreadTimes:
     update_s: tuple[tuple[float, ...], ...]
 
 
+@dataclass(frozen=True)
+class MeasuredThreads:
+    """What a worker measured with several numbers of threads."""
+
+    measured: tuple[ThreadTimes, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ThreadChoice:
     """By what the number of threads was chosen.
@@ -212,6 +219,10 @@ class WorkloadDescription:
     sources: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
 
+    def with_facts(self, facts: Facts) -> WorkloadDescription:
+        """The description with these facts in place of what it told before."""
+        return read(WorkloadDescription, {**self.facts, **facts})
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -258,17 +269,20 @@ class SystemDescription:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
-    """What a worker describes. ``claimed_together``: what is claimed of all layers at once, before and after.
-
-    ``counting``: the version of the way in which operators are counted.
-    """
+class Described:
+    """What a system describes. ``claimed_together``: what is claimed of all layers at once, before and after."""
 
     system: SystemDescription
     device: Device
     layers: tuple[LayerDescription, ...]
     claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
     workload: WorkloadDescription
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description(Described):
+    """What a worker describes. ``counting``: the version of the way in which operators are counted."""
+
     machine: Machine
     counting: int | None = None
 

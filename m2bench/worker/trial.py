@@ -15,7 +15,7 @@ from m2bench.devices.fingerprint import FingerprintRecorder
 from m2bench.devices.phase_times import phase_ms
 from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.processes.turns import Turns
-from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
+from m2bench.records.results import Counts, Fingerprint, Moment, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
 from m2bench.systems.interface import System, Told, Workload
@@ -80,7 +80,7 @@ def run_trial(
     spec: TrialSpec,
     window: WindowSpec,
     compiler_import_s: float = 0.0,
-    on_window: Callable[[str], None] = lambda moment: None,
+    on_window: Callable[[Moment], None] = lambda moment: None,
     turns: Turns | None = None,
 ) -> TrialResult:
     """Everything that a trial measures.
@@ -119,7 +119,7 @@ def _warm_up(system: System, window: WindowSpec, device: torch.device, may_finge
     return _WarmUp(update_s + more_s, told + more, numerics, fingerprint)
 
 
-def _time(system: System, window: WindowSpec, on_window: Callable[[str], None], turns: Turns | None) -> _Timed:
+def _time(system: System, window: WindowSpec, on_window: Callable[[Moment], None], turns: Turns | None) -> _Timed:
     on_window("begin")
     before_j = system.energy_j()
     if turns is None:

@@ -139,7 +139,7 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
     assert (folder / "report.md").read_bytes() == (SAMPLE / "report.md").read_bytes()
     for name in ("summary.json", "impact.csv"):
         found, committed = ((place / name).read_text() for place in (folder, SAMPLE))
-        if describe_machine()["chip"] == summary.machine.machine.chip:
+        if describe_machine().chip == summary.machine.machine.chip:
             assert found == committed
         assert re.split(NUMBER, found) == re.split(NUMBER, committed)
         values, expected = (list(map(float, re.findall(NUMBER, text))) for text in (found, committed))
