@@ -76,7 +76,7 @@ class CommandProgram:
                 no_target_because="a command does not tell how well it has learned",
             ),
             device=read(Device, {"device": DEVICE}),
-            layers=tuple(map(self._describe_layer, self.layers())),
+            layers=tuple(map(self._describe_layer, self._line.changes)),
             workload=read(WorkloadDescription, workload),
         )
 
