@@ -7,8 +7,10 @@ from pathlib import Path
 
 from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
+from m2bench.records.fleet_folder import is_fleet
 from m2bench.records.run_spec import RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
+from m2bench.records.store import FILE_NAME
 
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
@@ -66,6 +68,14 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
+    scheduler: str | None = option(
+        None,
+        "Run on the machines of a Dask scheduler, as tcp://HOST:8786; blocks are shared out among those of one kind.",
+        kind=str,
+        metavar="<address>",
+        with_resume=True,
+        asks=False,
+    )
     out: Path | None = results_option()
     dry_run: bool = option(False, "Print the plan and an estimate of the time; run nothing.", with_resume=True)
 
@@ -73,11 +83,11 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.records.store import FILE_NAME
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
+        _refuse_other_place(asked.resume, asked.scheduler)
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder()
@@ -86,13 +96,23 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
-    def advice() -> str:
-        begun = (folder / FILE_NAME).exists()
-        return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
+    resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
+    with interruptible(lambda: _advice(folder, asked)):
+        if asked.scheduler is None:
+            ablation.run(spec, folder, resuming, asked.budget_s, wait_s, console)
+        else:
+            from m2bench.fleet.ablation import run_fleet
 
-    with interruptible(advice):
-        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
+            run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
+
+
+def _advice(folder: Path, asked: Ablate) -> str:
+    """What becomes of a run that was interrupted."""
+    if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
+        return "no trial had finished"
+    where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
+    return f"continue with: m2bench ablate --resume {quoted(folder)}{where}"
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
@@ -115,7 +135,20 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
 
 
+def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
+    """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
+    if is_fleet(folder) and scheduler is None:
+        raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")
+    if scheduler is not None and (folder / FILE_NAME).exists():
+        raise UserError(f"{folder} is a run on one machine.", "Continue it there, without --scheduler.")
+
+
 def _refuse_contradictions(asked: Ablate) -> None:
+    if asked.scheduler is not None and asked.budget_s is not None:
+        raise UserError(
+            "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
+            "Choose a --design and --blocks.",
+        )
     if asked.more_blocks is not None:
         raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
     if asked.all_combinations and asked.design is not None:

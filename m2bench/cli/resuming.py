@@ -7,6 +7,7 @@ from pathlib import Path
 
 from m2bench.records.declared_options import at_least, option
 from m2bench.records.errors import UserError, quoted
+from m2bench.records.fleet_folder import asked_of_fleet, is_fleet
 from m2bench.records.run_spec import RunSpec
 
 from .command import Given
@@ -44,7 +45,7 @@ def continued(command: str, folder: Path, more_blocks: int | None, given: Given)
             f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
             "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
         )
-    spec = stored_spec(folder)
+    spec = asked_of_fleet(folder) if is_fleet(folder) else stored_spec(folder)
     began = "ablate" if spec.scale is None else "scale"
     if began != command:
         raise UserError(

@@ -12,6 +12,7 @@ from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
 from m2bench.records.files import write_file
+from m2bench.records.fleet_folder import folders_of_kinds, is_fleet
 from m2bench.records.folders import make_folder
 from m2bench.records.scale_summary import ScaleSummary
 from m2bench.records.store import Store
@@ -54,6 +55,9 @@ def write_scale_report(store: Store) -> ScaleSummary:
 
 def report(folder: Path, console: Console) -> bool:
     """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
+    if is_fleet(folder):
+        found = [report(kind, console) for kind in folders_of_kinds(folder).values()]
+        return any(found)
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)
