@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.fleet_folder import is_fleet
-from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import at_least, option
+from m2bench.options.run_spec import RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
-from m2bench.records.store import FILE_NAME
 
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
@@ -109,6 +107,9 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
 
 def _advice(folder: Path, asked: Ablate) -> str:
     """What becomes of a run that was interrupted."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
     if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
         return "no trial had finished"
     where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
@@ -137,6 +138,9 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
 
 def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
     if is_fleet(folder) and scheduler is None:
         raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")
     if scheduler is not None and (folder / FILE_NAME).exists():

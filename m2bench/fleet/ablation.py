@@ -19,22 +19,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError, quoted
 from m2bench.machine.conditions import are_disturbed
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import shares_of
 from m2bench.plan.remaining import remaining_learning, repeated_trials
 from m2bench.records.description import Description
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.files import open_log
-from m2bench.records.fleet_folder import add_event, begin_fleet, folders_of_kinds
-from m2bench.records.folders import locked, make_folder, refuse_used
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.same_machine import kind_name, kind_of
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import Result, RunRecord, StoredTrial, settled
 from m2bench.run.quiet import Quiet
 from m2bench.run.resuming import refuse_another, refuse_another_trainer
 from m2bench.run.trials import Execute, Watched, run_trials
+from m2bench.store.database import Store
+from m2bench.store.files import open_log
+from m2bench.store.fleet import add_event, begin_fleet, folders_of_kinds
+from m2bench.store.folders import locked, make_folder, refuse_used
+from m2bench.store.trials import Result, RunRecord, StoredTrial, settled
 
 from . import session
 from .cluster import Cluster, Machine, MachineLost, Stopped

@@ -10,8 +10,8 @@ from threading import Event
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from m2bench import __version__
-from m2bench.records.errors import UserError
-from m2bench.records.sources import package_digest
+from m2bench.errors import UserError
+from m2bench.store.sources import package_digest
 
 from . import session
 from .session import Identity

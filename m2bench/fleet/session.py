@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from m2bench import __version__
+from m2bench.errors import WorkerError
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.description import Description, Prepared
-from m2bench.records.errors import WorkerError
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.sources import package_digest
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import Result
 from m2bench.run.ablation import get_ready
 from m2bench.run.describe import describe
 from m2bench.run.quiet import busy_now
 from m2bench.run.trials import Execute, Watched, trial_executor
+from m2bench.store.sources import package_digest
+from m2bench.store.trials import Result
 
 from .lock import SessionEnded, alone_on_machine
 from .shipping import Shipped

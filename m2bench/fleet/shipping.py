@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import DOORS, PROGRAMS
+from m2bench.errors import UserError
+from m2bench.options.known_systems import DOORS, PROGRAMS
 from m2bench.records.spec import WorkloadSpec
 
 LARGEST_MB = 256.0

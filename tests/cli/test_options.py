@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from m2bench.cli.ablate import Ablate, _begun
 from m2bench.cli.app import app
 from m2bench.cli.command import AskedSystem, Given, command
+from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.records.declared_options import Option, argument, at_least, option, options_of
+from m2bench.options.declared import Option, argument, at_least, option, options_of
+from m2bench.options.known_systems import size_option, workload_options, workload_words
+from m2bench.options.run_spec import RunOptions
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import size_option, workload_options, workload_words
-from m2bench.records.run_spec import RunOptions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
@@ -28,7 +28,7 @@ COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
-    "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
+    "--trial-timeout --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
     "scale": "--data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",

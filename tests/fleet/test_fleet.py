@@ -17,14 +17,14 @@ from commands import typed
 from launched import still_in, wait_until
 from machines import Machines, hold
 
+from m2bench.errors import UserError
 from m2bench.findings.responses import speed_effects
 from m2bench.fleet import ablation
 from m2bench.fleet.cluster import Cluster
 from m2bench.plan.designs import shares_of
-from m2bench.records.errors import UserError
-from m2bench.records.fleet_folder import events_of, folders_of_kinds
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial
+from m2bench.store.database import Store
+from m2bench.store.fleet import events_of, folders_of_kinds
+from m2bench.store.trials import StoredTrial
 
 ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
 FIRST, OTHER = "a-chip", "other-chip"

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .documents import read, to_json
-from .errors import UserError
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
+from m2bench.records.documents import read, to_json
+
+from .database import FILE_NAME
 from .files import write_file
-from .run_spec import RunSpec
-from .store import FILE_NAME
 
 ASKED, EVENTS = "fleet.json", "events.jsonl"
 SCHEMA = 1
