@@ -172,6 +172,15 @@ def test_the_parent_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_dask_is_imported_for_several_machines_alone() -> None:
+    """Nor is it where their modules are imported, until a scheduler is asked for."""
+    code = (
+        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.report, m2bench.fleet.ablation; "
+        "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_no_test_module_imports_another() -> None:
     """What several of them use lies in tests/support."""
     for path in (ROOT / "tests").rglob("*.py"):
