@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import at_least, option
+from m2bench.options.run_spec import RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -73,9 +73,9 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.records.store import FILE_NAME
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
+    from m2bench.store.database import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import typer
 
-from m2bench.records.declared_options import GPUS, one_of, option
+from m2bench.options.declared import GPUS, one_of, option
 
 from .command import AskedSystem, command
 from .console import make_console

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from m2bench.records.declared_options import argument, at_least, option
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
+from m2bench.options.declared import argument, at_least, option
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console
@@ -43,7 +43,7 @@ def save(asked: Save, system: AskedSystem) -> None:
     from m2bench.gate import job
     from m2bench.gate.references import stored
     from m2bench.gate.sides import repository
-    from m2bench.records.folders import refuse_used, removed_if_refused
+    from m2bench.store.folders import refuse_used, removed_if_refused
 
     repo = repository(Path.cwd())
     path = stored.reference_path(repo, asked.name)
@@ -152,8 +152,8 @@ def history(asked: History) -> None:
     """
     from m2bench.gate.references.history import draw, make_series
     from m2bench.gate.references.stored import load_checks
-    from m2bench.records.files import write_file
-    from m2bench.records.folders import make_folder
+    from m2bench.store.files import write_file
+    from m2bench.store.folders import make_folder
 
     series = make_series(reference_named(asked.name), load_checks(asked.runs), asked.delta)
     text = json.dumps([{**asdict(one), "sentence": one.sentence} for one in series], indent=1)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from m2bench.errors import UserError
+from m2bench.options.declared import at_least, option
+from m2bench.options.known_systems import DOORS
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import DOORS
 
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
@@ -94,7 +94,7 @@ def check(asked: Check, system: AskedSystem, given: Given) -> None:
     numerics changed.
     """
     from m2bench.gate import job
-    from m2bench.records.folders import refuse_used, removed_if_refused
+    from m2bench.store.folders import refuse_used, removed_if_refused
 
     question = _question(asked, system, given)
     folder = asked.out or new_folder("check-")
@@ -147,8 +147,8 @@ def _refuse_unfounded_speedup(floors: dict[str, float], combinations: tuple[Laye
 def _tell(outcome: CheckOutcome, asked: Check, folder: Path) -> None:
     """Print the verdict and write it; the verdict first: a disk that is full must not cost what took minutes."""
     from m2bench.gate import outputs
-    from m2bench.records.files import write_file
-    from m2bench.records.folders import make_folder
+    from m2bench.store.files import write_file
+    from m2bench.store.folders import make_folder
 
     typer.echo(json.dumps(outcome.to_json(), indent=1) if asked.as_json else outcome.in_words)
     outputs.write_outputs(outcome, folder)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from m2bench.records.declared_options import option, within
+from m2bench.options.declared import option, within
 
 from .command import AskedSystem, command
 from .console import make_console

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import DEVICES, one_of, option, whole_numbers, within
+from m2bench.options.declared import DEVICES, one_of, option, whole_numbers, within
 
 from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console

@@ -8,11 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2bench.errors import UserError
+from m2bench.options.declared import option, within
+from m2bench.options.known_systems import layers_at_hand
+from m2bench.options.run_spec import TimingOptions
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
-from m2bench.records.declared_options import option, within
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import layers_at_hand
-from m2bench.records.run_spec import TimingOptions
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import AskedSystem

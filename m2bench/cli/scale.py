@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_numbers
+from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
+from m2bench.options.run_spec import LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.declared_options import DEVICES, at_least, one_of, option, whole_numbers
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
-from m2bench.records.run_spec import LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
@@ -19,14 +19,7 @@ from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .resuming import Resumable, continued
-from .shared_options import (
-    Seeded,
-    combination_of,
-    known_layers,
-    new_folder,
-    read_layers,
-    results_option,
-)
+from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 T = TypeVar("T", int, float)
 SIZED, SIZES = size_option("ablate")
@@ -123,8 +116,8 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
 @command("scale")
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Measure how speed grows with the environments, on every device and number of threads: where to train."""
-    from m2bench.records.store import FILE_NAME
     from m2bench.run import scaling
+    from m2bench.store.database import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
@@ -197,7 +190,7 @@ def _layers(asked: ScaleAsked, workload: WorkloadSpec) -> Layers:
 
 def _recommended(folder: Path) -> Layers:
     from m2bench.findings.summarize import summarize
-    from m2bench.records.store import Store
+    from m2bench.store.database import Store
 
     with Store.open(folder) as store:
         advice = summarize(folder.name, store.record(), store.attempts()).recommended

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from m2bench.errors import UserError
+from m2bench.options.declared import at_least, option
+from m2bench.options.known_systems import SYSTEMS
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import SYSTEMS
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console

@@ -14,7 +14,7 @@ from typing import Any
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from m2bench.records.files import Written, written
+from m2bench.store.files import Written, written
 
 from .event_tree import Event, busy_and_gaps_ns, calls
 from .pieces import InPieces, Units

@@ -9,11 +9,11 @@ from typing import final
 
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.rows import Judgement, LayerRow
-from m2bench.records.summary import Gains
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
+from m2bench.summary.ablation import Gains
+from m2bench.summary.rows import Judgement, LayerRow
 from m2bench.text.figures import percent, times, times_within, within
 
 from .layer_learning import Setbacks

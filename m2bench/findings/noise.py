@@ -15,12 +15,12 @@ import numpy as np
 from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure, Interval
-from m2bench.records.noise import Repeats, RunConditions
 from m2bench.records.results import Conditions
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.noise import Repeats, RunConditions
 from m2bench.text.figures import times_within
 
 DISTURBED_SHARE = 0.25  # of the trials

@@ -6,15 +6,15 @@ import math
 from collections import defaultdict
 from statistics import geometric_mean
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.results import TrialResult
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.shapley import shapley_weights
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.trials import RunRecord, StoredTrial
 from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table

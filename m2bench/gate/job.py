@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import combination_name
-from m2bench.records.errors import UserError
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.same_machine import differing
-from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 from m2bench.text.speed import Speed
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from xml.etree import ElementTree
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Rate
-from m2bench.records.errors import UserError
-from m2bench.records.files import write_file
+from m2bench.store.files import write_file
 from m2bench.text.speed import Speed
 
 from .metrics import GatedMetric

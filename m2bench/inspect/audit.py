@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from m2bench.errors import UserError
+from m2bench.options.known_systems import workload_words
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.documents import called, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import workload_words
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, show_remarks_on_data

@@ -12,18 +12,18 @@ from typing import Any
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher
 from m2bench.records.documents import LEFT_OUT, called, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.files import Written, refuse_unwritten, write_file, written
-from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Conditions, Failure
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.trials import watched
 from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
+from m2bench.store.files import Written, refuse_unwritten, write_file, written
+from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.text.figures import NOTHING, digits
 from m2bench.text.tables import Table, draw_table
 

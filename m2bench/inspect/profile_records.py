@@ -9,8 +9,8 @@ from statistics import fmean, geometric_mean
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Facts, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.files import Written
 from m2bench.records.results import Conditions, Counts, Proof
+from m2bench.store.files import Written
 
 from .device_log import NoLog
 from .mps_log import MpsLog

@@ -11,9 +11,9 @@ from itertools import pairwise
 from statistics import fmean
 
 from m2bench.findings.noise import drift_in_words
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import MOST_IN_FULL, make_trials
 from m2bench.records.figure import Figure
-from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from m2bench.records.description import Unit
-from m2bench.records.files import Written, written
 from m2bench.statistics.least_squares import Floats
+from m2bench.store.files import Written, written
 
 from .profile_records import Cut, ProfiledSide
 

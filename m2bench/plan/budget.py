@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
 
 from .designs import (
     ALL_BUT_FULL,

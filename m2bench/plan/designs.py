@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import accumulate, chain, combinations
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import LEAST_DEGREES
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import chain
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NamedLayers, Rules
 
 MOST_LAYERS = 12

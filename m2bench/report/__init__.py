@@ -11,11 +11,11 @@ from rich.console import Console
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
-from m2bench.records.files import write_file
-from m2bench.records.folders import make_folder
-from m2bench.records.scale_summary import ScaleSummary
-from m2bench.records.store import Store
-from m2bench.records.summary import Summary
+from m2bench.store.database import Store
+from m2bench.store.files import write_file
+from m2bench.store.folders import make_folder
+from m2bench.summary.ablation import Summary
+from m2bench.summary.scaling import ScaleSummary
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts

@@ -9,7 +9,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
-from m2bench.records.scale_summary import ScaleSummary
+from m2bench.summary.scaling import ScaleSummary
 from m2bench.text.figures import is_known, times_within
 
 from .charts import Chart, NotDrawn

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError, quoted
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import Cost, fit
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
@@ -18,15 +20,13 @@ from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Description, LayerDescription, Prepared
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure, TrialResult
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.sources import unchanged
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import RunRecord
-from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.store.database import Store
+from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.store.sources import unchanged
+from m2bench.store.trials import RunRecord
 
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress

@@ -10,22 +10,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError, quoted
 from m2bench.machine.identity import fast_cores, usable_cores
+from m2bench.options.declared import GPUS
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
-from m2bench.records.declared_options import GPUS
 from m2bench.records.description import Description, PlaceLimits, Prepared
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Scale
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import Result
-from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.store.trials import Result
 
 from .ablation import open_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError
+from m2bench.options.known_systems import PROGRAMS, layers_at_hand
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import fit, rough_cost
 from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import PROGRAMS, layers_at_hand
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.store import Store
+from m2bench.store.database import Store
 
 SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 

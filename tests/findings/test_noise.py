@@ -31,7 +31,7 @@ from m2bench.machine.conditions import Watch, parse_low_power, parse_power_sourc
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import StoredTrial
+from m2bench.store.trials import StoredTrial
 
 
 def anchor(block: int, speed: float, status: str = "ok") -> StoredTrial:

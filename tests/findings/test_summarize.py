@@ -15,17 +15,17 @@ from made_run import result as made_result
 from scipy import stats
 
 from m2bench.findings.summarize import summarize
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemory, Proof, TrialResult
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.summary import Summary
-from m2bench.records.trials import StoredTrial
 from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.responses import responses_table
 from m2bench.run.trials import Watched, run_trials
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.ablation import Summary
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)

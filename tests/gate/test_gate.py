@@ -37,6 +37,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from m2bench.cli.app import app
+from m2bench.errors import UserError
 from m2bench.gate import job, outputs
 from m2bench.gate.agreement import first_parted, learning_change
 from m2bench.gate.counts import compare_counts, repeated_counts
@@ -59,7 +60,6 @@ from m2bench.gate.verdict import Verdict, decide
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import Description, Unit
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
 from m2bench.records.results import NumericsCheck, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.first_updates import FIRST_UPDATES

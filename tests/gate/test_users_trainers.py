@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from made_check import BASED, blocks_of, measured, outcome_of
 
+from m2bench.errors import UserError
 from m2bench.gate.agreement import learning_change, untold
 from m2bench.gate.differences import agreement_changes, unchecked
 from m2bench.gate.layouts import refuse_shared_copy
@@ -18,7 +19,6 @@ from m2bench.gate.sides import Code
 from m2bench.gate.verdict import decide
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Rate, Unit
-from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
 

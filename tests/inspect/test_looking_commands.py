@@ -19,13 +19,13 @@ from commands import COMMAND, environment, typed
 from made_profile import EPISODE
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.inspect.audit import Audited, AuditFindings, show
 from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
-from m2bench.records.files import Written
+from m2bench.store.files import Written
 
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from m2bench.inspect.resolution import BLOCKS, DesignErrors, Resolution, Resolved, resolution_sentences
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import Cost, candidates, fit, parse_duration
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import RunSpec
 
 SIX = ("a", "b", "c", "d", "e", "f")
 

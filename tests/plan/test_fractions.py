@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from planted_runs import CHAIN, allowed
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import Cost, candidates, fit
 from m2bench.plan.designs import (
     ALL_BUT_FULL,
@@ -24,9 +26,7 @@ from m2bench.plan.designs import (
 )
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
 
 TWELVE = tuple("abcdefghijkl")
 # How many combinations, and the resolution by Box, Hunter & Hunter.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from m2bench.errors import UserError
 from m2bench.plan.taking_part import refuse_impossible, taking_part
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NamedLayers, Rules
 
 ABCD = ("a", "b", "c", "d")

@@ -23,19 +23,19 @@ from repository import ROOT, SUPPORT
 from rich.console import Console
 
 from m2bench.devices import device_speed, torch_device
+from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Description
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.store import Store
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
+from m2bench.store.database import Store
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")

@@ -12,13 +12,13 @@ import simulated_trainers as simulated
 from simulated_trainers import ignores_seed
 
 from m2bench.findings.summarize import summarize
-from m2bench.records.summary import Summary
 from m2bench.report.charts import Chart, NotDrawn, learning
 from m2bench.report.charts.style import Canvas
 from m2bench.report.details import details
 from m2bench.report.remarks import remarks
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
+from m2bench.summary.ablation import Summary
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import pytest
 from prepared_launcher import prepare
 from repository import SUPPORT
 
+from m2bench.errors import UserError
 from m2bench.machine import identity
+from m2bench.options.run_spec import read_threads
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
 from m2bench.records.description import Device, ThreadChoice, ThreadTimes
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import read_threads
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import threads
 from m2bench.run.describe import describe

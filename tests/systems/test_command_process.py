@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from m2bench.records.errors import TrainerError
+from m2bench.errors import TrainerError
 from m2bench.systems.command import output as outputs
 from m2bench.systems.command.output import Output
 from m2bench.systems.command.process import KB_PER_MB, Ran, run

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 from m2bench.systems.command.toggles import CommandLine
 
 

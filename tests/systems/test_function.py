@@ -13,7 +13,7 @@ import pytest
 import torch
 from users_code import in_folder, loaded, workload
 
-from m2bench.records.errors import TrainerError, TrainingEnded, UserError
+from m2bench.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.rules import Rules
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.function.yields import read_yield, singular

@@ -11,7 +11,7 @@ import pytest
 import torch
 from commands import typed
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import CompletedSystem, CompletedWorkload, SystemDefaults, load_system
 from m2bench.systems.interface import System, Workload

@@ -23,11 +23,11 @@ from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket
 from m2bench.baselines.trainer import Hyperparameters
+from m2bench.errors import UserError
 from m2bench.gate import job
 from m2bench.gate.facts import SideFacts
 from m2bench.inspect import forward
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.numerics import check_device

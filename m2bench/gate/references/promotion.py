@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 from m2bench.records.same_machine import differing
 
 from .reference import Reference, shifted, with_level

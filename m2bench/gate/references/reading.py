@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sized
 from dataclasses import dataclass, fields
 
+from m2bench.options.known_systems import PROGRAMS
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Facts
-from m2bench.records.known_systems import PROGRAMS
 from m2bench.records.spec import present_module
 
 from .reference import HistoryEntry, Recorded, Reference

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from m2bench.records.summary import Summary
 from m2bench.report.sentences import counted, rules_of
+from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 
 from .learning import learning_remarks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.records.figure import Figure
-from m2bench.records.noise import Noise, Repeats, RunConditions, ScatterGroup, Timing
 from m2bench.report.sentences import counted, listed
+from m2bench.summary.noise import Noise, Repeats, RunConditions, ScatterGroup, Timing
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from m2bench.findings.losses import CHECK as LOSSES
-from m2bench.records.summary import Summary
 from m2bench.report.sentences import counted
+from m2bench.summary.ablation import Summary
 from m2bench.text.figures import digits
 
 

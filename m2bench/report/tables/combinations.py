@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
-from m2bench.records.rows import CombinationRow
-from m2bench.records.summary import Summary
-from m2bench.report.sentences import (
-    counted,
-    listed,
-    tells_of_learning,
-)
-from m2bench.text.figures import (
-    NOTHING,
-    digits,
-    times_within,
-    within,
-)
+from m2bench.report.sentences import counted, listed, tells_of_learning
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import CombinationRow
+from m2bench.text.figures import NOTHING, digits, times_within, within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 

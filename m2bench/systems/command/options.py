@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from m2bench.options.declared import at_least, option, options_of
+from m2bench.options.known_systems import Call
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, option, options_of
-from m2bench.records.known_systems import Call
 
 from .toggles import CommandLine
 

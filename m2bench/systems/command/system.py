@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from m2bench.errors import TrainerError, UserError
 from m2bench.machine.canary import canary_s
 from m2bench.records.combinations import Layers
 from m2bench.records.description import LayerDescription, Rate, Unit
 from m2bench.records.documents import to_json
-from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.results import PeakMemory, TrialResult
-from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
+from m2bench.store.sources import sources_of
 from m2bench.systems.interface import Document
 
 from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value

@@ -11,8 +11,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 
 ENVIRONMENT = "env:"
 EXAMPLES = "Give it as amp=--amp, workers='--workers 0|--workers 4', or tf32=env:TF32=1."

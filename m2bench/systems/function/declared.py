@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn, TypeVar
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim
-from m2bench.records.errors import UserError
 from m2bench.records.rules import Rules
 from m2bench.systems.interface import Document
 

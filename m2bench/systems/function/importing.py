@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.errors import TrainerError, UserError
 
 from .raised import UsersCode, is_library
 from .source import place_of, place_of_step, written

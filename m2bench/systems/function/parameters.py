@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 
 from .importing import UserTrainer
 from .source import place_of

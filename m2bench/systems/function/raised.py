@@ -13,7 +13,7 @@ from types import TracebackType
 import torch
 
 import m2bench
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.errors import TrainerError, UserError
 
 LONGEST = 300  # characters of a message
 

@@ -20,12 +20,12 @@ import torch
 from m2bench.devices import torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
+from m2bench.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
-from m2bench.records.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.rules import Rules
-from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
+from m2bench.store.sources import sources_of
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 

@@ -25,11 +25,11 @@ from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScali
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
+from m2bench.errors import UserError
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
-from m2bench.records.errors import UserError
 from m2bench.records.results import Counts, NumericsCheck, Proof
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec

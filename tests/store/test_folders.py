@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.folders import removed_if_refused
+from m2bench.errors import UserError, WorkerError
+from m2bench.store.folders import removed_if_refused
 
 
 def ends_with(error: BaseException, folder: Path, work: Callable[[], object]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .combinations import Layers
-from .declared_options import one_of, option, within
-from .documents import LEFT_OUT
-from .errors import UserError
-from .rules import NO_RULES, Rules
-from .scale import Scale
-from .spec import WindowSpec, WorkloadSpec
-from .wrong_device import OPTION as WRONG_DEVICE
+from m2bench.errors import UserError
+from m2bench.records.combinations import Layers
+from m2bench.records.documents import LEFT_OUT
+from m2bench.records.rules import NO_RULES, Rules
+from m2bench.records.scale import Scale
+from m2bench.records.spec import WindowSpec, WorkloadSpec
+
+from .declared import one_of, option, within
 
 LEARNING_MODES = ("off", "quick", "full")
 
@@ -35,8 +35,8 @@ class TrialOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimingOptions(TrialOptions):
-    """What times trials."""
+class ThreadOptions:
+    """What a trial computes with."""
 
     threads: int | None = option(
         None,
@@ -49,6 +49,11 @@ class TimingOptions(TrialOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TimingOptions(TrialOptions, ThreadOptions):
+    """What times trials."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions(TimingOptions):
     """Options of ``ablate`` that are stored with the run as they were asked for."""
 
@@ -58,9 +63,7 @@ class RunOptions(TimingOptions):
         "time; full trains every combination to the target, or for half of --trial-timeout.",
         read=one_of(LEARNING_MODES),
     )
-    allow_wrong_device: bool = option(
-        False, "Continue on a device that computes wrongly; every figure is marked.", spelled=WRONG_DEVICE
-    )
+    allow_wrong_device: bool = option(False, "Continue on a device that computes wrongly; every figure is marked.")
 
 
 @dataclass(frozen=True)

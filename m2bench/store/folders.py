@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import UserError, WorkerError
+from m2bench.errors import UserError, WorkerError
 
 # What a run that ended before its first result may have left; it is nothing to lose.
 LEFTOVERS = {"logs", "work"}

@@ -1,6 +1,6 @@
-"""The JSON Schema of a record's document (documents.py).
+"""The JSON Schema of a record's document (m2bench/records/documents.py).
 
-``python -m m2bench.records.schema`` prints that of ``summary.json``, which is kept as docs/summary.schema.json.
+``python -m m2bench.summary.schema`` prints that of ``summary.json``, which is kept as docs/summary.schema.json.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from .documents import FLAT, KEY, TEXT, WHOLE, Document, interval_key, is_figure
-from .figure import Figure, Interval
-from .summary import Summary
+from m2bench.records.documents import FLAT, KEY, TEXT, WHOLE, Document, interval_key, is_figure
+from m2bench.records.figure import Figure, Interval
+
+from .ablation import Summary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
 ENDS = Interval | None

@@ -1,6 +1,6 @@
 """What a run of ``scale`` found: the types that are written as its ``summary.json``.
 
-As in summary.py: a figure that was not measured is None, ratios are multiplicative, shares are fractions of 1,
+As in ablation.py: a figure that was not measured is None, ratios are multiplicative, shares are fractions of 1,
 intervals are 95 %. ``episodes_per_min`` are units per minute, whatever the system counts in.
 """
 
@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .combinations import Layers
-from .description import Facts, PlaceLimits, SystemDescription
-from .figure import Figure
+from m2bench.records.combinations import Layers
+from m2bench.records.description import Facts, PlaceLimits, SystemDescription
+from m2bench.records.figure import Figure
+from m2bench.records.scale import Place, Setting, Value
+
 from .noise import Repeats
-from .scale import Place, Setting, Value
 
 Limit = Literal["dispatch", "arithmetic", "memory"]
 

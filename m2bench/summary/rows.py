@@ -1,4 +1,4 @@
-"""What a run found of each combination and of each layer: parts of the summary (summary.py)."""
+"""What a run found of each combination and of each layer: parts of the summary (ablation.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, final
 
-from .combinations import Layers
-from .documents import FLAT, called, interval_called, text_called
-from .figure import Figure
-from .results import Evidence
+from m2bench.records.combinations import Layers
+from m2bench.records.documents import FLAT, called, interval_called, text_called
+from m2bench.records.figure import Figure
+from m2bench.records.results import Evidence
 
 Sameness = Literal["same", "changed", "undecided", "not told"]
 

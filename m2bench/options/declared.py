@@ -12,8 +12,7 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from .errors import UserError
-from .sizes import SizeOption
+from m2bench.errors import UserError
 
 Read = Callable[[str, Any], Any]
 """From an option's flag and what was typed to its value. Raises UserError."""
@@ -23,6 +22,15 @@ GPUS = ("mps", "cuda")
 TRAINING = ("ablate", "train", "profile", "check", "baseline save")
 """The commands that train."""
 _DECLARED = "option"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeOption:
+    """What ``scale`` varies of a layer: an option that is a number, and 1 without the layer, and the word for it."""
+
+    option: str
+    one: str
+    many: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,12 @@
-"""How noisy a run is, by its identical trials, its machine and its clock: a part of the summary (summary.py)."""
+"""How noisy a run is, by its identical trials, its machine and its clock: a part of the summary (ablation.py)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .combinations import Layers
-from .documents import FLAT, interval_called
-from .figure import Figure
+from m2bench.records.combinations import Layers
+from m2bench.records.documents import FLAT, interval_called
+from m2bench.records.figure import Figure
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a run found: the types that are written as ``summary.json`` (docs/summary.schema.json).
+"""What an ablation found: the types that are written as ``summary.json`` (docs/summary.schema.json).
 
 A figure that was not measured is None, never invented. Ratios are multiplicative: 1 is no effect. Times are in the unit
 that the name says, shares are fractions of 1, intervals are 95 %. Unless it says otherwise, a figure of a combination
@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
-from .combinations import Layers
-from .description import Facts, SystemDescription, Target
-from .documents import called, interval_called
-from .figure import Figure, Interval
+from m2bench.records.combinations import Layers
+from m2bench.records.description import Facts, SystemDescription, Target
+from m2bench.records.documents import called, interval_called
+from m2bench.records.figure import Figure, Interval
+from m2bench.records.spec import TrialKind
+
 from .noise import Noise
 from .rows import CombinationRow, LayerRow
-from .spec import TrialKind
 
 LeftOutState = Literal[
     "costs", "negligible", "undecided", "unknown", "helps", "spoils", "changed", "failed", "not-engaged", "unsupported"

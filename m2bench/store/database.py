@@ -9,12 +9,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from .description import Description, Prepared
-from .documents import read, to_json
-from .errors import UserError, quoted
-from .results import Conditions
-from .run_spec import RunSpec
-from .spec import TrialSpec
+from m2bench.errors import UserError, quoted
+from m2bench.options.run_spec import RunSpec
+from m2bench.records.description import Description, Prepared
+from m2bench.records.documents import read, to_json
+from m2bench.records.results import Conditions
+from m2bench.records.spec import TrialSpec
+
 from .trials import RESULTS, Result, RunRecord, StoredTrial, settled
 
 FILE_NAME = "results.sqlite"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import UserError
+from m2bench.errors import UserError
 
 LOG_BEGINS, LOG_ENDS = 2**20, 2**16  # bytes of a long log that are kept
 

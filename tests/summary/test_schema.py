@@ -15,8 +15,8 @@ from repository import ROOT
 
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
-from m2bench.records.schema import json_schema
-from m2bench.records.summary import Summary
+from m2bench.summary.ablation import Summary
+from m2bench.summary.schema import json_schema
 
 COMMITTED = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(COMMITTED)
@@ -28,7 +28,7 @@ def sample() -> dict[str, Any]:
 
 
 def test_the_committed_schema_is_that_of_the_types() -> None:
-    assert json_schema(Summary) == COMMITTED, "write it: python -m m2bench.records.schema > docs/summary.schema.json"
+    assert json_schema(Summary) == COMMITTED, "write it: python -m m2bench.summary.schema > docs/summary.schema.json"
     jsonschema.Draft202012Validator.check_schema(COMMITTED)
 
 

@@ -13,11 +13,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal
 
-from .combinations import Layers
-from .declared_options import DEVICES, TRAINING, Option, one_of, option, options_of
-from .rules import NamedLayers
-from .sizes import SizeOption
-from .spec import WorkloadSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.rules import NamedLayers
+from m2bench.records.spec import WorkloadSpec
+
+from .declared import DEVICES, TRAINING, Option, SizeOption, one_of, option, options_of
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .description import Description, Prepared
-from .errors import UserError
-from .results import Conditions, LearningResult, TrialResult
-from .run_spec import RunSpec
-from .spec import TrialKind, TrialSpec
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
+from m2bench.records.description import Description, Prepared
+from m2bench.records.results import Conditions, LearningResult, TrialResult
+from m2bench.records.spec import TrialKind, TrialSpec
 
 Result = TrialResult | LearningResult
 RESULTS: dict[TrialKind, type[TrialResult] | type[LearningResult]] = {

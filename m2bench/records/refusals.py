@@ -1,14 +1,14 @@
-"""What is said of a device that computes wrongly, and the refusal to measure on it."""
+"""What nothing is measured with: a device that computes wrongly, a layer that cannot run here."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from .description import Device
-from .errors import UserError
+from m2bench.errors import UserError
 
-OPTION = "--allow-wrong-device"
+from .description import Description, Device
+
 # Variables by which a user makes products of float32 matrices coarser on purpose.
 COARSER = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 
@@ -31,8 +31,15 @@ def refuse_wrong_device(device: Device, faults: Sequence[str], may_go_on: bool =
     remedies.append("choose another device with --device")
     remedies.append(f"try another version of torch ({device.torch} here), of the driver or of the operating system")
     if may_go_on:
-        remedies.append(f"go on with {OPTION}, which marks every figure")
+        remedies.append("go on with --allow-wrong-device, which marks every figure")
     raise UserError(
         f"{wrong_device(device, faults)}: no figure measured on it would mean anything.",
         f"You can {', or '.join(remedies)}.",
     )
+
+
+def refuse_unsupported(asked: Collection[str], description: Description, advice: str) -> None:
+    """Raise UserError, with the advice, for the first layer of ``asked`` that cannot run where this was described."""
+    for layer in description.layers:
+        if layer.name in asked and layer.unsupported:
+            raise UserError(f"the layer {layer.name} cannot run here: {layer.unsupported}.", advice)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from m2bench.records.errors import UserError
-from m2bench.records.files import (
+from m2bench.errors import UserError
+from m2bench.store.files import (
     LOG_BEGINS,
     LOG_ENDS,
     Written,
