@@ -8,7 +8,7 @@ import os
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -159,43 +159,37 @@ class _Helper:
         other.close()  # so that its end is seen
         self.process_id = self._process.pid or 0
 
-    def tell(self, order: Order) -> None:
-        self._connection.send(order)
+    def tell(self, order: Order | None) -> None:
+        """None: there will be no more."""
+        with suppress(BrokenPipeError):  # the answer will say so
+            self._connection.send(order)
 
     def answer(self) -> Done:
         """RuntimeError where it failed."""
         try:
             done: Done = self._connection.recv()
         except (EOFError, ConnectionResetError):
-            raise RuntimeError(
-                f"process {self.process_id}, which learns from a share of the batch, has ended"
-            ) from None
+            done = Done(error="it has ended")
         if done.error:
-            raise RuntimeError(f"process {self.process_id}, which learns from a share of the batch:\n{done.error}")
+            raise RuntimeError(f"process {self.process_id}, which learns from a share of the batch: {done.error}")
         return done
 
     def close(self) -> None:
-        self._connection.close()
+        self.tell(None)
         self._process.join(END_TIMEOUT_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process.close()
+        self._process.kill()
+        self._process.join()
 
 
 def _serve(
     connection: Connection, replicas: ReplicaProcesses, trainer: Trainer, number: int, gradients: Sequence[Tensor]
 ) -> None:
-    """Do what is asked for until nobody is there to ask."""
+    """Do what is asked for until there is no more, or nobody to ask."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the trainer that ends
     trainer.replicas = replicas
     parent = parent_process()
     assert parent is not None
-    while connection in wait([connection, parent.sentinel]):
-        try:
-            order = connection.recv()
-        except (EOFError, ConnectionResetError):
-            return
+    while connection in wait([connection, parent.sentinel]) and (order := connection.recv()) is not None:
         try:
             done = replicas.obey(trainer, number, gradients, order)
         except Exception:  # noqa: BLE001 (whatever it is, the trainer is told)
