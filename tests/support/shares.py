@@ -11,10 +11,11 @@ from __future__ import annotations
 from itertools import combinations
 
 import torch
+from every import every_combination
 
 from m2bench.devices.torch_device import why_no_replicas
 from m2bench.optimizations import FURTHER, LAYERS, NOTE, RULES
-from m2bench.records.combinations import Layers, every_combination
+from m2bench.records.combinations import Layers
 
 CHECKS, WEIGHTS, GRADIENT, COUNTS = SHARES = range(4)
 COMPILE = "compile"
