@@ -188,7 +188,7 @@ class FunctionSystem(SystemDefaults):
 
     def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
-        self._name = trainer.function
+        self._trainer, self._name = trainer, trainer.function
         self._unit = unit
         self.counted: str | None = None
         self._updates = 0
@@ -217,7 +217,8 @@ class FunctionSystem(SystemDefaults):
 
     def _ended(self) -> str:
         if not self._updates:
-            return f"{self._name} ended without a yield: let it yield after every optimizer step"
+            place = place_of(self._trainer.train)
+            return f"{self._name} ended without a yield: let it yield after every optimizer step ({place})"
         return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}"
 
     def _refuse_another_unit(self, counted: str) -> None:
