@@ -24,6 +24,8 @@ from .shared_options import (
     results_option,
 )
 
+BLOCKS = 3  # of a run that is not asked for a number
+
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
     from m2bench.plan.designs import DESIGNS
@@ -55,7 +57,7 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
         None,
         "How many times each combination is measured.",
         read=at_least(1),
-        shown="3; with --quick the fewest that give intervals",
+        shown="3, or more where intervals need them; with --quick the fewest that give intervals",
     )
     budget_s: float | None = option(
         None,
@@ -105,14 +107,17 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         layers=found.names,
         rules=found.rules,
         design=design_of_all(found.names, found.rules) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
-        blocks=asked.blocks or 3,
+        blocks=asked.blocks or BLOCKS,
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
-    return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
+    if asked.blocks is not None:
+        return spec
+    least = fewest_blocks(spec)
+    return replace(spec, blocks=least if asked.quick else max(BLOCKS, least))
 
 
 def _refuse_contradictions(asked: Ablate) -> None:

@@ -177,8 +177,11 @@ def _line(reference: Reference) -> str:
 
 
 def _levels(reference: Reference) -> list[str]:
+    def said(metric: str, value: float) -> str:
+        return reference.speed.said(value) if metric == "episodes_per_min" else f"{metric} {value:,.4g}"
+
     return [
-        f"  {name}: " + ", ".join(f"{metric} {value:,.4g}" for metric, value in metrics.items())
+        f"  {name}: " + ", ".join(said(metric, value) for metric, value in metrics.items())
         for name, metrics in reference.levels().items()
     ]
 

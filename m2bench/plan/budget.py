@@ -15,6 +15,7 @@ from .designs import (
     DEFAULT_DESIGN,
     FEW_LAYERS,
     HALF_GENERATORS,
+    MOST_IN_FRACTION,
     MOST_IN_FULL,
     QUARTER_GENERATORS,
     choose_combinations,
@@ -59,15 +60,17 @@ def parse_duration(option: str, text: str) -> float:
 
 def candidates(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
     """Designs and blocks that these layers have, the one that tells most first."""
-    possible = len(rules.allowed(layers))
-    best = ("full",) if possible <= MOST_IN_FULL else ALL_BUT_FULL
+    has_many = rules.allows_more_than(MOST_IN_FULL, layers)
+    if has_many and len(layers) > MOST_IN_FRACTION:
+        return [*((DEFAULT_DESIGN, blocks) for blocks in (3, 2, 1)), (("single",), 1)]
+    best = ALL_BUT_FULL if has_many else ("full",)
     ladder: list[tuple[tuple[str, ...], int]] = [(best, 3), (best, 2), (best, 1)]
     if not rules and len(layers) <= FEW_LAYERS:
         if len(layers) in HALF_GENERATORS:
             ladder += [(("half",), 2), (("half",), 1)]
         if len(layers) in QUARTER_GENERATORS:
             ladder.append((("quarter",), 1))
-    elif len(choose_combinations(layers, ("fraction",), rules)) < possible:
+    elif rules.allows_more_than(len(choose_combinations(layers, ("fraction",), rules)), layers):
         ladder.append((("fraction",), 1))
     return [*ladder, (DEFAULT_DESIGN, 1), (("single",), 1)]
 

@@ -31,7 +31,7 @@ from m2bench.store.trials import RunRecord
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .resuming import refuse_another
-from .show_plan import in_words, show_fraction
+from .show_plan import in_words, show_limits
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 
@@ -79,7 +79,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             ready = _get_ready(launcher, spec, resuming, logs, console)
             if budget_s is not None:
                 ready = _fit_budget(launcher, ready, begin + budget_s, logs, console)
-            show_fraction(ready.spec, console)
+            show_limits(ready.spec, console)
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
                 console.print(sentence, markup=False, highlight=False)

@@ -221,3 +221,36 @@ def test_the_rules_survive_json_and_a_run_without_them_looks_as_it_did() -> None
     spec = RunSpec(TWELVE[:5], ("full",), 3, 0, rules=CHAIN)
     assert read(RunSpec, to_json(spec)) == spec
     assert "rules" not in to_json(RunSpec(TWELVE[:5], ("full",), 3, 0))
+
+
+MANY = tuple(f"layer{number}" for number in range(40))
+"""So many that their combinations cannot be gone through one by one."""
+
+
+def test_designs_that_switch_one_layer_at_a_time_have_any_number_of_layers() -> None:
+    assert choose_combinations(MANY, ("single",)) == [BASELINE, *((layer,) for layer in MANY)]
+    chosen = choose_combinations(MANY, DEFAULT_DESIGN)
+    # Each alone, all but each, and the stacks of 2 to 38 in between, the baseline, and all.
+    assert len(chosen) == 40 + 40 + 37 + 2
+    assert [*map(len, chosen)] == sorted(map(len, chosen))
+    spec = RunSpec(MANY, DEFAULT_DESIGN, 3, 0)
+    assert fraction_sentence(spec) is None
+    assert count_trials(spec) >= 3 * (len(chosen) + 1)
+
+
+@pytest.mark.parametrize("design", [("full",), ("fraction",), design_of_all(MANY, NO_RULES)])
+def test_designs_that_tell_pairs_apart_have_twelve_layers_at_most(design: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=r"single,leave-one-out,stack.*fewer"):
+        choose_combinations(MANY, design)
+    assert choose_combinations(TWELVE, design_of_all(TWELVE, NO_RULES))
+
+
+def test_a_budget_of_many_layers_is_filled_by_designs_that_they_have() -> None:
+    assert candidates(MANY) == [*((DEFAULT_DESIGN, blocks) for blocks in (3, 2, 1)), (("single",), 1)]
+    spec, _ = fit(RunSpec(MANY, DEFAULT_DESIGN, 3, 0), 3600.0, Cost(trial_s=5.0, once_s=0.0))
+    assert (spec.design, spec.blocks) == (DEFAULT_DESIGN, 3)
+
+
+def test_alternatives_of_which_one_can_be_on_have_a_full_design_however_many_they_are() -> None:
+    rules = Rules(excludes=tuple(combinations(MANY, 2)))
+    assert choose_combinations(MANY, design_of_all(MANY, rules), rules) == [BASELINE, *((layer,) for layer in MANY)]

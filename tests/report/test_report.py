@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from every import every_combination
 from laid_out import leave_pictures_empty
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
@@ -28,7 +29,6 @@ from m2bench.errors import UserError
 from m2bench.findings.summarize import summarize
 from m2bench.machine.identity import describe_machine
 from m2bench.options.run_spec import RunSpec
-from m2bench.records.combinations import every_combination
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec

@@ -38,6 +38,7 @@ class CommandProgram:
 
     def __init__(self, options: CommandOptions, settings: Mapping[str, Any] | None = None):
         self._options = options
+        self._needs_layers = settings is None
         self._line = CommandLine(options.command or "", options.toggle, settings)
         self._line.refuse_idle()
         self._metrics = read_metrics(options.metric)
@@ -47,6 +48,9 @@ class CommandProgram:
             raise UserError("--skip-first leaves out matches, and no --metric matches.", "Leave it out, or give one.")
 
     def layers(self) -> Layers:
+        """Its toggles. Raises UserError where there are none, unless a run of ``scale`` varies something else."""
+        if self._needs_layers and not self._line.changes:
+            raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         return tuple(self._line.changes)
 
     def describe(self) -> Document:
@@ -60,7 +64,7 @@ class CommandProgram:
                 "no_target_because": "a command does not tell how well it has learned",
             },
             "device": {"device": DEVICE},
-            "layers": [to_json(self._describe_layer(name)) for name in self.layers()],
+            "layers": [to_json(self._describe_layer(name)) for name in self._line.changes],
             "workload": {
                 "options": {name: value for name, value in to_json(self._options).items() if value},
                 "own_program": True,

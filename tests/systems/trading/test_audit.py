@@ -190,7 +190,7 @@ def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
     monkeypatch.setattr("m2bench.baselines.evaluation.BatchedTradingEnv", RiskyEnvironment)
     planted = audit("mps", (), tmp_path, SETTINGS, LayerOptions())
     operator, *doubles = planted["blockers"]
-    assert operator.startswith("heaviside has no mps kernel, at systems/test_audit.py:")
+    assert operator.startswith("heaviside has no mps kernel, at trading/test_audit.py:")
     assert "planted in the evaluation" in operator
     assert any("planted double" in double for double in doubles)
     assert [found["in"] for line, found in planted["lines"]["doubles"].items() if "planted" in line] == ["evaluation"]
