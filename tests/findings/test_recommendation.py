@@ -139,6 +139,13 @@ def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> N
     assert advice.more_blocks == 4
 
 
+def test_sets_of_equal_speed_are_ranked_by_their_size() -> None:
+    """And not by the rounding of what is predicted: a layer that changes nothing is in no set that is the fastest."""
+    equal = {"a": 1.0, "b": 1.0, "c": 0.7}
+    advice = advice_of(combinations(), predict(sd=0.0, factors=equal))
+    assert (advice.layers, advice.fastest) == ((), None)
+
+
 def states(advice: Recommendation) -> dict[str, str]:
     """Of the layers that are left out."""
     return {left.layer: left.state for left in advice.left_out}

@@ -38,7 +38,7 @@ from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
 SAME = 1e-4  # relative: what two tries with the same seed tell may differ by rounding on a GPU
-NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
+NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3} or {'return': 195}"
 ENDED = object()
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
