@@ -65,6 +65,6 @@ def _to_declare(summary: Summary) -> list[str]:
         return []
     allowed = ", ".join(f"{layer!r}: 0.02" for layer in changed)
     return [
-        "Where that is meant, as of a lower precision or of other random numbers, declare how far they may differ, as a "
-        f"share of the loss, and learning alone will tell whether it matters: CONTRACTS = {{{allowed}}}"
+        "Where that is meant, as of a lower precision or of other random numbers, declare how far they may differ, as "
+        f"a share of the loss, and learning alone will tell whether it matters: CONTRACTS = {{{allowed}}}"
     ]
