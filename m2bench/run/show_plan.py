@@ -39,7 +39,7 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
     show_limits(spec, console)
     console.print(
-        f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
+        f"{len(combinations)} combinations x {spec.blocks} block{'s' * (spec.blocks > 1)}, the baseline first and last in each: "
         f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
         highlight=False,
     )

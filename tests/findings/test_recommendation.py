@@ -139,6 +139,14 @@ def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> N
     assert advice.more_blocks == 4
 
 
+def test_without_intervals_nothing_is_settled_though_no_other_set_may_be_recommended() -> None:
+    """How fast a set is that learns less is of interest too, and its speed has no interval."""
+    wide = [combination(()), combination(("a",), learning="changed")]
+    advice = recommend(ABC, wide, predict(blocks=1), unknown, (), blocks=1, missing_blocks=2)
+    assert advice is not None
+    assert (advice.layers, advice.settled, advice.more_blocks) == ((), False, 2)
+
+
 def test_sets_of_equal_speed_are_ranked_by_their_size() -> None:
     """And not by the rounding of what is predicted: a layer that changes nothing is in no set that is the fastest."""
     equal = {"a": 1.0, "b": 1.0, "c": 0.7}
