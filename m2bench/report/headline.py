@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from m2bench.findings.claims import INDIFFERENT
+from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.summary.ablation import Recommendation, Summary
