@@ -13,6 +13,7 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation.recommend import recommend
 from m2bench.findings.recommendation.shown import ShownToHelp
+from m2bench.findings.summarize import _by_speedup
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import combinations_of, make_trials
 from m2bench.records.combinations import Layers
@@ -152,6 +153,13 @@ def test_sets_of_equal_speed_are_ranked_by_their_size() -> None:
     equal = {"a": 1.0, "b": 1.0, "c": 0.7}
     advice = advice_of(combinations(), predict(sd=0.0, factors=equal))
     assert (advice.layers, advice.fastest) == ((), None)
+
+
+def test_of_rows_of_equal_speed_the_one_with_fewer_layers_is_the_best() -> None:
+    rows = [replace(combination(layers), speedup=Figure(1 + rounding)) for layers, rounding in
+            ((("a", "b"), 2e-9), (("a",), 1e-9), ((), 0.0))]  # fmt: skip
+    assert max(rows, key=_by_speedup).layers == ()
+    assert max([*rows, replace(rows[0], speedup=Figure(1.001))], key=_by_speedup).layers == ("a", "b")
 
 
 def states(advice: Recommendation) -> dict[str, str]:
