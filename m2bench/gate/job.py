@@ -48,7 +48,7 @@ class Asked:
     command: tuple[str, ...] = ("m2bench", "check")
 
 
-def check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
+def run_check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
     """Run the gate. Raises UserError for what cannot be measured.
 
     Floors alone need no git repository.

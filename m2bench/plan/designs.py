@@ -151,7 +151,6 @@ DESIGNS: dict[str, Callable[[Layers, Rules], list[Layers]]] = {
     "fraction": _fraction,
     "full": _full,
 }
-DEFAULT_DESIGN = ("single", "leave-one-out", "stack")
 ALL_BUT_FULL = ("single", "leave-one-out", "fraction")
 """What tells of every layer what a full design does, where that has too many combinations."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.errors import TrainerError, UserError
-from m2bench.machine.canary import canary_s
+from m2bench.machine.canary import host_canary_s
 from m2bench.records.combinations import Layers
 from m2bench.records.description import LayerDescription, Rate, Unit
 from m2bench.records.documents import to_json
@@ -20,7 +20,7 @@ from m2bench.systems.interface import Document
 from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 from .options import CommandOptions
 from .output import Output
-from .process import Ran, run
+from .process import Ran, run_command
 from .toggles import CommandLine
 
 DEVICE = "this machine"  # the command chooses what it computes on, and need not tell
@@ -82,7 +82,7 @@ class CommandProgram:
         readings, output = Readings(self._metrics), Output(sys.stdout.fileno())
         words, variables = self._line.words(layers, seed), self._line.variables(layers, seed)
         on_window("begin")
-        ran = run(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
+        ran = run_command(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
         on_window("end")
         if output.error is not None:
             raise output.error
@@ -93,7 +93,7 @@ class CommandProgram:
         speed = self._units_per_min(first)
         return TrialResult(
             setup_s=None,
-            canary_s=(canary_s(),),
+            canary_s=(host_canary_s(),),
             warmup_update_s=(),
             update_s=(60 / speed,),
             episodes_per_update=1,

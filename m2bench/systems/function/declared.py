@@ -16,7 +16,7 @@ from m2bench.records.rules import Rules
 from m2bench.systems.interface import Document
 
 from .importing import UserTrainer
-from .raised import shown
+from .raised import as_named
 from .yields import LOSS, RETURN
 
 T = TypeVar("T")
@@ -139,4 +139,4 @@ def _refuse(trainer: UserTrainer, found: str, advice: str) -> NoReturn:
 
 
 def _file_of(trainer: UserTrainer) -> str:
-    return shown(str(trainer.module.__file__))
+    return as_named(str(trainer.module.__file__))

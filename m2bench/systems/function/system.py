@@ -32,7 +32,7 @@ from m2bench.systems.interface import Document, Told
 from .declared import declared_of_layers, declared_rules, declared_target, declared_unit, misspelt
 from .importing import UserTrainer, import_trainer, users_files
 from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters, refuse_no_layers
-from .raised import UsersCode, shown
+from .raised import UsersCode, as_named
 from .source import place_of
 from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
@@ -232,7 +232,7 @@ class FunctionSystem(SystemDefaults):
     def _place(self) -> str:
         """The line of the yield at which the function waits."""
         frame = getattr(self._steps, "gi_frame", None)
-        return "" if frame is None else f" ({shown(frame.f_code.co_filename)}:{frame.f_lineno})"
+        return "" if frame is None else f" ({as_named(frame.f_code.co_filename)}:{frame.f_lineno})"
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""
