@@ -157,6 +157,9 @@ class SystemDefaults:
     def proofs(self) -> Mapping[str, Proof]:
         return {}
 
+    def sources(self) -> Mapping[str, str]:
+        return {}
+
     def evaluate(self) -> float | None:
         return None
 

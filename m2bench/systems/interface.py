@@ -82,6 +82,9 @@ class System(InPieces, Protocol):
     def proofs(self) -> Mapping[str, Proof]:
         """By layer, whether it was at work."""
 
+    def sources(self) -> Mapping[str, str]:
+        """The user's files that it is made of so far, as ``Sources`` of store/sources.py."""
+
     def evaluate(self) -> float | None:
         """What is reported of how well the system has learned."""
 

@@ -58,6 +58,7 @@ class _After:
     waits_s: dict[str, float]
     peak_memory_mb: PeakMemory
     proofs: Mapping[str, Proof]
+    sources: Mapping[str, str]
     stream: Mapping[str, NumericsCheck]
     stream_s: float
     eval_return: float | None
@@ -143,6 +144,7 @@ def _look_after(system: System, counting: bool, placed: torch.device | None) -> 
     waits_s = system.waits_s()
     peak_memory_mb = system.peak_memory_mb()
     proofs = system.proofs()
+    sources = system.sources()
     stream, stream_s = _checked(system.check_stream)
     eval_return = system.evaluate()
     with no_collections():
@@ -155,6 +157,7 @@ def _look_after(system: System, counting: bool, placed: torch.device | None) -> 
         waits_s=waits_s,
         peak_memory_mb=peak_memory_mb,
         proofs=proofs,
+        sources=sources,
         stream=stream,
         stream_s=stream_s,
         eval_return=eval_return,
@@ -204,6 +207,7 @@ def _result(
         update_units=tuple(each.units for each in told if each.units is not None),
         losses=losses,
         fingerprint=warm_up.fingerprint,
+        sources=after.sources,
     )
 
 

@@ -25,7 +25,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Rate, Unit
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
-from m2bench.store.sources import sources_of
+from m2bench.store.sources import Sources, sources_of
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
 from m2bench.systems.interface import Document, Told
 
@@ -191,7 +191,7 @@ class FunctionSystem(SystemDefaults):
 
     def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
-        self._name = trainer.function
+        self._trainer, self._name = trainer, trainer.function
         self._unit = unit
         self.counted: str | None = None
         self._updates = 0
@@ -244,6 +244,9 @@ class FunctionSystem(SystemDefaults):
         if code is None:  # an iterator that a decorator made
             return ""
         return f" ({as_named(code.co_filename)}:{code.co_firstlineno if frame is None else frame.f_lineno})"
+
+    def sources(self) -> Sources:
+        return sources_of(users_files(self._trainer), Path.cwd())
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""
