@@ -400,6 +400,16 @@ def test_figures_are_traced_to_their_trials(finished: Path) -> None:
     assert "neither a layer of this run nor a combination" in wrong.stderr
 
 
+def test_an_option_of_another_command_is_said_to_be_one(tmp_path: Path) -> None:
+    for option, commands in (("--trace", "report"), ("--metal-capture", "profile"), ("--sweep", ""), ("--nothing", "")):
+        done = typed("check", option, "x", cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"No such option: {option}" in done.stderr
+        said = done.stderr.strip().splitlines()[-1]
+        assert (said == f"{option} is an option of m2bench {commands}.") is bool(commands)
+        assert not (tmp_path / "reports").exists()
+
+
 def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:
     done = typed("compare", "run", "run", "--json", cwd=finished)
     assert done.returncode == 0, done.stderr
