@@ -28,6 +28,7 @@ FURTHER = {
     "compiled-loop": "compiled_loop",
     "cuda-graphs": "cuda_graphs",
     "frozen-macro": "frozen_macro",
+    "native-features": "native_features",
     "vectorized-features": "vectorized_features",
     "data-parallel": "data_parallel",
 }
@@ -39,10 +40,11 @@ RULES = Rules(
         ("compiled-loop", "batching"),
         ("compiled-loop", "encode-once"),
         ("cuda-graphs", "batching"),
+        ("native-features", "batching"),
         ("vectorized-features", "batching"),
         ("data-parallel", "batching"),
     ),
-    excludes=(("compiled-loop", "cuda-graphs"),),
+    excludes=(("compiled-loop", "cuda-graphs"), ("native-features", "vectorized-features")),
 )
 COMPILING = ("compile", "compiled-loop")
 
