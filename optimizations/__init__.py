@@ -29,7 +29,6 @@ FURTHER = {
     "cuda-graphs": "cuda_graphs",
     "frozen-macro": "frozen_macro",
     "native-features": "native_features",
-    "vectorized-features": "vectorized_features",
     "data-parallel": "data_parallel",
 }
 LAYERS = NOTE | FURTHER
@@ -41,10 +40,9 @@ RULES = Rules(
         ("compiled-loop", "encode-once"),
         ("cuda-graphs", "batching"),
         ("native-features", "batching"),
-        ("vectorized-features", "batching"),
         ("data-parallel", "batching"),
     ),
-    excludes=(("compiled-loop", "cuda-graphs"), ("native-features", "vectorized-features")),
+    excludes=(("compiled-loop", "cuda-graphs"),),
 )
 COMPILING = ("compile", "compiled-loop")
 

@@ -16,7 +16,7 @@ from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
 from m2bench.devices import torch_device
-from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features, vectorized_features
+from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features
 from m2bench.optimizations.encode_once import Decider, Encoder
 from m2bench.optimizations.layer import LayerOptions, compose
 
@@ -30,16 +30,6 @@ def test_a_decision_on_an_encoding_is_the_policys_decision(size: PolicySize, cpu
     torch.testing.assert_close(Decider(policy)(states, encoding), policy(states), rtol=1e-12, atol=1e-12)
     only_the_account = Decider(policy)(states[:, 120:], encoding)
     torch.testing.assert_close(only_the_account, policy(states), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("together", [1, 2, 16])
-def test_episodes_prepared_together_are_those_prepared_alone(
-    together: int, source: EpisodeSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vectorized_features, "TOGETHER", together)
-    numbers = [5, 0, 5, 77, 1]
-    alone = source.prepare_many(numbers)
-    assert_same(vectorized_features.prepare_together(source, numbers), alone)
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
