@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, replace
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import RunSpec
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
 from m2bench.records.combinations import Layers
 from m2bench.records.rules import NO_RULES, Rules
 
 from .designs import (
     ALL_BUT_FULL,
-    DEFAULT_DESIGN,
     FEW_LAYERS,
     HALF_GENERATORS,
     MOST_IN_FRACTION,
@@ -58,7 +57,7 @@ def parse_duration(option: str, text: str) -> float:
     return float(found[1]) * UNIT_S[found[2] or "s"]
 
 
-def candidates(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
+def designs_to_try(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
     """Designs and blocks that these layers have, the one that tells most first."""
     has_many = rules.allows_more_than(MOST_IN_FULL, layers)
     if has_many and len(layers) > MOST_IN_FRACTION:
@@ -90,12 +89,12 @@ GIVEN_UP = {
 }
 
 
-def fit(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
+def fit_budget(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
     """The best design that fits the budget, and what it gives up against the first one of the ladder.
 
     Raises UserError when none fits.
     """
-    ladder = candidates(spec.layers, spec.rules)
+    ladder = designs_to_try(spec.layers, spec.rules)
     for place, (design, blocks) in enumerate(ladder):
         chosen = replace(spec, design=design, blocks=blocks)
         if cost.of(chosen) <= budget_s:

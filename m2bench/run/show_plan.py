@@ -10,7 +10,7 @@ from rich.console import Console
 from m2bench.errors import UserError
 from m2bench.options.known_systems import PROGRAMS, layers_at_hand
 from m2bench.options.run_spec import RunSpec
-from m2bench.plan.budget import fit, rough_cost
+from m2bench.plan.budget import fit_budget, rough_cost
 from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence, interval_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
@@ -28,7 +28,7 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
             raise UserError(
                 "--budget is filled by what the command takes, which --dry-run does not run.", "Leave one of them out."
             )
-        spec, choice = fit(spec, budget_s, cost)
+        spec, choice = fit_budget(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
     combinations = combinations_of(spec)
     done: set[str] = set()
@@ -38,9 +38,10 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
     show_limits(spec, console)
+    blocks = f"{spec.blocks} block{'s' * (spec.blocks > 1)}"
     console.print(
-        f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
-        f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
+        f"{len(combinations)} combinations x {blocks}, the baseline first and last in each: {planned} trials, "
+        f"{len(done)} done, {planned - len(done)} to run",
         highlight=False,
     )
     _show_blocks(spec, done, console)

@@ -16,8 +16,8 @@ from scipy import stats
 
 from m2bench.findings.summarize import summarize
 from m2bench.findings.trials_behind import trace
-from m2bench.options.run_spec import RunSpec
-from m2bench.plan.designs import DEFAULT_DESIGN, make_trials
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.plan.designs import make_trials
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec

@@ -9,11 +9,10 @@ import pytest
 from planted_runs import CHAIN, allowed
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import RunSpec
-from m2bench.plan.budget import Cost, candidates, fit
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.plan.budget import Cost, designs_to_try, fit_budget
 from m2bench.plan.designs import (
     ALL_BUT_FULL,
-    DEFAULT_DESIGN,
     FRACTION_GENERATORS,
     block_trials,
     choose_combinations,
@@ -201,7 +200,8 @@ def test_mini_blocks_cost_little_of_what_trials_tell(count: int, rules: Rules) -
 def test_every_candidate_exists_and_takes_less_than_the_one_before(count: int, rules: Rules) -> None:
     layers = TWELVE[:count]
     sizes = [
-        count_trials(RunSpec(layers, design, blocks, 0, rules=rules)) for design, blocks in candidates(layers, rules)
+        count_trials(RunSpec(layers, design, blocks, 0, rules=rules))
+        for design, blocks in designs_to_try(layers, rules)
     ]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -212,7 +212,7 @@ def test_every_candidate_exists_and_takes_less_than_the_one_before(count: int, r
 )
 def test_a_budget_chooses_among_fractions(budget_s: float, design: tuple[str, ...], blocks: int) -> None:
     """At a second a trial, of twelve layers: 256 combinations, each layer alone and left out, and anchors."""
-    chosen, said = fit(RunSpec(TWELVE, ("full",), 3, 0, learning="off"), budget_s, Cost(1.0, 0.0))
+    chosen, said = fit_budget(RunSpec(TWELVE, ("full",), 3, 0, learning="off"), budget_s, Cost(1.0, 0.0))
     assert (chosen.design, chosen.blocks) == (design, blocks)
     assert f"--design {','.join(design)}" in said
 
@@ -246,8 +246,8 @@ def test_designs_that_tell_pairs_apart_have_twelve_layers_at_most(design: tuple[
 
 
 def test_a_budget_of_many_layers_is_filled_by_designs_that_they_have() -> None:
-    assert candidates(MANY) == [*((DEFAULT_DESIGN, blocks) for blocks in (3, 2, 1)), (("single",), 1)]
-    spec, _ = fit(RunSpec(MANY, DEFAULT_DESIGN, 3, 0), 3600.0, Cost(trial_s=5.0, once_s=0.0))
+    assert designs_to_try(MANY) == [*((DEFAULT_DESIGN, blocks) for blocks in (3, 2, 1)), (("single",), 1)]
+    spec, _ = fit_budget(RunSpec(MANY, DEFAULT_DESIGN, 3, 0), 3600.0, Cost(trial_s=5.0, once_s=0.0))
     assert (spec.design, spec.blocks) == (DEFAULT_DESIGN, 3)
 
 

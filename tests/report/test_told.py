@@ -98,11 +98,12 @@ def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:
 
 
 def test_a_function_whose_losses_differ_is_told_how_to_declare_that(summary: Summary) -> None:
-    spec = summary.workload["spec"]
-    workload = {**spec["workload"], "module": FUNCTION}
-    theirs = replace(summary, workload={**summary.workload, "spec": {**spec, "workload": workload}})
+    spec = summary.workload.spec
+    asked = replace(spec, workload=replace(spec.workload, module=FUNCTION))
+    theirs = replace(summary, workload=replace(summary.workload, spec=asked))
     (numerics,) = [note for note in remarks(theirs) if note.startswith("Numerics")]
-    assert "declare how far they may differ: CONTRACTS = {'percent': 0.02, 'half': 0.02}. " in numerics
+    assert "declare how far they may differ, as a share of the loss, " in numerics
+    assert ": CONTRACTS = {'percent': 0.02, 'half': 0.02}. " in numerics
 
 
 def test_a_combination_of_one_layer_learns_as_its_layer_does(summary: Summary) -> None:

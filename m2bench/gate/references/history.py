@@ -186,7 +186,7 @@ def _steps(points: list[LevelPoint], logs: list[float]) -> list[Step]:
     ]
 
 
-def draw(series: Sequence[Series], path: Path) -> None:
+def draw_history(series: Sequence[Series], path: Path) -> None:
     """A chart of all series, each over its first level; change points are dashed lines."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

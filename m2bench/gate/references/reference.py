@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import fmean
 
-from m2bench.gate.counts import CountsByName, LinesByCount, lines_of, repeated_counts
+from m2bench.gate.counts import CountsByName, LinesByCount, counted_lines, repeated_counts
 from m2bench.gate.pairs import Block, Phases, median_phases
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.description import Facts, Rate, Unit
@@ -115,7 +115,7 @@ def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
         speedup=[_rounded(speed / other) for speed, other in zip(speeds, plain, strict=True)] if is_over else [],
         canary_s=[_rounded(min(trial.canary_s)) for trial in trials],
         counts=repeated_counts(trials),
-        lines=lines_of(trials),
+        lines=counted_lines(trials),
         phase_ms={name: _rounded(value) for name, value in median_phases(trials).items()},
         gates=sorted(set.intersection(*(set(trial.numerics) for trial in trials))),
     )

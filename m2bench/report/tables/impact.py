@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.records.combinations import combination_name
-from m2bench.report.sentences import counted, listed, rules_in_words, rules_of, tells_of_learning, together
+from m2bench.report.sentences import counted, listed, rules_in_words, tells_of_learning, together
 from m2bench.summary.ablation import Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import NOTHING, percent_within, times_within
@@ -91,7 +91,7 @@ def _without_target(summary: Summary) -> list[str]:
 
 def _rules_remark(summary: Summary) -> list[str]:
     """What the columns mean where layers need or exclude each other."""
-    rules = rules_of(summary)
+    rules = summary.rules
     if not rules:
         return []
     return [
@@ -117,17 +117,20 @@ def _numerics_of(layer: LayerRow, summary: Summary) -> str:
 
 
 def _at_work(summary: Summary) -> dict[str, str]:
-    """Whether each layer did anything; nothing where all of them did."""
-    found: dict[str, str] = {layer.name: layer.engagement.engagement for layer in summary.layers}
+    """Whether each layer did anything, but of one whose trials all failed; nothing where all of them did."""
+    found: dict[str, str] = {x.name: x.engagement.engagement for x in summary.layers if not _only_failed(x, summary)}
     return found if set(found.values()) != {"engaged"} else {}
+
+
+def _only_failed(layer: LayerRow, summary: Summary) -> bool:
+    return all(c.status == "failed" and not c.trials_ok for c in summary.combinations if layer.name in c.layers)
 
 
 def _untold(summary: Summary) -> list[str]:
     """What the system does not report, so that nothing can be said of it."""
-    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
     unproved: dict[str, list[str]] = defaultdict(list)
     for layer in summary.layers:
-        if layer.name in ran and layer.engagement.engagement == "unproved":
+        if layer.engagement.engagement == "unproved" and not _only_failed(layer, summary):
             unproved[layer.engagement.engagement_reason].append(layer.name)
     said = []
     is_compared = any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations)
@@ -176,7 +179,7 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     engagement = layer.engagement
     if engagement.engagement in SAID_OF_ENGAGEMENT:
         return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
-    names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
+    names, rules = tuple(other.name for other in summary.layers), summary.rules
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}

@@ -197,14 +197,15 @@ def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
 
 
 WRONG = """
+from dataclasses import replace
 import fake_workload
 from fake_workload import build
 
 
 def describe(spec, work):
     described = fake_workload.describe(spec, work)
-    described["workload"]["market_remarks"] = ["candles.csv: there is no volume."]
-    return described
+    remarks = {"market_remarks": ["candles.csv: there is no volume."]}
+    return replace(described, workload=described.workload.with_facts(remarks))
 
 
 def prepare(spec, work):
@@ -232,7 +233,7 @@ def test_forward_refuses_it_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(forward, "describe", lambda launcher, spec, logs: record.description)
     monkeypatch.setattr(forward, "prepare", lambda launcher, spec, logs: replace(record.prepared, device_faults=faults))
     with pytest.raises(UserError, match=r"^cpu computes wrongly .*logits is off by 1"):
-        forward.run(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
+        forward.time_passes(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
 
 
 def said(faults: tuple[str, ...] | None) -> SideFacts:
