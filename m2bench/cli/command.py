@@ -19,7 +19,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.declared_options import Option, option, options_of
 from m2bench.records.documents import read
 from m2bench.records.errors import UserError
-from m2bench.records.known_systems import DOORS, PROGRAMS, workload_options
+from m2bench.records.known_systems import DOORS, PROGRAMS, refuse_contradictions, workload_options
 from m2bench.records.spec import WorkloadSpec
 
 
@@ -104,7 +104,9 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return AskedSystem(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
+    workload = read(WorkloadSpec, {**asked, "module": module, **folder})
+    refuse_contradictions(workload)
+    return AskedSystem(workload, given)
 
 
 def _door_of(given: Given) -> str | None:

@@ -17,7 +17,7 @@ from .combinations import Layers
 from .declared_options import DEVICES, TRAINING, Option, one_of, option, options_of
 from .rules import NamedLayers
 from .sizes import SizeOption
-from .spec import WorkloadSpec
+from .spec import Options, WorkloadSpec
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""
@@ -67,6 +67,13 @@ def layers_at_hand(module: str) -> NamedLayers:
     nothing = NamedLayers()
     found: NamedLayers = getattr(_options_module(module), "LAYERS", nothing) if module in SYSTEMS else nothing
     return found
+
+
+def refuse_contradictions(workload: WorkloadSpec) -> None:
+    """Raise UserError where a system's options contradict each other, as far as it tells before it is described."""
+    module = _options_module(workload.module) if workload.module in SYSTEMS else None
+    refuse: Callable[[Options], None] = getattr(module, "refuse_contradictions", lambda options: None)
+    refuse(workload.options)
 
 
 def size_option(command: str) -> tuple[Option, SizeOption]:

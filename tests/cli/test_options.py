@@ -23,13 +23,14 @@ from m2bench.records.run_spec import RunOptions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
-RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
+LEARNING = "--algorithm --advantages --gae-lambda --clip-range --epochs --minibatches"
+RUN = f"{LEARNING} --device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
 COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
-    "scale": "--data --episode-length --policy --compile-backend --workload --seed "
+    "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
     "init": "",

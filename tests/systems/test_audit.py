@@ -15,9 +15,10 @@ from torch import Tensor, tensor
 
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
-from m2bench.baselines.trainer import Hyperparameters, baseline_parts
+from m2bench.baselines.trainer import baseline_parts
 from m2bench.inspect.audit import Audited, AuditFindings, show
 from m2bench.optimizations.layer import LayerOptions
 from m2bench.records.description import Unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines import synthetic
+from m2bench.baselines.algorithms import make_trainer
 from m2bench.baselines.candle_columns import split_symbol
 from m2bench.baselines.candle_files import read_eurusd_1h, read_file
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
+from m2bench.baselines.hyperparameters import Advantages, Algorithm, Hyperparameters, RateScaling
 from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, watched
 from m2bench.baselines.policy import PolicySize, make_policy
-from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
+from m2bench.baselines.trainer import NotFiniteError, baseline_parts
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
@@ -38,7 +40,7 @@ from m2bench.systems.defaults import SystemDefaults, describe_layer
 from .audit import audit as run_audit
 from .forward import time_forward
 from .numerics import check_device, check_numerics, check_stream
-from .options import TradingOptions
+from .options import ADVANTAGES, ALGORITHMS, TradingOptions, advantages_of
 from .referee import Referee, prepare_referee, referee_episodes
 from .stream import WatchedStream
 
@@ -105,6 +107,8 @@ def _facts(asked: TradingOptions, market: Mapping[str, Any], good_return: float 
         "environments per batch": str(asked.num_envs),
         "episode": f"{asked.episode_length} decisions",
         "policy": asked.policy,
+        "algorithm": ALGORITHMS[asked.algorithm],
+        "advantages": ADVANTAGES[advantages_of(asked)],
         "learning rate follows episodes per update": asked.lr_scaling,
     }
 
@@ -151,11 +155,15 @@ def _asked(spec: WorkloadSpec) -> TradingOptions:
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
     asked = _asked(spec)
-    return Hyperparameters(
+    settings = Hyperparameters(
         policy_size=cast(PolicySize, asked.policy),
         episode_length=asked.episode_length,
         lr_scaling=cast(RateScaling, asked.lr_scaling),
+        algorithm=cast(Algorithm, asked.algorithm),
+        advantages=cast(Advantages, advantages_of(asked)),
     )
+    given = {name: getattr(asked, name) for name in ("gae_lambda", "clip_range", "epochs", "minibatches")}
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
 def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> dict[str, Any]:
@@ -189,7 +197,7 @@ class TradingSystem(SystemDefaults):
         self.layers = [load_layer(name) for name in layers]
         parts = compose(baseline_parts(), self.layers, _asked(spec))
         source = EpisodeSource(PreparedMarket(work / "market"), self.episode_length, seed)
-        self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
+        self.trainer = make_trainer(parts, source, _settings(spec), seed, self.device)
         self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
@@ -241,9 +249,12 @@ class TradingSystem(SystemDefaults):
         The second backward pass of an update, which adds to a gradient that is there, stands for all later ones. There
         are so many steps that the macro part has its turn once, since a step with it costs more than one without. Where
         all gradients are computed in every update, its passes are like those of any other. None: the piece only makes
-        the gradient of the next step.
+        the gradient of the next step. An update of several steps is one piece.
         """
         trainer, interval = self.trainer, self.trainer.settings.macro_interval
+        if trainer.settings.steps_per_update > 1:
+            yield trainer.update, self.episodes_per_update
+            return
         later = trainer.parts.update.backwards - 1
         alike = trainer.parts.gradients is all_gradients
         counted = self.episodes_per_update * (1 if alike else interval)
