@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.run_spec import RunSpec
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import at_least, option
+from m2bench.options.run_spec import RunSpec
 
 from .command import Given
 from .shared_options import read_duration

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity
 
+from m2bench.errors import UserError
 from m2bench.machine.mps_features import is_usable
-from m2bench.records.errors import UserError
 from m2bench.records.results import PeakMemory
 
 from .energy import Counter, RaplCounter, apple_counter, nvml_counter

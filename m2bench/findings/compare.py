@@ -10,16 +10,16 @@ from statistics import fmean
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 

@@ -14,7 +14,10 @@ from m2bench.plan.scaling import Line, lines_of, point_of, points_of
 from m2bench.records.description import PlaceLimits
 from m2bench.records.documents import to_json
 from m2bench.records.scale import Point, Scale, Value
-from m2bench.records.scale_summary import (
+from m2bench.statistics.estimate import Estimate, figure_of, typical
+from m2bench.statistics.lines import BySize, crossings, levels, ratios
+from m2bench.store.trials import RunRecord, StoredTrial, settled
+from m2bench.summary.scaling import (
     Choice,
     CrossingRow,
     FastestPoint,
@@ -24,9 +27,6 @@ from m2bench.records.scale_summary import (
     ScalePoint,
     ScaleSummary,
 )
-from m2bench.records.trials import RunRecord, StoredTrial, settled
-from m2bench.statistics.estimate import Estimate, figure_of, typical
-from m2bench.statistics.lines import BySize, crossings, levels, ratios
 
 from .combination_rows import worst_outcome
 from .noise import measure_repeats, warnings_of

@@ -16,24 +16,24 @@ from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import to_json
-from m2bench.records.noise import Anchor, Noise, RunConditions, Timing
-from m2bench.records.rows import CombinationRow
+from m2bench.records.refusals import wrong_device
 from m2bench.records.spec import TrialKind
-from m2bench.records.summary import ChecksCost, Summary
-from m2bench.records.trials import RunRecord, StoredTrial, settled
-from m2bench.records.wrong_device import wrong_device
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
+from m2bench.store.trials import RunRecord, StoredTrial, settled
+from m2bench.summary.ablation import ChecksCost, Summary
+from m2bench.summary.noise import Anchor, Noise, RunConditions, Timing
+from m2bench.summary.rows import CombinationRow
 
-from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
 from .engagement import judge_engagement
+from .gains import attribute_gains
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .losses import with_losses_compared
 from .metrics import with_metrics
-from .noise import describe_conditions, measure_repeats
+from .noise import describe_conditions, measure_repeats, smallest_effect_seen
 from .recommendation.recommend import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
 

@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from m2bench.errors import UserError
 from m2bench.processes.client import LAUNCHER
 from m2bench.processes.environment import SAFE_PATH
-from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 
 from .sides import Code, own_files

@@ -10,16 +10,16 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, WorkerError
+from m2bench.records.refusals import refuse_unsupported
 from m2bench.records.results import Failure, TrialResult, idle_layers
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
-from m2bench.records.unsupported import refuse_unsupported
 from m2bench.run.threads import choose_threads
 
 from .facts import SideFacts

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from m2bench.records.errors import UserError, WorkerError, quoted
+from m2bench.errors import UserError, WorkerError, quoted
 
 INSTALL_TIMEOUT_S = 600
 WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in

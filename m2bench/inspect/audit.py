@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from m2bench.errors import UserError
+from m2bench.options.known_systems import workload_words
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.documents import called, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import workload_words
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, show_remarks_on_data
@@ -89,7 +89,7 @@ class Audited:
     options: str
 
 
-def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> Audited:
+def audit_target(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> Audited:
     """Train every combination on a stand-in for the target; UserError when the audit itself fails."""
     with TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
@@ -107,7 +107,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
     return Audited(replace(found, torch=description.device.torch), description.system.unit, options)
 
 
-def show(audited: Audited, console: Console) -> None:
+def show_audit(audited: Audited, console: Console) -> None:
     """Print the findings, blockers first."""
     found, unit = audited.findings, audited.unit
     for blocker in found.blockers:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from m2bench.errors import UserError, WorkerError
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher
@@ -19,16 +20,14 @@ from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Device, Unit
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.files import Written, refuse_unwritten, write_file
-from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.unsupported import refuse_unsupported
-from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import watched
+from m2bench.store.files import Written, refuse_unwritten, write_file
+from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.text.tables import draw_table
 
 from .device_log import NoLog, Updated, read_device_log
@@ -63,7 +62,9 @@ class Pair:
                 yield side, layers[side]
 
 
-def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path | None, console: Console) -> None:
+def profile_pair(
+    spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path | None, console: Console
+) -> None:
     """Profile both sides in processes of their own; print what that shows, and write profile.json and the traces.
 
     ``capture``: where a Metal capture of one update of the second side goes; None: there is none. Raises UserError when
@@ -170,7 +171,7 @@ def publish(found: ProfileFindings, unit: Unit, folder: Path, console: Console) 
 
     Raises UserError when a file could not be written.
     """
-    show(found, unit, console)
+    show_profile(found, unit, console)
     has_phases = bool(found.before.phases_ms)
     timeline = draw_timeline(folder / "timeline.png", found.before, found.after, unit) if has_phases else None
     document = {**to_json(found), "timeline": None if timeline is None else str(timeline)}
@@ -180,7 +181,7 @@ def publish(found: ProfileFindings, unit: Unit, folder: Path, console: Console) 
     _show_files(found, timeline, folder, console)
 
 
-def show(found: ProfileFindings, unit: Unit, console: Console) -> None:
+def show_profile(found: ProfileFindings, unit: Unit, console: Console) -> None:
     """Print tables and sentences."""
     for table in tables_of(found, unit):
         draw_table(table, console)

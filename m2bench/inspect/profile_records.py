@@ -9,15 +9,15 @@ from statistics import fmean, geometric_mean
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Facts, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.files import Written
 from m2bench.records.results import Conditions, Counts, Proof
+from m2bench.store.files import Written
 
 from .device_log import NoLog
 from .mps_log import MpsLog
 
 Spent = tuple[float, float]
 """How often, and milliseconds, per unit."""
-Cut = tuple[str, float, float]
+PhaseSpan = tuple[str, float, float]
 """Phase, begin and length, in ms."""
 
 
@@ -49,7 +49,7 @@ class Pictured(Looks):
     longer torch.profiler makes a unit, as a share.
     """
 
-    timeline: tuple[Cut, ...]
+    timeline: tuple[PhaseSpan, ...]
     operators: Mapping[str, Spent]
     kernels: Mapping[str, Spent]
     kernel_busy_ms: float | None

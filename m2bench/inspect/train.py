@@ -11,18 +11,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.files import write_file
-from m2bench.records.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import Failure, Proof, idle_layers
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.unsupported import refuse_unsupported
-from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
+from m2bench.store.files import write_file
+from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.text.figures import NOTHING
 from m2bench.text.speed import Speed
 
@@ -53,7 +52,9 @@ class Trained:
     checkpoint: str
 
 
-def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path, console: Console) -> None:
+def train_combination(
+    spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path, console: Console
+) -> None:
     """Train, print the learning curve as it grows, and write checkpoint.pt and train.json to ``folder``.
 
     Raises UserError when a layer cannot run here or training fails.

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from m2bench.errors import UserError, WorkerError
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError, WorkerError
-from m2bench.records.files import open_log, shorten_log
 from m2bench.records.results import Failure
+from m2bench.store.files import open_log, shorten_log
 
 from .environment import SAFE_PATH, worker_environment
 from .lines import Event, Lines

@@ -15,7 +15,6 @@ from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
 from .rules import Rules
 from .scale import Place
-from .sources import Sources
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
@@ -196,7 +195,8 @@ class WorkloadDescription:
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
     ``threads_measured_on``: the combinations on which numbers of threads are tried. ``own_program``: a trial is a
     program of its own, which chooses its threads. ``repeats_itself``: whether it tells the same with equal seeds, None
-    where nobody looked. ``sources``: the files of a user's trainer. ``target``: None where learning is not measured.
+    where nobody looked. ``sources``: the files of a user's trainer, with a digest of each. ``target``: None where
+    learning is not measured.
     """
 
     market: Facts = field(default_factory=dict)
@@ -207,7 +207,7 @@ class WorkloadDescription:
     threads_measured_on: tuple[Layers, ...] = ()
     own_program: bool = False
     repeats_itself: bool | None = None
-    sources: Sources = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
 
 

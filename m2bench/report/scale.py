@@ -9,7 +9,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Device, Machine
 from m2bench.records.documents import read
-from m2bench.records.scale_summary import ScaleSummary
+from m2bench.summary.scaling import ScaleSummary
 from m2bench.text.figures import is_known, times_within
 
 from .charts import Chart, NotDrawn
@@ -18,7 +18,7 @@ from .content import Content
 from .sections import Section, SectionPart, Sentences
 from .sentences import counted
 from .tables.places import limits_table, lines_table
-from .where_to_train import fastest_of_all, how_sure, limited, line_in_words, soonest, where_to_train
+from .where_to_train import fastest_of_all, how_sure, limited, line_in_words, soonest_point, where_to_train
 
 
 def scale_content(
@@ -36,7 +36,7 @@ def scale_content(
         run=summary.run,
         headline=(where_to_train(summary), how_sure(summary, folder)),
         warnings=[f"Warning: {warning}." for warning in (*warnings_of_machine(*machine), *summary.warnings)],
-        details=[line for line in (fastest_of_all(summary), soonest(summary), *limited(summary)) if line],
+        details=[line for line in (fastest_of_all(summary), soonest_point(summary), *limited(summary)) if line],
         advice=[],
         call=None,
         figures=[],

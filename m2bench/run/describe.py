@@ -6,16 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2bench.errors import UserError, WorkerError
 from m2bench.machine.checks import warnings_of_machine
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure
 from m2bench.records.rules import NamedLayers
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: f
 
     A program is run once. Raises UserError where that fails.
 
-    Device faults are to be refused (wrong_device.py). Raises WorkerError when the worker fails.
+    Device faults are to be refused (refusals.py). Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
     found = launcher.run("prepare", {"workload": to_json(workload)}, Prepared, log, timeout_s).result

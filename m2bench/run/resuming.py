@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2bench.errors import UserError
 from m2bench.records.description import Description
-from m2bench.records.errors import UserError
 
 SAME_ON_RESUME = (
     ("machine", "chip"),

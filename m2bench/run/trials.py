@@ -12,14 +12,14 @@ from typing import Any, Generic, TypeVar
 
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import JobOutcome, Launcher
 from m2bench.records.description import Device, Target
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, idle_layers
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import RESULTS, Result, StoredTrial
+from m2bench.store.database import Store
+from m2bench.store.trials import RESULTS, Result, StoredTrial
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ import torch
 from m2bench.devices import torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Unit
-from m2bench.records.errors import UserError
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import WorkloadSpec

@@ -9,8 +9,8 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
-from m2bench.records.errors import TrainerError, UserError
-from m2bench.records.known_systems import PROGRAMS
+from m2bench.errors import TrainerError, UserError
+from m2bench.options.known_systems import PROGRAMS
 from m2bench.records.results import FailureKind
 
 Send = Callable[[dict[str, Any]], None]

@@ -160,7 +160,7 @@ def _forward(request: dict[str, Any], send: Send) -> dict[str, Any]:
 
 def _train(request: dict[str, Any], send: Send) -> dict[str, Any]:
     spec = read(WorkloadSpec, request["workload"])
-    return training.train(
+    return training.train_to_checkpoint(
         workload=load_system(spec),
         spec=spec,
         work=Path(request["work"]),

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.records.description import Target
-from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes

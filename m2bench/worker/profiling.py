@@ -19,9 +19,9 @@ from m2bench.devices.counters import count_pieces
 from m2bench.devices.phase_clock import Cut
 from m2bench.devices.phase_times import cut_into_phases, phase_ms
 from m2bench.devices.profiler_window import Window
+from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import to_json
-from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Told, Workload
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from m2bench.errors import TrainerError, UserError
 from m2bench.machine import identity
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Prepared
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import TrainerError, UserError
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 

@@ -12,8 +12,8 @@ import torch
 
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import to_json
-from m2bench.records.files import written_whole
 from m2bench.records.spec import WorkloadSpec
+from m2bench.store.files import written_whole
 from m2bench.systems.interface import Told, Workload
 
 from .trial import units_of
@@ -21,7 +21,7 @@ from .trial import units_of
 EVALUATIONS = 20  # points of the learning curve
 
 
-def train(
+def train_to_checkpoint(
     workload: Workload,
     spec: WorkloadSpec,
     work: Path,

@@ -17,8 +17,8 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.devices.counters import count_pieces
 from m2bench.devices.fingerprint import FingerprintRecorder
 from m2bench.devices.phase_times import phase_ms
+from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.processes.turns import Turns
-from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
@@ -95,7 +95,7 @@ def run_trial(
         raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
         system.close()
-    canary_s = device_speed.canary_s(device)  # nothing of the trial runs any more
+    canary_s = device_speed.device_canary_s(device)  # nothing of the trial runs any more
     return _result(system, setup_s, compiler_import_s, warm_up, timed, after, canary_s)
 
 

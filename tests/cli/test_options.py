@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from m2bench.cli.ablate import Ablate, _begun
 from m2bench.cli.app import app
 from m2bench.cli.command import AskedSystem, Given, command
+from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.records.declared_options import Option, argument, at_least, option, options_of
+from m2bench.options.declared import Option, argument, at_least, option, options_of
+from m2bench.options.known_systems import size_option, workload_options, workload_words
+from m2bench.options.run_spec import RunOptions
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import size_option, workload_options, workload_words
-from m2bench.records.run_spec import RunOptions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 

@@ -14,16 +14,16 @@ from made_run import description_document, make_record, result
 from rich.console import Console
 from scipy import stats
 
+from m2bench.errors import UserError
 from m2bench.findings.compare import _absolute, _over, compare_runs, show_comparison
 from m2bench.findings.trials_behind import trace
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
-from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.estimate import Estimate
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
 
 LAYERS = ("a", "b")
 SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)

@@ -18,10 +18,10 @@ from m2bench.findings.summarize import summarize
 from m2bench.plan.learners import make_cells
 from m2bench.records.description import Target
 from m2bench.records.results import CurvePoint, LearningResult
-from m2bench.records.rows import LearningOfLayer
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.learning_curve import evaluation_episodes
+from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.summary.rows import LearningOfLayer
 
 RUNS = 40
 

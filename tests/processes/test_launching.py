@@ -10,10 +10,10 @@ from launched import execute, still_in, workers_of
 from prepared_launcher import prepare
 from repository import SUPPORT
 
+from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
 from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, WorkerError
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe

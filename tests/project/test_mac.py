@@ -23,19 +23,19 @@ from repository import ROOT, SUPPORT
 from rich.console import Console
 
 from m2bench.devices import device_speed, torch_device
+from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Description
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.store import Store
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
+from m2bench.store.database import Store
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
@@ -110,7 +110,7 @@ def test_a_profile_reads_the_log_of_the_device(launcher: Launcher) -> None:
     """
     folder, console = launcher.work / "run", Console(width=200, file=io.StringIO())
     spec, pair = WorkloadSpec(options={"episode_length": 8}), profile.Pair((), ("amp",), seconds=0.1, pairs=1)
-    profile.run(spec, pair, 0, folder, None, console)
+    profile.profile_pair(spec, pair, 0, folder, None, console)
     found = json.loads((folder / "profile.json").read_text())
     for side in (found["before"], found["after"]):
         assert side["device_log"]["operations"] == {
@@ -203,8 +203,8 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
 
 RUN = RunSpec(("amp",), ("full",), 1, 0)
 BEGINS: dict[str, tuple[Any, Callable[[Path, Console], None]]] = {
-    "ablate": (ablation, lambda folder, console: ablation.run(RUN, folder, False, None, 0.0, console)),
-    "train": (train, lambda folder, console: train.run(RUN.workload, (), 1, 0, folder, console)),
+    "ablate": (ablation, lambda folder, console: ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
+    "train": (train, lambda folder, console: train.train_combination(RUN.workload, (), 1, 0, folder, console)),
 }
 
 

@@ -10,12 +10,12 @@ import pytest
 from made_run import description_document
 from users_code import in_folder, loaded
 
+from m2bench.errors import UserError
 from m2bench.records.description import Description
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
-from m2bench.records.sources import LARGEST, Sources, sources_of, unchanged
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.resuming import refuse_another
+from m2bench.store.sources import LARGEST, Sources, sources_of, unchanged
 from m2bench.systems.command.options import CommandOptions
 from m2bench.systems.command.system import CommandProgram
 

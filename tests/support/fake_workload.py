@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+from m2bench.errors import UserError
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
 from m2bench.records.spec import WorkloadSpec
 

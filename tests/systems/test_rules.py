@@ -9,7 +9,7 @@ import pytest
 from commands import typed
 from repository import SUPPORT
 
-from m2bench.records.store import Store
+from m2bench.store.database import Store
 
 TRAINER = """
 NEEDS = {"more": "base"}

@@ -15,10 +15,10 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_ma
 from m2bench.baselines.evaluation import TARGET_SHARE, Evaluation
 from m2bench.baselines.market import Market
 from m2bench.baselines.policy import make_policy
+from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Target
 from m2bench.records.documents import read
-from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import LearningResult, NumericsCheck
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import combinations as pairs_of
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.rows import CombinationRow
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.prediction import Prediction
+from m2bench.summary.rows import CombinationRow
 
 
 def unmeasured(combinations: Sequence[CombinationRow], speeds: Prediction, spoiling: Layers) -> list[Layers]:

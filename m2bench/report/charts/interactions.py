@@ -7,8 +7,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from m2bench.records.summary import Interaction, Summary
 from m2bench.report.sentences import rules_of
+from m2bench.summary.ablation import Interaction, Summary
 from m2bench.text.figures import times
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, NotDrawn, shade

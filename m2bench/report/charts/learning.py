@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.summary import LearningGroup, Summary
 from m2bench.report.details import soonest_line
+from m2bench.summary.ablation import LearningGroup, Summary
 from m2bench.text.figures import digits
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, NotDrawn, plain_log_ticks

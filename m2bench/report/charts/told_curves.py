@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from m2bench.records.combinations import combination_name
-from m2bench.records.summary import Summary
 from m2bench.report.sentences import compared
+from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 
 from .style import LINE_STYLES, MARKERS, SERIES, Canvas, Chart, NotDrawn, plain_log_ticks

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from m2bench.records.summary import Summary
 from m2bench.report.sentences import counted, rules_of
+from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 
 from .learning import learning_remarks
@@ -31,8 +31,10 @@ def remarks(summary: Summary) -> list[str]:
 def _told_apart(summary: Summary) -> list[str]:
     """What a fraction tells apart and what it does not."""
     layers, rules = tuple(summary.workload["spec"]["layers"]), rules_of(summary)
+    if not summary.interactions:
+        return []
     possible, measured = len(rules.allowed(layers)), len(summary.combinations)
-    if measured == possible or not summary.interactions:
+    if measured == possible:
         return []
     return [
         f"{measured} of {possible:,} possible combinations are in the design. Effects of layers and of pairs of layers "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from m2bench.records.summary import Summary
 from m2bench.report.sentences import is_own_program
+from m2bench.summary.ablation import Summary
 
 
 def usage_remarks(summary: Summary) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from m2bench.errors import UserError
+from m2bench.options.declared import option, options_of
+from m2bench.options.known_systems import Call
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import option, options_of
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import Call
 
 
 def read_trainer(flag: str, typed: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations import LAYERS as FILES
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.records.declared_options import TRAINING, at_least, one_of, option, options_of, within
-from m2bench.records.errors import UserError
+from m2bench.options.declared import TRAINING, at_least, one_of, option, options_of, within
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
