@@ -39,7 +39,7 @@ class PPOTrainer(Trainer):
         trajectories = [self.collect(self.next_batch()) for _ in range(self.parts.update.backwards)]
         experiences = [self.judge(trajectory) for trajectory in trajectories]
         for _ in range(self.settings.epochs):
-            for steps in self.minibatches():
+            for steps in self.minibatches(len(trajectories[0].actions)):
                 for experience in experiences:
                     self.learn_steps(experience, steps)
                 self.apply_gradient()
@@ -52,7 +52,7 @@ class PPOTrainer(Trainer):
     def learn(self, trajectory: Trajectory) -> None:
         """The backward passes of an epoch, without a step in between."""
         experience = self.judge(trajectory)
-        for steps in self.minibatches():
+        for steps in self.minibatches(len(trajectory.actions)):
             self.learn_steps(experience, steps)
 
     @torch.no_grad()
@@ -65,11 +65,11 @@ class PPOTrainer(Trainer):
             credit = self.parts.objective.credit(trajectory.rewards, values, self.settings)
         return Experience(trajectory, log_probs, credit)
 
-    def minibatches(self) -> Iterator[Tensor]:
-        """The steps of each minibatch of the epoch under way, in an order that it and the seed alone decide."""
+    def minibatches(self, steps: int) -> Iterator[Tensor]:
+        """Of so many steps, those of each minibatch of the epoch under way: an order that it and the seed decide."""
         epoch = self.updates // self.settings.minibatches
         rng = np.random.Generator(np.random.Philox(key=[self.seed, ORDERS + epoch]))
-        order = torch.from_numpy(rng.permutation(self.settings.episode_length)).to(self.device)
+        order = torch.from_numpy(rng.permutation(steps)).to(self.device)
         return iter(order.chunk(self.settings.minibatches))
 
     def learn_steps(self, experience: Experience, steps: Tensor) -> None:

@@ -36,7 +36,7 @@ def prepare_together(source: EpisodeSource, episodes: Sequence[int]) -> EpisodeB
     """What ``EpisodeSource.prepare_many`` prepares, to the bit."""
     draws = [source.draw(episode) for episode in episodes]
     starts = np.array([start for start, _ in draws])
-    market, steps = source.market, source.episode_length
+    market, steps = source.market, len(draws[0][1])
     close = market.close[starts + np.arange(steps + 1)[:, None]]
     features = np.empty((steps, len(starts), MACRO_FEATURES + MICRO_FEATURES), dtype=np.float32)
     for first in range(0, len(starts), TOGETHER):

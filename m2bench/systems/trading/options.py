@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters
 from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations import LAYERS as FILES
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.options.declared import TRAINING, at_least, one_of, option, options_of, within
+from m2bench.options.declared import TRAINING, at_least, in_range, one_of, option, options_of
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
@@ -75,14 +75,14 @@ class TradingOptions(LayerOptions):
     gae_lambda: float | None = option(
         None,
         "Lambda of the advantages, with gae.",
-        read=within(0, 1),
+        read=in_range(0, 1),
         shown=str(Hyperparameters.gae_lambda),
         commands=LEARNING,
     )
     clip_range: float | None = option(
         None,
         "How far a step of ppo moves the probability of an action, as a share.",
-        read=within(0.001, 10),
+        read=in_range(0.001, 10),
         shown=str(Hyperparameters.clip_range),
         commands=LEARNING,
     )
@@ -100,6 +100,7 @@ class TradingOptions(LayerOptions):
         shown=str(Hyperparameters.minibatches),
         commands=LEARNING,
     )
+    curriculum: bool = option(False, "Begin with short episodes on calm stretches of the market.", commands=("train",))
 
 
 PPO_ALONE = ("clip_range", "epochs", "minibatches")
@@ -119,11 +120,13 @@ def refuse_contradictions(options: Options) -> None:
             "Add --advantages gae, or leave it out.",
         )
     minibatches = asked.minibatches or Hyperparameters.minibatches
-    if asked.algorithm == "ppo" and asked.episode_length % minibatches:
-        raise UserError(
-            f"episodes of {asked.episode_length} decisions cannot be divided into {minibatches} minibatches.",
-            "Choose --episode-length as a multiple of --minibatches.",
-        )
+    stages = CURRICULUM if asked.curriculum else CURRICULUM[-1:]
+    for length in (stage.length_of(asked.episode_length) for stage in stages):
+        if asked.algorithm == "ppo" and length % minibatches:
+            raise UserError(
+                f"episodes of {length} decisions cannot be divided into {minibatches} minibatches.",
+                "Choose another --episode-length, or number of --minibatches.",
+            )
 
 
 def advantages_of(asked: TradingOptions) -> str:

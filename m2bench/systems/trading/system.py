@@ -16,9 +16,10 @@ from m2bench.baselines import synthetic
 from m2bench.baselines.algorithms import make_trainer
 from m2bench.baselines.candle_columns import split_symbol
 from m2bench.baselines.candle_files import read_eurusd_1h, read_file
-from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.curriculum import make_source
+from m2bench.baselines.episodes import PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
-from m2bench.baselines.hyperparameters import Advantages, Algorithm, Hyperparameters, RateScaling
+from m2bench.baselines.hyperparameters import CURRICULUM, Advantages, Algorithm, Hyperparameters, RateScaling
 from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, phases_watched
@@ -70,7 +71,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
     try:
         market = _read_market(spec.data)
         prepared = prepare_market(market, folder)
-        evaluation = Evaluation(EpisodeSource(prepared, asked.episode_length, seed=0), device)
+        evaluation = Evaluation(make_source(prepared, _settings(spec), seed=0, episodes_per_update=1), device)
         target = evaluation.target
     except MarketError as error:
         raise UserError(str(error)) from error
@@ -109,8 +110,15 @@ def _facts(asked: TradingOptions, market: Mapping[str, Any], good_return: float 
         "policy": asked.policy,
         "algorithm": ALGORITHMS[asked.algorithm],
         "advantages": ADVANTAGES[advantages_of(asked)],
+        "curriculum": "none" if not asked.curriculum else _stages(asked.episode_length),
         "learning rate follows episodes per update": asked.lr_scaling,
     }
+
+
+def _stages(episode_length: int) -> str:
+    stages = [f"{s.length_of(episode_length)} decisions on the calmest {s.calmest:.0%} until episode {s.until}"
+              for s in CURRICULUM[:-1]]  # fmt: skip
+    return f"{', '.join(stages)}, then {CURRICULUM[-1].length_of(episode_length)} decisions anywhere"
 
 
 def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
@@ -161,6 +169,7 @@ def _settings(spec: WorkloadSpec) -> Hyperparameters:
         lr_scaling=cast(RateScaling, asked.lr_scaling),
         algorithm=cast(Algorithm, asked.algorithm),
         advantages=cast(Advantages, advantages_of(asked)),
+        curriculum=CURRICULUM if asked.curriculum else (),
     )
     given = {name: getattr(asked, name) for name in ("gae_lambda", "clip_range", "epochs", "minibatches")}
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
@@ -196,8 +205,9 @@ class TradingSystem(SystemDefaults):
         self.episode_length = _asked(spec).episode_length
         self.layers = [load_layer(name) for name in layers]
         parts = compose(baseline_parts(), self.layers, _asked(spec))
-        source = EpisodeSource(PreparedMarket(work / "market"), self.episode_length, seed)
-        self.trainer = make_trainer(parts, source, _settings(spec), seed, self.device)
+        settings = _settings(spec)
+        source = make_source(PreparedMarket(work / "market"), settings, seed, parts.episodes_per_update)
+        self.trainer = make_trainer(parts, source, settings, seed, self.device)
         self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
