@@ -16,6 +16,7 @@ from .hyperparameters import Hyperparameters
 from .objective import LOOPED
 from .parts import (
     Agent,
+    Alone,
     DirectFeed,
     Float32,
     Forward,
@@ -44,6 +45,7 @@ def baseline_parts() -> Parts:
         loop=make_python_loop,
         preparation=EpisodeSource.prepare_many,
         gradients=all_gradients,
+        replicas=Alone,
     )
 
 
@@ -69,8 +71,6 @@ class Trainer:
         self.loop = parts.loop(stages.decide, device)
         self.precision = parts.precision(device)
         self.prepare = partial(parts.preparation, source)
-        self.feed = parts.feed(self.prepare, parts.rollout.num_envs, device)
-        self.batches: Iterator[EpisodeBatch] = iter(self.feed)
         self.rate_factor = settings.rate_factor(parts.episodes_per_update)
         names = {parameter: name for name, parameter in self.policy.named_parameters()}
         rest = nn.ModuleList([self.policy.micro, self.policy.head])
@@ -92,6 +92,9 @@ class Trainer:
         self.stepped: list[PolicyPart] = []
         """What the last step updated."""
         self.feed_wait_s = 0.0
+        self.replicas = parts.replicas(self)
+        self.feed = parts.feed(self.replicas.prepare, parts.rollout.num_envs, device)
+        self.batches: Iterator[EpisodeBatch] = iter(self.feed)
 
     @property
     def episodes(self) -> int:
@@ -112,6 +115,7 @@ class Trainer:
 
     def close(self) -> None:
         self.feed.close()
+        self.replicas.close()
 
     def gather_gradient(self) -> Tensor:
         """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
@@ -127,6 +131,10 @@ class Trainer:
 
     def learn_from(self, batch: EpisodeBatch) -> Tensor:
         """Gather the gradient of these episodes; their mean reward per episode, on the device."""
+        return self.replicas.learn(self, batch)
+
+    def learn_alone(self, batch: EpisodeBatch) -> Tensor:
+        """What a replica does: the same with its share of the episodes."""
         trajectory = self.collect(batch)
         self.learn(trajectory)
         return mean_return(trajectory)
@@ -174,7 +182,7 @@ class Trainer:
     def backward(self, loss: Tensor) -> None:
         """One of the backward passes of a step."""
         with phase("backward"):
-            self.precision.backward(loss / self.parts.update.backwards)
+            self.precision.backward(loss / (self.parts.update.backwards * self.replicas.count))
         self.losses.append(loss.detach())
         self.backwards += 1
 

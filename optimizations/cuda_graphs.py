@@ -102,5 +102,8 @@ LAYER = Layer(
     apply=apply,
     prove=prove,
     unsupported=lambda device, options: torch_device.why_no_graphs(device),
+    unsuited=lambda settings: (
+        "it records episodes of one length, and those of a curriculum grow" if settings.curriculum else None
+    ),
     timed=timed,
 )

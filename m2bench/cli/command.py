@@ -17,7 +17,7 @@ import typer
 
 from m2bench.errors import UserError
 from m2bench.options.declared import Option, option, options_of
-from m2bench.options.known_systems import DOORS, PROGRAMS, refuse_contradictions, workload_options
+from m2bench.options.known_systems import DOORS, PROGRAMS, check_options, workload_options
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
@@ -105,7 +105,7 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
     workload = read(WorkloadSpec, {**asked, "module": module, **folder})
-    refuse_contradictions(workload)
+    check_options(workload)
     return AskedSystem(workload, given)
 
 

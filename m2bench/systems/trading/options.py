@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters
 from m2bench.errors import UserError
-from m2bench.optimizations import COMPILING, NOTE, RECOMMENDED, RULES
-from m2bench.optimizations import LAYERS as FILES
+from m2bench.optimizations import COMPILING, LAYERS, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import TRAINING, at_least, in_range, one_of, option, options_of
+from m2bench.options.known_systems import KnownSystem
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
@@ -106,7 +106,7 @@ class TradingOptions(LayerOptions):
 PPO_ALONE = ("clip_range", "epochs", "minibatches")
 
 
-def refuse_contradictions(options: Options) -> None:
+def check_trading_options(options: Options) -> None:
     """Raise UserError for options of the trading system, by their names, that cannot be together."""
     known = {one.name for one in options_of(TradingOptions)}
     asked = TradingOptions(**{name: value for name, value in options.items() if name in known})
@@ -150,7 +150,10 @@ class MarketOptions:
     )
 
 
-LAYERS = NamedLayers(
-    tuple(FILES), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
+KNOWN = KnownSystem(
+    (*options_of(MarketOptions), *options_of(TradingOptions)),
+    NamedLayers(
+        tuple(LAYERS), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
+    ),
+    check=check_trading_options,
 )
-OPTIONS = (*options_of(MarketOptions), *options_of(TradingOptions))

@@ -125,9 +125,11 @@ def ask_plain(market: PreparedMarket, settings: Hyperparameters, device: torch.d
 def learn_from(trainer: Trainer, batch: EpisodeBatch, weights: Weights, later: Weights | None) -> None:
     """Gather the gradient of these episodes, played with some weights, and learned from with ``later`` ones."""
     trainer.policy.load_state_dict(weights)
+    if later is None:
+        trainer.learn_from(batch)
+        return
     trajectory = trainer.collect(batch)
-    if later is not None:
-        trainer.policy.load_state_dict(later)
+    trainer.policy.load_state_dict(later)
     trainer.learn(trajectory)
 
 
