@@ -38,12 +38,13 @@ class CompiledLoop:
         with phase("forward"):
             return Played(*self.compiled(market.encoding, market.price_changes, market.noise))
 
-    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         position = torch.zeros_like(price_changes[0])
         account = position, torch.full_like(position, CAPITAL)
-        _, played = scan(self._step, account, (encoding, price_changes, noise))
+        account, played = scan(self._step, account, (encoding, price_changes, noise))
         states, actions, rewards = played
-        return states, actions, rewards
+        last_state = BatchedTradingEnv().resume(encoding[-1:, :, :0], price_changes[-1:], *account)
+        return states, actions, rewards, last_state
 
     def _step(
         self, account: tuple[Tensor, Tensor], seen: tuple[Tensor, Tensor, Tensor]

@@ -45,12 +45,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
             _trials(trials, without, level),
         ]
     if name == "learning":
-<<<<<<< HEAD
-        return _learning(Learning(record, trials), trials)
-=======
-        _refuse_untold_learning(record, trials)
-        return [_learned(trials, level.unit.many)]
->>>>>>> 977c572
+        return _learning(record, trials)
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
@@ -78,9 +73,7 @@ def _refuse_name(name: str, layers: Layers, trials: list[StoredTrial]) -> NoRetu
     )
 
 
-def _refuse_untold_learning(record: RunRecord, trials: list[StoredTrial]) -> None:
-    if any(trial.spec.kind == "learning" for trial in trials):
-        return
+def _refuse_untold_learning(record: RunRecord) -> NoReturn:
     off = "it was run with --learning off" if record.spec.learning == "off" else "none was run yet"
     advice = f"Ask for a layer: --trace {record.spec.layers[0]}." if record.spec.layers else ""
     if record.description.workload.own_program:
@@ -161,17 +154,14 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
     ).without_empty_columns()
 
 
-def _learning(learning: Learning, trials: list[StoredTrial]) -> list[Table]:
+def _learning(record: RunRecord, trials: list[StoredTrial]) -> list[Table]:
     """The learning trials, or the effects that were found in what the speed trials report."""
-    judged = learning.layers
+    learning = Learning(record, trials)
     if any(trial.spec.kind == "learning" for trial in trials):
-        return [_learned(trials, judged.unit.many)]
-    if judged.told is None:
-        raise UserError(
-            f"this run has no learning trials: {judged.no_target_because or 'none was run'}.",
-            "Trace a layer, a combination or noise.",
-        )
-    return [_seeds(layer, learning) for layer in judged.spec.layers]
+        return [_learned(trials, learning.layers.unit.many)]
+    if learning.layers.told is None:
+        _refuse_untold_learning(record)
+    return [_seeds(layer, learning) for layer in record.spec.layers]
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:

@@ -42,12 +42,14 @@ class Call:
 class KnownSystem:
     """What is known of a system: its options, and of its layers what these tell.
 
-    ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``.
+    ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``. ``check``:
+    raises UserError where options contradict each other.
     """
 
     options: tuple[Option, ...]
     layers: NamedLayers = NO_LAYERS
     call_with: Callable[[Options, Layers], Call] | None = None
+    check: Callable[[Options], None] = lambda options: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,11 @@ def workload_options(command: str) -> tuple[Option, ...]:
 def layers_at_hand(module: str) -> NamedLayers:
     """What the options of a system tell of its layers; nothing of those that are the user's own."""
     return _known(module).layers
+
+
+def check_options(workload: WorkloadSpec) -> None:
+    """Raise UserError where a system's options contradict each other."""
+    _known(workload.module).check(workload.options)
 
 
 def size_option(command: str) -> tuple[Option, SizeOption]:

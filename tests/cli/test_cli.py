@@ -144,6 +144,16 @@ BAD = {
     "unknown device": (("--device", "tpu"), "--device 'tpu' is not known"),
     "unknown policy": (("--policy", "huge"), "--policy 'huge' is not known"),
     "unknown scaling": (("--lr-scaling", "cubic"), "--lr-scaling 'cubic' is not known"),
+    "unknown algorithm": (("--algorithm", "dqn"), "--algorithm 'dqn' is not known. Use one of: reinforce, ppo."),
+    "epochs without ppo": (("--epochs", "4"), "--epochs has no effect without ppo. Add --algorithm ppo"),
+    "gae without values": (
+        ("--algorithm", "ppo", "--advantages", "returns", "--gae-lambda", "0.9"),
+        "--gae-lambda has no effect with --advantages returns, for which the policy learns no values",
+    ),
+    "minibatches that do not divide": (
+        ("--algorithm", "ppo", "--minibatches", "5"),
+        "episodes of 128 decisions cannot be divided into 5 minibatches",
+    ),
     "contradiction": (("--all", "--design", "half"), "contradict"),
     "no effect": (("--layers", "amp", "--num-envs", "8"), "--num-envs has no effect without the layer batching"),
     "zero blocks": (("--blocks", "0"), "--blocks must be at least 1"),

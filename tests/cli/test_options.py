@@ -23,17 +23,18 @@ from m2bench.records.documents import to_json
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
-RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
+LEARNING = "--algorithm --advantages --gae-lambda --clip-range --epochs --minibatches"
+RUN = f"{LEARNING} --device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
 COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
     "--trial-timeout --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
-    "scale": "--data --episode-length --policy --compile-backend --workload --seed "
+    "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
     "init": "",
-    "train": f"{RUN} --lr-scaling --with --episodes --out",
+    "train": f"{RUN} --lr-scaling --curriculum --with --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
     "layers": f"{COMMAND} --device --compile-backend --json",
     "report": "--trace",

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.policy import PolicySize, make_policy
-from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
 from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features
 from m2bench.optimizations.encode_once import Decider, Encoder

@@ -230,14 +230,8 @@ class FunctionSystem(SystemDefaults):
 
     def _ended(self) -> str:
         if not self._updates:
-<<<<<<< HEAD
-            place = place_of(self._trainer.train)
-            return f"{self._name} ended without a yield: let it yield after every optimizer step ({place})"
-        return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}"
-=======
             return f"{self._name} ended without a yield{self._place()}: let it yield after every optimizer step"
         return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}{self._place()}"
->>>>>>> 977c572
 
     def _refuse_another_unit(self, counted: str) -> None:
         """Raise ValueError: speeds in two units cannot be compared."""
