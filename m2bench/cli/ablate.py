@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2bench.errors import UserError, quoted
 from m2bench.options.declared import at_least, option
-from m2bench.options.run_spec import RunOptions, RunSpec
+from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -49,13 +49,13 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
         "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
-        shown="single,leave-one-out,stack",
+        shown=",".join(DEFAULT_DESIGN),
     )
     blocks: int | None = option(
         None,
         "How many times each combination is measured.",
         read=at_least(1),
-        shown="3; with --quick the fewest that give intervals",
+        shown=f"{DEFAULT_BLOCKS}, or more where intervals need them; with --quick the fewest that give intervals",
     )
     budget_s: float | None = option(
         None,
@@ -91,13 +91,15 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
 
     with interruptible(advice):
-        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
+        ablation.run_ablation(
+            spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console
+        )
         report_run(folder, console)
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
-    from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
+    from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
     _refuse_contradictions(asked)
     found = layers_taking_part(system.workload, asked.layers)
@@ -105,14 +107,17 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         layers=found.names,
         rules=found.rules,
         design=design_of_all(found.names, found.rules) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
-        blocks=asked.blocks or 3,
+        blocks=asked.blocks or DEFAULT_BLOCKS,
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
-    return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
+    if asked.blocks is not None:
+        return spec
+    least = fewest_blocks(spec)
+    return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
 
 
 def _refuse_contradictions(asked: Ablate) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m2bench.errors import UserError
-from m2bench.options.declared import option, within
+from m2bench.options.declared import in_range, option
 from m2bench.options.known_systems import layers_at_hand
 from m2bench.options.run_spec import TimingOptions
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
@@ -41,7 +41,7 @@ class Gated(TimingOptions, Seeded, AsJson):
         None,
         "Seconds that each process is timed; more gives less noise.",
         spelled="--window",
-        read=within(0.01, 600),
+        read=in_range(0.01, 600),
         shown="1 to 2",
         in_place="Leave it out: a trial is one run of the command.",
     )
@@ -94,8 +94,12 @@ def reference_named(name: str) -> Reference:
     return find(repository(Path.cwd()), name)
 
 
-def read_share(most: float) -> Callable[[str, str], float]:
-    """Reads a share given as 5% or 0.05."""
+def share_option(default: float | None, help: str, most: float, shown: str | None = None) -> Any:  # noqa: A002
+    """Declare a share, as 5% or 0.05; ``shown``: its default in words, where it has none of its own."""
+    return option(default, help, metavar="<share>", read=_read_share(most), shown=shown or f"{default:.0%}")
+
+
+def _read_share(most: float) -> Callable[[str, str], float]:
 
     def read(flag: str, typed: str) -> float:
         try:

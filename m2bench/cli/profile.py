@@ -65,7 +65,7 @@ def profile(asked: Profile, system: AskedSystem) -> None:
     workload = system.with_layers((*pair.before, *pair.after))
     folder = asked.out or new_folder("profile-")
     with interruptible(left_in(folder)):
-        profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
+        profile.profile_pair(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
 
 
 def _pair(asked: Profile, known: NamedLayers) -> Pair:

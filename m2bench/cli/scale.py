@@ -10,7 +10,7 @@ from typing import TypeVar
 from m2bench.errors import UserError, quoted
 from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
-from m2bench.options.run_spec import LEARNING_MODES, RunSpec, TrialOptions
+from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
@@ -102,7 +102,7 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
     recommended_by: Path | None = option(
         None, "Folder of a run of ablate, whose recommended set is measured beside the baseline.", spelled="--run"
     )
-    blocks: int = option(3, "How many times each point is measured.", read=at_least(1))
+    blocks: int = option(DEFAULT_BLOCKS, "How many times each point is measured.", read=at_least(1))
     learning: str = option(
         "quick",
         f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick trains the set at every size to the "
@@ -130,7 +130,7 @@ def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
         return f"continue with: m2bench scale --resume {quoted(folder)}" if begun else "no trial had finished"
 
     with interruptible(advice):
-        scaling.run(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
+        scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
 

@@ -40,4 +40,4 @@ def train(asked: Train, system: AskedSystem) -> None:
     workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):
-        train.run(workload, layers, asked.episodes, asked.seed, folder, make_console())
+        train.train_combination(workload, layers, asked.episodes, asked.seed, folder, make_console())

@@ -15,7 +15,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from m2bench.records.inspected import Written
-from m2bench.store.files import written
+from m2bench.store.files import try_to_write
 
 from .event_tree import Event, busy_and_gaps_ns, calls
 from .pieces import InPieces, Units
@@ -99,8 +99,8 @@ class Window:
         """Write the trace and the flame graph."""
         trace, flame = path.with_suffix(".trace.json.gz"), path.with_suffix(".speedscope.json")
         return {
-            "trace": written(trace, lambda: self._export(trace)),
-            "flame_graph": written(flame, lambda: write_speedscope(flame, path.name, self.calls)),
+            "trace": try_to_write(trace, lambda: self._export(trace)),
+            "flame_graph": try_to_write(flame, lambda: write_speedscope(flame, path.name, self.calls)),
         }
 
     def _export(self, path: Path) -> None:

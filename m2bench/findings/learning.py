@@ -50,7 +50,7 @@ class Learning:
     def _verdict_of(self, layers: Layers) -> Sameness | None:
         if layers not in self.episodes.cells.episodes_per_update:
             return None
-        if layers not in self.layers.speeds:
+        if layers not in self.layers.speeds and self.layers.told is None:
             return "undecided"
         verdicts = {self.layers.verdicts[layer].verdict for layer in layers}
         doubts: tuple[Sameness, ...] = ("changed", "undecided", "not told")

@@ -14,14 +14,14 @@ import numpy as np
 
 from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import Layers
-from m2bench.records.figure import Figure, Interval
+from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
+from m2bench.statistics.effects import Effects
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.statistics.steady import steady_speed
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.noise import Repeats, RunConditions
-from m2bench.text.figures import times_within
 
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
@@ -67,19 +67,14 @@ def _drift(speeds: list[float]) -> Figure | None:
     return _ratio(change, half)
 
 
-def aa_in_words(interval: Interval | None) -> str:
-    """What the A/A test says, and what it is worth: at 95 % one in 20 sound runs leaves 1x out."""
-    if interval is None:
-        return "too few for an interval"
-    if interval[0] <= 1 <= interval[1]:
-        return "which includes 1x, as in 19 of 20 sound runs"
-    return "which excludes 1x, as in 1 of 20 sound runs; run again before you trust small effects"
-
-
-def drift_in_words(drift: Figure, noun: str = "speed") -> str:
-    """By how much the speed, or what stands in its place, changed from the first trial to the last."""
-    shown = f"the {noun} drifted" if drift.shows_effect else "no drift is shown"
-    return f"{shown}: the last trial ran at {times_within(drift)} the {noun} of the first (linear fit)"
+def smallest_effect_seen(effects: Effects) -> float | None:
+    """The smallest main effect, as a ratio above 1, that such a run finds at 5 % in 80 % of cases."""
+    found = [effect for layer in effects.layers if (effect := effects.main_effect(layer)) is not None]
+    errors = [effect.log_se for effect in found if effect.log_se is not None]
+    if not errors or effects.scatter is None:
+        return None
+    degrees = effects.scatter.degrees
+    return math.exp((t_quantile(0.975, degrees) + t_quantile(0.8, degrees)) * max(errors))
 
 
 def is_disturbed(trials: list[StoredTrial]) -> bool:

@@ -26,14 +26,14 @@ from m2bench.summary.noise import Anchor, Noise, RunConditions, Timing
 from m2bench.summary.rows import CombinationRow
 from m2bench.summary.subject import MeasuredOn, Trained
 
-from .claims import attribute_gains, smallest_effect_seen
 from .combination_rows import summarize_combination, with_break_even
 from .engagement import judge_engagement
+from .gains import attribute_gains
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
 from .losses import with_losses_compared
 from .metrics import with_metrics
-from .noise import describe_conditions, measure_repeats
+from .noise import describe_conditions, measure_repeats, smallest_effect_seen
 from .recommendation.recommend import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from statistics import geometric_mean
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import TrialResult
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
-from m2bench.statistics.shapley import shapley_weights
 from m2bench.statistics.steady import steady_speed
 from m2bench.store.trials import RunRecord, StoredTrial
 from m2bench.text.figures import NOTHING, digits, times, times_within
@@ -35,10 +34,10 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     trials = judge_engagement(record, with_losses_compared(record, trials)).trials
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
-        learning = Learning(record, trials)
+        learning, effects = Learning(record, trials), speed_effects(spec, trials)
         return [
-            _layer_figures(name, speed_effects(spec, trials)),
-            _pairs(spec, name, trials, level),
+            _layer_figures(name, effects),
+            _pairs(name, effects, trials, level),
             *([_seeds(name, learning)] if learning.layers.verdicts[name].verdict != "not told" else []),
             _trials(trials, (name,), level),
             _trials(trials, (), level),
@@ -163,15 +162,16 @@ def _mean_and_count(speeds: list[float], level: Speed) -> tuple[str, str]:
     return level.digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
-def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], level: Speed) -> Table:
+def _pairs(layer: str, effects: Effects, trials: list[StoredTrial], level: Speed) -> Table:
     """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
 
-    The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
+    The ratios here are of plain geometric means; the fit also takes out the level of each mini-block. Where too many
+    combinations are missing for a Shapley value, only those that were measured are shown.
     """
     speeds: dict[Layers, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         speeds[trial.spec.layers].append(steady_speed(trial.timed))
-    weights = shapley_weights(spec.rules.fullest(spec.layers, (layer,)), layer, spec.rules)
+    weights: Mapping[Layers, float | None] = effects.shapley_weights(layer) or dict.fromkeys(effects.cells)
     rows = []
     for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):
         without = tuple(x for x in with_it if x != layer)
@@ -184,7 +184,7 @@ def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], level: Speed) -
                 *map(level.digits, pair),
                 times(ratio),
                 counts,
-                f"{weights[with_it]:.1%}",
+                NOTHING if (weight := weights[with_it]) is None else f"{weight:.1%}",
             )
         )
     columns = ("other layers", f"{level.heading} without", "with", "ratio", "trials", "weight in the Shapley value")

@@ -48,7 +48,7 @@ class Asked:
     command: tuple[str, ...] = ("m2bench", "check")
 
 
-def check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
+def run_check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
     """Run the gate. Raises UserError for what cannot be measured.
 
     Floors alone need no git repository.
@@ -95,6 +95,7 @@ def measure_reference(name: str, request: Request, blocks: int, folder: Path, co
         machine=facts.machine,
         workload=facts.workload(request.workload),
         combinations=record(measured, request.combinations),
+        shown_as=Speed.of(facts.description.system),
     )
     return with_level(None, reference, "saved")
 
@@ -118,6 +119,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         return question
     facts, saved = sides.facts["head"], f"the reference {reference.name}"
     other_work = differing(reference.workload, facts.workload(asked.request.workload))
+    other_work += reference.counts_otherwise(question.speed)
     if other_work:
         text = f"{saved} is of another workload ({'; '.join(other_work)})"
         return replace(question, not_comparable=(Reason(COMPARED_WITH_REFERENCE, "workload", text),))

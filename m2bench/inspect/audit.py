@@ -42,7 +42,7 @@ class Audited:
     options: str
 
 
-def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> Audited:
+def audit_target(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> Audited:
     """Train every combination on a stand-in for the target; UserError when the audit itself fails."""
     with TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
@@ -60,7 +60,7 @@ def audit(target: str, spec: WorkloadSpec, layers: Layers, console: Console) -> 
     return Audited(replace(found, torch=description.device.torch), description.system.unit, options)
 
 
-def show(audited: Audited, console: Console) -> None:
+def show_audit(audited: Audited, console: Console) -> None:
     """Print the findings, blockers first."""
     found, unit = audited.findings, audited.unit
     for blocker in found.blockers:

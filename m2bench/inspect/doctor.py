@@ -11,7 +11,7 @@ from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions, measure_repeats
-from m2bench.machine.checks import Check, check_machine
+from m2bench.machine.checks import Finding, check_machine
 from m2bench.options.known_systems import layers_at_hand
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
@@ -42,7 +42,7 @@ class Examination:
     ``drift``: the speed of the last trial over that of the first.
     """
 
-    checks: tuple[Check, ...]
+    checks: tuple[Finding, ...]
     fit: bool
     machine: MeasuredOn
     trials: int
@@ -105,7 +105,7 @@ def _repeat(
     return trials
 
 
-def show(found: Examination, console: Console) -> None:
+def show_examination(found: Examination, console: Console) -> None:
     """Print what was found, problems first."""
     machine, device = found.machine.machine, found.machine.device
     marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}

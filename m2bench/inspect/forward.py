@@ -24,7 +24,7 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.trials import watched
 from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
-from m2bench.store.files import refuse_unwritten, write_file, written
+from m2bench.store.files import refuse_unwritten, try_to_write, write_file
 from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
 from m2bench.text.figures import NOTHING, digits
 from m2bench.text.tables import Table, draw_table
@@ -57,7 +57,7 @@ class ForwardFindings:
     chart: str
 
 
-def run(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
+def time_passes(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: Path, console: Console) -> None:
     """Time forward passes on the device that is named, or, for ``auto``, on every device here.
 
     Prints tables, and writes forward.json and forward.png to ``folder``. Raises UserError when nothing can be timed or
@@ -197,7 +197,7 @@ def _draw(path: Path, found: Mapping[str, Sequence[PassTime]], comparisons: list
     axis.set_title("Forward passes of the policy: flat where dispatching operators takes the time")
     axis.grid(visible=True, which="major", alpha=0.3)
     axis.legend()
-    drawn = written(path, lambda: figure.savefig(path, dpi=DPI))
+    drawn = try_to_write(path, lambda: figure.savefig(path, dpi=DPI))
     pyplot.close(figure)
     return drawn
 

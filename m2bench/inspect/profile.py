@@ -65,7 +65,9 @@ class Pair:
                 yield side, layers[side]
 
 
-def run(spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path | None, console: Console) -> None:
+def profile_pair(
+    spec: WorkloadSpec, pair: Pair, seed: int, folder: Path, capture: Path | None, console: Console
+) -> None:
     """Profile both sides in processes of their own; print what that shows, and write profile.json and the traces.
 
     ``capture``: where a Metal capture of one update of the second side goes; None: there is none. Raises UserError when
@@ -172,7 +174,7 @@ def publish(found: ProfileFindings, unit: Unit, folder: Path, console: Console) 
 
     Raises UserError when a file could not be written.
     """
-    show(found, unit, console)
+    show_profile(found, unit, console)
     has_phases = bool(found.before.phases_ms)
     timeline = draw_timeline(folder / "timeline.png", found.before, found.after, unit) if has_phases else None
     document = {**to_json(found), "timeline": None if timeline is None else str(timeline)}
@@ -182,7 +184,7 @@ def publish(found: ProfileFindings, unit: Unit, folder: Path, console: Console) 
     _show_files(found, timeline, folder, console)
 
 
-def show(found: ProfileFindings, unit: Unit, console: Console) -> None:
+def show_profile(found: ProfileFindings, unit: Unit, console: Console) -> None:
     """Print tables and sentences."""
     for table in tables_of(found, unit):
         draw_table(table, console)

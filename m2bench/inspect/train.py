@@ -28,7 +28,9 @@ from m2bench.text.speed import Speed
 TIMEOUT_S = 7 * 86_400.0
 
 
-def run(spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path, console: Console) -> None:
+def train_combination(
+    spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path, console: Console
+) -> None:
     """Train, print the learning curve as it grows, and write checkpoint.pt and train.json to ``folder``.
 
     Raises UserError when a layer cannot run here or training fails.

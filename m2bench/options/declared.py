@@ -143,7 +143,7 @@ def at_least(least: int) -> Read:
     return read
 
 
-def within(least: float, most: float) -> Read:
+def in_range(least: float, most: float) -> Read:
     """Reads a number between two others, or one of them."""
 
     def read(flag: str, typed: float) -> float:

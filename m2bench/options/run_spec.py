@@ -11,9 +11,11 @@ from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.scale import Scale
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
-from .declared import one_of, option, within
+from .declared import in_range, one_of, option
 
 LEARNING_MODES = ("off", "quick", "full")
+DEFAULT_DESIGN = ("single", "leave-one-out", "stack")
+DEFAULT_BLOCKS = 3
 
 
 def read_threads(flag: str, typed: str) -> int | None:
@@ -30,7 +32,7 @@ class TrialOptions:
     """What ends a trial."""
 
     trial_timeout_s: float = option(
-        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=within(1, 86_400)
+        600.0, "Seconds after which a trial is killed.", spelled="--trial-timeout", read=in_range(1, 86_400)
     )
 
 

@@ -10,7 +10,7 @@ from itertools import accumulate, chain, combinations
 
 from m2bench.errors import UserError
 from m2bench.options.run_spec import RunSpec
-from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
+from m2bench.records.combinations import BASELINE, Layers, combination_name, smallest_first
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import LEAST_DEGREES
@@ -34,13 +34,16 @@ def _stack(layers: Layers, rules: Rules) -> list[Layers]:
 
 
 def _full(layers: Layers, rules: Rules) -> list[Layers]:
-    found = rules.allowed(layers)
-    if len(found) > MOST_IN_FULL:
-        raise UserError(
-            f"--design full has {len(found):,} combinations of {len(layers)} layers, and {MOST_IN_FULL} are the most.",
-            "Use --design fraction, which tells all layers and pairs of layers apart, or fewer --layers.",
-        )
-    return found
+    if not rules.allows_more_than(MOST_IN_FULL, layers):
+        return rules.allowed(layers)
+    has_fraction = len(layers) <= MOST_IN_FRACTION
+    count = f"{len(rules.allowed(layers)):,}" if has_fraction else f"more than {MOST_IN_FULL}"
+    raise UserError(
+        f"--design full has {count} combinations of {len(layers)} layers, and {MOST_IN_FULL} are the most.",
+        "Use --design fraction, which tells all layers and pairs of layers apart, or fewer --layers."
+        if has_fraction
+        else ONE_BY_ONE,
+    )
 
 
 # Generators of the fractions: each letter is a layer, each word the layers whose product decides one more. A fraction
@@ -59,6 +62,10 @@ FRACTION_GENERATORS = {
     11: "a b c d e f g -abcg -bcde -acdf abcdefg",
     12: "a b c d e f g h abcde abfgh acdfg bcefh",
 }
+MOST_IN_FRACTION = max(FRACTION_GENERATORS)
+ONE_BY_ONE = (
+    "Use --design single,leave-one-out,stack, which may have any number of layers, or name fewer with --layers."
+)
 
 
 def _named_fraction(name: str, generators: dict[int, str]) -> Callable[[Layers, Rules], list[Layers]]:
@@ -94,6 +101,10 @@ def _fraction(layers: Layers, rules: Rules) -> list[Layers]:
     """
     generators = FRACTION_GENERATORS.get(len(layers))
     if generators is None:
+        if rules.allows_more_than(MOST_IN_FULL, layers):
+            raise UserError(
+                f"{len(layers)} layers take part, and a fraction is defined for at most {MOST_IN_FRACTION}.", ONE_BY_ONE
+            )
         return rules.allowed(layers)
     size = 2 ** sum(len(word) == 1 for word in generators.split())
     return _optimal_fraction(layers, rules, size) if rules else _regular_fraction(layers, generators)
@@ -140,20 +151,19 @@ DESIGNS: dict[str, Callable[[Layers, Rules], list[Layers]]] = {
     "fraction": _fraction,
     "full": _full,
 }
-DEFAULT_DESIGN = ("single", "leave-one-out", "stack")
 ALL_BUT_FULL = ("single", "leave-one-out", "fraction")
 """What tells of every layer what a full design does, where that has too many combinations."""
 
 
 def design_of_all(layers: Layers, rules: Rules) -> tuple[str, ...]:
     """What ``--all`` stands for: every combination, or where those are too many what tells most of them."""
-    return ("full",) if len(rules.allowed(layers)) <= MOST_IN_FULL else ALL_BUT_FULL
+    return ALL_BUT_FULL if rules.allows_more_than(MOST_IN_FULL, layers) else ("full",)
 
 
 def choose_combinations(layers: Layers, design: Iterable[str], rules: Rules = NO_RULES) -> list[Layers]:
     """The combinations of the named designs, each once, smallest first; the baseline is always among them."""
     chosen = {BASELINE, *chain.from_iterable(DESIGNS[name](layers, rules) for name in design)}
-    return [layers_on for layers_on in every_combination(layers) if layers_on in chosen]
+    return smallest_first(chosen, layers)
 
 
 def combinations_of(spec: RunSpec) -> list[Layers]:
@@ -163,12 +173,26 @@ def combinations_of(spec: RunSpec) -> list[Layers]:
 
 def fraction_sentence(spec: RunSpec) -> str | None:
     """What a fraction leaves out; None for another design, and where it is all that there is."""
+    if "fraction" not in spec.design:
+        return None
     possible, measured = len(spec.rules.allowed(spec.layers)), len(combinations_of(spec))
-    if "fraction" not in spec.design or measured == possible:
+    if measured == possible:
         return None
     return (
         f"{len(spec.layers)} layers have {possible:,} combinations, and {measured} of them are measured: enough to "
         "tell all layers and pairs of layers apart, but not what three or more layers do together."
+    )
+
+
+def interval_sentence(spec: RunSpec) -> str | None:
+    """That a run has too few blocks for intervals, and how many suffice; None where it has enough."""
+    least = fewest_blocks(spec)
+    if spec.blocks >= least:
+        return None
+    blocks = f"{spec.blocks} blocks do" if spec.blocks > 1 else "1 block does"
+    return (
+        f"{blocks} not tell how much trials of this design scatter, so no figure will have an interval, and nothing "
+        f"can be shown: {least} blocks suffice."
     )
 
 

@@ -132,7 +132,7 @@ class Updated:
 
 Spent = tuple[float, float]
 """How often, and milliseconds, per unit."""
-Cut = tuple[str, float, float]
+PhaseSpan = tuple[str, float, float]
 """Phase, begin and length, in ms."""
 
 
@@ -164,7 +164,7 @@ class Pictured(Looks):
     longer torch.profiler makes a unit, as a share.
     """
 
-    timeline: tuple[Cut, ...]
+    timeline: tuple[PhaseSpan, ...]
     operators: Mapping[str, Spent]
     kernels: Mapping[str, Spent]
     kernel_busy_ms: float | None

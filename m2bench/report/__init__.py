@@ -23,7 +23,7 @@ from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
 from .scale import draw_scale_charts, scale_content
-from .terminal import show
+from .terminal import show_content
 
 CHARTS = "charts"
 
@@ -52,12 +52,12 @@ def write_scale_report(store: Store) -> ScaleSummary:
     return summary
 
 
-def report(folder: Path, console: Console) -> bool:
+def write_and_show(folder: Path, console: Console) -> bool:
     """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)
-            show(scale_content(scaled, (), folder), folder, console)
+            show_content(scale_content(scaled, (), folder), folder, console)
             return scaled.fastest is not None
         summary = write_report(store)
         show_report(summary, folder, console)
@@ -66,7 +66,7 @@ def report(folder: Path, console: Console) -> bool:
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
     """Print the report on an ablation."""
-    show(ablation_content(summary, (), folder), folder, console)
+    show_content(ablation_content(summary, (), folder), folder, console)
 
 
 def _write(

@@ -16,7 +16,7 @@ from .content import Content
 from .sections import Section, SectionPart, Sentences
 from .sentences import counted
 from .tables.places import limits_table, lines_table
-from .where_to_train import fastest_of_all, how_sure, limited, line_in_words, soonest, where_to_train
+from .where_to_train import fastest_of_all, how_sure, limited, line_in_words, soonest_point, where_to_train
 
 
 def scale_content(
@@ -34,7 +34,7 @@ def scale_content(
         run=summary.run,
         headline=(where_to_train(summary), how_sure(summary, folder)),
         warnings=[f"Warning: {warning}." for warning in warnings],
-        details=[line for line in (fastest_of_all(summary), soonest(summary), *limited(summary)) if line],
+        details=[line for line in (fastest_of_all(summary), soonest_point(summary), *limited(summary)) if line],
         advice=[],
         call=None,
         figures=[],

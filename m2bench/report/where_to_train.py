@@ -158,7 +158,7 @@ def fastest_of_all(summary: ScaleSummary) -> str:
     return f"Fastest of all: {_size_in_words(summary)}. {_rivals(summary)}".strip()
 
 
-def soonest(summary: ScaleSummary) -> str:
+def soonest_point(summary: ScaleSummary) -> str:
     """Where the learning target is reached first, which need not be where most is trained in a second."""
     timed = [
         (point.time_to_target_s, point, line)

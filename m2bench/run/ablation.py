@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from m2bench.errors import UserError, quoted
 from m2bench.options.run_spec import RunSpec
-from m2bench.plan.budget import Cost, fit
+from m2bench.plan.budget import Cost, fit_budget
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
@@ -31,7 +32,7 @@ from m2bench.store.trials import RunRecord
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .resuming import refuse_another
-from .show_plan import in_words, show_fraction
+from .show_plan import in_words, show_limits
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 
@@ -56,7 +57,9 @@ class _Ready:
         return [layer for layer in self.description.layers if layer.name in self.spec.layers]
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console) -> None:
+def run_ablation(
+    spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console
+) -> None:
     """Run what is missing of the run in ``folder`` and store it.
 
     While other processes keep the machine busy, it waits for up to ``wait_s`` seconds in all.
@@ -79,11 +82,11 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
             ready = _get_ready(launcher, spec, resuming, logs, console)
             if budget_s is not None:
                 ready = _fit_budget(launcher, ready, begin + budget_s, logs, console)
-            show_fraction(ready.spec, console)
+            show_limits(ready.spec, console)
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
                 console.print(sentence, markup=False, highlight=False)
-        with open_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
+        with opened_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             _run_missing(launcher, ready, store, wait_s, console)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -149,7 +152,7 @@ def _fit_budget(launcher: Launcher, ready: _Ready, end: float, logs: Path, conso
             cost = Cost(ready.prepared.prepare_s, 0.0)
         else:
             cost = _measure_cost(launcher, ready, logs)
-        spec, choice = fit(ready.spec, end - time.monotonic(), cost)
+        spec, choice = fit_budget(ready.spec, end - time.monotonic(), cost)
     console.print(choice, markup=False, highlight=False)
     return replace(ready, spec=spec)
 
@@ -188,15 +191,17 @@ def _run_missing(launcher: Launcher, ready: _Ready, store: Store, wait_s: float,
         run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
 
 
-def open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
+@contextmanager
+def opened_store(
+    spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared
+) -> Iterator[Store]:
+    """The store of a new run, or of the one that is continued. Raises UserError where that one was of another thing."""
     if not resuming:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        return Store.create(folder, RunRecord(spec, started, description, prepared))
-    store = Store.open(folder)
-    try:
+        with Store.create(folder, RunRecord(spec, started, description, prepared)) as store:
+            yield store
+        return
+    with Store.open(folder) as store:
         refuse_another(folder, store.record().description, description)
-    except UserError:
-        store.__exit__()
-        raise
-    store.replan(spec)  # it may have been given more blocks
-    return store
+        store.replan(spec)  # it may have been given more blocks
+        yield store

@@ -27,10 +27,10 @@ from m2bench.records.spec import TrialSpec
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.store.trials import Result
 
-from .ablation import open_store, without_its_outputs
+from .ablation import opened_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
-from .threads import candidates
+from .threads import threads_to_try
 from .trials import Watched, run_trials, trial_executor
 
 
@@ -54,7 +54,7 @@ class Site:
         return {layer.name: layer.unsupported for layer in self.description.layers if layer.unsupported}
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Console) -> None:
+def run_scale(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Console) -> None:
     """Run what is missing of the run in ``folder`` and store it; waits for other processes up to ``wait_s`` in all.
 
     Raises UserError for what the user can put right, before any trial; an interruption leaves every finished trial.
@@ -79,7 +79,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Con
                 spec = replace(spec, scale=_placed(spec.scale, sites))
                 prepared = replace(prepared, places=_limits(spec, sites, folder / "logs", console))
         with (
-            open_store(spec, folder, resuming, first.description, prepared) as store,
+            opened_store(spec, folder, resuming, first.description, prepared) as store,
             RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress,
         ):
             for trial in remaining_trials(spec, first.description, store.attempts, progress.quiet.is_quiet):
@@ -151,7 +151,7 @@ def _placed(scale: Scale, sites: dict[str, Site]) -> Scale:
     """The run with its places: every device with every number of threads, of which a GPU has the smallest."""
     if any(site.description.workload.own_program for site in sites.values()):
         return replace(scale, places=(Place(),))
-    threads = scale.threads or tuple(candidates(fast_cores()))
+    threads = scale.threads or tuple(threads_to_try(fast_cores()))
     places = [
         Place(name, number) for name, number in product(sites, threads) if name not in GPUS or number == threads[0]
     ]

@@ -27,7 +27,7 @@ HALF_FROM_CORES = 4
 TIMEOUT_S = 300.0
 
 
-def candidates(cores: int) -> list[int]:
+def threads_to_try(cores: int) -> list[int]:
     """Numbers of threads to be tried on so many fast cores: one, half of the cores, all of them."""
     half = {cores // 2} if cores >= HALF_FROM_CORES else set()
     return sorted({1, *half, cores})
@@ -68,7 +68,7 @@ def choose_threads(
     by turns in one process. Where that fails there is one thread: the trials themselves tell what is wrong.
     """
     asked = asked or asked_of_environment()
-    tried = [asked] if asked else candidates(fast_cores())
+    tried = [asked] if asked else threads_to_try(fast_cores())
     found: MeasuredThreads | Failure = MeasuredThreads(())
     if len(tried) > 1:
         measured_on = _measured_on(description, taking_part)

@@ -41,7 +41,7 @@ def write_file(path: Path, content: str | bytes) -> None:
         ) from error
 
 
-def written(path: Path, write: Callable[[], object]) -> Written:
+def try_to_write(path: Path, write: Callable[[], object]) -> Written:
     """Have ``write`` write a file that can be done without."""
     try:
         write()

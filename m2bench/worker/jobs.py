@@ -151,7 +151,7 @@ def _forward(job: ForwardJob, tell: Tell) -> TimedPasses:
 
 def _train(job: TrainJob, tell: Tell) -> Training:
     workload = load_system(job.workload)
-    return training.train(
+    return training.train_to_checkpoint(
         workload, job.workload, job.work, job.layers, job.episodes, job.seed, job.checkpoint, on_progress=tell
     )
 

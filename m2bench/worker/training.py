@@ -20,7 +20,7 @@ from .trial import units_of
 EVALUATIONS = 20  # points of the learning curve
 
 
-def train(
+def train_to_checkpoint(
     workload: Workload,
     spec: WorkloadSpec,
     work: Path,

@@ -95,7 +95,7 @@ def run_trial(
         raise TrainerError(f"{ended}, and a trial needs more: {_needed(window)}") from None
     finally:
         system.close()
-    canary_s = device_speed.canary_s(device)  # nothing of the trial runs any more
+    canary_s = device_speed.device_canary_s(device)  # nothing of the trial runs any more
     return _result(system, setup_s, compiler_import_s, warm_up, timed, after, canary_s)
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
+from m2bench.findings.claims import also_claimed, judge_claim
+from m2bench.findings.gains import attribute_gains
 from m2bench.findings.layer_learning import Setbacks
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim, LayerDescription, Unit

@@ -576,7 +576,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = reference_of(blocks_of(6))
     stored.write_reference(tmp_path, saved)
     assert stored.find(tmp_path, "release") == saved
-    assert stored.list_references(tmp_path) == [saved]
+    assert stored.read_references(tmp_path) == [saved]
     assert (tmp_path / stored.FOLDER / "release.json").stat().st_size < 10_000
 
 
@@ -664,7 +664,7 @@ def test_a_damaged_reference_is_refused_with_what_is_wrong(
     sound = json.loads(path.read_text())
     for value in [*values, GONE]:
         path.write_text(json.dumps(damaged(sound, place, value)))
-        for load in (lambda: stored.find(tmp_path, "release"), lambda: stored.list_references(tmp_path)):
+        for load in (lambda: stored.find(tmp_path, "release"), lambda: stored.read_references(tmp_path)):
             with pytest.raises(UserError, match=r"release\.json is damaged: ") as refused:
                 load()
             assert str(place[0]) in str(refused.value)
@@ -862,7 +862,7 @@ def test_a_full_disk_does_not_cost_the_verdict(as_json: bool, tmp_path: Path, mo
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(job, "check", lambda *_: outcome_of())
+    monkeypatch.setattr(job, "run_check", lambda *_: outcome_of())
     monkeypatch.setattr(os, "fsync", full)
     arguments = ["check", "--min", "episodes_per_min=1", "--layers", "baseline", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, *(["--json"] if as_json else [])])

@@ -20,7 +20,7 @@ from made_profile import EPISODE
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.inspect.audit import Audited, show
+from m2bench.inspect.audit import Audited, show_audit
 from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
@@ -143,7 +143,7 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
     console = Console(width=200, file=io.StringIO())
     findings = read(AuditFindings, found)
-    show(Audited(findings, EPISODE, "--episode-length 4"), console)
+    show_audit(Audited(findings, EPISODE, "--episode-length 4"), console)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "Nothing blocks training on mps" in shown

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from every import every_combination
 from shares import COMPILE, FURTHER_COMBINATIONS, GRADIENT, ON_CUDA, OTHERS, SHARES, combinations_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,7 +22,6 @@ from m2bench.devices import torch_device
 from m2bench.optimizations import LAYERS, NOTE, RULES, load_layer
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, LayerOptions, compose
-from m2bench.records.combinations import every_combination
 
 SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that combinations with it take a second each.

@@ -8,18 +8,18 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from every import every_combination
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import RunSpec
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
 from m2bench.plan.designs import (
-    DEFAULT_DESIGN,
     choose_combinations,
     count_trials,
     fewest_blocks,
     make_trials,
     mini_blocks,
 )
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import read, to_json
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects

@@ -111,7 +111,7 @@ def test_a_profile_reads_the_log_of_the_device(launcher: Launcher) -> None:
     """
     folder, console = launcher.work / "run", Console(width=200, file=io.StringIO())
     spec, pair = WorkloadSpec(options={"episode_length": 8}), profile.Pair((), ("amp",), seconds=0.1, pairs=1)
-    profile.run(spec, pair, 0, folder, None, console)
+    profile.profile_pair(spec, pair, 0, folder, None, console)
     found = json.loads((folder / "profile.json").read_text())
     for side in (found["before"], found["after"]):
         assert side["device_log"]["operations"] == {
@@ -204,8 +204,8 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
 
 RUN = RunSpec(("amp",), ("full",), 1, 0)
 BEGINS: dict[str, tuple[Any, Callable[[Path, Console], None]]] = {
-    "ablate": (ablation, lambda folder, console: ablation.run(RUN, folder, False, None, 0.0, console)),
-    "train": (train, lambda folder, console: train.run(RUN.workload, (), 1, 0, folder, console)),
+    "ablate": (ablation, lambda folder, console: ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
+    "train": (train, lambda folder, console: train.train_combination(RUN.workload, (), 1, 0, folder, console)),
 }
 
 

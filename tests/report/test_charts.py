@@ -230,6 +230,15 @@ def test_the_title_on_noise_has_the_worst_as_well(full: Summary, charts: dict[st
     assert f"by {median(apart):.2f}x from one to the next, at worst {max(apart):.2f}x; " in charts["noise"].title
 
 
+def test_no_axis_of_a_very_noisy_run_goes_below_no_speed_at_all(full: Summary) -> None:
+    repeats = replace(full.noise.repeats, aa_ratio=Figure(0.9, (0.2, 3.3)))
+    _, figures = draw_all(replace(full, noise=replace(full.noise, repeats=repeats)))
+    for axis in figures["noise"].axes:
+        low, high = axis.get_ylim()
+        assert low >= 0
+        assert high > 3.3
+
+
 def test_learning_says_which_curve_is_the_baselines(full: Summary, charts: dict[str, Chart]) -> None:
     name = "+".join(full.learning.cells[0].layers)
     said = f"the one without it, seed by seed; the baseline's curve is 1: {name}, which was trained in its place."

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from every import every_combination
 from laid_out import leave_pictures_empty
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
@@ -28,7 +29,6 @@ from m2bench.errors import UserError
 from m2bench.findings.summarize import summarize
 from m2bench.machine.identity import describe_machine
 from m2bench.options.run_spec import RunSpec
-from m2bench.records.combinations import every_combination
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec
@@ -47,7 +47,7 @@ from m2bench.report.sections import sections
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
 from m2bench.store.database import Store
-from m2bench.summary.ablation import ByTime, Fastest, Rival, Summary
+from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.tables import Table, draw_table
 
@@ -244,6 +244,23 @@ def test_how_many_more_blocks_would_settle_it_is_told_with_the_command(full: Sum
     workload = replace(full.workload, spec=replace(full.workload.spec, design=("half",)))
     half = headline(replace(hopeless, workload=workload))[1]
     assert half == "Not settled: this design cannot tell the best sets apart; --all may."
+
+
+@pytest.mark.parametrize(
+    ("states", "compared"),
+    [
+        (("costs", "undecided"), "no other set is"),
+        (("spoils",), "no other set that learns the same is"),
+        (("spoils", "changed", "costs"), "no other set that computes and learns the same is"),
+    ],
+)
+def test_what_is_settled_is_said_of_sets_that_do_the_same(
+    full: Summary, states: tuple[LeftOutState, ...], compared: str
+) -> None:
+    """Another one may well be faster."""
+    left = tuple(LeftOut(layer, Figure(4.6), state, False) for layer, state in zip(FULL.layers, states, strict=False))
+    settled = headline(advised(full, left_out=left))[1]
+    assert settled.startswith(f"Settled: {compared} more than 5% faster")
 
 
 def test_why_nothing_is_switched_on_is_told(full: Summary) -> None:

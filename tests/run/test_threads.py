@@ -23,7 +23,7 @@ from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import threads
 from m2bench.run.describe import describe
-from m2bench.run.threads import candidates, choose_threads, fewest_fast, threads_sentence
+from m2bench.run.threads import choose_threads, fewest_fast, threads_sentence, threads_to_try
 
 WORKLOAD = WorkloadSpec(module="fake_workload")
 
@@ -36,7 +36,7 @@ def measured(**update_s: list[list[float]]) -> tuple[ThreadTimes, ...]:
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (8, [1, 4, 8])])
 def test_one_thread_half_of_the_cores_and_all_of_them_are_tried(cores: int, expected: list[int]) -> None:
-    assert candidates(cores) == expected
+    assert threads_to_try(cores) == expected
 
 
 def test_the_fastest_over_both_combinations_is_taken() -> None:

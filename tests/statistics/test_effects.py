@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from every import every_combination
 from scipy import stats
 from statsmodels.robust.robust_linear_model import RLM
 from statsmodels.stats.multitest import multipletests
 
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import typical

@@ -14,8 +14,8 @@ from m2bench.store.files import (
     open_log,
     refuse_unwritten,
     shorten_log,
+    try_to_write,
     write_file,
-    written,
 )
 
 
@@ -27,11 +27,11 @@ def fail_half_way(path: Path, error: Exception) -> None:
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("torch's own")])
 def test_a_file_that_can_be_done_without_is_whole_or_gone(error: Exception, tmp_path: Path) -> None:
     path = tmp_path / "trace"
-    lost = written(path, lambda: fail_half_way(path, error))
+    lost = try_to_write(path, lambda: fail_half_way(path, error))
     assert (lost.lost_because, str(lost)) == (str(error), f"not written: {error}")
     assert not path.exists()
-    assert written(path, lambda: None).lost_because == f"nothing was left at {path}"
-    whole = written(path, lambda: path.write_text("whole"))
+    assert try_to_write(path, lambda: None).lost_because == f"nothing was left at {path}"
+    whole = try_to_write(path, lambda: path.write_text("whole"))
     assert (whole.lost_because, str(whole)) == (None, str(path))
 
 

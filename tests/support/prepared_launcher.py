@@ -21,6 +21,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 from typing import IO, Any
 
@@ -30,6 +31,7 @@ from m2bench.processes import client
 from m2bench.processes.environment import SAFE_PATH, worker_environment
 
 OURS = "m2bench"
+ONE_AT_A_TIME = Lock()  # so that each of two threads is told the process that it has asked for
 PREPARED = "prepared-m2bench"  # a temporary folder in which torch keeps nothing that matters
 
 
@@ -41,8 +43,9 @@ class ForkedProcess:
         theirs_in, ours_in = os.pipe()
         ours_out, theirs_out = os.pipe()
         request = json.dumps({"cwd": str(cwd), "env": env}).encode()
-        socket.send_fds(_forge(), [request], [theirs_in, theirs_out, stderr.fileno()])
-        self.pid = int(_forge().recv(32))
+        with ONE_AT_A_TIME:
+            socket.send_fds(_forge(), [request], [theirs_in, theirs_out, stderr.fileno()])
+            self.pid = int(_forge().recv(32))
         self._alive = os.pidfd_open(self.pid)
         os.close(theirs_in)
         os.close(theirs_out)

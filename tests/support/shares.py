@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from every import every_combination
+
 from m2bench.optimizations import FURTHER, LAYERS, NOTE, RULES
-from m2bench.records.combinations import Layers, every_combination
+from m2bench.records.combinations import Layers
 
 CHECKS, WEIGHTS, GRADIENT, COUNTS = SHARES = range(4)
 COMPILE = "compile"

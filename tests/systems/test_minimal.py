@@ -16,7 +16,7 @@ from m2bench.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import CompletedSystem, CompletedWorkload, SystemDefaults, load_system
 from m2bench.systems.interface import System, Workload
-from m2bench.worker.training import train
+from m2bench.worker.training import train_to_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -100,5 +100,5 @@ def test_a_system_of_which_nothing_can_be_saved_is_not_trained_first(tmp_path: P
     curve: list[Any] = []
     workload, spec = CompletedWorkload(minimal), WorkloadSpec(module="minimal", device="cpu")
     with pytest.raises(UserError, match="the system does not offer what could be saved of it"):
-        train(workload, spec, tmp_path, (), 100, 0, tmp_path / "checkpoint.pt", curve.append)
+        train_to_checkpoint(workload, spec, tmp_path, (), 100, 0, tmp_path / "checkpoint.pt", curve.append)
     assert curve == []

@@ -40,6 +40,8 @@ def test_digits_are_trimmed(value: float | None, text: str) -> None:
         (0.947, (0.896, 1.003), "0.95x [0.90, 1.00]"),  # none is
         (1.05, (1.0004, 1.1), "1.05x [1.0004, 1.10]"),
         (0.9, (0.8, 0.99999), "0.90x [0.80, 1.0000]"),  # nobody would see it
+        (0.9971, (0.9962, 0.9981), "0.997x [0.996, 0.998]"),  # a figure lies within its interval
+        (1.0031, (0.9962, 1.0098), "1.00x [1.00, 1.01]"),
     ],
 )
 def test_digits_beyond_the_noise_are_left_out(

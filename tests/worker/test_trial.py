@@ -134,7 +134,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
         system.log.append("canary")
         return 0.02
 
-    monkeypatch.setattr(device_speed, "canary_s", canary_s)
+    monkeypatch.setattr(device_speed, "device_canary_s", canary_s)
     return system
 
 

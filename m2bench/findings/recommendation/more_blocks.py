@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from m2bench.findings.claims import INDIFFERENT
+from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import Layers
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import CONFIDENCE

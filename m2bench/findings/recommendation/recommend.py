@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from m2bench.findings.claims import INDIFFERENT
+from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction

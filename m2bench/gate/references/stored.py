@@ -30,7 +30,7 @@ def reference_path(repo: Path, name: str) -> Path:
     return repo / FOLDER / f"{name}.json"
 
 
-def list_references(repo: Path) -> list[Reference]:
+def read_references(repo: Path) -> list[Reference]:
     """All references of the repository, the newest first."""
     found = [_load(path) for path in sorted((repo / FOLDER).glob("*.json"))]
     return sorted(found, key=lambda reference: reference.created, reverse=True)

@@ -31,8 +31,10 @@ def remarks(summary: Summary) -> list[str]:
 def _told_apart(summary: Summary) -> list[str]:
     """What a fraction tells apart and what it does not."""
     layers, rules = summary.workload.spec.layers, summary.rules
+    if not summary.interactions:
+        return []
     possible, measured = len(rules.allowed(layers)), len(summary.combinations)
-    if measured == possible or not summary.interactions:
+    if measured == possible:
         return []
     return [
         f"{measured} of {possible:,} possible combinations are in the design. Effects of layers and of pairs of layers "

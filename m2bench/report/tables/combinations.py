@@ -19,7 +19,7 @@ class CombinationsTable(Table):
     """The one table that is long enough to be sorted and filtered."""
 
 
-def ranked(summary: Summary) -> list[CombinationRow]:
+def ranked_rows(summary: Summary) -> list[CombinationRow]:
     """The combinations by their speedup, the fastest first; those without a figure last."""
     return sorted(summary.combinations, key=lambda c: -(c.speedup.value if c.speedup else 0.0))
 
@@ -41,7 +41,7 @@ def combinations_table(summary: Summary) -> Table:
             NOTHING if c.numerics.numerics in (None, "unchecked") else c.numerics.numerics,
             _status(c),
         )
-        for rank, c in enumerate(ranked(summary), 1)
+        for rank, c in enumerate(ranked_rows(summary), 1)
     ]
     level, to_target = speed.heading, f"{summary.system.unit.many} to target"
     numbers = ("#", speed.words.ratio, level, to_target, "to target s", "compile s", "memory MB")

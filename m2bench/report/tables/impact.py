@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.records.combinations import combination_name
-from m2bench.report.sentences import counted, rules_in_words, tells_of_learning, together
+from m2bench.report.sentences import counted, listed, rules_in_words, tells_of_learning, together
 from m2bench.summary.ablation import Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import NOTHING, percent_within, times_within
@@ -40,7 +41,8 @@ def impact_table(summary: Summary) -> Table:
         for layer in summary.layers
     ]
     total, speed = times_within(summary.total_speedup), Speed.of(summary.system)
-    rows.append((together(summary), *[""] * 4, total, *[""] * 7))
+    if summary.total_speedup is not None:
+        rows.append((together(summary), *[""] * 4, total, *[""] * 7))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "numerics", "at work", "verdict")  # fmt: skip
     table = Table(
@@ -52,7 +54,7 @@ def impact_table(summary: Summary) -> Table:
                     "claimed", "Shapley"),
     ).without_empty_columns()  # fmt: skip
     notes = (
-        *_glossary(table),
+        *_glossary(table, summary),
         *turned_round(speed),
         *_rules_remark(summary),
         *(_without_target(summary) if "time to target" in table.columns else ()),
@@ -73,9 +75,8 @@ GLOSSARY = {
     "memory": "peak memory of the layer alone over the baseline's.",
 }
 """What the columns of the impact table are."""
-OF_VERDICTS = (
-    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below."
-)
+OF_VERDICTS = "verdict: on the claimed speed, from the layer alone."
+OF_OTHER_CLAIMS = " Claims on memory and stability are judged one by one below."
 
 
 def _without_target(summary: Summary) -> list[str]:
@@ -101,10 +102,12 @@ def _rules_remark(summary: Summary) -> list[str]:
     ]
 
 
-def _glossary(table: Table) -> list[str]:
+def _glossary(table: Table, summary: Summary) -> list[str]:
     """What the columns are that this table has."""
     said = [f"{column}: {what}" for column, what in GLOSSARY.items() if column in table.columns]
-    return [f"{' '.join(said)} Brackets: 95 % intervals.", *([OF_VERDICTS] if "verdict" in table.columns else [])]
+    claims_more = any(re.search("memory|stability", layer.claim.claim_text or "") for layer in summary.layers)
+    verdicts = [OF_VERDICTS + OF_OTHER_CLAIMS * claims_more] if "verdict" in table.columns else []
+    return [f"{' '.join(said)} Brackets: 95 % intervals.", *verdicts]
 
 
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
@@ -132,8 +135,8 @@ def _untold(summary: Summary) -> list[str]:
         said.append("numerics: unchecked, since the system does not report what its combinations compute.")
     if not tells_of_learning(summary):
         said.append(f"learning: not told, since {summary.system.no_target_because}.")
-    said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
-    return [" ".join(said)] if said else []
+    doubted = [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
+    return [*([" ".join(said)] if said else []), *doubted]
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
@@ -177,15 +180,15 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
-    troubled = [
-        outcome_of(c)
-        if c.layers == (layer.name,)
-        else f"{combination_name(c.layers)}, which its figures need: {outcome_of(c)}"
-        for c in found
-        if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
-    ]
+    # Of those with a layer that did nothing it is said why.
+    troubled = [c for c in found if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)]
     if troubled:
-        return "; ".join(dict.fromkeys(troubled))
+        own = [outcome_of(c) for c in troubled if c.layers == (layer.name,)]
+        others = dict.fromkeys(combination_name(c.layers) for c in troubled if c.layers != (layer.name,))
+        missing = (
+            f"what needs {listed([*others])} is not known: the table of all combinations says why" if others else ""
+        )
+        return "; ".join(filter(None, [*dict.fromkeys(own), missing]))
     if layer.speed.alone is None and layer.speed.last is None and all(c.trials for c in found):
         return "not measured by this design"
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from m2bench.options.declared import at_least, option, options_of
 from m2bench.options.known_systems import Call, KnownSystem
@@ -10,9 +10,6 @@ from m2bench.records.combinations import Layers
 from m2bench.records.spec import Options
 
 from .toggles import CommandLine
-
-COMMANDS = ("ablate", "scale", "check", "baseline save", "layers")
-REFUSED_BY = ("profile", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +21,6 @@ class CommandOptions:
         "Your own trainer as a command line, in any language; {seed} in it is replaced by the trial's seed.",
         kind=str,
         metavar="<words>",
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
     toggle: tuple[str, ...] = option(
         (),
@@ -34,8 +29,6 @@ class CommandOptions:
         kind=list[str],
         metavar="<name=change>",
         read=lambda flag, typed: tuple(typed),
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
     metric: tuple[str, ...] = option(
         (),
@@ -45,19 +38,13 @@ class CommandOptions:
         metavar="<pattern>",
         read=lambda flag, typed: tuple(typed),
         shown="time",
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
-    lower_is_better: bool = option(
-        False, "A smaller value of the first --metric is better.", commands=COMMANDS, refused_by=REFUSED_BY
-    )
+    lower_is_better: bool = option(False, "A smaller value of the first --metric is better.")
     skip_first: int = option(
         0,
         "Matches of each --metric that are warm-up; the mean of the others counts.",
         read=at_least(0),
         shown="only the last match counts",
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
 
 
@@ -66,4 +53,10 @@ def call_with(options: Options, layers: Layers) -> Call:
     return Call(CommandLine(options["command"], options["toggle"]).typed(layers), "sh")
 
 
-KNOWN = KnownSystem(options_of(CommandOptions), call_with=call_with)
+KNOWN = KnownSystem(
+    tuple(
+        replace(one, commands=("ablate", "scale", "check", "baseline save", "layers"), refused_by=("profile", "train"))
+        for one in options_of(CommandOptions)
+    ),
+    call_with=call_with,
+)

@@ -50,7 +50,7 @@ def _not_outlived() -> Iterator[None]:
 
 
 @_not_outlived()
-def run(
+def run_command(
     words: Sequence[str],
     variables: Mapping[str, str],
     limit_s: float,

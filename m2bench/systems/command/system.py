@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.errors import TrainerError, UserError
-from m2bench.machine.canary import canary_s
+from m2bench.machine.canary import host_canary_s
 from m2bench.records.combinations import Layers
 from m2bench.records.description import (
     Described,
@@ -27,7 +27,7 @@ from m2bench.store.sources import sources_of
 from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 from .options import CommandOptions
 from .output import Output
-from .process import Ran, run
+from .process import Ran, run_command
 from .toggles import CommandLine
 
 DEVICE = "this machine"  # the command chooses what it computes on, and need not tell
@@ -45,6 +45,7 @@ class CommandProgram:
 
     def __init__(self, options: CommandOptions, settings: Mapping[str, Any] | None = None):
         self._options = options
+        self._needs_layers = settings is None
         self._line = CommandLine(options.command or "", options.toggle, settings)
         self._line.refuse_idle()
         self._metrics = read_metrics(options.metric)
@@ -54,6 +55,9 @@ class CommandProgram:
             raise UserError("--skip-first leaves out matches, and no --metric matches.", "Leave it out, or give one.")
 
     def layers(self) -> Layers:
+        """Its toggles. Raises UserError where there are none, unless a run of ``scale`` varies something else."""
+        if self._needs_layers and not self._line.changes:
+            raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         return tuple(self._line.changes)
 
     def describe(self) -> Described:
@@ -72,7 +76,7 @@ class CommandProgram:
                 no_target_because="a command does not tell how well it has learned",
             ),
             device=read(Device, {"device": DEVICE}),
-            layers=tuple(map(self._describe_layer, self.layers())),
+            layers=tuple(map(self._describe_layer, self._line.changes)),
             workload=read(WorkloadDescription, workload),
         )
 
@@ -86,7 +90,7 @@ class CommandProgram:
         readings, output = Readings(self._metrics), Output(sys.stdout.fileno())
         words, variables = self._line.words(layers, seed), self._line.variables(layers, seed)
         on_window("begin")
-        ran = run(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
+        ran = run_command(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
         on_window("end")
         if output.error is not None:
             raise output.error
@@ -97,7 +101,7 @@ class CommandProgram:
         speed = self._units_per_min(first)
         return TrialResult(
             setup_s=None,
-            canary_s=(canary_s(),),
+            canary_s=(host_canary_s(),),
             warmup_update_s=(),
             update_s=(60 / speed,),
             episodes_per_update=1,

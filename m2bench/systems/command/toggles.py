@@ -85,8 +85,6 @@ class CommandLine:
                 raise UserError(
                     f"{{{name}}} stands nowhere in the command.", f"Put it in the place of its value: {command}"
                 )
-        if not self.changes and settings is None:
-            raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         for layers in (BASELINE, *((name,) for name in self.changes)):
             self._refuse_unreadable(layers)
         for one, other in combinations(self.changes, 2):

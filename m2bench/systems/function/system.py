@@ -30,10 +30,10 @@ from m2bench.store.sources import sources_of
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults
 from m2bench.systems.interface import Told
 
-from .declared import declared_layers, declared_rules, declared_target, declared_unit
+from .declared import declared_layers, declared_rules, declared_target, declared_unit, misspelt
 from .importing import UserTrainer, import_trainer, users_files
-from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters
-from .raised import UsersCode, shown
+from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters, refuse_no_layers
+from .raised import UsersCode, as_named
 from .source import place_of
 from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
@@ -78,7 +78,9 @@ class FunctionWorkload:
             )
 
     def layers(self, spec: WorkloadSpec) -> Layers:
-        """Parameters that default to False."""
+        """Parameters that default to False. Raises UserError where there are none, unless settings are varied."""
+        if not self._takes.layers and self._settings is None:
+            refuse_no_layers(self.trainer, self._takes.always_on)
         return self._takes.layers
 
     def rules(self, spec: WorkloadSpec) -> Rules:
@@ -152,6 +154,7 @@ class FunctionWorkload:
     def _remarks(self, device: torch.device) -> Iterator[str]:
         """What the reader of a report should know of the function's parameters."""
         function, takes = self.trainer.function, self._takes
+        yield from misspelt(self.trainer)
         for name in takes.always_on:
             yield f"{name} defaults to True and is always on: let it default to False, and it is a layer."
         if not takes.takes_device and device.type != "cpu":
@@ -230,7 +233,7 @@ class FunctionSystem(SystemDefaults):
     def _place(self) -> str:
         """The line of the yield at which the function waits."""
         frame = getattr(self._steps, "gi_frame", None)
-        return "" if frame is None else f" ({shown(frame.f_code.co_filename)}:{frame.f_lineno})"
+        return "" if frame is None else f" ({as_named(frame.f_code.co_filename)}:{frame.f_lineno})"
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""

@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket
-from m2bench.baselines.evaluation import Evaluation, Target
+from m2bench.baselines.evaluation import Evaluation, ReturnTarget
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, Trainer, baseline_parts
 from m2bench.devices.counters import PLACED
 from m2bench.optimizations import RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
-from m2bench.plan.designs import DEFAULT_DESIGN, MOST_IN_FULL, choose_combinations
+from m2bench.options.run_spec import DEFAULT_DESIGN
+from m2bench.plan.designs import MOST_IN_FULL, choose_combinations
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.inspected import AuditedCombination, AuditedLine, AuditedOperator, AuditFindings
 from m2bench.records.results import NumericsCheck
@@ -55,7 +56,9 @@ class Met:
     combinations: set[int] = field(default_factory=set)
 
 
-def audit(target: str, layers: Layers, work: Path, settings: Hyperparameters, options: LayerOptions) -> AuditFindings:
+def audit_combinations(
+    target: str, layers: Layers, work: Path, settings: Hyperparameters, options: LayerOptions
+) -> AuditFindings:
     """Findings over all combinations of ``layers``, on the market that was prepared in ``work``."""
     tables = KernelTables(target)
     source = EpisodeSource(PreparedMarket(work / "market"), settings.episode_length, seed=0)
@@ -86,28 +89,28 @@ def _audit_combination(
         trainer = dry_trainer(parts, source, settings)
         try:
             runs = {
-                "training": watch(tables, lambda: train(trainer, UPDATES)),
+                "training": watch(tables, lambda: train_updates(trainer, UPDATES)),
                 "evaluation": watch(tables, lambda: evaluate(trainer, Evaluation(source, META))),
             }
             if runs["training"].stopped_at is None:  # what stops training stops these as well
                 contract = loosest_contract(layers)
-                runs["numerics"] = watch(tables, lambda: check(trainer, referee, contract, *episodes))
+                runs["numerics"] = watch(tables, lambda: check_trainer(trainer, referee, contract, *episodes))
         finally:
             trainer.close()
     return Watched(names, UPDATES * parts.episodes_per_update, runs)
 
 
-def train(trainer: Trainer, updates: int) -> None:
+def train_updates(trainer: Trainer, updates: int) -> None:
     for _ in range(updates):
         trainer.update()
 
 
-def evaluate(trainer: Trainer, evaluation: Evaluation) -> tuple[float, Target | None]:
+def evaluate(trainer: Trainer, evaluation: Evaluation) -> tuple[float, ReturnTarget | None]:
     """The greedy policy, and with the target the measure that draws actions."""
     return evaluation.mean_return(trainer.policy), evaluation.target
 
 
-def check(
+def check_trainer(
     trainer: Trainer, referee: Referee, contract: Contract, free: EpisodeBatch, forced: EpisodeBatch
 ) -> dict[str, NumericsCheck]:
     """What is asked after every update, and the numerics checks."""

@@ -19,7 +19,7 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_ma
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.parts import all_gradients
-from m2bench.baselines.phases import AroundPhase, watched
+from m2bench.baselines.phases import AroundPhase, phases_watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
 from m2bench.devices import compiler, counters, torch_device
@@ -37,7 +37,7 @@ from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import SystemDefaults, describe_layer
 
-from .audit import audit as run_audit
+from .audit import audit_combinations
 from .forward import time_forward
 from .numerics import check_device, check_numerics, check_stream
 from .options import TradingOptions
@@ -127,7 +127,7 @@ def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
 
 def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> AuditFindings:
     """What training would meet on the device ``target``, found without it (audit.py)."""
-    return run_audit(target, layers, work, _settings(spec), _asked(spec))
+    return audit_combinations(target, layers, work, _settings(spec), _asked(spec))
 
 
 def forward(spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> list[PassTime]:
@@ -236,7 +236,7 @@ class TradingSystem(SystemDefaults):
 
     def watch_phases(self, watch: AroundPhase) -> AbstractContextManager[None]:
         """Held around updates whose phases are each entered through ``watch``."""
-        return watched(watch)
+        return phases_watched(watch)
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """Pieces of training to be run one after the other, and how many episodes what each one costs is for.

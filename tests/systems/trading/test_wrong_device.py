@@ -233,7 +233,7 @@ def test_forward_refuses_it_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(forward, "describe", lambda launcher, spec, logs: record.description)
     monkeypatch.setattr(forward, "prepare", lambda launcher, spec, logs: replace(record.prepared, device_faults=faults))
     with pytest.raises(UserError, match=r"^cpu computes wrongly .*logits is off by 1"):
-        forward.run(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
+        forward.time_passes(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
 
 
 def said(faults: tuple[str, ...] | None) -> SideFacts:

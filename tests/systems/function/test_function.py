@@ -142,6 +142,26 @@ def train(*, amp=False, fused=False, compile=False, quick=True):
     assert "train takes no seed" in remarks
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CONTRACT = {'amp': 0.02}", "CONTRACTS"),
+        ("UNIT = 'tokens'", "UNITS"),
+        ("CLIAMS = {'amp': '2x'}", "CLAIMS"),
+        ("TARGETS = {'loss': 0.3}", "TARGET"),
+        ("NEED = EXCLUDE = {}", "NEEDS EXCLUDES"),
+        ("SEEDS = [1, 2]; BATCH = 32; units = 'tokens'", ""),
+        ("UNITS = 'tokens'; UNIT = 'token'", ""),
+    ],
+)
+def test_a_name_that_is_nearly_one_that_is_read_is_not_passed_over_in_silence(written: str, meant: str) -> None:
+    told = [remark for remark in described(f"{written}\n{PLAIN}")["workload"]["market_remarks"] if "not read" in remark]
+    assert len(told) == len(meant.split())
+    for remark, name in zip(told, meant.split(), strict=True):
+        assert remark.startswith("my_trainer.py: ")
+        assert f"if {name} is meant, rename it." in remark
+
+
 # What is yielded.
 
 
@@ -440,7 +460,7 @@ NOT_QUITE = {
 @pytest.mark.parametrize(("source", "message"), NOT_QUITE.values(), ids=NOT_QUITE)
 def test_the_line_to_change_is_named(source: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        loaded(source)
+        loaded(source).layers(WorkloadSpec())
 
 
 def test_a_file_or_module_that_is_not_there_is_said(folder: Path) -> None:
