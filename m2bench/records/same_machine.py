@@ -22,7 +22,7 @@ IDENTITY = (
 
 def identity(description: Description) -> Facts:
     """The facts of IDENTITY; None for one that is not known."""
-    facts = description.facts
+    facts = {**description.machine.facts, **description.device.facts}
     return {key: facts.get(key) for key in IDENTITY}
 
 
