@@ -66,6 +66,14 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
+    scheduler: str | None = option(
+        None,
+        "Run on the machines of a Dask scheduler, as tcp://HOST:8786; blocks are shared out among those of one kind.",
+        kind=str,
+        metavar="<address>",
+        with_resume=True,
+        asks=False,
+    )
     out: Path | None = results_option()
     dry_run: bool = option(False, "Print the plan and an estimate of the time; run nothing.", with_resume=True)
 
@@ -75,9 +83,9 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
-    from m2bench.store.database import FILE_NAME
 
     if asked.resume is not None:
+        _refuse_other_place(asked.resume, asked.scheduler)
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder()
@@ -86,15 +94,26 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
-    def advice() -> str:
-        begun = (folder / FILE_NAME).exists()
-        return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
+    resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
+    with interruptible(lambda: _advice(folder, asked)):
+        if asked.scheduler is None:
+            ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
+        else:
+            from m2bench.fleet.ablation import run_fleet
 
-    with interruptible(advice):
-        ablation.run_ablation(
-            spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console
-        )
+            run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
+
+
+def _advice(folder: Path, asked: Ablate) -> str:
+    """What becomes of a run that was interrupted."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
+    if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
+        return "no trial had finished"
+    where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
+    return f"continue with: m2bench ablate --resume {quoted(folder)}{where}"
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
@@ -120,7 +139,23 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
 
 
+def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
+    """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
+    if is_fleet(folder) and scheduler is None:
+        raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")
+    if scheduler is not None and (folder / FILE_NAME).exists():
+        raise UserError(f"{folder} is a run on one machine.", "Continue it there, without --scheduler.")
+
+
 def _refuse_contradictions(asked: Ablate) -> None:
+    if asked.scheduler is not None and asked.budget_s is not None:
+        raise UserError(
+            "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
+            "Choose a --design and --blocks.",
+        )
     if asked.more_blocks is not None:
         raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
     if asked.all_combinations and asked.design is not None:

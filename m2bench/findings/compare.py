@@ -23,8 +23,7 @@ from m2bench.store.trials import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
-from .engagement import judge_engagement
-from .losses import with_losses_compared
+from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
 
 
@@ -90,10 +89,7 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
             "cannot be compared.",
             "Compare runs of the same options.",
         )
-    trials = [
-        with_losses_compared(record, judge_engagement(record, store.trials()).trials)
-        for record, store in zip(records, (a, b), strict=True)
-    ]
+    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
     other = tuple(differing(*(identity(record.description) for record in records)))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]

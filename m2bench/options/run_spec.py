@@ -82,3 +82,5 @@ class RunSpec(RunOptions):
     """Which of these layers need or exclude each other."""
     scale: Scale | None = field(default=None, metadata=LEFT_OUT)
     """What is varied in a run of ``scale``, in place of the design; None for an ablation."""
+    mini_blocks_apart: bool = field(default=False, metadata=LEFT_OUT)
+    """Whether every mini-block has anchors of its own, so that several machines can share a block."""

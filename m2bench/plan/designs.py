@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import accumulate, chain, combinations
+from itertools import accumulate, chain, combinations, count
 
 from m2bench.errors import UserError
 from m2bench.options.run_spec import RunSpec
@@ -243,8 +243,9 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
 
     It holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
-    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone. The
-    first trial of every combination counts its operators. A run of ``scale`` has blocks of its own kind.
+    mini-blocks together. Mini-blocks that are to be apart have one before and one after each. Trials of a block share
+    their training seed, so that they differ in their layers alone. The first trial of every combination counts its
+    operators. A run of ``scale`` has blocks of its own kind.
     """
     if spec.scale is not None:
         return scale_block(spec, spec.scale, block)
@@ -256,12 +257,24 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
         key, seed = f"b{block}.{name}", spec.seed + block - 1
         return TrialSpec(key, layers, block, seed, mini_blocks=tuple(numbers), counts=counts)
 
+    apart, last = spec.mini_blocks_apart, first + len(parts) - 1
+    anchors = (f"anchor{index}" for index in count())
     trials: list[TrialSpec] = []
     for number, part in enumerate(parts, first):
-        trials.append(trial(f"anchor{number - first}", BASELINE, range(max(number - 1, first), number + 1)))
-        trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
-    last = first + len(parts) - 1
-    return [*trials, trial(f"anchor{len(parts)}", BASELINE, range(last, last + 1))]
+        own = range(number, number + 1)
+        trials.append(trial(next(anchors), BASELINE, own if apart else range(max(number - 1, first), number + 1)))
+        trials += [trial(combination_name(c), c, own) for c in part if c != BASELINE]
+        if apart or number == last:
+            trials.append(trial(next(anchors), BASELINE, own))
+    return trials
+
+
+def shares_of(spec: RunSpec) -> dict[int, list[TrialSpec]]:
+    """The speed trials of a run with mini-blocks apart, by mini-block: what one machine runs as a whole."""
+    shares: dict[int, list[TrialSpec]] = {}
+    for trial in make_trials(spec):
+        shares.setdefault(trial.mini_blocks[0], []).append(trial)
+    return shares
 
 
 def fewest_blocks(spec: RunSpec) -> int:

@@ -286,6 +286,11 @@ class Description(Described):
     machine: Machine
     counting: int | None = None
 
+    @property
+    def facts(self) -> Facts:
+        """All facts of machine and device, in one table."""
+        return {**self.machine.facts, **self.device.facts}
+
     @staticmethod
     def completed(document: Document) -> Document:
         """The document with what earlier versions did not tell."""

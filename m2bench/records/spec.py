@@ -91,6 +91,8 @@ class TrialSpec:
     device: str | None = None
     threads: int | None = None
     """Where it computes, and with how many threads, in a run of ``scale``; None elsewhere: as in the run."""
+    set_aside: bool = field(default=False, metadata=LEFT_OUT)
+    """Whether its block was not finished on its machine and was run again on another: no figure rests on it."""
 
     @staticmethod
     def completed(document: Document) -> Document:

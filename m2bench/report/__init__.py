@@ -13,6 +13,7 @@ from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
 from m2bench.store.database import Store
 from m2bench.store.files import write_file
+from m2bench.store.fleet import folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.summary.ablation import Summary
 from m2bench.summary.scaling import ScaleSummary
@@ -54,6 +55,9 @@ def write_scale_report(store: Store) -> ScaleSummary:
 
 def write_and_show(folder: Path, console: Console) -> bool:
     """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
+    if is_fleet(folder):
+        found = [write_and_show(kind, console) for kind in folders_of_kinds(folder).values()]
+        return any(found)
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)

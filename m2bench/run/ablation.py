@@ -44,7 +44,7 @@ def stored_spec(folder: Path) -> RunSpec:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """What is known before the first trial, and the run as it is to be carried out on this machine."""
 
     spec: RunSpec
@@ -79,7 +79,7 @@ def run_ablation(
                 make_folder(name)
             stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, logs / "launcher.log", users_environment(spec.workload)))
-            ready = _get_ready(launcher, spec, resuming, logs, console)
+            ready = get_ready(launcher, spec, resuming, logs, console)
             if budget_s is not None:
                 ready = _fit_budget(launcher, ready, begin + budget_s, logs, console)
             show_limits(ready.spec, console)
@@ -91,7 +91,7 @@ def run_ablation(
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, console: Console) -> _Ready:
+def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, console: Console) -> Ready:
     """Examine the machine, choose the threads of a new run, prepare the data and the compiler.
 
     Raises UserError where the layers are not those of the system, or the device computes wrongly.
@@ -113,7 +113,7 @@ def _get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, co
         description = without_its_outputs(description, Path(spec.workload.folder))
     if not spec.allow_wrong_device:
         refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
-    ready = _Ready(spec, description, prepared)
+    ready = Ready(spec, description, prepared)
     if description.device.fork_after_compiler_import and not is_program:
         compiling = any(layer.compiles and not layer.unsupported for layer in ready.taking_part)
         launcher.preload_compiler(probe=compiling)
@@ -145,7 +145,7 @@ def _first_run_sentence(prepared: Prepared, trials: int) -> str:
     )
 
 
-def _fit_budget(launcher: Launcher, ready: _Ready, end: float, logs: Path, console: Console) -> _Ready:
+def _fit_budget(launcher: Launcher, ready: Ready, end: float, logs: Path, console: Console) -> Ready:
     """With the best design and blocks that are done by ``end``, on the clock of ``time.monotonic``."""
     with console.status("measuring what a trial takes"):
         if ready.description.workload.own_program:
@@ -157,7 +157,7 @@ def _fit_budget(launcher: Launcher, ready: _Ready, end: float, logs: Path, conso
     return replace(ready, spec=spec)
 
 
-def _measure_cost(launcher: Launcher, ready: _Ready, logs: Path) -> Cost:
+def _measure_cost(launcher: Launcher, ready: Ready, logs: Path) -> Cost:
     """What trials take here, from the baseline's and from that of all layers that can run, each once.
 
     What the second one takes to compile stands for everything that a run compiles for the first time.
@@ -181,7 +181,7 @@ def _measure_cost(launcher: Launcher, ready: _Ready, logs: Path) -> Cost:
     return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=2**apart * compile_s)
 
 
-def _run_missing(launcher: Launcher, ready: _Ready, store: Store, wait_s: float, console: Console) -> None:
+def _run_missing(launcher: Launcher, ready: Ready, store: Store, wait_s: float, console: Console) -> None:
     """Run and store the trials that the store does not have yet."""
     spec, description = ready.spec, ready.description
     unsupported = {layer.name: layer.unsupported for layer in ready.taking_part if layer.unsupported}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,18 @@ class Store:
         )
         with _explained(self.path):
             self._connection.execute("INSERT INTO trial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def set_aside(self, keys: Collection[str]) -> None:
+        """Keep these trials under other keys, marked so that no figure rests on them; UserError when it cannot be
+        written.
+        """
+        key = "key || '.aside' || rowid"
+        marked = f"json_set(spec, '$.key', {key}, '$.set_aside', json('true'))"
+        places = ", ".join("?" * len(keys))
+        with _explained(self.path):
+            self._connection.execute(
+                f"UPDATE trial SET key = {key}, spec = {marked} WHERE key IN ({places})", tuple(keys)
+            )
 
     def trials(self) -> list[StoredTrial]:
         """The trials on which figures rest, in the order in which they ended; see ``settled``."""

@@ -1,10 +1,12 @@
-"""The files that a user's trainer is made of, by digests: a run that is continued must be of the same ones."""
+"""The files that a user's trainer is made of, and m2bench itself, by digests: what is measured must be the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
+from importlib.util import find_spec
 from pathlib import Path
 
 Sources = Mapping[str, str]
@@ -30,3 +32,19 @@ def unchanged(sources: Sources, folder: Path) -> Sources:
     """Those whose files still hold the same."""
     now = sources_of(map(Path, sources), folder)
     return {file: digest for file, digest in sources.items() if now.get(file) == digest}
+
+
+@cache
+def package_digest() -> str:
+    """A digest of all of m2bench's own modules, wherever they are installed."""
+    files: dict[str, Path] = {}
+    for package in ("m2bench", "m2bench.baselines", "m2bench.optimizations"):
+        found = find_spec(package)
+        assert found is not None
+        for folder in found.submodule_search_locations or ():
+            name = package.replace(".", "/")
+            files |= {f"{name}/{file.relative_to(folder)}": file for file in Path(folder).rglob("*.py")}
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for name in sorted(files):
+        digest.update(f"{name} ".encode() + blake2b(files[name].read_bytes()).digest())
+    return digest.hexdigest()

@@ -69,9 +69,14 @@ class RunRecord:
 
 
 def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:
-    """One attempt at every trial: the one beside the least load. What it measured has no say in that."""
+    """One attempt at every trial: the one beside the least load. What it measured has no say in that.
+
+    Trials of blocks that were run again as a whole are left out.
+    """
     calmest: dict[str, StoredTrial] = {}
     for trial in attempts:
+        if trial.spec.set_aside:
+            continue
         key = trial.spec.repeats or trial.spec.key
         if key not in calmest or _load(trial) < _load(calmest[key]):
             calmest[key] = trial

@@ -32,6 +32,7 @@ from m2bench.systems.defaults import load_system
 
 from . import learning_trial, profiling, thread_times, training, trial
 from .dispatch import Send, Tell, answer, telling
+from .told import units_of
 
 
 def import_compiler() -> None:
@@ -118,7 +119,7 @@ def _updates(job: asked.UpdatesJob, tell: Tell) -> Updated:
             system.synchronize()
     finally:
         system.close()
-    return Updated(trial.units_of(system, [*map(system.told, found)]))
+    return Updated(units_of(system, [*map(system.told, found)]))
 
 
 def _audit(job: asked.AuditJob, tell: Tell) -> AuditFindings:

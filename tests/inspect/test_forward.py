@@ -11,7 +11,8 @@ from matplotlib import pyplot
 from torch import nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.inspect.forward import compare_variants, forward_table, mark_crossings, plot_line
+from m2bench.inspect.forward_chart import mark_crossings, plot_line
+from m2bench.inspect.pass_times import compare_variants, forward_table
 from m2bench.records.inspected import PassTime
 from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
 from m2bench.systems.trading.forward import time_forward

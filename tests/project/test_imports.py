@@ -33,11 +33,12 @@ MAY_IMPORT = {
     "plan": "records options store statistics machine",
     "processes": "records options store machine",
     "run": "records options store machine plan processes",
+    "fleet": "records options store text machine plan processes run",
     "findings": "records options store summary text statistics machine plan",
     "report": "records options store summary text machine findings",
     "inspect": "records options store summary text statistics machine plan processes run findings",
     "gate": "records options store text statistics processes run",
-    "cli": "records options store summary text plan processes run findings report inspect gate",
+    "cli": "records options store summary text plan processes run fleet findings report inspect gate",
     "devices": "records store machine",
     "systems": "records devices",
     "baselines": "",
@@ -167,6 +168,15 @@ def test_the_parent_loads_no_torch() -> None:
         "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.inspect.train, m2bench.report; "
         "import m2bench.gate.job; "
         "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_dask_is_imported_for_several_machines_alone() -> None:
+    """Nor is it where their modules are imported, until a scheduler is asked for."""
+    code = (
+        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.report, m2bench.fleet.ablation; "
+        "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

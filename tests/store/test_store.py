@@ -186,3 +186,19 @@ def test_the_sweep_of_an_earlier_version_is_passed_over(tmp_path: Path) -> None:
         connection.close()
         assert store.record().spec == RECORD.spec
         assert store.attempts() == [TRIAL]
+
+
+def test_trials_that_are_set_aside_stay_and_count_no_more(tmp_path: Path) -> None:
+    """Their keys are free for another attempt, which may be set aside as well."""
+    first, second, third = (replace(TRIAL, started=f"2026-01-0{day}T00:00:00+00:00") for day in (1, 2, 3))
+    with Store.create(tmp_path, RECORD) as store:
+        for trial in (first, second):
+            store.add(trial)
+            store.set_aside([trial.spec.key])
+        store.add(third)
+        found = store.attempts()
+        assert [trial.started for trial in found] == [first.started, second.started, third.started]
+        assert [trial.spec.set_aside for trial in found] == [True, True, False]
+        assert len({trial.spec.key for trial in found}) == 3
+        assert store.trials() == [third]
+        assert replace(found[0].spec, key=third.spec.key, set_aside=False) == third.spec

@@ -48,15 +48,15 @@ class CommandOptions:
     )
 
 
+OPTIONS = tuple(
+    replace(one, commands=("ablate", "scale", "check", "baseline save", "layers"), refused_by=("profile", "train"))
+    for one in options_of(CommandOptions)
+)
+
+
 def call_with(options: Options, layers: Layers) -> Call:
     """The user's command with these layers switched on."""
     return Call(CommandLine(options["command"], options["toggle"]).typed(layers), "sh")
 
 
-KNOWN = KnownSystem(
-    tuple(
-        replace(one, commands=("ablate", "scale", "check", "baseline save", "layers"), refused_by=("profile", "train"))
-        for one in options_of(CommandOptions)
-    ),
-    call_with=call_with,
-)
+KNOWN = KnownSystem(OPTIONS, call_with=call_with)
