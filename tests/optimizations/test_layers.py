@@ -23,7 +23,7 @@ from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, LayerOptions, compose
 from m2bench.records.combinations import every_combination
 
-SETTINGS = Hyperparameters(episode_length=8)
+SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that combinations with it take a second each.
 OPTIONS = LayerOptions(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
 TRIED = [*combinations_of(GRADIENT), *FURTHER_COMBINATIONS]

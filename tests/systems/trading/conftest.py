@@ -11,7 +11,7 @@ from m2bench.baselines.market import Market
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 
-EPISODE_LENGTH = 8
+EPISODE_LENGTH = 16
 
 
 def prepared_for(policy: str, market: Market, folder: Path) -> Path:

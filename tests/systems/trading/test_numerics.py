@@ -22,7 +22,7 @@ from m2bench.systems.trading.options import TradingOptions
 from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
-EPISODE_LENGTH = 8
+EPISODE_LENGTH = 16
 SPEC = WorkloadSpec(
     device="cpu",
     options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "aot_eager", "num_workers": 2},

@@ -34,7 +34,7 @@ from m2bench.systems.trading.numerics import check_device
 from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
-EPISODE_LENGTH = 8
+EPISODE_LENGTH = 16
 ROWS = 1024
 SPEC = WorkloadSpec(device="cpu", options={"num_envs": ROWS // EPISODE_LENGTH, "episode_length": EPISODE_LENGTH})
 SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
