@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candle_tables import Rows
-from .market import Floats
+from .market import DAY_NS, Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +37,7 @@ COMPACT = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")  # yyyymmdd, and hours, minu
 YEAR_LAST = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d\d\b)")
 ISO_HOUR = re.compile(r"\d{4}-\d\d-\d\d \d\d-[AP]M")
 ISO_FORMAT, HOUR_FORMAT = "ISO8601", "%Y-%m-%d %I-%p"
-LONGEST_PAUSE_NS = 14 * 86_400 * 10**9  # of a market that trades within days
-DAY_NS = 86_400 * 10**9
+LONGEST_PAUSE_NS = 14 * DAY_NS  # of a market that trades within days
 
 
 def decimal_mark(prices: dict[str, pd.Series], separator: str, rows: Rows) -> str:
@@ -94,11 +93,11 @@ def read_numbers(column: pd.Series, name: str, mark: str, rows: Rows) -> Floats:
         text = column[unread].astype(object).where(column[unread].notna(), "").astype(str).str.strip().str.lower()
         values[unread] = _written_numbers(text, mark)
         bad[unread] = ~np.isfinite(values[unread]) & ~text.isin(MISSING).to_numpy()
-    rows.fail(bad, lambda i: f"{name} is {shown(column, i)}, not a finite number", NUMBER_ADVICE)
+    rows.fail(bad, lambda i: f"{name} is {in_quotes(column, i)}, not a finite number", NUMBER_ADVICE)
     return values
 
 
-def shown(column: pd.Series, i: int) -> str:
+def in_quotes(column: pd.Series, i: int) -> str:
     """A cell as it stands in the file, in quotes."""
     cell = "" if column.isna().iloc[i] else str(column.iloc[i])
     return repr(cell.strip() or "empty")
@@ -136,12 +135,12 @@ def read_times(columns: list[pd.Series], rows: Rows) -> NDArray[np.int64]:
         parsed = _written_times(column.astype(str).str.strip(), rows)
     rows.fail(
         parsed.isna().to_numpy(),
-        lambda i: f"time is {shown(column, i)}, which is no known time",
+        lambda i: f"time is {in_quotes(column, i)}, which is no known time",
         TIME_ADVICE,
     )
     rows.fail(
         ~parsed.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")).to_numpy(),
-        lambda i: f"time {shown(column, i)} is not between the years 1678 and 2261",
+        lambda i: f"time {in_quotes(column, i)} is not between the years 1678 and 2261",
         "Give times of the Gregorian calendar.",
     )
     return _nanoseconds(parsed)
@@ -168,19 +167,21 @@ def _epoch_times(column: pd.Series, rows: Rows) -> pd.Series:
     bounds = np.array([bound for bound, _ in EPOCH_UNITS_NS], dtype=np.float64)
     rows.fail(
         ~(np.abs(values) < bounds[-1]),
-        lambda i: f"time is {shown(column, i)}, which is no known time",
+        lambda i: f"time is {in_quotes(column, i)}, which is no known time",
         TIME_ADVICE,
     )
     unit = np.searchsorted(bounds, np.abs(values), side="right")
     rows.fail(
         unit != unit[0],
-        lambda i: f"time {shown(column, i)} is in another unit than the first row's",
+        lambda i: f"time {in_quotes(column, i)} is in another unit than the first row's",
         "Use one of epoch seconds, milliseconds, microseconds or nanoseconds throughout.",
     )
     parsed = pd.to_datetime((epoch * EPOCH_UNITS_NS[unit[0]][1]).astype("int64"), unit="ns", utc=True)
     rows.fail(
         _nanoseconds(parsed) < EARLIEST_NS,
-        lambda i: f"time {shown(column, i)} reads as {parsed.iloc[i]:%Y-%m-%d}, before any market that is meant here",
+        lambda i: (
+            f"time {in_quotes(column, i)} reads as {parsed.iloc[i]:%Y-%m-%d}, before any market that is meant here"
+        ),
         TIME_ADVICE,
     )
     return parsed

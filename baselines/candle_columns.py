@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .candle_tables import LEAST_CELLS, Table
+from .candle_tables import LEAST_CELLS, CandleTable
 from .market import COLUMNS, PRICES, MarketError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def split_symbol(data: str) -> tuple[Path, str | None]:
     return (Path(data), None) if not mark or Path(data).exists() else (Path(file), symbol)
 
 
-def choose_columns(table: Table, symbol: str | None) -> Columns:
+def choose_columns(table: CandleTable, symbol: str | None) -> Columns:
     """The columns of ``symbol``, which must be named where the file holds several.
 
     Raises MarketError for a column that is missing or there twice, and for a symbol that is not there or not named.
@@ -102,13 +102,13 @@ def _columns_named(names: list[list[str]], wanted: tuple[str, ...]) -> list[int]
     return [i for name in wanted for i, plain in enumerate(names) if name in plain]
 
 
-def _refuse_twice(table: Table, names: list[list[str]], column: int) -> None:
+def _refuse_twice(table: CandleTable, names: list[list[str]], column: int) -> None:
     name = next(name for name in names[column] if name in KNOWN)
     if sum(name in plain for plain in names) > 1:
         raise MarketError(f"{table.path}: the column {name} stands there twice. Leave one of each.")
 
 
-def _times(table: Table, names: list[list[str]], found: list[int]) -> list[int]:
+def _times(table: CandleTable, names: list[list[str]], found: list[int]) -> list[int]:
     """The column of times, a column of dates and one of times of day, or none."""
     dates, days = _columns_named(names, (DATE,)), _columns_named(names, TIMES_OF_DAY)
     if dates and days and len(table.cells):
@@ -131,7 +131,7 @@ def _label(plain: list[str], cells: list[str]) -> str | None:
 
 
 def _of_symbol(
-    table: Table, names: list[list[str]], labels: list[str | None], symbol: str | None
+    table: CandleTable, names: list[list[str]], labels: list[str | None], symbol: str | None
 ) -> tuple[pd.DataFrame, str | None]:
     """The rows of the symbol, and its label where it has columns of its own."""
     wide = sorted({label for label in labels if label is not None})
@@ -147,7 +147,7 @@ def _of_symbol(
     return table.cells[rows == symbol], None
 
 
-def _choice(table: Table, held: list[str], symbol: str | None) -> str:
+def _choice(table: CandleTable, held: list[str], symbol: str | None) -> str:
     more = f" and {len(held) - SYMBOLS_LISTED} more" if len(held) > SYMBOLS_LISTED else ""
     listed = ", ".join(held[:SYMBOLS_LISTED]) + more
     if not held:
@@ -158,7 +158,7 @@ def _choice(table: Table, held: list[str], symbol: str | None) -> str:
     return f"{table.path} {wrong}. Choose one, as in --data '{table.path}{SYMBOL_MARK}{held[0]}'."
 
 
-def _by_position(table: Table) -> Columns:
+def _by_position(table: CandleTable) -> Columns:
     """Without a header: time, or date and time of day; open, high, low, close; and volume, where there is more."""
     cells = table.cells
     prices_from = 2 if len(cells.columns) > 1 and _is_time_of_day(str(cells[1].iloc[0]), str(cells[0].iloc[0])) else 1

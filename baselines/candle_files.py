@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .candle_cells import NUMBER_ADVICE, decimal_mark, read_numbers, read_times, shown
+from .candle_cells import NUMBER_ADVICE, decimal_mark, in_quotes, read_numbers, read_times
 from .candle_columns import SYMBOL_MARK, Columns, choose_columns
 from .candle_tables import Rows, read_table
 from .market import PRICES, Floats, Market, MarketError
@@ -107,7 +107,7 @@ def _numbers(
     for name, column in cells.items():
         rows.fail(
             np.isnan(values[name]) & ~gap,
-            lambda i, name=name, column=column: f"{name} is {shown(column, i)}, where the row has other prices",  # type: ignore[misc]
+            lambda i, name=name, column=column: f"{name} is {in_quotes(column, i)}, where the row has other prices",  # type: ignore[misc]
             NUMBER_ADVICE,
         )
     if gap.any():

@@ -58,7 +58,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Table:
+class CandleTable:
     """The cells of a file, before its columns have a meaning.
 
     ``headings`` holds, for each column, the cells above its candles, top first; it is empty where
@@ -72,7 +72,7 @@ class Table:
     separator: str = ""
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> CandleTable:
     """The table in a CSV, JSON, Parquet or Feather file, or in a .gz or .zip of one.
 
     Raises MarketError when there is none: no such file, no table in it, or one that is damaged.
@@ -168,12 +168,12 @@ def _names_a_close(node: dict[str, Any]) -> bool:
     return any(re.fullmatch(r"(\d+\. )?(close|c)", key.lower()) for key in node)
 
 
-def _from_frame(path: Path, frame: pd.DataFrame) -> Table:
+def _from_frame(path: Path, frame: pd.DataFrame) -> CandleTable:
     names: list[Any] = list(frame.columns)
     lines = [name if isinstance(name, tuple) else (name,) for name in names]
     # Rows in JSON have no names; pandas numbers their columns.
     headings = [] if names == list(range(len(names))) else [list(map(str, line)) for line in lines]
-    return Table(path, headings, frame.set_axis(range(len(names)), axis=1).set_axis(range(1, len(frame) + 1)))
+    return CandleTable(path, headings, frame.set_axis(range(len(names)), axis=1).set_axis(range(1, len(frame) + 1)))
 
 
 def _as_utf8(content: bytes) -> bytes:
@@ -195,7 +195,7 @@ def _as_utf8(content: bytes) -> bytes:
     return content
 
 
-def _from_text(path: Path, content: bytes) -> Table:
+def _from_text(path: Path, content: bytes) -> CandleTable:
     import pandas as pd
 
     lines = [line.decode(errors="replace") for line in content[:HEAD_BYTES].splitlines()[:HEAD_LINES]]
@@ -207,14 +207,14 @@ def _from_text(path: Path, content: bytes) -> Table:
     above = {i + 1: row for i, row in enumerate(split[:first]) if len(row) >= LEAST_CELLS}
     if first == len(split):
         names = max(above.values(), key=len)
-        return Table(path, _headings(path, above, names), pd.DataFrame(columns=range(len(names))), separator)
+        return CandleTable(path, _headings(path, above, names), pd.DataFrame(columns=range(len(names))), separator)
     # Everything is read as text first: a bad cell must be reported with its row.
     cells = pd.read_csv(io.BytesIO(content), sep=r"\s+" if separator == SPACES else separator, header=None,
                         skiprows=first, dtype=str, keep_default_na=False, skipinitialspace=True,
                         skip_blank_lines=False).fillna("")  # fmt: skip
     cells.index = cells.index + first + 1
     filled = cells[(cells != "").any(axis=1)]  # blank lines are counted, not read
-    return Table(path, _headings(path, above, split[first]), filled, separator)
+    return CandleTable(path, _headings(path, above, split[first]), filled, separator)
 
 
 def _fit(lines: list[str], separator: str) -> tuple[int, int]:

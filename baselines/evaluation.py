@@ -42,7 +42,7 @@ def ignorant_return(episode_length: int, trade_penalty: float = TRADE_PENALTY) -
 
 
 @dataclass(frozen=True)
-class Target:
+class ReturnTarget:
     """A return to be reached on the way from knowing nothing to a policy that is known to be good.
 
     All returns are means per held-out episode, in percent of the capital.
@@ -89,12 +89,14 @@ class Evaluation:
         return "greedy" if len(self.source.market.deviation) else "sampled"
 
     @cached_property
-    def target(self) -> Target | None:
+    def target(self) -> ReturnTarget | None:
         """What a learning policy is to reach; None where it could not be told from luck. See docs/decisions/007."""
         if self.good_return is not None:
-            target = Target("greedy", "the known good policy", self.good_return, 0.0)
+            target = ReturnTarget("greedy", "the known good policy", self.good_return, 0.0)
         else:
-            target = Target("sampled", "staying out of the market", 0.0, ignorant_return(self.source.episode_length))
+            target = ReturnTarget(
+                "sampled", "staying out of the market", 0.0, ignorant_return(self.source.episode_length)
+            )
         luck = self._returns(_ignorance, self._noise)
         standard_error = float(luck.std()) / len(luck) ** 0.5
         worth = target.good_return - target.ignorant_return

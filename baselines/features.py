@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .market import Floats, Market
+from .market import DAY_NS, Floats, Market
 
 RETURN_SPANS = (1, 2, 4, 8, 16, 32, 64)
 VOLATILITY_SPANS = (8, 16, 32)
@@ -26,7 +26,6 @@ SUMMARIES = 3  # mean, standard deviation, last value
 MACRO_FEATURES = MICRO_FEATURES = SUMMARIES * NUM_FEATURES
 FIRST_DECISION = LONG_SPAN + MACRO_WINDOW - 1  # earliest candle with a full macro window of full features
 
-DAY_NS = 86_400 * 10**9
 TINY = 1e-12
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("time", *PRICES, "volume")
+DAY_NS = 86_400 * 10**9
 
 
 class MarketError(ValueError):

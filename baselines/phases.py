@@ -30,7 +30,7 @@ def phase(name: str) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def watched(around: AroundPhase) -> Iterator[None]:
+def phases_watched(around: AroundPhase) -> Iterator[None]:
     """Until the end, every phase of this process is entered through ``around``."""
     global _around
     before, _around = _around, around

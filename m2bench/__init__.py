@@ -15,7 +15,7 @@ def load_run(folder: str | Path) -> Run:
     """Read the run in a folder that ``m2bench ablate`` wrote, finished or not.
 
     Its trials, effects, combinations and interactions are pandas frames; docs/python.md has their columns. Raises
-    ``m2bench.records.errors.UserError`` when there is no run, or it cannot be read.
+    ``m2bench.errors.UserError`` when there is no run, or it cannot be read.
     """
     from .findings.frames import read_run  # pandas and SciPy take a second, which `import m2bench` must not
 

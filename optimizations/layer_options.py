@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.records.declared_options import TRAINING, at_least, option
-from m2bench.records.sizes import SizeOption
+from m2bench.options.declared import TRAINING, SizeOption, at_least, option
 
 ENVIRONMENTS = SizeOption(option="num_envs", one="environment", many="environments")
 

@@ -15,8 +15,8 @@ import torch
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.market import Market
 from m2bench.baselines.synthetic import synthetic_market
-from m2bench.records.store import Store
-from m2bench.records.trials import RunRecord
+from m2bench.store.database import Store
+from m2bench.store.trials import RunRecord
 
 EPISODE_LENGTH = 16
 

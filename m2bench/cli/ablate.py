@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.run_spec import RunOptions, RunSpec
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import at_least, option
+from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -49,13 +49,13 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
         "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
-        shown="single,leave-one-out,stack",
+        shown=",".join(DEFAULT_DESIGN),
     )
     blocks: int | None = option(
         None,
         "How many times each combination is measured.",
         read=at_least(1),
-        shown="3; with --quick the fewest that give intervals",
+        shown=f"{DEFAULT_BLOCKS}, or more where intervals need them; with --quick the fewest that give intervals",
     )
     budget_s: float | None = option(
         None,
@@ -66,6 +66,14 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
+    scheduler: str | None = option(
+        None,
+        "Run on the machines of a Dask scheduler, as tcp://HOST:8786; blocks are shared out among those of one kind.",
+        kind=str,
+        metavar="<address>",
+        with_resume=True,
+        asks=False,
+    )
     out: Path | None = results_option()
     dry_run: bool = option(False, "Print the plan and an estimate of the time; run nothing.", with_resume=True)
 
@@ -73,11 +81,11 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.records.store import FILE_NAME
     from m2bench.run import ablation
     from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
+        _refuse_other_place(asked.resume, asked.scheduler)
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder()
@@ -86,18 +94,31 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
-    def advice() -> str:
-        begun = (folder / FILE_NAME).exists()
-        return f"continue with: m2bench ablate --resume {quoted(folder)}" if begun else "no trial had finished"
+    resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
+    with interruptible(lambda: _advice(folder, asked)):
+        if asked.scheduler is None:
+            ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
+        else:
+            from m2bench.fleet.ablation import run_fleet
 
-    with interruptible(advice):
-        ablation.run(spec, folder, asked.resume is not None, asked.budget_s, asked.wait_for_quiet_s or 0.0, console)
+            run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
+
+
+def _advice(folder: Path, asked: Ablate) -> str:
+    """What becomes of a run that was interrupted."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
+    if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
+        return "no trial had finished"
+    where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
+    return f"continue with: m2bench ablate --resume {quoted(folder)}{where}"
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
-    from m2bench.plan.designs import DEFAULT_DESIGN, combinations_of, design_of_all, fewest_blocks
+    from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
     _refuse_contradictions(asked)
     found = layers_taking_part(system.workload, asked.layers)
@@ -105,17 +126,36 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         layers=found.names,
         rules=found.rules,
         design=design_of_all(found.names, found.rules) if asked.all_combinations else asked.design or DEFAULT_DESIGN,
-        blocks=asked.blocks or 3,
+        blocks=asked.blocks or DEFAULT_BLOCKS,
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
-    return replace(spec, blocks=fewest_blocks(spec)) if asked.quick and asked.blocks is None else spec
+    if asked.blocks is not None:
+        return spec
+    least = fewest_blocks(spec)
+    return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
+
+
+def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
+    """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
+    if is_fleet(folder) and scheduler is None:
+        raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")
+    if scheduler is not None and (folder / FILE_NAME).exists():
+        raise UserError(f"{folder} is a run on one machine.", "Continue it there, without --scheduler.")
 
 
 def _refuse_contradictions(asked: Ablate) -> None:
+    if asked.scheduler is not None and asked.budget_s is not None:
+        raise UserError(
+            "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
+            "Choose a --design and --blocks.",
+        )
     if asked.more_blocks is not None:
         raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
     if asked.all_combinations and asked.design is not None:

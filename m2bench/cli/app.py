@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from m2bench import __version__
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 
 from . import baseline
 from .ablate import ablate

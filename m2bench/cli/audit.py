@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import typer
 
-from m2bench.records.declared_options import GPUS, one_of, option
+from m2bench.options.declared import GPUS, one_of, option
 
 from .command import AskedSystem, command
 from .console import make_console
@@ -24,15 +24,15 @@ class Audit(TakingPart, AsJson):
 @command("audit")
 def audit(asked: Audit, system: AskedSystem) -> None:
     """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
-    from m2bench.inspect.audit import audit, show
+    from m2bench.inspect.audit import audit_target, show_audit
     from m2bench.records.documents import to_json
 
     layers = layers_taking_part(system.workload, asked.layers).names
     workload = replace(system.with_layers(layers), device="cpu")
-    found = audit(asked.target, workload, layers, make_console(to_stderr=asked.as_json))
+    found = audit_target(asked.target, workload, layers, make_console(to_stderr=asked.as_json))
     if asked.as_json:
         typer.echo(json.dumps(to_json(found.findings), indent=1))
     else:
-        show(found, make_console())
+        show_audit(found, make_console())
     if found.findings.blockers:
         raise typer.Exit(1)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from m2bench.records.declared_options import argument, at_least, option
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
+from m2bench.options.declared import argument, at_least, option
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console
-from .gated import Gated, read_share, reference_named
+from .gated import Gated, reference_named, share_option
 from .shared_options import AsJson, new_folder, results_option
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def save(asked: Save, system: AskedSystem) -> None:
     """Measure the working tree now and store the result as a reference."""
     from m2bench.gate import job
     from m2bench.gate.references import stored
-    from m2bench.gate.sides import repository
-    from m2bench.records.folders import refuse_used, removed_if_refused
+    from m2bench.gate.repository import repository
+    from m2bench.store.folders import refuse_used, removed_if_refused
 
     repo = repository(Path.cwd())
     path = stored.reference_path(repo, asked.name)
@@ -67,9 +67,9 @@ def save(asked: Save, system: AskedSystem) -> None:
 def list_references(asked: AsJson) -> None:
     """List the references of this repository, the newest first."""
     from m2bench.gate.references import stored
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
 
-    found = stored.list_references(repository(Path.cwd()))
+    found = stored.read_references(repository(Path.cwd()))
     if asked.as_json:
         typer.echo(json.dumps([asdict(reference) for reference in found], indent=1))
         return
@@ -128,7 +128,7 @@ def annotate(asked: Annotate) -> None:
 def _take_over(asked: Promote, kind: str, reason: str | None) -> None:
     from m2bench.gate.references import stored
     from m2bench.gate.references.promotion import taken_over
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
 
     reference = taken_over(reference_named(asked.name), asked.folder, kind, reason)
     path = stored.write_reference(repository(Path.cwd()), reference)
@@ -140,7 +140,7 @@ class History(Named):
     """What ``baseline history`` is asked for."""
 
     runs: Path = option(Path("reports"), "Folder to search for the results of checks.")
-    delta: float = option(0.05, "Loss of speed to report.", metavar="<share>", read=read_share(0.5), shown="5%")
+    delta: float = share_option(0.05, "Loss of speed to report.", 0.5)
     out: Path | None = option(None, "Write history.json and history.svg to this folder.", asks=False)
 
 
@@ -150,17 +150,17 @@ def history(asked: History) -> None:
 
     Where the machine may have become slower instead, that is said, and the exit code is 0.
     """
-    from m2bench.gate.references.history import draw, make_series
+    from m2bench.gate.references.history import draw_history, make_series
     from m2bench.gate.references.stored import load_checks
-    from m2bench.records.files import write_file
-    from m2bench.records.folders import make_folder
+    from m2bench.store.files import write_file
+    from m2bench.store.folders import make_folder
 
     series = make_series(reference_named(asked.name), load_checks(asked.runs), asked.delta)
     text = json.dumps([{**asdict(one), "sentence": one.sentence} for one in series], indent=1)
     if asked.out is not None:
         make_folder(asked.out)
         write_file(asked.out / "history.json", text + "\n")
-        draw(series, asked.out / "history.svg")
+        draw_history(series, asked.out / "history.svg")
     typer.echo(text if asked.as_json else "\n".join(one.sentence for one in series))
     if any(one.creep for one in series):
         raise typer.Exit(2)
@@ -177,8 +177,11 @@ def _line(reference: Reference) -> str:
 
 
 def _levels(reference: Reference) -> list[str]:
+    def said(metric: str, value: float) -> str:
+        return reference.speed.said(value) if metric == "episodes_per_min" else f"{metric} {value:,.4g}"
+
     return [
-        f"  {name}: " + ", ".join(f"{metric} {value:,.4g}" for metric, value in metrics.items())
+        f"  {name}: " + ", ".join(said(metric, value) for metric, value in metrics.items())
         for name, metrics in reference.levels().items()
     ]
 

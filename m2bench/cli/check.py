@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from m2bench.errors import UserError
+from m2bench.options.declared import at_least, option
+from m2bench.options.known_systems import DOORS
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import DOORS
 
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
-from .gated import Gated, read_share
+from .gated import Gated, share_option
 from .shared_options import new_folder, results_option
 
 if TYPE_CHECKING:
@@ -66,19 +66,11 @@ class Check(Gated):
         metavar="<value>",
         read=_read_floors,
     )
-    delta: float | None = option(
-        None,
-        "Loss of speed to tolerate.",
-        metavar="<share>",
-        read=read_share(0.5),
-        shown=f"{DELTA:.0%}; with --against {DELTA_OF_REFERENCE:.0%}",
+    delta: float | None = share_option(
+        None, "Loss of speed to tolerate.", 0.5, f"{DELTA:.0%}; with --against {DELTA_OF_REFERENCE:.0%}"
     )
-    alpha: float = option(
-        0.01,
-        "Probability of a false alarm per verdict, over all looks and metrics together.",
-        metavar="<share>",
-        read=read_share(0.25),
-        shown="1%",
+    alpha: float = share_option(
+        0.01, "Probability of a false alarm per verdict, over all looks and metrics together.", 0.25
     )
     max_blocks: int = option(14, "Blocks after which an unclear verdict is inconclusive.", read=at_least(3))
     strict: bool = option(False, "Report inconclusive and not comparable as failed in all outputs.")
@@ -94,13 +86,13 @@ def check(asked: Check, system: AskedSystem, given: Given) -> None:
     numerics changed.
     """
     from m2bench.gate import job
-    from m2bench.records.folders import refuse_used, removed_if_refused
+    from m2bench.store.folders import refuse_used, removed_if_refused
 
     question = _question(asked, system, given)
     folder = asked.out or new_folder("check-")
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "there is no verdict, and nothing was left behind"), removed_if_refused(folder):
-        outcome = job.check(question, folder, make_console(to_stderr=asked.as_json))
+        outcome = job.run_check(question, folder, make_console(to_stderr=asked.as_json))
     _tell(outcome, asked, folder)
     raise typer.Exit(outcome.verdict.exit_code)
 
@@ -147,8 +139,8 @@ def _refuse_unfounded_speedup(floors: dict[str, float], combinations: tuple[Laye
 def _tell(outcome: CheckOutcome, asked: Check, folder: Path) -> None:
     """Print the verdict and write it; the verdict first: a disk that is full must not cost what took minutes."""
     from m2bench.gate import outputs
-    from m2bench.records.files import write_file
-    from m2bench.records.folders import make_folder
+    from m2bench.store.files import write_file
+    from m2bench.store.folders import make_folder
 
     typer.echo(json.dumps(outcome.to_json(), indent=1) if asked.as_json else outcome.in_words)
     outputs.write_outputs(outcome, folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from m2bench.records.declared_options import argument
+from m2bench.options.declared import argument
 
 from .command import command
 from .console import make_console
@@ -28,7 +28,7 @@ def compare(asked: Compare) -> None:
     """Compare two runs: what each layer and combination is worth in both; speeds too if the machines are equal."""
     from m2bench.findings.compare import compare_runs, show_comparison
     from m2bench.records.documents import to_json
-    from m2bench.records.store import Store
+    from m2bench.store.database import Store
 
     with Store.open(asked.a) as first, Store.open(asked.b) as second:
         found = compare_runs(first, second)

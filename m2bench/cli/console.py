@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from m2bench.records.errors import quoted
+from m2bench.errors import quoted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from m2bench.records.declared_options import option, within
+from m2bench.options.declared import in_range, option
 
 from .command import AskedSystem, command
 from .console import make_console
@@ -18,19 +18,19 @@ from .shared_options import AsJson
 class Doctor(AsJson):
     """What ``doctor`` is asked for."""
 
-    seconds: float = option(30.0, "Length of the noise test.", read=within(1, 3600))
+    seconds: float = option(30.0, "Length of the noise test.", read=in_range(1, 3600))
 
 
 @command("doctor")
 def doctor(asked: Doctor, system: AskedSystem) -> None:
     """Check this machine: what disturbs measurements on it, and how small an effect a run can detect."""
-    from m2bench.inspect.doctor import examine, show
+    from m2bench.inspect.doctor import examine, show_examination
     from m2bench.records.documents import to_json
 
     found = examine(system.workload, asked.seconds, make_console(to_stderr=asked.as_json))
     if asked.as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:
-        show(found, make_console())
+        show_examination(found, make_console())
     if not found.fit:
         raise typer.Exit(1)

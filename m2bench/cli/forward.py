@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import DEVICES, one_of, option, whole_numbers, within
+from m2bench.options.declared import DEVICES, in_range, one_of, option, whole_numbers
 
 from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console
@@ -21,7 +21,7 @@ class Forward:
     passes: int = option(
         1000,
         "Passes to time at batch size 1, in 5 equal groups; larger batches take this many or fewer.",
-        read=within(5, 1_000_000),
+        read=in_range(5, 1_000_000),
     )
     batches: tuple[int, ...] = option(
         BATCHES,
@@ -44,4 +44,4 @@ def forward(asked: Forward, system: AskedSystem) -> None:
     workload = replace(system.workload, device=asked.device)
     folder = asked.out or new_folder("forward-")
     with interruptible(left_in(folder)):
-        forward.run(workload, list(asked.batches), asked.passes, folder, make_console())
+        forward.time_passes(workload, list(asked.batches), asked.passes, folder, make_console())

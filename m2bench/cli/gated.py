@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from m2bench.errors import UserError
+from m2bench.options.declared import in_range, option
+from m2bench.options.known_systems import layers_at_hand
+from m2bench.options.run_spec import TimingOptions
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
-from m2bench.records.declared_options import option, within
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import layers_at_hand
-from m2bench.records.run_spec import TimingOptions
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .command import AskedSystem
@@ -41,7 +41,7 @@ class Gated(TimingOptions, Seeded, AsJson):
         None,
         "Seconds that each process is timed; more gives less noise.",
         spelled="--window",
-        read=within(0.01, 600),
+        read=in_range(0.01, 600),
         shown="1 to 2",
         in_place="Leave it out: a trial is one run of the command.",
     )
@@ -89,13 +89,17 @@ def _combinations(text: str | None, against: str | None, workload: WorkloadSpec)
 def reference_named(name: str) -> Reference:
     """The stored reference of this repository; UserError when there is none of that name."""
     from m2bench.gate.references.stored import find
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
 
     return find(repository(Path.cwd()), name)
 
 
-def read_share(most: float) -> Callable[[str, str], float]:
-    """Reads a share given as 5% or 0.05."""
+def share_option(default: float | None, help: str, most: float, shown: str | None = None) -> Any:  # noqa: A002
+    """Declare a share, as 5% or 0.05; ``shown``: its default in words, where it has none of its own."""
+    return option(default, help, metavar="<share>", read=_read_share(most), shown=shown or f"{default:.0%}")
+
+
+def _read_share(most: float) -> Callable[[str, str], float]:
 
     def read(flag: str, typed: str) -> float:
         try:

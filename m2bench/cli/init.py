@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
-from m2bench.records.declared_options import argument
-from m2bench.records.errors import UserError, quoted
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import argument
 
 from .command import command
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from m2bench.errors import UserError
+
 from .command import AskedSystem, command
 from .console import make_console
-from .shared_options import AsJson
+from .shared_options import AsJson, known_layers
 
 if TYPE_CHECKING:
     from m2bench.records.description import Description, LayerDescription
@@ -23,17 +25,21 @@ def layers(system: AskedSystem, asked: AsJson) -> None:
     from m2bench.processes.client import Launcher
     from m2bench.processes.environment import users_environment
     from m2bench.records.documents import to_json
-    from m2bench.run.describe import describe
+    from m2bench.run.describe import describe, show_remarks_on_data
 
     with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
         work = Path(folder)
         with Launcher(work, work / "launcher.log", users_environment(system.workload)) as launcher:
             description = describe(launcher, system.workload, work)
+    if not description.layers:
+        known_layers(system.workload)  # says what to add to a trainer that has none
+        raise UserError(f"{system.workload.module} names no layer.", "Name them in LAYERS in that module.")
     if asked.as_json:
         found = to_json(description)
         typer.echo(json.dumps({"device": found["device"], "layers": found["layers"]}, indent=1))
     else:
         _show(description)
+        show_remarks_on_data(description, make_console())
 
 
 def _show(description: Description) -> None:

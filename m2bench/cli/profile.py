@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2bench.errors import UserError
+from m2bench.options.declared import option
+from m2bench.options.known_systems import PROGRAMS
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.declared_options import option
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import PROGRAMS
 from m2bench.records.rules import NamedLayers
 
 from .command import AskedSystem, command
@@ -65,7 +65,7 @@ def profile(asked: Profile, system: AskedSystem) -> None:
     workload = system.with_layers((*pair.before, *pair.after))
     folder = asked.out or new_folder("profile-")
     with interruptible(left_in(folder)):
-        profile.run(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
+        profile.profile_pair(workload, pair, asked.seed, folder, asked.metal_capture, make_console())
 
 
 def _pair(asked: Profile, known: NamedLayers) -> Pair:

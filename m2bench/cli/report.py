@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2bench.records.declared_options import argument, option
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
+from m2bench.options.declared import argument, option
 
 from .command import command
 from .console import make_console
@@ -30,7 +30,7 @@ class Report:
 @command("report")
 def report(asked: Report) -> None:
     """Write the report of a run again from its stored results, and show it."""
-    from m2bench.report import report as write_and_show
+    from m2bench.report import write_and_show
 
     if asked.trace is not None:
         _show_trials(asked.folder, asked.trace)
@@ -40,7 +40,7 @@ def report(asked: Report) -> None:
 
 def _show_trials(folder: Path, figure: str) -> None:
     from m2bench.findings.trials_behind import trace
-    from m2bench.records.store import Store
+    from m2bench.store.database import Store
     from m2bench.text.tables import draw_table
 
     with Store.open(folder) as store:
@@ -50,7 +50,7 @@ def _show_trials(folder: Path, figure: str) -> None:
 
 def report_run(folder: Path, console: Console) -> None:
     """Write and show the report of the run that has just ended; UserError when nothing could be measured."""
-    from m2bench.report import report as write_and_show
+    from m2bench.report import write_and_show
 
     if not write_and_show(folder, console):
         raise UserError(

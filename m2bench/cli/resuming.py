@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.run_spec import RunSpec
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import at_least, option
+from m2bench.options.run_spec import RunSpec
 
 from .command import Given
 from .shared_options import read_duration
@@ -37,6 +37,7 @@ def continued(command: str, folder: Path, more_blocks: int | None, given: Given)
     Raises UserError for an option that says otherwise, and for a run of another command.
     """
     from m2bench.run.ablation import stored_spec
+    from m2bench.store.fleet import asked_of_fleet, is_fleet
 
     refused = [one.flag for one, _ in given.typed if not one.with_resume]
     if refused:
@@ -44,7 +45,7 @@ def continued(command: str, folder: Path, more_blocks: int | None, given: Given)
             f"--resume continues a run with the options it was begun with, and cannot take {', '.join(refused)}.",
             "Leave them out (--more-blocks adds blocks), or begin a new run without --resume.",
         )
-    spec = stored_spec(folder)
+    spec = asked_of_fleet(folder) if is_fleet(folder) else stored_spec(folder)
     began = "ablate" if spec.scale is None else "scale"
     if began != command:
         raise UserError(

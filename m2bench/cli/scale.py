@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from m2bench.errors import UserError, quoted
+from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_numbers
+from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
+from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.declared_options import DEVICES, at_least, one_of, option, whole_numbers
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
-from m2bench.records.run_spec import LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.scale import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
@@ -19,14 +19,7 @@ from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
 from .resuming import Resumable, continued
-from .shared_options import (
-    Seeded,
-    combination_of,
-    known_layers,
-    new_folder,
-    read_layers,
-    results_option,
-)
+from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 T = TypeVar("T", int, float)
 SIZED, SIZES = size_option("ablate")
@@ -109,7 +102,7 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
     recommended_by: Path | None = option(
         None, "Folder of a run of ablate, whose recommended set is measured beside the baseline.", spelled="--run"
     )
-    blocks: int = option(3, "How many times each point is measured.", read=at_least(1))
+    blocks: int = option(DEFAULT_BLOCKS, "How many times each point is measured.", read=at_least(1))
     learning: str = option(
         "quick",
         f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick trains the set at every size to the "
@@ -123,8 +116,8 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
 @command("scale")
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Measure how speed grows with the environments, on every device and number of threads: where to train."""
-    from m2bench.records.store import FILE_NAME
     from m2bench.run import scaling
+    from m2bench.store.database import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
@@ -137,7 +130,7 @@ def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
         return f"continue with: m2bench scale --resume {quoted(folder)}" if begun else "no trial had finished"
 
     with interruptible(advice):
-        scaling.run(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
+        scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
 
@@ -197,7 +190,7 @@ def _layers(asked: ScaleAsked, workload: WorkloadSpec) -> Layers:
 
 def _recommended(folder: Path) -> Layers:
     from m2bench.findings.summarize import summarize
-    from m2bench.records.store import Store
+    from m2bench.store.database import Store
 
     with Store.open(folder) as store:
         advice = summarize(folder.name, store.record(), store.attempts()).recommended

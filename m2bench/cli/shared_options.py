@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from m2bench.errors import UserError
+from m2bench.options.declared import in_range, option
+from m2bench.options.known_systems import layers_at_hand
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import option, within
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import layers_at_hand
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
@@ -86,7 +86,7 @@ def read_duration(flag: str, typed: str) -> float:
 class Seeded:
     """What draws random numbers."""
 
-    seed: int = option(0, "Seed of weights, data and the order of trials.", read=within(0, MAX_SEED))
+    seed: int = option(0, "Seed of weights, data and the order of trials.", read=in_range(0, MAX_SEED))
 
 
 @dataclass(frozen=True, kw_only=True)

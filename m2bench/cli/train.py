@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from m2bench.errors import UserError
+from m2bench.options.declared import at_least, option
+from m2bench.options.known_systems import SYSTEMS
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, option
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import SYSTEMS
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console
@@ -40,4 +40,4 @@ def train(asked: Train, system: AskedSystem) -> None:
     workload = system.with_layers(layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):
-        train.run(workload, layers, asked.episodes, asked.seed, folder, make_console())
+        train.train_combination(workload, layers, asked.episodes, asked.seed, folder, make_console())

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from m2bench.errors import UserError
 from m2bench.machine.mps_features import is_usable
-from m2bench.records.errors import UserError
 
 from .torch_device import torch_version
 

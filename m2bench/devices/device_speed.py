@@ -29,7 +29,7 @@ COPIED_BYTES = 128 * 2**20
 SERIES = 5
 
 
-def canary_s(device: torch.device) -> float:
+def device_canary_s(device: torch.device) -> float:
     """Seconds of a fixed series of matrix products: the median of as many as take CANARY_S, after one not counted.
 
     What interrupts fewer than half of them does not move it.

@@ -14,7 +14,8 @@ from typing import Any
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from m2bench.records.files import Written, written
+from m2bench.records.inspected import Written
+from m2bench.store.files import try_to_write
 
 from .event_tree import Event, busy_and_gaps_ns, calls
 from .pieces import InPieces, Units
@@ -26,8 +27,6 @@ PHASE = "phase."
 MEMORY = "[memory]"
 DEVICE_WORK = {"kernel", "gpu_memcpy", "gpu_memset"}  # of libkineto's types of events (ActivityType.h)
 TELLS_TYPES = (2, 13)  # torch
-
-Document = dict[str, Any]
 
 
 class Window:
@@ -100,8 +99,8 @@ class Window:
         """Write the trace and the flame graph."""
         trace, flame = path.with_suffix(".trace.json.gz"), path.with_suffix(".speedscope.json")
         return {
-            "trace": written(trace, lambda: self._export(trace)),
-            "flame_graph": written(flame, lambda: write_speedscope(flame, path.name, self.calls)),
+            "trace": try_to_write(trace, lambda: self._export(trace)),
+            "flame_graph": try_to_write(flame, lambda: write_speedscope(flame, path.name, self.calls)),
         }
 
     def _export(self, path: Path) -> None:

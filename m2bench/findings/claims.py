@@ -1,25 +1,20 @@
-"""What the figures say about the claims. Pure."""
+"""What was claimed for a layer against what was measured. Pure."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.rows import Judgement, LayerRow
-from m2bench.records.summary import Gains
-from m2bench.statistics.distributions import t_quantile
-from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
+from m2bench.summary.rows import Judgement
 from m2bench.text.figures import percent, times, times_within, within
 
+from .gains import INDIFFERENT
 from .layer_learning import Setbacks
 
-INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for
-MOST_OF_IT = 0.9  # of all gains: the layers that are named as making them
+UNIT = Unit()
 
 
 @final
@@ -29,9 +24,6 @@ class ClaimVerdict:
 
     verdict: Judgement
     sentence: str
-
-
-UNIT = Unit()
 
 
 def judge_claim(
@@ -103,28 +95,3 @@ def _judge_stability(found: Setbacks | None) -> str:
         f"{with_it} of the return's movement on the way to the target is downwards, {without} without the layer "
         f"({difference}, {found.seeds} seeds): {verdict}"
     )
-
-
-def attribute_gains(layers: Sequence[LayerRow], speeds: Effects) -> Gains | None:
-    """The layers that are shown to gain, and the fewest of them that make most of the gain; None without any."""
-    values = {
-        x.name: x.speed.shapley.value
-        for x in layers
-        if x.speed.shapley and x.speed.shapley.shows_gain and x.name in speeds.all_together
-    }
-    names = tuple(sorted(values, key=lambda name: -values[name]))
-    for count in range(1, len(names) + 1):
-        share = speeds.share_of(names[:count], names)
-        if share.ratio >= MOST_OF_IT:
-            return Gains(names, names[:count], share.figure)
-    return None
-
-
-def smallest_effect_seen(effects: Effects) -> float | None:
-    """The smallest main effect, as a ratio above 1, that such a run finds at 5 % in 80 % of cases."""
-    found = [effect for layer in effects.layers if (effect := effects.main_effect(layer)) is not None]
-    errors = [effect.log_se for effect in found if effect.log_se is not None]
-    if not errors or effects.scatter is None:
-        return None
-    degrees = effects.scatter.degrees
-    return math.exp((t_quantile(0.975, degrees) + t_quantile(0.8, degrees)) * max(errors))

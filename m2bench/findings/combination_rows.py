@@ -9,11 +9,11 @@ from statistics import mean
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 from m2bench.records.results import Evidence, TrialResult
-from m2bench.records.rows import CombinationRow, Numerics, NumericsReasons, TrialBehind
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.steady import steady_from, steady_speed
+from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.summary.rows import CombinationRow, Numerics, NumericsReasons, TrialBehind
 
 from .learning import Learning
 from .usage import summarize_usage

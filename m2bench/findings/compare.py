@@ -10,21 +10,20 @@ from statistics import fmean
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
-from .engagement import judge_engagement
-from .losses import with_losses_compared
+from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
 
 
@@ -82,18 +81,15 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
     for record in records:
         record.refuse_scale()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
-    options = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
+    options = [f"another {key}" for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
     markets = [record.description.workload.market.get("sha256") for record in records]
     if options or markets[0] != markets[1]:
         raise UserError(
-            f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "
-            "cannot be compared.",
+            f"the runs trained different things ({', '.join(options) or 'another market'}), so their figures cannot be "
+            "compared.",
             "Compare runs of the same options.",
         )
-    trials = [
-        with_losses_compared(record, judge_engagement(record, store.trials()).trials)
-        for record, store in zip(records, (a, b), strict=True)
-    ]
+    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]
     effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
     other = tuple(differing(*(identity(record.description) for record in records)))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]

@@ -12,11 +12,11 @@ import pandas as pd
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.results import TrialResult
-from m2bench.records.rows import CombinationRow, LayerRow
-from m2bench.records.store import Store
-from m2bench.records.summary import Summary
-from m2bench.records.trials import RunRecord, StoredTrial, settled
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.database import Store
+from m2bench.store.trials import RunRecord, StoredTrial, settled
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import CombinationRow, LayerRow
 from m2bench.text.speed import Speed
 
 from .engagement import judge_engagement

@@ -10,9 +10,9 @@ from functools import cached_property
 from statistics import fmean
 
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
-from m2bench.records.combinations import Layers, every_combination
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.records.combinations import Layers, smallest_first
 from m2bench.statistics.learning_curve import distance, setbacks
+from m2bench.store.trials import RunRecord, StoredTrial
 
 from .learning_verdict import SIGNIFICANCE, BySeed, LearningEffects, LearningVerdict, judge_learning, t_interval
 from .told_learning import ToldLearning, told_measure
@@ -108,9 +108,7 @@ class LayerLearning:
     def _neighbours(self, layer: str) -> list[tuple[Cell, Cell]]:
         """The cells of measured combinations without and with the layer, each pair once."""
         pairs: dict[tuple[Cell, Cell], None] = {}
-        for layers in every_combination(self.spec.layers):
-            if layers not in self._cells.episodes_per_update:
-                continue
+        for layers in smallest_first(self._cells.episodes_per_update, self.spec.layers):
             added = tuple(name for name in self.spec.layers if name in layers or name == layer)
             cell, other = self._cells.of(layers), self._cells.of(added)
             if layer not in layers and cell is not None and other is not None:

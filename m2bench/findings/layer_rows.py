@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from m2bench.records.combinations import Layers
 from m2bench.records.description import LayerDescription, SystemDescription
-from m2bench.records.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
-from m2bench.records.summary import Interaction
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.multiple_tests import holm
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.ablation import Interaction
+from m2bench.summary.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.text.speed import Speed
 
 from .claims import also_claimed, judge_claim
@@ -129,14 +129,15 @@ def _attribute_time(layer: str, speeds: Effects, learning: Learning) -> TimeAttr
     if layer not in speeds.layers:
         return TimeAttribution()
     pairs = (speeds.rules.alone(layer, speeds.layers), speeds.rules.last(layer, speeds.layers))
-    contrasts: tuple[Mapping[Layers, float], ...] = (
+    contrasts: tuple[Mapping[Layers, float] | None, ...] = (
         *({over: 1.0, under: -1.0} for over, under in pairs),
         speeds.shapley_weights(layer),
     )
     seconds = [
         None if episodes is None or speed is None else episodes.over(speed)
         for episodes, speed in (
-            (learning.episodes.contrast(weights), speeds.contrast(weights)) for weights in contrasts
+            (None, None) if weights is None else (learning.episodes.contrast(weights), speeds.contrast(weights))
+            for weights in contrasts
         )
     ]
     return TimeAttribution(*map(figure_of, seconds))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from m2bench.plan.learners import Cell
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.rows import LearningOfCombination, LearningOfLayer, Sameness
-from m2bench.records.summary import LearningGroup, LearningSummary
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.learning_curve import WINDOW, progress
+from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.summary.ablation import LearningGroup, LearningSummary
+from m2bench.summary.rows import LearningOfCombination, LearningOfLayer, Sameness
 
 from .episodes_to_target import EpisodesToTarget
 from .layer_learning import LayerLearning
@@ -50,7 +50,7 @@ class Learning:
     def _verdict_of(self, layers: Layers) -> Sameness | None:
         if layers not in self.episodes.cells.episodes_per_update:
             return None
-        if layers not in self.layers.speeds:
+        if layers not in self.layers.speeds and self.layers.told is None:
             return "undecided"
         verdicts = {self.layers.verdicts[layer].verdict for layer in layers}
         doubts: tuple[Sameness, ...] = ("changed", "undecided", "not told")

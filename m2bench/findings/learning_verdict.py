@@ -15,9 +15,9 @@ from statistics import fmean, variance
 
 from m2bench.records.description import Unit
 from m2bench.records.figure import Figure
-from m2bench.records.rows import Sameness
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE
+from m2bench.summary.rows import Sameness
 
 MARGIN = 0.1  # of what there is to learn: the good policy's return over an ignorant one's
 EPISODES_MARGIN = 1.25  # ratio of the episodes to the target, either way

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Description
 from m2bench.records.results import NumericsCheck, TrialResult
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.first_updates import FIRST_UPDATES, first_difference, size
+from m2bench.store.trials import RunRecord, StoredTrial
 
 from .responses import group_by_layers
 
 CHECK = "losses"
-ROUNDING = 3e-5  # of a loss: several times what rounding makes of the first six of small trainers (decision 023)
+LOSS_ROUNDING = 3e-5  # of a loss: several times what rounding makes of the first six of small trainers (decision 023)
 ROUNDING_OF_TERMS = 3e-7  # the same of a loss whose terms, of a size of about one, nearly cancel
 ALMOST_NOTHING = 10 * ROUNDING_OF_TERMS
 """A smaller loss may be nothing but rounding, as a policy's is before its first update."""
@@ -114,7 +114,7 @@ def _compare(pairs: Sequence[MatchedTrial], tolerance: float, units: str) -> Num
 
 def _parted(base: TrialResult, found: TrialResult, tolerance: float) -> Parted | None:
     """Where a trial differs from the baseline in its losses, or before that in the units that its updates process."""
-    allowed = (ROUNDING + tolerance) * size(base.losses) + ROUNDING_OF_TERMS
+    allowed = (LOSS_ROUNDING + tolerance) * size(base.losses) + ROUNDING_OF_TERMS
     update = first_difference(base.losses, found.losses, allowed)
     resized = first_difference(base.update_units, found.update_units, 0.0)
     if resized is not None and (update is None or resized < update):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from m2bench.records.combinations import Layers
-from m2bench.records.rows import CombinationRow, Metric
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import figure_of, typical
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.rows import CombinationRow, Metric
 
 from .responses import fit
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.trials import StoredTrial
 
 Response = Callable[[StoredTrial], float | None]
 """What is read of a trial; None where it could not be measured."""

@@ -14,12 +14,12 @@ from statistics import fmean
 
 import numpy as np
 
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers, smallest_first
 from m2bench.records.results import TrialResult
-from m2bench.records.summary import ToldCurve
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.first_updates import FIRST_UPDATES
 from m2bench.statistics.mean_so_far import Fall, MeanSoFar, units_ratio
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.ablation import ToldCurve
 
 from .learning_verdict import LearningEffects
 
@@ -99,9 +99,9 @@ class ToldLearning:
 
     def _pairs(self, layer: str) -> Iterator[tuple[int, MeanSoFar, MeanSoFar]]:
         """Trials without and with the layer, beside the same others and with the same seed."""
-        for layers in every_combination(self._layers):
+        for layers in smallest_first(self._by_layers, self._layers):
             added = tuple(name for name in self._layers if name in layers or name == layer)
-            if layer in layers or layers not in self._by_layers or added not in self._by_layers:
+            if layer in layers or added not in self._by_layers:
                 continue
             for seed, trials in self._by_layers[layers].items():
                 yield from (

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from statistics import geometric_mean
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.results import TrialResult
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
-from m2bench.statistics.shapley import shapley_weights
 from m2bench.statistics.steady import steady_speed
+from m2bench.store.trials import RunRecord, StoredTrial
 from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
-from .engagement import judge_engagement
+from .judged_trials import judge_trials
 from .learning import Learning
-from .losses import with_losses_compared
 from .responses import sound_trials, speed_effects
 
 
@@ -32,19 +30,20 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     Raises UserError for any other name, and for a run of ``scale``.
     """
     record.refuse_scale()
-    trials = judge_engagement(record, with_losses_compared(record, trials)).trials
+    trials = judge_trials(record, trials).trials
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
-        learning = Learning(record, trials)
+        learning, effects = Learning(record, trials), speed_effects(spec, trials)
+        with_it, without = spec.rules.alone(name, spec.layers)
         return [
-            _layer_figures(name, speed_effects(spec, trials)),
-            _pairs(spec, name, trials, level),
+            _layer_figures(name, effects),
+            _pairs(name, effects, trials, level),
             *([_seeds(name, learning)] if learning.layers.verdicts[name].verdict != "not told" else []),
-            _trials(trials, (name,), level),
-            _trials(trials, (), level),
+            _trials(trials, with_it, level),
+            _trials(trials, without, level),
         ]
     if name == "learning":
-        return [_learned(trials, level.unit.many)]
+        return _learning(Learning(record, trials), trials)
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
@@ -104,7 +103,7 @@ def _seeds(layer: str, learning: Learning) -> Table:
         )
         for seed in sorted({*found.distances, *found.log_ratios})
     ]
-    columns = ("seed", "difference of learning curves", f"ratio of {learning.layers.unit.many} to target")
+    columns = ("seed", f"difference of {found.curves}", f"ratio of {learning.layers.unit.many} {found.arrival}")
     return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
@@ -128,6 +127,19 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
     return Table(
         f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6])
     ).without_empty_columns()
+
+
+def _learning(learning: Learning, trials: list[StoredTrial]) -> list[Table]:
+    """The learning trials, or the effects that were found in what the speed trials report."""
+    judged = learning.layers
+    if any(trial.spec.kind == "learning" for trial in trials):
+        return [_learned(trials, judged.unit.many)]
+    if judged.told is None:
+        raise UserError(
+            f"this run has no learning trials: {judged.no_target_because or 'none was run'}.",
+            "Trace a layer, a combination or noise.",
+        )
+    return [_seeds(layer, learning) for layer in judged.spec.layers]
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:
@@ -163,15 +175,16 @@ def _mean_and_count(speeds: list[float], level: Speed) -> tuple[str, str]:
     return level.digits(geometric_mean(speeds) if speeds else None), str(len(speeds))
 
 
-def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], level: Speed) -> Table:
+def _pairs(layer: str, effects: Effects, trials: list[StoredTrial], level: Speed) -> Table:
     """Every pair of combinations that differ in the layer: the pairs whose ratios its effects are made of.
 
-    The ratios here are of plain geometric means; the fit also takes out the level of each mini-block.
+    The ratios here are of plain geometric means; the fit also takes out the level of each mini-block. Where too many
+    combinations are missing for a Shapley value, only those that were measured are shown.
     """
     speeds: dict[Layers, list[float]] = defaultdict(list)
     for trial in sound_trials(trials):
         speeds[trial.spec.layers].append(steady_speed(trial.timed))
-    weights = shapley_weights(spec.rules.fullest(spec.layers, (layer,)), layer, spec.rules)
+    weights: Mapping[Layers, float | None] = effects.shapley_weights(layer) or dict.fromkeys(effects.cells)
     rows = []
     for with_it in sorted((c for c in weights if layer in c), key=lambda c: (len(c), c)):
         without = tuple(x for x in with_it if x != layer)
@@ -184,7 +197,7 @@ def _pairs(spec: RunSpec, layer: str, trials: list[StoredTrial], level: Speed) -
                 *map(level.digits, pair),
                 times(ratio),
                 counts,
-                f"{weights[with_it]:.1%}",
+                NOTHING if (weight := weights[with_it]) is None else f"{weight:.1%}",
             )
         )
     columns = ("other layers", f"{level.heading} without", "with", "ratio", "trials", "weight in the Shapley value")

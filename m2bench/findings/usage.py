@@ -7,9 +7,9 @@ from statistics import median
 
 from m2bench.records.figure import Figure
 from m2bench.records.results import TelemetryMeans
-from m2bench.records.rows import Usage
-from m2bench.records.trials import StoredTrial
 from m2bench.statistics.estimate import Estimate, figure_of, typical
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.rows import Usage
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")
 # Older runs have cpu_share in place of own_cpu_share: that of all processes of the machine.

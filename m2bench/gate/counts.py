@@ -100,7 +100,7 @@ def _unclear(combination: Layers, why: str) -> Reason:
     return Reason((Aspect.COUNTS,), "counts", f"{combination_name(combination)}: {why}")
 
 
-def lines_of(trials: Sequence[TrialResult]) -> LinesByCount:
+def counted_lines(trials: Sequence[TrialResult]) -> LinesByCount:
     """Source lines behind the counts of one side's trials of a combination."""
     return trials[0].counts.lines if trials and trials[0].counts else {}
 

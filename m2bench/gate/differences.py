@@ -8,7 +8,7 @@ from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import TrialResult
 
 from .agreement import checks_gone, failed_checks, learning_change, untold
-from .counts import CountChange, compare_counts, counts_of, lines_of
+from .counts import CountChange, compare_counts, counted_lines, counts_of
 from .metrics import JudgedMetric
 from .pairs import Block, PhaseChange, grown_most, median_phases
 from .question import Question
@@ -50,7 +50,7 @@ def unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
             text = f"{name}: the trainer does not repeat itself with equal seeds"
             yield Reason((Aspect.AGREEMENT,), "learning", text)
         elif bases and not any(base.training_return or base.losses for base in bases):
-            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base reports no training return")
+            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base reports neither a return nor a loss")
         if not any(head.numerics for head in _trials(blocks, "head", combination)):
             yield Reason((Aspect.AGREEMENT,), "numerics", f"{name}: no numerics check was run")
 
@@ -66,13 +66,13 @@ def count_changes(question: Question, blocks: Sequence[Block]) -> tuple[list[Cou
         heads, recorded = _trials(blocks, "head", combination), question.recorded(combination)
         if question.base is not None:
             bases = _trials(blocks, "base", combination)
-            before, lines = [counts_of(base) for base in bases], lines_of(bases)
+            before, lines = [counts_of(base) for base in bases], counted_lines(bases)
         elif recorded is not None and question.same_counting:
             before, lines = [recorded.counts] * len(heads), recorded.lines
         else:
             continue
         pairs = list(zip(before, map(counts_of, heads), strict=True))
-        found, not_found = compare_counts(combination, pairs, (lines, lines_of(heads)))
+        found, not_found = compare_counts(combination, pairs, (lines, counted_lines(heads)))
         changes += found
         unclear += not_found
     return changes, unclear

@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import combination_name
-from m2bench.records.errors import UserError
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.same_machine import differing
-from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.statistics.sequential import LEAST_BLOCKS, looks_until
 from m2bench.text.speed import Speed
 
@@ -28,7 +28,7 @@ from .question import EPISODES, SPEEDUP, Question
 from .reasons import Aspect, Reason
 from .references.reference import Reference, now, record, with_level
 from .references.stored import find
-from .sides import find_commit, has_repository, repository
+from .repository import find_commit, has_repository, repository
 from .verdict import Verdict, decide
 
 COMPARED_WITH_REFERENCE = (Aspect.SPEED, Aspect.COUNTS)
@@ -48,7 +48,7 @@ class Asked:
     command: tuple[str, ...] = ("m2bench", "check")
 
 
-def check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
+def run_check(asked: Asked, folder: Path, console: Console) -> CheckOutcome:
     """Run the gate. Raises UserError for what cannot be measured.
 
     Floors alone need no git repository.
@@ -95,6 +95,7 @@ def measure_reference(name: str, request: Request, blocks: int, folder: Path, co
         machine=facts.machine,
         workload=facts.workload(request.workload),
         combinations=record(measured, request.combinations),
+        shown_as=Speed.of(facts.description.system),
     )
     return with_level(None, reference, "saved")
 
@@ -118,6 +119,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
         return question
     facts, saved = sides.facts["head"], f"the reference {reference.name}"
     other_work = differing(reference.workload, facts.workload(asked.request.workload))
+    other_work += reference.counts_otherwise(question.speed)
     if other_work:
         text = f"{saved} is of another workload ({'; '.join(other_work)})"
         return replace(question, not_comparable=(Reason(COMPARED_WITH_REFERENCE, "workload", text),))
@@ -144,7 +146,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
 def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
     """Raise UserError for a floor in a unit that the speed is not counted in, or of what is better when it is less."""
     for name in floors.keys() - {EPISODES, SPEEDUP}:
-        asked = f'--min "{floors[name]:g} {name}"'
+        asked = f'--min "{floors[name]:.12g} {name}"'
         if speed.rate.lower_is_better:
             raise UserError(
                 f"{asked} is a least value, and less of {speed.label} is better.",
@@ -153,7 +155,7 @@ def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
         if name != speed.label:
             raise UserError(
                 f"{asked} is in another unit: this trainer is measured in {speed.label}.",
-                f'Give it as --min "{floors[name]:g} {speed.label}", if so many are meant.',
+                f'Give it as --min "{floors[name]:.12g} {speed.label}", if so many are meant.',
             )
 
 

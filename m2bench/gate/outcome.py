@@ -83,6 +83,7 @@ class CheckOutcome:
             "counted_by": self.counted_by,
             "machine": self.machine,
             "workload": self.workload,
+            "shown_as": asdict(question.speed),
             "metrics": [_metric(found) for found in verdict.judged],
             "counts": [
                 {

@@ -11,10 +11,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from xml.etree import ElementTree
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Rate
-from m2bench.records.errors import UserError
-from m2bench.records.files import write_file
+from m2bench.store.files import write_file
+from m2bench.text.figures import in_full
 from m2bench.text.speed import Speed
 
 from .metrics import GatedMetric
@@ -30,12 +31,12 @@ SUMMARY_BYTES = 1024 * 1024  # GitHub refuses a longer step summary
 def write_outputs(outcome: CheckOutcome, folder: Path) -> None:
     """All files of a check: the document itself, for people, and for two services that keep histories."""
     write_file(folder / CHECK_FILE, json.dumps(outcome.to_json(), indent=1) + "\n")
-    write_file(folder / "check.md", markdown(outcome))
+    write_file(folder / "check.md", check_markdown(outcome))
     write_file(folder / "github-action-benchmark.json", json.dumps(bigger_is_better(outcome), indent=1) + "\n")
     write_file(folder / "bencher.json", json.dumps(bencher(outcome), indent=1) + "\n")
 
 
-def markdown(outcome: CheckOutcome) -> str:
+def check_markdown(outcome: CheckOutcome) -> str:
     """The verdict, a table of the metrics, and all that was found."""
     verdict = outcome.verdict
     lines = [f"### m2bench check: {verdict.kind}", "", verdict.sentence, ""]
@@ -55,7 +56,7 @@ def markdown(outcome: CheckOutcome) -> str:
 
 
 def _figure(metric: GatedMetric, value: float) -> str:
-    return f"{value:,.4g}" if metric.against == "floor" else f"{value:.3f}x"
+    return in_full(value) if metric.against == "floor" else f"{value:.3f}x"
 
 
 # --- GitHub
@@ -69,7 +70,7 @@ def tell_github(outcome: CheckOutcome, strict: bool, environment: Mapping[str, s
     if environment.get("GITHUB_ACTIONS") != "true":
         return []
     if "GITHUB_STEP_SUMMARY" in environment:
-        _append(Path(environment["GITHUB_STEP_SUMMARY"]), markdown(outcome))
+        _append(Path(environment["GITHUB_STEP_SUMMARY"]), check_markdown(outcome))
     return list(annotated(outcome, strict))
 
 
@@ -150,7 +151,7 @@ class Levels:
     values: list[float]
 
 
-def levels(outcome: CheckOutcome) -> Iterator[Levels]:
+def measured_levels(outcome: CheckOutcome) -> Iterator[Levels]:
     """What was measured of the head."""
     speed = of_which_more_is_better(outcome.verdict.question.speed)
     metric = EPISODES if outcome.verdict.question.rate == Rate() else speed.label
@@ -177,7 +178,7 @@ def geometric(values: list[float]) -> tuple[float, float]:
 def bigger_is_better(outcome: CheckOutcome) -> list[dict[str, str | float]]:
     """For github-action-benchmark's tool ``customBiggerIsBetter``."""
     found: list[dict[str, str | float]] = []
-    for each in levels(outcome):
+    for each in measured_levels(outcome):
         level, factor = geometric(each.values)
         name = f"{each.combination} {each.metric}"
         unit = "x" if each.metric == SPEEDUP else of_which_more_is_better(outcome.verdict.question.speed).label
@@ -188,7 +189,7 @@ def bigger_is_better(outcome: CheckOutcome) -> list[dict[str, str | float]]:
 def bencher(outcome: CheckOutcome) -> dict[str, dict[str, dict[str, float]]]:
     """Bencher Metric Format: by benchmark and measure, a value with one standard error below and above."""
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for each in levels(outcome):
+    for each in measured_levels(outcome):
         level, factor = geometric(each.values)
         measure = {"value": level, "lower_value": level / factor, "upper_value": level * factor}
         found.setdefault(each.combination, {})[each.metric.replace("_", "-")] = measure

@@ -14,27 +14,20 @@ from types import FrameType
 
 from rich.console import Console
 
+from m2bench.errors import UserError
+from m2bench.options.known_systems import DOORS
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
-from m2bench.records.folders import locked, make_folder
-from m2bench.records.known_systems import DOORS
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.run.describe import show_remarks_on_data
+from m2bench.store.folders import locked, make_folder
 
 from .facts import SideFacts
 from .layouts import has_module, layout_of, refuse_foreign_code, refuse_shared_copy
 from .measure import TURN_S, Request, Side, run_block, run_in_turns
 from .pairs import Block
-from .sides import (
-    WORK_PREFIX,
-    Code,
-    base_code,
-    git_folder,
-    head_code,
-    loose_code,
-    remove_leftovers,
-)
+from .repository import WORK_PREFIX, git_folder, remove_leftovers
+from .sides import Code, base_code, head_code, loose_code
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions, measure_repeats
-from m2bench.machine.checks import Check, check_machine
+from m2bench.machine.checks import Finding, check_machine
+from m2bench.options.known_systems import layers_at_hand
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Device, Facts, Machine
-from m2bench.records.documents import FLAT, read
-from m2bench.records.errors import UserError
+from m2bench.records.description import Device
+from m2bench.records.documents import FLAT
 from m2bench.records.figure import Figure
-from m2bench.records.known_systems import layers_at_hand
-from m2bench.records.noise import RunConditions
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
-from m2bench.records.trials import StoredTrial
-from m2bench.records.wrong_device import refuse_wrong_device
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.noise import RunConditions
+from m2bench.summary.subject import MeasuredOn
 
 from .resolution import DesignErrors, Resolution, Resolved, resolution_sentences
 
@@ -41,9 +42,9 @@ class Examination:
     ``drift``: the speed of the last trial over that of the first.
     """
 
-    checks: tuple[Check, ...]
+    checks: tuple[Finding, ...]
     fit: bool
-    machine: Facts
+    machine: MeasuredOn
     trials: int
     window: WindowSpec
     resolved: Resolved = field(metadata=FLAT)
@@ -78,7 +79,7 @@ def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examina
     return Examination(
         checks=tuple(checks),
         fit=all(check.state != "bad" for check in checks),
-        machine=description.facts,
+        machine=MeasuredOn.of(description),
         trials=len(trials),
         window=WINDOW,
         resolved=Resolved.by(resolution, DesignErrors.of_full_design(layers)),
@@ -104,9 +105,9 @@ def _repeat(
     return trials
 
 
-def show(found: Examination, console: Console) -> None:
+def show_examination(found: Examination, console: Console) -> None:
     """Print what was found, problems first."""
-    machine, device = read(Machine, found.machine), read(Device, found.machine)
+    machine, device = found.machine.machine, found.machine.device
     marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}
     for check in found.checks:
         fix = f" {check.fix}" if check.fix else ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from m2bench.records.description import Unit
+from m2bench.records.inspected import Spent
 from m2bench.text.figures import NOTHING, digits, times
 from m2bench.text.tables import Table
 
 from .mps_log import MpsLog
-from .profile_records import Predictions, ProfiledSide, ProfileFindings, Spent
+from .profile_records import Predictions, ProfiledSide, ProfileFindings
 
 OPERATORS_SHOWN = 8  # of each side, and of the change
 NAME_SHOWN = 80  # characters
@@ -20,7 +21,7 @@ def tables_of(found: ProfileFindings, unit: Unit) -> Iterator[Table]:
     """All tables, but for that of kernels where none was recorded."""
     before, after = found.before, found.after
     if before.phases_ms:
-        yield phases_table(before, after, found.predictions, unit)
+        yield profiled_phases_table(before, after, found.predictions, unit)
     yield operators_table(before, after, unit)
     kernels = kernels_table(before, after, unit)
     if kernels is not None:
@@ -28,7 +29,7 @@ def tables_of(found: ProfileFindings, unit: Unit) -> Iterator[Table]:
     yield counts_table(before, after, unit)
 
 
-def phases_table(before: ProfiledSide, after: ProfiledSide, found: Predictions, unit: Unit) -> Table:
+def profiled_phases_table(before: ProfiledSide, after: ProfiledSide, found: Predictions, unit: Unit) -> Table:
     """Milliseconds per unit, share and memory of each phase, and the change; of a system that has phases."""
     assert found.phases is not None
     sums = [sum(side.phases_ms.values()) for side in (before, after)]

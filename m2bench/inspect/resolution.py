@@ -10,17 +10,16 @@ from functools import partial
 from itertools import pairwise
 from statistics import fmean
 
-from m2bench.findings.noise import drift_in_words
+from m2bench.options.run_spec import DEFAULT_BLOCKS, RunSpec
 from m2bench.plan.designs import MOST_IN_FULL, make_trials
 from m2bench.records.figure import Figure
-from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.factorial import Observation
+from m2bench.text.repeats import drift_in_words
 
 EFFECTS = (0.02, 0.05, 0.10)
-BLOCKS = 3  # of the default run
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,13 @@ class DesignErrors:
 
     @classmethod
     def of_full_design(cls, layers: tuple[str, ...]) -> DesignErrors:
-        """Of every combination of the layers in BLOCKS blocks, fitted as a run's report fits them.
+        """Of every combination of the layers in DEFAULT_BLOCKS blocks, fitted as a run's report fits them.
 
         Of the first layers where all have more combinations than a run takes. They depend on the design alone, so any
         responses serve to ask for them.
         """
         layers = layers[: MOST_IN_FULL.bit_length() - 1]
-        trials = make_trials(RunSpec(layers, ("full",), BLOCKS, 0))
+        trials = make_trials(RunSpec(layers, ("full",), DEFAULT_BLOCKS, 0))
         any_response = random.Random(0)
         effects = Effects(
             layers, (Observation(x.key, x.layers, x.mini_blocks, any_response.uniform(1, 2)) for x in trials)
@@ -106,7 +105,7 @@ class Resolution:
         Errors shrink with the square root of the number of blocks.
         """
         needed = design.standard_errors * design.alone * self.trial_sd / math.log1p(effect)
-        return max(2, math.ceil(BLOCKS * needed**2))
+        return max(2, math.ceil(DEFAULT_BLOCKS * needed**2))
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def resolution_sentences(trials: int, found: Resolved, drift: Figure) -> list[st
     return [
         f"{trials} trials of the baseline, timed as long as a run's, scatter by {_between(found.trial_sd)} "
         f"(standard deviation, and its 95 % interval). Over these trials {drift_in_words(drift)}.",
-        f"A run of all combinations of {found.layers} layers, with {BLOCKS} blocks, finds main effects from "
+        f"A run of all combinations of {found.layers} layers, with {DEFAULT_BLOCKS} blocks, finds main effects from "
         f"{_between(found.smallest_main_effect, 1)} on and Shapley values from {_between(found.smallest_shapley, 1)} "
         "on, in 80 % of runs.",
         *(
@@ -167,8 +166,8 @@ def _verdict(blocks: Figure) -> str:
     """Whether a run detects it, or with how many blocks, at the scatter and at the ends of its interval."""
     assert blocks.interval is not None
     least, most = blocks.interval
-    if most <= BLOCKS:
+    if most <= DEFAULT_BLOCKS:
         return "Yes"
-    if blocks.value <= BLOCKS:
+    if blocks.value <= DEFAULT_BLOCKS:
         return f"Probably; at the upper end of the scatter's interval, with --blocks {most}"
     return f"With --blocks {blocks.value} (between {least} and {most})"

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from m2bench.records.description import Unit
-from m2bench.records.files import Written, written
+from m2bench.records.inspected import PhaseSpan, Written
 from m2bench.statistics.least_squares import Floats
+from m2bench.store.files import try_to_write
 
-from .profile_records import Cut, ProfiledSide
+from .profile_records import ProfiledSide
 
 STEPS_SHOWN = 6  # of the environment, in the close-up
 WIDTH, HEIGHT, DPI = 14.0, 8.0, 110
@@ -48,19 +49,19 @@ def draw_timeline(path: Path, before: ProfiledSide, after: ProfiledSide, unit: U
     axes[0][0].set_yticks(range(len(phases)), phases)
     axes[0][0].set_ylim(len(phases) - 0.5, -0.5)
     figure.suptitle("How much of each moment a phase takes (height of its lane; never drawn lower than a tenth)")
-    drawn = written(path, lambda: figure.savefig(path, dpi=DPI))
+    drawn = try_to_write(path, lambda: figure.savefig(path, dpi=DPI))
     pyplot.close(figure)
     return drawn
 
 
-def shares(phase: str, cuts: Sequence[Cut], edges: Floats) -> Floats:
+def shares(phase: str, cuts: Sequence[PhaseSpan], edges: Floats) -> Floats:
     """How much of each slice of time between the edges belongs to the phase, however short its single cuts are."""
     moments = [moment for _, begin, length in cuts for moment in (begin, begin + length)]
     spent = np.cumsum([ms for name, _, length in cuts for ms in (0.0, length if name == phase else 0.0)])
     return np.asarray(np.diff(np.interp(edges, moments, spent)) / np.diff(edges))
 
 
-def _draw(axis: Any, cuts: Sequence[Cut], phases: list[str], start_ms: float, length_ms: float) -> None:
+def _draw(axis: Any, cuts: Sequence[PhaseSpan], phases: list[str], start_ms: float, length_ms: float) -> None:
     """One lane per phase, filled as far as the phase takes the time."""
     from matplotlib import colormaps
 
@@ -79,20 +80,20 @@ def _title(side: ProfiledSide, unit: Unit) -> str:
     return f"{side.name}, one update of {count} {unit.named(count)}, {end_ms / count:.2f} ms each"
 
 
-def _end(cuts: Sequence[Cut]) -> float:
+def _end(cuts: Sequence[PhaseSpan]) -> float:
     _, begin, length = cuts[-1]
     return begin + length
 
 
-def _forwards(cuts: Sequence[Cut]) -> list[float]:
+def _forwards(cuts: Sequence[PhaseSpan]) -> list[float]:
     return [begin for name, begin, _ in cuts if name == "forward"]
 
 
-def _first_forward(cuts: Sequence[Cut]) -> float:
+def _first_forward(cuts: Sequence[PhaseSpan]) -> float:
     return next(iter(_forwards(cuts)), 0.0)
 
 
-def _first_steps_ms(cuts: Sequence[Cut]) -> float:
+def _first_steps_ms(cuts: Sequence[PhaseSpan]) -> float:
     """From the first forward pass to that of the step after STEPS_SHOWN, or to the end."""
     forwards = _forwards(cuts)
     end = forwards[STEPS_SHOWN] if len(forwards) > STEPS_SHOWN else _end(cuts)

@@ -11,7 +11,7 @@ SERIES_S = 0.1  # in all: a single hash takes a millisecond, and tells more of t
 LEAST = 3
 
 
-def canary_s() -> float:
+def host_canary_s() -> float:
     """Seconds of hashing BLOCK: the median of as many as take SERIES_S, after one not counted.
 
     What interrupts fewer than half of them does not move it.

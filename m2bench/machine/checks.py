@@ -11,7 +11,7 @@ from typing import Literal
 import psutil
 
 from m2bench.records.description import Description, Device, LayerDescription, Machine
-from m2bench.records.noise import RunConditions
+from m2bench.summary.noise import RunConditions
 
 from .conditions import busy_from
 from .mps_features import LEAST_MACOS
@@ -24,7 +24,7 @@ State = Literal["bad", "note", "ok"]
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """``bad``: do not measure here before ``fix`` is done; ``note``: to be known, without spoiling figures."""
 
     name: str
@@ -39,7 +39,7 @@ def check_machine(
     conditions: RunConditions,
     trial_sd: float,
     folder: Path,
-) -> list[Check]:
+) -> list[Finding]:
     """All checks, the worst first. ``layers``: those taking part; ``folder``: where runs would be written."""
     machine, device = description.machine, description.device
     checks = [
@@ -63,39 +63,39 @@ def warnings_of_machine(machine: Machine, device: Device) -> list[str]:
     return [f"{check.found}. {check.fix}".rstrip(".") for check in found if check.state == "bad"]
 
 
-def _device(device: Device) -> Iterator[Check]:
+def _device(device: Device) -> Iterator[Finding]:
     name = device.device_name or ""
     if device.why_not_mps:
-        yield Check(
+        yield Finding(
             "device", "bad", f"--device auto takes the {device.device} and not this Mac's GPU: {device.why_not_mps}",
             "Put that right, or say with --device what you mean."
         )  # fmt: skip
     elif "paravirtual" in name.lower():
-        yield Check(
+        yield Finding(
             "device", "bad", f"{name} is a virtual GPU, whose speed says nothing of a real one",
             "Measure on the machine itself, or use --device cpu."
         )  # fmt: skip
     else:
-        yield Check("device", "ok", " ".join(filter(None, (device.device, name))))
+        yield Finding("device", "ok", " ".join(filter(None, (device.device, name))))
     for absent, why in device.absent_devices.items():
-        yield Check("device", "note", f"no {absent}: {why}")
+        yield Finding("device", "note", f"no {absent}: {why}")
     for missing in device.missing_features or ():
-        yield Check(
+        yield Finding(
             "torch", "note",
             f"{missing.feature} needs {missing.needs}: {missing.otherwise} ({missing.source})",
             f"Install {missing.release} or newer." if missing.release else ""
         )  # fmt: skip
 
 
-def _macos(machine: Machine, device: Device) -> Iterator[Check]:
+def _macos(machine: Machine, device: Device) -> Iterator[Finding]:
     version = machine.macos
     if version is None:
         return
     if int(version.split(".")[0]) >= LEAST_MACOS:
-        yield Check("macos", "ok", f"macOS {version}")
+        yield Finding("macos", "ok", f"macOS {version}")
     else:
         state: State = "bad" if _runs_on_mps(device) else "note"
-        yield Check("macos", state, f"macOS {version}, and MPS needs {LEAST_MACOS}", "Update macOS.")
+        yield Finding("macos", state, f"macOS {version}, and MPS needs {LEAST_MACOS}", "Update macOS.")
 
 
 def _runs_on_mps(device: Device) -> bool:
@@ -103,61 +103,61 @@ def _runs_on_mps(device: Device) -> bool:
     return device.missing_features is not None
 
 
-def _compiler(device: Device) -> Iterator[Check]:
+def _compiler(device: Device) -> Iterator[Finding]:
     compiler, why_none = device.cpp_compiler, device.no_cpp_compiler_because
     if compiler:
-        yield Check("compiler", "ok", f"torch.compile by inductor uses {compiler}")
+        yield Finding("compiler", "ok", f"torch.compile by inductor uses {compiler}")
     elif why_none:
-        yield Check(
+        yield Finding(
             "compiler", "note", f"{why_none}: without one no code is compiled for the CPU",
             "Install g++ or clang++ (on a Mac: xcode-select --install), or name one with CXX."
         )  # fmt: skip
 
 
-def _layers(layers: Sequence[LayerDescription]) -> Iterator[Check]:
+def _layers(layers: Sequence[LayerDescription]) -> Iterator[Finding]:
     for layer in layers:
         if layer.unsupported:
-            yield Check("layer", "note", f"{layer.name} cannot run here: {layer.unsupported}",
+            yield Finding("layer", "note", f"{layer.name} cannot run here: {layer.unsupported}",
                         "Put that right, or leave it out with --layers.")  # fmt: skip
     running = [layer.name for layer in layers if not layer.unsupported]
-    yield Check("layers", "ok", f"{len(running)} of {len(layers)} can run: {', '.join(running)}")
+    yield Finding("layers", "ok", f"{len(running)} of {len(layers)} can run: {', '.join(running)}")
 
 
-def _power_and_heat(conditions: RunConditions) -> Iterator[Check]:
+def _power_and_heat(conditions: RunConditions) -> Iterator[Finding]:
     if "battery" in conditions.power:
-        yield Check("power", "bad", "the machine runs on battery", "Connect it to the mains.")
+        yield Finding("power", "bad", "the machine runs on battery", "Connect it to the mains.")
     else:
-        yield Check("power", "ok", ", ".join(conditions.power) or "the source is not told here")
+        yield Finding("power", "ok", ", ".join(conditions.power) or "the source is not told here")
     if conditions.low_power:
-        yield Check("power", "bad", "low-power mode is on", "Switch it off in the system's settings.")
+        yield Finding("power", "bad", "low-power mode is on", "Switch it off in the system's settings.")
     pressed = sorted(set(conditions.thermal) - {"nominal"})
     if pressed:
-        yield Check("heat", "bad", f"thermal pressure is {', '.join(pressed)}", "Let it cool, or cool it.")
+        yield Finding("heat", "bad", f"thermal pressure is {', '.join(pressed)}", "Let it cool, or cool it.")
     else:
-        yield Check("heat", "ok", ", ".join(conditions.thermal) or "thermal pressure is not told here")
+        yield Finding("heat", "ok", ", ".join(conditions.thermal) or "thermal pressure is not told here")
 
 
-def _load(conditions: RunConditions, cores: int, trial_sd: float) -> Iterator[Check]:
+def _load(conditions: RunConditions, cores: int, trial_sd: float) -> Iterator[Finding]:
     others = conditions.other_cores
     if others is not None and others > busy_from(cores):
-        yield Check("load", "bad", f"other processes keep {others:.1f} cores busy", "Close them; see which with top.")
+        yield Finding("load", "bad", f"other processes keep {others:.1f} cores busy", "Close them; see which with top.")
     elif others is not None:
-        yield Check("load", "ok", f"other processes keep {others:.1f} cores busy")
+        yield Finding("load", "ok", f"other processes keep {others:.1f} cores busy")
     if trial_sd > HOPELESS_SD:
-        yield Check("noise", "bad", f"identical trials scatter by {trial_sd:.0%}",
+        yield Finding("noise", "bad", f"identical trials scatter by {trial_sd:.0%}",
                     "Find what else runs here; on a shared machine come back at a quieter time.")  # fmt: skip
 
 
-def _threads(machine: Machine, device: Device) -> Iterator[Check]:
+def _threads(machine: Machine, device: Device) -> Iterator[Finding]:
     threads, cores = device.torch_threads, machine.physical_cores
     if cores and threads > cores:
-        yield Check("threads", "note", f"torch uses {threads} threads on {cores} physical cores",
+        yield Finding("threads", "note", f"torch uses {threads} threads on {cores} physical cores",
                     f"Try OMP_NUM_THREADS={cores}.")  # fmt: skip
     else:
-        yield Check("threads", "ok", f"torch uses {threads} of {cores or 'an unknown number of'} physical cores")
+        yield Finding("threads", "ok", f"torch uses {threads} of {cores or 'an unknown number of'} physical cores")
 
 
-def _room(folder: Path) -> Iterator[Check]:
+def _room(folder: Path) -> Iterator[Finding]:
     memory_mb = psutil.virtual_memory().available / 1e6
     disk_mb = shutil.disk_usage(folder).free / 1e6
     for name, free_mb, least_mb, fix in (
@@ -165,17 +165,17 @@ def _room(folder: Path) -> Iterator[Check]:
         ("disk", disk_mb, LEAST_FREE_DISK_MB, f"Make room where {folder.resolve()} lies."),
     ):
         if free_mb < least_mb:
-            yield Check(name, "bad", f"{free_mb:,.0f} MB free, and {least_mb:,.0f} MB are needed", fix)
+            yield Finding(name, "bad", f"{free_mb:,.0f} MB free, and {least_mb:,.0f} MB are needed", fix)
         else:
-            yield Check(name, "ok", f"{free_mb / 1e3:,.0f} GB free")
+            yield Finding(name, "ok", f"{free_mb / 1e3:,.0f} GB free")
 
 
-def _environment(machine: Machine, device: Device) -> Iterator[Check]:
+def _environment(machine: Machine, device: Device) -> Iterator[Finding]:
     variables = machine.environment
     if variables.get("PYTORCH_ENABLE_MPS_FALLBACK", "0") != "0":
         state: State = "bad" if _runs_on_mps(device) else "note"  # on any other device it does nothing
-        yield Check("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "
+        yield Finding("environment", state, "PYTORCH_ENABLE_MPS_FALLBACK is set: on MPS, operators may run on the CPU "
                     "unseen", "Unset it.")  # fmt: skip
     others = [f"{name}={value}" for name, value in variables.items() if name != "PYTORCH_ENABLE_MPS_FALLBACK"]
     if others:
-        yield Check("environment", "note", f"set, and inherited by every trial: {', '.join(others)}")
+        yield Finding("environment", "note", f"set, and inherited by every trial: {', '.join(others)}")

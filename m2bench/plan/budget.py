@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
 
 from .designs import (
     ALL_BUT_FULL,
-    DEFAULT_DESIGN,
     FEW_LAYERS,
     HALF_GENERATORS,
+    MOST_IN_FRACTION,
     MOST_IN_FULL,
     QUARTER_GENERATORS,
     choose_combinations,
@@ -57,17 +57,19 @@ def parse_duration(option: str, text: str) -> float:
     return float(found[1]) * UNIT_S[found[2] or "s"]
 
 
-def candidates(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
+def designs_to_try(layers: Layers, rules: Rules = NO_RULES) -> list[tuple[tuple[str, ...], int]]:
     """Designs and blocks that these layers have, the one that tells most first."""
-    possible = len(rules.allowed(layers))
-    best = ("full",) if possible <= MOST_IN_FULL else ALL_BUT_FULL
+    has_many = rules.allows_more_than(MOST_IN_FULL, layers)
+    if has_many and len(layers) > MOST_IN_FRACTION:
+        return [*((DEFAULT_DESIGN, blocks) for blocks in (3, 2, 1)), (("single",), 1)]
+    best = ALL_BUT_FULL if has_many else ("full",)
     ladder: list[tuple[tuple[str, ...], int]] = [(best, 3), (best, 2), (best, 1)]
     if not rules and len(layers) <= FEW_LAYERS:
         if len(layers) in HALF_GENERATORS:
             ladder += [(("half",), 2), (("half",), 1)]
         if len(layers) in QUARTER_GENERATORS:
             ladder.append((("quarter",), 1))
-    elif len(choose_combinations(layers, ("fraction",), rules)) < possible:
+    elif rules.allows_more_than(len(choose_combinations(layers, ("fraction",), rules)), layers):
         ladder.append((("fraction",), 1))
     return [*ladder, (DEFAULT_DESIGN, 1), (("single",), 1)]
 
@@ -87,12 +89,12 @@ GIVEN_UP = {
 }
 
 
-def fit(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
+def fit_budget(spec: RunSpec, budget_s: float, cost: Cost) -> tuple[RunSpec, str]:
     """The best design that fits the budget, and what it gives up against the first one of the ladder.
 
     Raises UserError when none fits.
     """
-    ladder = candidates(spec.layers, spec.rules)
+    ladder = designs_to_try(spec.layers, spec.rules)
     for place, (design, blocks) in enumerate(ladder):
         chosen = replace(spec, design=design, blocks=blocks)
         if cost.of(chosen) <= budget_s:

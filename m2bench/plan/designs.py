@@ -6,12 +6,12 @@ import math
 import random
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import accumulate, chain, combinations
+from itertools import accumulate, chain, combinations, count
 
-from m2bench.records.combinations import BASELINE, Layers, combination_name, every_combination
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
+from m2bench.records.combinations import BASELINE, Layers, combination_name, smallest_first
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import LEAST_DEGREES
 
@@ -34,13 +34,16 @@ def _stack(layers: Layers, rules: Rules) -> list[Layers]:
 
 
 def _full(layers: Layers, rules: Rules) -> list[Layers]:
-    found = rules.allowed(layers)
-    if len(found) > MOST_IN_FULL:
-        raise UserError(
-            f"--design full has {len(found):,} combinations of {len(layers)} layers, and {MOST_IN_FULL} are the most.",
-            "Use --design fraction, which tells all layers and pairs of layers apart, or fewer --layers.",
-        )
-    return found
+    if not rules.allows_more_than(MOST_IN_FULL, layers):
+        return rules.allowed(layers)
+    has_fraction = len(layers) <= MOST_IN_FRACTION
+    count = f"{len(rules.allowed(layers)):,}" if has_fraction else f"more than {MOST_IN_FULL}"
+    raise UserError(
+        f"--design full has {count} combinations of {len(layers)} layers, and {MOST_IN_FULL} are the most.",
+        "Use --design fraction, which tells all layers and pairs of layers apart, or fewer --layers."
+        if has_fraction
+        else ONE_BY_ONE,
+    )
 
 
 # Generators of the fractions: each letter is a layer, each word the layers whose product decides one more. A fraction
@@ -59,6 +62,10 @@ FRACTION_GENERATORS = {
     11: "a b c d e f g -abcg -bcde -acdf abcdefg",
     12: "a b c d e f g h abcde abfgh acdfg bcefh",
 }
+MOST_IN_FRACTION = max(FRACTION_GENERATORS)
+ONE_BY_ONE = (
+    "Use --design single,leave-one-out,stack, which may have any number of layers, or name fewer with --layers."
+)
 
 
 def _named_fraction(name: str, generators: dict[int, str]) -> Callable[[Layers, Rules], list[Layers]]:
@@ -94,6 +101,10 @@ def _fraction(layers: Layers, rules: Rules) -> list[Layers]:
     """
     generators = FRACTION_GENERATORS.get(len(layers))
     if generators is None:
+        if rules.allows_more_than(MOST_IN_FULL, layers):
+            raise UserError(
+                f"{len(layers)} layers take part, and a fraction is defined for at most {MOST_IN_FRACTION}.", ONE_BY_ONE
+            )
         return rules.allowed(layers)
     size = 2 ** sum(len(word) == 1 for word in generators.split())
     return _optimal_fraction(layers, rules, size) if rules else _regular_fraction(layers, generators)
@@ -140,20 +151,19 @@ DESIGNS: dict[str, Callable[[Layers, Rules], list[Layers]]] = {
     "fraction": _fraction,
     "full": _full,
 }
-DEFAULT_DESIGN = ("single", "leave-one-out", "stack")
 ALL_BUT_FULL = ("single", "leave-one-out", "fraction")
 """What tells of every layer what a full design does, where that has too many combinations."""
 
 
 def design_of_all(layers: Layers, rules: Rules) -> tuple[str, ...]:
     """What ``--all`` stands for: every combination, or where those are too many what tells most of them."""
-    return ("full",) if len(rules.allowed(layers)) <= MOST_IN_FULL else ALL_BUT_FULL
+    return ALL_BUT_FULL if rules.allows_more_than(MOST_IN_FULL, layers) else ("full",)
 
 
 def choose_combinations(layers: Layers, design: Iterable[str], rules: Rules = NO_RULES) -> list[Layers]:
     """The combinations of the named designs, each once, smallest first; the baseline is always among them."""
     chosen = {BASELINE, *chain.from_iterable(DESIGNS[name](layers, rules) for name in design)}
-    return [layers_on for layers_on in every_combination(layers) if layers_on in chosen]
+    return smallest_first(chosen, layers)
 
 
 def combinations_of(spec: RunSpec) -> list[Layers]:
@@ -163,12 +173,26 @@ def combinations_of(spec: RunSpec) -> list[Layers]:
 
 def fraction_sentence(spec: RunSpec) -> str | None:
     """What a fraction leaves out; None for another design, and where it is all that there is."""
+    if "fraction" not in spec.design:
+        return None
     possible, measured = len(spec.rules.allowed(spec.layers)), len(combinations_of(spec))
-    if "fraction" not in spec.design or measured == possible:
+    if measured == possible:
         return None
     return (
         f"{len(spec.layers)} layers have {possible:,} combinations, and {measured} of them are measured: enough to "
         "tell all layers and pairs of layers apart, but not what three or more layers do together."
+    )
+
+
+def interval_sentence(spec: RunSpec) -> str | None:
+    """That a run has too few blocks for intervals, and how many suffice; None where it has enough."""
+    least = fewest_blocks(spec)
+    if spec.blocks >= least:
+        return None
+    blocks = f"{spec.blocks} blocks do" if spec.blocks > 1 else "1 block does"
+    return (
+        f"{blocks} not tell how much trials of this design scatter, so no figure will have an interval, and nothing "
+        f"can be shown: {least} blocks suffice."
     )
 
 
@@ -219,8 +243,9 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
 
     It holds every combination once, in mini-blocks and orders of its own, drawn from the run's seed. The baseline
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
-    mini-blocks together. Trials of a block share their training seed, so that they differ in their layers alone. The
-    first trial of every combination counts its operators. A run of ``scale`` has blocks of its own kind.
+    mini-blocks together. Mini-blocks that are to be apart have one before and one after each. Trials of a block share
+    their training seed, so that they differ in their layers alone. The first trial of every combination counts its
+    operators. A run of ``scale`` has blocks of its own kind.
     """
     if spec.scale is not None:
         return scale_block(spec, spec.scale, block)
@@ -232,12 +257,24 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
         key, seed = f"b{block}.{name}", spec.seed + block - 1
         return TrialSpec(key, layers, block, seed, mini_blocks=tuple(numbers), counts=counts)
 
+    apart, last = spec.mini_blocks_apart, first + len(parts) - 1
+    anchors = (f"anchor{index}" for index in count())
     trials: list[TrialSpec] = []
     for number, part in enumerate(parts, first):
-        trials.append(trial(f"anchor{number - first}", BASELINE, range(max(number - 1, first), number + 1)))
-        trials += [trial(combination_name(c), c, range(number, number + 1)) for c in part if c != BASELINE]
-    last = first + len(parts) - 1
-    return [*trials, trial(f"anchor{len(parts)}", BASELINE, range(last, last + 1))]
+        own = range(number, number + 1)
+        trials.append(trial(next(anchors), BASELINE, own if apart else range(max(number - 1, first), number + 1)))
+        trials += [trial(combination_name(c), c, own) for c in part if c != BASELINE]
+        if apart or number == last:
+            trials.append(trial(next(anchors), BASELINE, own))
+    return trials
+
+
+def shares_of(spec: RunSpec) -> dict[int, list[TrialSpec]]:
+    """The speed trials of a run with mini-blocks apart, by mini-block: what one machine runs as a whole."""
+    shares: dict[int, list[TrialSpec]] = {}
+    for trial in make_trials(spec):
+        shares.setdefault(trial.mini_blocks[0], []).append(trial)
+    return shares
 
 
 def fewest_blocks(spec: RunSpec) -> int:

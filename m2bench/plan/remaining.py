@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from m2bench.machine.conditions import are_disturbed
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.description import Description
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import StoredTrial, settled
+from m2bench.store.trials import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials, rounds_of
@@ -31,7 +31,14 @@ def remaining_trials(
     for block in range(1, spec.blocks + 1):
         planned = block_trials(spec, block)
         yield from (trial for trial in planned if trial.key not in done)
-        yield from _repeats(planned, stored, is_quiet)
+        yield from repeated_trials(planned, stored, is_quiet)
+    yield from remaining_learning(spec, description, stored)
+
+
+def remaining_learning(
+    spec: RunSpec, description: Description, stored: Callable[[], list[StoredTrial]]
+) -> Iterator[TrialSpec]:
+    """The learning trials still to run, when those of the speed have ended."""
     if description.workload.target is None or spec.learning == "off":
         return
     if spec.scale is not None:
@@ -42,10 +49,13 @@ def remaining_trials(
         yield from learning_trials(spec, exact, lambda: settled(stored()))
 
 
-def _repeats(
+def repeated_trials(
     block: list[TrialSpec], stored: Callable[[], list[StoredTrial]], is_quiet: Callable[[], bool]
 ) -> Iterator[TrialSpec]:
-    """The block's trials that ran under load, each once; none when something later has begun: that moment is over."""
+    """The trials of ``block``, in order, that ran under load, each once, where ``is_quiet`` says that it has ended.
+
+    None when something later has begun: that moment is over.
+    """
     last = block[-1]
     while True:
         attempts = stored()

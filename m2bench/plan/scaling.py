@@ -9,12 +9,12 @@ from itertools import product
 from statistics import median
 from typing import Any
 
+from m2bench.options.known_systems import DOORS
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
-from m2bench.records.known_systems import DOORS
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Point, Scale, Setting, Value
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import StoredTrial
+from m2bench.store.trials import StoredTrial
 
 SETTINGS = "settings"
 """The option of a user's trainer that holds the values of its settings, by name."""

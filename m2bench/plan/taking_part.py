@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import chain
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NamedLayers, Rules
-
-MOST_LAYERS = 12
 
 
 def taking_part(known: NamedLayers, named: Collection[str] | None) -> NamedLayers:
     """All layers of a system, or those named, with the rules among them.
 
-    Raises UserError where a layer is missing that another one needs, for more layers than there are designs for, and
-    for rules that contradict each other.
+    Raises UserError where a layer is missing that another one needs, and for rules that contradict each other.
     """
     refuse_contradictions(known)
     names = known.names if named is None else tuple(layer for layer in known.names if layer in named)
@@ -24,11 +21,6 @@ def taking_part(known: NamedLayers, named: Collection[str] | None) -> NamedLayer
     if lacking:
         layer, needed = lacking[0]
         raise UserError(f"the layer {layer} needs {needed}, which does not take part.", f"Add {needed} to --layers.")
-    if len(names) > MOST_LAYERS:
-        raise UserError(
-            f"{len(names)} layers take part, and {MOST_LAYERS} are the most that a run can tell apart.",
-            "Name some of them with --layers.",
-        )
     return NamedLayers(names, known.rules.among(names))
 
 

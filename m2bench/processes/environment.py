@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from m2bench.machine.cpu import PASSIVE_WAITING
-from m2bench.records.known_systems import PROGRAMS
+from m2bench.options.known_systems import PROGRAMS
 from m2bench.records.spec import WorkloadSpec
 
 # Variables that a worker inherits; everything else of the shell stays outside the experiment.

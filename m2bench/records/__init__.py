@@ -1,1 +1,1 @@
-"""What every room shares: what a run is asked to do, what it finds, options, errors, files."""
+"""What every room hands on: combinations, specifications, descriptions, results, and their JSON documents."""

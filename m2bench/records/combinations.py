@@ -1,8 +1,8 @@
-"""Combinations of layers: their names, and all that there are."""
+"""Combinations of layers: their names, and their order."""
 
 from __future__ import annotations
 
-from itertools import chain, combinations
+from collections.abc import Iterable
 
 Layers = tuple[str, ...]
 
@@ -19,7 +19,7 @@ def layers_of(name: str) -> Layers:
     return BASELINE if name == combination_name(BASELINE) else tuple(name.split("+"))
 
 
-def every_combination(layers: Layers) -> list[Layers]:
-    """All 2^k sets of the layers, smallest first."""
-    sizes = range(len(layers) + 1)
-    return list(chain.from_iterable(combinations(layers, size) for size in sizes))
+def smallest_first(chosen: Iterable[Layers], layers: Layers) -> list[Layers]:
+    """These combinations of the layers by their sizes, those of one size in the order of the layers."""
+    places = {layer: place for place, layer in enumerate(layers)}
+    return sorted(chosen, key=lambda combination: (len(combination), [places[layer] for layer in combination]))

@@ -15,7 +15,6 @@ from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
 from .rules import Rules
 from .scale import Place
-from .sources import Sources
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]
@@ -33,6 +32,7 @@ class Machine:
     system: str = ""
     python: str
     macos: str | None = None
+    power: str | None = None
     m2bench: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
@@ -44,6 +44,13 @@ class ThreadTimes:
 
     threads: int
     update_s: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class MeasuredThreads:
+    """What a worker measured with several numbers of threads."""
+
+    measured: tuple[ThreadTimes, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,7 @@ class Device:
     missing_features: tuple[MissingFeature, ...] | None = field(default=None, metadata=called("gates"))
     telemetry: str | None = field(default=None, metadata=called("device_telemetry"))
     uuid: str | None = field(default=None, metadata=called("device_uuid"))
+    memory_mb: float | None = field(default=None, metadata=called("device_memory_mb"))
     log_environment: Mapping[str, str] | None = field(default=None, metadata=called("device_log_environment"))
     facts: Facts = field(metadata=WHOLE, repr=False)
 
@@ -196,7 +204,8 @@ class WorkloadDescription:
     ``market``: the data, by its contents, where the system tells. ``options``: those of the system, with the defaults.
     ``threads_measured_on``: the combinations on which numbers of threads are tried. ``own_program``: a trial is a
     program of its own, which chooses its threads. ``repeats_itself``: whether it tells the same with equal seeds, None
-    where nobody looked. ``sources``: the files of a user's trainer. ``target``: None where learning is not measured.
+    where nobody looked. ``sources``: the files of a user's trainer, with a digest of each. ``target``: None where
+    learning is not measured.
     """
 
     market: Facts = field(default_factory=dict)
@@ -207,8 +216,12 @@ class WorkloadDescription:
     threads_measured_on: tuple[Layers, ...] = ()
     own_program: bool = False
     repeats_itself: bool | None = None
-    sources: Sources = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
+
+    def with_facts(self, facts: Facts) -> WorkloadDescription:
+        """The description with these facts in place of what it told before."""
+        return read(WorkloadDescription, {**self.facts, **facts})
 
 
 @dataclass(frozen=True)
@@ -256,17 +269,20 @@ class SystemDescription:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
-    """What a worker describes. ``claimed_together``: what is claimed of all layers at once, before and after.
-
-    ``counting``: the version of the way in which operators are counted.
-    """
+class Described:
+    """What a system describes. ``claimed_together``: what is claimed of all layers at once, before and after."""
 
     system: SystemDescription
     device: Device
     layers: tuple[LayerDescription, ...]
     claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
     workload: WorkloadDescription
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description(Described):
+    """What a worker describes. ``counting``: the version of the way in which operators are counted."""
+
     machine: Machine
     counting: int | None = None
 

@@ -178,6 +178,17 @@ class LearningResult:
     proofs: Mapping[str, Proof]
 
 
+Moment = Literal["begin", "end"]
+
+
+@dataclass(frozen=True)
+class WindowMoment:
+    """That the timed window of the process ``pid`` begins, or ends."""
+
+    window: Moment
+    pid: int
+
+
 FailureKind = Literal["not finite", "out of memory", "error", "died", "timeout"]
 
 
@@ -217,6 +228,7 @@ class Conditions:
 
     ``other_cores``: how many cores other processes kept busy on average, None where that is not known; ``cores``: how
     many there are. ``power``: "mains" or "battery". ``thermal``: the pressure. None: the machine does not tell.
+    ``machine``: its name in a run on several machines.
     """
 
     other_cores: float | None
@@ -225,3 +237,4 @@ class Conditions:
     low_power: bool | None = None
     thermal: str | None = None
     telemetry: TelemetryMeans | None = field(default=None, metadata=LEFT_OUT)
+    machine: str | None = field(default=None, metadata=LEFT_OUT)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 
-from .combinations import BASELINE, Layers, every_combination
+from .combinations import BASELINE, Layers, smallest_first
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,39 @@ class Rules:
 
     def allowed(self, layers: Layers) -> list[Layers]:
         """All combinations of these layers that can be, smallest first."""
-        return [combination for combination in every_combination(layers) if self.allow(combination)]
+        return smallest_first(self._growing(layers), layers)
+
+    def allows_more_than(self, count: int, layers: Layers) -> bool:
+        """Whether more than ``count`` combinations of these layers can be, of which no more are looked at."""
+        return next(islice(self._growing(layers), count, None), None) is not None
+
+    def _growing(self, layers: Layers) -> Iterator[Layers]:
+        """Every combination that can be, once: the layers are gone through, those first that others need."""
+        order = sorted(layers, key=lambda layer: len(self.needed([layer])))
+
+        def grown(on: frozenset[str], following: int) -> Iterator[Layers]:
+            if following == len(order):
+                yield tuple(layer for layer in layers if layer in on)
+                return
+            yield from grown(on, following + 1)
+            more = on | {order[following]}
+            if self.allow(more):
+                yield from grown(more, following + 1)
+
+        return grown(frozenset(), 0)
 
     def among(self, layers: Collection[str]) -> Rules:
         """Those that are about these layers alone."""
         needs = tuple(pair for pair in self.needs if {*pair} <= {*layers})
         return Rules(needs, tuple(pair for pair in self.excludes if {*pair} <= {*layers}))
 
-    def of(self, layer: str) -> dict[str, Layers]:
-        """What this layer ``needs`` and ``excludes``, as a description tells it."""
-        excluded = [other for pair in self.excludes if layer in pair for other in pair if other != layer]
-        return {"needs": tuple(needed for name, needed in self.needs if name == layer), "excludes": tuple(excluded)}
+    def needed_by(self, layer: str) -> Layers:
+        """Those that this layer needs."""
+        return tuple(needed for name, needed in self.needs if name == layer)
+
+    def excluded_by(self, layer: str) -> Layers:
+        """Those that cannot be on beside this layer."""
+        return tuple(other for pair in self.excludes if layer in pair for other in pair if other != layer)
 
     def needed(self, layers: Iterable[str]) -> set[str]:
         """These layers and all that they need."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .description import Description, Facts
@@ -18,6 +19,22 @@ IDENTITY = (
     "thread_waiting",
     "python",
 )
+
+KIND = ("chip", "physical_cores", "logical_cores", "device", "device_name", "torch", "thread_waiting", "python",
+        "system", "macos", "environment")  # fmt: skip
+"""The same of two machines of one kind, which share out a run's blocks. The number of threads is chosen for a kind."""
+
+
+def kind_of(description: Description) -> Facts:
+    """The facts of KIND, and the memory in GB: equal machines differ by some kB."""
+    facts = description.facts
+    return {**{key: facts.get(key) for key in KIND}, "memory_gb": round(description.machine.memory_mb / 1e3)}
+
+
+def kind_name(kind: Facts) -> str:
+    """A short name for a kind of machine, that can be that of a folder; others may have the same."""
+    words = f"{kind['chip']} {kind['memory_gb']}GB {kind['device']}"
+    return "-".join(re.findall(r"[a-z0-9.]+", re.sub(r"\((r|tm)\)|cpu|@.*?hz", "", words.lower())))
 
 
 def identity(description: Description) -> Facts:

@@ -11,11 +11,12 @@ from rich.console import Console
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
-from m2bench.records.files import write_file
-from m2bench.records.folders import make_folder
-from m2bench.records.scale_summary import ScaleSummary
-from m2bench.records.store import Store
-from m2bench.records.summary import Summary
+from m2bench.store.database import Store
+from m2bench.store.files import write_file
+from m2bench.store.fleet import folders_of_kinds, is_fleet
+from m2bench.store.folders import make_folder
+from m2bench.summary.ablation import Summary
+from m2bench.summary.scaling import ScaleSummary
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
@@ -23,7 +24,7 @@ from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
 from .scale import draw_scale_charts, scale_content
-from .terminal import show
+from .terminal import show_content
 
 CHARTS = "charts"
 
@@ -52,12 +53,15 @@ def write_scale_report(store: Store) -> ScaleSummary:
     return summary
 
 
-def report(folder: Path, console: Console) -> bool:
+def write_and_show(folder: Path, console: Console) -> bool:
     """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
+    if is_fleet(folder):
+        found = [write_and_show(kind, console) for kind in folders_of_kinds(folder).values()]
+        return any(found)
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)
-            show(scale_content(scaled, (), folder), folder, console)
+            show_content(scale_content(scaled, (), folder), folder, console)
             return scaled.fastest is not None
         summary = write_report(store)
         show_report(summary, folder, console)
@@ -66,7 +70,7 @@ def report(folder: Path, console: Console) -> bool:
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
     """Print the report on an ablation."""
-    show(ablation_content(summary, (), folder), folder, console)
+    show_content(ablation_content(summary, (), folder), folder, console)
 
 
 def _write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from m2bench.records.known_systems import Call
+from m2bench.options.known_systems import Call
 
 from .sections import Section
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.records.rows import LayerRow
-from m2bench.records.summary import Gains, Summary
+from m2bench.summary.ablation import Gains, Summary
+from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.speed import Speed
 
@@ -21,9 +22,13 @@ def details(summary: Summary) -> list[str]:
         _chosen_by_time(summary),
         _fastest(summary),
         _learns_otherwise(summary),
-        what_layers_are_worth(summary),
+        what_layers_are_worth(summary if _recommends_layers(summary) else replace(summary, gains=None)),
     )
     return [f"{line}." for line in found if line]
+
+
+def _recommends_layers(summary: Summary) -> bool:
+    return summary.recommended is None or bool(summary.recommended.layers)
 
 
 def _learns_sooner(summary: Summary) -> str:

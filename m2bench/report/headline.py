@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from m2bench.findings.claims import INDIFFERENT
+from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Recommendation, Summary
+from m2bench.summary.ablation import Recommendation, Summary
 from m2bench.text.figures import is_known, value_and_interval
 from m2bench.text.speed import Speed
 
@@ -111,13 +111,22 @@ def _fitting(line: str, more: str) -> str:
 def _how_sure(summary: Summary, advice: Recommendation, folder: Path | None) -> str:
     if not advice.settled:
         return _not_settled(summary, advice, more_blocks_command(summary, folder))
-    settled = f"Settled: no other set is more than {INDIFFERENT:.0%} {Speed.of(summary.system).words.better}"
+    better = f"is more than {INDIFFERENT:.0%} {Speed.of(summary.system).words.better}"
+    settled = f"Settled: no other set{_that_would_do(advice)} {better}"
     nothing = without_effect(summary)
     return _fitting(settled, f"; no measurable effect: {listed(nothing)}") + "." if nothing else f"{settled}."
 
 
+def _that_would_do(advice: Recommendation) -> str:
+    """Which sets were compared, where others that may be faster change what is computed or learned."""
+    barred = {left.state for left in advice.left_out}
+    verbs = {"changed": "computes", "spoils": "learns"}
+    same = " and ".join(verb for state, verb in verbs.items() if state in barred)
+    return f" that {same} the same" if same else ""
+
+
 def _not_settled(summary: Summary, advice: Recommendation, command: str | None) -> str:
-    if advice.more_blocks is None and not {"full", "fraction"} & {*summary.workload["spec"]["design"]}:
+    if advice.more_blocks is None and not {"full", "fraction"} & {*summary.workload.spec.design}:
         return "Not settled: this design cannot tell the best sets apart; --all may."
     if advice.more_blocks is None:
         return "Not settled: trials vary or fail too much here to tell the best sets apart."

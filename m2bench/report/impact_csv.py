@@ -6,8 +6,8 @@ import csv
 import io
 
 from m2bench.records.figure import value_of
-from m2bench.records.rows import LayerRow
-from m2bench.records.summary import Summary
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import LayerRow
 
 
 def impact_csv(summary: Summary) -> str:

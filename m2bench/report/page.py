@@ -8,14 +8,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from m2bench.records.figure import value_of
-from m2bench.records.summary import Summary
+from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
 from .content import Content
 from .sections import SectionPart, Sentences
-from .tables.combinations import CombinationsTable, combinations_table, ranked
+from .tables.combinations import CombinationsTable, combinations_table, ranked_rows
 
 
 def page(content: Content, summary: Summary | None = None) -> str:
@@ -54,7 +54,7 @@ def _rows(summary: Summary) -> list[dict[str, object]]:
     """What sorting, filtering and hovering need of each combination, in the order of the combinations' table."""
     rows: list[dict[str, object]] = []
     speed, columns = Speed.of(summary.system), combinations_table(summary).columns
-    for rank, c in enumerate(ranked(summary), 1):
+    for rank, c in enumerate(ranked_rows(summary), 1):
         figures = {
             "#": rank,
             "layers": "+".join(c.layers),

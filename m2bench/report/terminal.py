@@ -12,7 +12,7 @@ from .content import Content
 from .sections import Sentences
 
 
-def show(content: Content, folder: Path, console: Console) -> None:
+def show_content(content: Content, folder: Path, console: Console) -> None:
     """Print a report without its charts, the most important last: above the prompt stand the main result, the command,
     the page.
     """

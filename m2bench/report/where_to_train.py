@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from m2bench.records.errors import quoted
+from m2bench.errors import quoted
 from m2bench.records.scale import Setting
-from m2bench.records.scale_summary import Choice, CrossingRow, Limits, ScaleLine, ScalePoint, ScaleSummary
+from m2bench.summary.scaling import Choice, CrossingRow, Limits, ScaleLine, ScalePoint, ScaleSummary
 from m2bench.text.figures import is_known, percent, times_within, within
 from m2bench.text.places import place_in_words
 from m2bench.text.speed import Speed
@@ -158,7 +158,7 @@ def fastest_of_all(summary: ScaleSummary) -> str:
     return f"Fastest of all: {_size_in_words(summary)}. {_rivals(summary)}".strip()
 
 
-def soonest(summary: ScaleSummary) -> str:
+def soonest_point(summary: ScaleSummary) -> str:
     """Where the learning target is reached first, which need not be where most is trained in a second."""
     timed = [
         (point.time_to_target_s, point, line)

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from m2bench.plan.budget import Cost, fit
+from m2bench.errors import UserError, quoted
+from m2bench.options.run_spec import RunSpec
+from m2bench.plan.budget import Cost, fit_budget
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Description, LayerDescription, Prepared
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure, TrialResult
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.sources import unchanged
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import RunRecord
-from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.store.database import Store
+from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.store.sources import unchanged
+from m2bench.store.trials import RunRecord
 
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
 from .resuming import refuse_another
-from .show_plan import in_words, show_fraction
+from .show_plan import in_words, show_limits
 from .threads import choose_threads, threads_sentence
 from .trials import run_trials, trial_executor
 
@@ -43,7 +44,7 @@ def stored_spec(folder: Path) -> RunSpec:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """What is known before the first trial, and the run as it is to be carried out on this machine."""
 
     spec: RunSpec
@@ -56,7 +57,9 @@ class _Ready:
         return [layer for layer in self.description.layers if layer.name in self.spec.layers]
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console) -> None:
+def run_ablation(
+    spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wait_s: float, console: Console
+) -> None:
     """Run what is missing of the run in ``folder`` and store it.
 
     While other processes keep the machine busy, it waits for up to ``wait_s`` seconds in all.
@@ -76,19 +79,19 @@ def run(spec: RunSpec, folder: Path, resuming: bool, budget_s: float | None, wai
                 make_folder(name)
             stack.enter_context(locked(folder, work / "lock"))
             launcher = stack.enter_context(Launcher(work, logs / "launcher.log", users_environment(spec.workload)))
-            ready = _get_ready(launcher, spec, resuming, logs, console)
+            ready = get_ready(launcher, spec, resuming, logs, console)
             if budget_s is not None:
                 ready = _fit_budget(launcher, ready, begin + budget_s, logs, console)
-            show_fraction(ready.spec, console)
+            show_limits(ready.spec, console)
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
                 console.print(sentence, markup=False, highlight=False)
-        with open_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
+        with opened_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             _run_missing(launcher, ready, store, wait_s, console)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, console: Console) -> _Ready:
+def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, console: Console) -> Ready:
     """Examine the machine, choose the threads of a new run, prepare the data and the compiler.
 
     Raises UserError where the layers are not those of the system, or the device computes wrongly.
@@ -110,7 +113,7 @@ def _get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, co
         description = without_its_outputs(description, Path(spec.workload.folder))
     if not spec.allow_wrong_device:
         refuse_wrong_device(description.device, prepared.device_faults or (), may_go_on=True)
-    ready = _Ready(spec, description, prepared)
+    ready = Ready(spec, description, prepared)
     if description.device.fork_after_compiler_import and not is_program:
         compiling = any(layer.compiles and not layer.unsupported for layer in ready.taking_part)
         launcher.preload_compiler(probe=compiling)
@@ -129,8 +132,7 @@ def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, co
 def without_its_outputs(description: Description, folder: Path) -> Description:
     """The description without those of a command's files that its first run has changed: it writes to them."""
     sources = unchanged(description.workload.sources, folder)
-    workload = replace(description.workload, sources=sources, facts={**description.workload.facts, "sources": sources})
-    return replace(description, workload=workload)
+    return replace(description, workload=description.workload.with_facts({"sources": sources}))
 
 
 def _first_run_sentence(prepared: Prepared, trials: int) -> str:
@@ -143,19 +145,19 @@ def _first_run_sentence(prepared: Prepared, trials: int) -> str:
     )
 
 
-def _fit_budget(launcher: Launcher, ready: _Ready, end: float, logs: Path, console: Console) -> _Ready:
+def _fit_budget(launcher: Launcher, ready: Ready, end: float, logs: Path, console: Console) -> Ready:
     """With the best design and blocks that are done by ``end``, on the clock of ``time.monotonic``."""
     with console.status("measuring what a trial takes"):
         if ready.description.workload.own_program:
             cost = Cost(ready.prepared.prepare_s, 0.0)
         else:
             cost = _measure_cost(launcher, ready, logs)
-        spec, choice = fit(ready.spec, end - time.monotonic(), cost)
+        spec, choice = fit_budget(ready.spec, end - time.monotonic(), cost)
     console.print(choice, markup=False, highlight=False)
     return replace(ready, spec=spec)
 
 
-def _measure_cost(launcher: Launcher, ready: _Ready, logs: Path) -> Cost:
+def _measure_cost(launcher: Launcher, ready: Ready, logs: Path) -> Cost:
     """What trials take here, from the baseline's and from that of all layers that can run, each once.
 
     What the second one takes to compile stands for everything that a run compiles for the first time.
@@ -179,7 +181,7 @@ def _measure_cost(launcher: Launcher, ready: _Ready, logs: Path) -> Cost:
     return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=2**apart * compile_s)
 
 
-def _run_missing(launcher: Launcher, ready: _Ready, store: Store, wait_s: float, console: Console) -> None:
+def _run_missing(launcher: Launcher, ready: Ready, store: Store, wait_s: float, console: Console) -> None:
     """Run and store the trials that the store does not have yet."""
     spec, description = ready.spec, ready.description
     unsupported = {layer.name: layer.unsupported for layer in ready.taking_part if layer.unsupported}
@@ -189,15 +191,17 @@ def _run_missing(launcher: Launcher, ready: _Ready, store: Store, wait_s: float,
         run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
 
 
-def open_store(spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared) -> Store:
+@contextmanager
+def opened_store(
+    spec: RunSpec, folder: Path, resuming: bool, description: Description, prepared: Prepared
+) -> Iterator[Store]:
+    """The store of a new run, or of the one that is continued. Raises UserError where that one was of another thing."""
     if not resuming:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        return Store.create(folder, RunRecord(spec, started, description, prepared))
-    store = Store.open(folder)
-    try:
+        with Store.create(folder, RunRecord(spec, started, description, prepared)) as store:
+            yield store
+        return
+    with Store.open(folder) as store:
         refuse_another(folder, store.record().description, description)
-    except UserError:
-        store.__exit__()
-        raise
-    store.replan(spec)  # it may have been given more blocks
-    return store
+        store.replan(spec)  # it may have been given more blocks
+        yield store

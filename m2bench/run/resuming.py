@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2bench.errors import UserError
 from m2bench.records.description import Description
-from m2bench.records.errors import UserError
 
 SAME_ON_RESUME = (
     ("machine", "chip"),
@@ -29,6 +29,11 @@ def refuse_another(folder: Path, before: Description, now: Description) -> None:
                 f"{folder} was begun with {group} {fact} {was}, and now it is {found}.",
                 "Trials of both would not be comparable: begin a new run.",
             )
+    refuse_another_trainer(folder, before, now)
+
+
+def refuse_another_trainer(folder: Path, before: Description, now: Description) -> None:
+    """The same of the user's trainer alone."""
     sources = now.workload.sources
     changed = [file for file, digest in before.workload.sources.items() if sources.get(file) != digest]
     if changed:

@@ -10,27 +10,27 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError, quoted
 from m2bench.machine.identity import fast_cores, usable_cores
+from m2bench.options.declared import GPUS
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
-from m2bench.records.declared_options import GPUS
+from m2bench.processes.job import LimitsJob
 from m2bench.records.description import Description, PlaceLimits, Prepared
-from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.scale import Place, Scale
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import Result
-from m2bench.records.wrong_device import refuse_wrong_device
+from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.store.trials import Result
 
-from .ablation import open_store, without_its_outputs
+from .ablation import opened_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
-from .threads import candidates
+from .threads import threads_to_try
 from .trials import Watched, run_trials, trial_executor
 
 
@@ -54,7 +54,7 @@ class Site:
         return {layer.name: layer.unsupported for layer in self.description.layers if layer.unsupported}
 
 
-def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Console) -> None:
+def run_scale(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Console) -> None:
     """Run what is missing of the run in ``folder`` and store it; waits for other processes up to ``wait_s`` in all.
 
     Raises UserError for what the user can put right, before any trial; an interruption leaves every finished trial.
@@ -79,7 +79,7 @@ def run(spec: RunSpec, folder: Path, resuming: bool, wait_s: float, console: Con
                 spec = replace(spec, scale=_placed(spec.scale, sites))
                 prepared = replace(prepared, places=_limits(spec, sites, folder / "logs", console))
         with (
-            open_store(spec, folder, resuming, first.description, prepared) as store,
+            opened_store(spec, folder, resuming, first.description, prepared) as store,
             RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress,
         ):
             for trial in remaining_trials(spec, first.description, store.attempts, progress.quiet.is_quiet):
@@ -151,7 +151,7 @@ def _placed(scale: Scale, sites: dict[str, Site]) -> Scale:
     """The run with its places: every device with every number of threads, of which a GPU has the smallest."""
     if any(site.description.workload.own_program for site in sites.values()):
         return replace(scale, places=(Place(),))
-    threads = scale.threads or tuple(candidates(fast_cores()))
+    threads = scale.threads or tuple(threads_to_try(fast_cores()))
     places = [
         Place(name, number) for name, number in product(sites, threads) if name not in GPUS or number == threads[0]
     ]
@@ -170,9 +170,9 @@ def _limits(spec: RunSpec, sites: dict[str, Site], logs: Path, console: Console)
 
 def _limits_of(site: Site, place: Place, log: Path, console: Console) -> PlaceLimits:
     site.launcher.threads = place.threads
-    request = {"workload": to_json(site.spec.workload), "place": to_json(place)}
+    job = LimitsJob(workload=site.spec.workload, place=place)
     with console.status(f"measuring what {place.name} can do at most"):
-        found = site.launcher.run("limits", request, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
+        found = site.launcher.run(job, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise UserError(f"what {place.name} can do cannot be measured: {found.text}.", f"The log is {log}.")
     return found

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from m2bench.plan.budget import fit, rough_cost
-from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence
+from m2bench.errors import UserError
+from m2bench.options.known_systems import PROGRAMS, layers_at_hand
+from m2bench.options.run_spec import RunSpec
+from m2bench.plan.budget import fit_budget, rough_cost
+from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence, interval_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
-from m2bench.records.errors import UserError
-from m2bench.records.known_systems import PROGRAMS, layers_at_hand
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.store import Store
+from m2bench.store.database import Store
 
 SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 
@@ -28,7 +28,7 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
             raise UserError(
                 "--budget is filled by what the command takes, which --dry-run does not run.", "Leave one of them out."
             )
-        spec, choice = fit(spec, budget_s, cost)
+        spec, choice = fit_budget(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
     combinations = combinations_of(spec)
     done: set[str] = set()
@@ -37,10 +37,11 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
             done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
-    show_fraction(spec, console)
+    show_limits(spec, console)
+    blocks = f"{spec.blocks} block{'s' * (spec.blocks > 1)}"
     console.print(
-        f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
-        f"{planned} trials, {len(done)} done, {planned - len(done)} to run",
+        f"{len(combinations)} combinations x {blocks}, the baseline first and last in each: {planned} trials, "
+        f"{len(done)} done, {planned - len(done)} to run",
         highlight=False,
     )
     _show_blocks(spec, done, console)
@@ -56,9 +57,9 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     console.print(f"Roughly {in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
 
 
-def show_fraction(spec: RunSpec, console: Console) -> None:
-    sentence = fraction_sentence(spec)
-    if sentence is not None:
+def show_limits(spec: RunSpec, console: Console) -> None:
+    """Print what the design cannot tell."""
+    for sentence in filter(None, (fraction_sentence(spec), interval_sentence(spec))):
         console.print(sentence, markup=False, highlight=False)
 
 

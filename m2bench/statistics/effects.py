@@ -109,15 +109,19 @@ class Effects(Factorial):
         if layer not in self.layers:
             return None, True
         weights = self.shapley_weights(layer)
+        if weights is None:
+            return self.main_effect(layer), True
         if set(weights) <= set(self.cells):
             return self.contrast(weights), False
-        if self._second_fit.full_rank:
-            return self._partly_predicted(weights), True
-        return self.main_effect(layer), True
+        return self._partly_predicted(weights), True
 
-    def shapley_weights(self, layer: str) -> Mapping[Layers, float]:
-        """The layer's Shapley value as a contrast of cells."""
-        return shapley_weights(self.rules.fullest(self.layers, (layer,)), layer, self.rules)
+    def shapley_weights(self, layer: str) -> Mapping[Layers, float] | None:
+        """The layer's Shapley value as a contrast of cells; None where some are missing and cannot be predicted."""
+        fullest = self.rules.fullest(self.layers, (layer,))
+        within = [cell for cell in self.cells if {*cell} <= {*fullest}]
+        if not self.has_second_order and self.rules.allows_more_than(len(within), fullest):
+            return None
+        return shapley_weights(fullest, layer, self.rules)
 
     def share(self, layer: str) -> Estimate | None:
         """The layer's share of the logarithm of the total.
@@ -130,10 +134,10 @@ class Effects(Factorial):
             return None
         if part is None or total is None or total.interval is None or total.interval[0] <= 1 <= total.interval[1]:
             return None
-        share = math.log(part.ratio) / math.log(total.ratio)
-        if modelled:
+        share, weights = math.log(part.ratio) / math.log(total.ratio), self.shapley_weights(layer)
+        if modelled or weights is None:
             return Estimate(share)
-        return Estimate(share, self._fieller(self.shapley_weights(layer), {self.all_together: 1.0, BASELINE: -1.0}))
+        return Estimate(share, self._fieller(weights, {self.all_together: 1.0, BASELINE: -1.0}))
 
     def share_of(self, some: Sequence[str], among: Sequence[str]) -> Estimate:
         """The share of ``some`` layers in the logarithm of the gains of several, ``among``, all shown to gain.
@@ -152,7 +156,7 @@ class Effects(Factorial):
         """The logarithms of several Shapley values, summed, as one contrast of cell means."""
         summed: defaultdict[Layers, float] = defaultdict(float)
         for layer in layers:
-            for cell, weight in self.shapley_weights(layer).items():
+            for cell, weight in (self.shapley_weights(layer) or {}).items():
                 summed[cell] += weight
         return summed
 
@@ -181,7 +185,7 @@ class Effects(Factorial):
         missing = {cell: weight for cell, weight in weights.items() if cell not in seen}
         c_seen = self._cell_contrast({cell: weight for cell, weight in weights.items() if cell not in missing})
         shares = np.array(list(missing.values()))
-        terms = shares @ np.array([self._allowed_rows[cell] for cell in missing])
+        terms = shares @ self.rows([*missing], self.terms)
         c_missing = np.concatenate((terms, shares.sum() * self.block_means))
         if not self._cell_fit.determines(c_seen):
             return None

@@ -175,7 +175,7 @@ class Factorial:
         The model may miss each of these combinations, and each of those that its terms are estimated from.
         """
         shares = np.array(list(weights.values()))
-        by_cell = self._terms_by_cell @ sum(weight * self._allowed_rows[layers] for layers, weight in weights.items())
+        by_cell = self._terms_by_cell @ (shares @ self.rows([*weights], self.terms))
         return self._misfit_variance * float(shares @ shares + by_cell @ by_cell)
 
     @cached_property
@@ -214,8 +214,8 @@ class Factorial:
         Where combinations are missing, those that were measured may be special. So the interval is widened by how far
         the second-order model misses them beyond noise. Without repeated trials that is part of the scatter already.
         """
-        is_complete = len(self.cells) == len(self._allowed_rows)
-        known = self.is_replicated and self.has_second_order and not is_complete
+        is_widened = self.is_replicated and self.has_second_order
+        known = is_widened and self.rules.allows_more_than(len(self.cells), self.layers)
         return self._estimate(fit, contrast, self._misfit_variance if known else 0.0)
 
     def _term(self, fit: Fit, terms: list[Layers], term: Layers, scale: float = 1.0) -> Estimate | None:

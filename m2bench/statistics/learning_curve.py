@@ -63,7 +63,7 @@ def progress(curves: Sequence[Curve], target: float, falls: bool = False) -> lis
     """
     arrivals = [arrival(curve, target, falls) for curve in curves]
     come: list[tuple[float, float]] = []
-    for index, after in enumerate(point.after for point in max(curves, key=len)):
+    for index, after in enumerate(point.after for point in max(curves, key=len, default=())):
         returns = []
         for curve, arrived in zip(curves, arrivals, strict=True):
             if arrived is not None and after >= arrived:

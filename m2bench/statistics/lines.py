@@ -23,7 +23,7 @@ BySize = Mapping[float, Mapping[int, float]]
 
 
 @dataclass(frozen=True)
-class Scatter:
+class LineScatter:
     """Mean squares of a table of sizes and blocks: of the blocks, which all sizes share, and of what is left."""
 
     sizes: int
@@ -32,7 +32,7 @@ class Scatter:
     rest: float
 
     @classmethod
-    def of(cls, logs: BySize) -> Scatter | None:
+    def of(cls, logs: BySize) -> LineScatter | None:
         """From the blocks in which every size was measured; None where these are fewer than two."""
         blocks = sorted(set.intersection(*(set(by_block) for by_block in logs.values()))) if logs else []
         if len(blocks) < 2:
@@ -58,11 +58,11 @@ def levels(logs: BySize, at_once: int) -> dict[float, Estimate]:
 
     The intervals hold for ``at_once`` figures together (Bonferroni), so also for one that is chosen among them.
     """
-    scatter = Scatter.of(logs)
+    scatter = LineScatter.of(logs)
     return {size: _level(list(by_block.values()), scatter, at_once) for size, by_block in logs.items()}
 
 
-def _level(logs: list[float], scatter: Scatter | None, at_once: int) -> Estimate:
+def _level(logs: list[float], scatter: LineScatter | None, at_once: int) -> Estimate:
     mean = fmean(logs)
     if scatter is None:
         return Estimate(math.exp(mean))

@@ -48,8 +48,8 @@ def digits(value: float | None, fine: bool = False) -> str:
 def within(figure: Figure | None, unit: str = "", fine: bool = False) -> str:
     """A figure with its 95 % interval, to the digits that the noise allows: two of the half-width, three at most.
 
-    An end that would round to 1 (no effect) or to 0, and is not, gets as many digits as show that. A figure whose
-    interval says nothing is written as not known. ``fine``: as in ``digits``.
+    What would round to 1 (no effect), which the interval leaves out, or to 0 gets as many digits as show that. A figure
+    whose interval says nothing is written as not known. ``fine``: as in ``digits``.
     """
     if figure is None:
         return NOTHING
@@ -68,8 +68,8 @@ def value_and_interval(figure: Figure, unit: str = "", fine: bool = False) -> tu
     if high > low:
         decimals = min(decimals, 1 - math.floor(math.log10((high - low) / 2)))
     seen = [0.0] * (unit not in DIFFERENCES) + [1.0] * (not low <= 1 <= high)
-    ends = [_apart_from(seen, end, decimals) for end in (low, high)]
-    return f"{_rounded(figure.value, decimals)}{unit}", ", ".join(ends)
+    value, *ends = [_apart_from(seen, number, decimals) for number in (figure.value, low, high)]
+    return f"{value}{unit}", ", ".join(ends)
 
 
 MOST_DECIMALS = 4  # what is nearer to 1 than that is no effect that anybody would want to see
@@ -94,6 +94,11 @@ def _decimals(value: float, fine: bool) -> int:
 
 def _rounded(value: float, decimals: int) -> str:
     return f"{round(value, decimals):,.{max(0, decimals)}f}"
+
+
+def in_full(value: float) -> str:
+    """Four significant digits, and all before the point: 0.001434, 12.35, 105,123."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def percent(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2bench.records.declared_options import GPUS
+from m2bench.options.declared import GPUS
 from m2bench.records.scale import Place
 
 

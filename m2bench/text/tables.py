@@ -14,6 +14,7 @@ from rich.table import Table as RichTable
 from .figures import NOT_KNOWN, NOT_KNOWN_NOTE, NOTHING
 
 UNBOUNDED = 10_000  # columns: wider than any table
+LEAST_OF_PROSE = 40  # columns: a last column of text is broken into lines as short as this before others are left out
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def draw_table(table: Table, console: Console) -> None:
     dropped = []
     unbounded = console.options.update(max_width=UNBOUNDED)
     for column in table.droppable:
-        if Measurement.get(console, unbounded, _rich(table)).maximum <= console.width:
+        if Measurement.get(console, unbounded, _rich(_with_short_prose(table))).maximum <= console.width:
             break
         table = table.without(column)
         dropped.append(column)
@@ -67,6 +68,14 @@ def draw_table(table: Table, console: Console) -> None:
     if dropped:
         left_out = f"(Left out at this width: {', '.join(dropped)}.)"
         console.print(left_out, style="dim", markup=False, highlight=False)
+
+
+def _with_short_prose(table: Table) -> Table:
+    """The table as narrow as it is drawn without leaving out a column."""
+    last = table.columns[-1]
+    if last in table.numeric or last in table.droppable:
+        return table
+    return dataclasses.replace(table, rows=[(*row[:-1], row[-1][:LEAST_OF_PROSE]) for row in table.rows])
 
 
 def _rich(table: Table) -> RichTable:

@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.records.description import Target
-from m2bench.records.errors import TrainerError, TrainingEnded
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 from m2bench.systems.interface import System, Workload
 
-from .trial import timed_updates, told_of, units_of
+from .timing import timed_updates
+from .told import told_of, units_of
 
 
 def run_learning_trial(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from m2bench.errors import TrainingEnded
 from m2bench.records.combinations import Layers
 from m2bench.records.description import ThreadTimes
-from m2bench.records.errors import TrainingEnded
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Workload
 

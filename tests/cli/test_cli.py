@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -100,6 +101,28 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert "more blocks" not in done.stdout
     assert "minutes" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "blocks", "suffice"),
+    [
+        (("--layers", "amp"), 5, None),
+        (("--layers", "amp", "--blocks", "4"), 4, 5),
+        (("--layers", "amp,batching", "--blocks", "1"), 1, 3),
+        (("--layers", "amp,batching"), 3, None),
+        (("--all", "--blocks", "1"), 1, None),
+        (("--layers", "amp", "--budget", "1m"), 3, 5),
+    ],
+)
+def test_too_few_blocks_for_intervals_are_said_before_the_run(
+    options: tuple[str, ...], blocks: int, suffice: int | None, tmp_path: Path
+) -> None:
+    """One layer has trials of two kinds, whose means and blocks take up all but 2 x blocks - 1 of 3 x blocks."""
+    done = typed("ablate", *options, "--dry-run", cwd=tmp_path)
+    told = " ".join(done.stdout.split())
+    assert f"x {blocks} blocks" in told
+    said = re.findall(r"no figure will have an interval, and nothing can be shown: (\d+) blocks suffice", told)
+    assert said == ([] if suffice is None else [str(suffice)])
 
 
 @pytest.mark.timeout(60)
@@ -384,13 +407,14 @@ def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> Non
 
 
 APPLE = """
+from dataclasses import replace
 import fake_workload
 from fake_workload import build, prepare
 
 
 def describe(spec, work):
-    document = fake_workload.describe(spec, work)
-    return document | {"device": document["device"] | {"gates": []}}  # what a device has that is Apple's
+    described = fake_workload.describe(spec, work)
+    return replace(described, device=described.device.with_facts({"gates": []}))  # what a device has that is Apple's
 """
 
 

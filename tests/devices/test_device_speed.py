@@ -10,7 +10,7 @@ import torch
 from m2bench.devices import device_speed
 
 
-@pytest.mark.parametrize("measure", [device_speed.canary_s, device_speed.matmul_peak_flops])
+@pytest.mark.parametrize("measure", [device_speed.device_canary_s, device_speed.matmul_peak_flops])
 def test_it_computes_in_float32_whatever_a_trainer_has_made_the_default(
     measure: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

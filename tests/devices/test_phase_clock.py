@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from m2bench.baselines.phases import PHASES, phase, watched
+from m2bench.baselines.phases import PHASES, phase, phases_watched
 from m2bench.devices import phase_clock
 from m2bench.devices.phase_clock import OTHER, PhaseClock
 
@@ -91,7 +91,7 @@ def test_nobody_is_told_of_phases_unless_they_ask() -> None:
         seen.append(name)
         return PhaseClock(lambda: None).phase(name)
 
-    with phase("loss"), watched(watch), phase("feed"):
+    with phase("loss"), phases_watched(watch), phase("feed"):
         pass
     with phase("clip"):
         pass

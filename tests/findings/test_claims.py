@@ -7,23 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from m2bench.findings.claims import also_claimed, attribute_gains, judge_claim
+from m2bench.findings.claims import also_claimed, judge_claim
+from m2bench.findings.gains import attribute_gains
 from m2bench.findings.layer_learning import Setbacks
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Claim, LayerDescription, Unit
 from m2bench.records.figure import Figure
-from m2bench.records.rows import (
-    Attribution,
-    Claimed,
-    Engagement,
-    LayerRow,
-    LearningOfLayer,
-    Responses,
-    TimeAttribution,
-)
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.factorial import Observation
+from m2bench.summary.rows import Attribution, Claimed, Engagement, LayerRow, LearningOfLayer, Responses, TimeAttribution
 
 EPISODE = Unit("episode", "episodes")
 

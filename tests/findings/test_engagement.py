@@ -13,13 +13,13 @@ from made_run import STARTED, description_document, make_record, result
 
 from m2bench.findings.engagement import JudgedRun, judge_engagement
 from m2bench.findings.summarize import summarize
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.report.tables.impact import impact_table
+from m2bench.store.trials import RunRecord, StoredTrial
 
 LAYERS = ("idle", "amp", "python")
 PLAIN = Fingerprint(

@@ -17,8 +17,8 @@ from made_run import BASELINE_SPEED, FACTORS, FULL, SPEC, make_run
 from repository import ROOT
 
 import m2bench
+from m2bench.errors import UserError
 from m2bench.findings.frames import Run
-from m2bench.records.errors import UserError
 
 SAMPLE = ROOT / "reports" / "sample"
 SMALL = replace(FULL, layers=("batching", "amp"))

@@ -14,17 +14,17 @@ from scipy import stats
 from m2bench.findings.episodes_to_target import mean_episodes
 from m2bench.findings.learning import Learning
 from m2bench.findings.learning_verdict import EPISODES_MARGIN, MARGIN, LearningEffects, judge_learning
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE, MOST_ROUNDS, learning_trials, sound_speeds
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import to_json
 from m2bench.records.results import CurvePoint, LearningResult, NumericsCheck
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.learning_curve import Curve, arrival, distance, evaluation_episodes
 from m2bench.statistics.shapley import shapley_weights
+from m2bench.store.trials import RunRecord, StoredTrial
 
 # "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.
 SIX_TIMES = {"wide": 12.0, "rough": 0.5, "fast": 2.0}

@@ -20,18 +20,15 @@ from scipy import stats
 
 from m2bench.devices import device_speed
 from m2bench.findings.noise import (
-    aa_in_words,
     describe_conditions,
-    drift_in_words,
     is_disturbed,
     measure_repeats,
     warnings_of,
 )
 from m2bench.machine.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
-from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
-from m2bench.records.trials import StoredTrial
+from m2bench.store.trials import StoredTrial
 
 
 def anchor(block: int, speed: float, status: str = "ok") -> StoredTrial:
@@ -72,19 +69,6 @@ def test_a_drift_is_found() -> None:
         assert noise.drift.interval is not None
         covered.append(noise.drift.interval[0] <= math.exp(0.3) <= noise.drift.interval[1])
     assert 0.9 <= np.mean(covered) <= 0.99
-
-
-@pytest.mark.parametrize(("interval", "shown"), [((0.97, 1.04), False), ((1.01, 1.2), True), ((0.8, 0.99), True)])
-def test_a_drift_is_told_with_its_interval_and_whether_it_is_shown(interval: tuple[float, float], shown: bool) -> None:
-    said = drift_in_words(Figure(math.sqrt(math.prod(interval)), interval))
-    assert said.startswith("the speed drifted" if shown else "no drift is shown")
-    assert f"[{interval[0]:.2f}, {interval[1]:.2f}]" in said
-
-
-def test_what_one_in_twenty_sound_runs_does_is_no_fault() -> None:
-    assert "includes 1x, as in 19 of 20 sound runs" in aa_in_words((0.99, 1.02))
-    assert "excludes 1x, as in 1 of 20 sound runs" in aa_in_words((1.01, 1.03))
-    assert "too few for an interval" in aa_in_words(None)
 
 
 def test_neighbours_within_a_block_are_compared_and_failures_left_out() -> None:
@@ -207,7 +191,7 @@ def test_the_canary_is_the_median_of_so_many_series_that_single_moments_do_not_c
 
         monkeypatch.setattr(device_speed, "time", SimpleNamespace(perf_counter=perf_counter))
         monkeypatch.setattr(device_speed, "CANARY_PRODUCTS", 0)
-        return device_speed.canary_s(torch.device("cpu")), now[0]
+        return device_speed.device_canary_s(torch.device("cpu")), now[0]
 
     found, took = np.array([reading() for _ in range(300)]).T
     assert np.min(took) >= 0.05

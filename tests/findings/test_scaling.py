@@ -30,12 +30,12 @@ from m2bench.plan.scaling import lines_of, point_of
 from m2bench.records.combinations import BASELINE
 from m2bench.records.results import LearningResult
 from m2bench.records.scale import Place, Point, Scale, Setting
-from m2bench.records.scale_summary import ScalePoint, ScaleSummary
-from m2bench.records.trials import StoredTrial
 from m2bench.report.charts import Chart, NotDrawn
 from m2bench.report.scale import draw_scale_charts, scale_content
 from m2bench.report.sections import Sentences
 from m2bench.report.where_to_train import where_to_train
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.scaling import ScalePoint, ScaleSummary
 
 RUNS = 40
 

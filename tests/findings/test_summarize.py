@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_run import description_document, make_record
+from made_run import STARTED, description_document, make_record
 from made_run import result as made_result
 from scipy import stats
 
 from m2bench.findings.summarize import summarize
+from m2bench.findings.trials_behind import trace
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemory, Proof, TrialResult
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.summary import Summary
-from m2bench.records.trials import StoredTrial
+from m2bench.report.remarks import remarks
 from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.responses import responses_table
 from m2bench.run.trials import Watched, run_trials
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.ablation import Summary
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)
@@ -389,3 +391,28 @@ def test_a_combination_that_no_check_was_run_on_is_not_called_the_same(tmp_path:
     assert "numerics not checked" in str(combinations_table(summary).rows)
     assert summary.best is not None
     assert summary.best.layers == ("a",)
+
+
+def test_each_of_twenty_layers_is_told_apart_although_their_combinations_cannot_be_gone_through() -> None:
+    """Each alone, all but each, and the stack; every third layer doubles the speed."""
+    layers = tuple(f"layer{number}" for number in range(20))
+    spec = RunSpec(layers, DEFAULT_DESIGN, 2, seed=0, learning="off")
+    document = description_document(layers)
+    document["workload"]["target"] = None
+    record, scatter = make_record(spec, document), random.Random(0)
+    trials = [
+        StoredTrial(t, STARTED, 1.0, "ok", None, None, result(
+            scatter.gauss(600, 6) * 2.0 ** len({*t.layers} & {*layers[::3]}), numerics_s=0.0
+        ))
+        for t in make_trials(spec)
+    ]  # fmt: skip
+    summary = summarize("run", record, trials)
+    for row in summary.layers:
+        assert row.speed.alone is not None
+        assert row.speed.alone.value == pytest.approx(2.0 if row.name in layers[::3] else 1.0, rel=0.1)
+        assert row.speed.shapley is None, "most of what it is made of was not measured"
+    assert summary.recommended is not None
+    assert summary.recommended.layers
+    assert {*summary.recommended.layers} <= {*layers[::3]}
+    assert remarks(summary)
+    assert any("layer5+" in row[0] for table in trace(record, trials, "layer3") for row in table.rows)

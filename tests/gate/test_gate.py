@@ -37,6 +37,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from m2bench.cli.app import app
+from m2bench.errors import UserError
 from m2bench.gate import job, outputs
 from m2bench.gate.agreement import first_parted, learning_change
 from m2bench.gate.counts import compare_counts, repeated_counts
@@ -59,7 +60,6 @@ from m2bench.gate.verdict import Verdict, decide
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import Description, Unit
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
 from m2bench.records.results import NumericsCheck, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.first_updates import FIRST_UPDATES
@@ -235,7 +235,7 @@ def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None
     assert list(map(str, verdict.unchecked)) == [
         f"{topic}: {name}: the base {nothing}"
         for name in ("baseline", "+".join(FAST))
-        for topic, nothing in (("counts", "has no counts"), ("learning", "reports no training return"))
+        for topic, nothing in (("counts", "has no counts"), ("learning", "reports neither a return nor a loss"))
     ]
     assert [reason.aspects for reason in verdict.unchecked] == [(Aspect.COUNTS,), (Aspect.AGREEMENT,)] * 2
 
@@ -576,7 +576,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = reference_of(blocks_of(6))
     stored.write_reference(tmp_path, saved)
     assert stored.find(tmp_path, "release") == saved
-    assert stored.list_references(tmp_path) == [saved]
+    assert stored.read_references(tmp_path) == [saved]
     assert (tmp_path / stored.FOLDER / "release.json").stat().st_size < 10_000
 
 
@@ -664,7 +664,7 @@ def test_a_damaged_reference_is_refused_with_what_is_wrong(
     sound = json.loads(path.read_text())
     for value in [*values, GONE]:
         path.write_text(json.dumps(damaged(sound, place, value)))
-        for load in (lambda: stored.find(tmp_path, "release"), lambda: stored.list_references(tmp_path)):
+        for load in (lambda: stored.find(tmp_path, "release"), lambda: stored.read_references(tmp_path)):
             with pytest.raises(UserError, match=r"release\.json is damaged: ") as refused:
                 load()
             assert str(place[0]) in str(refused.value)
@@ -862,7 +862,7 @@ def test_a_full_disk_does_not_cost_the_verdict(as_json: bool, tmp_path: Path, mo
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(job, "check", lambda *_: outcome_of())
+    monkeypatch.setattr(job, "run_check", lambda *_: outcome_of())
     monkeypatch.setattr(os, "fsync", full)
     arguments = ["check", "--min", "episodes_per_min=1", "--layers", "baseline", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, *(["--json"] if as_json else [])])

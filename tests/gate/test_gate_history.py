@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from made_check import MACHINE
 
+from m2bench.errors import UserError
 from m2bench.gate.references.history import Series, make_series
 from m2bench.gate.references.promotion import taken_over
 from m2bench.gate.references.reading import StoredCheck, read_check
 from m2bench.gate.references.reference import Recorded, Reference, with_level
+from m2bench.gate.references.stored import find, write_reference
+from m2bench.records.description import Rate, Unit
+from m2bench.text.speed import Speed
 
 DELTA = 0.05
 FAST = "batching"
@@ -115,6 +120,35 @@ def test_a_check_that_became_a_level_counts_once(tmp_path: Path) -> None:
         assert all([point.kind for point in one.points] == ["saved", *["check"] * 3, "promoted"] for one in found)
         alarms += any(one.creep for one in found)
     assert alarms <= 4
+
+
+SAMPLES = Speed(Unit("sample", "samples"), Rate("samples/s", 1 / 60))
+TIME = Speed(Unit("run", "runs"), Rate("s", 1 / 60, lower_is_better=True))
+
+
+def test_a_users_trainer_is_spoken_of_in_its_own_unit(tmp_path: Path) -> None:
+    for speed, named in ((SAMPLES, "samples/s"), (TIME, "speed"), (None, "episodes/min")):
+        write_reference(tmp_path, replace(reference_of(job()), shown_as=speed))
+        read_again = find(tmp_path, "release")
+        assert read_again.shown_as == speed
+        sentences = [one.sentence for one in make_series(read_again, [], DELTA)]
+        assert [sentence.partition(":")[0] for sentence in sentences] == [
+            f"baseline {named}", f"{FAST} {named}", f"{FAST} speedup",
+        ]  # fmt: skip
+
+
+def test_a_check_in_another_unit_does_not_become_a_level(tmp_path: Path) -> None:
+    """A trainer that yields steps in place of samples has not become slower; nothing else that is stored differs."""
+    reference = replace(reference_of(job()), shown_as=SAMPLES)
+    for speed, unit in ((SAMPLES, ""), (None, ""), (TIME, "unit: samples/s and s")):
+        document = {**document_of(job(), 0), "shown_as": speed and asdict(speed)}
+        (tmp_path / "check.json").write_text(json.dumps(document))
+        assert reference.counts_otherwise(speed) == ([unit] if unit else [])
+        if unit:
+            with pytest.raises(UserError, match=unit):
+                taken_over(reference, tmp_path, "promoted", None)
+        else:
+            assert taken_over(reference, tmp_path, "promoted", None).shown_as == SAMPLES
 
 
 def test_what_was_checked_before_the_first_level_is_not_since_then() -> None:

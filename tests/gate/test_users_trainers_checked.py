@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_a_comment_is_no_change_and_a_floor_is_in_the_same_unit(door: str, repo:
     assert base["state"] != "slower"
     assert (floor["name"], floor["state"]) == (UNITS[door], "passed")
     assert 40 < floor["value"] < 400
+
+
+def test_a_plain_command_is_gated_without_any_toggle(repo: Path) -> None:
+    """Against a reference that is shown in the command's own unit, and by a floor."""
+    commit(repo, "command", seconds=0.02)
+    plain = ("--command", "python3 my_trainer.py", "--metric", "SPS: (\\S+)")
+    saved = typed("baseline", "save", "release", *plain, "--blocks", "3", "--out", "save", cwd=repo)
+    assert saved.returncode == 0, saved.stderr
+    shown = typed("baseline", "show", "release", cwd=repo).stdout
+    level = float(re.findall(r"  baseline: SPS ([\d.,]+), canary_s", shown)[0].replace(",", ""))
+    assert 40 < level <= 400
+    assert typed("baseline", "history", "release", cwd=repo).stdout.startswith("baseline SPS: 1 runs")
+    asked = ("--against", "release", "--min", "10 SPS")
+    done = typed("check", *plain, *asked, *SHORT, cwd=repo)
+    assert done.returncode in (0, 3), done.stderr
+    assert [metric["name"] for metric in json.loads(done.stdout)["metrics"]] == ["SPS", "SPS"]
 
 
 @pytest.mark.parametrize(

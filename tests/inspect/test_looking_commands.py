@@ -17,13 +17,13 @@ from commands import interrupted, typed
 from made_profile import EPISODE
 from rich.console import Console
 
-from m2bench.inspect.audit import Audited, AuditFindings, show
+from m2bench.errors import UserError
+from m2bench.inspect.audit import Audited, show_audit
 from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
-from m2bench.records.files import Written
+from m2bench.records.inspected import AuditFindings, Written
 
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 
@@ -141,7 +141,7 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
     console = Console(width=200, file=io.StringIO())
     findings = read(AuditFindings, found)
-    show(Audited(findings, EPISODE, "--episode-length 4"), console)
+    show_audit(Audited(findings, EPISODE, "--episode-length 4"), console)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "Nothing blocks training on mps" in shown

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m2bench.inspect.resolution import BLOCKS, DesignErrors, Resolution, Resolved, resolution_sentences
+from m2bench.inspect.resolution import DesignErrors, Resolution, Resolved, resolution_sentences
+from m2bench.options.run_spec import DEFAULT_BLOCKS, RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.run_spec import RunSpec
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 
@@ -39,7 +39,7 @@ def test_the_interval_of_the_scatter_holds_it_in_95_percent(trials: int) -> None
 def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
     """Four trials leave it open by a factor of five; a thousand tell it to 4 %."""
     design = DesignErrors.of_full_design(LAYERS)
-    enough = math.log1p(0.05) / (design.standard_errors * design.alone)  # for BLOCKS blocks and 5 %
+    enough = math.log1p(0.05) / (design.standard_errors * design.alone)  # for DEFAULT_BLOCKS blocks and 5 %
     said = {}
     for trials in (4, 1000):
         found = Resolved.by(Resolution(0.9 * enough, trials), design)
@@ -56,7 +56,7 @@ def test_the_words_go_no_further_than_the_scatter_is_known() -> None:
 
 def simulated_errors(layers: Layers) -> dict[str, float]:
     """Scatter of the effects over many runs of pure noise of standard deviation 1, each fitted by least squares."""
-    trials = make_trials(RunSpec(layers, ("full",), BLOCKS, 0))
+    trials = make_trials(RunSpec(layers, ("full",), DEFAULT_BLOCKS, 0))
     numbers = sorted({number for trial in trials for number in trial.mini_blocks})
     blocks = [[(n in trial.mini_blocks) / len(trial.mini_blocks) for n in numbers] for trial in trials]
     cells = sorted({trial.layers for trial in trials})
@@ -96,7 +96,7 @@ def test_the_smallest_main_effect_is_found_in_about_80_percent() -> None:
     rng = np.random.default_rng(1)
     sigma = 0.05
     effect = math.log(Resolution(sigma, 12).smallest_main_effect(DesignErrors.of_full_design(LAYERS)))
-    trials = make_trials(RunSpec(LAYERS, ("full",), BLOCKS, 0))
+    trials = make_trials(RunSpec(LAYERS, ("full",), DEFAULT_BLOCKS, 0))
     found = []
     for _ in range(200):
         observed = [
@@ -114,6 +114,6 @@ def test_a_noisier_machine_needs_more_blocks_for_the_same_effect() -> None:
     """Four times the noise of one that needs three blocks: sixteen times as many."""
     design = DesignErrors.of_full_design(LAYERS)
     enough = math.log1p(0.05) / (design.standard_errors * design.alone)
-    assert Resolution(0.999 * enough, 12).blocks_for(0.05, design) == BLOCKS
-    assert Resolution(3.999 * enough, 12).blocks_for(0.05, design) == 16 * BLOCKS
+    assert Resolution(0.999 * enough, 12).blocks_for(0.05, design) == DEFAULT_BLOCKS
+    assert Resolution(3.999 * enough, 12).blocks_for(0.05, design) == 16 * DEFAULT_BLOCKS
     assert Resolution(enough / 100, 12).blocks_for(0.05, design) == 2

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from m2bench.machine import checks
-from m2bench.machine.checks import Check, check_machine, warnings_of_machine
+from m2bench.machine.checks import Finding, check_machine, warnings_of_machine
 from m2bench.machine.mps_features import FEATURES, is_usable, missing_features
 from m2bench.records.description import Claim, Description, LayerDescription
 from m2bench.records.documents import read, to_json
-from m2bench.records.noise import RunConditions
+from m2bench.summary.noise import RunConditions
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2, "torch": "2",
@@ -41,7 +41,7 @@ def described(facts: dict[str, Any]) -> Description:
     return read(Description, {"system": system, "machine": told, "device": told, "workload": workload, "layers": ()})
 
 
-def checks_of(tmp_path: Path, facts: dict[str, Any], layers: tuple[LayerDescription, ...] = LAYERS) -> list[Check]:
+def checks_of(tmp_path: Path, facts: dict[str, Any], layers: tuple[LayerDescription, ...] = LAYERS) -> list[Finding]:
     return check_machine(described(facts), layers, CONDITIONS, 0.02, tmp_path)
 
 

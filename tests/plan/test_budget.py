@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from m2bench.plan.budget import Cost, candidates, fit, parse_duration
+from m2bench.errors import UserError
+from m2bench.options.run_spec import RunSpec
+from m2bench.plan.budget import Cost, designs_to_try, fit_budget, parse_duration
 from m2bench.plan.designs import make_trials
 from m2bench.plan.learners import BUDGET_SHARE
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import RunSpec
 
 SIX = ("a", "b", "c", "d", "e", "f")
 
@@ -35,7 +35,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 )  # fmt: skip
 def test_the_best_design_that_fits_is_taken(budget_s: float, design: str, blocks: int) -> None:
     """At a second per trial; a full design of six layers has 72 trials a block."""
-    chosen, said = fit(spec(), budget_s, Cost(1.0, 0.0))
+    chosen, said = fit_budget(spec(), budget_s, Cost(1.0, 0.0))
     assert (chosen.design, chosen.blocks) == ((design,), blocks)
     assert len(make_trials(chosen)) <= budget_s
     assert f"--design {design} --blocks {blocks}" in said
@@ -49,10 +49,10 @@ def test_learning_and_first_compilations_take_their_share() -> None:
 
 def test_a_budget_too_short_for_anything_is_refused_with_what_it_would_take() -> None:
     with pytest.raises(UserError, match="the smallest design takes about 8 s"):
-        fit(spec(), 5, Cost(1.0, 0.0))
+        fit_budget(spec(), 5, Cost(1.0, 0.0))
 
 
 @pytest.mark.parametrize("count", range(1, 7))
 def test_every_candidate_exists_for_these_layers(count: int) -> None:
-    for design, blocks in candidates(SIX[:count]):
+    for design, blocks in designs_to_try(SIX[:count]):
         assert make_trials(RunSpec(SIX[:count], design, blocks, 0))

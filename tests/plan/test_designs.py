@@ -8,19 +8,20 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from every import every_combination
 
+from m2bench.errors import UserError
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
 from m2bench.plan.designs import (
-    DEFAULT_DESIGN,
     choose_combinations,
     count_trials,
     fewest_blocks,
     make_trials,
     mini_blocks,
+    shares_of,
 )
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
@@ -186,3 +187,23 @@ def test_the_fewest_blocks_are_those_with_which_trials_tell_how_much_they_scatte
 
     assert told(blocks)
     assert blocks == 1 or not told(blocks - 1)
+
+
+def test_mini_blocks_that_are_apart_have_their_own_anchors_and_the_same_combinations() -> None:
+    together = RunSpec(SIX, ("full",), 2, seed=3)
+    apart = replace(together, mini_blocks_apart=True)
+    shares = shares_of(apart)
+    assert len(shares) == 16
+    for share in shares.values():
+        assert [trial.layers for trial in (share[0], share[-1])] == [BASELINE, BASELINE]
+        assert {trial.mini_blocks for trial in share} == {share[0].mini_blocks}
+        assert len({trial.block for trial in share}) == 1
+
+    def measured(spec: RunSpec) -> list[TrialSpec]:
+        return [trial for trial in make_trials(spec) if trial.layers != BASELINE]
+
+    assert measured(apart) == measured(together)
+    keys = [trial.key for trial in make_trials(apart)]
+    assert len(set(keys)) == len(keys) == count_trials(apart) == 2 * (63 + 16)
+    counted = [trial.layers for trial in make_trials(apart) if trial.counts]
+    assert sorted(counted) == sorted(every_combination(SIX))

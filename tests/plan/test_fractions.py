@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from planted_runs import CHAIN, allowed
 
-from m2bench.plan.budget import Cost, candidates, fit
+from m2bench.errors import UserError
+from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.plan.budget import Cost, designs_to_try, fit_budget
 from m2bench.plan.designs import (
     ALL_BUT_FULL,
-    DEFAULT_DESIGN,
     FRACTION_GENERATORS,
     block_trials,
     choose_combinations,
@@ -24,9 +25,7 @@ from m2bench.plan.designs import (
 )
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
 
 TWELVE = tuple("abcdefghijkl")
 # How many combinations, and the resolution by Box, Hunter & Hunter.
@@ -201,7 +200,8 @@ def test_mini_blocks_cost_little_of_what_trials_tell(count: int, rules: Rules) -
 def test_every_candidate_exists_and_takes_less_than_the_one_before(count: int, rules: Rules) -> None:
     layers = TWELVE[:count]
     sizes = [
-        count_trials(RunSpec(layers, design, blocks, 0, rules=rules)) for design, blocks in candidates(layers, rules)
+        count_trials(RunSpec(layers, design, blocks, 0, rules=rules))
+        for design, blocks in designs_to_try(layers, rules)
     ]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -212,7 +212,7 @@ def test_every_candidate_exists_and_takes_less_than_the_one_before(count: int, r
 )
 def test_a_budget_chooses_among_fractions(budget_s: float, design: tuple[str, ...], blocks: int) -> None:
     """At a second a trial, of twelve layers: 256 combinations, each layer alone and left out, and anchors."""
-    chosen, said = fit(RunSpec(TWELVE, ("full",), 3, 0, learning="off"), budget_s, Cost(1.0, 0.0))
+    chosen, said = fit_budget(RunSpec(TWELVE, ("full",), 3, 0, learning="off"), budget_s, Cost(1.0, 0.0))
     assert (chosen.design, chosen.blocks) == (design, blocks)
     assert f"--design {','.join(design)}" in said
 
@@ -221,3 +221,36 @@ def test_the_rules_survive_json_and_a_run_without_them_looks_as_it_did() -> None
     spec = RunSpec(TWELVE[:5], ("full",), 3, 0, rules=CHAIN)
     assert read(RunSpec, to_json(spec)) == spec
     assert "rules" not in to_json(RunSpec(TWELVE[:5], ("full",), 3, 0))
+
+
+MANY = tuple(f"layer{number}" for number in range(40))
+"""So many that their combinations cannot be gone through one by one."""
+
+
+def test_designs_that_switch_one_layer_at_a_time_have_any_number_of_layers() -> None:
+    assert choose_combinations(MANY, ("single",)) == [BASELINE, *((layer,) for layer in MANY)]
+    chosen = choose_combinations(MANY, DEFAULT_DESIGN)
+    # Each alone, all but each, and the stacks of 2 to 38 in between, the baseline, and all.
+    assert len(chosen) == 40 + 40 + 37 + 2
+    assert [*map(len, chosen)] == sorted(map(len, chosen))
+    spec = RunSpec(MANY, DEFAULT_DESIGN, 3, 0)
+    assert fraction_sentence(spec) is None
+    assert count_trials(spec) >= 3 * (len(chosen) + 1)
+
+
+@pytest.mark.parametrize("design", [("full",), ("fraction",), design_of_all(MANY, NO_RULES)])
+def test_designs_that_tell_pairs_apart_have_twelve_layers_at_most(design: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=r"single,leave-one-out,stack.*fewer"):
+        choose_combinations(MANY, design)
+    assert choose_combinations(TWELVE, design_of_all(TWELVE, NO_RULES))
+
+
+def test_a_budget_of_many_layers_is_filled_by_designs_that_they_have() -> None:
+    assert designs_to_try(MANY) == [*((DEFAULT_DESIGN, blocks) for blocks in (3, 2, 1)), (("single",), 1)]
+    spec, _ = fit_budget(RunSpec(MANY, DEFAULT_DESIGN, 3, 0), 3600.0, Cost(trial_s=5.0, once_s=0.0))
+    assert (spec.design, spec.blocks) == (DEFAULT_DESIGN, 3)
+
+
+def test_alternatives_of_which_one_can_be_on_have_a_full_design_however_many_they_are() -> None:
+    rules = Rules(excludes=tuple(combinations(MANY, 2)))
+    assert choose_combinations(MANY, design_of_all(MANY, rules), rules) == [BASELINE, *((layer,) for layer in MANY)]

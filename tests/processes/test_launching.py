@@ -10,10 +10,10 @@ from launched import execute, still_in, workers_of
 from prepared_launcher import prepare
 from repository import ROOT, SUPPORT
 
+from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
-from m2bench.records.documents import to_json
-from m2bench.records.errors import UserError, WorkerError
+from m2bench.processes.job import DescribeJob
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe
@@ -107,9 +107,9 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
 
 
 def test_a_result_that_cannot_be_read_is_said(quick: Launcher) -> None:
-    request = {"workload": to_json(WorkloadSpec(module="fake_workload"))}
+    job = DescribeJob(workload=WorkloadSpec(module="fake_workload"))
     with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
-        quick.run("describe", request, TrialResult, quick.work / "trial.log", 60.0)
+        quick.run(job, TrialResult, quick.work / "trial.log", 60.0)
 
 
 def test_what_the_user_can_put_right_is_said_as_such(quick: Launcher) -> None:

@@ -24,25 +24,29 @@ FOLDERS = {
 # is the one room that knows the trading system and its layers.
 MAY_IMPORT = {
     "records": "",
-    "text": "records",
-    "statistics": "records",
-    "machine": "records",
-    "plan": "records statistics machine",
-    "processes": "records machine",
-    "run": "records machine plan processes",
-    "findings": "records text statistics machine plan",
-    "report": "records text machine findings",
-    "inspect": "records text statistics machine plan processes run findings",
-    "gate": "records text statistics processes run",
-    "cli": "records text plan processes run findings report inspect gate",
-    "devices": "records machine",
+    "options": "records",
+    "store": "records options",
+    "summary": "records options",
+    "text": "records options",
+    "statistics": "records summary",
+    "machine": "records summary",
+    "plan": "records options store statistics machine",
+    "processes": "records options store machine",
+    "run": "records options store machine plan processes",
+    "fleet": "records options store text machine plan processes run",
+    "findings": "records options store summary text statistics machine plan",
+    "report": "records options store summary text machine findings",
+    "inspect": "records options store summary text statistics machine plan processes run findings",
+    "gate": "records options store text statistics processes run",
+    "cli": "records options store summary text plan processes run fleet findings report inspect gate",
+    "devices": "records store machine",
     "systems": "records devices",
     "baselines": "",
-    "optimizations": "records baselines devices",
-    "systems.command": "records machine processes systems",
-    "systems.function": "records devices systems",
-    "systems.trading": "records plan devices systems baselines optimizations",
-    "worker": "records statistics machine processes devices systems",
+    "optimizations": "records options baselines devices",
+    "systems.command": "records options store machine processes systems",
+    "systems.function": "records options store devices systems",
+    "systems.trading": "records options plan devices systems baselines optimizations",
+    "worker": "records options store statistics machine processes devices systems",
 }
 TORCH = {
     "systems",
@@ -56,7 +60,7 @@ TORCH = {
 }
 HEAVY = {"torch", "gymnasium"}
 # Which modules name devices: those about the device itself, its name as an option, and its kernels.
-KNOW_DEVICES = {"torch_device", "compiler", "device_speed", "device_description", "declared_options", "kernel_tables"}
+KNOW_DEVICES = {"torch_device", "compiler", "device_speed", "device_description", "declared", "kernel_tables"}
 
 
 def imports_of(path: Path, package: str) -> set[str]:
@@ -131,12 +135,10 @@ def test_no_layer_imports_a_layer_or_the_harness(path: Path) -> None:
     layers = {f"m2bench.optimizations.{m}" for m in m2bench.optimizations.LAYERS.values()}
     assert not names & layers
     harness = {n for n in names if not n.startswith(("m2bench.baselines", "m2bench.optimizations"))}
-    declaring = tuple(
-        f"m2bench.records.{module}" for module in ("declared_options", "description", "results", "rules", "sizes")
-    )
-    harness = {n for n in harness if not n.startswith(declaring)}
+    declaring = ("options.declared", "records.description", "records.results", "records.rules")
+    harness = {n for n in harness if not n.startswith(tuple(f"m2bench.{module}" for module in declaring))}
     devices = {f"m2bench.devices.{module}" for module in ("torch_device", "compiler")}
-    assert harness <= {"m2bench", "m2bench.records", "m2bench.devices", *devices}
+    assert harness <= {"m2bench", "m2bench.records", "m2bench.options", "m2bench.devices", *devices}
 
 
 @pytest.mark.parametrize("package", ["m2bench.baselines", "m2bench.optimizations"])
@@ -166,6 +168,15 @@ def test_the_parent_loads_no_torch() -> None:
         "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.inspect.train, m2bench.report; "
         "import m2bench.gate.job; "
         "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_dask_is_imported_for_several_machines_alone() -> None:
+    """Nor is it where their modules are imported, until a scheduler is asked for."""
+    code = (
+        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.report, m2bench.fleet.ablation; "
+        "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

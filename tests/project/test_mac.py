@@ -23,21 +23,22 @@ from repository import ROOT, SUPPORT
 from rich.console import Console
 
 from m2bench.devices import device_speed, torch_device
+from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
 from m2bench.inspect.device_log import NoLog
 from m2bench.inspect.mps_log import MpsLog
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
+from m2bench.processes.job import DescribeJob
 from m2bench.records.description import Description
-from m2bench.records.documents import read, to_json
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import RunSpec
+from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.store import Store
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
+from m2bench.store.database import Store
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
@@ -121,7 +122,7 @@ def test_a_profile_reads_the_log_of_the_device(launcher: Launcher, monkeypatch: 
 
     monkeypatch.setattr(profile, "read_device_log", read_one)
     spec, pair = WorkloadSpec(options={"episode_length": 8}), profile.Pair((), ("amp",), seconds=0.1, pairs=1)
-    profile.run(spec, pair, 0, folder, None, console)
+    profile.profile_pair(spec, pair, 0, folder, None, console)
     found = json.loads((folder / "profile.json").read_text())
     assert found["before"]["device_log"]["operations"] == {
         "aten::addmm": [100.0, pytest.approx(1.0)],
@@ -214,8 +215,8 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
 
 RUN = RunSpec(("amp",), ("full",), 1, 0)
 BEGINS: dict[str, tuple[Any, Callable[[Path, Console], None]]] = {
-    "ablate": (ablation, lambda folder, console: ablation.run(RUN, folder, False, None, 0.0, console)),
-    "train": (train, lambda folder, console: train.run(RUN.workload, (), 1, 0, folder, console)),
+    "ablate": (ablation, lambda folder, console: ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
+    "train": (train, lambda folder, console: train.train_combination(RUN.workload, (), 1, 0, folder, console)),
 }
 
 
@@ -241,10 +242,10 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
     with launcher:
-        request = {"workload": to_json(WorkloadSpec(module="spawning_workload"))}
-        found = launcher.run("describe", request, dict, launcher.work / "describe.log", 60.0).result
-    assert isinstance(found, dict)
-    imported = {*found["imported"]}
+        job = DescribeJob(workload=WorkloadSpec(module="spawning_workload"))
+        found = launcher.run(job, Description, launcher.work / "describe.log", 60.0).result
+    assert isinstance(found, Description)
+    imported = {*found.system.facts}
     assert "spawning_workload" in imported
     assert not imported & {"m2bench.worker.jobs", "torch", "torch._dynamo"}
 
@@ -276,6 +277,6 @@ def test_the_systems_tools_are_found_outside_of_the_path_or_done_without(
     monkeypatch.setattr(system_tools, "FOLDERS", folders)
     for module in (identity, conditions):
         monkeypatch.setattr(module, "sys", Darwin)
-    assert identity.describe_machine()["chip"] == chip
+    assert identity.describe_machine().chip == chip
     power = "mains" if folders else None
     assert conditions.Watch().conditions(None).power == power

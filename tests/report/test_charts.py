@@ -19,15 +19,15 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Annotation, Text
 
 from m2bench.findings.summarize import summarize
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import design_of_all
 from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.summary import Summary
 from m2bench.report.charts import DRAWN, claims, draw_charts, learning, throughput_and_learning
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables.before_and_after import before_and_after_table
 from m2bench.report.tables.phases import phases_table
+from m2bench.summary.ablation import Summary
 
 
 def summary_of(folder: Path, **how: Any) -> Summary:
@@ -228,6 +228,15 @@ def test_the_title_on_noise_has_the_worst_as_well(full: Summary, charts: dict[st
     found = [(anchor.key.split(".")[0], anchor.episodes_per_min) for anchor in full.noise.anchors]
     apart = [max(a, b) / min(a, b) for (block, a), (other, b) in pairwise(found) if block == other]
     assert f"by {median(apart):.2f}x from one to the next, at worst {max(apart):.2f}x; " in charts["noise"].title
+
+
+def test_no_axis_of_a_very_noisy_run_goes_below_no_speed_at_all(full: Summary) -> None:
+    repeats = replace(full.noise.repeats, aa_ratio=Figure(0.9, (0.2, 3.3)))
+    _, figures = draw_all(replace(full, noise=replace(full.noise, repeats=repeats)))
+    for axis in figures["noise"].axes:
+        low, high = axis.get_ylim()
+        assert low >= 0
+        assert high > 3.3
 
 
 def test_learning_says_which_curve_is_the_baselines(full: Summary, charts: dict[str, Chart]) -> None:

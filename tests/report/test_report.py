@@ -18,23 +18,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from every import every_combination
 from laid_out import leave_pictures_empty
 from made_run import FULL, MARKUP, make_run
 from markupsafe import escape
 from repository import ROOT
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.findings.summarize import summarize
 from m2bench.machine.identity import describe_machine
-from m2bench.records.combinations import every_combination
-from m2bench.records.errors import UserError
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
-from m2bench.records.rows import LayerRow
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.store import Store
-from m2bench.records.summary import ByTime, Fastest, Rival, Summary
 from m2bench.report import show_report, write_report
 from m2bench.report.ablation import ablation_content
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
@@ -49,6 +46,9 @@ from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
+from m2bench.store.database import Store
+from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
+from m2bench.summary.rows import LayerRow
 from m2bench.text.tables import Table, draw_table
 
 SAMPLE = ROOT / "reports" / "sample"
@@ -139,7 +139,7 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
     assert (folder / "report.md").read_bytes() == (SAMPLE / "report.md").read_bytes()
     for name in ("summary.json", "impact.csv"):
         found, committed = ((place / name).read_text() for place in (folder, SAMPLE))
-        if describe_machine()["chip"] == summary.machine["chip"]:
+        if describe_machine().chip == summary.machine.machine.chip:
             assert found == committed
         assert re.split(NUMBER, found) == re.split(NUMBER, committed)
         values, expected = (list(map(float, re.findall(NUMBER, text))) for text in (found, committed))
@@ -241,9 +241,26 @@ def test_how_many_more_blocks_would_settle_it_is_told_with_the_command(full: Sum
     assert "about 1 more block would" in headline(advised(full, settled=False, more_blocks=1))[1]
     hopeless = advised(full, settled=False, more_blocks=None)
     assert headline(hopeless)[1] == "Not settled: trials vary or fail too much here to tell the best sets apart."
-    workload = {**full.workload, "spec": {**full.workload["spec"], "design": ["half"]}}
+    workload = replace(full.workload, spec=replace(full.workload.spec, design=("half",)))
     half = headline(replace(hopeless, workload=workload))[1]
     assert half == "Not settled: this design cannot tell the best sets apart; --all may."
+
+
+@pytest.mark.parametrize(
+    ("states", "compared"),
+    [
+        (("costs", "undecided"), "no other set is"),
+        (("spoils",), "no other set that learns the same is"),
+        (("spoils", "changed", "costs"), "no other set that computes and learns the same is"),
+    ],
+)
+def test_what_is_settled_is_said_of_sets_that_do_the_same(
+    full: Summary, states: tuple[LeftOutState, ...], compared: str
+) -> None:
+    """Another one may well be faster."""
+    left = tuple(LeftOut(layer, Figure(4.6), state, False) for layer, state in zip(FULL.layers, states, strict=False))
+    settled = headline(advised(full, left_out=left))[1]
+    assert settled.startswith(f"Settled: {compared} more than 5% faster")
 
 
 def test_why_nothing_is_switched_on_is_told(full: Summary) -> None:
@@ -374,7 +391,9 @@ def test_a_run_that_was_stopped_is_to_be_continued_before_it_gets_more_blocks(tm
 
 
 def test_what_spoils_figures_of_a_machine_is_warned_of(full: Summary) -> None:
-    summary = replace(full, machine={**full.machine, "why_not_mps": "macOS offers none"})
+    summary = replace(
+        full, machine=replace(full.machine, device=replace(full.machine.device, why_not_mps="macOS offers none"))
+    )
     assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in markdown(summary, [])
     assert "this Mac's GPU" not in markdown(full, [])
 

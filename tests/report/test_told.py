@@ -12,13 +12,18 @@ import simulated_trainers as simulated
 from simulated_trainers import ignores_seed
 
 from m2bench.findings.summarize import summarize
-from m2bench.records.summary import Summary
+from m2bench.options.known_systems import DOORS
+from m2bench.records.figure import Figure
 from m2bench.report.charts import Chart, NotDrawn, learning
 from m2bench.report.charts.style import Canvas
 from m2bench.report.details import details
 from m2bench.report.remarks import remarks
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
+from m2bench.summary.ablation import Gains, Summary
+from m2bench.summary.rows import Claimed
+
+FUNCTION = DOORS[0]
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +92,52 @@ def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:
     summary = summarize("run", made, simulated.trials(made, ignores_seed))
     assert {c.numerics.numerics for c in summary.combinations} == {"unchecked"}
     (numerics,) = [note for note in remarks(summary) if note.startswith("Numerics")]
-    assert (
-        "Unchecked: 1 combination (the baseline does not repeat itself with equal seeds: update 1 has the" in numerics
+    assert numerics.startswith(
+        "Numerics: unchecked, since the baseline does not repeat itself with equal seeds: update 1 has the loss "
     )
+
+
+def test_a_function_whose_losses_differ_is_told_how_to_declare_that(summary: Summary) -> None:
+    spec = summary.workload.spec
+    asked = replace(spec, workload=replace(spec.workload, module=FUNCTION))
+    theirs = replace(summary, workload=replace(summary.workload, spec=asked))
+    (numerics,) = [note for note in remarks(theirs) if note.startswith("Numerics")]
+    assert "declare how far they may differ, as a share of the loss, " in numerics
+    assert ": CONTRACTS = {'percent': 0.02, 'half': 0.02}. " in numerics
+
+
+def test_a_combination_of_one_layer_learns_as_its_layer_does(summary: Summary) -> None:
+    """Also where it computes something else: its trials were compared as all others."""
+    of_layers = {(layer.name,): layer.learning.learning for layer in summary.layers}
+    assert of_layers[("percent",)] == "same"
+    assert {c.layers: c.learning.learning for c in summary.combinations if c.layers} == of_layers
+
+
+def test_no_row_stands_for_all_layers_where_they_were_not_measured_together(summary: Summary) -> None:
+    assert summary.total_speedup is None
+    assert [row[0] for row in impact_table(summary).rows] == [layer.name for layer in summary.layers]
+
+
+def test_other_claims_are_spoken_of_where_there_are_any(summary: Summary) -> None:
+    def notes(text: str) -> str:
+        claim = Claimed((1.1, 1.5), text)
+        layers = tuple(replace(layer, claim=claim, verdict="confirmed") for layer in summary.layers)
+        return " ".join(impact_table(replace(summary, layers=layers)).notes)
+
+    assert "verdict: on the claimed speed" in notes("1.1-1.5x")
+    assert "memory and stability" not in notes("1.1-1.5x")
+    assert "memory and stability" in notes("1.1-1.5x, half the memory")
+
+
+def test_what_nobody_is_advised_to_switch_on_is_not_said_to_make_the_gain(summary: Summary) -> None:
+    assert summary.recommended is not None
+    gains = Gains(("exact",), ("exact",), Figure(1.0))
+    advised, not_advised = (
+        replace(summary, gains=gains, recommended=replace(summary.recommended, layers=layers))
+        for layers in (("exact",), ())
+    )
+    assert any("exact makes all of the gain" in line for line in details(advised))
+    assert not any("of the gain" in line for line in details(not_advised))
 
 
 def test_what_computes_or_learns_otherwise_is_not_recommended(summary: Summary) -> None:

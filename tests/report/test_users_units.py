@@ -13,8 +13,6 @@ from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_
 from m2bench.findings.frames import Run, read_run
 from m2bench.findings.trials_behind import trace
 from m2bench.records.combinations import combination_name
-from m2bench.records.store import Store
-from m2bench.records.summary import Summary
 from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
 from m2bench.report.details import details
@@ -27,6 +25,8 @@ from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.metrics import metrics_table
 from m2bench.report.tables.starting import starting_table
+from m2bench.store.database import Store
+from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
@@ -127,6 +127,15 @@ def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[st
     assert "time to target" not in told
     assert not [line for line in remarks(summary) if re.search("numerics|learning|phase|operators|peak is", line, re.I)]
     assert [section.name for section in sections(summary)] == ["pays", "time", "combinations", "sure", "machine"]
+
+
+def test_of_a_layer_that_only_failed_it_is_not_said_whether_it_was_at_work(summaries: dict[str, Summary]) -> None:
+    summary = summaries["sps"]
+    failing = tuple(replace(c, status="failed", trials_ok=0) if "amp" in c.layers else c for c in summary.combinations)
+    table = impact_table(replace(summary, combinations=failing))
+    at_work = {row[0]: row[table.columns.index("at work")] for row in table.rows[:-1]}
+    assert at_work == {"amp": "-", "compile": "unproved", "fused": "unproved"}
+    assert any(note.startswith("at work: unproved (compile, fused), since ") for note in table.notes)
 
 
 def test_what_a_run_costs_beside_its_level_is_shown_as_far_as_it_is_told(summaries: dict[str, Summary]) -> None:

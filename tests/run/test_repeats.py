@@ -16,17 +16,17 @@ from rich.console import Console
 
 from m2bench.machine.conditions import Watch, are_disturbed, busy_from
 from m2bench.machine.cpu import spent_cpu_s
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.results import Conditions
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial, settled
 from m2bench.run import quiet
 from m2bench.run.progress import RunProgress as Progress
 from m2bench.run.quiet import Quiet
 from m2bench.run.trials import Watched, run_trials
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial, settled
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")
 DOCUMENT = description_document(SPEC.layers)

@@ -13,17 +13,17 @@ import pytest
 from prepared_launcher import prepare
 from repository import SUPPORT
 
+from m2bench.errors import UserError
 from m2bench.machine import identity
+from m2bench.options.run_spec import read_threads
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
 from m2bench.records.description import Device, ThreadChoice, ThreadTimes
 from m2bench.records.documents import read
-from m2bench.records.errors import UserError
-from m2bench.records.run_spec import read_threads
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import threads
 from m2bench.run.describe import describe
-from m2bench.run.threads import candidates, choose_threads, fewest_fast, threads_sentence
+from m2bench.run.threads import choose_threads, fewest_fast, threads_sentence, threads_to_try
 
 WORKLOAD = WorkloadSpec(module="fake_workload")
 
@@ -36,7 +36,7 @@ def measured(**update_s: list[list[float]]) -> tuple[ThreadTimes, ...]:
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (8, [1, 4, 8])])
 def test_one_thread_half_of_the_cores_and_all_of_them_are_tried(cores: int, expected: list[int]) -> None:
-    assert candidates(cores) == expected
+    assert threads_to_try(cores) == expected
 
 
 def test_the_fastest_over_both_combinations_is_taken() -> None:
@@ -103,10 +103,13 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch
 # A system whose update takes 30 ms for each thread that torch uses, and tells that number.
 PROBE = """
 import time, torch
+from m2bench.records.description import Described
+from m2bench.records.documents import read
 episodes_per_update = 1
 def describe(spec, work):
     device = {"device": "cpu", "torch": torch.__version__, "torch_threads": torch.get_num_threads()}
-    return {"device": device, "layers": [], "workload": {}}
+    system = {"unit": {}, "facts": {}, "no_target_because": None}
+    return read(Described, {"system": system, "device": device, "layers": [], "workload": {}})
 def build(spec, work, layers, seed):
     import probe
     return probe

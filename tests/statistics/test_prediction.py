@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from every import every_combination
 from simulated_runs import LAYERS, MEASURED, TROUBLES, simulate
 
 from m2bench.plan.designs import choose_combinations
-from m2bench.records.combinations import BASELINE, Layers, every_combination
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction

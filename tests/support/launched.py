@@ -9,10 +9,10 @@ from typing import Any
 
 import psutil
 
+from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Device
 from m2bench.records.documents import read
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.trials import trial_executor
 

@@ -12,16 +12,16 @@ from typing import Any
 
 from m2bench.findings.usage import COUNTS
 from m2bench.optimizations import NOTE
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read
 from m2bench.records.results import Counts, CurvePoint, LearningResult, NumericsCheck, PeakMemory, TrialResult
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import TrialSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import RunRecord, StoredTrial
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
+from m2bench.store.database import Store
+from m2bench.store.trials import RunRecord, StoredTrial
 
 STARTED = "2026-01-01T00:00:00+00:00"
 GOOD_RETURN = 5.0

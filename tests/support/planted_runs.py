@@ -18,17 +18,17 @@ from itertools import chain, combinations, permutations
 import numpy as np
 
 from m2bench.findings.recommendation.recommend import recommend
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import combinations_of, design_of_all, make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.summary import Recommendation
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
+from m2bench.summary.ablation import Recommendation
+from m2bench.summary.rows import CombinationRow, LearningOfCombination, Numerics
 
 NAMES = tuple("abcdefghijkl")
 Planted = Mapping[Layers, float]

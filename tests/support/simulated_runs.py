@@ -14,18 +14,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+from every import every_combination
 from repository import ROOT
 
 from m2bench.findings.recommendation.recommend import recommend
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
-from m2bench.records.combinations import BASELINE, Layers, every_combination, layers_of
+from m2bench.records.combinations import BASELINE, Layers, layers_of
 from m2bench.records.figure import Figure
-from m2bench.records.rows import CombinationRow, LearningOfCombination, Numerics
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.summary import LeftOut, Recommendation, SwitchedLayer
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
+from m2bench.summary.ablation import LeftOut, Recommendation, SwitchedLayer
+from m2bench.summary.rows import CombinationRow, LearningOfCombination, Numerics
 
 CELLS = json.loads((ROOT / "tests" / "support" / "measured_cells.json").read_text())
 LAYERS: Layers = tuple(CELLS["layers"])

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from m2bench.findings.learning import Learning
 from m2bench.findings.losses import CHECK, with_losses_compared
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
-from m2bench.records.run_spec import RunSpec
-from m2bench.records.trials import RunRecord, StoredTrial
+from m2bench.store.trials import RunRecord, StoredTrial
 
 Array = NDArray[np.float32]
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from made_run import STARTED, description_document, make_record, result
 
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import TrialResult
-from m2bench.records.run_spec import RunSpec
 from m2bench.records.spec import WorkloadSpec
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial
 from m2bench.report import write_report
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
 
 LAYERS: Layers = ("amp", "compile", "fused")
 TIMES_AS_GOOD = {"amp": 2.0, "compile": 1.25, "fused": 0.8}

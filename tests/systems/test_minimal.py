@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import minimal
@@ -11,11 +12,11 @@ import pytest
 import torch
 from commands import typed
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.defaults import CompletedSystem, CompletedWorkload, SystemDefaults, load_system
 from m2bench.systems.interface import System, Workload
-from m2bench.worker.training import train
+from m2bench.worker.training import train_to_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,12 @@ def test_what_a_system_offers_takes_the_place_of_the_default() -> None:
     assert (system.waits_s(), system.proofs()) == ({"data": 1.0}, {})
 
 
+def test_a_description_that_is_no_record_is_refused() -> None:
+    offered = SimpleNamespace(build=minimal.build, describe=lambda spec, work: {"layers": []})
+    with pytest.raises(UserError, match="describe of mine returns a dict"):
+        CompletedWorkload(offered).describe(WorkloadSpec(module="mine"), Path())
+
+
 def test_what_cannot_be_had_is_refused() -> None:
     with pytest.raises(UserError, match="json is no system under test"):
         load_system(WorkloadSpec(module="json"))
@@ -93,5 +100,5 @@ def test_a_system_of_which_nothing_can_be_saved_is_not_trained_first(tmp_path: P
     curve: list[Any] = []
     workload, spec = CompletedWorkload(minimal), WorkloadSpec(module="minimal", device="cpu")
     with pytest.raises(UserError, match="the system does not offer what could be saved of it"):
-        train(workload, spec, tmp_path, (), 100, 0, tmp_path / "checkpoint.pt", curve.append)
+        train_to_checkpoint(workload, spec, tmp_path, (), 100, 0, tmp_path / "checkpoint.pt", curve.append)
     assert curve == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from m2bench.records.figure import Figure
-from m2bench.text.figures import digits, within
+from m2bench.text.figures import digits, in_full, within
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,15 @@ def test_digits_are_trimmed(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0014343, "0.001434"), (0.93321, "0.9332"), (12.3456, "12.35"), (2831.4, "2,831"), (105_123.4, "105,123"),
+     (1e6, "1,000,000"), (999.96, "1000")],
+)  # fmt: skip
+def test_a_level_in_full_has_no_exponent(value: float, text: str) -> None:
+    assert in_full(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "interval", "text"),
     [
         (None, None, "-"),
@@ -40,6 +49,8 @@ def test_digits_are_trimmed(value: float | None, text: str) -> None:
         (0.947, (0.896, 1.003), "0.95x [0.90, 1.00]"),  # none is
         (1.05, (1.0004, 1.1), "1.05x [1.0004, 1.10]"),
         (0.9, (0.8, 0.99999), "0.90x [0.80, 1.0000]"),  # nobody would see it
+        (0.9971, (0.9962, 0.9981), "0.997x [0.996, 0.998]"),  # a figure lies within its interval
+        (1.0031, (0.9962, 1.0098), "1.00x [1.00, 1.01]"),
     ],
 )
 def test_digits_beyond_the_noise_are_left_out(

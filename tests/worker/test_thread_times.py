@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from m2bench.records.errors import TrainingEnded
+from m2bench.errors import TrainingEnded
 from m2bench.records.spec import WorkloadSpec
 from m2bench.worker.thread_times import LEAST_TURNS, time_threads
 

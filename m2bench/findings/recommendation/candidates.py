@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import combinations as pairs_of
 
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.rows import CombinationRow
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.prediction import Prediction
+from m2bench.summary.rows import CombinationRow
 
 
 def unmeasured(combinations: Sequence[CombinationRow], speeds: Prediction, spoiling: Layers) -> list[Layers]:
@@ -43,4 +43,5 @@ def fastest_of(sets: list[Layers], speeds: Prediction) -> Layers:
 
 
 def _log(estimate: Estimate | None) -> float:
-    return -math.inf if estimate is None else math.log(estimate.ratio)
+    """To 0.01 %, so that sets of equal speed are ranked by their size and not by rounding."""
+    return -math.inf if estimate is None else round(math.log(estimate.ratio), 4)

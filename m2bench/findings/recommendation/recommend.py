@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from m2bench.findings.claims import INDIFFERENT
+from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.rows import CombinationRow
-from m2bench.records.summary import ByTime, Fastest, LeftOut, LeftOutState, Recommendation, Rival, SwitchedLayer
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
+from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Recommendation, Rival, SwitchedLayer
+from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import times_within
 
 from .candidates import fastest_of, ranked, unmeasured

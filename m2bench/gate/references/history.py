@@ -34,6 +34,7 @@ UNDECIDED = (
     "disagree, so the machine may have changed"
 )
 METRICS = ("episodes_per_min", "speedup")
+"""Names of levels in files, in which an episode is a unit, whatever it is called."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Series:
-    """One metric of one combination over time. ``since_first``, ``since_last``: today's level over the first and the
-    last one of the reference; ``creep``: today's is lower than the first by more than is allowed, for certain;
-    ``undecided``: it is so either as it is or in units of the canary, but not both.
+    """One metric of one combination over time, and what a reader calls it (``named``).
+
+    ``since_first``, ``since_last``: today's level over the first and the last one of the reference; ``creep``: today's
+    is lower than the first by more than is allowed, for certain; ``undecided``: it is so either as it is or in units of
+    the canary, but not both.
     """
 
     combination: str
     metric: str
+    named: str
     points: list[LevelPoint]
     steps: list[Step]
     since_first: float
@@ -82,7 +86,7 @@ class Series:
 
     @property
     def sentence(self) -> str:
-        name = f"{self.combination} {self.metric}"
+        name = f"{self.combination} {self.named}"
         since = f"{self.since_first:.3f}x of the first level, {self.since_last:.3f}x of the last"
         text = f"{name}: {len(self.points)} runs, {since}"
         text += "".join(f"; {step.ratio:.3f}x at {step.commit} ({step.date})" for step in self.steps)
@@ -110,8 +114,9 @@ def make_series(reference: Reference, checks: Sequence[StoredCheck], delta: floa
             for key, point in _points(check.date, check.commit, "check", levels):
                 if key in points:
                     points[key].append(point)
+    named = {"episodes_per_min": reference.speed.compared}
     return [
-        _examine(name, metric, _since_first_level(found), delta, ALPHA / len(points))
+        _examine(name, metric, named.get(metric, metric), _since_first_level(found), delta, ALPHA / len(points))
         for (name, metric), found in points.items()
     ]
 
@@ -135,7 +140,7 @@ def _since_first_level(points: Sequence[LevelPoint]) -> list[LevelPoint]:
     return ordered[annotated[-1] if annotated else own[0] :]
 
 
-def _examine(combination: str, metric: str, points: list[LevelPoint], delta: float, alpha: float) -> Series:
+def _examine(combination: str, metric: str, named: str, points: list[LevelPoint], delta: float, alpha: float) -> Series:
     logs = [math.log(point.value) for point in points]
     at_canary = [math.log(value) for point in points if (value := point.at_canary) is not None]
     last = max(index for index, point in enumerate(points) if point.kind in LEVELS)
@@ -144,6 +149,7 @@ def _examine(combination: str, metric: str, points: list[LevelPoint], delta: flo
     return Series(
         combination=combination,
         metric=metric,
+        named=named,
         points=points,
         steps=_steps(points, logs),
         since_first=math.exp(today - logs[0]),
@@ -180,7 +186,7 @@ def _steps(points: list[LevelPoint], logs: list[float]) -> list[Step]:
     ]
 
 
-def draw(series: Sequence[Series], path: Path) -> None:
+def draw_history(series: Sequence[Series], path: Path) -> None:
     """A chart of all series, each over its first level; change points are dashed lines."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -201,7 +207,7 @@ def draw(series: Sequence[Series], path: Path) -> None:
         for step in one.steps:
             axis.axvline(dates.index(step.date) - 0.5, linestyle="--", color="tab:red")
         axis.axhline(1.0, linewidth=0.5, color="black")
-        axis.set_title(f"{one.combination}: {one.metric} over its first level", fontsize="medium", loc="left")
+        axis.set_title(f"{one.combination}: {one.named} over its first level", fontsize="medium", loc="left")
         axis.set_xticks(range(len(dates)), [date[:10] for date in dates], rotation=45, fontsize="x-small")
     axes[0].legend(fontsize="small")
     figure.savefig(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
 from m2bench.records.same_machine import differing
 
 from .reference import Reference, shifted, with_level
@@ -24,7 +24,7 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
             f"the check in {folder} found that learning or numerics changed: {check.changes[0]}.",
             "Mend that first: a reference is for code that computes what it should.",
         )
-    other = differing(reference.workload, check.workload)
+    other = differing(reference.workload, check.workload) + reference.counts_otherwise(check.shown_as)
     if other:
         raise UserError(
             f"the check in {folder} trained something else than {reference.name} ({'; '.join(other)}).",
@@ -45,5 +45,6 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
         machine=check.machine,
         workload=check.workload,
         combinations=check.measured,
+        shown_as=check.shown_as or reference.shown_as,
     )
     return with_level(reference, shifted(reference, new) if kind == "annotated" else new, kind, reason)

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sized
 from dataclasses import dataclass, fields
 
+from m2bench.options.known_systems import PROGRAMS
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Facts
-from m2bench.records.known_systems import PROGRAMS
+from m2bench.records.documents import read
 from m2bench.records.spec import present_module
+from m2bench.text.speed import Speed
 
 from .reference import HistoryEntry, Recorded, Reference
 
@@ -33,6 +35,7 @@ class StoredCheck:
     workload: Facts
     measured: dict[str, Recorded]
     changes: list[str]
+    shown_as: Speed | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def read_reference(name: str, document: object) -> Reference:
         workload=_workload(file),
         combinations=_combinations(file.part("combinations")),
         history=history,
+        shown_as=_speed(file),
     )
     if history[-1].machine != found.machine:
         raise ValueError("the last entry of history is of another machine than the reference")
@@ -124,6 +128,7 @@ def read_check(document: object) -> StoredCheck:
         workload=_workload(file),
         measured=_combinations(file.part("measured")),
         changes=file.texts("changes"),
+        shown_as=_speed(file),
     )
 
 
@@ -138,6 +143,15 @@ def _machine(file: Part) -> Facts:
 def _workload(file: Part) -> Facts:
     workload = file.part("workload").fields
     return {**workload, "module": present_module(str(workload["module"]))} if "module" in workload else workload
+
+
+def _speed(file: Part) -> Speed | None:
+    told = file.fields.get("shown_as")
+    if told is None:
+        return None
+    found = read(Speed, told)
+    _number(found.rate.factor, f"the rate of {file.where}", POSITIVE)
+    return found
 
 
 def _combinations(part: Part) -> dict[str, Recorded]:

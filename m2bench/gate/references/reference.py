@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import fmean
 
-from m2bench.gate.counts import CountsByName, LinesByCount, lines_of, repeated_counts
+from m2bench.gate.counts import CountsByName, LinesByCount, counted_lines, repeated_counts
 from m2bench.gate.pairs import Block, Phases, median_phases
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
-from m2bench.records.description import Facts
+from m2bench.records.description import Facts, Rate, Unit
+from m2bench.records.earlier import UNIT as EARLIER_UNIT
 from m2bench.statistics.steady import steady_speed
+from m2bench.text.speed import Speed
 
 DIGITS = 5  # of a figure that are stored; its noise is in the second or third
 
@@ -52,7 +54,8 @@ class HistoryEntry:
 @dataclass(frozen=True)
 class Reference:
     """What a run measured, on which machine, of which commit, ``counted_by`` which m2bench; ``created``: when it was
-    measured; ``history``: every level it has had, oldest first.
+    measured; ``history``: every level it has had, oldest first. ``shown_as``: how the trainer counts its speed; None
+    of an earlier version, which did not store it.
     """
 
     name: str
@@ -63,6 +66,17 @@ class Reference:
     workload: Facts
     combinations: dict[str, Recorded]
     history: list[HistoryEntry] = field(default_factory=list)
+    shown_as: Speed | None = None
+
+    @property
+    def speed(self) -> Speed:
+        """How its levels are shown; where it is not told, as those of the trading system."""
+        return self.shown_as or Speed(Unit(**EARLIER_UNIT), Rate())
+
+    def counts_otherwise(self, speed: Speed | None) -> list[str]:
+        """What differs where a speed is known to be counted in another unit, in words; else nothing."""
+        own = self.shown_as
+        return [] if own is None or speed is None or own == speed else [f"unit: {own.label} and {speed.label}"]
 
     @property
     def threads(self) -> int | None:
@@ -101,7 +115,7 @@ def _record(blocks: Sequence[Block], combination: Layers) -> Recorded:
         speedup=[_rounded(speed / other) for speed, other in zip(speeds, plain, strict=True)] if is_over else [],
         canary_s=[_rounded(min(trial.canary_s)) for trial in trials],
         counts=repeated_counts(trials),
-        lines=lines_of(trials),
+        lines=counted_lines(trials),
         phase_ms={name: _rounded(value) for name, value in median_phases(trials).items()},
         gates=sorted(set.intersection(*(set(trial.numerics) for trial in trials))),
     )

@@ -7,9 +7,9 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from m2bench.records.errors import UserError, quoted
-from m2bench.records.files import write_file
-from m2bench.records.folders import make_folder
+from m2bench.errors import UserError, quoted
+from m2bench.store.files import write_file
+from m2bench.store.folders import make_folder
 
 from .reading import StoredCheck, read_check, read_reference
 from .reference import Reference
@@ -30,7 +30,7 @@ def reference_path(repo: Path, name: str) -> Path:
     return repo / FOLDER / f"{name}.json"
 
 
-def list_references(repo: Path) -> list[Reference]:
+def read_references(repo: Path) -> list[Reference]:
     """All references of the repository, the newest first."""
     found = [_load(path) for path in sorted((repo / FOLDER).glob("*.json"))]
     return sorted(found, key=lambda reference: reference.created, reverse=True)

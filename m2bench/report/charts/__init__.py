@@ -6,20 +6,11 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from m2bench.records.figure import Figure
-from m2bench.records.summary import Summary
-from m2bench.records.wrong_device import mark_of
+from m2bench.records.refusals import mark_of
+from m2bench.summary.ablation import Summary
 from m2bench.text.figures import is_known
 
-from . import (
-    claims,
-    combinations,
-    contributions,
-    interactions,
-    learning,
-    noise,
-    phases,
-    throughput_and_learning,
-)
+from . import claims, combinations, contributions, interactions, learning, noise, phases, throughput_and_learning
 from .style import Chart as Chart
 from .style import NotDrawn as NotDrawn
 from .style import titles_marked

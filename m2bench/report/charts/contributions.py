@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from m2bench.records.summary import Summary
 from m2bench.report.details import what_layers_are_worth
 from m2bench.report.sentences import together
+from m2bench.summary.ablation import Summary
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed
 

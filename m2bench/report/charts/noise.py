@@ -6,8 +6,8 @@ from statistics import geometric_mean
 
 from matplotlib.ticker import FuncFormatter
 
-from m2bench.records.noise import Repeats
-from m2bench.records.summary import Summary
+from m2bench.summary.ablation import Summary
+from m2bench.summary.noise import Repeats
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed
 
@@ -39,7 +39,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         halves.set_xlim(-1, 1)
         far = max(abs(value - 1) for value in (*ratios, *(ends or ()), 1.05))
         for axis in (drift, halves):
-            axis.set_ylim(1 - 1.1 * far, 1 + 1.1 * far)
+            axis.set_ylim(max(0.0, 1 - 1.1 * far), 1 + 1.1 * far)  # no speed is below 0
             axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}x"))
             axis.grid(axis="y", linewidth=0.6)
         return canvas.finish(

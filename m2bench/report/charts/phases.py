@@ -6,8 +6,8 @@ import textwrap
 from typing import Any
 
 from m2bench.records.description import Unit
-from m2bench.records.summary import Summary
 from m2bench.report.sentences import compared
+from m2bench.summary.ablation import Summary
 from m2bench.text.figures import percent, times_within
 
 from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, plain_log_ticks, rows

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from m2bench.records.figure import Figure
-from m2bench.records.rows import CombinationRow
-from m2bench.records.summary import Summary
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import CombinationRow
 from m2bench.text.speed import Speed
 
 from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, NotDrawn, plain_log_ticks, reach

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from m2bench.findings.noise import aa_in_words, drift_in_words
 from m2bench.records.figure import Figure
-from m2bench.records.noise import Noise, Repeats, RunConditions, ScatterGroup, Timing
 from m2bench.report.sentences import counted, listed
+from m2bench.summary.noise import Noise, Repeats, RunConditions, ScatterGroup, Timing
 from m2bench.text.figures import times, times_within
+from m2bench.text.repeats import aa_in_words, drift_in_words
 from m2bench.text.speed import Speed
 
 LACK_OF_FIT = 0.05  # the p value below which the second-order model is said to miss something

@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
-from m2bench.records.rows import CombinationRow
-from m2bench.records.summary import Summary
-from m2bench.report.sentences import (
-    counted,
-    listed,
-    tells_of_learning,
-)
-from m2bench.text.figures import (
-    NOTHING,
-    digits,
-    times_within,
-    within,
-)
+from m2bench.report.sentences import counted, listed, tells_of_learning
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import CombinationRow
+from m2bench.text.figures import NOTHING, digits, times_within, within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
@@ -28,7 +19,7 @@ class CombinationsTable(Table):
     """The one table that is long enough to be sorted and filtered."""
 
 
-def ranked(summary: Summary) -> list[CombinationRow]:
+def ranked_rows(summary: Summary) -> list[CombinationRow]:
     """The combinations by their speedup, the fastest first; those without a figure last."""
     return sorted(summary.combinations, key=lambda c: -(c.speedup.value if c.speedup else 0.0))
 
@@ -50,7 +41,7 @@ def combinations_table(summary: Summary) -> Table:
             NOTHING if c.numerics.numerics in (None, "unchecked") else c.numerics.numerics,
             _status(c),
         )
-        for rank, c in enumerate(ranked(summary), 1)
+        for rank, c in enumerate(ranked_rows(summary), 1)
     ]
     level, to_target = speed.heading, f"{summary.system.unit.many} to target"
     numbers = ("#", speed.words.ratio, level, to_target, "to target s", "compile s", "memory MB")

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.records.combinations import combination_name
-from m2bench.records.rows import LayerRow
-from m2bench.records.summary import Summary
-from m2bench.report.sentences import (
-    counted,
-    rules_in_words,
-    rules_of,
-    tells_of_learning,
-    together,
-)
-from m2bench.text.figures import (
-    NOTHING,
-    percent_within,
-    times_within,
-)
+from m2bench.report.sentences import counted, listed, rules_in_words, tells_of_learning, together
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import LayerRow
+from m2bench.text.figures import NOTHING, percent_within, times_within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
@@ -50,7 +41,8 @@ def impact_table(summary: Summary) -> Table:
         for layer in summary.layers
     ]
     total, speed = times_within(summary.total_speedup), Speed.of(summary.system)
-    rows.append((together(summary), *[""] * 4, total, *[""] * 7))
+    if summary.total_speedup is not None:
+        rows.append((together(summary), *[""] * 4, total, *[""] * 7))
     columns = ("layer", "difficulty", "claimed", "alone", "added last", "Shapley", "share", "time to target", "memory",
                "learning", "numerics", "at work", "verdict")  # fmt: skip
     table = Table(
@@ -62,7 +54,7 @@ def impact_table(summary: Summary) -> Table:
                     "claimed", "Shapley"),
     ).without_empty_columns()  # fmt: skip
     notes = (
-        *_glossary(table),
+        *_glossary(table, summary),
         *turned_round(speed),
         *_rules_remark(summary),
         *(_without_target(summary) if "time to target" in table.columns else ()),
@@ -83,9 +75,8 @@ GLOSSARY = {
     "memory": "peak memory of the layer alone over the baseline's.",
 }
 """What the columns of the impact table are."""
-OF_VERDICTS = (
-    "verdict: on the claimed speed, from the layer alone. Claims on memory and stability are judged one by one below."
-)
+OF_VERDICTS = "verdict: on the claimed speed, from the layer alone."
+OF_OTHER_CLAIMS = " Claims on memory and stability are judged one by one below."
 
 
 def _without_target(summary: Summary) -> list[str]:
@@ -100,7 +91,7 @@ def _without_target(summary: Summary) -> list[str]:
 
 def _rules_remark(summary: Summary) -> list[str]:
     """What the columns mean where layers need or exclude each other."""
-    rules = rules_of(summary)
+    rules = summary.rules
     if not rules:
         return []
     return [
@@ -111,10 +102,12 @@ def _rules_remark(summary: Summary) -> list[str]:
     ]
 
 
-def _glossary(table: Table) -> list[str]:
+def _glossary(table: Table, summary: Summary) -> list[str]:
     """What the columns are that this table has."""
     said = [f"{column}: {what}" for column, what in GLOSSARY.items() if column in table.columns]
-    return [f"{' '.join(said)} Brackets: 95 % intervals.", *([OF_VERDICTS] if "verdict" in table.columns else [])]
+    claims_more = any(re.search("memory|stability", layer.claim.claim_text or "") for layer in summary.layers)
+    verdicts = [OF_VERDICTS + OF_OTHER_CLAIMS * claims_more] if "verdict" in table.columns else []
+    return [f"{' '.join(said)} Brackets: 95 % intervals.", *verdicts]
 
 
 def _numerics_of(layer: LayerRow, summary: Summary) -> str:
@@ -124,17 +117,20 @@ def _numerics_of(layer: LayerRow, summary: Summary) -> str:
 
 
 def _at_work(summary: Summary) -> dict[str, str]:
-    """Whether each layer did anything; nothing where all of them did."""
-    found: dict[str, str] = {layer.name: layer.engagement.engagement for layer in summary.layers}
+    """Whether each layer did anything, but of one whose trials all failed; nothing where all of them did."""
+    found: dict[str, str] = {x.name: x.engagement.engagement for x in summary.layers if not _only_failed(x, summary)}
     return found if set(found.values()) != {"engaged"} else {}
+
+
+def _only_failed(layer: LayerRow, summary: Summary) -> bool:
+    return all(c.status == "failed" and not c.trials_ok for c in summary.combinations if layer.name in c.layers)
 
 
 def _untold(summary: Summary) -> list[str]:
     """What the system does not report, so that nothing can be said of it."""
-    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
     unproved: dict[str, list[str]] = defaultdict(list)
     for layer in summary.layers:
-        if layer.name in ran and layer.engagement.engagement == "unproved":
+        if layer.engagement.engagement == "unproved" and not _only_failed(layer, summary):
             unproved[layer.engagement.engagement_reason].append(layer.name)
     said = []
     is_compared = any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations)
@@ -142,8 +138,8 @@ def _untold(summary: Summary) -> list[str]:
         said.append("numerics: unchecked, since the system does not report what its combinations compute.")
     if not tells_of_learning(summary):
         said.append(f"learning: not told, since {summary.system.no_target_because}.")
-    said += [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
-    return [" ".join(said)] if said else []
+    doubted = [f"at work: unproved ({', '.join(names)}), since {reason}." for reason, names in unproved.items()]
+    return [*([" ".join(said)] if said else []), *doubted]
 
 
 def _impact_remarks(summary: Summary) -> list[str]:
@@ -183,19 +179,19 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     engagement = layer.engagement
     if engagement.engagement in SAID_OF_ENGAGEMENT:
         return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
-    names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
+    names, rules = tuple(other.name for other in summary.layers), summary.rules
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}
-    troubled = [
-        outcome_of(c)
-        if c.layers == (layer.name,)
-        else f"{combination_name(c.layers)}, which its figures need: {outcome_of(c)}"
-        for c in found
-        if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)  # of those it is said why
-    ]
+    # Of those with a layer that did nothing it is said why.
+    troubled = [c for c in found if c.trials and outcome_of(c) != "ok" and idle.isdisjoint(c.layers)]
     if troubled:
-        return "; ".join(dict.fromkeys(troubled))
+        own = [outcome_of(c) for c in troubled if c.layers == (layer.name,)]
+        others = dict.fromkeys(combination_name(c.layers) for c in troubled if c.layers != (layer.name,))
+        missing = (
+            f"what needs {listed([*others])} is not known: the table of all combinations says why" if others else ""
+        )
+        return "; ".join(filter(None, [*dict.fromkeys(own), missing]))
     if layer.speed.alone is None and layer.speed.last is None and all(c.trials for c in found):
         return "not measured by this design"
     return ""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from m2bench.records.combinations import combination_name
-from m2bench.records.rows import Metric
-from m2bench.records.summary import Summary
-from m2bench.text.figures import (
-    NOTHING,
-    times_within,
-    within,
-)
+from m2bench.summary.ablation import Summary
+from m2bench.summary.rows import Metric
+from m2bench.text.figures import NOTHING, times_within, within
 from m2bench.text.tables import Table
 
-from .combinations import ranked
+from .combinations import ranked_rows
 
 
 def metrics_table(summary: Summary) -> Table | None:
     """One row per combination: every metric that it tells, and what that is over the baseline's."""
-    told = {c.layers: {metric.name: metric for metric in c.metrics} for c in ranked(summary) if c.metrics}
+    told = {c.layers: {metric.name: metric for metric in c.metrics} for c in ranked_rows(summary) if c.metrics}
     names = dict.fromkeys(name for metrics in told.values() for name in metrics)
     if len(names) < 2:
         return None

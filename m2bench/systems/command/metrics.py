@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean, harmonic_mean
 from typing import Any
 
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.errors import TrainerError, UserError
 
 OWN_TIME = "time"
 JSON = "json:"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from m2bench.options.declared import at_least, option, options_of
+from m2bench.options.known_systems import Call, KnownSystem
 from m2bench.records.combinations import Layers
-from m2bench.records.declared_options import at_least, option, options_of
-from m2bench.records.known_systems import Call
+from m2bench.records.spec import Options
 
 from .toggles import CommandLine
-
-COMMANDS = ("ablate", "scale", "check", "baseline save", "layers")
-REFUSED_BY = ("profile", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +21,6 @@ class CommandOptions:
         "Your own trainer as a command line, in any language; {seed} in it is replaced by the trial's seed.",
         kind=str,
         metavar="<words>",
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
     toggle: tuple[str, ...] = option(
         (),
@@ -35,8 +29,6 @@ class CommandOptions:
         kind=list[str],
         metavar="<name=change>",
         read=lambda flag, typed: tuple(typed),
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
     metric: tuple[str, ...] = option(
         (),
@@ -46,25 +38,25 @@ class CommandOptions:
         metavar="<pattern>",
         read=lambda flag, typed: tuple(typed),
         shown="time",
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
-    lower_is_better: bool = option(
-        False, "A smaller value of the first --metric is better.", commands=COMMANDS, refused_by=REFUSED_BY
-    )
+    lower_is_better: bool = option(False, "A smaller value of the first --metric is better.")
     skip_first: int = option(
         0,
         "Matches of each --metric that are warm-up; the mean of the others counts.",
         read=at_least(0),
         shown="only the last match counts",
-        commands=COMMANDS,
-        refused_by=REFUSED_BY,
     )
 
 
-OPTIONS = options_of(CommandOptions)
+OPTIONS = tuple(
+    replace(one, commands=("ablate", "scale", "check", "baseline save", "layers"), refused_by=("profile", "train"))
+    for one in options_of(CommandOptions)
+)
 
 
-def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
+def call_with(options: Options, layers: Layers) -> Call:
     """The user's command with these layers switched on."""
-    return Call(CommandLine(workload["command"], workload["toggle"]).typed(layers), "sh")
+    return Call(CommandLine(options["command"], options["toggle"]).typed(layers), "sh")
+
+
+KNOWN = KnownSystem(OPTIONS, call_with=call_with)

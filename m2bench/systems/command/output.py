@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import IO
 
-from m2bench.records.errors import TrainerError
+from m2bench.errors import TrainerError
 
 LOG_BYTES = 2**20  # of all that is printed, the first ones, in the log
 LONGEST_LINE = 2**20  # bytes; what a longer line goes on with is passed over

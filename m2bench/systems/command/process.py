@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from m2bench.errors import TrainerError
 from m2bench.processes.environment import shell_environment
-from m2bench.records.errors import TrainerError
 
 from .output import Output
 
@@ -50,7 +50,7 @@ def _not_outlived() -> Iterator[None]:
 
 
 @_not_outlived()
-def run(
+def run_command(
     words: Sequence[str],
     variables: Mapping[str, str],
     limit_s: float,

@@ -7,20 +7,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from m2bench.machine.canary import canary_s
+from m2bench.errors import TrainerError, UserError
+from m2bench.machine.canary import host_canary_s
 from m2bench.records.combinations import Layers
-from m2bench.records.description import LayerDescription, Rate, Unit
-from m2bench.records.documents import to_json
-from m2bench.records.errors import TrainerError, UserError
-from m2bench.records.results import PeakMemory, TrialResult
-from m2bench.records.sources import sources_of
+from m2bench.records.description import (
+    Described,
+    Device,
+    LayerDescription,
+    Rate,
+    SystemDescription,
+    Unit,
+    WorkloadDescription,
+)
+from m2bench.records.documents import read, to_json
+from m2bench.records.results import Moment, PeakMemory, TrialResult
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.interface import Document
+from m2bench.store.sources import sources_of
 
 from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 from .options import CommandOptions
 from .output import Output
-from .process import Ran, run
+from .process import Ran, run_command
 from .toggles import CommandLine
 
 DEVICE = "this machine"  # the command chooses what it computes on, and need not tell
@@ -38,6 +45,7 @@ class CommandProgram:
 
     def __init__(self, options: CommandOptions, settings: Mapping[str, Any] | None = None):
         self._options = options
+        self._needs_layers = settings is None
         self._line = CommandLine(options.command or "", options.toggle, settings)
         self._line.refuse_idle()
         self._metrics = read_metrics(options.metric)
@@ -47,26 +55,30 @@ class CommandProgram:
             raise UserError("--skip-first leaves out matches, and no --metric matches.", "Leave it out, or give one.")
 
     def layers(self) -> Layers:
+        """Its toggles. Raises UserError where there are none, unless a run of ``scale`` varies something else."""
+        if self._needs_layers and not self._line.changes:
+            raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         return tuple(self._line.changes)
 
-    def describe(self) -> Document:
+    def describe(self) -> Described:
         is_time, lower = self._ranked == TIME, self._lower_is_better
         rate = Rate("s", 1 / 60, lower) if is_time else Rate(self._ranked.name, lower_is_better=lower, is_metric=True)
-        return {
-            "system": {
-                "unit": to_json(Unit("run", "runs")),
-                "rate": to_json(rate),
-                "facts": {"command": self._options.command},
-                "no_target_because": "a command does not tell how well it has learned",
-            },
-            "device": {"device": DEVICE},
-            "layers": [to_json(self._describe_layer(name)) for name in self.layers()],
-            "workload": {
-                "options": {name: value for name, value in to_json(self._options).items() if value},
-                "own_program": True,
-                "sources": sources_of(self._line.files(), Path.cwd()),
-            },
+        workload = {
+            "options": {name: value for name, value in to_json(self._options).items() if value},
+            "own_program": True,
+            "sources": sources_of(self._line.files(), Path.cwd()),
         }
+        return Described(
+            system=SystemDescription(
+                unit=Unit("run", "runs"),
+                rate=rate,
+                facts={"command": self._options.command or ""},
+                no_target_because="a command does not tell how well it has learned",
+            ),
+            device=read(Device, {"device": DEVICE}),
+            layers=tuple(map(self._describe_layer, self._line.changes)),
+            workload=read(WorkloadDescription, workload),
+        )
 
     def _describe_layer(self, name: str) -> LayerDescription:
         return LayerDescription(
@@ -74,11 +86,11 @@ class CommandProgram:
             works_ahead=True, unsupported=None,
         )  # fmt: skip
 
-    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[str], None]) -> TrialResult:
+    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[Moment], None]) -> TrialResult:
         readings, output = Readings(self._metrics), Output(sys.stdout.fileno())
         words, variables = self._line.words(layers, seed), self._line.variables(layers, seed)
         on_window("begin")
-        ran = run(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
+        ran = run_command(words, variables, limit_s, output, readings.read_line, readings.read_error_line)
         on_window("end")
         if output.error is not None:
             raise output.error
@@ -89,7 +101,7 @@ class CommandProgram:
         speed = self._units_per_min(first)
         return TrialResult(
             setup_s=None,
-            canary_s=(canary_s(),),
+            canary_s=(host_canary_s(),),
             warmup_update_s=(),
             update_s=(60 / speed,),
             episodes_per_update=1,
@@ -118,7 +130,6 @@ class CommandProgram:
         found, skipped = readings[metric], self._options.skip_first
         if len(found) > skipped:
             return [*counting(found, skipped)]
-        times = (
-            f"found {len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
-        )
-        raise TrainerError(f"--metric {metric.typed} was {times}; {output.last_lines}")
+        often = f"{len(found)} time{'s' * (len(found) > 1)}, and --skip-first leaves out {skipped}"
+        seen = f"found {often}" if found else "not found in the output"
+        raise TrainerError(f"--metric {metric.typed} was {seen}; {output.last_lines}")

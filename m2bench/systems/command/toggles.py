@@ -11,8 +11,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 
 ENVIRONMENT = "env:"
 EXAMPLES = "Give it as amp=--amp, workers='--workers 0|--workers 4', or tf32=env:TF32=1."
@@ -85,8 +85,6 @@ class CommandLine:
                 raise UserError(
                     f"{{{name}}} stands nowhere in the command.", f"Put it in the place of its value: {command}"
                 )
-        if not self.changes and settings is None:
-            raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         for layers in (BASELINE, *((name,) for name in self.changes)):
             self._refuse_unreadable(layers)
         for one, other in combinations(self.changes, 2):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Claim
-from m2bench.records.errors import UserError
+from m2bench.records.description import Claim, LayerDescription
 from m2bench.records.rules import Rules
-from m2bench.systems.interface import Document
+from m2bench.systems.defaults import describe_layer
 
 from .importing import UserTrainer
-from .raised import shown
+from .raised import as_named
 from .yields import LOSS, RETURN
 
 T = TypeVar("T")
 GAIN = re.compile(r"(\d+(?:\.\d+)?)\s*x?(?:\s*(?:-|to)\s*(\d+(?:\.\d+)?))?\s*x")
 EXACT = "exact"
+NEARLY = 0.81
+"""Least likeness of a misspelt name to the one that is meant: UNIT is like UNITS, SEEDS is not like NEEDS (0.8)."""
 
 
 def declared_unit(trainer: UserTrainer) -> str | None:
@@ -31,7 +33,7 @@ def declared_unit(trainer: UserTrainer) -> str | None:
     return units
 
 
-def declared_target(trainer: UserTrainer) -> Document | None:
+def declared_target(trainer: UserTrainer) -> dict[str, str | float] | None:
     """``TARGET``: the loss or the return that training is to reach. Raises UserError for anything else."""
     target = getattr(trainer.module, "TARGET", None)
     if target is None:
@@ -46,11 +48,13 @@ def declared_target(trainer: UserTrainer) -> Document | None:
     return {"measure": measure, "return": float(value)}
 
 
-def declared_of_layers(trainer: UserTrainer, layers: Layers) -> dict[str, Document]:
-    """By layer, fields of its description: ``CLAIMS`` and ``CONTRACTS``. Raises UserError as ``_declared`` does."""
+def declared_layers(trainer: UserTrainer, layers: Layers) -> tuple[LayerDescription, ...]:
+    """The layers with their ``CLAIMS`` and ``CONTRACTS``. Raises UserError as ``_declared`` does."""
     claims = _declared(trainer, "CLAIMS", layers, _read_claim)
     contracts = _declared(trainer, "CONTRACTS", layers, _read_contract)
-    return {layer: {"claim": claims.get(layer), "loss_tolerance": contracts.get(layer)} for layer in layers}
+    return tuple(
+        describe_layer(layer, claim=claims.get(layer), loss_tolerance=contracts.get(layer)) for layer in layers
+    )
 
 
 def declared_rules(trainer: UserTrainer, layers: Layers) -> Rules:
@@ -64,6 +68,18 @@ def declared_rules(trainer: UserTrainer, layers: Layers) -> Rules:
 
     tables = [_declared(trainer, attribute, layers, read_layers) for attribute in ("NEEDS", "EXCLUDES")]
     return Rules(*(tuple((layer, name) for layer, names in table.items() for name in names) for table in tables))
+
+
+def misspelt(trainer: UserTrainer) -> Iterator[str]:
+    """For each name in capitals in the module that is nearly one of ATTRIBUTES, a remark that asks whether it is meant.
+
+    It may be a constant of the trainer's own, so it is no error.
+    """
+    names = vars(trainer.module)
+    for name in filter(str.isupper, names):
+        for meant in get_close_matches(name, ATTRIBUTES, 1, NEARLY):
+            if meant not in names:
+                yield f"{_file_of(trainer)}: {name} is not read by m2bench: if {meant} is meant, rename it."
 
 
 def _declared(trainer: UserTrainer, attribute: str, layers: Layers, read: Callable[[Any], T]) -> dict[str, T]:
@@ -85,7 +101,7 @@ def _declared(trainer: UserTrainer, attribute: str, layers: Layers, read: Callab
     return found
 
 
-def _read_claim(value: Any) -> Document:
+def _read_claim(value: Any) -> Claim:
     """A gain, as (low, high) or in words that hold it."""
     if isinstance(value, str):
         gain = GAIN.search(value)
@@ -97,7 +113,7 @@ def _read_claim(value: Any) -> Document:
         text = f"{low:g}-{high:g}x" if low < high else f"{low:g}x"
     if not 0 < low <= high:
         raise ValueError
-    return asdict(Claim(low=low, high=high, text=text, difficulty="", priority=""))
+    return Claim(low=low, high=high, text=text, difficulty="", priority="")
 
 
 def _read_contract(value: Any) -> float | None:
@@ -116,7 +132,12 @@ EXAMPLES = {
     "NEEDS": "NEEDS = {'cudagraphs': 'compile'}, of the layers that there are",
     "EXCLUDES": "EXCLUDES = {'fused': 'foreach'}, of the layers that there are",
 }
+ATTRIBUTES = ("UNITS", "TARGET", *EXAMPLES)
 
 
 def _refuse(trainer: UserTrainer, found: str, advice: str) -> NoReturn:
-    raise UserError(f"{shown(str(trainer.module.__file__))}: {found}.", f"{advice[0].upper()}{advice[1:]}.")
+    raise UserError(f"{_file_of(trainer)}: {found}.", f"{advice[0].upper()}{advice[1:]}.")
+
+
+def _file_of(trainer: UserTrainer) -> str:
+    return as_named(str(trainer.module.__file__))

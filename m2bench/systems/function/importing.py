@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.errors import TrainerError, UserError
 
 from .raised import UsersCode, is_library
-from .source import place_of, place_of_step, written
+from .source import place_of, place_of_step, undecorated
 
 RELATIVE_IMPORT = "attempted relative import with no known parent package"  # what Python says of it
 Train = Callable[..., Iterator[Any]]
@@ -102,7 +102,7 @@ def _functions_of(place: str, module: ModuleType) -> str:
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__
     ]
-    generators = [name for name, value in own if inspect.isgeneratorfunction(written(value))]
+    generators = [name for name, value in own if inspect.isgeneratorfunction(undecorated(value))]
     if generators:
         return f"It has: {', '.join(f'{place}:{name}' for name in generators)}."
     there = ", ".join(name for name, _ in own)
@@ -110,7 +110,7 @@ def _functions_of(place: str, module: ModuleType) -> str:
 
 
 def _refuse_no_generator(name: str, function: str, found: Any) -> None:
-    inner = written(found) if callable(found) else found
+    inner = undecorated(found) if callable(found) else found
     if inspect.isgeneratorfunction(inner):
         return
     if not inspect.isfunction(inner):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
-from typing import Any
+from typing import Any, NoReturn
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.errors import UserError
 
 from .importing import UserTrainer
 from .source import place_of
@@ -34,7 +34,7 @@ def read_parameters(trainer: UserTrainer, settings: Settings | None = None) -> P
     """What a function takes.
 
     Raises UserError, with the line to change, for a parameter without a default, for one that cannot be given by its
-    name, for a setting that it does not have, and where there is no layer and no ``settings`` are to be varied.
+    name, and for a setting that it does not have.
     """
     taken = [
         one
@@ -49,15 +49,18 @@ def read_parameters(trainer: UserTrainer, settings: Settings | None = None) -> P
     layers = tuple(one.name for one in own if one.default is False)
     for name, value in (settings or {}).items():
         _refuse_no_setting(trainer, name, next((one for one in own if one.name == name), None), value)
-    if not layers and settings is None:
-        raise UserError(
-            f"{place_of(trainer.train)}: {trainer.function} has no parameter that defaults to False, so there is "
-            "nothing to switch on.",
-            f"Let {', '.join(always_on)} default to False there." if always_on
-            else f"Give it one for each thing to try, as in def {trainer.function}(*, amp=False, compile=False).",
-        )  # fmt: skip
     threads = any(one.name == THREADS and _is_setting(one) for one in own)
     return Parameters(layers, always_on, DEVICE in names, SEED in names, threads)
+
+
+def refuse_no_layers(trainer: UserTrainer, always_on: Sequence[str]) -> NoReturn:
+    """Raise UserError, with the line to change, for a function without layers."""
+    raise UserError(
+        f"{place_of(trainer.train)}: {trainer.function} has no parameter that defaults to False, so there is "
+        "nothing to switch on.",
+        f"Let {', '.join(always_on)} default to False there." if always_on
+        else f"Give it one for each thing to try, as in def {trainer.function}(*, amp=False, compile=False).",
+    )  # fmt: skip
 
 
 def _is_setting(one: Parameter) -> bool:

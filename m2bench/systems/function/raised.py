@@ -13,7 +13,7 @@ from types import TracebackType
 import torch
 
 import m2bench
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.errors import TrainerError, UserError
 
 LONGEST = 300  # characters of a message
 
@@ -43,7 +43,7 @@ def said(error: BaseException) -> str:
     return f"{_what(error)} ({place})" if place else _what(error)
 
 
-def shown(file: str) -> str:
+def as_named(file: str) -> str:
     """A file as the user would name it: from the folder that they work in, where it lies there."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
@@ -65,13 +65,13 @@ def _what(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str | None:
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
-        return f"{shown(error.filename)}:{error.lineno}"
+        return f"{as_named(error.filename)}:{error.lineno}"
     frames = [*_frames(error), *_frames(error.__cause__)]  # a StopIteration within a generator is but a cause
     # A trainer may itself be installed among the libraries.
     own = [each for each in frames if not _LIBRARIES.search(each.filename)] or [
         each for each in frames if not each.filename.startswith(_TORCH)
     ]
-    return f"{shown(own[-1].filename)}:{own[-1].lineno}: {own[-1].line}" if own else None
+    return f"{as_named(own[-1].filename)}:{own[-1].lineno}: {own[-1].line}" if own else None
 
 
 def _frames(error: BaseException | None) -> list[traceback.FrameSummary]:

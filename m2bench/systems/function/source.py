@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .raised import shown
+from .raised import as_named
 
 DEFINED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -34,7 +34,7 @@ def place_of_step(function: Callable[..., Any]) -> str | None:
     return None
 
 
-def written(function: Callable[..., Any]) -> Callable[..., Any]:
+def undecorated(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function that stands in the source, without what decorators and ``partial`` make of it."""
     while isinstance(function, partial):
         function = function.func
@@ -43,12 +43,12 @@ def written(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _place(function: Callable[..., Any], line: int) -> str:
-    return f"{shown(inspect.getsourcefile(written(function)) or '')}:{line}"
+    return f"{as_named(inspect.getsourcefile(undecorated(function)) or '')}:{line}"
 
 
 def _tree(function: Callable[..., Any]) -> tuple[ast.Module, int]:
     """The function as written, and how many lines come before it; an empty tree where it cannot be read alone."""
-    lines, first = inspect.getsourcelines(written(function))
+    lines, first = inspect.getsourcelines(undecorated(function))
     try:
         return ast.parse(textwrap.dedent("".join(lines))), first - 1
     except SyntaxError:  # a lambda within a statement

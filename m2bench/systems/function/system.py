@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -20,25 +20,26 @@ import torch
 from m2bench.devices import torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
+from m2bench.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Rate, Unit
-from m2bench.records.errors import TrainerError, TrainingEnded, UserError
+from m2bench.records.description import Described, Device, Rate, SystemDescription, Unit, WorkloadDescription
+from m2bench.records.documents import read
 from m2bench.records.rules import Rules
-from m2bench.records.sources import sources_of
 from m2bench.records.spec import WorkloadSpec
-from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
-from m2bench.systems.interface import Document, Told
+from m2bench.store.sources import sources_of
+from m2bench.systems.defaults import NOT_TOLD, SystemDefaults
+from m2bench.systems.interface import Told
 
-from .declared import declared_of_layers, declared_rules, declared_target, declared_unit
+from .declared import declared_layers, declared_rules, declared_target, declared_unit, misspelt
 from .importing import UserTrainer, import_trainer, users_files
-from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters
-from .raised import UsersCode, shown
+from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters, refuse_no_layers
+from .raised import UsersCode, as_named
 from .source import place_of
 from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
 SAME = 1e-4  # relative: what two tries with the same seed tell may differ by rounding on a GPU
-NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
+NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3} or {'return': 195}"
 ENDED = object()
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
@@ -67,7 +68,7 @@ class FunctionWorkload:
         self._takes = read_parameters(trainer, settings)
         self._settings = settings
         self._unit = declared_unit(trainer) or SAMPLES
-        self._of_layers = declared_of_layers(trainer, self._takes.layers)
+        self._layers = declared_layers(trainer, self._takes.layers)
         self._rules = declared_rules(trainer, self._takes.layers)
         self._target = declared_target(trainer)
         if device != WorkloadSpec.device and not self._takes.takes_device:
@@ -77,45 +78,47 @@ class FunctionWorkload:
             )
 
     def layers(self, spec: WorkloadSpec) -> Layers:
-        """Parameters that default to False."""
+        """Parameters that default to False. Raises UserError where there are none, unless settings are varied."""
+        if not self._takes.layers and self._settings is None:
+            refuse_no_layers(self.trainer, self._takes.always_on)
         return self._takes.layers
 
     def rules(self, spec: WorkloadSpec) -> Rules:
         """Those that the module declares."""
         return self._rules
 
-    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
+    def describe(self, spec: WorkloadSpec, work: Path) -> Described:
         """Run the function to its first yields; tell device, layers, unit, and what it tells of learning."""
         device = torch_device.resolve_device(spec.device)
         tried = self._tried(device)
         (work / COUNTED).write_text(tried.counted)
         unit = Unit(singular(tried.counted), tried.counted)
         lines = (inspect.getdoc(self.trainer.train) or "").splitlines()
-        return {
-            "system": {
-                "unit": asdict(unit),
-                "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
-                "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
-                "first_update_sets_up": True,
-                "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
-            },
-            "device": self._describe_device(spec.device),
-            "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
-            "claimed_together": {},
-            "workload": {
-                "market": {},
-                "options": dict(spec.options),
-                "target": self._target and {**self._target, "first_units": tried.first_units},
-                "market_remarks": [*self._remarks(device)],
-                "repeats_itself": self._repeats(tried, device),
-                "sources": sources_of(users_files(self.trainer), Path.cwd()),
-            },
+        workload = {
+            "market": {},
+            "options": dict(spec.options),
+            "target": self._target and {**self._target, "first_units": tried.first_units},
+            "market_remarks": [*self._remarks(device)],
+            "repeats_itself": self._repeats(tried, device),
+            "sources": sources_of(users_files(self.trainer), Path.cwd()),
         }
+        return Described(
+            system=SystemDescription(
+                unit=unit,
+                rate=Rate(f"{unit.many}/s", 1 / 60),
+                facts={"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
+                first_update_sets_up=True,
+                no_target_because=None if self._target else NO_TARGET if tried.told else NOT_TOLD,
+            ),
+            device=self._describe_device(spec.device),
+            layers=self._layers,
+            workload=read(WorkloadDescription, workload),
+        )
 
-    def _describe_device(self, asked: str) -> Document:
+    def _describe_device(self, asked: str) -> Device:
         """One that takes no device trains where it is taken to, and nowhere else."""
         found = describe_device(asked)
-        return found if self._takes.takes_device else {**found, "all_devices": [found["device"]]}
+        return found if self._takes.takes_device else found.with_facts({"all_devices": [found.device]})
 
     def _tried(self, device: torch.device) -> Tried:
         """What the first updates without any layer tell. Raises UserError where they fail."""
@@ -151,6 +154,7 @@ class FunctionWorkload:
     def _remarks(self, device: torch.device) -> Iterator[str]:
         """What the reader of a report should know of the function's parameters."""
         function, takes = self.trainer.function, self._takes
+        yield from misspelt(self.trainer)
         for name in takes.always_on:
             yield f"{name} defaults to True and is always on: let it default to False, and it is a layer."
         if not takes.takes_device and device.type != "cpu":
@@ -188,7 +192,7 @@ class FunctionSystem(SystemDefaults):
 
     def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
-        self._name = trainer.function
+        self._trainer, self._name = trainer, trainer.function
         self._unit = unit
         self.counted: str | None = None
         self._updates = 0
@@ -217,7 +221,8 @@ class FunctionSystem(SystemDefaults):
 
     def _ended(self) -> str:
         if not self._updates:
-            return f"{self._name} ended without a yield: let it yield after every optimizer step"
+            place = place_of(self._trainer.train)
+            return f"{self._name} ended without a yield: let it yield after every optimizer step ({place})"
         return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}"
 
     def _refuse_another_unit(self, counted: str) -> None:
@@ -229,7 +234,7 @@ class FunctionSystem(SystemDefaults):
     def _place(self) -> str:
         """The line of the yield at which the function waits."""
         frame = getattr(self._steps, "gi_frame", None)
-        return "" if frame is None else f" ({shown(frame.f_code.co_filename)}:{frame.f_lineno})"
+        return "" if frame is None else f" ({as_named(frame.f_code.co_filename)}:{frame.f_lineno})"
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from m2bench.records.known_systems import SYSTEMS, layers_at_hand
+from m2bench.options.known_systems import SYSTEMS, layers_at_hand
 from m2bench.statistics.estimate import figure_of, mean_ratio
 from m2bench.text.figures import times_within
 

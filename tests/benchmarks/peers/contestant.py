@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from m2bench.machine.cpu import PASSIVE_WAITING
 from m2bench.machine.identity import fast_cores
-from m2bench.run.threads import candidates
+from m2bench.run.threads import threads_to_try
 
 os.environ.update({name: os.environ.get(name, value) for name, value in PASSIVE_WAITING.items()})
 
@@ -49,6 +49,6 @@ def fastest_threads(run: Callable[[], object], set_threads: Callable[[int], None
         run()
         return time.perf_counter() - begin
 
-    best = min(candidates(fast_cores()), key=seconds)
+    best = min(threads_to_try(fast_cores()), key=seconds)
     set_threads(best)
     return best

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from m2bench.records.errors import TrainerError, UserError
+from m2bench.errors import TrainerError, UserError
 from m2bench.systems.command.metrics import Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 
 

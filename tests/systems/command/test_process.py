@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from m2bench.records.errors import TrainerError
+from m2bench.errors import TrainerError
 from m2bench.systems.command import output as outputs
 from m2bench.systems.command.output import Output
-from m2bench.systems.command.process import KB_PER_MB, Ran, run
+from m2bench.systems.command.process import KB_PER_MB, Ran, run_command
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def log(tmp_path: Path) -> Iterator[int]:
 def ran(log: int, *words: str, limit_s: float = 60.0, **variables: str) -> tuple[Ran, list[str], list[str]]:
     lines: list[str] = []
     errors: list[str] = []
-    found = run(words, variables, limit_s, Output(log), lines.append, errors.append)
+    found = run_command(words, variables, limit_s, Output(log), lines.append, errors.append)
     return found, lines, errors
 
 
@@ -82,8 +82,9 @@ def test_a_command_that_does_not_end_is_killed(log: int) -> None:
 KILLED = """
 import os
 from m2bench.systems.command.output import Output
-from m2bench.systems.command.process import run
-run(["sh", "-c", "echo $$; exec sleep 1000"], {}, 60.0, Output(1), lambda line: os.write(2, line.encode()), print)
+from m2bench.systems.command.process import run_command
+command = ["sh", "-c", "echo $$; exec sleep 1000"]
+run_command(command, {}, 60.0, Output(1), lambda line: os.write(2, line.encode()), print)
 """
 
 
@@ -126,7 +127,7 @@ def test_megabytes_fill_neither_log_nor_memory(log: int, tmp_path: Path) -> None
     def count(line: str) -> None:
         counted[0] += 1
 
-    ended = run(["sh", "-c", "seq 200000; echo last"], {}, 60.0, Output(log), count, count)
+    ended = run_command(["sh", "-c", "seq 200000; echo last"], {}, 60.0, Output(log), count, count)
     assert ended.elapsed_s > 0
     assert counted == [200_001]
     kept = (tmp_path / "log").read_text()
@@ -146,7 +147,7 @@ def test_a_line_that_cannot_be_read_is_told_when_it_has_ended(log: int) -> None:
         raise TrainerError(f"not {line}")
 
     output = Output(log)
-    run(["seq", "100000"], {}, 60.0, output, refuse, refuse)
+    run_command(["seq", "100000"], {}, 60.0, output, refuse, refuse)
     assert str(output.error) == "not 1"
 
 

@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from m2bench.records.errors import UserError
+from m2bench.errors import UserError
+from m2bench.systems.command.options import CommandOptions
+from m2bench.systems.command.system import CommandProgram
 from m2bench.systems.command.toggles import CommandLine
 
 
@@ -82,7 +84,6 @@ def test_variables_are_set_without_and_with_a_layer(monkeypatch: pytest.MonkeyPa
     ("command", "toggles", "message"),
     [
         (" ", ["a=--a"], "there is no command to run"),
-        ("train", [], "there is nothing to switch on"),
         ("train", ["amp"], "--toggle 'amp' changes nothing"),
         ("train", ["amp="], "changes nothing"),
         ("train", ["amp=|"], "changes nothing"),
@@ -121,6 +122,14 @@ def test_what_cannot_be_meant_is_refused(
     monkeypatch.setenv("ALREADY", "yes")
     with pytest.raises(UserError, match=message):
         CommandLine(command, toggles).refuse_idle()
+
+
+def test_who_asks_for_layers_is_told_that_a_command_without_toggles_has_none() -> None:
+    plain = CommandOptions(command="train")
+    with pytest.raises(UserError, match=r"there is nothing to switch on\. Give at least one --toggle"):
+        CommandProgram(plain).layers()
+    assert CommandProgram(plain, settings={}).layers() == ()
+    assert CommandProgram(plain).describe().layers == ()
 
 
 def test_a_script_of_a_shell_takes_words_as_any_other() -> None:

@@ -13,7 +13,9 @@ import pytest
 import torch
 from users_code import in_folder, loaded, workload
 
-from m2bench.records.errors import TrainerError, TrainingEnded, UserError
+from m2bench.errors import TrainerError, TrainingEnded, UserError
+from m2bench.records.description import Unit
+from m2bench.records.documents import to_json
 from m2bench.records.rules import Rules
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.function.yields import read_yield, singular
@@ -32,7 +34,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def described(source: str) -> dict[str, Any]:
-    return loaded(source).describe(WorkloadSpec(), Path())
+    return to_json(loaded(source).describe(WorkloadSpec(), Path()))
 
 
 def trial(source: str, layers: tuple[str, ...] = (), window: WindowSpec = COUNTED) -> Any:
@@ -69,7 +71,7 @@ def test_a_function_of_a_package_is_found_from_the_users_folder(folder: Path) ->
 def test_the_module_that_was_named_speaks_of_a_function_that_comes_from_another(folder: Path) -> None:
     (folder / "elsewhere.py").write_text(PLAIN)
     found = loaded("from elsewhere import train\nUNITS = 'tokens'\n").describe(WorkloadSpec(), folder)
-    assert found["system"]["unit"] == {"one": "token", "many": "tokens"}
+    assert found.system.unit == Unit("token", "tokens")
 
 
 def test_decorated_and_completed_functions_are_what_they_were_made_of() -> None:
@@ -138,6 +140,26 @@ def train(*, amp=False, fused=False, compile=False, quick=True):
     remarks = " ".join(found["workload"]["market_remarks"])
     assert "quick defaults to True and is always on" in remarks
     assert "train takes no seed" in remarks
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CONTRACT = {'amp': 0.02}", "CONTRACTS"),
+        ("UNIT = 'tokens'", "UNITS"),
+        ("CLIAMS = {'amp': '2x'}", "CLAIMS"),
+        ("TARGETS = {'loss': 0.3}", "TARGET"),
+        ("NEED = EXCLUDE = {}", "NEEDS EXCLUDES"),
+        ("SEEDS = [1, 2]; BATCH = 32; units = 'tokens'", ""),
+        ("UNITS = 'tokens'; UNIT = 'token'", ""),
+    ],
+)
+def test_a_name_that_is_nearly_one_that_is_read_is_not_passed_over_in_silence(written: str, meant: str) -> None:
+    told = [remark for remark in described(f"{written}\n{PLAIN}")["workload"]["market_remarks"] if "not read" in remark]
+    assert len(told) == len(meant.split())
+    for remark, name in zip(told, meant.split(), strict=True):
+        assert remark.startswith("my_trainer.py: ")
+        assert f"if {name} is meant, rename it." in remark
 
 
 # What is yielded.
@@ -303,7 +325,8 @@ def test_a_trainer_that_ends_too_early_is_told_how_much_is_needed() -> None:
 def test_one_that_yields_once_or_never_is_refused_before_the_run() -> None:
     with pytest.raises(UserError, match=r"fails without any layer: train ended after 1 update\."):
         described(yields(1))
-    with pytest.raises(UserError, match="train ended without a yield: let it yield after every optimizer step"):
+    where = r"train ended without a yield: let it yield after every optimizer step \(my_trainer\.py:\d+\)\."
+    with pytest.raises(UserError, match=where):
         described(yields(0))
 
 
@@ -438,7 +461,7 @@ NOT_QUITE = {
 @pytest.mark.parametrize(("source", "message"), NOT_QUITE.values(), ids=NOT_QUITE)
 def test_the_line_to_change_is_named(source: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        loaded(source)
+        loaded(source).layers(WorkloadSpec())
 
 
 def test_a_file_or_module_that_is_not_there_is_said(folder: Path) -> None:
@@ -510,11 +533,9 @@ def train(large=False):
     plain, large = (
         profile_combination(found, spec, Path(), layers, 0, seconds=0.1, files=None) for layers in ((), ("large",))
     )
-    assert plain["phases_ms"] == {}
-    assert plain["counts"]["per_episode"]["dispatches"] == pytest.approx(
-        10 * large["counts"]["per_episode"]["dispatches"]
-    )
-    assert plain["counts"]["per_episode"]["syncs"] == pytest.approx(1 / 2)
-    assert [*plain["counts"]["lines"]["syncs"]] == [f"{Path.cwd().name}/my_trainer.py:6 torch.ones(4).sum().item()"]
-    assert (plain["told_per_update"], large["told_per_update"]) == (2, 20)
-    assert math.log(plain["undisturbed_ms"] / large["undisturbed_ms"]) == pytest.approx(math.log(10), abs=math.log(2))
+    assert plain.phases_ms == {}
+    assert plain.counts.per_episode["dispatches"] == pytest.approx(10 * large.counts.per_episode["dispatches"])
+    assert plain.counts.per_episode["syncs"] == pytest.approx(1 / 2)
+    assert [*plain.counts.lines["syncs"]] == [f"{Path.cwd().name}/my_trainer.py:6 torch.ones(4).sum().item()"]
+    assert (plain.told_per_update, large.told_per_update) == (2, 20)
+    assert math.log(plain.undisturbed_ms / large.undisturbed_ms) == pytest.approx(math.log(10), abs=math.log(2))

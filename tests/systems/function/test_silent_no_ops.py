@@ -14,9 +14,9 @@ import working_trainer
 from commands import typed
 
 from m2bench.findings.engagement import judge_engagement
-from m2bench.records.rows import Engagement
-from m2bench.records.store import Store
-from m2bench.records.trials import StoredTrial
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
+from m2bench.summary.rows import Engagement
 
 BLOCKS = 4
 

@@ -23,11 +23,11 @@ from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket
 from m2bench.baselines.trainer import Hyperparameters
+from m2bench.errors import UserError
 from m2bench.gate import job
 from m2bench.gate.facts import SideFacts
 from m2bench.inspect import forward
 from m2bench.records.combinations import Layers
-from m2bench.records.errors import UserError
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.numerics import check_device
@@ -197,14 +197,15 @@ def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
 
 
 WRONG = """
+from dataclasses import replace
 import fake_workload
 from fake_workload import build
 
 
 def describe(spec, work):
     described = fake_workload.describe(spec, work)
-    described["workload"]["market_remarks"] = ["candles.csv: there is no volume."]
-    return described
+    remarks = {"market_remarks": ["candles.csv: there is no volume."]}
+    return replace(described, workload=described.workload.with_facts(remarks))
 
 
 def prepare(spec, work):
@@ -232,7 +233,7 @@ def test_forward_refuses_it_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(forward, "describe", lambda launcher, spec, logs: record.description)
     monkeypatch.setattr(forward, "prepare", lambda launcher, spec, logs: replace(record.prepared, device_faults=faults))
     with pytest.raises(UserError, match=r"^cpu computes wrongly .*logits is off by 1"):
-        forward.run(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
+        forward.time_passes(SPEC, [1], 5, tmp_path / "out", Console(quiet=True))
 
 
 def said(faults: tuple[str, ...] | None) -> SideFacts:

@@ -1,0 +1,1 @@
+"""One ablation over several machines, whose Dask workers run its trials."""

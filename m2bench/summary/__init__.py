@@ -1,0 +1,1 @@
+"""What a run found: the types that are written as ``summary.json``."""

@@ -1,0 +1,184 @@
+"""Runs on several machines: whole mini-blocks on one machine, kinds apart, and what happens when something dies."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from subprocess import CompletedProcess
+from threading import Thread
+
+import pytest
+from commands import typed
+from launched import still_in, wait_until
+from machines import Machines, hold
+
+from m2bench.errors import UserError
+from m2bench.findings.responses import speed_effects
+from m2bench.fleet import ablation
+from m2bench.fleet.cluster import Cluster
+from m2bench.plan.designs import shares_of
+from m2bench.store.database import Store
+from m2bench.store.fleet import events_of, folders_of_kinds
+from m2bench.store.trials import StoredTrial
+
+ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
+FIRST, OTHER = "a-chip", "other-chip"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(ablation, "LOOK_S", 0.2)
+
+
+def trials_of(run: Path, kind: str) -> list[StoredTrial]:
+    """All that are stored of a kind of machine, by the beginning of its name; none where it has not begun."""
+    for name, folder in folders_of_kinds(run).items():
+        if name.startswith(kind):
+            with suppress(UserError), Store.open(folder) as store:  # it is just being begun
+                return store.attempts()
+    return []
+
+
+def once(condition: Callable[[], object], then: Callable[[], object]) -> Thread:
+    """Do something in another thread as soon as the condition holds."""
+
+    def wait() -> None:
+        wait_until(condition)
+        then()
+
+    found = Thread(target=wait, daemon=True)
+    found.start()
+    return found
+
+
+def ablate(machines: Machines, *asked: str, cwd: Path) -> CompletedProcess[str]:
+    return typed("ablate", *asked, "--scheduler", machines.scheduler, cwd=cwd)
+
+
+def assert_whole(run: Path, kind: str, blocks: int) -> None:
+    """Every planned trial counts once, those of a mini-block ran on one machine, and kinds do not mix."""
+    (folder,) = (folder for name, folder in folders_of_kinds(run).items() if name.startswith(kind))
+    with Store.open(folder) as store:
+        record, counted = store.record(), store.trials()
+    planned = shares_of(record.spec)
+    speed = [trial for trial in counted if trial.spec.kind == "speed"]
+    by_share: dict[tuple[int, ...], set[str | None]] = defaultdict(set)
+    for trial in speed:
+        assert trial.conditions is not None
+        by_share[trial.spec.mini_blocks].add(trial.conditions.machine)
+        assert trial.log is not None
+        assert (folder / trial.log).stat().st_size, "the log was written on the machine"
+    assert {t.spec.repeats or t.spec.key for t in speed} == {t.key for share in planned.values() for t in share}
+    assert len(planned) == len(by_share) == blocks
+    assert {len(names) for names in by_share.values()} == {1}
+
+
+def test_a_machine_that_dies_loses_nothing_and_kinds_stand_apart(machines: Machines, tmp_path: Path) -> None:
+    for name, chip in (("a", "a chip"), ("b", "a chip"), ("c", "other chip")):
+        machines.start(name, chip=chip)
+    machines.start("old", digest="another")
+    machines.start("bare", without_m2bench=True)
+    run = tmp_path / "run"
+
+    def of_b() -> list[StoredTrial]:
+        return [t for t in trials_of(run, FIRST) if t.conditions and t.conditions.machine == "b"]
+
+    killer = once(of_b, lambda: machines.kill("b"))
+    done = ablate(machines, *ASKED, "--blocks", "3", "--learning", "off", "--out", "run", cwd=tmp_path)
+    killer.join(1)
+    assert done.returncode == 0, done.stderr
+    told = [(event.machine, event.text) for event in events_of(run)]
+    assert any(machine == "b" and text.startswith("gave up") for machine, text in told)
+    assert any("its m2bench is not the same as here" in text for _, text in told)
+    assert any("there is no m2bench" in text for _, text in told)
+    for kind in (FIRST, OTHER):
+        assert_whole(run, kind, 3)
+    aside = [trial for trial in trials_of(run, FIRST) if trial.spec.set_aside]
+    assert {trial.conditions.machine for trial in aside if trial.conditions} == {"b"}
+    assert {t.conditions.machine for t in trials_of(run, OTHER) if t.conditions} == {"c"}
+    for name in ("a", "c", "old", "bare"):
+        machines.kill(name)
+    alone = typed("ablate", *ASKED, "--blocks", "3", "--learning", "off", "--out", "alone", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    for layer in ("amp", "batching"):
+        here, there = (_interval(folder, layer) for folder in (tmp_path / "alone", *_kinds(run, FIRST)))
+        assert here[0] <= there[1], layer
+        assert there[0] <= here[1], layer
+
+
+def _kinds(run: Path, kind: str) -> list[Path]:
+    return [folder for name, folder in folders_of_kinds(run).items() if name.startswith(kind)]
+
+
+def _interval(folder: Path, layer: str) -> tuple[float, float]:
+    with Store.open(folder) as store:
+        effect = speed_effects(store.record().spec, store.trials()).alone(layer)
+    assert effect is not None
+    assert effect.interval is not None
+    return effect.interval
+
+
+def test_a_scheduler_that_goes_and_other_machines_when_resumed(machines: Machines, tmp_path: Path) -> None:
+    """What was stored stays; the rest is done by a machine that was not there before, learning trials among it."""
+    machines.start("d")
+    run = tmp_path / "run"
+    once(lambda: len(trials_of(run, FIRST)) >= 2, lambda: machines.kill("scheduler"))
+    done = ablate(machines, *ASKED, "--blocks", "2", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no machine is left for a-chip" in done.stderr
+    assert "--resume" in done.stderr
+    before = trials_of(run, FIRST)
+    assert typed("ablate", "--resume", "run", cwd=tmp_path).stderr.startswith("error: run is a run on several machines")
+    machines.start_scheduler()
+    machines.start("e")
+    done = ablate(machines, "--resume", "run", "--more-blocks", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_whole(run, FIRST, 3)
+    after = trials_of(run, FIRST)
+    assert [trial.started for trial in after[: len(before)]] == [trial.started for trial in before]
+    learned = [trial for trial in after if trial.spec.kind == "learning"]
+    assert learned
+    assert {trial.conditions.machine for trial in learned if trial.conditions} == {"e"}
+    assert typed("report", "run", cwd=tmp_path).returncode == 0
+
+
+def test_an_interruption_leaves_nothing_running(machines: Machines, tmp_path: Path) -> None:
+    machines.start("f")
+    run = tmp_path / "run"
+    once(lambda: trials_of(run, FIRST), _thread.interrupt_main)
+    done = ablate(machines, *ASKED, "--blocks", "50", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 130
+    assert f"--resume run --scheduler {machines.scheduler}" in done.stderr
+    assert not [process for process in still_in(machines.folder) if "m2bench-" in process.cwd()]
+
+
+def test_two_workers_of_one_machine_measure_one_at_a_time(machines: Machines, tmp_path: Path) -> None:
+    """Each may have several threads, and they may serve different runs."""
+    for name in ("g", "h"):
+        machines.start(name, host="one", threads=4)
+    with Cluster(machines.scheduler) as one, Cluster(machines.scheduler) as other, ThreadPoolExecutor(4) as pool:
+        found = {machine.name: machine for cluster in (one, other) for machine in cluster.look()}
+        wait_until(lambda: "one" in found or found.update({each.name: each for each in one.look()}), 20)
+        assert len([name for name in found if name.startswith("one")]) == 1, "one of the two workers is asked"
+        held = [
+            pool.submit(cluster.ask, found["one"], hold, tmp_path / "at-work") for cluster in (one, other, one, other)
+        ]
+        assert [each.result() for each in held] == [None] * 4
+
+
+def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from m2bench.fleet import cluster
+
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.3)
+    done = typed("ablate", *ASKED, "--scheduler", "tcp://127.0.0.1:1", cwd=tmp_path)
+    assert (done.returncode, "no Dask scheduler answers at tcp://127.0.0.1:1" in done.stderr) == (1, True)
+    assert not [*tmp_path.iterdir()]
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    done = typed("ablate", *ASKED, "--scheduler", "tcp://127.0.0.1:1", cwd=tmp_path)
+    assert done.stderr.rstrip().endswith("Install it with: pip install 'm2bench[fleet]'")

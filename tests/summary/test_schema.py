@@ -1,0 +1,77 @@
+"""What is written of a run is what the documented schema says, judged by an independent validator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from made_run import FULL, SPEC, make_run
+from repository import ROOT
+
+from m2bench.findings.summarize import summarize
+from m2bench.records.documents import to_json
+from m2bench.summary.ablation import Summary
+from m2bench.summary.schema import json_schema
+
+COMMITTED = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(COMMITTED)
+
+
+def sample() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "reports" / "sample" / "summary.json").read_text())
+    return found
+
+
+def test_the_committed_schema_is_that_of_the_types() -> None:
+    assert json_schema(Summary) == COMMITTED, "write it: python -m m2bench.summary.schema > docs/summary.schema.json"
+    jsonschema.Draft202012Validator.check_schema(COMMITTED)
+
+
+def test_the_sample_is_valid() -> None:
+    VALIDATOR.validate(sample())
+
+
+@pytest.mark.parametrize("trials", [0, 3, None], ids=["none", "some", "all"])
+def test_a_run_is_valid_however_far_it_came(trials: int | None, tmp_path: Path) -> None:
+    with make_run(tmp_path / "run", spec=SPEC, trials=trials) as store:
+        VALIDATOR.validate(json.loads(json.dumps(to_json(summarize("run", store.record(), store.trials())))))
+
+
+def test_a_run_with_everything_is_valid(tmp_path: Path) -> None:
+    spec = replace(FULL, layers=("batching", "amp"))
+    with make_run(tmp_path / "run", spec=spec) as store:
+        found = json.loads(json.dumps(to_json(summarize("run", store.record(), store.trials()))))
+    assert found["learning"]["cells"]
+    VALIDATOR.validate(found)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found: found.pop("combinations"),
+        lambda found: found["layers"][0].pop("shapley_ci"),
+        lambda found: found["layers"][0].update(shapley="27.7"),
+        lambda found: found["layers"][0].update(shapley_ci=[1.0]),
+        lambda found: found["layers"][0].update(verdict="good"),
+        lambda found: found["noise"].update(aa_ratio_ci=found["noise"].pop("aa_ci")),
+        lambda found: found["combinations"][0]["phase_ms_per_episode"].update(loss=None),
+        lambda found: found.update(unfinished="never"),
+        lambda found: found.update(more=1),
+    ],
+)
+def test_a_document_that_is_otherwise_is_refused(spoil: Callable[[dict[str, Any]], object]) -> None:
+    found = sample()
+    spoil(found)
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(found)
+
+
+def test_what_fields_mean_is_in_the_schema() -> None:
+    properties = COMMITTED["$defs"]["CombinationRow"]["properties"]
+    assert properties["speedup"]["description"] == "Over the baseline, from its own trials."
+    assert "share of the measured peak" in properties["mfu"]["description"], "of a flat record"

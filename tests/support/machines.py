@@ -1,0 +1,178 @@
+"""A Dask scheduler and workers that pretend to be machines: processes of their own on 127.0.0.1.
+
+Run as a script it is a server, from which all of them are forked: Dask and what a launcher imports are imported once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+SUPPORT = Path(__file__).parent
+
+
+class Machines:
+    """The server's other end. Use as a context manager: on leaving, all are ended."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.processes: dict[str, int] = {}
+        self.scheduler = f"tcp://127.0.0.1:{_free_port()}"
+
+    def __enter__(self) -> Machines:
+        self._server = subprocess.Popen(
+            [sys.executable, __file__, str(self.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(SUPPORT), "TMPDIR": str(self.folder)}, cwd=SUPPORT,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for name in [*self.processes]:
+            self.kill(name)
+        self._server.kill()
+        self._server.wait()
+        for stream in (self._server.stdin, self._server.stdout):
+            assert stream is not None
+            stream.close()
+
+    def start(self, name: str, kind: str = "machine", host: str = "", chip: str = "a chip", **other: Any) -> None:
+        """Start the scheduler, or a worker called ``name`` on a machine ``host`` (by itself) with this chip."""
+        request = {"kind": kind, "host": host or name, "name": name, "chip": chip, "scheduler": self.scheduler, **other}
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        self.processes[name] = int(self._server.stdout.readline())
+
+    def start_scheduler(self) -> None:
+        self.start("scheduler", "scheduler")
+
+    def kill(self, name: str) -> None:
+        """As by kill -9."""
+        with suppress(ProcessLookupError):
+            os.kill(self.processes.pop(name), signal.SIGKILL)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def hold(marker: Path) -> None:
+    """Be at work alone on a machine for a moment."""
+    from m2bench.fleet.lock import alone_on_machine
+
+    with alone_on_machine(Event()):
+        marker.touch(exist_ok=False)
+        time.sleep(0.1)
+        marker.unlink()
+
+
+def _serve(folder: Path) -> None:
+    import distributed
+    import prepared_launcher
+    import pytest
+
+    from m2bench.fleet import session
+
+    assert distributed
+    assert session
+    prepared_launcher.prepare(pytest.MonkeyPatch())
+    prepared_launcher._forge()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _become(json.loads(line), folder)
+        print(child, flush=True)
+
+
+def _become(request: dict[str, Any], folder: Path) -> None:
+    code = 1
+    try:
+        null, log = (
+            os.open(os.devnull, os.O_RDONLY),
+            os.open(folder / f"{request['name']}.log", os.O_WRONLY | os.O_CREAT),
+        )
+        for stream, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(stream, target)
+        if request["kind"] == "scheduler":
+            asyncio.run(_schedule(request["scheduler"]))
+        else:
+            _pretend(request, folder)
+            asyncio.run(_work(request, folder))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+async def _schedule(address: str) -> None:
+    from distributed import Scheduler
+
+    async with Scheduler(host=address, dashboard=False, dashboard_address=None) as scheduler:
+        await scheduler.finished()
+
+
+async def _work(request: dict[str, Any], folder: Path) -> None:
+    from distributed import Worker
+
+    local = folder / request["name"]
+    async with Worker(
+        request["scheduler"], nthreads=request.get("threads", 1), dashboard=False, local_directory=str(local)
+    ) as worker:
+        await worker.finished()
+
+
+def _pretend(request: dict[str, Any], folder: Path) -> None:
+    """Be another machine: by its name and chip, and where asked to, without m2bench or with another one."""
+    from prepared_launcher import ForkedProcess
+
+    from m2bench.fleet import session
+    from m2bench.records.description import Description, Machine
+    from m2bench.records.documents import read
+    from m2bench.run import ablation, describe, quiet
+
+    socket.gethostname = lambda: request["host"]
+    if request.get("without_m2bench"):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "m2bench"]:
+            del sys.modules[name]
+        sys.modules["m2bench"] = None  # type: ignore[assignment]
+    if request.get("digest"):
+        session.package_digest = lambda: request["digest"]  # type: ignore[assignment]
+    start = ForkedProcess.__init__
+
+    def start_alone(self: ForkedProcess, *args: Any, **kwargs: Any) -> None:
+        """All machines ask the same process to fork."""
+        with (folder / "forge.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            start(self, *args, **kwargs)
+
+    ForkedProcess.__init__ = start_alone  # type: ignore[method-assign]
+    describes = describe.describe
+
+    def pretended(*args: Any) -> Description:
+        found = describes(*args)
+        return replace(found, machine=read(Machine, {**found.machine.facts, "chip": request["chip"]}))
+
+    quiet.SAMPLE_S = 0.1
+    for module in (session, ablation):
+        module.describe = pretended  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))
