@@ -83,12 +83,13 @@ def _draw_curve(
 ) -> None:
     """A cell's curve and where it arrives, at so many episodes for each unit of the axis."""
     episodes, returns = zip(*cell.curve, strict=True)
-    apart: dict[str, Any] = {
+    drawn: dict[str, Any] = {
+        **look,
         "markersize": 3,
         "alpha": 0.6 if cell.apart else 1.0,
         "markerfacecolor": "none" if cell.apart else look["color"],
     }
-    axis.plot([after / per_unit for after in episodes], returns, label=label or None, **look, **apart)
+    axis.plot([after / per_unit for after in episodes], returns, label=label or None, **drawn)
     if cell.episodes_to_target is not None:
         _draw_arrival(axis, cell.episodes_to_target, target, per_unit, look["color"])
 
