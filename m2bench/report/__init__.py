@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.findings.factors import summarize_factors
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
@@ -16,10 +17,12 @@ from m2bench.store.files import write_file
 from m2bench.store.fleet import folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.summary.ablation import Summary
+from m2bench.summary.factors import FactorsSummary
 from m2bench.summary.scaling import ScaleSummary
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
+from .factors import factors_content
 from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
@@ -53,6 +56,15 @@ def write_scale_report(store: Store) -> ScaleSummary:
     return summary
 
 
+def write_factors_report(store: Store) -> FactorsSummary:
+    """The same of a run of ``ablate --factors``."""
+    folder = store.folder
+    summary = summarize_factors(folder.resolve().name, store.record(), store.attempts())
+    content = factors_content(summary, folder)
+    _write(folder, to_json(summary), (), markdown(content), page(content))
+    return summary
+
+
 def write_and_show(folder: Path, console: Console) -> bool:
     """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
     if is_fleet(folder):
@@ -63,6 +75,10 @@ def write_and_show(folder: Path, console: Console) -> bool:
             scaled = write_scale_report(store)
             show_content(scale_content(scaled, (), folder), folder, console)
             return scaled.fastest is not None
+        if store.record().spec.factors is not None:
+            crossed = write_factors_report(store)
+            show_content(factors_content(crossed, folder), folder, console)
+            return crossed.soonest is not None
         summary = write_report(store)
         show_report(summary, folder, console)
         return summary.best is not None
