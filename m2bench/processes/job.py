@@ -151,6 +151,14 @@ class TrainJob(CombinationJob):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateJob(SystemJob):
+    """Evaluate what was trained to a ``checkpoint``."""
+
+    name = "evaluate"
+    checkpoint: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditJob(SystemJob):
     """Find what training would lack on the device ``target``."""
 

@@ -9,7 +9,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.summary.factors import FactorEffect, FactorsSummary, WayOfLearning
-from m2bench.text.figures import percent_within, times_within, within
+from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.tables import Table
 
 from .content import Content
@@ -44,9 +44,9 @@ def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
     if summary.soonest is None:
         return ("No way of learning reached the target with every seed.",)
     best, plain = by_name[summary.soonest], by_name.get(())
-    first = f"Learns soonest: {_said(best.factors)}, {within(best.seconds)} s and {within(best.episodes)} episodes"
+    first = f"Learns soonest: {_said(best.factors)}, {_takes(best)}"
     if plain is not None and plain is not best and plain.seconds is not None:
-        first += f", where {PLAIN} takes {within(plain.seconds)} s and {within(plain.episodes)} episodes"
+        first += f"; with {PLAIN}, {_takes(plain)}"
     if summary.rivals:
         second = f"Not shown to take longer: {', '.join(map(_said, summary.rivals))}."
         if folder is not None:
@@ -54,6 +54,12 @@ def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
     else:
         second = f"Every other way is shown to take longer, with {counted(summary.seeds, 'seed')}."
     return f"{first}.", second
+
+
+def _takes(way: WayOfLearning) -> str:
+    figures = {"s": way.seconds, "episodes": way.episodes}
+    known = [f"{within(found)} {unit}" for unit, found in figures.items() if found is not None and is_known(found)]
+    return " and ".join(known) or f"in a time that {counted(way.trials, 'seed')} cannot tell"
 
 
 def _said(chosen: Layers) -> str:

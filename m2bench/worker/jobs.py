@@ -22,6 +22,7 @@ from m2bench.machine import identity
 from m2bench.processes.job import (
     AuditJob,
     DescribeJob,
+    EvaluateJob,
     ForwardJob,
     Job,
     LayersJob,
@@ -38,7 +39,7 @@ from m2bench.processes.lines import Event
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
 from m2bench.records.documents import read
-from m2bench.records.inspected import AuditFindings, Looks, TimedPasses, Training, Updated
+from m2bench.records.inspected import AuditFindings, Evaluated, Looks, TimedPasses, Training, Updated
 from m2bench.records.results import LearningResult, TrialResult, WindowMoment
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -157,6 +158,10 @@ def _train(job: TrainJob, tell: Tell) -> Training:
     )
 
 
+def _evaluate(job: EvaluateJob, tell: Tell) -> Evaluated:
+    return Evaluated(load_system(job.workload).evaluate_checkpoint(job.workload, job.work, job.checkpoint))
+
+
 JOBS: Mapping[type[Job], Callable[[Any, Tell], object]] = {
     LayersJob: _layers,
     DescribeJob: _describe,
@@ -170,4 +175,5 @@ JOBS: Mapping[type[Job], Callable[[Any, Tell], object]] = {
     AuditJob: _audit,
     ForwardJob: _forward,
     TrainJob: _train,
+    EvaluateJob: _evaluate,
 }

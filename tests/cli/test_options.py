@@ -35,7 +35,7 @@ OPTIONS = {
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
     "init": "",
-    "train": f"{RUN} --lr-scaling --curriculum --with --episodes --out",
+    "train": f"{RUN} --lr-scaling --curriculum --with --evaluate --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
     "layers": f"{COMMAND} --device --compile-backend --json",
     "report": "--trace",
