@@ -113,9 +113,11 @@ def _known(module: str) -> KnownSystem:
 def workload_words(command: str, workload: WorkloadSpec, layers: Layers) -> list[str]:
     """The words with which a command trains this workload with these layers."""
     module = workload.module if workload.module in SYSTEMS else SYSTEMS[0]
+    # The module of a trainer of the user's own follows from its other options, and is refused beside them.
+    asked = {name: value for name, value in workload.asked.items() if value not in DOORS}
     words: list[str] = []
     for one in workload_options(command):
-        value = workload.asked.get(one.name, one.default)
+        value = asked.get(one.name, one.default)
         if value != one.default and one.layer in (None, *layers) and one.system in (None, module):
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]

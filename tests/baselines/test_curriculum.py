@@ -17,7 +17,7 @@ from m2bench.baselines.synthetic import synthetic_market
 from m2bench.baselines.trainer import baseline_parts
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import LayerOptions, compose
-from m2bench.optimizations.vectorized_features import prepare_together
+from m2bench.optimizations.native_features import NativePreparation
 
 LENGTH = 16
 STAGES = (Stage(4, 0.25, 0.2), Stage(10, 0.5, 0.5), Stage(None, 1.0, 1.0))
@@ -66,7 +66,7 @@ def test_an_episode_is_the_same_whoever_prepares_it(prepared: PreparedMarket) ->
     assert same(found.prepare(7), source(prepared).prepare(7))
     assert not same(found.prepare(7), source(prepared, seed=6).prepare(7))
     numbers = range(4, 10)
-    assert same(prepare_together(found, numbers), found.prepare_many(numbers))
+    assert same(NativePreparation()(found, numbers), found.prepare_many(numbers))
 
 
 def test_the_evaluation_stays_the_same(prepared: PreparedMarket) -> None:
@@ -82,7 +82,7 @@ def test_a_market_that_is_too_short_is_refused(tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.parametrize("algorithm", ["reinforce", "ppo"])
-@pytest.mark.parametrize("layers", [(), ("batching", "vectorized-loss", "encode-once", "vectorized-features")])
+@pytest.mark.parametrize("layers", [(), ("batching", "vectorized-loss", "encode-once", "native-features")])
 def test_trainers_learn_through_all_stages(algorithm: str, layers: tuple[str, ...], prepared: PreparedMarket) -> None:
     settings = replace(
         Hyperparameters(episode_length=LENGTH, curriculum=(Stage(2, 0.5, 0.5), Stage(None, 1.0, 1.0))),

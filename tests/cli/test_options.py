@@ -17,7 +17,7 @@ from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import Option, argument, at_least, option, options_of
-from m2bench.options.known_systems import size_option, workload_options, workload_words
+from m2bench.options.known_systems import DOORS, size_option, workload_options, workload_words
 from m2bench.options.run_spec import RunOptions
 from m2bench.records.documents import to_json
 from m2bench.records.spec import WorkloadSpec
@@ -203,6 +203,21 @@ def test_a_printed_command_asks_for_the_same_again() -> None:
     asked, _ = typed(*words, system=True)
     assert isinstance(asked, AskedSystem)
     assert workload_words("train", asked.workload, ("batching",)) == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mine.py:train", "--device", "cpu"],
+        ["--command", "python t.py", "--toggle", "amp=--amp", "--toggle", "jit=env:JIT=1", "--lower-is-better"],
+    ],
+)
+def test_a_printed_command_of_a_users_trainer_names_no_module(words: list[str]) -> None:
+    """It would be refused beside it."""
+    asked, _ = typed(*words, system=True)
+    assert isinstance(asked, AskedSystem)
+    assert asked.workload.module in DOORS
+    assert sorted(workload_words("ablate", asked.workload, ())) == sorted(words)
 
 
 def test_the_layers_that_options_name_are_there() -> None:

@@ -262,7 +262,7 @@ FAULTS = {
     ),
     "an encoding by stale weights": Fault(("batching", "encode-once"), "reached", plant_stale_encoding),
     "decisions that forget the account": Fault(("batching", "encode-once"), "draws", plant_forgotten_account),
-    "features of the decision before": Fault(("batching", "vectorized-features"), "stream", plant_shifted_features),
+    "features of the decision before": Fault(("batching", "native-features"), "stream", plant_shifted_features),
     "the micro part frozen as well": Fault(("frozen-macro",), "reached", with_gradients(freeze_micro_as_well)),
     "the macro part not frozen at all": Fault(("frozen-macro",), "engaged", with_gradients(all_gradients)),
     "replicas with weights of their own": Fault(("batching", "data-parallel"), "gradient", plant_private_weights),
