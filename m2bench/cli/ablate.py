@@ -7,7 +7,10 @@ from pathlib import Path
 
 from m2bench.errors import UserError, quoted
 from m2bench.options.declared import at_least, option
+from m2bench.options.known_systems import check_options, factors_at_hand
 from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.factors import Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -17,12 +20,18 @@ from .resuming import Resumable, continued
 from .shared_options import (
     Seeded,
     TakingPart,
+    combination_of,
+    known_layers,
     layers_taking_part,
     new_folder,
     read_duration,
+    read_layers,
     read_names,
     results_option,
 )
+
+DEFAULT_SEEDS = 8
+"""Of a run of ``--factors``."""
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
@@ -66,6 +75,15 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
+    factors: str | None = option(
+        None,
+        "Cross ways of learning instead of layers, by the time to the learning target: learning (ppo, gae, "
+        "curriculum). A block is one seed.",
+        metavar="<name>",
+    )
+    with_layers: Layers = option(
+        (), "Layers that are on in every trial of --factors.", spelled="--with", metavar="<names>", read=read_layers
+    )
     scheduler: str | None = option(
         None,
         "Run on the machines of a Dask scheduler, as tcp://HOST:8786; blocks are shared out among those of one kind.",
@@ -121,6 +139,8 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
     _refuse_contradictions(asked)
+    if asked.factors is not None:
+        return _crossed(asked, system, asked.factors)
     found = layers_taking_part(system.workload, asked.layers)
     spec = RunSpec(
         layers=found.names,
@@ -139,6 +159,31 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
 
 
+def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
+    """What a new run of ``--factors`` does; UserError for what has no effect on it."""
+    known = factors_at_hand(system.workload.module)
+    if name not in known:
+        there_are = f"There are: {', '.join(known)}." if known else "It is for the system that comes along."
+        raise UserError(f"--factors {name!r} is not known.", there_are)
+    layers = combination_of(known_layers(system.workload, asked.with_layers), asked.with_layers)
+    factors = Factors(known[name], layers)
+    varied = [option for option in factors.options_of(()) if option in system.workload.options]
+    if varied:
+        raise UserError(f"--factors {name} itself varies {varied[0].replace('_', '-')}.", f"Leave --{varied[0]} out.")
+    workload = system.with_layers(layers)
+    for chosen in factors.combinations:
+        check_options(replace(workload, options={**workload.options, **factors.options_of(chosen)}))
+    return RunSpec(
+        layers=layers,
+        design=(),
+        blocks=asked.blocks or DEFAULT_SEEDS,
+        seed=asked.seed,
+        workload=workload,
+        factors=factors,
+        **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
+    )
+
+
 def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
     from m2bench.store.database import FILE_NAME
@@ -151,6 +196,10 @@ def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
 
 
 def _refuse_contradictions(asked: Ablate) -> None:
+    if asked.with_layers and asked.factors is None:
+        raise UserError("--with is for --factors.", "Name the layers that take part with --layers.")
+    if asked.factors is not None:
+        _refuse_beside_factors(asked)
     if asked.scheduler is not None and asked.budget_s is not None:
         raise UserError(
             "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
@@ -168,3 +217,22 @@ def _refuse_contradictions(asked: Ablate) -> None:
     if asked.budget_s is not None and any(chosen.values()):
         named = ", ".join(flag for flag, is_given in chosen.items() if is_given)
         raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.", "Leave one out.")
+
+
+def _refuse_beside_factors(asked: Ablate) -> None:
+    chosen = {
+        "--all": asked.all_combinations,
+        "--design": asked.design is not None,
+        "--layers": asked.layers is not None,
+        "--budget": asked.budget_s is not None,
+        "--quick": asked.quick,
+        "--scheduler": asked.scheduler is not None,
+        "--dry-run": asked.dry_run,
+        "--learning": asked.learning != RunOptions.learning,
+    }
+    named = [flag for flag, is_given in chosen.items() if is_given]
+    if named:
+        raise UserError(
+            f"{named[0]} has no effect beside --factors, which trains every combination of its factors.",
+            "Leave it out; --with names layers that are on in every trial.",
+        )

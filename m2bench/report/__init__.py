@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.findings.factors import summarize_factors
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
@@ -17,10 +18,12 @@ from m2bench.store.fleet import folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.ablation import Summary
+from m2bench.summary.factors import FactorsSummary
 from m2bench.summary.scaling import ScaleSummary
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
+from .factors import factors_content
 from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
@@ -55,6 +58,15 @@ def write_scale_report(store: Store) -> ScaleSummary:
     return summary
 
 
+def write_factors_report(store: Store) -> FactorsSummary:
+    """The same of a run of ``ablate --factors``."""
+    folder = store.folder
+    summary = summarize_factors(folder.resolve().name, store.record(), store.attempts())
+    content = factors_content(summary, folder)
+    _write(folder, summary, (), markdown(content), page(content))
+    return summary
+
+
 def write_and_show(folder: Path, console: Console) -> str | None:
     """Write the report on the run in ``folder`` and show it; why nothing could be compared, None where it could."""
     if is_fleet(folder):
@@ -65,6 +77,10 @@ def write_and_show(folder: Path, console: Console) -> str | None:
             scaled = write_scale_report(store)
             show_content(scale_content(scaled, (), folder), folder, console)
             return NOTHING_MEASURED if scaled.fastest is None else None
+        if store.record().spec.factors is not None:
+            crossed = write_factors_report(store)
+            show_content(factors_content(crossed, folder), folder, console)
+            return NOTHING_MEASURED if crossed.soonest is None else None
         summary = write_report(store)
         show_report(summary, folder, console)
         return _why_nothing_is_compared(summary, store.attempts())
@@ -88,7 +104,11 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
 
 
 def _write(
-    folder: Path, summary: Summary | ScaleSummary, charts: Sequence[Chart | NotDrawn], as_markdown: str, as_page: str
+    folder: Path,
+    summary: Summary | ScaleSummary | FactorsSummary,
+    charts: Sequence[Chart | NotDrawn],
+    as_markdown: str,
+    as_page: str,
 ) -> None:
     write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
     make_folder(folder / CHARTS)

@@ -152,6 +152,17 @@ BAD = {
         ("--algorithm", "ppo", "--minibatches", "5"),
         "episodes of 128 decisions cannot be divided into 5 minibatches",
     ),
+    "unknown factors": (("--factors", "speed"), "--factors 'speed' is not known. There are: learning."),
+    "factors and a design": (("--factors", "learning", "--all"), "--all has no effect beside --factors"),
+    "factors of a factor": (
+        ("--factors", "learning", "--algorithm", "ppo"),
+        "--factors learning itself varies algorithm",
+    ),
+    "a stage that minibatches do not divide": (
+        ("--factors", "learning", "--episode-length", "40"),
+        "episodes of 10 decisions cannot be divided into 4 minibatches",
+    ),
+    "layers of no factors": (("--with", "amp"), "--with is for --factors"),
     "contradiction": (("--all", "--design", "half"), "contradict"),
     "no effect": (("--layers", "amp", "--num-envs", "8"), "--num-envs has no effect without the layer batching"),
     "zero blocks": (("--blocks", "0"), "--blocks must be at least 1"),
