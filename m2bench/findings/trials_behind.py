@@ -36,16 +36,16 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
         learning, effects = Learning(record, trials), speed_effects(spec, trials)
+        with_it, without = spec.rules.alone(name, spec.layers)
         return [
             _layer_figures(name, effects),
             _pairs(name, effects, trials, level),
             *([_seeds(name, learning)] if learning.layers.verdicts[name].verdict != "not told" else []),
-            _trials(trials, (name,), level),
-            _trials(trials, (), level),
+            _trials(trials, with_it, level),
+            _trials(trials, without, level),
         ]
     if name == "learning":
-        _refuse_untold_learning(record, trials)
-        return [_learned(trials, level.unit.many)]
+        return _learning(record, trials)
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
@@ -73,9 +73,7 @@ def _refuse_name(name: str, layers: Layers, trials: list[StoredTrial]) -> NoRetu
     )
 
 
-def _refuse_untold_learning(record: RunRecord, trials: list[StoredTrial]) -> None:
-    if any(trial.spec.kind == "learning" for trial in trials):
-        return
+def _refuse_untold_learning(record: RunRecord) -> NoReturn:
     off = "it was run with --learning off" if record.spec.learning == "off" else "none was run yet"
     advice = f"Ask for a layer: --trace {record.spec.layers[0]}." if record.spec.layers else ""
     if record.description.workload.own_program:
@@ -124,7 +122,7 @@ def _seeds(layer: str, learning: Learning) -> Table:
         )
         for seed in sorted({*found.distances, *found.log_ratios})
     ]
-    columns = ("seed", "difference of learning curves", f"ratio of {learning.layers.unit.many} to target")
+    columns = ("seed", f"difference of {found.curves}", f"ratio of {learning.layers.unit.many} {found.arrival}")
     return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
@@ -154,6 +152,16 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
     return Table(
         f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:-1])
     ).without_empty_columns()
+
+
+def _learning(record: RunRecord, trials: list[StoredTrial]) -> list[Table]:
+    """The learning trials, or the effects that were found in what the speed trials report."""
+    learning = Learning(record, trials)
+    if any(trial.spec.kind == "learning" for trial in trials):
+        return [_learned(trials, learning.layers.unit.many)]
+    if learning.layers.told is None:
+        _refuse_untold_learning(record)
+    return [_seeds(layer, learning) for layer in record.spec.layers]
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:

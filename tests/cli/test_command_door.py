@@ -192,6 +192,7 @@ def test_ctrl_c_leaves_nothing_running(folder: Path) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "continue with: m2bench ablate --resume run" in said
+    assert "Traceback" not in said
     assert still_in(folder) == []
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,7 +39,7 @@ from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
 SAME = 1e-4  # relative: what two tries with the same seed tell may differ by rounding on a GPU
-NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
+NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3} or {'return': 195}"
 ENDED = object()
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
@@ -169,7 +169,7 @@ class FunctionWorkload:
             found.counted = (work / COUNTED).read_text()
         return found
 
-    def _passed(self, device: torch.device, layers: Layers, seed: int) -> dict[str, Any]:
+    def _passed(self, device: torch.device, layers: Layers, seed: int) -> Settings:
         """The arguments of the function."""
         varies = self._settings is not None
         taken = {
@@ -190,7 +190,7 @@ class FunctionSystem(SystemDefaults):
 
     first_update_sets_up = True
 
-    def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
+    def __init__(self, trainer: UserTrainer, passed: Settings, device: torch.device, unit: str):
         super().__init__(device)
         self._trainer, self._name = trainer, trainer.function
         self._unit = unit
