@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.findings.scaling import summarize_scale
+from m2bench.findings.side_by_side import side_by_side
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
 from m2bench.store.database import Store
 from m2bench.store.files import write_file
-from m2bench.store.fleet import folders_of_kinds, is_fleet
+from m2bench.store.fleet import events_of, folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.summary.ablation import Summary
 from m2bench.summary.scaling import ScaleSummary
+from m2bench.summary.side_by_side import SideBySide
+from m2bench.text.tables import draw_table
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
+from .charts.layers_across import draw_layers_across
+from .fleet import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
 from .scale import draw_scale_charts, scale_content
+from .side_by_side import differences, layers_across_table
 from .terminal import show_content
 
 CHARTS = "charts"
@@ -56,8 +64,7 @@ def write_scale_report(store: Store) -> ScaleSummary:
 def write_and_show(folder: Path, console: Console) -> bool:
     """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
     if is_fleet(folder):
-        found = [write_and_show(kind, console) for kind in folders_of_kinds(folder).values()]
-        return any(found)
+        return _write_and_show_fleet(folder, console)
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)
@@ -66,6 +73,36 @@ def write_and_show(folder: Path, console: Console) -> bool:
         summary = write_report(store)
         show_report(summary, folder, console)
         return summary.best is not None
+
+
+def _write_and_show_fleet(folder: Path, console: Console) -> bool:
+    """The reports on all kinds of machines, and the one that sets them side by side, which is shown."""
+    with ExitStack() as stack:
+        stores = {name: stack.enter_context(Store.open(path)) for name, path in folders_of_kinds(folder).items()}
+        if not stores:
+            raise UserError(f"{folder} holds no trial yet.", "What happened stands in its events.jsonl.")
+        kinds = {name: write_report(store) for name, store in stores.items()}
+        found = side_by_side([*stores.values()])
+    chart = draw_layers_across(found)
+    content = fleet_content(folder.resolve().name, found, chart, kinds, events_of(folder))
+    _write(folder, to_json(found), [chart], markdown(content), page(content))
+    show_content(content, folder, console)
+    return any(summary.best is not None for summary in kinds.values())
+
+
+def write_side_by_side(found: SideBySide, folder: Path) -> None:
+    """Write the report that sets any runs side by side; UserError when a file cannot be written."""
+    make_folder(folder)
+    chart = draw_layers_across(found)
+    content = side_by_side_content(folder.resolve().name, found, chart)
+    _write(folder, to_json(found), [chart], markdown(content), page(content))
+
+
+def show_side_by_side(found: SideBySide, console: Console) -> None:
+    """Print what runs side by side tell."""
+    draw_table(layers_across_table(found), console)
+    for line in differences(found):
+        console.print(line, markup=False, highlight=False)
 
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
