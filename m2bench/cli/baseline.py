@@ -42,7 +42,7 @@ def save(asked: Save, system: AskedSystem) -> None:
     """Measure the working tree now and store the result as a reference."""
     from m2bench.gate import job
     from m2bench.gate.references import stored
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
     from m2bench.store.folders import refuse_used, removed_if_refused
 
     repo = repository(Path.cwd())
@@ -67,7 +67,7 @@ def save(asked: Save, system: AskedSystem) -> None:
 def list_references(asked: AsJson) -> None:
     """List the references of this repository, the newest first."""
     from m2bench.gate.references import stored
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
 
     found = stored.read_references(repository(Path.cwd()))
     if asked.as_json:
@@ -128,7 +128,7 @@ def annotate(asked: Annotate) -> None:
 def _take_over(asked: Promote, kind: str, reason: str | None) -> None:
     from m2bench.gate.references import stored
     from m2bench.gate.references.promotion import taken_over
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
 
     reference = taken_over(reference_named(asked.name), asked.folder, kind, reason)
     path = stored.write_reference(repository(Path.cwd()), reference)

@@ -89,7 +89,7 @@ def _combinations(text: str | None, against: str | None, workload: WorkloadSpec)
 def reference_named(name: str) -> Reference:
     """The stored reference of this repository; UserError when there is none of that name."""
     from m2bench.gate.references.stored import find
-    from m2bench.gate.sides import repository
+    from m2bench.gate.repository import repository
 
     return find(repository(Path.cwd()), name)
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from m2bench.machine.mps_features import missing_features
-from m2bench.records.documents import to_json
+from m2bench.records.description import Device
+from m2bench.records.documents import read, to_json
 
 from .compiler import describe_compiler
 from .torch_device import PREFERENCE, absent_devices, resolve_device, torch_version, why_not_mps
@@ -19,7 +20,7 @@ from .torch_device import PREFERENCE, absent_devices, resolve_device, torch_vers
 MPS_LOG = {"PYTORCH_MPS_LOG_PROFILE_INFO": "112", "PYTORCH_MPS_TRACE_SIGNPOSTS": "4"}
 
 
-def describe_device(asked: str) -> dict[str, Any]:
+def describe_device(asked: str) -> Device:
     """What the device that was asked for is, and which torch drives it; UserError where it is not there."""
     device, absent = resolve_device(asked), absent_devices()
     facts: dict[str, Any] = {
@@ -55,7 +56,7 @@ def describe_device(asked: str) -> dict[str, Any]:
         }
     else:
         facts |= {"device_name": platform.processor() or platform.machine(), "cpu_capability": _cpu_capability()}
-    return facts
+    return read(Device, facts)
 
 
 def _cpu_capability() -> str:

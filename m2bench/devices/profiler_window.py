@@ -14,7 +14,8 @@ from typing import Any
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from m2bench.store.files import Written, try_to_write
+from m2bench.records.inspected import Written
+from m2bench.store.files import try_to_write
 
 from .event_tree import Event, busy_and_gaps_ns, calls
 from .pieces import InPieces, Units
@@ -26,8 +27,6 @@ PHASE = "phase."
 MEMORY = "[memory]"
 DEVICE_WORK = {"kernel", "gpu_memcpy", "gpu_memset"}  # of libkineto's types of events (ActivityType.h)
 TELLS_TYPES = (2, 13)  # torch
-
-Document = dict[str, Any]
 
 
 class Window:

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 
 from m2bench.errors import UserError
 from m2bench.statistics.effects import Effects
-from m2bench.store.database import Store
-from m2bench.store.trials import RunRecord, StoredTrial
-
-from .engagement import judge_engagement
-from .losses import with_losses_compared
+from m2bench.store.trials import RunRecord
 
 
 def refuse_different(records: Sequence[RunRecord]) -> None:
@@ -27,11 +23,6 @@ def refuse_different(records: Sequence[RunRecord]) -> None:
             "cannot be compared.",
             "Compare runs of the same options.",
         )
-
-
-def judged_trials(record: RunRecord, store: Store) -> list[StoredTrial]:
-    """The trials on which a run's figures rest, as its report judges them."""
-    return with_losses_compared(record, judge_engagement(record, store.trials()).trials)
 
 
 def over_common(fits: Sequence[Effects]) -> list[Effects]:

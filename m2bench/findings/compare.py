@@ -22,7 +22,8 @@ from m2bench.store.trials import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
-from .comparable import judged_trials, over_common, refuse_different
+from .comparable import over_common, refuse_different
+from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
 
 
@@ -78,7 +79,7 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
     """
     records = a.record(), b.record()
     refuse_different(records)
-    trials = [judged_trials(record, store) for record, store in zip(records, (a, b), strict=True)]
+    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]
     effects = over_common([speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)])
     other = tuple(differing(*(identity(record.description) for record in records)))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]

@@ -1,11 +1,11 @@
-"""The noise of a run, from its anchors: trials of the baseline that differ in nothing but the moment."""
+"""The noise of a run: by its anchors, trials of the baseline that differ in nothing but the moment, and by all."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median, quantiles, stdev
@@ -13,32 +13,87 @@ from statistics import mean, median, quantiles, stdev
 import numpy as np
 
 from m2bench.machine.conditions import are_disturbed, busy_cores
-from m2bench.records.combinations import Layers
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
+from m2bench.records.refusals import wrong_device
 from m2bench.records.results import Conditions
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.least_squares import ROUNDING
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.trials import StoredTrial
-from m2bench.summary.noise import Repeats, RunConditions
+from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.summary.noise import Anchor, Noise, Repeats, RunConditions, Timing
+
+from .responses import sound_trials, speed
 
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05
 RELATED = 0.01  # the p value below which canary and trials are taken to slow down together
 
 
-def measure_repeats(anchors: list[StoredTrial]) -> Repeats:
-    """From the anchors that are ok, in the order in which they were run."""
+def summarize_noise(record: RunRecord, trials: list[StoredTrial], repeated_trials: int, speeds: Effects) -> Noise:
+    """How noisy the speed trials of a run are, ``repeated_trials`` of which were run again."""
+    scatter = speeds.scatter
+    return Noise(
+        repeats=measure_repeats(
+            [trial for trial in trials if trial.spec.layers == BASELINE], record.spec.mini_blocks_apart
+        ),
+        anchors=_anchors(trials),
+        conditions=replace(_conditions(trials, speeds, record), repeated_trials=repeated_trials),
+        timing=_timing(sound_trials(trials)),
+        trial_sd=math.expm1(scatter.sd) if scatter else None,
+        scatter_groups=scatter.groups if scatter else (),
+        min_detectable=_smallest_effect_seen(speeds),
+        outliers=tuple(speeds.outliers()),
+        lack_of_fit_p=speeds.lack_of_fit_p(),
+    )
+
+
+def _anchors(trials: list[StoredTrial]) -> tuple[Anchor, ...]:
+    """The baselines that are ok, each with its number among the speed trials and its speed."""
+    return tuple(
+        Anchor(trial.spec.key, number, speed(trial))
+        for number, trial in enumerate(trials, 1)
+        if trial.spec.layers == BASELINE and trial.status == "ok"
+    )
+
+
+def _conditions(trials: list[StoredTrial], speeds: Effects, record: RunRecord) -> RunConditions:
+    """What the machine did besides the trials. A device that computes wrongly is the first of the warnings."""
+    found = describe_conditions(trials, math.exp(speeds.scatter.sd) if speeds.scatter else None)
+    faults = record.prepared.device_faults
+    if not faults:
+        return found
+    wrong = f"{wrong_device(record.description.device, faults)}: no figure here means anything"
+    return replace(found, warnings=(wrong, *found.warnings))
+
+
+def _timing(trials: Sequence[StoredTrial]) -> Timing:
+    """How well the windows themselves are timed: the mean's relative standard error, and the timer's part in it."""
+    errors = [error for trial in trials if (error := trial.timed.window_error) is not None]
+    return Timing(
+        window_error=median(errors) if errors else None,
+        window_error_worst=max(errors, default=None),
+        timer_share_worst=max((trial.timed.timer_share for trial in trials), default=None),
+    )
+
+
+def measure_repeats(anchors: list[StoredTrial], apart: bool = False) -> Repeats:
+    """From the anchors that are ok, in the order in which they were run.
+
+    ``apart``: mini-blocks may have been run on different machines, so that neighbours are those of the same one, and
+    there is no drift over all.
+    """
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in anchors:
         if trial.status == "ok":
-            speeds[trial.spec.block].append(math.log(steady_speed(trial.timed)))
+            group = trial.spec.mini_blocks[0] if apart else trial.spec.block
+            speeds[group].append(math.log(steady_speed(trial.timed)))
     steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
     if not steps:
         return Repeats()
     ratio, pairs = _halves(list(speeds.values()))
-    drift = _drift([speed for block in speeds.values() for speed in block])
+    drift = None if apart else _drift([speed for block in speeds.values() for speed in block])
     return Repeats(ratio, pairs, math.exp(median(steps)), math.exp(max(steps)), drift)
 
 
@@ -67,7 +122,7 @@ def _drift(speeds: list[float]) -> Figure | None:
     return _ratio(change, half)
 
 
-def smallest_effect_seen(effects: Effects) -> float | None:
+def _smallest_effect_seen(effects: Effects) -> float | None:
     """The smallest main effect, as a ratio above 1, that such a run finds at 5 % in 80 % of cases."""
     found = [effect for layer in effects.layers if (effect := effects.main_effect(layer)) is not None]
     errors = [effect.log_se for effect in found if effect.log_se is not None]

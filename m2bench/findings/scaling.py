@@ -12,7 +12,6 @@ from statistics import fmean
 from m2bench.plan.designs import count_trials
 from m2bench.plan.scaling import Line, lines_of, point_of, points_of
 from m2bench.records.description import PlaceLimits
-from m2bench.records.documents import to_json
 from m2bench.records.scale import Point, Scale, Value
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.lines import BySize, crossings, levels, ratios
@@ -27,6 +26,7 @@ from m2bench.summary.scaling import (
     ScalePoint,
     ScaleSummary,
 )
+from m2bench.summary.subject import MeasuredOn, Trained
 
 from .combination_rows import worst_outcome
 from .noise import measure_repeats, warnings_of
@@ -53,8 +53,8 @@ def summarize_scale(run: str, record: RunRecord, attempts: list[StoredTrial]) ->
         trials_done=len(trials),
         trials_planned=count_trials(record.spec),
         system=record.description.system,
-        machine=record.description.facts,
-        workload={**record.description.workload.facts, "spec": to_json(record.spec)},
+        machine=MeasuredOn.of(record.description),
+        workload=Trained(record.description.workload, record.spec),
         axis=scale.axis,
         places=record.prepared.places,
         repeats=measure_repeats([trial for trial in trials if point_of(trial.spec).name == measured.baseline]),

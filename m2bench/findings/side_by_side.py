@@ -14,7 +14,8 @@ from m2bench.statistics.sequential import JOB_SD
 from m2bench.store.database import Store
 from m2bench.summary.side_by_side import LayerAcross, SideBySide
 
-from .comparable import judged_trials, over_common, refuse_different
+from .comparable import over_common, refuse_different
+from .judged_trials import judge_trials
 from .responses import speed_effects
 
 ALONE = "alone"
@@ -38,7 +39,8 @@ def side_by_side(stores: Sequence[Store]) -> SideBySide:
     records = [store.record() for store in stores]
     refuse_different(records)
     own = [
-        speed_effects(record.spec, judged_trials(record, store)) for record, store in zip(records, stores, strict=True)
+        speed_effects(record.spec, judge_trials(record, store.trials()).trials)
+        for record, store in zip(records, stores, strict=True)
     ]
     common = over_common(own)
     layers = list(dict.fromkeys(layer for record in records for layer in record.spec.layers))

@@ -7,33 +7,27 @@ interval beside it, or None where the run cannot give one. Figures that were not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 
 from m2bench.plan.designs import combinations_of, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.documents import to_json
-from m2bench.records.refusals import wrong_device
 from m2bench.records.spec import TrialKind
-from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
 from m2bench.store.trials import RunRecord, StoredTrial, settled
-from m2bench.summary.ablation import ChecksCost, Summary
-from m2bench.summary.noise import Anchor, Noise, RunConditions, Timing
-from m2bench.summary.rows import CombinationRow
+from m2bench.summary.ablation import ChecksCost, Recommendation, Summary
+from m2bench.summary.rows import CombinationRow, LayerRow
+from m2bench.summary.subject import MeasuredOn, Trained
 
 from .combination_rows import summarize_combination, with_break_even
-from .engagement import judge_engagement
 from .gains import attribute_gains
+from .judged_trials import judge_trials
 from .layer_rows import summarize_interactions, summarize_layers
 from .learning import Learning
-from .losses import with_losses_compared
 from .metrics import with_metrics
-from .noise import describe_conditions, measure_repeats, smallest_effect_seen
+from .noise import summarize_noise
 from .recommendation.recommend import recommend
 from .responses import counted_trials, fit, group_by_layers, sound_trials, speed, speed_effects
 
@@ -46,89 +40,103 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
     Raises UserError for a run of ``scale``.
     """
     record.refuse_scale()
-    done = settled(attempts)
-    judged = judge_engagement(record, done)
-    stored = with_losses_compared(record, judged.trials)
-    spec, description, learning = record.spec, record.description, Learning(record, stored)
-    trials = [trial for trial in stored if trial.spec.kind == "speed"]
-    attribution = speed_effects(spec, trials)
-    prediction = Prediction(attribution)
-    combinations = _summarize_combinations(record, trials, attempts, learning, prediction)
-    described = [layer for layer in description.layers if layer.name in spec.layers]
-    taken = sound_trials(trials)
-    layers = summarize_layers(described, description.system, taken, attribution, learning, judged.layers)
+    of = _Fitted(record, attempts)
+    spec, description, speeds = record.spec, record.description, of.speeds
+    combinations, layers = of.combinations(), of.layers()
     rated = [c for c in combinations if c.is_rated]
     soonest = min((c for c in rated if c.has_own_time_to_target), key=_time_to_target_s, default=None)
-
-    def sooner(over: Layers, under: Layers) -> Estimate | None:
-        """How many times sooner than another a combination reaches the target."""
-        faster, needed = prediction.ratio(over, under), learning.episodes.ratio(over, under)
-        return None if faster is None or needed is None else faster.over(needed)
-
     return Summary(
         schema=SUMMARY_SCHEMA,
         run=run,
         started=record.started,
-        trials_done=len(trials),
+        trials_done=len(of.trials),
         trials_planned=count_trials(spec),
-        unfinished=_unfinished(record, done),
+        unfinished=of.unfinished(),
         system=description.system,
         device=description.device.device,
         device_faults=record.prepared.device_faults or (),
-        machine=description.facts,
+        machine=MeasuredOn.of(description),
         peak_flops=record.prepared.peak_flops,
         claimed_together=description.claimed_together,
-        workload={**description.workload.facts, "spec": to_json(spec)},
-        noise=_summarize_noise(trials, attribution, record, sum(t.spec.repeats is not None for t in attempts)),
+        workload=Trained(description.workload, spec),
+        noise=summarize_noise(record, of.trials, sum(t.spec.repeats is not None for t in attempts), speeds),
         combinations=tuple(combinations),
         layers=layers,
-        gains=attribute_gains(layers, attribution),
-        interactions=summarize_interactions(attribution),
-        total_speedup=figure_of(attribution.ratio(attribution.all_together)),
-        total_layers=attribution.all_together,
-        main_effects_mixed=attribution.mixed,
+        gains=attribute_gains(layers, speeds),
+        interactions=summarize_interactions(speeds),
+        total_speedup=figure_of(speeds.ratio(speeds.all_together)),
+        total_layers=speeds.all_together,
+        main_effects_mixed=speeds.mixed,
         best=max(rated, key=_predicted_speedup, default=None),
         soonest=soonest,
-        soonest_gain=figure_of(None if soonest is None else sooner(soonest.layers, BASELINE)),
-        recommended=recommend(
-            spec.layers,
-            combinations,
-            prediction,
-            sooner,
-            learning.layers.spoiling,
-            spec.blocks,
-            attribution.blocks_missing(spec.blocks),
-            "fraction" in spec.design,
-        ),
-        learning=learning.summary(),
-        checks=_checks_cost(record, trials),
+        soonest_gain=figure_of(None if soonest is None else of.sooner(soonest.layers, BASELINE)),
+        recommended=of.recommended(combinations),
+        learning=of.learning.summary(),
+        checks=of.checks_cost(),
     )
 
 
-def _summarize_combinations(
-    record: RunRecord,
-    trials: list[StoredTrial],
-    attempts: list[StoredTrial],
-    learning: Learning,
-    prediction: Prediction,
-) -> list[CombinationRow]:
-    """A row per combination of the design."""
-    spec, by_layers = record.spec, group_by_layers(trials)
-    attempted = group_by_layers(trial for trial in attempts if trial.spec.kind == "speed")
-    counted = counted_trials(by_layers)
-    speeds = fit(spec.layers, counted, speed, spec.rules)
-    rows = [
-        summarize_combination(
-            by_layers[layers], attempted[layers], layers, speeds, learning, record, any_checked(trials)
+class _Fitted:
+    """What a run's figures are made of: its trials, judged, and the fits of what was measured in them."""
+
+    def __init__(self, record: RunRecord, attempts: list[StoredTrial]):
+        self._record = record
+        self._attempts = attempts
+        self._judged = judge_trials(record, settled(attempts))
+        self.trials = [trial for trial in self._judged.trials if trial.spec.kind == "speed"]
+        self.learning = Learning(record, self._judged.trials)
+        self.speeds = speed_effects(record.spec, self.trials)
+        self._prediction = Prediction(self.speeds)
+
+    def combinations(self) -> list[CombinationRow]:
+        """A row per combination of the design."""
+        spec, by_layers = self._record.spec, group_by_layers(self.trials)
+        attempted = group_by_layers(trial for trial in self._attempts if trial.spec.kind == "speed")
+        counted, checked = counted_trials(by_layers), any_checked(self.trials)
+        speeds = fit(spec.layers, counted, speed, spec.rules)
+        rows = [
+            summarize_combination(
+                by_layers[layers], attempted[layers], layers, speeds, self.learning, self._record, checked
+            )
+            for layers in combinations_of(spec)
+        ]
+        compiling = [layer.name for layer in self._record.description.layers if layer.compiles]
+        return [
+            # What computes something else is no part of the prediction.
+            replace(row, speedup_predicted=figure_of(self._prediction.ratio(row.layers) if row.is_rated else None))
+            for row in with_metrics(with_break_even(rows, compiling, speeds), spec.layers, counted)
+        ]
+
+    def layers(self) -> tuple[LayerRow, ...]:
+        """A row per layer."""
+        spec, description = self._record.spec, self._record.description
+        described = [layer for layer in description.layers if layer.name in spec.layers]
+        taken, engagement = sound_trials(self.trials), self._judged.layers
+        return summarize_layers(described, description.system, taken, self.speeds, self.learning, engagement)
+
+    def sooner(self, over: Layers, under: Layers) -> Estimate | None:
+        """How many times sooner than another a combination reaches the target."""
+        faster, needed = self._prediction.ratio(over, under), self.learning.episodes.ratio(over, under)
+        return None if faster is None or needed is None else faster.over(needed)
+
+    def recommended(self, combinations: list[CombinationRow]) -> Recommendation | None:
+        """What is to be switched on."""
+        spec, spoiling = self._record.spec, self.learning.layers.spoiling
+        missing, of_a_fraction = self.speeds.blocks_missing(spec.blocks), "fraction" in spec.design
+        return recommend(
+            spec.layers, combinations, self._prediction, self.sooner, spoiling, spec.blocks, missing, of_a_fraction
         )
-        for layers in combinations_of(spec)
-    ]
-    compiling = [layer.name for layer in record.description.layers if layer.compiles]
-    return [
-        # What computes something else is no part of the prediction.
-        replace(row, speedup_predicted=figure_of(prediction.ratio(row.layers) if row.is_rated else None))
-        for row in with_metrics(with_break_even(rows, compiling, speeds), spec.layers, counted)
-    ]
+
+    def unfinished(self) -> TrialKind | None:
+        """The kind of the trial that would be run next; None for a finished run."""
+        done = settled(self._attempts)
+        following = next(remaining_trials(self._record.spec, self._record.description, lambda: done), None)
+        return None if following is None else following.kind
+
+    def checks_cost(self) -> ChecksCost:
+        """Seconds that preparing and running the numerics checks took, over all trials so far."""
+        passed = sum(trial.timed.numerics_s for trial in self.trials if trial.result)
+        return ChecksCost(self._record.prepared.prepare_s, passed)
 
 
 def _predicted_speedup(row: CombinationRow) -> float:
@@ -139,59 +147,3 @@ def _predicted_speedup(row: CombinationRow) -> float:
 def _time_to_target_s(row: CombinationRow) -> float:
     figure = row.learning.time_to_target_s
     return math.inf if figure is None else figure.value
-
-
-def _unfinished(record: RunRecord, trials: list[StoredTrial]) -> TrialKind | None:
-    """The kind of the trial that would be run next; None for a finished run."""
-    following = next(remaining_trials(record.spec, record.description, lambda: trials), None)
-    return None if following is None else following.kind
-
-
-def _summarize_noise(trials: list[StoredTrial], attribution: Effects, record: RunRecord, repeated_trials: int) -> Noise:
-    scatter = attribution.scatter
-    return Noise(
-        repeats=measure_repeats([trial for trial in trials if trial.spec.layers == BASELINE]),
-        anchors=_anchors(trials),
-        conditions=replace(_conditions(trials, attribution, record), repeated_trials=repeated_trials),
-        timing=_timing(sound_trials(trials)),
-        trial_sd=math.expm1(scatter.sd) if scatter else None,
-        scatter_groups=scatter.groups if scatter else (),
-        min_detectable=smallest_effect_seen(attribution),
-        outliers=tuple(attribution.outliers()),
-        lack_of_fit_p=attribution.lack_of_fit_p(),
-    )
-
-
-def _anchors(trials: list[StoredTrial]) -> tuple[Anchor, ...]:
-    """The baselines that are ok, each with its number among the speed trials and its speed."""
-    return tuple(
-        Anchor(trial.spec.key, number, speed(trial))
-        for number, trial in enumerate(trials, 1)
-        if trial.spec.layers == BASELINE and trial.status == "ok"
-    )
-
-
-def _conditions(trials: list[StoredTrial], attribution: Effects, record: RunRecord) -> RunConditions:
-    """What the machine did besides the trials. A device that computes wrongly is the first of the warnings."""
-    found = describe_conditions(trials, math.exp(attribution.scatter.sd) if attribution.scatter else None)
-    faults = record.prepared.device_faults
-    if not faults:
-        return found
-    wrong = f"{wrong_device(record.description.device, faults)}: no figure here means anything"
-    return replace(found, warnings=(wrong, *found.warnings))
-
-
-def _timing(trials: Sequence[StoredTrial]) -> Timing:
-    """How well the windows themselves are timed: the mean's relative standard error, and the timer's part in it."""
-    errors = [error for trial in trials if (error := trial.timed.window_error) is not None]
-    return Timing(
-        window_error=median(errors) if errors else None,
-        window_error_worst=max(errors, default=None),
-        timer_share_worst=max((trial.timed.timer_share for trial in trials), default=None),
-    )
-
-
-def _checks_cost(record: RunRecord, trials: list[StoredTrial]) -> ChecksCost:
-    """Seconds that preparing and running the numerics checks took, over all trials so far."""
-    passed = sum(trial.timed.numerics_s for trial in trials if trial.result)
-    return ChecksCost(record.prepared.prepare_s, passed)

@@ -18,9 +18,8 @@ from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
-from .engagement import judge_engagement
+from .judged_trials import judge_trials
 from .learning import Learning
-from .losses import with_losses_compared
 from .responses import sound_trials, speed_effects
 
 
@@ -31,7 +30,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     Raises UserError for any other name, and for a run of ``scale``.
     """
     record.refuse_scale()
-    trials = judge_engagement(record, with_losses_compared(record, trials)).trials
+    trials = judge_trials(record, trials).trials
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
         learning, effects = Learning(record, trials), speed_effects(spec, trials)

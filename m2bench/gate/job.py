@@ -28,7 +28,7 @@ from .question import EPISODES, SPEEDUP, Question
 from .reasons import Aspect, Reason
 from .references.reference import Reference, now, record, with_level
 from .references.stored import find
-from .sides import find_commit, has_repository, repository
+from .repository import find_commit, has_repository, repository
 from .verdict import Verdict, decide
 
 COMPARED_WITH_REFERENCE = (Aspect.SPEED, Aspect.COUNTS)

@@ -17,7 +17,8 @@ from m2bench.processes.client import LAUNCHER
 from m2bench.processes.environment import SAFE_PATH
 from m2bench.records.spec import WorkloadSpec
 
-from .sides import Code, own_files
+from .repository import own_files
+from .sides import Code
 
 
 @dataclass(frozen=True)

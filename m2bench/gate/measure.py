@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,8 @@ from typing import TypeVar
 from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
+from m2bench.processes.job import DescribeJob, Job, PrepareJob, TrialJob, TurnsOf
+from m2bench.processes.lines import Event
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared
@@ -32,6 +34,7 @@ TURN_S = 0.1  # of each of two trials that are timed by turns
 OTHER_COMBINATIONS = "Name other combinations with --layers."
 
 T = TypeVar("T")
+Spec = WorkloadSpec | WindowSpec | TrialSpec
 RunTrials = Callable[[Sequence[str], TrialSpec], dict[str, TrialResult]]
 """Runs one trial on each of the named sides, in this order; what they measured."""
 
@@ -49,18 +52,19 @@ class Request:
     """How many torch uses in every trial; None until that is measured."""
 
 
-@dataclass(frozen=True)
-class TurnRequest:
-    """Where a trial gets its turns from, how many and how long they are, and under which name it takes them."""
-
-    address: str
-    count: int
-    seconds: float
-    name: str
-
-
 class DivergedError(WorkerError):
     """The head's loss or gradient was not a finite number: it learns nothing."""
+
+
+class SideLauncher(Launcher):
+    """Asks code of any version. ``fields``: those of each specification that this version knows."""
+
+    fields: Mapping[str, Collection[str]]
+
+    def document(self, job: Job) -> Event:
+        specs = {name: spec for name, spec in vars(job).items() if isinstance(spec, Spec)}
+        known = {name: known_part(spec, self.fields[type(spec).__name__]) for name, spec in specs.items()}
+        return super().document(job) | known
 
 
 class Side:
@@ -72,9 +76,9 @@ class Side:
         self._logs = logs
         self._environment = {**users_environment(request.workload), **code.environment}
         self._layout = layout_of(code)
-        self._launcher = Launcher(work, logs / "launcher.log", self._environment, self._layout.launcher)
+        self._launcher = SideLauncher(work, logs / "launcher.log", self._environment, self._layout.launcher)
         self._compiles = False
-        self._fields = spec_fields(code, self._layout.spec)
+        self._launcher.fields = spec_fields(code, self._layout.spec)
 
     def __enter__(self) -> Side:
         return self
@@ -92,8 +96,8 @@ class Side:
         with self._named():
             if threads is not None:
                 self._use_threads(threads)
-            log = self._logs / "describe.log"
-            description = self._ask("describe", "describing it", Description, log, DESCRIBE_TIMEOUT_S, {})
+            job, log = DescribeJob(workload=self._workload), self._logs / "describe.log"
+            description = self._ask(job, "describing it", Description, log, DESCRIBE_TIMEOUT_S)
             if threads is None and not description.workload.own_program:
                 gated = tuple(chain.from_iterable(self._request.combinations))
                 asked = self._request.workload, gated, self._request.threads
@@ -102,7 +106,7 @@ class Side:
             log = self._logs / "prepare.log"
             # A program runs once to be prepared, which may take as long as a trial.
             limit_s = self._request.trial_timeout_s if description.workload.own_program else DESCRIBE_TIMEOUT_S
-            prepared = self._ask("prepare", "preparing its trials", Prepared, log, limit_s, {})
+            prepared = self._ask(PrepareJob(workload=self._workload), "preparing its trials", Prepared, log, limit_s)
         used = {*chain.from_iterable(self._request.combinations)}
         missing = used - {layer.name for layer in description.layers}
         if missing:
@@ -131,7 +135,7 @@ class Side:
         if self._compiles:
             self._launcher.preload_compiler(probe=True)
 
-    def run(self, trial: TrialSpec, turns: TurnRequest | None = None) -> TrialResult:
+    def run(self, trial: TrialSpec, turns: TurnsOf | None = None) -> TrialResult:
         """What the trial measured; WorkerError when it failed or a layer was not at work.
 
         ``turns``: when it is timed by turns with another.
@@ -139,12 +143,8 @@ class Side:
         log = self._logs / f"{trial.key}.log"
         what = f"the trial of {combination_name(trial.layers)}"
         with self._named():
-            request = {
-                "window": self._known(self._request.window),
-                "trial": self._known(trial),
-                "turns": None if turns is None else asdict(turns),
-            }
-            result = self._ask("trial", what, TrialResult, log, self._request.trial_timeout_s, request)
+            job = TrialJob(workload=self._workload, trial=trial, window=self._request.window, turns=turns)
+            result = self._ask(job, what, TrialResult, log, self._request.trial_timeout_s)
             if idle := idle_layers(result.proofs):
                 raise WorkerError(f"{what}: a layer was not at work: {'; '.join(idle)}.", f"The log is {log}.")
         return result
@@ -153,19 +153,18 @@ class Side:
         """End the trial under way, from another thread than the one that runs it."""
         self._launcher.end_worker()
 
-    def _ask(self, job: str, what: str, kind: type[T], log: Path, timeout_s: float, request: Mapping[str, object]) -> T:
-        workload = self._request.workload
-        workload = replace(
-            workload, module=self._layout.module_of(workload.module), folder=self.code.place_of(workload.folder)
-        )
-        found = self._launcher.run(job, {"workload": self._known(workload), **request}, kind, log, timeout_s).result
+    @property
+    def _workload(self) -> WorkloadSpec:
+        """What this side is asked to train, where its code has it."""
+        asked = self._request.workload
+        return replace(asked, module=self._layout.module_of(asked.module), folder=self.code.place_of(asked.folder))
+
+    def _ask(self, job: Job, what: str, kind: type[T], log: Path, timeout_s: float) -> T:
+        found = self._launcher.run(job, kind, log, timeout_s).result
         if isinstance(found, Failure):
             diverged = self.code.side == "head" and found.kind == "not finite"
             raise (DivergedError if diverged else WorkerError)(f"{what} failed: {found.text}.", f"The log is {log}.")
         return found
-
-    def _known(self, spec: WorkloadSpec | WindowSpec | TrialSpec) -> dict[str, object]:
-        return known_part(spec, self._fields[type(spec).__name__])
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -176,13 +175,13 @@ class Side:
             raise type(error)(f"{self.code.side} {self.code.name}: {error}") from error
 
 
-def known_part(spec: WorkloadSpec | WindowSpec | TrialSpec, known: Collection[str]) -> dict[str, object]:
+def known_part(spec: Spec, known: Collection[str]) -> dict[str, object]:
     """The document of a specification for code that knows these fields of it.
 
     A field that is not known yet is left out; UserError when it asks for something else than it does by default. Code
     that knows ``options`` takes any; earlier code knew them by name.
     """
-    document = asdict(spec) if isinstance(spec, WindowSpec) else to_json(spec)
+    document = to_json(spec)
     if "options" in known:
         return document
     usual = {field.name: field.default for field in fields(spec)}
@@ -217,7 +216,7 @@ def run_in_turns(sides: Sequence[Side], trial: TrialSpec, turns: int, folder: Pa
     names = [side.code.side for side in sides]
     with ThreadPoolExecutor(len(sides)) as pool, Leader(folder) as leader:
         running = {
-            name: pool.submit(side.run, trial, TurnRequest(leader.address, turns, TURN_S, name))
+            name: pool.submit(side.run, trial, TurnsOf(address=leader.address, count=turns, seconds=TURN_S, name=name))
             for name, side in zip(names, sides, strict=True)
         }
         try:

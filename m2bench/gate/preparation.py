@@ -26,7 +26,8 @@ from .facts import SideFacts
 from .layouts import has_module, layout_of, refuse_foreign_code, refuse_shared_copy
 from .measure import TURN_S, Request, Side, run_block, run_in_turns
 from .pairs import Block
-from .sides import WORK_PREFIX, Code, base_code, git_folder, head_code, loose_code, remove_leftovers
+from .repository import WORK_PREFIX, git_folder, remove_leftovers
+from .sides import Code, base_code, head_code, loose_code
 
 
 @dataclass(frozen=True)

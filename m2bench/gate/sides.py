@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,13 +21,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from m2bench.errors import UserError, WorkerError, quoted
+from m2bench.errors import WorkerError, quoted
+
+from .repository import NO_HOOKS, SHORT, git_answer, own_files, worktree
 
 INSTALL_TIMEOUT_S = 600
-WORK_PREFIX = "m2bench-gate-"  # of the temporary folders that gates work in
-OUR_WORKTREE = re.compile(rf"/{WORK_PREFIX}[a-z0-9_]{{8}}/(base|head)/tree$")
-NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")  # those of the user's are for checkouts of their own
-SHORT = 10  # characters of a commit's name
 
 
 @dataclass(frozen=True)
@@ -68,47 +65,6 @@ class Code:
         return {"PYTHONPATH": os.pathsep.join(map(str, (self.path, *self.also)))} if self.path else {}
 
 
-def repository(folder: Path) -> Path:
-    """The git repository that ``folder`` lies in; UserError when there is none, or git does not take it for one."""
-    try:
-        done = _git(folder, "rev-parse", "--show-toplevel")
-    except FileNotFoundError:
-        raise UserError("git is not installed, and m2bench check gets the code from it.", "Install git.") from None
-    if done.returncode:
-        raise UserError(
-            f"{folder} is not in a git repository, and m2bench check gets the code from one.", "Run it in a clone."
-        )
-    return Path(done.stdout.strip())
-
-
-def has_repository(folder: Path) -> bool:
-    """Whether ``folder`` lies in a git repository, be git installed or not."""
-    return any((above / ".git").exists() for above in (folder, *folder.parents))
-
-
-def git_folder(repo: Path) -> Path:
-    """Where git keeps what all worktrees of the repository share."""
-    return (repo / _asked(repo, "rev-parse", "--git-common-dir")).resolve()
-
-
-def find_commit(repo: Path, ref: str) -> str:
-    """The full name of the commit ``ref``; UserError, with what to fetch, when it is not there."""
-    done = _git(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    if not done.returncode:
-        return done.stdout.strip()
-    if _git(repo, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
-        raise UserError(
-            f"the base {ref!r} is not in this clone, which is a shallow one.",
-            f"Fetch it: git fetch --depth=1 origin {ref} and use FETCH_HEAD, or git fetch --unshallow; with "
-            "actions/checkout, set fetch-depth: 0.",
-        )
-    remote = _git(repo, "rev-parse", "--verify", "--quiet", f"origin/{ref}^{{commit}}").returncode == 0
-    advice = (
-        f"Did you mean origin/{ref}?" if remote else "Name a branch, tag or commit; git fetch brings those of others."
-    )
-    raise UserError(f"the base {ref!r} is not a commit in {repo}.", advice)
-
-
 def loose_code(folder: Path) -> Code:
     """The code of a folder in no repository: as it lies, or as it is installed where it is there to be installed."""
     is_package = _build_requirements(folder) is not None
@@ -118,7 +74,7 @@ def loose_code(folder: Path) -> Code:
 @contextmanager
 def base_code(repo: Path, commit: str, work: Path, logs: Path) -> Iterator[Code]:
     """The code of a commit in a git worktree below ``work``, which is removed in the end."""
-    with _worktree(repo, commit, work / "tree") as folder:
+    with worktree(repo, commit, work / "tree") as folder:
         path = _installed(folder, work / "site", logs / "install-base.log", f"the base {commit[:SHORT]}")
         yield Code("base", commit, False, path, _python_path(repo, folder), repo, folder)
 
@@ -129,37 +85,13 @@ def head_code(repo: Path, work: Path, logs: Path) -> Iterator[Code]:
 
     The worktree is removed in the end.
     """
-    commit = _asked(repo, "rev-parse", "HEAD")
-    dirty = bool(_asked(repo, "status", "--porcelain"))
-    with _worktree(repo, commit, work / "tree", "--no-checkout") as folder:
+    commit = git_answer(repo, "rev-parse", "HEAD")
+    dirty = bool(git_answer(repo, "status", "--porcelain"))
+    with worktree(repo, commit, work / "tree", "--no-checkout") as folder:
         _copy_own_files(repo, folder)
-        _asked(folder, *NO_HOOKS, "reset", "--quiet")  # without a checkout git would take all files for new ones
+        git_answer(folder, *NO_HOOKS, "reset", "--quiet")  # without a checkout git would take all files for new ones
         path = _installed(folder, work / "site", logs / "install-head.log", "the working tree")
         yield Code("head", commit, dirty, path, _python_path(repo, folder), repo, folder)
-
-
-@contextmanager
-def _worktree(repo: Path, commit: str, folder: Path, *options: str) -> Iterator[Path]:
-    try:
-        done = _git(repo, *NO_HOOKS, "worktree", "add", "--detach", *options, str(folder), commit)
-        if done.returncode:
-            raise UserError(
-                f"git cannot check out {commit[:SHORT]} into {folder}: {_last_line(done.stderr)}.",
-                "Solve that, and run the check again.",
-            )
-        yield folder
-    finally:
-        _remove_worktree(repo, folder)
-
-
-def remove_leftovers(repo: Path) -> None:
-    """Remove the worktrees of gates that were killed; to be called by the only gate at work in the repository."""
-    for line in _asked(repo, "worktree", "list", "--porcelain").splitlines():
-        kind, _, name = line.partition(" ")
-        if kind == "worktree" and OUR_WORKTREE.search(name):
-            folder = Path(name)
-            _remove_worktree(repo, folder)
-            shutil.rmtree(folder.parent.parent, ignore_errors=True)
 
 
 def _copy_own_files(repo: Path, folder: Path) -> None:
@@ -174,12 +106,6 @@ def _copy_own_files(repo: Path, folder: Path) -> None:
             shutil.copy2(source, target, follow_symlinks=False)
         elif source.is_dir() and not name.endswith("/"):  # a submodule, which git checks out empty; the others are new
             target.mkdir(parents=True, exist_ok=True)
-
-
-def own_files(repo: Path) -> list[str]:
-    """What belongs to the working tree: tracked files and new ones that git does not ignore, relative to it."""
-    names = _asked(repo, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    return sorted({name for name in names.split("\0") if name})  # one in conflict is there three times
 
 
 def _python_path(repo: Path, tree: Path) -> tuple[Path, ...]:
@@ -238,27 +164,3 @@ def _is_met(requirement: Requirement) -> bool:
 
 def _without_python_path() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
-def _remove_worktree(repo: Path, folder: Path) -> None:
-    """Remove this worktree alone: to prune them would forget those of users that are not there at the moment."""
-    shutil.rmtree(folder, ignore_errors=True)
-    _git(repo, "worktree", "remove", "--force", "--force", str(folder))  # once is not enough for a locked one
-
-
-def _asked(repo: Path, *arguments: str) -> str:
-    done = _git(repo, *arguments)
-    if done.returncode:
-        raise UserError(f"git {' '.join(arguments)} failed: {_last_line(done.stderr)}.", f"Look at {repo}.")
-    return done.stdout.strip()
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False, errors="surrogateescape"
-    )
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip().rstrip(".") if lines else "no reason was given"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,9 +13,10 @@ from rich.console import Console
 from m2bench.errors import UserError
 from m2bench.options.known_systems import workload_words
 from m2bench.processes.client import Launcher
+from m2bench.processes.job import AuditJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
-from m2bench.records.documents import called, to_json
+from m2bench.records.inspected import AuditedCombination, AuditedLine, AuditedOperator, AuditFindings
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, show_remarks_on_data
@@ -30,54 +31,6 @@ WORDS = {
     "none": "NO KERNEL",
     "unknown": "NOT IN THE TABLES",
 }
-
-
-@dataclass(frozen=True)
-class AuditedOperator:
-    """An operator, what it would run by (a key of WORDS), in how many combinations, and where if that is noted.
-
-    ``missing``: the device has neither a kernel nor a way around.
-    """
-
-    operator: str
-    support: str
-    expected_to_fail: bool
-    missing: bool
-    combinations: int
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AuditedCombination:
-    """A combination, and what it asks of the device in training."""
-
-    layers: Layers
-    operators: int
-    dispatches_per_episode: float
-    syncs_per_episode: float
-    copies_per_episode: float
-
-
-@dataclass(frozen=True)
-class AuditedLine:
-    """Where a source line is first run (in training, the evaluation or the checks), and in which combinations."""
-
-    where: str = field(metadata=called("in"))
-    combinations: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AuditFindings:
-    """What the audit found. ``lines``: by kind (syncs, copies, doubles) and source line; ``torch``: whose tables."""
-
-    target: str
-    decisions_per_episode: int
-    operators: tuple[AuditedOperator, ...]
-    combinations: tuple[AuditedCombination, ...]
-    lines: Mapping[str, Mapping[str, AuditedLine]]
-    blockers: tuple[str, ...]
-    caveats: tuple[str, ...]
-    torch: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,12 +51,12 @@ def audit_target(target: str, spec: WorkloadSpec, layers: Layers, console: Conso
                 description = describe(launcher, spec, work)
             show_remarks_on_data(description, console)
             with console.status(f"training every combination on a stand-in for {target}"):
-                request = {"workload": to_json(spec), "target": target, "layers": layers}
-                found = launcher.run("audit", request, AuditFindings, work / "audit.log", TIMEOUT_S).result
+                job = AuditJob(workload=spec, target=target, layers=layers)
+                found = launcher.run(job, AuditFindings, work / "audit.log", TIMEOUT_S).result
         if isinstance(found, Failure):
             log = (work / "audit.log").read_text()
             raise UserError(f"the audit failed: {found.text}.", f"Its log ends with:\n{log[-2000:]}")
-    options = " ".join(workload_words("audit", to_json(spec), layers))
+    options = " ".join(workload_words("audit", spec, layers))
     return Audited(replace(found, torch=description.device.torch), description.system.unit, options)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
+from m2bench.processes.job import UpdatesJob
 from m2bench.records.combinations import Layers
-from m2bench.records.documents import to_json
+from m2bench.records.inspected import Updated
 from m2bench.records.results import Failure
 from m2bench.records.spec import WorkloadSpec
 
@@ -21,13 +22,6 @@ from .mps_log import MpsLog, parse_mps_log
 
 UPDATES = (2, 8)
 TIMEOUT_S = 1800.0
-
-
-@dataclass(frozen=True)
-class Updated:
-    """What a worker reports after some updates: how many episodes these had."""
-
-    episodes: float
 
 
 @dataclass(frozen=True)
@@ -48,9 +42,9 @@ def read_device_log(
     episodes = []
     for updates in UPDATES:
         path = log.with_suffix(f".{updates}.log")
-        request = {"workload": to_json(spec), "layers": layers, "seed": seed, "updates": updates}
+        job = UpdatesJob(workload=spec, layers=layers, seed=seed, updates=updates)
         with Launcher(work, path, {**users_environment(spec), **environment}) as launcher:
-            outcome = launcher.run("updates", request, Updated, path, TIMEOUT_S).result
+            outcome = launcher.run(job, Updated, path, TIMEOUT_S).result
         if isinstance(outcome, Failure):
             return NoLog(f"{outcome.text} (log: {path})")
         try:

@@ -16,8 +16,8 @@ from m2bench.options.known_systems import layers_at_hand
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Device, Facts, Machine
-from m2bench.records.documents import FLAT, read
+from m2bench.records.description import Device
+from m2bench.records.documents import FLAT
 from m2bench.records.figure import Figure
 from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure
@@ -27,6 +27,7 @@ from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.noise import RunConditions
+from m2bench.summary.subject import MeasuredOn
 
 from .resolution import DesignErrors, Resolution, Resolved, resolution_sentences
 
@@ -43,7 +44,7 @@ class Examination:
 
     checks: tuple[Finding, ...]
     fit: bool
-    machine: Facts
+    machine: MeasuredOn
     trials: int
     window: WindowSpec
     resolved: Resolved = field(metadata=FLAT)
@@ -78,7 +79,7 @@ def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examina
     return Examination(
         checks=tuple(checks),
         fit=all(check.state != "bad" for check in checks),
-        machine=description.facts,
+        machine=MeasuredOn.of(description),
         trials=len(trials),
         window=WINDOW,
         resolved=Resolved.by(resolution, DesignErrors.of_full_design(layers)),
@@ -106,7 +107,7 @@ def _repeat(
 
 def show_examination(found: Examination, console: Console) -> None:
     """Print what was found, problems first."""
-    machine, device = read(Machine, found.machine), read(Device, found.machine)
+    machine, device = found.machine.machine, found.machine.device
     marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}
     for check in found.checks:
         fix = f" {check.fix}" if check.fix else ""

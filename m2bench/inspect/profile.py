@@ -17,23 +17,26 @@ from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
+from m2bench.processes.job import ProfileJob, UpdatesJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Device, Unit
 from m2bench.records.documents import to_json
+from m2bench.records.inspected import Looks, Pictured, Updated, Written
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import watched
-from m2bench.store.files import Written, refuse_unwritten, write_file
+from m2bench.store.files import refuse_unwritten, write_file
 from m2bench.store.folders import make_folder, refuse_used, removed_if_refused
+from m2bench.summary.subject import MeasuredOn
 from m2bench.text.tables import draw_table
 
-from .device_log import NoLog, Updated, read_device_log
+from .device_log import NoLog, read_device_log
 from .explanation import explain
 from .predictions import predictions
-from .profile_records import Looks, Pictured, ProfiledSide, ProfileFindings, update_of
+from .profile_records import ProfiledSide, ProfileFindings, update_of
 from .profile_tables import device_log_table, tables_of
 from .timeline import draw_timeline
 
@@ -98,8 +101,8 @@ def profile_pair(
         predictions=predictions(before, after),
         sentences=tuple(explain(before, after, prepared.peak_flops, unit)),
         peak_flops=prepared.peak_flops,
-        machine=description.facts,
-        workload=to_json(spec),
+        machine=MeasuredOn.of(description),
+        workload=spec,
         metal_capture=captured,
     )
     publish(found, unit, folder, console)
@@ -127,10 +130,10 @@ def _capture(spec: WorkloadSpec, layers: Layers, seed: int, work: Path, folder: 
 
     torch names the file itself, "0000-<name>.gputrace" in the worker's own folder (MPSProfiler.mm).
     """
-    request = {"workload": to_json(spec), "layers": layers, "seed": seed, "updates": 1, "capture": CAPTURE}
+    job = UpdatesJob(workload=spec, layers=layers, seed=seed, updates=1, capture=CAPTURE)
     log = folder / "capture.log"
     with Launcher(work, log, {**users_environment(spec), "MTL_CAPTURE_ENABLED": "1"}) as launcher:
-        outcome = launcher.run("updates", request, Updated, log, TIMEOUT_S).result
+        outcome = launcher.run(job, Updated, log, TIMEOUT_S).result
     found = sorted(work.glob(f"*{CAPTURE}.gputrace"))
     if isinstance(outcome, Failure) or not found:
         why = outcome.text if isinstance(outcome, Failure) else "torch left no file"
@@ -151,11 +154,11 @@ def _profile(
     order = list(pair.processes())
     for number, (side, layers) in enumerate(order, 1):
         name, log = combination_name(layers), folder / f"{side}.log"
-        files = None if looks[side] else str((folder / "traces" / side).resolve())
-        request = {"workload": to_json(spec), "layers": layers, "seed": seed, "seconds": pair.seconds, "files": files}
+        files = None if looks[side] else (folder / "traces" / side).resolve()
+        job = ProfileJob(workload=spec, layers=layers, seed=seed, seconds=pair.seconds, files=files)
         kind: type[Looks] = Looks if files is None else Pictured
         with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
-            found = watched(partial(launcher.run, "profile", request, kind, log, TIMEOUT_S))
+            found = watched(partial(launcher.run, job, kind, log, TIMEOUT_S))
         if isinstance(found.result, Failure):
             raise WorkerError(f"{name} cannot be profiled: {found.result.text}.", f"The log is {log}.")
         idle = idle_layers(found.result.proofs)

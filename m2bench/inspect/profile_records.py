@@ -6,59 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
 
-from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Facts, Unit
+from m2bench.records.combinations import combination_name
+from m2bench.records.description import Unit
 from m2bench.records.figure import Figure
-from m2bench.records.results import Conditions, Counts, Proof
-from m2bench.store.files import Written
+from m2bench.records.inspected import Looks, Pictured
+from m2bench.records.results import Conditions, Counts
+from m2bench.records.spec import WorkloadSpec
+from m2bench.summary.subject import MeasuredOn
 
 from .device_log import NoLog
 from .mps_log import MpsLog
-
-Spent = tuple[float, float]
-"""How often, and milliseconds, per unit."""
-PhaseSpan = tuple[str, float, float]
-"""Phase, begin and length, in ms."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Looks:
-    """What one process saw of a combination; times are per unit.
-
-    ``undisturbed_ms``: with nothing watched. ``phases_ms``: in each phase, by the clock; empty for a system that tells
-    of none. ``told_per_update``: how many units updates say that they have, on average; None where they do not say.
-    """
-
-    layers: Layers
-    compiles: bool
-    proofs: Mapping[str, Proof]
-    undisturbed_ms: float
-    phases_ms: Mapping[str, float]
-    episodes_per_update: int
-    counts: Counts
-    evaluation_s: float
-    told_per_update: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pictured(Looks):
-    """What the first process of a side sees as well: the timeline of one update, and one pass under torch.profiler.
-
-    ``kernel_busy_ms``, ``launch_gap_ms``: in which the device worked, and waited for the next launch; None where no
-    kernel is recorded. ``peak_memory_mb``: the most that was allocated in each phase. ``profiler_overhead``: how much
-    longer torch.profiler makes a unit, as a share.
-    """
-
-    timeline: tuple[PhaseSpan, ...]
-    operators: Mapping[str, Spent]
-    kernels: Mapping[str, Spent]
-    kernel_busy_ms: float | None
-    launch_gap_ms: float | None
-    no_kernels_because: str | None
-    peak_memory_mb: Mapping[str, float]
-    memory_is_sampled: bool
-    files: Mapping[str, Written]
-    profiler_overhead: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +117,8 @@ class ProfileFindings:
     predictions: Predictions
     sentences: tuple[str, ...]
     peak_flops: float
-    machine: Facts
-    workload: Facts
+    machine: MeasuredOn
+    workload: WorkloadSpec
     metal_capture: str | None
 
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from m2bench.records.description import Unit
+from m2bench.records.inspected import Spent
 from m2bench.text.figures import NOTHING, digits, times
 from m2bench.text.tables import Table
 
 from .mps_log import MpsLog
-from .profile_records import Predictions, ProfiledSide, ProfileFindings, Spent
+from .profile_records import Predictions, ProfiledSide, ProfileFindings
 
 OPERATORS_SHOWN = 8  # of each side, and of the change
 NAME_SHOWN = 80  # characters

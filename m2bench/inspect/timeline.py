@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from m2bench.records.description import Unit
+from m2bench.records.inspected import PhaseSpan, Written
 from m2bench.statistics.least_squares import Floats
-from m2bench.store.files import Written, try_to_write
+from m2bench.store.files import try_to_write
 
-from .profile_records import PhaseSpan, ProfiledSide
+from .profile_records import ProfiledSide
 
 STEPS_SHOWN = 6  # of the environment, in the close-up
 WIDTH, HEIGHT, DPI = 14.0, 8.0, 110

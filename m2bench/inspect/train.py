@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.processes.client import Launcher
+from m2bench.processes.job import TrainJob
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.documents import read, to_json
+from m2bench.records.description import Description
+from m2bench.records.documents import to_json
+from m2bench.records.inspected import Training, TrainingPoint
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
-from m2bench.records.results import Failure, Proof, idle_layers
+from m2bench.records.results import Failure, idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
@@ -28,30 +29,6 @@ from m2bench.text.speed import Speed
 TIMEOUT_S = 7 * 86_400.0
 
 
-@dataclass(frozen=True)
-class TrainingPoint:
-    """One evaluation: after so many units, and seconds of training without the evaluations.
-
-    ``training_return``: the mean since the last point. None where the system reports no return.
-    """
-
-    episodes: float
-    train_s: float
-    training_return: float | None
-    eval_return: float | None
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A worker's report on the training."""
-
-    layers: Layers
-    seed: int
-    curve: tuple[TrainingPoint, ...]
-    proofs: Mapping[str, Proof]
-    checkpoint: str
-
-
 def train_combination(
     spec: WorkloadSpec, layers: Layers, units: int, seed: int, folder: Path, console: Console
 ) -> None:
@@ -59,46 +36,40 @@ def train_combination(
 
     Raises UserError when a layer cannot run here or training fails.
     """
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint, log = folder / "checkpoint.pt", folder / "train.log"
     refuse_used(folder, "Choose another folder with --out.")
     with ExitStack() as stack:
         with removed_if_refused(folder):
             make_folder(folder)
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m2bench-")))
-            launcher = stack.enter_context(Launcher(work, folder / "train.log"))
-            description = describe(launcher, spec, folder)
-            refuse_unsupported(layers, description, "Leave it out of --with.")
-            show_remarks(description, console)
-            description = choose_threads(launcher, description, spec, layers, None, folder)
-            with console.status("checking in double precision whether this device computes correctly"):
-                refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
-        good = description.workload.good_return
+            launcher = stack.enter_context(Launcher(work, log))
+            description = _examined(launcher, spec, layers, folder, console)
+        good, speed = description.workload.good_return, Speed.of(description.system)
         console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
-        speed = Speed.of(description.system)
         console.print(_header(speed, good), highlight=False)
-        request = {
-            "workload": to_json(spec),
-            "layers": layers,
-            "episodes": units,
-            "seed": seed,
-            "checkpoint": str(checkpoint.resolve()),
-        }
+        job = TrainJob(workload=spec, layers=layers, seed=seed, episodes=units, checkpoint=checkpoint.resolve())
         outcome = launcher.run(
-            "train",
-            request,
-            Trained,
-            folder / "train.log",
-            TIMEOUT_S,
-            on_progress=lambda point: console.print(_line(read(TrainingPoint, point), speed, good), highlight=False),
+            job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good), highlight=False)
         ).result
     if isinstance(outcome, Failure):
-        raise UserError(f"training failed: {outcome.text}.", f"The log is {folder / 'train.log'}.")
+        raise UserError(f"training failed: {outcome.text}.", f"The log is {log}.")
     document = {**to_json(outcome), "good_return": good, "workload": to_json(spec)}
     write_file(folder / "train.json", json.dumps(document, indent=1) + "\n")
     idle = idle_layers(outcome.proofs)
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
     console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
+
+
+def _examined(launcher: Launcher, spec: WorkloadSpec, layers: Layers, folder: Path, console: Console) -> Description:
+    """The machine with its number of threads. Raises UserError for a layer that cannot run, or a wrong device."""
+    description = describe(launcher, spec, folder)
+    refuse_unsupported(layers, description, "Leave it out of --with.")
+    show_remarks(description, console)
+    description = choose_threads(launcher, description, spec, layers, None, folder)
+    with console.status("checking in double precision whether this device computes correctly"):
+        refuse_wrong_device(description.device, prepare(launcher, spec, folder).device_faults or ())
+    return description
 
 
 def _header(speed: Speed, good_return: float | None) -> str:

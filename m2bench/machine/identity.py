@@ -6,11 +6,12 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from m2bench import __version__
+from m2bench.records.description import Machine
+from m2bench.records.documents import read
 
 from .cpu import PASSIVE_WAITING
 from .system_tools import answer_of
@@ -22,10 +23,10 @@ RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "
 OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_WARM_POOL")
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """Chip, cores, memory, system, power source, Python, m2bench and the environment variables that matter."""
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
-    return {
+    facts = {
         "chip": _chip(),
         "physical_cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
@@ -42,6 +43,7 @@ def describe_machine() -> dict[str, Any]:
             if k.startswith(RELEVANT) and k not in OWN and PASSIVE_WAITING.get(k) != v
         },
     }
+    return read(Machine, facts)
 
 
 def fast_cores() -> int:

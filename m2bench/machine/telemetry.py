@@ -21,7 +21,7 @@ import psutil
 
 from m2bench.records.description import Device
 from m2bench.records.documents import read
-from m2bench.records.results import TelemetryMeans
+from m2bench.records.results import TelemetryMeans, WindowMoment
 
 from .system_tools import output_of
 
@@ -182,12 +182,11 @@ class Telemetry:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def follow(self, event: dict[str, Any]) -> None:
-        """Take a worker's event: ``window`` is "begin" or "end"."""
-        if event.get("window") == "begin":
-            self._thread = threading.Thread(target=self._sample, args=(event["pid"],), daemon=True)
+    def follow(self, moment: WindowMoment) -> None:
+        if moment.window == "begin":
+            self._thread = threading.Thread(target=self._sample, args=(moment.pid,), daemon=True)
             self._thread.start()
-        elif event.get("window") == "end":
+        else:
             self._ended.set()
 
     def _sample(self, pid: int) -> None:

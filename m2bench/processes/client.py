@@ -10,16 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from m2bench.errors import UserError, WorkerError
-from m2bench.records.documents import read
+from m2bench.records.documents import read, to_json
 from m2bench.records.results import Failure
 from m2bench.store.files import open_log, shorten_log
 
 from .environment import SAFE_PATH, worker_environment
+from .job import Job, PreloadJob
 from .lines import Event, Lines
 
 DESCRIBE_TIMEOUT_S = 600.0
@@ -28,7 +29,8 @@ LAUNCHER_DIED = Failure("died", "the launcher of the worker died")
 
 
 T = TypeVar("T")
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[Any], None]
+"""Takes what a job ``tells``."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Launcher:
 
         With ``probe`` the compiler also examines the CPU beforehand, which takes some seconds.
         """
-        seconds = self.run("preload", {"probe": probe}, float, self._log, DESCRIBE_TIMEOUT_S).result
+        seconds = self.run(PreloadJob(probe=probe), float, self._log, DESCRIBE_TIMEOUT_S).result
         self._compiler_import_s = 0.0 if isinstance(seconds, Failure) else seconds
 
     def end_worker(self) -> None:
@@ -97,12 +99,11 @@ class Launcher:
 
     def run(
         self,
-        job: str,
-        request: dict[str, Any],
+        job: Job,
         kind: type[T],
         log: Path,
         timeout_s: float,
-        on_progress: Progress = lambda event: None,
+        on_progress: Progress = lambda told: None,
     ) -> JobOutcome[T]:
         """Run one job in a worker: its result of this kind, or the failure of one that crashed, hung or was killed.
 
@@ -110,18 +111,17 @@ class Launcher:
         """
         open_log(log).close()  # the worker has nowhere to say that it cannot write there
         process, lines = self._start()
-        document = {
-            "job": job,
-            "work": str(self.work),
-            "log": str(log.resolve()),
-            "compiler_import_s": self._compiler_import_s,
-            "threads": self.threads,
-            "timeout_s": timeout_s,
-            **request,
-        }
+        job = replace(
+            job,
+            work=self.work,
+            log=log.resolve(),
+            compiler_import_s=self._compiler_import_s,
+            threads=self.threads,
+            timeout_s=timeout_s,
+        )
         try:
-            _write_line(process, document)
-            answer, cpu_s = _collect(process, lines, timeout_s, on_progress)
+            _write_line(process, self.document(job))
+            answer, cpu_s = _collect(process, lines, timeout_s, lambda event: on_progress(read(job.tells, event)))
         except BrokenPipeError:
             answer, cpu_s = LAUNCHER_DIED, None
         shorten_log(log)
@@ -135,6 +135,10 @@ class Launcher:
             return JobOutcome(read(kind, answer), cpu_s)
         except ValueError as error:
             raise WorkerError(f"what the worker tells cannot be read: {error}.", f"Its log is {log}.") from error
+
+    def document(self, job: Job) -> Event:
+        """The line that asks for the job."""
+        return {"job": job.name, **to_json(job)}
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Lines]:
         if self._process is None:
@@ -159,7 +163,7 @@ class Launcher:
 
 
 def _collect(
-    process: subprocess.Popen[bytes], lines: Lines, timeout_s: float, on_progress: Progress
+    process: subprocess.Popen[bytes], lines: Lines, timeout_s: float, on_progress: Callable[[Event], None]
 ) -> tuple[Any, float | None]:
     """Read the worker's events until it has gone: what it answered (see ``_answer``), and seconds of CPU."""
     answer: Any = None
@@ -205,7 +209,7 @@ def _describe_exit(code: int) -> str:
     return f"the worker ended with exit code {code} and no result"
 
 
-def _write_line(process: subprocess.Popen[bytes], document: dict[str, Any]) -> None:
+def _write_line(process: subprocess.Popen[bytes], document: Event) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps(document).encode() + b"\n")
     process.stdin.flush()

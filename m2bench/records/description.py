@@ -32,6 +32,7 @@ class Machine:
     system: str = ""
     python: str
     macos: str | None = None
+    power: str | None = None
     m2bench: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
@@ -43,6 +44,13 @@ class ThreadTimes:
 
     threads: int
     update_s: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class MeasuredThreads:
+    """What a worker measured with several numbers of threads."""
+
+    measured: tuple[ThreadTimes, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +103,7 @@ class Device:
     missing_features: tuple[MissingFeature, ...] | None = field(default=None, metadata=called("gates"))
     telemetry: str | None = field(default=None, metadata=called("device_telemetry"))
     uuid: str | None = field(default=None, metadata=called("device_uuid"))
+    memory_mb: float | None = field(default=None, metadata=called("device_memory_mb"))
     log_environment: Mapping[str, str] | None = field(default=None, metadata=called("device_log_environment"))
     facts: Facts = field(metadata=WHOLE, repr=False)
 
@@ -210,6 +219,10 @@ class WorkloadDescription:
     sources: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = field(metadata=WHOLE, repr=False)
 
+    def with_facts(self, facts: Facts) -> WorkloadDescription:
+        """The description with these facts in place of what it told before."""
+        return read(WorkloadDescription, {**self.facts, **facts})
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -256,17 +269,20 @@ class SystemDescription:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
-    """What a worker describes. ``claimed_together``: what is claimed of all layers at once, before and after.
-
-    ``counting``: the version of the way in which operators are counted.
-    """
+class Described:
+    """What a system describes. ``claimed_together``: what is claimed of all layers at once, before and after."""
 
     system: SystemDescription
     device: Device
     layers: tuple[LayerDescription, ...]
     claimed_together: Mapping[str, Sequence[str]] = field(default_factory=dict)
     workload: WorkloadDescription
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description(Described):
+    """What a worker describes. ``counting``: the version of the way in which operators are counted."""
+
     machine: Machine
     counting: int | None = None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -111,6 +112,8 @@ def is_figure(hint: Any) -> bool:
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return to_json(value)
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
@@ -128,6 +131,8 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     """What makes a value of this type from what a document holds."""
     if is_dataclass(hint):
         return lambda document: _read_record(hint, document)
+    if hint is Path:
+        return Path
     kind, inner = get_origin(hint), [_reader(each) for each in get_args(hint) if each not in (NoneType, Ellipsis)]
     if kind is UnionType and len(inner) == 1:
         return lambda value: None if value is None else inner[0](value)

@@ -178,6 +178,17 @@ class LearningResult:
     proofs: Mapping[str, Proof]
 
 
+Moment = Literal["begin", "end"]
+
+
+@dataclass(frozen=True)
+class WindowMoment:
+    """That the timed window of the process ``pid`` begins, or ends."""
+
+    window: Moment
+    pid: int
+
+
 FailureKind = Literal["not finite", "out of memory", "error", "died", "timeout"]
 
 

@@ -55,10 +55,13 @@ class Rules:
         needs = tuple(pair for pair in self.needs if {*pair} <= {*layers})
         return Rules(needs, tuple(pair for pair in self.excludes if {*pair} <= {*layers}))
 
-    def of(self, layer: str) -> dict[str, Layers]:
-        """What this layer ``needs`` and ``excludes``, as a description tells it."""
-        excluded = [other for pair in self.excludes if layer in pair for other in pair if other != layer]
-        return {"needs": tuple(needed for name, needed in self.needs if name == layer), "excludes": tuple(excluded)}
+    def needed_by(self, layer: str) -> Layers:
+        """Those that this layer needs."""
+        return tuple(needed for name, needed in self.needs if name == layer)
+
+    def excluded_by(self, layer: str) -> Layers:
+        """Those that cannot be on beside this layer."""
+        return tuple(other for pair in self.excludes if layer in pair for other in pair if other != layer)
 
     def needed(self, layers: Iterable[str]) -> set[str]:
         """These layers and all that they need."""

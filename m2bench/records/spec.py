@@ -37,6 +37,11 @@ class WorkloadSpec:
     folder: str = field(default="", metadata=LEFT_OUT)
     """Where a user's code is imported from and runs; empty for the system that m2bench brings along."""
 
+    @property
+    def asked(self) -> Options:
+        """All that is asked for, by the names of the options."""
+        return {"device": self.device, "data": self.data, "module": self.module, **self.options}
+
     @staticmethod
     def completed(document: Document) -> Document:
         """The document with the module's present name."""

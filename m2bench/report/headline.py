@@ -126,7 +126,7 @@ def _that_would_do(advice: Recommendation) -> str:
 
 
 def _not_settled(summary: Summary, advice: Recommendation, command: str | None) -> str:
-    if advice.more_blocks is None and not {"full", "fraction"} & {*summary.workload["spec"]["design"]}:
+    if advice.more_blocks is None and not {"full", "fraction"} & {*summary.workload.spec.design}:
         return "Not settled: this design cannot tell the best sets apart; --all may."
     if advice.more_blocks is None:
         return "Not settled: trials vary or fail too much here to tell the best sets apart."

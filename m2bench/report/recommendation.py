@@ -15,7 +15,7 @@ from m2bench.summary.ablation import LeftOut, LeftOutState, Recommendation, Summ
 from m2bench.text.figures import times_within
 from m2bench.text.speed import Speed
 
-from .sentences import listed, rules_of
+from .sentences import listed
 
 MOST_RIVALS = 4  # named
 LONG_NAME = 80  # characters
@@ -47,7 +47,7 @@ def recommendation(summary: Summary, folder: Path | None = None) -> list[str]:
     advice = summary.recommended
     if advice is None:
         return []
-    lines, rules, noun = _not_measured(summary, advice), rules_of(summary), Speed.of(summary.system).noun
+    lines, rules, noun = _not_measured(summary, advice), summary.rules, Speed.of(summary.system).noun
     noun = "Speed" if noun == "speed" else noun
     if advice.kept:
         left = ", ".join(
@@ -91,8 +91,7 @@ def _not_measured(summary: Summary, advice: Recommendation) -> list[str]:
     """That the recommended set was not measured itself, where that is so, and the command that does."""
     if any(c.layers == advice.layers for c in summary.combinations):
         return []
-    spec = summary.workload["spec"]
-    asked = workload_words("ablate", spec["workload"], advice.layers)
+    asked = workload_words("ablate", summary.workload.spec.workload, advice.layers)
     command = ["m2bench", "ablate", *asked, "--layers", ",".join(advice.layers), "--design", "leave-one-out"]
     return [
         f"This set was not measured itself. It is predicted from the {len(summary.combinations)} combinations that "
@@ -146,4 +145,4 @@ def training_call(summary: Summary) -> Call | None:
     """How the recommended set is trained as it was measured; None where nothing is to be switched on."""
     if summary.recommended is None:
         return None
-    return call_with(summary.workload["spec"]["workload"], summary.recommended.layers)
+    return call_with(summary.workload.spec.workload, summary.recommended.layers)

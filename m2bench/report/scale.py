@@ -7,8 +7,6 @@ from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import combination_name
-from m2bench.records.description import Device, Machine
-from m2bench.records.documents import read
 from m2bench.summary.scaling import ScaleSummary
 from m2bench.text.figures import is_known, times_within
 
@@ -25,8 +23,8 @@ def scale_content(
     summary: ScaleSummary, charts: Sequence[Chart | NotDrawn] = (), folder: Path | None = None
 ) -> Content:
     """``folder``: that of the run, for the command that continues it."""
-    machine = (read(Machine, summary.machine), read(Device, summary.machine))
-    drawn = {chart.name: chart for chart in charts}
+    machine, drawn = summary.machine, {chart.name: chart for chart in charts}
+    warnings = (*warnings_of_machine(machine.machine, machine.device), *summary.warnings)
     parts: list[tuple[str, str, tuple[SectionPart | None, ...]]] = [
         ("where", "Where to train", (lines_table(summary), drawn.get("lines"))),
         ("limits", "What limits it", (limits_table(summary),)),
@@ -35,7 +33,7 @@ def scale_content(
     return Content(
         run=summary.run,
         headline=(where_to_train(summary), how_sure(summary, folder)),
-        warnings=[f"Warning: {warning}." for warning in (*warnings_of_machine(*machine), *summary.warnings)],
+        warnings=[f"Warning: {warning}." for warning in warnings],
         details=[line for line in (fastest_of_all(summary), soonest_point(summary), *limited(summary)) if line],
         advice=[],
         call=None,
@@ -49,7 +47,7 @@ def scale_content(
 
 
 def _remarks(summary: ScaleSummary) -> list[str]:
-    blocks = summary.workload["spec"]["blocks"]
+    blocks = summary.workload.spec.blocks
     found = [
         f"Every point is a process of its own, once in each of {counted(blocks, 'block')}, in random order between two "
         "baselines.",

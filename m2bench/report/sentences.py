@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
-from m2bench.records.description import Device, Machine
-from m2bench.records.documents import read
 from m2bench.records.refusals import mark_of
 from m2bench.records.rules import Rules
 from m2bench.summary.ablation import Summary
@@ -27,10 +25,10 @@ def counted(number: int, what: str) -> str:
 
 def machine_name(summary: Summary) -> str:
     """What a reader calls the machine: its GPU where that has a memory of its own, else its chip."""
-    machine = summary.machine
+    chip, device = summary.machine.machine.chip, summary.machine.device
     if is_own_program(summary):
-        return str(machine["chip"])  # what it computes on, it chooses itself
-    name = machine["device_name"] if "device_memory_mb" in machine else machine["chip"]
+        return chip  # what it computes on, it chooses itself
+    name = chip if device.memory_mb is None else device.device_name
     return f"{name} ({summary.device})"
 
 
@@ -42,7 +40,7 @@ def marked(text: str, summary: Summary) -> str:
 def warnings(summary: Summary) -> list[str]:
     """What can make every figure doubtful: for the place right under the headline."""
     found = (
-        *warnings_of_machine(read(Machine, summary.machine), read(Device, summary.machine)),
+        *warnings_of_machine(summary.machine.machine, summary.machine.device),
         *summary.noise.conditions.warnings,
     )
     return [f"Warning: {warning}." for warning in found]
@@ -55,7 +53,7 @@ def tells_of_learning(summary: Summary) -> bool:
 
 def is_own_program(summary: Summary) -> bool:
     """Whether a trial is a program of the user's, of which nothing is known but its output."""
-    return bool(summary.workload.get("own_program"))
+    return summary.workload.description.own_program
 
 
 def compared(summary: Summary) -> dict[str, CombinationRow]:
@@ -86,11 +84,6 @@ def recommended(summary: Summary) -> CombinationRow | None:
     """The recommended combination; None where the run does not recommend any, or did not measure it."""
     advice = summary.recommended
     return next((c for c in summary.combinations if advice and c.layers == advice.layers), None)
-
-
-def rules_of(summary: Summary) -> Rules:
-    """Which layers of the run need or exclude each other."""
-    return read(Rules, summary.workload["spec"].get("rules", {}))
 
 
 def rules_in_words(rules: Rules) -> str:

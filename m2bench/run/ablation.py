@@ -132,8 +132,7 @@ def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, co
 def without_its_outputs(description: Description, folder: Path) -> Description:
     """The description without those of a command's files that its first run has changed: it writes to them."""
     sources = unchanged(description.workload.sources, folder)
-    workload = replace(description.workload, sources=sources, facts={**description.workload.facts, "sources": sources})
-    return replace(description, workload=workload)
+    return replace(description, workload=description.workload.with_facts({"sources": sources}))
 
 
 def _first_run_sentence(prepared: Prepared, trials: int) -> str:

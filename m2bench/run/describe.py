@@ -11,9 +11,9 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
+from m2bench.processes.job import DescribeJob, LayersJob, PrepareJob
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
-from m2bench.records.documents import to_json
 from m2bench.records.results import Failure
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -28,7 +28,7 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     Raises UserError for a device or data that cannot be used, and WorkerError when the worker fails.
     """
     log = logs / "describe.log"
-    found = launcher.run("describe", {"workload": to_json(workload)}, Description, log, DESCRIBE_TIMEOUT_S).result
+    found = launcher.run(DescribeJob(workload=workload), Description, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
         raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
@@ -57,8 +57,8 @@ def named_layers(workload: WorkloadSpec) -> NamedLayers:
         tempfile.TemporaryDirectory(prefix="m2bench-") as folder,
         Launcher(Path(folder), Path(folder) / "log", users_environment(workload)) as own,
     ):
-        request, log = {"workload": to_json(workload)}, Path(folder) / "layers.log"
-        found = own.run("layers", request, NamedLayers, log, DESCRIBE_TIMEOUT_S).result
+        log = Path(folder) / "layers.log"
+        found = own.run(LayersJob(workload=workload), NamedLayers, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise UserError(f"the trainer's layers cannot be read: {found.text}.")
     return found
@@ -94,7 +94,7 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: f
     Device faults are to be refused (refusals.py). Raises WorkerError when the worker fails.
     """
     log = logs / "prepare.log"
-    found = launcher.run("prepare", {"workload": to_json(workload)}, Prepared, log, timeout_s).result
+    found = launcher.run(PrepareJob(workload=workload), Prepared, log, timeout_s).result
     if isinstance(found, Failure):
         raise WorkerError(f"the numerics checks cannot be prepared: {found.text}.", f"The log is {log}.")
     return found

@@ -18,8 +18,8 @@ from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
+from m2bench.processes.job import LimitsJob
 from m2bench.records.description import Description, PlaceLimits, Prepared
-from m2bench.records.documents import to_json
 from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure
 from m2bench.records.scale import Place, Scale
@@ -170,9 +170,9 @@ def _limits(spec: RunSpec, sites: dict[str, Site], logs: Path, console: Console)
 
 def _limits_of(site: Site, place: Place, log: Path, console: Console) -> PlaceLimits:
     site.launcher.threads = place.threads
-    request = {"workload": to_json(site.spec.workload), "place": to_json(place)}
+    job = LimitsJob(workload=site.spec.workload, place=place)
     with console.status(f"measuring what {place.name} can do at most"):
-        found = site.launcher.run("limits", request, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
+        found = site.launcher.run(job, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
         raise UserError(f"what {place.name} can do cannot be measured: {found.text}.", f"The log is {log}.")
     return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import TYPE_CHECKING
 
 from m2bench.machine.identity import fast_cores
-from m2bench.records.description import Description, Device, ThreadChoice, ThreadTimes
+from m2bench.processes.job import ThreadsJob
+from m2bench.records.combinations import BASELINE
+from m2bench.records.description import Description, Device, MeasuredThreads, ThreadChoice, ThreadTimes
 from m2bench.records.documents import to_json
 from m2bench.records.results import Failure
 
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
 WORTH_MORE_THREADS = 0.05  # of the time: fewer threads are disturbed less by whatever else runs
 HALF_FROM_CORES = 4
 TIMEOUT_S = 300.0
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a worker measured with several numbers of threads."""
-
-    measured: tuple[ThreadTimes, ...]
 
 
 def threads_to_try(cores: int) -> list[int]:
@@ -74,11 +69,11 @@ def choose_threads(
     """
     asked = asked or asked_of_environment()
     tried = [asked] if asked else threads_to_try(fast_cores())
-    found: Measured | Failure = Measured(())
+    found: MeasuredThreads | Failure = MeasuredThreads(())
     if len(tried) > 1:
         measured_on = _measured_on(description, taking_part)
-        request = {"workload": to_json(workload), "combinations": measured_on, "candidates": tried}
-        found = launcher.run("threads", request, Measured, logs / "threads.log", TIMEOUT_S).result
+        job = ThreadsJob(workload=workload, combinations=measured_on, candidates=tuple(tried))
+        found = launcher.run(job, MeasuredThreads, logs / "threads.log", TIMEOUT_S).result
     measured, failure = ((), found.text) if isinstance(found, Failure) else (found.measured, None)
     launcher.threads = fewest_fast(measured) if measured else tried[0]
     choice = ThreadChoice(asked=asked or "auto", measured=measured, failure=failure)
@@ -86,15 +81,11 @@ def choose_threads(
     return replace(description, device=description.device.with_facts(facts))
 
 
-def _measured_on(description: Description, taking_part: Layers) -> list[list[str]]:
+def _measured_on(description: Description, taking_part: Layers) -> tuple[Layers, ...]:
     """What the workload names, without layers that do not take part or cannot run; the plain trainer at least."""
     can_run = {layer.name for layer in description.layers if not layer.unsupported} & {*taking_part}
-    found: list[list[str]] = [[]]
-    for combination in description.workload.threads_measured_on:
-        kept = [layer for layer in combination if layer in can_run]
-        if kept not in found:
-            found.append(kept)
-    return found
+    named = (BASELINE, *description.workload.threads_measured_on)
+    return tuple(dict.fromkeys(tuple(layer for layer in combination if layer in can_run) for combination in named))
 
 
 def threads_sentence(device: Device) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import JobOutcome, Launcher
+from m2bench.processes.job import Job, LearnJob, TrialJob
 from m2bench.records.description import Device, Target
-from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import TrialSpec
 from m2bench.store.database import Store
@@ -48,20 +48,18 @@ def trial_executor(launcher: Launcher, spec: RunSpec, device: Device, target: Ta
 
     Meanwhile the machine is watched as far as it can be with a ``device`` that describes itself so.
     """
-    common: dict[str, Any] = {
-        "workload": to_json(spec.workload),
-        "window": to_json(spec.window),
-        "target": None if target is None else to_json(target),
-    }
-    jobs = {"speed": "trial", "learning": "learn"}
     probes = probes_for(device)
 
     def execute(trial: TrialSpec, log: Path) -> Watched[Result]:
-        telemetry, request = Telemetry(probes), {"trial": to_json(trial), **common}
-        request["workload"] = {**common["workload"], **trial.options}
-        kind: type[Result] = RESULTS[trial.kind]
-        job = partial(launcher.run, jobs[trial.kind], request, kind, log, spec.trial_timeout_s, telemetry.follow)
-        found = watched(job)
+        telemetry, kind = Telemetry(probes), RESULTS[trial.kind]
+        workload = replace(spec.workload, options={**spec.workload.options, **trial.options})
+        job: Job
+        if trial.kind == "speed":
+            job = TrialJob(workload=workload, trial=trial, window=spec.window)
+        else:
+            assert target is not None, "learning is measured where there is one"
+            job = LearnJob(workload=workload, trial=trial, target=target)
+        found = watched(partial(launcher.run, job, kind, log, spec.trial_timeout_s, telemetry.follow))
         return replace(found, conditions=replace(found.conditions, telemetry=telemetry.summary()))
 
     return execute

@@ -5,24 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from m2bench.errors import UserError
+from m2bench.records.inspected import Written
 
 LOG_BEGINS, LOG_ENDS = 2**20, 2**16  # bytes of a long log that are kept
-
-
-@dataclass(frozen=True)
-class Written:
-    """A file that can be done without: its path, and why it is not there, or None where it is."""
-
-    path: str
-    lost_because: str | None = None
-
-    def __str__(self) -> str:
-        return self.path if self.lost_because is None else f"not written: {self.lost_because}"
 
 
 @contextmanager

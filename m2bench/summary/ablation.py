@@ -2,8 +2,8 @@
 
 A figure that was not measured is None, never invented. Ratios are multiplicative: 1 is no effect. Times are in the unit
 that the name says, shares are fractions of 1, intervals are 95 %. Unless it says otherwise, a figure of a combination
-is typical of its trials (geometric mean), and one of a layer is a ratio of episodes/min. Its parts lie in noise.py and
-rows.py.
+is typical of its trials (geometric mean), and one of a layer is a ratio of episodes/min. Its parts lie in noise.py,
+rows.py and subject.py.
 
 ``episodes_per_min`` are units per minute, whatever the system counts in. Of a command's own metric (``is_metric`` of
 the system's ``rate``) it is the value, or the inverse of one of which less is better.
@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Facts, SystemDescription, Target
+from m2bench.records.description import SystemDescription, Target
 from m2bench.records.documents import called, interval_called
 from m2bench.records.figure import Figure, Interval
+from m2bench.records.rules import Rules
 from m2bench.records.spec import TrialKind
 
 from .noise import Noise
 from .rows import CombinationRow, LayerRow
+from .subject import MeasuredOn, Trained
 
 LeftOutState = Literal[
     "costs", "negligible", "undecided", "unknown", "helps", "spoils", "changed", "failed", "not-engaged", "unsupported"
@@ -210,10 +212,10 @@ class Summary:
     system: SystemDescription
     device: str
     device_faults: tuple[str, ...]
-    machine: Facts
+    machine: MeasuredOn
     peak_flops: float
     claimed_together: Mapping[str, Sequence[str]]
-    workload: Facts
+    workload: Trained
     noise: Noise
     combinations: tuple[CombinationRow, ...]
     layers: tuple[LayerRow, ...]
@@ -232,3 +234,8 @@ class Summary:
     recommended: Recommendation | None
     learning: LearningSummary
     checks: ChecksCost = field(metadata=called("gates"))
+
+    @property
+    def rules(self) -> Rules:
+        """Which layers of the run need or exclude each other."""
+        return self.workload.spec.rules

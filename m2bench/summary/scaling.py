@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Facts, PlaceLimits, SystemDescription
+from m2bench.records.description import PlaceLimits, SystemDescription
 from m2bench.records.figure import Figure
 from m2bench.records.scale import Place, Setting, Value
 
 from .noise import Repeats
+from .subject import MeasuredOn, Trained
 
 Limit = Literal["dispatch", "arithmetic", "memory"]
 
@@ -111,8 +112,8 @@ class ScaleSummary:
     trials_done: int
     trials_planned: int
     system: SystemDescription
-    machine: Facts
-    workload: Facts
+    machine: MeasuredOn
+    workload: Trained
     axis: Setting | None
     places: tuple[PlaceLimits, ...]
     repeats: Repeats

@@ -15,7 +15,7 @@ from itertools import pairwise
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from m2bench.records.documents import FLAT, KEY, TEXT, WHOLE, Document, interval_key, is_figure
+from m2bench.records.documents import FLAT, KEY, LEFT_OUT, REST, TEXT, WHOLE, Document, interval_key, is_figure
 from m2bench.records.figure import Figure, Interval
 
 from .ablation import Summary
@@ -42,16 +42,33 @@ def _record(kind: Any, records: dict[str, Document]) -> Document:
     if kind.__name__ not in records:
         found: Document = {"description": _in_one_line(kind.__doc__), "type": "object"}
         records[kind.__name__] = found
-        if not any(each.metadata == WHOLE for each in fields(kind)):
-            properties = dict(_properties(kind, records))
-            found |= {"properties": properties, "required": list(properties), "additionalProperties": False}
+        properties = dict(_properties(kind, records))
+        if properties:
+            needed = [key for key in properties if key not in _left_out(kind)]
+            found |= {"properties": properties, "required": needed, "additionalProperties": _tells_more(kind)}
     return {"$ref": f"#/$defs/{kind.__name__}"}
+
+
+def _left_out(kind: Any) -> set[str]:
+    """The keys that need not be there."""
+    return {each.name for each in fields(kind) if each.metadata == LEFT_OUT}
+
+
+def _tells_more(kind: Any) -> bool:
+    """Whether the record's documents have keys that its fields do not name."""
+    hints = get_type_hints(kind)
+    return any(
+        each.metadata in (WHOLE, REST) or (each.metadata == FLAT and _tells_more(hints[each.name]))
+        for each in fields(kind)
+    )
 
 
 def _properties(kind: Any, records: dict[str, Document]) -> Iterator[tuple[str, Document]]:
     hints, texts = get_type_hints(kind), _texts(kind)
-    for each in fields(kind):
+    for each in fields(kind) if WHOLE not in [each.metadata for each in fields(kind)] else ():
         text = {"description": texts[each.name]} if each.name in texts else {}
+        if each.metadata == REST:
+            continue
         if each.metadata == FLAT:
             yield from _properties(hints[each.name], records)
         elif is_figure(hints[each.name]):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, SupportsFloat
@@ -19,12 +18,13 @@ from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
 from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Unit
+from m2bench.records.description import Described, LayerDescription, SystemDescription, Unit, WorkloadDescription
+from m2bench.records.documents import read
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import WorkloadSpec
 
-from .interface import Document, System, Told, Workload
+from .interface import System, Told, Workload
 
 NOT_TOLD = "the system does not tell how well it has learned"
 
@@ -55,7 +55,7 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("layers", "rules", "describe", "prepare", "audit", "forward"):
+        for name in ("layers", "rules", "prepare", "audit", "forward"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
 
@@ -68,15 +68,25 @@ class CompletedWorkload:
     def rules(self, spec: WorkloadSpec) -> Rules:
         return NO_RULES
 
-    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
+    def describe(self, spec: WorkloadSpec, work: Path) -> Described:
+        if not hasattr(self._offered, "describe"):
+            return self._describe(spec)
+        described = self._offered.describe(spec, work)
+        if not isinstance(described, Described):
+            raise UserError(
+                f"describe of {spec.module} returns a {type(described).__name__}.",
+                "Return a Described, as m2bench/records/description.py has it.",
+            )
+        return described
+
+    def _describe(self, spec: WorkloadSpec) -> Described:
         """What is known of any system: the device, the names of its layers, and the options that were asked for."""
-        return {
-            "system": {"unit": asdict(Unit()), "facts": {"system": spec.module}, "no_target_because": NOT_TOLD},
-            "device": describe_device(spec.device),
-            "layers": [describe_layer(name) for name in self.layers(spec)],
-            "claimed_together": {},
-            "workload": {"market": {}, "options": dict(spec.options), "target": None},
-        }
+        return Described(
+            system=SystemDescription(unit=Unit(), facts={"system": spec.module}, no_target_because=NOT_TOLD),
+            device=describe_device(spec.device),
+            layers=tuple(describe_layer(name) for name in self.layers(spec)),
+            workload=read(WorkloadDescription, {"market": {}, "options": dict(spec.options), "target": None}),
+        )
 
     def prepare(self, spec: WorkloadSpec, work: Path) -> list[str]:
         return []
@@ -84,20 +94,17 @@ class CompletedWorkload:
     def audit(self, spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> NoReturn:
         raise UserError(f"the system {spec.module} does not offer an audit.", "Audit another one.")
 
-    def forward(self, spec: WorkloadSpec, sizes: list[int], passes: int) -> NoReturn:
+    def forward(self, spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> NoReturn:
         raise UserError(f"the system {spec.module} does not offer forward passes alone.", "Time another one.")
 
 
-def describe_layer(name: str, **told: Any) -> Document:
-    """A layer of which ``told`` is known.
+def describe_layer(name: str, **told: Any) -> LayerDescription:
+    """A layer of which ``told`` is known, fields of its description.
 
-    ``part``: what it replaces. ``claim``: what is claimed. ``exact``: whether it is held to rounding. ``compiles``:
-    whether the first update compiles with it. ``compiled_apart``: whether beside it other code is compiled.
-    ``works_ahead``: whether its own processes go on while the trainer waits. ``unsupported``: why it cannot run here.
     What it needs and excludes, ``rules`` tells.
     """
-    untold = {"part": name, "summary": "", "claim": None, "exact": False, "compiles": False, "compiled_apart": False}
-    return {"name": name, **untold, "works_ahead": True, "unsupported": None, **told}
+    untold: dict[str, Any] = {"part": name, "claim": None, "exact": False, "compiles": False, "works_ahead": True}
+    return LayerDescription(name=name, **{**untold, "unsupported": None, **told})
 
 
 class SystemDefaults:
@@ -162,7 +169,7 @@ class SystemDefaults:
     def learned_return(self) -> float:
         raise NotImplementedError(NOT_TOLD)
 
-    def checkpoint(self) -> Document:
+    def checkpoint(self) -> Mapping[str, object]:
         raise UserError("the system does not offer what could be saved of it.", "Train another one.")
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ else a system offers, it offers by functions and methods of these names, and def
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ from typing import Any, Protocol, SupportsFloat
 
 from m2bench.devices.pieces import InPieces
 from m2bench.records.combinations import Layers
-from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
+from m2bench.records.description import Described
+from m2bench.records.inspected import AuditFindings, PassTime
+from m2bench.records.results import Counts, Moment, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class System(InPieces, Protocol):
     def learned_return(self) -> float:
         """The return in which the target is stated; asked only of a system that describes a target."""
 
-    def checkpoint(self) -> Document:
+    def checkpoint(self) -> Mapping[str, object]:
         """What is to be saved of a trained system, for torch.save."""
 
     def close(self) -> None:
@@ -106,8 +106,8 @@ class Workload(Protocol):
     def rules(self, spec: WorkloadSpec) -> Rules:
         """Which layers need or exclude others."""
 
-    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
-        """Prepare the data in ``work``; describe device, layers and workload, as defaults.py does.
+    def describe(self, spec: WorkloadSpec, work: Path) -> Described:
+        """Prepare the data in ``work``; describe device, layers and workload.
 
         Raises UserError for a device that is not there or data that cannot be used.
         """
@@ -118,10 +118,10 @@ class Workload(Protocol):
     def build(self, spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> System:
         """The system with these layers."""
 
-    def audit(self, spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> Document:
+    def audit(self, spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> AuditFindings:
         """What training would meet on the device ``target``, found without it."""
 
-    def forward(self, spec: WorkloadSpec, sizes: list[int], passes: int) -> list[Document]:
+    def forward(self, spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> Sequence[PassTime]:
         """What forward passes take at these batch sizes."""
 
 
@@ -134,10 +134,10 @@ class Program(Protocol):
     def layers(self) -> Layers:
         """The names of the layers, in order."""
 
-    def describe(self) -> Document:
-        """What it is, its layers and workload, as ``Workload.describe`` tells them."""
+    def describe(self) -> Described:
+        """What it is, its layers and workload."""
 
-    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[str], None]) -> TrialResult:
+    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[Moment], None]) -> TrialResult:
         """Run it once with these layers for at most ``limit_s`` seconds, and tell when it begins and ends.
 
         Raises TrainerError where it fails or does not tell what is measured.

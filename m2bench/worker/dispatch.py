@@ -7,16 +7,19 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
-from typing import Any
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.options.known_systems import PROGRAMS
+from m2bench.processes.lines import Event
+from m2bench.records.documents import to_json
 from m2bench.records.results import FailureKind
 
-Send = Callable[[dict[str, Any]], None]
+Send = Callable[[Event], None]
+Tell = Callable[[object], None]
+"""Sends a record of what has come of a job so far."""
 
 
-def jobs_for(request: dict[str, Any]) -> ModuleType:
+def jobs_for(request: Event) -> ModuleType:
     """The module with the jobs of the system that a request names; it has a function ``run``.
 
     It is imported when it is needed: only one of the two needs torch.
@@ -25,10 +28,15 @@ def jobs_for(request: dict[str, Any]) -> ModuleType:
     return importlib.import_module("m2bench.worker.programs" if is_program else "m2bench.worker.jobs")
 
 
-def answer(job: Callable[[], Any], send: Send) -> int:
+def telling(send: Send) -> Tell:
+    """Sends records as events."""
+    return lambda record: send({"event": "progress", **to_json(record)})
+
+
+def answer(job: Callable[[], object], send: Send) -> int:
     """Do a job and send its result, or why there is none; the exit code of the process."""
     try:
-        result = job()
+        result = to_json(job())
     except UserError as error:
         send({"event": "result", "error": str(error)})
         return 1

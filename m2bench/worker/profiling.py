@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 
@@ -21,26 +20,27 @@ from m2bench.devices.phase_times import cut_into_phases, phase_ms
 from m2bench.devices.profiler_window import Window
 from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.records.combinations import Layers
-from m2bench.records.documents import to_json
+from m2bench.records.inspected import Looks, Pictured
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Told, Workload
 
-from .trial import no_collections, timed_updates, units_of
+from .timing import no_collections, timed_updates
+from .told import units_of
 
+Picture = tuple[list[Cut], Window]
 ROUNDS = 8  # the machine's speed may change from one to the next, and so in both kinds of looks alike
-
-Document = dict[str, Any]
 
 
 def profile_combination(
     workload: Workload, spec: WorkloadSpec, work: Path, layers: Layers, seed: int, seconds: float, files: Path | None
-) -> Document:
-    """What all looks found, as a JSON document; times in ms per episode unless the name says otherwise.
+) -> Looks:
+    """What all looks found; times in ms per episode unless the name says otherwise.
 
     ``seconds``: of undisturbed updates, and about as many of watched ones. ``files``: the traces go there, with
     suffixes of their own; None: no picture is taken, and torch.profiler is not asked.
     """
-    system = workload.build(spec, work, layers, seed)
+    system, device = workload.build(spec, work, layers, seed), torch_device.resolve_device(spec.device)
+    picture: Picture | None = None
     try:
         timed_updates(system, 1)
         timed_updates(system, 2, seconds / ROUNDS)
@@ -49,10 +49,11 @@ def profile_combination(
         proofs = system.proofs()
         with no_collections():
             undisturbed_ms, phases_ms = _look(system, seconds / ROUNDS)
-            pictures = {} if files is None else _pictures(system, torch_device.resolve_device(spec.device), files)
+            if files is not None:
+                picture = _take_picture(system, device)
         counts = system.count()
         if counts is None:
-            counts = count_pieces(system, torch_device.resolve_device(spec.device))
+            counts = count_pieces(system, device)
         begin = time.perf_counter()
         system.evaluate()
         evaluation_s = time.perf_counter() - begin
@@ -60,20 +61,18 @@ def profile_combination(
         raise TrainerError(f"{ended}, which is too short for a profile; let it train for longer") from None
     finally:
         system.close()
-    if pictures:
-        pictures["profiler_overhead"] = pictures.pop("profiled_ms") / undisturbed_ms - 1
-    return {
-        "layers": list(layers),
-        "compiles": system.compiles,
-        "proofs": {layer: to_json(proof) for layer, proof in proofs.items()},
-        "undisturbed_ms": undisturbed_ms,
-        "phases_ms": phases_ms,
-        "episodes_per_update": system.episodes_per_update,
-        "told_per_update": told_per_update(told),
-        "counts": to_json(counts),
-        "evaluation_s": evaluation_s,
-        **pictures,
-    }
+    looks = Looks(
+        layers=layers,
+        compiles=system.compiles,
+        proofs=proofs,
+        undisturbed_ms=undisturbed_ms,
+        phases_ms=phases_ms,
+        episodes_per_update=system.episodes_per_update,
+        told_per_update=told_per_update(told),
+        counts=counts,
+        evaluation_s=evaluation_s,
+    )
+    return looks if picture is None or files is None else _pictured(looks, picture, device, files)
 
 
 def told_per_update(told: list[Told]) -> float | None:
@@ -82,24 +81,29 @@ def told_per_update(told: list[Told]) -> float | None:
     return fmean(units) if units else None
 
 
-def _pictures(system: System, device: torch.device, files: Path) -> Document:
-    """One update as a timeline, and one pass as torch.profiler sees it, with its files."""
-    timeline = _timeline(cut_into_phases(system, system.update).cuts)
-    window = Window(system, torch_device.profiler_activities(device), torch_device.allocated_mb(device))
-    kernels = window.kernels()
-    busy_ms, gap_ms = window.busy_and_gap_ms()
-    return {
-        "timeline": timeline,
-        "profiled_ms": window.wall_ms,
-        "operators": window.operators(),
-        "kernels": kernels,
-        "kernel_busy_ms": busy_ms if kernels else None,
-        "launch_gap_ms": gap_ms if kernels else None,
-        "no_kernels_because": None if kernels else torch_device.why_no_kernel_times(device),
-        "peak_memory_mb": window.peak_memory_mb(),
-        "memory_is_sampled": window.memory_is_sampled,
-        "files": {kind: to_json(file) for kind, file in window.write(files).items()},
-    }
+def _take_picture(system: System, device: torch.device) -> Picture:
+    """The cuts of one update, and one pass as torch.profiler sees it."""
+    cuts = cut_into_phases(system, system.update).cuts
+    return cuts, Window(system, torch_device.profiler_activities(device), torch_device.allocated_mb(device))
+
+
+def _pictured(looks: Looks, picture: Picture, device: torch.device, files: Path) -> Pictured:
+    """The looks with what the picture shows, and its files."""
+    cuts, window = picture
+    kernels, (busy_ms, gap_ms) = window.kernels(), window.busy_and_gap_ms()
+    return Pictured(
+        **vars(looks),
+        timeline=_timeline(cuts),
+        operators=window.operators(),
+        kernels=kernels,
+        kernel_busy_ms=busy_ms if kernels else None,
+        launch_gap_ms=gap_ms if kernels else None,
+        no_kernels_because=None if kernels else torch_device.why_no_kernel_times(device),
+        peak_memory_mb=window.peak_memory_mb(),
+        memory_is_sampled=window.memory_is_sampled,
+        files=window.write(files),
+        profiler_overhead=window.wall_ms / looks.undisturbed_ms - 1,
+    )
 
 
 def _look(system: System, round_s: float) -> tuple[float, dict[str, float]]:
@@ -136,7 +140,7 @@ def _means(phases: list[dict[str, float]]) -> dict[str, float]:
     return {name: fmean(each.get(name, 0.0) for each in phases) for name in phases[0]}
 
 
-def _timeline(cuts: list[Cut]) -> list[tuple[str, float, float]]:
+def _timeline(cuts: list[Cut]) -> tuple[tuple[str, float, float], ...]:
     """Phase, begin and length, in ms from the first cut on."""
     start = cuts[0][1]
-    return [(name, 1e3 * (begin - start), 1e3 * (end - begin)) for name, begin, end in cuts]
+    return tuple((name, 1e3 * (begin - start), 1e3 * (end - begin)) for name, begin, end in cuts)

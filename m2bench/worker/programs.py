@@ -8,18 +8,21 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.machine import identity
+from m2bench.processes.job import DescribeJob, LayersJob, PrepareJob, SystemJob, TrialJob
+from m2bench.processes.lines import Event
 from m2bench.records.combinations import BASELINE
-from m2bench.records.description import Prepared
-from m2bench.records.documents import read, to_json
+from m2bench.records.description import Description, Prepared
+from m2bench.records.documents import read
+from m2bench.records.results import TrialResult, WindowMoment
 from m2bench.records.rules import NamedLayers
-from m2bench.records.spec import TrialSpec, WorkloadSpec
+from m2bench.records.spec import WorkloadSpec
 
-from .dispatch import Send, answer
+from .dispatch import Send, Tell, answer, telling
 
 if TYPE_CHECKING:
     from m2bench.systems.interface import Program
@@ -27,15 +30,23 @@ if TYPE_CHECKING:
 ANSWER_S = 0.5  # a program is ended so long before the parent ends this process, which still tells its last lines
 
 
-def run(request: dict[str, Any], send: Send) -> int:
-    """Do the job named in the request and send its result; the exit code of the process."""
-    limit_s = request["timeout_s"] - ANSWER_S
-    return answer(lambda: _job(request["job"])(_program(request), request, limit_s, send), send)
+def run(request: Event, send: Send) -> int:
+    """Do the job that is asked for and send its result; the exit code of the process."""
+
+    def do() -> object:
+        kind = next((kind for kind in JOBS if kind.name == request["job"]), None)
+        if kind is None:
+            raise UserError(
+                "a command cannot be looked into.", "Ask that of a function of your own, as my_trainer.py:train."
+            )
+        job = read(kind, request)
+        return JOBS[kind](_program(job.workload), job, telling(send))
+
+    return answer(do, send)
 
 
-def _program(request: dict[str, Any]) -> Program:
+def _program(spec: WorkloadSpec) -> Program:
     """The system, in whose folder this process works from here on."""
-    spec = read(WorkloadSpec, request["workload"])
     try:
         os.chdir(spec.folder)
     except OSError as error:
@@ -44,39 +55,36 @@ def _program(request: dict[str, Any]) -> Program:
     return program
 
 
-def _layers(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> dict[str, Any]:
-    return to_json(NamedLayers(program.layers()))
+def _layers(program: Program, job: LayersJob, tell: Tell) -> NamedLayers:
+    return NamedLayers(program.layers())
 
 
-def _describe(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> dict[str, Any]:
-    return {**program.describe(), "machine": identity.describe_machine()}
+def _describe(program: Program, job: DescribeJob, tell: Tell) -> Description:
+    return Description(**vars(program.describe()), machine=identity.describe_machine())
 
 
-def _prepare(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> dict[str, Any]:
+def _prepare(program: Program, job: PrepareJob, tell: Tell) -> Prepared:
     """Run the plain program once, which fills the caches of files: what fails here fails in every trial."""
     begin = time.perf_counter()
     try:
-        found = program.measure(BASELINE, 0, limit_s, lambda moment: None)
+        found = program.measure(BASELINE, 0, job.timeout_s - ANSWER_S, lambda moment: None)
     except TrainerError as error:
         raise UserError(f"without any layer {error}.", "Mend that first: nothing was measured.") from error
-    return to_json(Prepared(prepare_s=time.perf_counter() - begin, peak_flops=0.0, metrics=found.metrics))
+    return Prepared(prepare_s=time.perf_counter() - begin, peak_flops=0.0, metrics=found.metrics)
 
 
-def _trial(program: Program, request: dict[str, Any], limit_s: float, send: Send) -> dict[str, Any]:
-    def on_window(moment: str) -> None:
-        send({"event": "progress", "window": moment, "pid": os.getpid()})
-
-    trial = read(TrialSpec, request["trial"])
-    return to_json(program.measure(trial.layers, trial.seed, limit_s, on_window))
-
-
-Job = Callable[["Program", dict[str, Any], float, Send], Any]
-JOBS: dict[str, Job] = {"layers": _layers, "describe": _describe, "prepare": _prepare, "trial": _trial}
+def _trial(program: Program, job: TrialJob, tell: Tell) -> TrialResult:
+    return program.measure(
+        job.trial.layers,
+        job.trial.seed,
+        job.timeout_s - ANSWER_S,
+        lambda moment: tell(WindowMoment(moment, os.getpid())),
+    )
 
 
-def _job(name: str) -> Job:
-    if name not in JOBS:
-        raise UserError(
-            "a command cannot be looked into.", "Ask that of a function of your own, as my_trainer.py:train."
-        )
-    return JOBS[name]
+JOBS: Mapping[type[SystemJob], Callable[[Program, Any, Tell], object]] = {
+    LayersJob: _layers,
+    DescribeJob: _describe,
+    PrepareJob: _prepare,
+    TrialJob: _trial,
+}

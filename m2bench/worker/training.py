@@ -6,17 +6,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 
 from m2bench.records.combinations import Layers
-from m2bench.records.documents import to_json
+from m2bench.records.inspected import Training, TrainingPoint
 from m2bench.records.spec import WorkloadSpec
 from m2bench.store.files import written_whole
 from m2bench.systems.interface import Told, Workload
 
-from .trial import units_of
+from .told import units_of
 
 EVALUATIONS = 20  # points of the learning curve
 
@@ -29,18 +28,17 @@ def train_to_checkpoint(
     episodes: int,
     seed: int,
     checkpoint: Path,
-    on_progress: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+    on_progress: Callable[[TrainingPoint], None],
+) -> Training:
     """Train until at least ``episodes`` units were learned from, and save what was trained to ``checkpoint``.
 
-    Returns the learning curve: per point the units so far, seconds of training without the
-    evaluations, the mean training return since the last point, and the evaluation.
+    ``on_progress`` gets each point of the learning curve.
     """
     system = workload.build(spec, work, layers, seed)
     try:
         system.checkpoint()  # which is refused now, and not after the training
         done: float = 0
-        curve = [_point(done, 0.0, None, system.evaluate())]
+        curve = [TrainingPoint(done, 0.0, None, system.evaluate())]
         on_progress(curve[0])
         trained_s = 0.0
         while done < episodes:
@@ -53,23 +51,11 @@ def train_to_checkpoint(
                 done += units_of(system, told[-1:])
             returns = [float(each.mean_return) for each in told if each.mean_return is not None]
             trained_s += time.perf_counter() - start
-            curve.append(_point(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
+            curve.append(TrainingPoint(done, trained_s, fmean(returns) if returns else None, system.evaluate()))
             on_progress(curve[-1])
-        proofs = {layer: to_json(proof) for layer, proof in system.proofs().items()}
-        trained = system.checkpoint()
+        proofs, trained = system.proofs(), system.checkpoint()
     finally:
         system.close()
     with written_whole(checkpoint) as partial:
         torch.save({"layers": layers, **trained}, partial)
-    return {"layers": layers, "seed": seed, "curve": curve, "proofs": proofs, "checkpoint": str(checkpoint)}
-
-
-def _point(
-    episodes: float, trained_s: float, training_return: float | None, eval_return: float | None
-) -> dict[str, Any]:
-    return {
-        "episodes": episodes,
-        "train_s": trained_s,
-        "training_return": training_return,
-        "eval_return": eval_return,
-    }
+    return Training(layers, seed, tuple(curve), proofs, str(checkpoint))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -19,24 +15,37 @@ from m2bench.devices.fingerprint import FingerprintRecorder
 from m2bench.devices.phase_times import phase_ms
 from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.processes.turns import Turns
-from m2bench.records.results import Counts, Fingerprint, NumericsCheck, PeakMemory, Proof, TrialResult
+from m2bench.records.results import Counts, Fingerprint, Moment, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
 from m2bench.systems.interface import System, Told, Workload
 
-TIMER_READINGS = 25
-LOOKED_AT = 5
+from .timing import no_collections, time_of_the_timer, timed_turns, timed_updates, timed_window
+from .told import told_of_all, units_of
+
 FINGERPRINTED = 4  # the update of which a fingerprint is taken: what compiles or captures has done so by then
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
+class _Checked:
+    """What checks found, and the seconds that they took."""
+
+    found: Mapping[str, NumericsCheck]
+    seconds: float
+
+    @classmethod
+    def by(cls, check: Callable[[], Mapping[str, NumericsCheck]]) -> _Checked:
+        begin = time.perf_counter()
+        return cls(check(), time.perf_counter() - begin)
+
+
+@dataclass(frozen=True)
 class _WarmUp:
     """All that comes before the timed window; the first update is the one in which whatever is compiled is compiled."""
 
     update_s: list[float]
     told: list[Told]
-    numerics: Mapping[str, NumericsCheck]
-    numerics_s: float
+    numerics: _Checked
     fingerprint: Fingerprint | None
 
 
@@ -58,8 +67,7 @@ class _After:
     waits_s: dict[str, float]
     peak_memory_mb: PeakMemory
     proofs: Mapping[str, Proof]
-    stream: Mapping[str, NumericsCheck]
-    stream_s: float
+    stream: _Checked
     eval_return: float | None
     phase_ms_per_episode: dict[str, float]
     counts: Counts | None
@@ -72,7 +80,7 @@ def run_trial(
     spec: TrialSpec,
     window: WindowSpec,
     compiler_import_s: float = 0.0,
-    on_window: Callable[[str], None] = lambda moment: None,
+    on_window: Callable[[Moment], None] = lambda moment: None,
     turns: Turns | None = None,
 ) -> TrialResult:
     """Everything that a trial measures.
@@ -102,28 +110,16 @@ def run_trial(
 def _warm_up(system: System, window: WindowSpec, device: torch.device, may_fingerprint: bool) -> _WarmUp:
     """Do the first updates; check the numerics after the first one, and take a fingerprint where one is needed."""
     update_s, told = timed_updates(system, 1)
-    numerics, numerics_s = _checked(system.check_numerics)
+    numerics = _Checked.by(system.check_numerics)
     fingerprint: Fingerprint | None = None
     if may_fingerprint and not system.offers_proofs:
         fingerprint, more_s, more = take_fingerprint(system, device)
         update_s, told = update_s + more_s, told + more
     more_s, more = timed_updates(system, window.warmup_updates - (len(update_s) - 1), window.warmup_s)
-    return _WarmUp(
-        update_s=update_s + more_s,
-        told=told + more,
-        numerics=numerics,
-        numerics_s=numerics_s,
-        fingerprint=fingerprint,
-    )
+    return _WarmUp(update_s + more_s, told + more, numerics, fingerprint)
 
 
-def _checked(check: Callable[[], Mapping[str, NumericsCheck]]) -> tuple[Mapping[str, NumericsCheck], float]:
-    """What checks found, and the seconds that they took."""
-    begin = time.perf_counter()
-    return check(), time.perf_counter() - begin
-
-
-def _time(system: System, window: WindowSpec, on_window: Callable[[str], None], turns: Turns | None) -> _Timed:
+def _time(system: System, window: WindowSpec, on_window: Callable[[Moment], None], turns: Turns | None) -> _Timed:
     on_window("begin")
     before_j = system.energy_j()
     if turns is None:
@@ -138,29 +134,28 @@ def _time(system: System, window: WindowSpec, on_window: Callable[[str], None], 
 
 
 def _look_after(system: System, counting: bool, placed: torch.device | None) -> _After:
-    """``placed``: where the trial is to be judged by what it asks of the device, whoever counts that."""
-    timer_s = time_of_the_timer(system)
-    waits_s = system.waits_s()
-    peak_memory_mb = system.peak_memory_mb()
-    proofs = system.proofs()
-    stream, stream_s = _checked(system.check_stream)
-    eval_return = system.evaluate()
-    with no_collections():
-        phase_ms_per_episode = phase_ms(system)
-    counts = system.count() if counting else None
-    if counting and counts is None and placed is not None:
-        counts = count_pieces(system, placed)
+    """What is asked in this order. ``placed``: where the trial is to be judged by what it asks of the device."""
     return _After(
-        timer_s=timer_s,
-        waits_s=waits_s,
-        peak_memory_mb=peak_memory_mb,
-        proofs=proofs,
-        stream=stream,
-        stream_s=stream_s,
-        eval_return=eval_return,
-        phase_ms_per_episode=phase_ms_per_episode,
-        counts=counts,
+        timer_s=time_of_the_timer(system),
+        waits_s=system.waits_s(),
+        peak_memory_mb=system.peak_memory_mb(),
+        proofs=system.proofs(),
+        stream=_Checked.by(system.check_stream),
+        eval_return=system.evaluate(),
+        phase_ms_per_episode=_undisturbed_phase_ms(system),
+        counts=_counted(system, placed) if counting else None,
     )
+
+
+def _undisturbed_phase_ms(system: System) -> dict[str, float]:
+    with no_collections():
+        return phase_ms(system)
+
+
+def _counted(system: System, placed: torch.device | None) -> Counts | None:
+    """By the system itself, or where a place is known by what it asks of the device there."""
+    counts = system.count()
+    return count_pieces(system, placed) if counts is None and placed is not None else counts
 
 
 def _result(
@@ -176,7 +171,7 @@ def _result(
     updates = len(timed.update_s)
     episodes = units_of(system, timed.told)
     told = warm_up.told + timed.told
-    losses, returns = (_told_of_all(told, measure) for measure in ("loss", "return"))
+    losses, returns = (told_of_all(told, measure) for measure in ("loss", "return"))
     # Waiting for data is taken from the timed window: while the phases are looked at, worker processes get ahead.
     waits_ms = {name: 1e3 * s / episodes for name, s in after.waits_s.items()}
     first_s = warm_up.update_s[0]
@@ -195,8 +190,8 @@ def _result(
         compile_s=compiler_import_s + first_s - timed_s / updates if system.compiles else None,
         peak_memory_mb=after.peak_memory_mb,
         proofs=after.proofs,
-        numerics={**warm_up.numerics, **after.stream},
-        numerics_s=warm_up.numerics_s + after.stream_s,
+        numerics={**warm_up.numerics.found, **after.stream.found},
+        numerics_s=warm_up.numerics.seconds + after.stream.seconds,
         phase_ms_per_episode=after.phase_ms_per_episode | waits_ms,
         counts=after.counts,
         training_return=returns,
@@ -205,29 +200,6 @@ def _result(
         losses=losses,
         fingerprint=warm_up.fingerprint,
     )
-
-
-def told_of(told: Told, measure: str, update: int) -> float | None:
-    """What an update, the how-manieth, told of ``loss`` or ``return``; None for nothing.
-
-    Raises FloatingPointError for a loss that is no finite number.
-    """
-    found = told.loss if measure == "loss" else told.mean_return
-    value = None if found is None else float(found)
-    if measure == "loss" and value is not None and not math.isfinite(value):
-        raise FloatingPointError(f"update {update}: the loss is not finite ({value})")
-    return value
-
-
-def _told_of_all(told: Sequence[Told], measure: str) -> tuple[float | None, ...]:
-    """The same of every update; empty where no update told anything."""
-    values = tuple(told_of(each, measure, update) for update, each in enumerate(told, 1))
-    return values if any(value is not None for value in values) else ()
-
-
-def units_of(system: System, told: Sequence[Told]) -> float:
-    """How many units these updates processed."""
-    return sum(each.units or 0.0 for each in told) or len(told) * system.episodes_per_update
 
 
 def _needed(window: WindowSpec) -> str:
@@ -248,100 +220,3 @@ def take_fingerprint(system: System, device: torch.device) -> tuple[Fingerprint,
     with FingerprintRecorder(device) as recorder:
         _, more = timed_updates(system, 1)
     return recorder.fingerprint(FINGERPRINTED), times, told + more
-
-
-@contextmanager
-def no_collections() -> Iterator[None]:
-    """Collect garbage now, and not while this is held.
-
-    A collection takes tenths of a second, and would be charged to whatever combination or phase it hits.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def timed_window(system: System, window: WindowSpec) -> tuple[list[float], list[Told]]:
-    """The updates of one timed window, as of ``timed_updates``."""
-    return timed_updates(system, window.timed_updates, window.timed_s, window.timed_most_s, window.timed_error)
-
-
-def timed_turns(system: System, turns: Turns) -> tuple[list[float], list[Told], list[int]]:
-    """The updates of all turns, as of ``timed_updates``, and how many each turn had; between them the other works."""
-    times: list[float] = []
-    told: list[Told] = []
-    updates: list[int] = []
-    for _ in range(turns.count):
-        turns.pass_on()
-        more_times, more_told = timed_updates(system, 1, turns.seconds)
-        times += more_times
-        told += more_told
-        updates.append(len(more_times))
-    turns.pass_on()
-    return times, told, updates
-
-
-def timed_updates(
-    system: System, at_least: int, seconds: float = 0.0, most_s: float = 0.0, error: float = 0.0
-) -> tuple[list[float], list[Told]]:
-    """Seconds of each update, and what it told.
-
-    It goes on until there are ``at_least`` updates and ``seconds`` are over; and then, up to ``most_s``, until the mean
-    is known to within a relative standard error of ``error``. Where the training ends before that, it ends there.
-
-    The device is waited for at both ends of every update, so each time is that of finished work. Between two
-    updates, outside of either's time, it is read what the update tells, and loss and gradient are checked to be finite
-    numbers. Raises TrainingEnded where training ends before ``at_least`` updates.
-    """
-    times: list[float] = []
-    told: list[Told] = []
-    system.synchronize()
-    begin = time.perf_counter()
-    while len(times) < at_least or _has_to_go_on(times, time.perf_counter() - begin, seconds, most_s, error):
-        try:
-            each_s, each_told = _timed_update(system)
-        except TrainingEnded:
-            if len(times) < at_least:
-                raise
-            break
-        times.append(each_s)
-        told.append(each_told)
-    return times, told
-
-
-def _has_to_go_on(times: Sequence[float], elapsed_s: float, seconds: float, most_s: float, error: float) -> bool:
-    """Whether the times are not long enough, or their mean is not known well enough, as far as that is looked at.
-
-    That is at numbers with LOOKED_AT significant binary digits: as their mean becomes known, it changes ever more
-    slowly, and it takes ever longer to find out.
-    """
-    if elapsed_s < seconds:
-        return True
-    is_looked_at = len(times) % 2 ** max(0, len(times).bit_length() - LOOKED_AT) == 0
-    return error > 0 and elapsed_s < most_s and not (is_looked_at and mean_error(times) <= error)
-
-
-def _timed_update(system: System) -> tuple[float, Told]:
-    """Seconds of one update, and what it told; nothing of it is left for the next one to wait for, or to free."""
-    begin = time.perf_counter()
-    found = system.update()
-    system.synchronize()
-    seconds = time.perf_counter() - begin
-    told = system.told(found)
-    system.check_finite()
-    system.synchronize()
-    return seconds, told
-
-
-def time_of_the_timer(system: System) -> float:
-    """Seconds that timing adds to an update: those of an update that does nothing (the median of some)."""
-    readings = []
-    for _ in range(TIMER_READINGS):
-        mark = time.perf_counter()
-        system.synchronize()
-        readings.append(time.perf_counter() - mark)
-    return median(readings)

@@ -18,7 +18,7 @@ from by_turns import log_ratios, mean_ratio
 from repository import ROOT
 from users_code import in_folder, workload
 
-from m2bench.worker.trial import timed_updates
+from m2bench.worker.timing import timed_updates
 
 PAIRS = 400
 WINDOW_S = 0.05  # of each of a pair: neighbours in time meet the same machine

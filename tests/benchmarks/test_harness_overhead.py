@@ -19,7 +19,7 @@ from m2bench.optimizations.layer import compose
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
-from m2bench.worker.trial import timed_updates
+from m2bench.worker.timing import timed_updates
 
 SPEC = WorkloadSpec(device="cpu")
 PAIRS = 400

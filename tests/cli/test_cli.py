@@ -429,13 +429,14 @@ def test_the_doctor_says_what_this_machine_can_tell_apart(tmp_path: Path) -> Non
 
 
 APPLE = """
+from dataclasses import replace
 import fake_workload
 from fake_workload import build, prepare
 
 
 def describe(spec, work):
-    document = fake_workload.describe(spec, work)
-    return document | {"device": document["device"] | {"gates": []}}  # what a device has that is Apple's
+    described = fake_workload.describe(spec, work)
+    return replace(described, device=described.device.with_facts({"gates": []}))  # what a device has that is Apple's
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,16 +178,15 @@ def test_the_system_is_asked_for_what_is_not_usual() -> None:
 def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is typed, refused without its layer, sent to the worker, and printed in the commands of reports."""
     new = Option(name="window_size", kind=int, default=5, help="New.", layer="amp")
-    monkeypatch.setattr(trading, "OPTIONS", (*trading.OPTIONS, new))
+    monkeypatch.setattr(trading, "KNOWN", replace(trading.KNOWN, options=(*trading.KNOWN.options, new)))
     asked, given = typed("--window-size", "7", system=True)
     assert isinstance(asked, AskedSystem)
     assert asked.workload.options == {"window_size": 7}
     assert given.words() == ("--window-size", "7")
     with pytest.raises(UserError, match="--window-size has no effect without the layer amp"):
         asked.with_layers(())
-    document = to_json(asked.workload)
-    assert workload_words("train", document, ("amp",)) == ["--window-size", "7"]
-    assert workload_words("train", document, ()) == []
+    assert workload_words("train", asked.workload, ("amp",)) == ["--window-size", "7"]
+    assert workload_words("train", asked.workload, ()) == []
 
 
 def test_what_is_asked_of_ablate_is_stored_with_its_run() -> None:
@@ -201,7 +200,7 @@ def test_a_printed_command_asks_for_the_same_again() -> None:
     words = ["--device", "cpu", "--data", "eurusd-1h", "--lr-scaling", "sqrt", "--num-envs", "8", "--workload", "mine"]
     asked, _ = typed(*words, system=True)
     assert isinstance(asked, AskedSystem)
-    assert workload_words("train", to_json(asked.workload), ("batching",)) == words
+    assert workload_words("train", asked.workload, ("batching",)) == words
 
 
 def test_the_layers_that_options_name_are_there() -> None:

@@ -27,6 +27,7 @@ from m2bench.gate.sides import _build_requirements, _is_met, loose_code
 TOY = '''
 """A system under test of a few lines, whose every update takes {slower} times as long, and learns {learned}."""
 import os
+from dataclasses import replace
 import fake_workload
 from fake_workload import prepare
 {imports}
@@ -34,8 +35,8 @@ from fake_workload import prepare
 
 def describe(spec, work):
     """Beside others it has a layer of its own."""
-    document = fake_workload.describe(spec, work)
-    return document | {{"layers": [document["layers"][0] | {{"name": "fused"}}] + document["layers"]}}
+    described = fake_workload.describe(spec, work)
+    return replace(described, layers=(replace(described.layers[0], name="fused"), *described.layers))
 
 
 class Toy(fake_workload.FakeSystem):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from repository import git
 
-from m2bench.gate.sides import base_code, head_code, remove_leftovers
+from m2bench.gate.repository import remove_leftovers
+from m2bench.gate.sides import base_code, head_code
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from matplotlib import pyplot
 from torch import nn
 
 from m2bench.baselines.environment import STATE_SIZE
-from m2bench.inspect.forward import PassTime, compare_variants, forward_table, mark_crossings, plot_line
+from m2bench.inspect.forward_chart import mark_crossings, plot_line
+from m2bench.inspect.pass_times import compare_variants, forward_table
+from m2bench.records.inspected import PassTime
 from m2bench.statistics.crossings import Comparison, Spread, SpreadBySize
 from m2bench.systems.trading.forward import time_forward
 
@@ -120,4 +122,4 @@ def test_every_crossing_is_marked_in_the_chart_with_its_batch_sizes() -> None:
 def test_no_more_passes_are_timed_than_were_asked_for() -> None:
     policy = nn.Linear(STATE_SIZE, 3)
     timed = time_forward(policy, torch.device("cpu"), (1, 8), passes=17, backend="eager")
-    assert {entry["passes"] for entry in timed} == {15}  # five groups of three, at each size
+    assert {entry.passes for entry in timed} == {15}  # five groups of three, at each size

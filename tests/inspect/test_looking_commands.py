@@ -20,12 +20,12 @@ from made_profile import EPISODE
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.inspect.audit import Audited, AuditFindings, show_audit
+from m2bench.inspect.audit import Audited, show_audit
 from m2bench.inspect.predictions import predictions
 from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
-from m2bench.store.files import Written
+from m2bench.records.inspected import AuditFindings, Written
 
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 

@@ -22,7 +22,7 @@ from m2bench.machine.telemetry import (
 )
 from m2bench.records.description import Device
 from m2bench.records.documents import read
-from m2bench.records.results import TelemetryMeans
+from m2bench.records.results import TelemetryMeans, WindowMoment
 
 ACCELERATORS = """
 +-o AGXAcceleratorG14G  <class AGXAcceleratorG14G, id 0x100000345, registered, matched, active, busy 0, retain 110>
@@ -72,9 +72,9 @@ def test_a_text_without_figures_is_refused(text: str) -> None:
 
 
 def sampled(telemetry: Telemetry, seconds: float = 0.0) -> TelemetryMeans:
-    telemetry.follow({"window": "begin", "pid": 7})
+    telemetry.follow(WindowMoment("begin", 7))
     time.sleep(seconds)
-    telemetry.follow({"window": "end", "pid": 7})
+    telemetry.follow(WindowMoment("end", 7))
     return telemetry.summary()
 
 

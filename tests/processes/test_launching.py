@@ -13,7 +13,7 @@ from repository import SUPPORT
 from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
-from m2bench.records.documents import to_json
+from m2bench.processes.job import DescribeJob
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe
@@ -95,9 +95,9 @@ def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) 
 
 
 def test_a_result_that_cannot_be_read_is_said(launcher: Launcher) -> None:
-    request = {"workload": to_json(WorkloadSpec(module="fake_workload"))}
+    job = DescribeJob(workload=WorkloadSpec(module="fake_workload"))
     with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
-        launcher.run("describe", request, TrialResult, launcher.work / "trial.log", 60.0)
+        launcher.run(job, TrialResult, launcher.work / "trial.log", 60.0)
 
 
 def test_what_the_user_can_put_right_is_said_as_such(quick: Launcher) -> None:

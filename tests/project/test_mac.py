@@ -30,8 +30,9 @@ from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
+from m2bench.processes.job import DescribeJob
 from m2bench.records.description import Description
-from m2bench.records.documents import read, to_json
+from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
@@ -230,10 +231,10 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
 
 def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(launcher: Launcher) -> None:
     with launcher:
-        request = {"workload": to_json(WorkloadSpec(module="spawning_workload"))}
-        found = launcher.run("describe", request, dict, launcher.work / "describe.log", 60.0).result
-    assert isinstance(found, dict)
-    imported = {*found["imported"]}
+        job = DescribeJob(workload=WorkloadSpec(module="spawning_workload"))
+        found = launcher.run(job, Description, launcher.work / "describe.log", 60.0).result
+    assert isinstance(found, Description)
+    imported = {*found.system.facts}
     assert "spawning_workload" in imported
     assert not imported & {"m2bench.worker.jobs", "torch", "torch._dynamo"}
 
@@ -265,6 +266,6 @@ def test_the_systems_tools_are_found_outside_of_the_path_or_done_without(
     monkeypatch.setattr(system_tools, "FOLDERS", folders)
     for module in (identity, conditions):
         monkeypatch.setattr(module, "sys", Darwin)
-    assert identity.describe_machine()["chip"] == chip
+    assert identity.describe_machine().chip == chip
     power = "mains" if folders else None
     assert conditions.Watch().conditions(None).power == power

@@ -139,7 +139,7 @@ def test_the_sample_is_what_its_trials_give(tmp_path: Path, monkeypatch: pytest.
     assert (folder / "report.md").read_bytes() == (SAMPLE / "report.md").read_bytes()
     for name in ("summary.json", "impact.csv"):
         found, committed = ((place / name).read_text() for place in (folder, SAMPLE))
-        if describe_machine()["chip"] == summary.machine["chip"]:
+        if describe_machine().chip == summary.machine.machine.chip:
             assert found == committed
         assert re.split(NUMBER, found) == re.split(NUMBER, committed)
         values, expected = (list(map(float, re.findall(NUMBER, text))) for text in (found, committed))
@@ -241,7 +241,7 @@ def test_how_many_more_blocks_would_settle_it_is_told_with_the_command(full: Sum
     assert "about 1 more block would" in headline(advised(full, settled=False, more_blocks=1))[1]
     hopeless = advised(full, settled=False, more_blocks=None)
     assert headline(hopeless)[1] == "Not settled: trials vary or fail too much here to tell the best sets apart."
-    workload = {**full.workload, "spec": {**full.workload["spec"], "design": ["half"]}}
+    workload = replace(full.workload, spec=replace(full.workload.spec, design=("half",)))
     half = headline(replace(hopeless, workload=workload))[1]
     assert half == "Not settled: this design cannot tell the best sets apart; --all may."
 
@@ -391,7 +391,9 @@ def test_a_run_that_was_stopped_is_to_be_continued_before_it_gets_more_blocks(tm
 
 
 def test_what_spoils_figures_of_a_machine_is_warned_of(full: Summary) -> None:
-    summary = replace(full, machine={**full.machine, "why_not_mps": "macOS offers none"})
+    summary = replace(
+        full, machine=replace(full.machine, device=replace(full.machine.device, why_not_mps="macOS offers none"))
+    )
     assert "Warning: --device auto takes the cpu and not this Mac's GPU: macOS offers none." in markdown(summary, [])
     assert "this Mac's GPU" not in markdown(full, [])
 

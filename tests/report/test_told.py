@@ -98,9 +98,9 @@ def test_a_trainer_that_ignores_its_seed_is_said_to() -> None:
 
 
 def test_a_function_whose_losses_differ_is_told_how_to_declare_that(summary: Summary) -> None:
-    spec = summary.workload["spec"]
-    workload = {**spec["workload"], "module": FUNCTION}
-    theirs = replace(summary, workload={**summary.workload, "spec": {**spec, "workload": workload}})
+    spec = summary.workload.spec
+    asked = replace(spec, workload=replace(spec.workload, module=FUNCTION))
+    theirs = replace(summary, workload=replace(summary.workload, spec=asked))
     (numerics,) = [note for note in remarks(theirs) if note.startswith("Numerics")]
     assert "declare how far they may differ: CONTRACTS = {'percent': 0.02, 'half': 0.02}. " in numerics
 

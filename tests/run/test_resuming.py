@@ -31,22 +31,20 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def described(sources: Sources, unit: str = "samples") -> Description:
     found = read(Description, description_document(("amp",)))
-    workload = replace(found.workload, sources=sources, facts={**found.workload.facts, "sources": sources})
     system = replace(found.system, unit=replace(found.system.unit, many=unit))
-    return replace(found, workload=workload, system=system)
+    return replace(found, workload=found.workload.with_facts({"sources": sources}), system=system)
 
 
 def of_function(unit: str = "8") -> Description:
     """As the function is described by a worker of its own, in which nothing has been imported."""
     Path("helper.py").touch()
     with in_folder(Path.cwd()):
-        document = loaded(TRAINER.replace("{unit}", unit)).describe(WorkloadSpec(), Path())
-    return described(document["workload"]["sources"], document["system"]["unit"]["many"])
+        found = loaded(TRAINER.replace("{unit}", unit)).describe(WorkloadSpec(), Path())
+    return described(found.workload.sources, found.system.unit.many)
 
 
 def of_command(command: str, *toggles: str) -> Sources:
-    found: Sources = CommandProgram(CommandOptions(command=command, toggle=toggles)).describe()["workload"]["sources"]
-    return found
+    return CommandProgram(CommandOptions(command=command, toggle=toggles)).describe().workload.sources
 
 
 def test_a_function_is_known_by_its_file_and_the_users_modules_that_it_imports(folder: Path) -> None:

@@ -103,10 +103,13 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch
 # A system whose update takes 30 ms for each thread that torch uses, and tells that number.
 PROBE = """
 import time, torch
+from m2bench.records.description import Described
+from m2bench.records.documents import read
 episodes_per_update = 1
 def describe(spec, work):
     device = {"device": "cpu", "torch": torch.__version__, "torch_threads": torch.get_num_threads()}
-    return {"device": device, "layers": [], "workload": {}}
+    system = {"unit": {}, "facts": {}, "no_target_because": None}
+    return read(Described, {"system": system, "device": device, "layers": [], "workload": {}})
 def build(spec, work, layers, seed):
     import probe
     return probe

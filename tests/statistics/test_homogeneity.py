@@ -35,7 +35,7 @@ def test_of_equal_scatter_and_many_trials_it_is_the_analysis_of_variance() -> No
     rng = np.random.default_rng(0)
     groups = [list(rng.normal(shift, 1.0, 4000)) for shift in (0.0, 0.02, 0.05)]
     found = difference_p([each for each in map(mean_ratio, groups) if each is not None])
-    assert found == pytest.approx(stats.f_oneway(*groups).pvalue, rel=0.03)
+    assert found == pytest.approx(stats.f_oneway(*groups).pvalue, rel=0.1)
 
 
 @pytest.mark.parametrize("job_sd", [0.0, 0.015, 0.05])

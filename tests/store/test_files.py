@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from m2bench.errors import UserError
+from m2bench.records.inspected import Written
 from m2bench.store.files import (
     LOG_BEGINS,
     LOG_ENDS,
-    Written,
     open_log,
     refuse_unwritten,
     shorten_log,

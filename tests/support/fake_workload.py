@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 from m2bench.errors import UserError
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
+from m2bench.records.description import Described
+from m2bench.records.documents import read
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof
 from m2bench.records.spec import WorkloadSpec
 
@@ -45,12 +47,12 @@ TARGET_RETURN = 1.0
 FAULTS = ("crash", "hang", "kill", "print", "idle", "unsupported", "exit", "orphan", "diverge", "changed", "dull")
 
 
-def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
+def describe(spec: WorkloadSpec, work: Path) -> Described:
     if spec.data == "bad":
         raise UserError("the data is bad, row 7.", "Correct it.")
     import torch  # which a worker has imported
 
-    return {
+    document = {
         "system": {"unit": {"one": "episode", "many": "episodes"}, "facts": {}, "no_target_because": None},
         "device": {
             "device": "cpu",
@@ -98,6 +100,7 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
             },
         },
     }
+    return read(Described, document)
 
 
 def prepare(spec: WorkloadSpec, work: Path) -> list[str]:

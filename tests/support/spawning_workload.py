@@ -6,14 +6,19 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
+from m2bench.records.description import Described, Device, SystemDescription, Unit, WorkloadDescription
+from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
 
 
-def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
+def describe(spec: WorkloadSpec, work: Path) -> Described:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return {"imported": pool.submit(imported).result(), "layers": []}
+        facts = dict.fromkeys(pool.submit(imported).result(), "imported")
+    system = SystemDescription(unit=Unit(), facts=facts, no_target_because=None)
+    return Described(
+        system=system, device=read(Device, {"device": "cpu"}), layers=(), workload=read(WorkloadDescription, {})
+    )
 
 
 def imported() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import minimal
@@ -79,6 +80,12 @@ def test_what_a_system_offers_takes_the_place_of_the_default() -> None:
     system: System = CompletedSystem(Offering(), torch.device("cpu"))
     assert (system.episodes_per_update, system.steps_per_episode, system.update()) == (7, None, None)
     assert (system.waits_s(), system.proofs()) == ({"data": 1.0}, {})
+
+
+def test_a_description_that_is_no_record_is_refused() -> None:
+    offered = SimpleNamespace(build=minimal.build, describe=lambda spec, work: {"layers": []})
+    with pytest.raises(UserError, match="describe of mine returns a dict"):
+        CompletedWorkload(offered).describe(WorkloadSpec(module="mine"), Path())
 
 
 def test_what_cannot_be_had_is_refused() -> None:

@@ -18,7 +18,6 @@ from m2bench.baselines.policy import make_policy
 from m2bench.errors import TrainerError, TrainingEnded
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Target
-from m2bench.records.documents import read
 from m2bench.records.results import LearningResult, NumericsCheck
 from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
@@ -238,15 +237,16 @@ def test_the_trading_system_reaches_its_target(tmp_path: Path) -> None:
     from m2bench.systems.trading import system as trading
 
     spec = WorkloadSpec(device="cpu", options={"episode_length": 64})
-    target = trading.describe(spec, tmp_path)["workload"]["target"]
+    target = trading.describe(spec, tmp_path).workload.target
+    assert target is not None
     result = run_learning_trial(
         CompletedWorkload(trading),
         spec,
         tmp_path,
         trial("batching", "vectorized-loss", limit_s=120),
-        read(Target, target),
+        target,
     )
     assert result.episodes_to_target is not None
-    assert result.curve[0].mean_return < target["return"] / 2
+    assert result.curve[0].mean_return < target.value / 2
     assert all(proof.engaged for proof in result.proofs.values())
     assert isinstance(PreparedMarket(tmp_path / "market").facts["candles"], int)

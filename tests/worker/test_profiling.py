@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from m2bench.records.combinations import Layers
+from m2bench.records.inspected import Looks, Pictured
 from m2bench.records.results import Counts, Proof
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import Told
@@ -75,7 +76,7 @@ class Looked:
     synchronize = check_finite = evaluate = close = nothing
 
 
-def profiled(system: Looked, monkeypatch: pytest.MonkeyPatch, seconds: float) -> dict[str, Any]:
+def profiled(system: Looked, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Looks:
     def build(spec: WorkloadSpec, work: Path, layers: Layers, seed: int) -> Looked:
         return system
 
@@ -86,7 +87,7 @@ def profiled(system: Looked, monkeypatch: pytest.MonkeyPatch, seconds: float) ->
 
 def test_the_proof_is_of_undisturbed_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     found = profiled(Looked(lambda now: FAST_S), monkeypatch, seconds=1.0)
-    assert found["proofs"]["layer"]["evidence"] == {"updates": 4}
+    assert found.proofs["layer"].evidence == {"updates": 4}
 
 
 def test_nothing_is_collected_while_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,10 +105,10 @@ def test_phases_add_up_to_the_episode_on_a_machine_that_becomes_faster(monkeypat
     warmup_s, look_s = 1.0 + 5 * SLOW_S, 1.0
     fast_from = warmup_s + ROUNDS / 2 * 2 * look_s
     found = profiled(Looked(lambda now: SLOW_S if now < fast_from else FAST_S), monkeypatch, seconds=ROUNDS * look_s)
-    assert sum(found["phases_ms"].values()) == pytest.approx(1e3 * (FAST_S + SLOW_S) / 2)
-    assert found["undisturbed_ms"] == pytest.approx(1e3 * (FAST_S + SLOW_S) / 2)
+    assert sum(found.phases_ms.values()) == pytest.approx(1e3 * (FAST_S + SLOW_S) / 2)
+    assert found.undisturbed_ms == pytest.approx(1e3 * (FAST_S + SLOW_S) / 2)
 
 
 def test_without_pictures_torch_profiler_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = profiled(Looked(lambda now: FAST_S), monkeypatch, seconds=1.0)
-    assert not {"operators", "timeline", "files", "profiler_overhead"} & set(found)
+    assert not isinstance(found, Pictured)

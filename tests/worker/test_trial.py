@@ -19,7 +19,7 @@ from m2bench.devices import device_speed, phase_clock
 from m2bench.records.results import Counts, NumericsCheck, PeakMemory, Proof, TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.interface import Told
-from m2bench.worker import trial
+from m2bench.worker import timing, trial
 
 
 class Clock:
@@ -126,7 +126,7 @@ class KnownSystem:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> KnownSystem:
     clock = Clock()
-    for module in (trial, phase_clock):
+    for module in (trial, timing, phase_clock):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock))
     system = KnownSystem(clock)
 
@@ -200,7 +200,7 @@ def test_long_windows_are_looked_at_in_growing_steps(known: KnownSystem, monkeyp
         looked.append(len(times))
         return math.inf
 
-    monkeypatch.setattr(trial, "mean_error", look)
+    monkeypatch.setattr(timing, "mean_error", look)
     limits = WindowSpec(warmup_s=0, warmup_updates=1, timed_s=0, timed_updates=4, timed_most_s=4500, timed_error=0.01)
     updates = len(run(known, limits).update_s)
     assert updates == 2000

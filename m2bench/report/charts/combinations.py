@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
-from m2bench.report.sentences import rules_of
 from m2bench.summary.ablation import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import NOT_KNOWN, times, times_within
@@ -78,7 +77,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
 
 def _fastest(ordered: list[CombinationRow], summary: Summary) -> list[CombinationRow]:
     """The fastest, and what the others are compared with."""
-    rules, names = rules_of(summary), tuple(layer.name for layer in summary.layers)
+    rules, names = summary.rules, tuple(layer.name for layer in summary.layers)
     kept = {BASELINE, *(rules.alone(name, names)[0] for name in names)}
     return [c for rank, c in enumerate(ordered) if rank < MOST_ROWS or c.layers in kept]
 

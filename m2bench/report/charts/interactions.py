@@ -7,7 +7,6 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from m2bench.report.sentences import rules_of
 from m2bench.summary.ablation import Interaction, Summary
 from m2bench.text.figures import times
 
@@ -51,7 +50,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             "Below the diagonal: the gain of one layer with the other on, over its gain with the other off. Above 1 "
             "they help each other, below 1 they hinder each other. Bold: significant after correction for the number "
             "of pairs. Framed on the diagonal: main effects. Intervals are in the table."
-            + (" Empty: one needs or excludes the other." if rules_of(summary) else ""),
+            + (" Empty: one needs or excludes the other." if summary.rules else ""),
         )
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from m2bench.records.combinations import combination_name
+from m2bench.records.description import Target
 from m2bench.records.figure import Figure
 from m2bench.report.details import soonest_line
 from m2bench.summary.ablation import LearningGroup, Summary
 from m2bench.text.figures import digits
 
-from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, NotDrawn, plain_log_ticks
+from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, NotDrawn, log_axes_by_units_and_seconds
 from .told_curves import draw_told
 
 NAME = "learning"
@@ -28,8 +29,6 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     if target is None or not cells:
         return NotDrawn(NAME, "this run has no learning trials")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
-    what = f"{target.measure} that the updates report" if target.is_told else f"return on held-out {unit.many}"
-    at = digits(target.value) + ("" if target.is_told else " %")
     with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
         for cell in cells:
@@ -37,20 +36,12 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             label = f"{cell.episodes_per_update}: {combination_name(cell.layers)}"
             _draw_curve(by_episodes, cell, 1.0, group, target.value, label)
             _draw_curve(by_seconds, cell, speeds[cell.layers] / 60, group, target.value)
-        baseline_s, stood_in_for = _baseline_arrives_s(summary), ""
+        baseline_s = _baseline_arrives_s(summary)
         if baseline_s is not None:
             _draw_baseline(by_seconds, baseline_s, target.value)
-            stood_in_for = (
-                ". The baseline is slower than the combination that was trained in its place, so its arrival is marked "
-                "separately"
-            )
-        for axis, counted in ((by_episodes, unit.many), (by_seconds, "seconds of training")):
+        for axis in canvas.axes:
             axis.axhline(target.value, color=INK, linewidth=1.0)
-            axis.set_xscale("log")
-            low, high = axis.get_xlim()
-            plain_log_ticks(axis.xaxis, low, high, most=6)
-            axis.set_xlabel(f"{counted} (log scale)")
-            axis.grid(visible=True, linewidth=0.6)
+        log_axes_by_units_and_seconds(by_episodes, by_seconds, unit.many)
         by_episodes.set_ylabel(target.measure if target.is_told else f"return per held-out {unit.one}, %")
         by_episodes.annotate(
             "target", (0.01, target.value), xycoords=("axes fraction", "data"), xytext=(0, 3),
@@ -60,13 +51,23 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             loc="outside lower left", alignment="left", fontsize=9,
             title=f"{unit.many} per update: trained combination",
         )  # fmt: skip
-        return canvas.finish(
-            NAME,
-            _title(summary),
-            f"Mean over seeds of the {what}; a seed that has reached the target, {at}, stays there. Bars on the target "
-            f"line: the mean {unit.many} to target with its 95 % interval. Left: by {unit.many}. Right: by seconds, at "
-            f"the speed of the combination that names the curve{stood_in_for}. {_distances(summary)}",
-        )
+        return canvas.finish(NAME, _title(summary), _reading(summary, target, baseline_s is not None))
+
+
+def _reading(summary: Summary, target: Target, is_baseline_marked: bool) -> str:
+    """How the chart is read."""
+    units = summary.system.unit.many
+    what = f"{target.measure} that the updates report" if target.is_told else f"return on held-out {units}"
+    at = digits(target.value) + ("" if target.is_told else " %")
+    marked = (
+        ". The baseline is slower than the combination that was trained in its place, so its arrival is marked "
+        "separately"
+    )
+    return (
+        f"Mean over seeds of the {what}; a seed that has reached the target, {at}, stays there. Bars on the target "
+        f"line: the mean {units} to target with its 95 % interval. Left: by {units}. Right: by seconds, at the speed "
+        f"of the combination that names the curve{marked if is_baseline_marked else ''}. {_distances(summary)}"
+    )
 
 
 def _draw_curve(axis: Axes, cell: LearningGroup, per_unit: float, group: int, target: float, label: str = "") -> None:

@@ -191,6 +191,15 @@ def plain_log_ticks(axis: Axis, low: float, high: float, unit: str = "", most: i
     axis.set_minor_formatter(NullFormatter())
 
 
+def log_axes_by_units_and_seconds(by_units: Axes, by_seconds: Axes, units: str) -> None:
+    """Two log axes of how long training took, beside each other."""
+    for axis, counted in ((by_units, units), (by_seconds, "seconds of training")):
+        axis.set_xscale("log")
+        plain_log_ticks(axis.xaxis, *axis.get_xlim(), most=6)
+        axis.set_xlabel(f"{counted} (log scale)")
+        axis.grid(visible=True, linewidth=0.6)
+
+
 def rows(axis: Axes, labels: list[str]) -> None:
     """One row per label, the first on top."""
     axis.set_yticks(range(len(labels)), labels)

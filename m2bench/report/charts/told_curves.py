@@ -9,7 +9,7 @@ from m2bench.report.sentences import compared
 from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 
-from .style import LINE_STYLES, MARKERS, SERIES, Canvas, Chart, NotDrawn, plain_log_ticks
+from .style import LINE_STYLES, MARKERS, SERIES, Canvas, Chart, NotDrawn, log_axes_by_units_and_seconds
 
 
 def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
@@ -36,11 +36,7 @@ def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
             if c.episodes_per_min is not None:
                 seconds = [60 * each / c.episodes_per_min.value for each in units]
                 by_seconds.plot(seconds, means, markersize=3, **look)
-        for axis, counted in ((by_units, unit.many), (by_seconds, "seconds of training")):
-            axis.set_xscale("log")
-            plain_log_ticks(axis.xaxis, *axis.get_xlim(), most=6)
-            axis.set_xlabel(f"{counted} (log scale)")
-            axis.grid(visible=True, linewidth=0.6)
+        log_axes_by_units_and_seconds(by_units, by_seconds, unit.many)
         by_units.set_ylabel(f"{told} that the updates report")
         canvas.figure.legend(loc="outside lower left", alignment="left", fontsize=9)
         return canvas.finish(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2bench.report.sentences import counted, rules_of
+from m2bench.report.sentences import counted
 from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 
@@ -14,13 +14,13 @@ from .usage import usage_remarks
 
 def remarks(summary: Summary) -> list[str]:
     """One sentence or a few on each matter."""
-    blocks, speed = summary.workload["spec"]["blocks"], Speed.of(summary.system)
+    blocks, speed = summary.workload.spec.blocks, Speed.of(summary.system)
     return [
         f"{summary.trials_done} of {summary.trials_planned} {speed.words.trial}s done, in {counted(blocks, 'block')}. "
         "Each trial is a process of its own and one observation. Ratios are least-squares estimates on logarithms with "
         "a level for every mini-block; intervals are t intervals.",
         *_told_apart(summary),
-        *summary.workload.get("market_remarks", []),
+        *summary.workload.description.market_remarks,
         *noise_remarks(summary.noise, speed),
         *numerics_remarks(summary),
         *learning_remarks(summary),
@@ -30,7 +30,7 @@ def remarks(summary: Summary) -> list[str]:
 
 def _told_apart(summary: Summary) -> list[str]:
     """What a fraction tells apart and what it does not."""
-    layers, rules = tuple(summary.workload["spec"]["layers"]), rules_of(summary)
+    layers, rules = summary.workload.spec.layers, summary.rules
     if not summary.interactions:
         return []
     possible, measured = len(rules.allowed(layers)), len(summary.combinations)

@@ -61,7 +61,7 @@ def _losses(summary: Summary) -> list[str]:
 def _to_declare(summary: Summary) -> list[str]:
     """What a function's module can say where a layer is meant to change its losses."""
     changed = [c.layers[0] for c in summary.combinations if len(c.layers) == 1 and c.numerics.numerics == "changed"]
-    if not changed or summary.workload["spec"]["workload"]["module"] not in DOORS:
+    if not changed or summary.workload.spec.workload.module not in DOORS:
         return []
     allowed = ", ".join(f"{layer!r}: 0.02" for layer in changed)
     return [f"Where that is meant, as of a lower precision, declare how far they may differ: CONTRACTS = {{{allowed}}}"]

@@ -51,7 +51,7 @@ def _counts(summary: Summary) -> list[str]:
 
 def _utilization_of(summary: Summary) -> str:
     """What the column is a share of, by what the trials told (usage.py)."""
-    if "device_telemetry" in summary.machine:
+    if summary.machine.device.telemetry:
         return "that of the GPU"
     if any(c.usage.telemetry.get("own_cpu_share") is not None for c in summary.combinations):
         return "the share of all cores that the trial's own processes used"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.records.combinations import combination_name
-from m2bench.report.sentences import counted, listed, rules_in_words, rules_of, tells_of_learning, together
+from m2bench.report.sentences import counted, listed, rules_in_words, tells_of_learning, together
 from m2bench.summary.ablation import Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import NOTHING, percent_within, times_within
@@ -91,7 +91,7 @@ def _without_target(summary: Summary) -> list[str]:
 
 def _rules_remark(summary: Summary) -> list[str]:
     """What the columns mean where layers need or exclude each other."""
-    rules = rules_of(summary)
+    rules = summary.rules
     if not rules:
         return []
     return [
@@ -176,7 +176,7 @@ def _remark(layer: LayerRow, summary: Summary) -> str:
     engagement = layer.engagement
     if engagement.engagement in SAID_OF_ENGAGEMENT:
         return f"{SAID_OF_ENGAGEMENT[engagement.engagement]}: {engagement.engagement_reason}"
-    names, rules = tuple(other.name for other in summary.layers), rules_of(summary)
+    names, rules = tuple(other.name for other in summary.layers), summary.rules
     behind = (rules.alone(layer.name, names)[0], *rules.last(layer.name, names))
     found = [c for layers in behind for c in summary.combinations if c.layers == layers]
     idle = {other.name for other in summary.layers if other.engagement.engagement == "not-engaged"}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from m2bench.options.declared import at_least, option, options_of
-from m2bench.options.known_systems import Call
+from m2bench.options.known_systems import Call, KnownSystem
 from m2bench.records.combinations import Layers
+from m2bench.records.spec import Options
 
 from .toggles import CommandLine
 
@@ -55,6 +54,9 @@ OPTIONS = tuple(
 )
 
 
-def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
+def call_with(options: Options, layers: Layers) -> Call:
     """The user's command with these layers switched on."""
-    return Call(CommandLine(workload["command"], workload["toggle"]).typed(layers), "sh")
+    return Call(CommandLine(options["command"], options["toggle"]).typed(layers), "sh")
+
+
+KNOWN = KnownSystem(OPTIONS, call_with=call_with)

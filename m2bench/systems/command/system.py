@@ -10,12 +10,19 @@ from typing import Any
 from m2bench.errors import TrainerError, UserError
 from m2bench.machine.canary import host_canary_s
 from m2bench.records.combinations import Layers
-from m2bench.records.description import LayerDescription, Rate, Unit
-from m2bench.records.documents import to_json
-from m2bench.records.results import PeakMemory, TrialResult
+from m2bench.records.description import (
+    Described,
+    Device,
+    LayerDescription,
+    Rate,
+    SystemDescription,
+    Unit,
+    WorkloadDescription,
+)
+from m2bench.records.documents import read, to_json
+from m2bench.records.results import Moment, PeakMemory, TrialResult
 from m2bench.records.spec import WorkloadSpec
 from m2bench.store.sources import sources_of
-from m2bench.systems.interface import Document
 
 from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
 from .options import CommandOptions
@@ -53,24 +60,25 @@ class CommandProgram:
             raise UserError("there is nothing to switch on.", "Give at least one --toggle name=change.")
         return tuple(self._line.changes)
 
-    def describe(self) -> Document:
+    def describe(self) -> Described:
         is_time, lower = self._ranked == TIME, self._lower_is_better
         rate = Rate("s", 1 / 60, lower) if is_time else Rate(self._ranked.name, lower_is_better=lower, is_metric=True)
-        return {
-            "system": {
-                "unit": to_json(Unit("run", "runs")),
-                "rate": to_json(rate),
-                "facts": {"command": self._options.command},
-                "no_target_because": "a command does not tell how well it has learned",
-            },
-            "device": {"device": DEVICE},
-            "layers": [to_json(self._describe_layer(name)) for name in self._line.changes],
-            "workload": {
-                "options": {name: value for name, value in to_json(self._options).items() if value},
-                "own_program": True,
-                "sources": sources_of(self._line.files(), Path.cwd()),
-            },
+        workload = {
+            "options": {name: value for name, value in to_json(self._options).items() if value},
+            "own_program": True,
+            "sources": sources_of(self._line.files(), Path.cwd()),
         }
+        return Described(
+            system=SystemDescription(
+                unit=Unit("run", "runs"),
+                rate=rate,
+                facts={"command": self._options.command or ""},
+                no_target_because="a command does not tell how well it has learned",
+            ),
+            device=read(Device, {"device": DEVICE}),
+            layers=tuple(map(self._describe_layer, self._line.changes)),
+            workload=read(WorkloadDescription, workload),
+        )
 
     def _describe_layer(self, name: str) -> LayerDescription:
         return LayerDescription(
@@ -78,7 +86,7 @@ class CommandProgram:
             works_ahead=True, unsupported=None,
         )  # fmt: skip
 
-    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[str], None]) -> TrialResult:
+    def measure(self, layers: Layers, seed: int, limit_s: float, on_window: Callable[[Moment], None]) -> TrialResult:
         readings, output = Readings(self._metrics), Output(sys.stdout.fileno())
         words, variables = self._line.words(layers, seed), self._line.variables(layers, seed)
         on_window("begin")

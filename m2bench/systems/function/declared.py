@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Claim
+from m2bench.records.description import Claim, LayerDescription
 from m2bench.records.rules import Rules
-from m2bench.systems.interface import Document
+from m2bench.systems.defaults import describe_layer
 
 from .importing import UserTrainer
 from .raised import as_named
@@ -34,7 +33,7 @@ def declared_unit(trainer: UserTrainer) -> str | None:
     return units
 
 
-def declared_target(trainer: UserTrainer) -> Document | None:
+def declared_target(trainer: UserTrainer) -> dict[str, str | float] | None:
     """``TARGET``: the loss or the return that training is to reach. Raises UserError for anything else."""
     target = getattr(trainer.module, "TARGET", None)
     if target is None:
@@ -49,11 +48,13 @@ def declared_target(trainer: UserTrainer) -> Document | None:
     return {"measure": measure, "return": float(value)}
 
 
-def declared_of_layers(trainer: UserTrainer, layers: Layers) -> dict[str, Document]:
-    """By layer, fields of its description: ``CLAIMS`` and ``CONTRACTS``. Raises UserError as ``_declared`` does."""
+def declared_layers(trainer: UserTrainer, layers: Layers) -> tuple[LayerDescription, ...]:
+    """The layers with their ``CLAIMS`` and ``CONTRACTS``. Raises UserError as ``_declared`` does."""
     claims = _declared(trainer, "CLAIMS", layers, _read_claim)
     contracts = _declared(trainer, "CONTRACTS", layers, _read_contract)
-    return {layer: {"claim": claims.get(layer), "loss_tolerance": contracts.get(layer)} for layer in layers}
+    return tuple(
+        describe_layer(layer, claim=claims.get(layer), loss_tolerance=contracts.get(layer)) for layer in layers
+    )
 
 
 def declared_rules(trainer: UserTrainer, layers: Layers) -> Rules:
@@ -100,7 +101,7 @@ def _declared(trainer: UserTrainer, attribute: str, layers: Layers, read: Callab
     return found
 
 
-def _read_claim(value: Any) -> Document:
+def _read_claim(value: Any) -> Claim:
     """A gain, as (low, high) or in words that hold it."""
     if isinstance(value, str):
         gain = GAIN.search(value)
@@ -112,7 +113,7 @@ def _read_claim(value: Any) -> Document:
         text = f"{low:g}-{high:g}x" if low < high else f"{low:g}x"
     if not 0 < low <= high:
         raise ValueError
-    return asdict(Claim(low=low, high=high, text=text, difficulty="", priority=""))
+    return Claim(low=low, high=high, text=text, difficulty="", priority="")
 
 
 def _read_contract(value: Any) -> float | None:

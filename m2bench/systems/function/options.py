@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from m2bench.errors import UserError
 from m2bench.options.declared import option, options_of
-from m2bench.options.known_systems import Call
+from m2bench.options.known_systems import Call, KnownSystem
 from m2bench.records.combinations import Layers
+from m2bench.records.spec import Options
 
 
 def read_trainer(flag: str, typed: str) -> str:
@@ -34,10 +33,10 @@ class FunctionOptions:
     )
 
 
-OPTIONS = options_of(FunctionOptions)
-
-
-def call_with(workload: Mapping[str, Any], layers: Layers) -> Call:
+def call_with(options: Options, layers: Layers) -> Call:
     """The user's function with these layers switched on."""
-    name = workload["trainer"].rpartition(":")[2]
+    name = options["trainer"].rpartition(":")[2]
     return Call(f"{name}({', '.join(f'{layer}=True' for layer in layers)})", "python")
+
+
+KNOWN = KnownSystem(options_of(FunctionOptions), call_with=call_with)

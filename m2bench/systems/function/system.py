@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,15 @@ from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
 from m2bench.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.combinations import Layers
-from m2bench.records.description import Rate, Unit
+from m2bench.records.description import Described, Device, Rate, SystemDescription, Unit, WorkloadDescription
+from m2bench.records.documents import read
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.store.sources import sources_of
-from m2bench.systems.defaults import NOT_TOLD, SystemDefaults, describe_layer
-from m2bench.systems.interface import Document, Told
+from m2bench.systems.defaults import NOT_TOLD, SystemDefaults
+from m2bench.systems.interface import Told
 
-from .declared import declared_of_layers, declared_rules, declared_target, declared_unit, misspelt
+from .declared import declared_layers, declared_rules, declared_target, declared_unit, misspelt
 from .importing import UserTrainer, import_trainer, users_files
 from .parameters import DEVICE, SEED, THREADS, Settings, read_parameters, refuse_no_layers
 from .raised import UsersCode, as_named
@@ -67,7 +68,7 @@ class FunctionWorkload:
         self._takes = read_parameters(trainer, settings)
         self._settings = settings
         self._unit = declared_unit(trainer) or SAMPLES
-        self._of_layers = declared_of_layers(trainer, self._takes.layers)
+        self._layers = declared_layers(trainer, self._takes.layers)
         self._rules = declared_rules(trainer, self._takes.layers)
         self._target = declared_target(trainer)
         if device != WorkloadSpec.device and not self._takes.takes_device:
@@ -86,38 +87,38 @@ class FunctionWorkload:
         """Those that the module declares."""
         return self._rules
 
-    def describe(self, spec: WorkloadSpec, work: Path) -> Document:
+    def describe(self, spec: WorkloadSpec, work: Path) -> Described:
         """Run the function to its first yields; tell device, layers, unit, and what it tells of learning."""
         device = torch_device.resolve_device(spec.device)
         tried = self._tried(device)
         (work / COUNTED).write_text(tried.counted)
         unit = Unit(singular(tried.counted), tried.counted)
         lines = (inspect.getdoc(self.trainer.train) or "").splitlines()
-        return {
-            "system": {
-                "unit": asdict(unit),
-                "rate": asdict(Rate(f"{unit.many}/s", 1 / 60)),
-                "facts": {"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
-                "first_update_sets_up": True,
-                "no_target_because": None if self._target else NO_TARGET if tried.told else NOT_TOLD,
-            },
-            "device": self._describe_device(spec.device),
-            "layers": [describe_layer(name, **self._of_layers[name]) for name in self._takes.layers],
-            "claimed_together": {},
-            "workload": {
-                "market": {},
-                "options": dict(spec.options),
-                "target": self._target and {**self._target, "first_units": tried.first_units},
-                "market_remarks": [*self._remarks(device)],
-                "repeats_itself": self._repeats(tried, device),
-                "sources": sources_of(users_files(self.trainer), Path.cwd()),
-            },
+        workload = {
+            "market": {},
+            "options": dict(spec.options),
+            "target": self._target and {**self._target, "first_units": tried.first_units},
+            "market_remarks": [*self._remarks(device)],
+            "repeats_itself": self._repeats(tried, device),
+            "sources": sources_of(users_files(self.trainer), Path.cwd()),
         }
+        return Described(
+            system=SystemDescription(
+                unit=unit,
+                rate=Rate(f"{unit.many}/s", 1 / 60),
+                facts={"trainer": self.trainer.name} | ({"what it trains": lines[0]} if lines else {}),
+                first_update_sets_up=True,
+                no_target_because=None if self._target else NO_TARGET if tried.told else NOT_TOLD,
+            ),
+            device=self._describe_device(spec.device),
+            layers=self._layers,
+            workload=read(WorkloadDescription, workload),
+        )
 
-    def _describe_device(self, asked: str) -> Document:
+    def _describe_device(self, asked: str) -> Device:
         """One that takes no device trains where it is taken to, and nowhere else."""
         found = describe_device(asked)
-        return found if self._takes.takes_device else {**found, "all_devices": [found["device"]]}
+        return found if self._takes.takes_device else found.with_facts({"all_devices": [found.device]})
 
     def _tried(self, device: torch.device) -> Tried:
         """What the first updates without any layer tell. Raises UserError where they fail."""

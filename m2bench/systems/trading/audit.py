@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,6 +25,7 @@ from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest
 from m2bench.options.run_spec import DEFAULT_DESIGN
 from m2bench.plan.designs import MOST_IN_FULL, choose_combinations
 from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.inspected import AuditedCombination, AuditedLine, AuditedOperator, AuditFindings
 from m2bench.records.results import NumericsCheck
 
 from .dry_run import META, DryRun, dry_trainer, fused_adam_allowed
@@ -37,12 +38,27 @@ RUNS = ("training", "evaluation", "numerics")
 # torch computes the inverse of the scale in float64, and leaves that out on MPS (torch/amp/grad_scaler.py).
 SCALER_LINE = "self.scaler.unscale_("
 
-Document = dict[str, Any]
+
+@dataclass(frozen=True)
+class Watched:
+    """A combination, how many episodes it was trained on, and what each of its runs asked for, by RUNS."""
+
+    layers: Layers
+    episodes: int
+    runs: Mapping[str, DryRun]
+
+
+@dataclass
+class Met:
+    """Where an operator was met: at which lines, if those are noted, and in which combinations, by number."""
+
+    lines: Counter[str] = field(default_factory=Counter)
+    combinations: set[int] = field(default_factory=set)
 
 
 def audit_combinations(
     target: str, layers: Layers, work: Path, settings: Hyperparameters, options: LayerOptions
-) -> Document:
+) -> AuditFindings:
     """Findings over all combinations of ``layers``, on the market that was prepared in ``work``."""
     tables = KernelTables(target)
     source = EpisodeSource(PreparedMarket(work / "market"), settings.episode_length, seed=0)
@@ -65,7 +81,7 @@ def _audit_combination(
     referee: Referee,
     settings: Hyperparameters,
     options: LayerOptions,
-) -> Document:
+) -> Watched:
     layers = [load_layer(name) for name in names]
     parts = compose(baseline_parts(), layers, options)
     episodes = referee_episodes(source.market, settings.episode_length)
@@ -81,7 +97,7 @@ def _audit_combination(
                 runs["numerics"] = watch(tables, lambda: check_trainer(trainer, referee, contract, *episodes))
         finally:
             trainer.close()
-    return {"layers": list(names), "episodes": UPDATES * parts.episodes_per_update, "runs": runs}
+    return Watched(names, UPDATES * parts.episodes_per_update, runs)
 
 
 def train_updates(trainer: Trainer, updates: int) -> None:
@@ -128,81 +144,79 @@ def _is_noted(tables: KernelTables, name: str, overload: str) -> bool:
     return tables.support(name, overload) == "falls back" or is_missing(tables, name, overload)
 
 
-def _findings(target: str, tables: KernelTables, combinations: list[Document], decisions: int) -> Document:
-    operators = [_operator(name, entry, tables) for name, entry in sorted(_operators_of(combinations).items())]
+def _findings(target: str, tables: KernelTables, combinations: Sequence[Watched], decisions: int) -> AuditFindings:
+    operators = [_operator(name, met, tables) for name, met in sorted(_operators_of(combinations).items())]
     lines = {kind: _lines_of(kind, combinations) for kind in PLACED}
     if tables.lacks_float64:
         lines["doubles"] = {line: found for line, found in lines["doubles"].items() if SCALER_LINE not in line}
-    return {
-        "target": target,
-        "decisions_per_episode": decisions,
-        "operators": operators,
-        "combinations": [_row(combination) for combination in combinations],
-        "lines": lines,
-        "blockers": [*_blockers(tables, operators, lines["doubles"]), *_stops(combinations)],
-        "caveats": list(CAVEATS[target]),
-    }
+    return AuditFindings(
+        target=target,
+        decisions_per_episode=decisions,
+        operators=tuple(operators),
+        combinations=tuple(map(_row, combinations)),
+        lines=lines,
+        blockers=(*_blockers(tables, operators, lines["doubles"]), *_stops(combinations)),
+        caveats=tuple(CAVEATS[target]),
+    )
 
 
-def _row(combination: Document) -> Document:
+def _row(combination: Watched) -> AuditedCombination:
     """Counted in training alone."""
-    mode, episodes = combination["runs"]["training"], combination["episodes"]
-    return {
-        "layers": combination["layers"],
-        "operators": len(mode.operators),
-        "dispatches_per_episode": mode.operators.total() / episodes,
-        **{f"{kind}_per_episode": mode.counts.total(kind) / episodes for kind in ("syncs", "copies")},
-    }
+    mode, episodes = combination.runs["training"], combination.episodes
+    return AuditedCombination(
+        layers=combination.layers,
+        operators=len(mode.operators),
+        dispatches_per_episode=mode.operators.total() / episodes,
+        syncs_per_episode=mode.counts.total("syncs") / episodes,
+        copies_per_episode=mode.counts.total("copies") / episodes,
+    )
 
 
-def _operators_of(combinations: list[Document]) -> dict[tuple[str, str], Document]:
-    """In how many combinations each operator is met, and at which lines if those are noted."""
-    operators: dict[tuple[str, str], Document] = {}
+def _operators_of(combinations: Sequence[Watched]) -> dict[tuple[str, str], Met]:
+    operators: dict[tuple[str, str], Met] = {}
     for number, combination in enumerate(combinations):
-        for mode in combination["runs"].values():
+        for mode in combination.runs.values():
             for name in mode.operators:
-                entry = operators.setdefault(name, {"lines": Counter(), "met_in": set()})
-                entry["lines"] += mode.lines.get(name, Counter())
-                entry["met_in"].add(number)
+                met = operators.setdefault(name, Met())
+                met.lines += mode.lines.get(name, Counter())
+                met.combinations.add(number)
     return operators
 
 
-def _lines_of(kind: str, combinations: list[Document]) -> dict[str, Document]:
-    """By line, the first of RUNS ("in") and the combinations that come by it."""
-    lines: dict[str, Document] = {}
+def _lines_of(kind: str, combinations: Sequence[Watched]) -> dict[str, AuditedLine]:
+    """By line, the first of RUNS that it is met in, and the combinations that come by it."""
+    lines: dict[str, AuditedLine] = {}
     for run in RUNS:
         for combination in combinations:
-            label = combination_name(tuple(combination["layers"]))
-            for line in getattr(combination["runs"][run].counts, kind) if run in combination["runs"] else ():
-                found = lines.setdefault(line, {"in": run, "combinations": []})
-                if label not in found["combinations"]:
-                    found["combinations"].append(label)
+            label = combination_name(combination.layers)
+            for line in getattr(combination.runs[run].counts, kind) if run in combination.runs else ():
+                found = lines.setdefault(line, AuditedLine(run, ()))
+                if label not in found.combinations:
+                    lines[line] = replace(found, combinations=(*found.combinations, label))
     return lines
 
 
-def _stops(combinations: list[Document]) -> list[str]:
-    stopped_at = dict.fromkeys(mode.stopped_at for combination in combinations for mode in combination["runs"].values())
+def _stops(combinations: Sequence[Watched]) -> list[str]:
+    stopped_at = dict.fromkeys(mode.stopped_at for combination in combinations for mode in combination.runs.values())
     return [
         f"the audit cannot go beyond {place}, which its stand-in has no kernel for" for place in stopped_at if place
     ]
 
 
-def _operator(name: tuple[str, str], entry: Document, tables: KernelTables) -> Document:
-    return {
-        "operator": ".".join(part for part in name if part and part != "default"),
-        "support": tables.support(*name),
-        "expected_to_fail": tables.expected_to_fail(name[0]),
-        "missing": is_missing(tables, *name),
-        "combinations": len(entry["met_in"]),
-        "lines": list(entry["lines"]),
-    }
+def _operator(name: tuple[str, str], met: Met, tables: KernelTables) -> AuditedOperator:
+    return AuditedOperator(
+        operator=".".join(part for part in name if part and part != "default"),
+        support=tables.support(*name),
+        expected_to_fail=tables.expected_to_fail(name[0]),
+        missing=is_missing(tables, *name),
+        combinations=len(met.combinations),
+        lines=tuple(met.lines),
+    )
 
 
-def _blockers(tables: KernelTables, operators: list[Document], doubles: dict[str, Document]) -> list[str]:
+def _blockers(tables: KernelTables, operators: Sequence[AuditedOperator], doubles: Collection[str]) -> list[str]:
     """What would end the training there, each with its lines."""
-    blockers = [
-        f"{o['operator']} has no {tables.target} kernel, at {'; '.join(o['lines'])}" for o in operators if o["missing"]
-    ]
+    blockers = [f"{o.operator} has no {tables.target} kernel, at {'; '.join(o.lines)}" for o in operators if o.missing]
     if tables.lacks_float64:
         blockers += [f"float64, which {tables.target} cannot compute, at {line}" for line in doubles]
     return blockers

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.errors import UserError
-from m2bench.optimizations import COMPILING, NOTE, RECOMMENDED, RULES
-from m2bench.optimizations import LAYERS as FILES
+from m2bench.optimizations import COMPILING, LAYERS, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import TRAINING, at_least, one_of, option, options_of
+from m2bench.options.known_systems import KnownSystem
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
@@ -69,7 +69,9 @@ class MarketOptions:
     )
 
 
-LAYERS = NamedLayers(
-    tuple(FILES), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
+KNOWN = KnownSystem(
+    (*options_of(MarketOptions), *options_of(TradingOptions)),
+    NamedLayers(
+        tuple(LAYERS), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
+    ),
 )
-OPTIONS = (*options_of(MarketOptions), *options_of(TradingOptions))

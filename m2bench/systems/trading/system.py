@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,9 @@ from m2bench.errors import UserError
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
 from m2bench.records.combinations import Layers, combination_name
-from m2bench.records.description import Unit
+from m2bench.records.description import Described, Facts, LayerDescription, SystemDescription, Unit, WorkloadDescription
+from m2bench.records.documents import read
+from m2bench.records.inspected import AuditFindings, PassTime
 from m2bench.records.results import Counts, NumericsCheck, Proof
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
@@ -54,7 +56,7 @@ def rules(spec: WorkloadSpec) -> Rules:
     return RULES
 
 
-def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
+def describe(spec: WorkloadSpec, work: Path) -> Described:
     """Prepare the market in ``work`` and tell device, layers (with what cannot run here) and workload.
 
     Raises UserError for a device that is not there or data that cannot be used.
@@ -72,30 +74,31 @@ def describe(spec: WorkloadSpec, work: Path) -> dict[str, Any]:
         target = evaluation.target
     except MarketError as error:
         raise UserError(str(error)) from error
-    return {
-        "system": {
-            "unit": asdict(UNIT),
-            "facts": _facts(asked, prepared.facts, evaluation.good_return),
-            "no_target_because": None if target else NO_TARGET,
-        },
-        "device": describe_device(spec.device),
-        "layers": [_describe_layer(name, device, _asked(spec)) for name in LAYERS],
-        "claimed_together": CLAIMED_TOGETHER,
-        "workload": {
-            "market": prepared.facts,
-            "market_remarks": list(market.remarks),
-            "hyperparameters": asdict(_settings(spec)),
-            "options": asdict(asked),
-            "evaluation_episodes": len(evaluation.source.evaluation_starts()),
-            "good_return": evaluation.good_return,
-            # Small work and large work, of which more threads may gain.
-            "threads_measured_on": [[], ["batching", "vectorized-loss"]],
-            "target": None if target is None else {**asdict(target), "return": target.target_return},
-        },
+    workload = {
+        "market": prepared.facts,
+        "market_remarks": list(market.remarks),
+        "hyperparameters": asdict(_settings(spec)),
+        "options": asdict(asked),
+        "evaluation_episodes": len(evaluation.source.evaluation_starts()),
+        "good_return": evaluation.good_return,
+        # Small work and large work, of which more threads may gain.
+        "threads_measured_on": [[], ["batching", "vectorized-loss"]],
+        "target": None if target is None else {**asdict(target), "return": target.target_return},
     }
+    return Described(
+        system=SystemDescription(
+            unit=UNIT,
+            facts=_facts(asked, prepared.facts, evaluation.good_return),
+            no_target_because=None if target else NO_TARGET,
+        ),
+        device=describe_device(spec.device),
+        layers=tuple(_describe_layer(name, device, _asked(spec)) for name in LAYERS),
+        claimed_together=CLAIMED_TOGETHER,
+        workload=read(WorkloadDescription, workload),
+    )
 
 
-def _facts(asked: TradingOptions, market: Mapping[str, Any], good_return: float | None) -> dict[str, str]:
+def _facts(asked: TradingOptions, market: Facts, good_return: float | None) -> dict[str, str]:
     """What is trained, as reports show it."""
     return {
         "market": f"{market['name']}, {market['candles']:,} candles",
@@ -122,12 +125,12 @@ def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
     return check_device(referee, free)
 
 
-def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> dict[str, Any]:
+def audit(spec: WorkloadSpec, work: Path, target: str, layers: Layers) -> AuditFindings:
     """What training would meet on the device ``target``, found without it (audit.py)."""
     return audit_combinations(target, layers, work, _settings(spec), _asked(spec))
 
 
-def forward(spec: WorkloadSpec, sizes: list[int], passes: int) -> list[dict[str, Any]]:
+def forward(spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> list[PassTime]:
     """What forward passes of the policy take at these batch sizes (forward.py)."""
     device, asked = torch_device.resolve_device(spec.device), _asked(spec)
     policy = make_policy(cast(PolicySize, asked.policy), 0, device)
@@ -158,14 +161,14 @@ def _settings(spec: WorkloadSpec) -> Hyperparameters:
     )
 
 
-def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> dict[str, Any]:
+def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> LayerDescription:
     layer = load_layer(name)
     return describe_layer(
         layer.name,
         part=layer.part,
         summary=layer.summary,
-        claim=asdict(layer.claim),
-        contract=asdict(layer.contract),
+        claim=layer.claim,
+        contract=layer.contract,
         exact=layer.contract == Contract(),
         compiles=layer.compiles,
         compiled_apart=layer.compiled_apart,
@@ -256,7 +259,8 @@ class TradingSystem(SystemDefaults):
 
     def count(self) -> Counts:
         """What one episode's share of an update asks of the device, and from which lines (counters.py)."""
-        return counters.count_pieces(self, self.device)
+        with self.trainer.replicas.in_turn():
+            return counters.count_pieces(self, self.device)
 
     def proofs(self) -> Mapping[str, Proof]:
         """For each layer: was it at work, by what evidence, and if not, why not."""
@@ -270,7 +274,7 @@ class TradingSystem(SystemDefaults):
         """The return in which this market's target is stated."""
         return self.evaluation.learned_return(self.trainer.policy)
 
-    def checkpoint(self) -> dict[str, Any]:
+    def checkpoint(self) -> Mapping[str, object]:
         """The policy's weights."""
         return {"policy": self.trainer.settings.policy_size, "state": self.trainer.policy.cpu().state_dict()}
 

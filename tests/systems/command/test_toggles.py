@@ -129,7 +129,7 @@ def test_who_asks_for_layers_is_told_that_a_command_without_toggles_has_none() -
     with pytest.raises(UserError, match=r"there is nothing to switch on\. Give at least one --toggle"):
         CommandProgram(plain).layers()
     assert CommandProgram(plain, settings={}).layers() == ()
-    assert CommandProgram(plain).describe()["layers"] == []
+    assert CommandProgram(plain).describe().layers == ()
 
 
 def test_a_script_of_a_shell_takes_words_as_any_other() -> None:

@@ -14,6 +14,8 @@ import torch
 from users_code import in_folder, loaded, workload
 
 from m2bench.errors import TrainerError, TrainingEnded, UserError
+from m2bench.records.description import Unit
+from m2bench.records.documents import to_json
 from m2bench.records.rules import Rules
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.systems.function.yields import read_yield, singular
@@ -32,7 +34,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def described(source: str) -> dict[str, Any]:
-    return loaded(source).describe(WorkloadSpec(), Path())
+    return to_json(loaded(source).describe(WorkloadSpec(), Path()))
 
 
 def trial(source: str, layers: tuple[str, ...] = (), window: WindowSpec = COUNTED) -> Any:
@@ -69,7 +71,7 @@ def test_a_function_of_a_package_is_found_from_the_users_folder(folder: Path) ->
 def test_the_module_that_was_named_speaks_of_a_function_that_comes_from_another(folder: Path) -> None:
     (folder / "elsewhere.py").write_text(PLAIN)
     found = loaded("from elsewhere import train\nUNITS = 'tokens'\n").describe(WorkloadSpec(), folder)
-    assert found["system"]["unit"] == {"one": "token", "many": "tokens"}
+    assert found.system.unit == Unit("token", "tokens")
 
 
 def test_decorated_and_completed_functions_are_what_they_were_made_of() -> None:
@@ -530,11 +532,9 @@ def train(large=False):
     plain, large = (
         profile_combination(found, spec, Path(), layers, 0, seconds=0.1, files=None) for layers in ((), ("large",))
     )
-    assert plain["phases_ms"] == {}
-    assert plain["counts"]["per_episode"]["dispatches"] == pytest.approx(
-        10 * large["counts"]["per_episode"]["dispatches"]
-    )
-    assert plain["counts"]["per_episode"]["syncs"] == pytest.approx(1 / 2)
-    assert [*plain["counts"]["lines"]["syncs"]] == [f"{Path.cwd().name}/my_trainer.py:6 torch.ones(4).sum().item()"]
-    assert (plain["told_per_update"], large["told_per_update"]) == (2, 20)
-    assert math.log(plain["undisturbed_ms"] / large["undisturbed_ms"]) == pytest.approx(math.log(10), abs=math.log(2))
+    assert plain.phases_ms == {}
+    assert plain.counts.per_episode["dispatches"] == pytest.approx(10 * large.counts.per_episode["dispatches"])
+    assert plain.counts.per_episode["syncs"] == pytest.approx(1 / 2)
+    assert [*plain.counts.lines["syncs"]] == [f"{Path.cwd().name}/my_trainer.py:6 torch.ones(4).sum().item()"]
+    assert (plain.told_per_update, large.told_per_update) == (2, 20)
+    assert math.log(plain.undisturbed_ms / large.undisturbed_ms) == pytest.approx(math.log(10), abs=math.log(2))

@@ -151,7 +151,7 @@ def test_a_trainer_that_is_shown_runs_with_each_of_its_layers(file: str, tmp_pat
         found, spec = workload((tmp_path / "my_trainer.py").read_text())
         assert "m2bench" not in (tmp_path / "my_trainer.py").read_text().partition('"""')[2].partition('"""')[2]
         names = found.layers(spec)
-        contracts = {layer["name"]: layer.get("loss_tolerance") for layer in found.describe(spec, tmp_path)["layers"]}
+        contracts = {layer.name: layer.loss_tolerance for layer in found.describe(spec, tmp_path).layers}
         losses = {
             layers: run_trial(found, spec, tmp_path, TrialSpec("key", layers, 1, seed=3), ONE_UPDATE).losses
             for layers in [(), *((layer,) for layer in EXAMPLES[file])]

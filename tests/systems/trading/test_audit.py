@@ -18,11 +18,10 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
 from m2bench.baselines.objective import looped_objective
 from m2bench.baselines.parts import Trajectory
 from m2bench.baselines.trainer import Hyperparameters, baseline_parts
-from m2bench.inspect.audit import Audited, AuditFindings, show_audit
+from m2bench.inspect.audit import Audited, show_audit
 from m2bench.optimizations.layer import LayerOptions
 from m2bench.records.description import Unit
-from m2bench.records.documents import read
-from m2bench.systems.trading.audit import _findings, audit_combinations, is_missing, train_updates, watch
+from m2bench.systems.trading.audit import Watched, _findings, audit_combinations, is_missing, train_updates, watch
 from m2bench.systems.trading.dry_run import DryRun, dry_trainer, fused_adam_allowed
 from m2bench.systems.trading.kernel_tables import CAVEATS, KernelTables
 
@@ -101,8 +100,8 @@ def plain(source: EpisodeSource, mps: KernelTables) -> DryRun:
     return audited(source, mps, lambda trajectory: 0.0)
 
 
-def combination(training: DryRun) -> dict[str, object]:
-    return {"layers": [], "episodes": 1, "runs": {"training": training}}
+def combination(training: DryRun) -> Watched:
+    return Watched((), episodes=1, runs={"training": training})
 
 
 def test_the_baseline_lacks_nothing_and_waits_where_it_draws(plain: DryRun) -> None:
@@ -126,7 +125,7 @@ def test_a_planted_double_that_nothing_uses_is_found_by_its_line(source: Episode
     found = audited(source, mps, unused)
     assert [count for line, count in found.counts.doubles.items() if "planted constant" in line] == [1]
     assert [count for line, count in found.counts.copies.items() if "planted constant" in line] == [1]
-    (blocker,) = _findings("mps", mps, [combination(found)], 4)["blockers"]
+    (blocker,) = _findings("mps", mps, [combination(found)], 4).blockers
     assert "planted constant" in blocker
 
 
@@ -185,17 +184,17 @@ def test_what_the_evaluation_alone_asks_for_is_found_by_its_line(
 ) -> None:
     (tmp_path / "market").symlink_to(prepared.folder)
     clean = audit_combinations("mps", (), tmp_path, SETTINGS, LayerOptions())
-    assert clean["blockers"] == []
-    assert {found["in"] for found in clean["lines"]["syncs"].values()} == {"training", "evaluation", "numerics"}
+    assert clean.blockers == ()
+    assert {found.where for found in clean.lines["syncs"].values()} == {"training", "evaluation", "numerics"}
     monkeypatch.setattr("m2bench.baselines.evaluation.BatchedTradingEnv", RiskyEnvironment)
     planted = audit_combinations("mps", (), tmp_path, SETTINGS, LayerOptions())
-    operator, *doubles = planted["blockers"]
+    operator, *doubles = planted.blockers
     assert operator.startswith("heaviside has no mps kernel, at trading/test_audit.py:")
     assert "planted in the evaluation" in operator
     assert any("planted double" in double for double in doubles)
-    assert [found["in"] for line, found in planted["lines"]["doubles"].items() if "planted" in line] == ["evaluation"]
+    assert [found.where for line, found in planted.lines["doubles"].items() if "planted" in line] == ["evaluation"]
     # What is counted per episode is of training alone.
-    assert planted["combinations"] == clean["combinations"]
+    assert planted.combinations == clean.combinations
 
 
 def test_every_copy_of_the_baseline_is_found(plain: DryRun) -> None:
@@ -258,12 +257,12 @@ def test_what_falls_back_and_what_the_stand_in_cannot_run_are_shown_with_their_l
     stops = audited(source, mps, lambda t: torch.linalg.lstsq(t.rewards, t.rewards).solution.sum())  # planted stop
     found = _findings("mps", mps, [combination(mode) for mode in (falls, stops)], 4)
     console = Console(width=300, file=io.StringIO())
-    show_audit(Audited(read(AuditFindings, found), Unit("episode", "episodes"), ""), console)
+    show_audit(Audited(found, Unit("episode", "episodes"), ""), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "run on the CPU, with copies there and back" in text
     assert "planted fallback" in text
-    (stop,) = [blocker for blocker in found["blockers"] if "cannot go beyond" in blocker]
+    (stop,) = [blocker for blocker in found.blockers if "cannot go beyond" in blocker]
     assert "linalg_lstsq" in stop
     assert "planted stop" in stop
 

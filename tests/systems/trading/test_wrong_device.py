@@ -197,14 +197,15 @@ def test_with_the_users_consent_every_figure_is_marked(tmp_path: Path) -> None:
 
 
 WRONG = """
+from dataclasses import replace
 import fake_workload
 from fake_workload import build
 
 
 def describe(spec, work):
     described = fake_workload.describe(spec, work)
-    described["workload"]["market_remarks"] = ["candles.csv: there is no volume."]
-    return described
+    remarks = {"market_remarks": ["candles.csv: there is no volume."]}
+    return replace(described, workload=described.workload.with_facts(remarks))
 
 
 def prepare(spec, work):

@@ -1,0 +1,29 @@
+"""What a run trained, and on what it was measured: parts of both summaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from m2bench.options.run_spec import RunSpec
+from m2bench.records.description import Description, Device, Machine, WorkloadDescription
+from m2bench.records.documents import FLAT
+
+
+@dataclass(frozen=True)
+class MeasuredOn:
+    """The machine and its device, with all their facts."""
+
+    machine: Machine = field(metadata=FLAT)
+    device: Device = field(metadata=FLAT)
+
+    @classmethod
+    def of(cls, description: Description) -> MeasuredOn:
+        return cls(description.machine, description.device)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What was trained, with all its facts, and what the run was asked to do."""
+
+    description: WorkloadDescription = field(metadata=FLAT)
+    spec: RunSpec
