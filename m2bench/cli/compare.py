@@ -29,7 +29,7 @@ class Compare(AsJson):
 def compare(asked: Compare) -> None:
     """Compare runs: what each layer is worth in each; of two also the change, and of speeds on equal machines."""
     from m2bench.findings.compare import compare_runs, show_comparison
-    from m2bench.findings.side_by_side import side_by_side
+    from m2bench.findings.side_by_side import compare_machines
     from m2bench.records.documents import to_json
     from m2bench.report import show_side_by_side, write_side_by_side
     from m2bench.store.database import Store
@@ -39,7 +39,7 @@ def compare(asked: Compare) -> None:
     with ExitStack() as stack:
         stores = [stack.enter_context(Store.open(folder)) for folder in asked.runs]
         pair = compare_runs(*stores) if len(stores) == 2 else None
-        found = side_by_side(stores) if pair is None or asked.out is not None else None
+        found = compare_machines(stores) if pair is None or asked.out is not None else None
     if asked.out is not None:
         assert found is not None
         write_side_by_side(found, asked.out)

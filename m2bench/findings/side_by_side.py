@@ -28,7 +28,7 @@ EFFECTS: dict[str, Callable[[Effects, str], Estimate | None]] = {
 TOGETHER = "all together"
 
 
-def side_by_side(stores: Sequence[Store]) -> SideBySide:
+def compare_machines(stores: Sequence[Store]) -> SideBySide:
     """Every layer of every run over the combinations that all of them have; a layer that one has not is None there.
 
     Whether a layer is worth the same everywhere is tested with what a run does to all of its trials (JOB_SD). Absolute
@@ -38,10 +38,8 @@ def side_by_side(stores: Sequence[Store]) -> SideBySide:
     """
     records = [store.record() for store in stores]
     refuse_different(records)
-    own = [
-        speed_effects(record.spec, judge_trials(record, store.trials()).trials)
-        for record, store in zip(records, stores, strict=True)
-    ]
+    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, stores, strict=True)]
+    own = [speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)]
     common = over_common(own)
     layers = list(dict.fromkeys(layer for record in records for layer in record.spec.layers))
     rows, tests = [], []

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.findings.scaling import summarize_scale
-from m2bench.findings.side_by_side import side_by_side
+from m2bench.findings.side_by_side import compare_machines
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import Document, to_json
 from m2bench.store.database import Store
@@ -82,7 +82,7 @@ def _write_and_show_fleet(folder: Path, console: Console) -> bool:
         if not stores:
             raise UserError(f"{folder} holds no trial yet.", "What happened stands in its events.jsonl.")
         kinds = {name: write_report(store) for name, store in stores.items()}
-        found = side_by_side([*stores.values()])
+        found = compare_machines([*stores.values()])
     chart = draw_layers_across(found)
     content = fleet_content(folder.resolve().name, found, chart, kinds, events_of(folder))
     _write(folder, to_json(found), [chart], markdown(content), page(content))

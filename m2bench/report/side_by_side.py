@@ -6,6 +6,7 @@ from m2bench.summary.side_by_side import LayerAcross, SideBySide
 from m2bench.text.figures import NOTHING, times, times_within
 from m2bench.text.tables import Table
 
+LEAST_P = 0.001  # that is written as it is
 DIFFERENT = 0.05  # the chance that any layer is found to differ where none does
 
 
@@ -27,7 +28,7 @@ def layers_across_table(found: SideBySide) -> Table:
             "all together" if row.layer is None else row.layer,
             NOTHING if row.layer is None else row.effect,
             *map(times_within, row.figures),
-            NOTHING if row.p_holm is None else f"{row.p_holm:.2g}",
+            _p(row.p_holm),
         )
         for row in found.layers
     ]
@@ -44,13 +45,17 @@ def layers_across_table(found: SideBySide) -> Table:
 def differences(found: SideBySide) -> list[str]:
     """A sentence for every layer that differs, and one for the others."""
     differing = [row for row in found.layers if row.layer is not None and _differs(row)]
-    said = [
-        f"{row.layer} pays {_each(found, row)}: the difference is shown (p = {row.p_holm:.2g})." for row in differing
-    ]
+    said = [f"{row.layer} pays {_each(found, row)}: the difference is shown (p {_p(row.p_holm)})." for row in differing]
     others = [row.layer for row in found.layers if row.layer is not None and row not in differing]
     if others:
         said.append(f"No difference between machines is shown for {', '.join(others)}.")
     return said
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return NOTHING
+    return f"{p:.2g}" if p >= LEAST_P else f"< {LEAST_P:g}"
 
 
 def _differs(row: LayerAcross) -> bool:

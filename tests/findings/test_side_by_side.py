@@ -10,7 +10,7 @@ import pytest
 from made_run import description_document, make_record, result
 
 from m2bench.errors import UserError
-from m2bench.findings.side_by_side import side_by_side
+from m2bench.findings.side_by_side import compare_machines
 from m2bench.findings.summarize import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
@@ -45,7 +45,7 @@ def test_a_layer_that_pays_on_one_machine_alone_is_found(tmp_path: Path) -> None
     found, false_alarms, covered = 0, 0, []
     for seed in range(8):
         stores = [make(tmp_path / f"{seed}-{n}", factors, 3 * seed + n) for n, factors in enumerate(PLANTED)]
-        both = side_by_side(stores)
+        both = compare_machines(stores)
         assert both.runs == tuple(f"{seed}-{n}" for n in range(3))
         of_a, of_b, together = both.layers
         assert (of_a.layer, of_b.layer, together.layer) == ("a", "b", None)
@@ -74,7 +74,7 @@ def test_machines_of_one_kind_that_differ_in_speed_are_no_noise(tmp_path: Path) 
 
 def test_a_layer_that_cannot_run_on_one_machine_is_left_out_there(tmp_path: Path) -> None:
     stores = [make(tmp_path / str(n), factors, n, failed="b" * (n == 2)) for n, factors in enumerate(PLANTED)]
-    of_a, of_b, _ = side_by_side(stores).layers
+    of_a, of_b, _ = compare_machines(stores).layers
     assert None not in of_a.figures
     assert [figure is None for figure in of_b.figures] == [False, False, True]
     assert of_b.p_holm is not None
@@ -84,4 +84,4 @@ def test_runs_of_other_things_are_refused(tmp_path: Path) -> None:
     other = RunSpec(("a", "b"), ("full",), 4, seed=0, workload=WorkloadSpec(options={"num_envs": 64}))
     stores = [make(tmp_path / str(n), PLANTED[n], n, spec) for n, spec in enumerate((SPEC, SPEC, other))]
     with pytest.raises(UserError, match="num_envs"):
-        side_by_side(stores)
+        compare_machines(stores)
