@@ -15,12 +15,12 @@ def refuse_different(records: Sequence[RunRecord]) -> None:
         record.refuse_scale()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
     names = dict.fromkeys(name for each in asked for name in each)
-    options = [name for name in names if any(each.get(name) != asked[0].get(name) for each in asked)]
+    options = [f"another {name}" for name in names if any(each.get(name) != asked[0].get(name) for each in asked)]
     markets = {record.description.workload.market.get("sha256") for record in records}
     if options or len(markets) > 1:
         raise UserError(
-            f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "
-            "cannot be compared.",
+            f"the runs trained different things ({', '.join(options) or 'another market'}), so their figures cannot be "
+            "compared.",
             "Compare runs of the same options.",
         )
 

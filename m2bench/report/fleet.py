@@ -19,7 +19,7 @@ from .side_by_side import differences, layers_across_table
 
 def side_by_side_content(run: str, found: SideBySide, chart: Chart | NotDrawn | None) -> Content:
     """What is said of any runs side by side."""
-    return Content(run, tuple(differences(found)), (), (), (), None, (), [_layers(found, chart), _machines(found)])
+    return _content(run, " ".join(differences(found)), (), [_layers(found, chart), _machines(found)])
 
 
 def fleet_content(
@@ -31,9 +31,14 @@ def fleet_content(
     if events:
         told = [f"{event.time} {event.machine}: {event.text}" for event in events]
         sections.append(Section("happened", "What happened", (Sentences(told),)))
-    heads = [f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items()]
+    heads = " ".join(f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items())
     said = differences(found) if len(kinds) > 1 else []
-    return Content(run, (*heads, *said), (), (), (), None, (), sections)
+    return _content(run, heads, said, sections)
+
+
+def _content(run: str, first: str, differences: Sequence[str], sections: Sequence[Section]) -> Content:
+    """Below a headline: what each machine does best, and what differs."""
+    return Content(run, (first, " ".join(differences)), (), (), (), None, (), sections)
 
 
 def _layers(found: SideBySide, chart: Chart | NotDrawn | None) -> Section:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_run
 
+from m2bench.errors import UserError
 from m2bench.findings.frames import Run, read_run
 from m2bench.findings.trials_behind import trace
 from m2bench.records.combinations import combination_name
@@ -129,6 +130,15 @@ def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[st
     assert [section.name for section in sections(summary)] == ["pays", "time", "combinations", "sure", "machine"]
 
 
+def test_of_a_layer_that_only_failed_it_is_not_said_whether_it_was_at_work(summaries: dict[str, Summary]) -> None:
+    summary = summaries["sps"]
+    failing = tuple(replace(c, status="failed", trials_ok=0) if "amp" in c.layers else c for c in summary.combinations)
+    table = impact_table(replace(summary, combinations=failing))
+    at_work = {row[0]: row[table.columns.index("at work")] for row in table.rows[:-1]}
+    assert at_work == {"amp": "-", "compile": "unproved", "fused": "unproved"}
+    assert any(note.startswith("at work: unproved (compile, fused), since ") for note in table.notes)
+
+
 def test_what_a_run_costs_beside_its_level_is_shown_as_far_as_it_is_told(summaries: dict[str, Summary]) -> None:
     tables = {name: before_and_after_table(summaries[name]) for name in NAMES}
     rows = {name: table and [row[0] for row in table.rows] for name, table in tables.items()}
@@ -173,9 +183,27 @@ def test_trials_and_frames_have_levels_in_the_same_unit(folders: dict[str, Path]
     with Store.open(folders[name]) as store:
         (trials,) = trace(store.record(), store.trials(), "amp+compile")
     heading = Speed.of(run.summary.system).heading
-    assert trials.columns == ("trial", "mini-blocks", "started", "status", heading)
+    others = ("tokens",) if trainer.is_command else ()
+    assert trials.columns == ("trial", "mini-blocks", "started", "status", heading, *others)
     for row in trials.rows:
-        assert number(row[-1]) == pytest.approx(trainer.level(BEST), rel=2 * NOISE)
+        levels = [number(cell) for cell in row[4:]]
+        assert levels == pytest.approx([factor * trainer.level(BEST) for factor in (1, 10)[: len(levels)]], rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        ("sps", "learning", "how well it has learned. Let it print its loss, and give that as one more --metric"),
+        ("function", "learning", "how well it has learned. Ask for a layer: --trace amp."),
+        ("sps", "tokens", "'tokens' is a metric, and what is traced is .* --trace baseline."),
+        ("sps", "nothing", "'nothing' is neither a layer"),
+    ],
+)
+def test_what_cannot_be_traced_says_what_to_ask_for_instead(
+    folders: dict[str, Path], name: str, asked: str, message: str
+) -> None:
+    with Store.open(folders[name]) as store, pytest.raises(UserError, match=message):
+        trace(store.record(), store.trials(), asked)
 
 
 def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:
