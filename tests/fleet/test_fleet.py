@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import json
+import shlex
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import pytest
 from commands import typed
 from launched import still_in, wait_until
 from machines import Machines, hold
+from repository import PAGES, ROOT, commands_of
 
 from m2bench.errors import UserError
 from m2bench.findings.responses import speed_effects
@@ -28,6 +31,7 @@ from m2bench.store.fleet import events_of, folders_of_kinds
 from m2bench.store.trials import StoredTrial
 
 ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
+ADDRESS = "tcp://mini.local:8786"
 FIRST, OTHER = "a-chip", "other-chip"
 
 
@@ -156,6 +160,27 @@ def test_a_scheduler_that_goes_and_other_machines_when_resumed(
     assert learned
     assert {trial.conditions.machine for trial in learned if trial.conditions} == {"e"}
     assert typed("report", "run", cwd=tmp_path).returncode == 0
+
+
+def test_a_reader_of_the_page_can_type_its_commands(machines: Machines, tmp_path: Path) -> None:
+    """With two layers of a system whose updates take milliseconds, and one block."""
+    for command in commands_of(PAGES[ROOT / "docs" / "several-machines.md"]):
+        words = shlex.split(command.replace(ADDRESS, machines.scheduler))
+        if words[0] == "dask":
+            assert words[1] == "scheduler" or ADDRESS in command
+            machines.start("reader") if words[1] == "worker" else None
+            continue
+        if "--all" in words:
+            words[words.index("--blocks") + 1] = "1"
+            words += [*ASKED[:-2], "--learning", "off"]
+        for missing in [word for word in words if word.startswith("reports/") and not words[1] == "ablate"][:3]:
+            (kind,) = folders_of_kinds(tmp_path / "reports" / "fleet").values()
+            shutil.copytree(kind, tmp_path / missing)
+        done = typed(*words[1:], cwd=tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert_whole(tmp_path / "reports" / "fleet", FIRST, 1)
+    assert "What pays where" in (tmp_path / "reports" / "side-by-side" / "report.md").read_text()
+    machines.kill("reader")
 
 
 def test_an_interruption_leaves_nothing_running(machines: Machines, tmp_path: Path) -> None:
