@@ -143,6 +143,16 @@ BAD = {
     "unknown device": (("--device", "tpu"), "--device 'tpu' is not known"),
     "unknown policy": (("--policy", "huge"), "--policy 'huge' is not known"),
     "unknown scaling": (("--lr-scaling", "cubic"), "--lr-scaling 'cubic' is not known"),
+    "unknown algorithm": (("--algorithm", "dqn"), "--algorithm 'dqn' is not known. Use one of: reinforce, ppo."),
+    "epochs without ppo": (("--epochs", "4"), "--epochs has no effect without ppo. Add --algorithm ppo"),
+    "gae without values": (
+        ("--algorithm", "ppo", "--advantages", "returns", "--gae-lambda", "0.9"),
+        "--gae-lambda has no effect with --advantages returns, for which the policy learns no values",
+    ),
+    "minibatches that do not divide": (
+        ("--algorithm", "ppo", "--minibatches", "5"),
+        "episodes of 128 decisions cannot be divided into 5 minibatches",
+    ),
     "contradiction": (("--all", "--design", "half"), "contradict"),
     "no effect": (("--layers", "amp", "--num-envs", "8"), "--num-envs has no effect without the layer batching"),
     "zero blocks": (("--blocks", "0"), "--blocks must be at least 1"),
@@ -376,6 +386,16 @@ def test_figures_are_traced_to_their_trials(finished: Path) -> None:
     wrong = typed("report", "run", "--trace", "nothing", cwd=finished)
     assert wrong.returncode == 1
     assert "neither a layer of this run nor a combination" in wrong.stderr
+
+
+def test_an_option_of_another_command_is_said_to_be_one(tmp_path: Path) -> None:
+    for option, commands in (("--trace", "report"), ("--metal-capture", "profile"), ("--sweep", ""), ("--nothing", "")):
+        done = typed("check", option, "x", cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"No such option: {option}" in done.stderr
+        said = done.stderr.strip().splitlines()[-1]
+        assert (said == f"{option} is an option of m2bench {commands}.") is bool(commands)
+        assert not (tmp_path / "reports").exists()
 
 
 def test_a_run_compared_with_itself_shows_no_change(finished: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.spec import Options
 
 ENVIRONMENT = "env:"
 EXAMPLES = "Give it as amp=--amp, workers='--workers 0|--workers 4', or tf32=env:TF32=1."
@@ -30,6 +30,8 @@ SEVERAL = re.compile(r"[|&;()\n]")
 COMMENT = re.compile(r"(?:^|[\s;|&()])#")
 """What begins with it is not carried out, whatever is added to it or swapped in it."""
 PARTS = re.compile(r"[\s'\"|&;<>()=]+")
+MODULE = re.compile(r"(?<!\S)-m\s+([A-Za-z_]\w*)")
+"""Of ``python -m package.module`` the package, or the module where it is in none."""
 SHELL_CALLED = re.compile(r"\s*(?:\S*/)?(?:sh|bash|zsh|dash|ksh|fish)\s+(?:-\S+\s+)*-\w*c\s")
 
 
@@ -64,7 +66,7 @@ Change = Added | Swapped | Variable
 class CommandLine:
     """A command line with its toggles."""
 
-    def __init__(self, command: str, toggles: Sequence[str], settings: Mapping[str, Any] | None = None):
+    def __init__(self, command: str, toggles: Sequence[str], settings: Options | None = None):
         """``settings``: what stands for ``{name}``, by name, where a run of ``scale`` varies it.
 
         Raises UserError for toggles that change nothing, cannot be read, or contradict each other, and for settings
@@ -117,9 +119,17 @@ class CommandLine:
         return ["sh", "-c", text] if _needs_shell(text) else shlex.split(text)
 
     def files(self) -> list[Path]:
-        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text."""
+        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text.
+
+        And the files of the modules and packages that ``-m`` names.
+        """
         words = [word for layers in (BASELINE, *((each,) for each in self.changes)) for word in self.words(layers, 0)]
-        return [Path(part) for word in words for part in (word, *PARTS.split(word)) if part]
+        modules = {*MODULE.findall(" ".join(words))}
+        return [
+            *(Path(part) for word in words for part in (word, *PARTS.split(word)) if part),
+            *(Path(f"{name}.py") for name in modules),
+            *(file for name in modules for file in Path(name).rglob("*.py")),
+        ]
 
     def variables(self, layers: Layers, seed: int) -> dict[str, str]:
         """The variables to set with these layers on."""
