@@ -78,9 +78,8 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
     again = typed("report", "run", cwd=tmp_path, draws=True)
     assert again.returncode == 0
-    threads, report = done.stdout.split("\n", 1)
-    assert threads.startswith("Every trial computes with ")
-    assert again.stdout == report
+    assert done.stdout.startswith("Every trial computes with ")
+    assert done.stdout.endswith(again.stdout)
 
 
 def test_it_is_a_module_that_python_runs(tmp_path: Path) -> None:
@@ -330,7 +329,7 @@ def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
 
 
 def test_learning_can_be_left_out(finished: Path) -> None:
-    assert speed_trials(rows(finished / "run")) == len(rows(finished / "run"))
+    assert not [key for key, _, _ in rows(finished / "run") if key.startswith("learn")]
     assert all(c["time_to_target_s"] is None for c in summary(finished / "run")["combinations"])
     assert "Learning was not measured" in typed("report", "run", cwd=finished).stdout
 
