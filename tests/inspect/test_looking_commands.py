@@ -32,7 +32,7 @@ ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine ha
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("profile")
     # On the CPU, whose operators are known; some devices have others for the same.
-    options = ("--layer", "vectorized-loss", "--with", "batching", "--num-envs", "4", "--episode-length", "32")
+    options = ("--layer", "vectorized-loss", "--with", "batching", "--num-envs", "4", "--episode-length", "16")
     done = typed("profile", *options, "--device", "cpu", "--quick", "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
@@ -57,9 +57,9 @@ def test_a_profile_explains_one_layer_of_the_real_system(profiled: tuple[Path, s
         assert set(drawn) == set(side["phases_ms"])
         assert drawn.count("optimizer") >= 2
         assert side["episodes_per_update"] == 4
-    # The plain loss multiplies and adds 32 times an episode, forwards and backwards; the vectorized one does not.
+    # The plain loss multiplies and adds 16 times an episode, forwards and backwards; the vectorized one does not.
     counts = [side["counts"]["per_episode"]["dispatches"] for side in (found["before"], found["after"])]
-    assert counts[0] - counts[1] > 4 * 32
+    assert counts[0] - counts[1] > 4 * 16
     assert all(sentence in " ".join(printed.split()) for sentence in found["sentences"])
     assert "Where the time of one episode goes: batching -> batching+vectorized-loss" in printed
 
