@@ -41,12 +41,12 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 
     all_combinations: bool = option(
         False,
-        "Every combination: --design full. Of more than 128: each layer alone and left out, and a fraction.",
+        "Every combination (--design full); of more than 128, each layer alone, each left out, and a fraction.",
         spelled="--all",
     )
     design: tuple[str, ...] | None = option(
         None,
-        "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
+        "Combinations to measure, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
         shown=",".join(DEFAULT_DESIGN),
@@ -59,12 +59,12 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     budget_s: float | None = option(
         None,
-        "Time for the whole run, as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
+        "Time for the whole run, such as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
         spelled="--budget",
         metavar="<time>",
         read=read_duration,
     )
-    quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
+    quick: bool = option(False, "Fewer and shorter trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
     scheduler: str | None = option(
         None,

@@ -19,7 +19,7 @@ class Resumable:
 
     wait_for_quiet_s: float | None = option(
         None,
-        "Time to wait in total, as 90s or 10m, while other processes load the machine.",
+        "Longest time to wait in total, such as 90s or 10m, while other processes keep the machine busy.",
         spelled="--wait-for-quiet",
         metavar="<time>",
         read=read_duration,

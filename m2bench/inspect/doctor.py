@@ -122,8 +122,7 @@ def show_examination(found: Examination, console: Console) -> None:
     lines += [f"Warning: {warning}." for warning in found.conditions.warnings]
     problems = sum(check.state == "bad" for check in found.checks)
     lines.append(
-        f"{problems} problem{'s' if problems > 1 else ''}: do not measure on this machine before "
-        f"{'they are' if problems > 1 else 'it is'} put right."
+        f"{problems} problem{'s' if problems > 1 else ''}: fix {'them' if problems > 1 else 'it'} before you measure."
         if problems
         else "This machine is fit for measuring."
     )

@@ -104,7 +104,7 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
     show_remarks(description, console)
     is_program = description.workload.own_program
     if not resuming and not is_program:
-        with console.status("measuring with how many threads this machine is fastest"):
+        with console.status("measuring which number of threads is fastest"):
             description = choose_threads(launcher, description, spec.workload, spec.layers, spec.threads, logs)
         spec = replace(spec, threads=description.device.torch_threads)
         console.print(threads_sentence(description.device), markup=False, highlight=False)
@@ -125,7 +125,7 @@ def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, co
     if is_program:
         with console.status("running the command once"):
             return prepare(launcher, spec.workload, logs, spec.trial_timeout_s)
-    with console.status("asking the plain trainer in double precision, for the numerics checks"):
+    with console.status("preparing the numerics checks: the plain trainer in double precision"):
         return prepare(launcher, spec.workload, logs)
 
 

@@ -30,7 +30,7 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     log = logs / "describe.log"
     found = launcher.run(DescribeJob(workload=workload), Description, log, DESCRIBE_TIMEOUT_S).result
     if isinstance(found, Failure):
-        what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
+        what = "the trainer does not run" if workload.folder else "this machine cannot be examined"
         raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
     return found
 

@@ -54,7 +54,7 @@ class RunProgress:
         self._progress.stop()
 
     def _waits(self, load: float) -> None:
-        description = f"waiting until other processes leave the machine alone ({load:.1f} cores busy)"
+        description = f"waiting for other processes to finish ({load:.1f} cores busy)"
         self._progress.update(self._tasks["speed"], description=description, refresh=True)
 
     def begins(self, trial: TrialSpec) -> None:

@@ -39,7 +39,7 @@ def refuse_another_trainer(folder: Path, before: Description, now: Description) 
     if changed:
         raise UserError(
             f"{folder} was begun before {', '.join(changed)} was changed.",
-            "Trials of both would not be comparable: begin a new run, or bring back what it was.",
+            "Trials of both would not be comparable: begin a new run, or restore the files.",
         )
     units = [described.system.unit.many for described in (before, now)]
     if units[0] != units[1]:

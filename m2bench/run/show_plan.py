@@ -26,7 +26,8 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     if budget_s is not None:
         if spec.workload.module in PROGRAMS:
             raise UserError(
-                "--budget is filled by what the command takes, which --dry-run does not run.", "Leave one of them out."
+                "--budget needs to know how long the command takes, and --dry-run does not run it.",
+                "Leave one of them out.",
             )
         spec, choice = fit_budget(spec, budget_s, cost)
         console.print(choice, markup=False, highlight=False)
@@ -45,7 +46,9 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     )
     _show_blocks(spec, done, console)
     if spec.workload.module in PROGRAMS:
-        console.print(f"As long as {planned - len(done) + 1} runs of the command; nothing was run.", highlight=False)
+        console.print(
+            f"It takes as long as {planned - len(done) + 1} runs of the command; nothing was run.", highlight=False
+        )
         return
     minutes = cost.of(replace(spec, learning="off")) * (1 - len(done) / planned) / 60
     learning = {

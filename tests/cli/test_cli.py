@@ -80,7 +80,7 @@ def test_ablate_stores_all_combinations_and_writes_the_report(tmp_path: Path) ->
     again = typed("report", "run", cwd=tmp_path)
     assert again.returncode == 0
     threads, report = done.stdout.split("\n", 1)
-    assert threads.startswith("Every trial computes with ")
+    assert threads.startswith("Every trial uses ")
     assert again.stdout == report
 
 
@@ -283,7 +283,7 @@ def begin(tmp_path: Path) -> subprocess.Popen[str]:
 def test_two_at_once_are_refused_and_a_killed_run_leaves_no_process_and_repeats_no_trial(tmp_path: Path) -> None:
     process = begin(tmp_path)
     second = typed("ablate", "--resume", "run", cwd=tmp_path)
-    assert (second.returncode, "another m2bench is at work in run" in second.stderr) == (1, True)
+    assert (second.returncode, "another m2bench is running in run" in second.stderr) == (1, True)
     assert workers_of(tmp_path / "run")
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -376,7 +376,7 @@ def test_threads_and_waiting_are_numbers(option: str, value: str, message: str, 
 def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_path: Path) -> None:
     begun = typed("ablate", *FAKE, "--layers", "amp", "--blocks", "1", "--threads", "3", "--out", "run", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
-    assert begun.stdout.startswith("Every trial computes with 3 threads")
+    assert begun.stdout.startswith("Every trial uses 3 threads")
     resumed = typed("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Every trial computes" not in resumed.stdout

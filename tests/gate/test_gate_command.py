@@ -385,7 +385,7 @@ def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Pat
     process = begin(repo)
     second = typed("check", "--base", "HEAD", *SHORT, cwd=repo)
     assert second.returncode == 1
-    assert "another m2bench check is at work in" in second.stderr
+    assert "another m2bench check is running in" in second.stderr
     process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, "interrupted" in stderr, "Traceback" in stderr) == (130, True, False)

@@ -104,7 +104,7 @@ def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     # The figures have room, a trace had none.
     lost = Written("trace", "[Errno 28] No space left on device")
     found = replace(found, before=replace(found.before, files={**found.before.files, "trace": lost}))
-    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Make room"):
+    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Free some disk space"):
         publish(found, EPISODE, tmp_path, console)
     assert (tmp_path / "profile.json").exists()
 

@@ -612,8 +612,8 @@ def test_without_permission_it_says_what_where_and_what_next(tmp_path: Path, mon
             write_report(store)
     where = tmp_path / "run" / "summary.json"
     assert str(said.value) == (
-        f"{where} cannot be written: Permission denied. Make room, give yourself access, or copy the folder to a place "
-        "of your own."
+        f"{where} cannot be written: Permission denied. Free some disk space, check the permissions, or copy the "
+        "folder elsewhere."
     )
 
 

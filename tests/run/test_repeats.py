@@ -233,4 +233,4 @@ def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp
         progress.ended(StoredTrial(trials[1], "", 1.0, "ok", None, None, result(100.0), QUIET))
         assert "slowed" not in frame().rpartition("left")[2]
         progress._waits(1.2)
-        assert "waiting until other processes leave the machine alone (1.2 cores busy)" in frame()
+        assert "waiting for other processes to finish (1.2 cores busy)" in frame()
