@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .episodes import EpisodeBatch, EpisodeSource
 from .policy import AsymmetricPolicyNetwork
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 Forward = Callable[..., Tensor]
 """States (N, 122) to logits (N, 3); where the market is encoded, of each row its encoding (N, F) as well."""
@@ -147,6 +150,31 @@ ChooseGradients = Callable[[AsymmetricPolicyNetwork, bool], None]
 """Before each backward pass, with whether the macro part's gradient of this update will be used."""
 
 
+class Replicas(Protocol):
+    """The trainer, and copies of it that learn from as many episodes of each batch; ``count`` with itself."""
+
+    count: int
+
+    def prepare(self, episodes: Sequence[int]) -> EpisodeBatch:
+        """Training episodes of these numbers, as one batch in their order."""
+        ...
+
+    def learn(self, trainer: Trainer, batch: EpisodeBatch) -> Tensor:
+        """The gradient of a batch, added to that of the trainer's policy; its mean reward per episode."""
+        ...
+
+    def in_turn(self) -> AbstractContextManager[object]:
+        """Held where the trainer is to do the work of all of them, so that it can be counted."""
+        ...
+
+    def close(self) -> None:
+        """Nothing may be left running."""
+        ...
+
+
+MakeReplicas = Callable[["Trainer"], Replicas]
+
+
 @dataclass(frozen=True)
 class UpdateRule:
     """How many backward passes, each of loss / backwards, one optimizer step gathers."""
@@ -168,6 +196,7 @@ class Parts:
     loop: MakeLoop
     preparation: PrepareFrom
     gradients: ChooseGradients
+    replicas: MakeReplicas
 
     @property
     def episodes_per_update(self) -> int:
@@ -186,6 +215,24 @@ class DirectFeed:
         while True:
             yield self.prepare(range(first, first + self.num_envs))
             first += self.num_envs
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Alone:
+    """The trainer, without any copies of it."""
+
+    count = 1
+
+    def __init__(self, trainer: Trainer):
+        self.prepare = trainer.prepare
+
+    def learn(self, trainer: Trainer, batch: EpisodeBatch) -> Tensor:
+        return trainer.learn_alone(batch)
+
+    def in_turn(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def close(self) -> None:
         """Nothing is held."""

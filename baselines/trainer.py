@@ -16,6 +16,7 @@ from .episodes import EpisodeBatch, EpisodeSource
 from .objective import looped_objective
 from .parts import (
     Agent,
+    Alone,
     DirectFeed,
     Float32,
     Forward,
@@ -69,6 +70,7 @@ def baseline_parts() -> Parts:
         loop=make_python_loop,
         preparation=EpisodeSource.prepare_many,
         gradients=all_gradients,
+        replicas=Alone,
     )
 
 
@@ -93,8 +95,6 @@ class Trainer:
         self.loop = parts.loop(stages.decide, device)
         self.precision = parts.precision(device)
         self.prepare = partial(parts.preparation, source)
-        self.feed = parts.feed(self.prepare, parts.rollout.num_envs, device)
-        self.batches: Iterator[EpisodeBatch] = iter(self.feed)
         self.rate_factor = settings.rate_factor(parts.episodes_per_update)
         names = {parameter: name for name, parameter in self.policy.named_parameters()}
         rest = nn.ModuleList([self.policy.micro, self.policy.head])
@@ -115,6 +115,9 @@ class Trainer:
         self.stepped: list[PolicyPart] = []
         """What the last step updated."""
         self.feed_wait_s = 0.0
+        self.replicas = parts.replicas(self)
+        self.feed = parts.feed(self.replicas.prepare, parts.rollout.num_envs, device)
+        self.batches: Iterator[EpisodeBatch] = iter(self.feed)
 
     @property
     def episodes(self) -> int:
@@ -135,6 +138,7 @@ class Trainer:
 
     def close(self) -> None:
         self.feed.close()
+        self.replicas.close()
 
     def gather_gradient(self) -> Tensor:
         """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
@@ -158,12 +162,16 @@ class Trainer:
 
     def learn_from(self, batch: EpisodeBatch) -> Tensor:
         """One backward pass on these episodes; their mean reward per episode, on the device."""
+        return self.replicas.learn(self, batch)
+
+    def learn_alone(self, batch: EpisodeBatch) -> Tensor:
+        """What a replica does: the same with its share of the episodes."""
         self.parts.gradients(self.policy, self.macro_is_due)
         trajectory = self.play(batch)
         with phase("loss"):
             loss = self.parts.objective(trajectory, self.settings.discount)
         with phase("backward"):
-            self.precision.backward(loss / self.parts.update.backwards)
+            self.precision.backward(loss / (self.parts.update.backwards * self.replicas.count))
         self.losses.append(loss.detach())
         self.backwards += 1
         return trajectory.rewards.sum(dim=0).mean()

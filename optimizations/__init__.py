@@ -29,6 +29,7 @@ FURTHER = {
     "cuda-graphs": "cuda_graphs",
     "frozen-macro": "frozen_macro",
     "vectorized-features": "vectorized_features",
+    "data-parallel": "data_parallel",
 }
 LAYERS = NOTE | FURTHER
 
@@ -39,6 +40,7 @@ RULES = Rules(
         ("compiled-loop", "encode-once"),
         ("cuda-graphs", "batching"),
         ("vectorized-features", "batching"),
+        ("data-parallel", "batching"),
     ),
     excludes=(("compiled-loop", "cuda-graphs"),),
 )

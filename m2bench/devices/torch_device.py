@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity
 
 from m2bench.errors import UserError
+from m2bench.machine.identity import fast_cores
 from m2bench.machine.mps_features import is_usable
 from m2bench.records.results import PeakMemory
 
@@ -132,6 +133,20 @@ def why_no_autocast(device: torch.device) -> str | None:
 def why_no_graphs(device: torch.device) -> str | None:
     """Why launches cannot be recorded as a CUDA graph, or None."""
     return None if device.type == "cuda" else f"CUDA graphs record what is launched on an NVIDIA GPU, not on {device}"
+
+
+def cores() -> int:
+    """Cores that processes of one thread each can compute on without being in each other's way."""
+    return fast_cores()
+
+
+def why_no_replicas(device: torch.device) -> str | None:
+    """Why forked processes cannot compute side by side on this device, or None."""
+    if device.type != "cpu":
+        return f"its processes would all compute on one device, {device}"
+    if worker_start_method(device) != "fork":
+        return "its processes are forked, which is not safe on this system"
+    return None if cores() > 1 else "it needs two cores, and there is one"
 
 
 def torch_version() -> tuple[int, int]:

@@ -92,7 +92,7 @@ def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
         system.update()
         system.update()
         trainer, mode = system.trainer, CountingMode(CPU)
-        with mode, system.watch_phases(mode.phase):
+        with mode, system.watch_phases(mode.phase), trainer.replicas.in_turn():
             for _ in range(2):
                 for _ in range(trainer.parts.update.backwards):
                     trainer.gather_gradient()
@@ -102,6 +102,12 @@ def test_the_pieces_stand_for_whole_updates(work: Path, layers: Layers) -> None:
         system.close()
     episodes = 2 * system.episodes_per_update
     assert per_episode == pytest.approx({name: mode.counts.total(name) / episodes for name in COUNTED}, rel=1e-12)
+
+
+@pytest.mark.skipif("data-parallel" not in HERE, reason="processes are not forked here, or there is one core")
+def test_what_other_processes_multiply_is_counted(work: Path) -> None:
+    alone, shared = (counted(work, ("batching", *more)) for more in ((), ("data-parallel",)))
+    assert shared["flops"] == alone["flops"]
 
 
 def test_later_backward_passes_add_to_the_gradient(work: Path) -> None:

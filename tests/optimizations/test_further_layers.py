@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import psutil
 import pytest
 import torch
 
 from m2bench.baselines.episodes import EpisodeSource
 from m2bench.baselines.policy import PolicySize, make_policy
-from m2bench.optimizations import vectorized_features
+from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.devices import torch_device
+from m2bench.optimizations import data_parallel, load_layer, vectorized_features
 from m2bench.optimizations.encode_once import Decider, Encoder
+from m2bench.optimizations.layer import LayerOptions, compose
 
 
 @pytest.mark.parametrize("size", ["default", "deep"])
@@ -34,3 +40,47 @@ def test_episodes_prepared_together_are_those_prepared_alone(
         ours, theirs = getattr(found, name), getattr(alone, name)
         assert ours.dtype is theirs.dtype
         assert torch.equal(ours, theirs), name
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "cores", "expected"), [(32, 1, 1), (32, 2, 2), (33, 2, 1), (32, 6, 4), (4, 8, 2), (12, 8, 6)]
+)
+def test_replicas_have_equal_shares_of_several_episodes(
+    num_envs: int, cores: int, expected: int, monkeypatch: pytest.MonkeyPatch, cpu: torch.device
+) -> None:
+    monkeypatch.setattr(torch_device, "cores", lambda: cores)
+    assert data_parallel.replicas_for(num_envs) == expected
+    reason = data_parallel.why_not_parallel(cpu, LayerOptions(num_envs=num_envs))
+    assert (reason is None) is (expected > 1 and torch_device.worker_start_method(cpu) == "fork"), reason
+
+
+@pytest.fixture
+def parallel(source: EpisodeSource, cpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
+    if torch_device.worker_start_method(cpu) != "fork":
+        pytest.skip("processes are not forked here")
+    monkeypatch.setattr(torch_device, "cores", lambda: 2)
+    layers = [load_layer(name) for name in ("batching", "data-parallel")]
+    parts = compose(baseline_parts(), layers, LayerOptions(num_envs=4))
+    trainer = Trainer(parts, source, Hyperparameters(episode_length=source.episode_length), 0, cpu)
+    yield trainer
+    trainer.close()
+
+
+def test_a_batch_that_replicas_prepare_is_the_batch_that_one_prepares(parallel: Trainer, source: EpisodeSource) -> None:
+    first, second = next(parallel.batches), next(parallel.batches)
+    alone = source.prepare_many([4, 5, 6, 7])
+    for name in ("features", "price_changes", "noise", "numbers"):
+        assert torch.equal(getattr(second, name), getattr(alone, name)), name
+    assert first.numbers.tolist() == [0, 1, 2, 3]
+
+
+def test_a_replica_that_ends_or_fails_is_told_and_none_is_left(parallel: Trainer) -> None:
+    parallel.update()
+    (process,) = psutil.Process().children()
+    with pytest.raises(RuntimeError, match=r"(?s)learns from a share of the batch: Traceback.*OverflowError"):
+        parallel.replicas.prepare([0, 1, 2, 2**80])  # the last is the other's
+    process.kill()
+    with pytest.raises(RuntimeError, match="which learns from a share of the batch: it has ended"):
+        parallel.update()
+    parallel.close()
+    assert not process.is_running()

@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 import torch
 from every import every_combination
-from shares import COMPILE, FURTHER_COMBINATIONS, GRADIENT, ON_CUDA, OTHERS, SHARES, combinations_of
+from shares import (
+    COMPILE,
+    FURTHER_COMBINATIONS,
+    FURTHER_ON_GPUS,
+    GRADIENT,
+    ON_CUDA,
+    OTHERS,
+    SHARES,
+    combinations_of,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from m2bench.baselines.episodes import EpisodeSource
@@ -26,7 +35,7 @@ from m2bench.optimizations.layer import Layer, LayerOptions, compose
 SETTINGS = Hyperparameters(episode_length=12)
 # aot_eager traces as inductor does but compiles nothing, so that combinations with it take a second each.
 OPTIONS = LayerOptions(num_envs=4, compile_backend="aot_eager", num_workers=2, accumulation_steps=2)
-TRIED = [*combinations_of(GRADIENT), *FURTHER_COMBINATIONS]
+TRIED = combinations_of(GRADIENT)
 DESIGN_NOTE = {
     "batching": (10, 20),
     "amp": (1.5, 2),
@@ -95,7 +104,7 @@ def test_the_tests_that_share_the_compiled_combinations_have_each_of_them_once()
         assert len(met) == (2 if one == other else 4)
 
 
-@pytest.mark.parametrize("names", TRIED, ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("names", [*TRIED, *FURTHER_COMBINATIONS], ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_has_the_plain_trainers_gradient_and_proof(
     names: tuple[str, ...], source: EpisodeSource, referee: dict[int, dict[str, torch.Tensor]]
 ) -> None:
@@ -221,7 +230,7 @@ class AnyNumber(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("names", TRIED, ids=lambda names: "+".join(names) or "baseline")
+@pytest.mark.parametrize("names", [*TRIED, *FURTHER_ON_GPUS], ids=lambda names: "+".join(names) or "baseline")
 def test_every_combination_keeps_its_tensors_on_the_device(
     names: tuple[str, ...], source: EpisodeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +259,7 @@ def test_every_combination_keeps_its_tensors_on_the_device(
 @pytest.mark.cuda
 @pytest.mark.parametrize(
     "names",
-    [*every_combination(tuple(NOTE)), *FURTHER_COMBINATIONS, *ON_CUDA],
+    [*every_combination(tuple(NOTE)), *FURTHER_ON_GPUS, *ON_CUDA],
     ids=lambda names: "+".join(names) or "baseline",
 )
 def test_every_combination_runs_on_cuda(names: tuple[str, ...], source: EpisodeSource) -> None:
@@ -259,7 +268,7 @@ def test_every_combination_runs_on_cuda(names: tuple[str, ...], source: EpisodeS
 
 @pytest.mark.mps
 @pytest.mark.parametrize(
-    "names", [*every_combination(tuple(NOTE)), *FURTHER_COMBINATIONS], ids=lambda names: "+".join(names) or "baseline"
+    "names", [*every_combination(tuple(NOTE)), *FURTHER_ON_GPUS], ids=lambda names: "+".join(names) or "baseline"
 )
 def test_every_combination_runs_on_mps(names: tuple[str, ...], source: EpisodeSource) -> None:
     _runs_on("mps", names, source)

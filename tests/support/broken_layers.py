@@ -207,6 +207,19 @@ def plant_shifted_features(trainer: Trainer) -> None:
     feed.prepare = shifted
 
 
+def plant_private_weights(trainer: Trainer) -> None:
+    """Replicas keep the weights that they began with."""
+    for parameter in trainer.policy.parameters():
+        parameter.data = parameter.data.clone()
+
+
+def plant_lost_gradients(trainer: Trainer) -> None:
+    """What the other replicas learn is dropped."""
+    replicas: Any = trainer.replicas
+    for helper in replicas._helpers:
+        helper.gradients = [torch.zeros_like(gradient) for gradient in helper.gradients]
+
+
 def with_gradients(choose: Callable[[AsymmetricPolicyNetwork, bool], None]) -> Callable[[Trainer], None]:
     def plant(trainer: Trainer) -> None:
         trainer.parts = replace(trainer.parts, gradients=choose)
@@ -251,5 +264,7 @@ FAULTS = {
     "features of the decision before": Fault(("batching", "vectorized-features"), "stream", plant_shifted_features),
     "the micro part frozen as well": Fault(("frozen-macro",), "reached", with_gradients(freeze_micro_as_well)),
     "the macro part not frozen at all": Fault(("frozen-macro",), "engaged", with_gradients(all_gradients)),
+    "replicas with weights of their own": Fault(("batching", "data-parallel"), "gradient", plant_private_weights),
+    "gradients of other replicas lost": Fault(("batching", "data-parallel"), "gradient", plant_lost_gradients),
     "a compiled policy that falls back": Fault(("compile",), "engaged", plant_fall_back),
 }

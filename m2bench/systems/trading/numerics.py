@@ -234,7 +234,8 @@ def _finite(value: float) -> float | None:
 
 
 def _check_draws(trainer: Trainer, referee: Referee, rule: _Rule, free: EpisodeBatch) -> NumericsCheck:
-    columns = [episode % EPISODES for episode in range(trainer.parts.rollout.num_envs)]
+    # As many as one replica plays: for another number what is compiled would be compiled again.
+    columns = [episode % EPISODES for episode in range(trainer.parts.rollout.num_envs // trainer.replicas.count)]
     trajectory = trainer.play(free.take(columns))
     logits = torch.stack(trajectory.logits).detach().cpu().double()
     return _judge_draws(referee, rule, free, columns, logits, trajectory.actions.cpu())

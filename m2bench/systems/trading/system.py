@@ -259,7 +259,8 @@ class TradingSystem(SystemDefaults):
 
     def count(self) -> Counts:
         """What one episode's share of an update asks of the device, and from which lines (counters.py)."""
-        return counters.count_pieces(self, self.device)
+        with self.trainer.replicas.in_turn():
+            return counters.count_pieces(self, self.device)
 
     def proofs(self) -> Mapping[str, Proof]:
         """For each layer: was it at work, by what evidence, and if not, why not."""
