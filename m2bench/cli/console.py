@@ -35,8 +35,8 @@ def left_in(folder: Path) -> Callable[[], str]:
 
 
 def make_console(to_stderr: bool = False) -> Console:
-    from rich.console import Console
+    from m2bench.text.console import plain_console
 
     # A pipe has no width; wide enough that a row of a table stays a line.
     width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140)
-    return Console(width=width, stderr=to_stderr)
+    return plain_console(width=width, stderr=to_stderr)

@@ -85,7 +85,7 @@ def run_ablation(
             show_limits(ready.spec, console)
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
-                console.print(sentence, markup=False, highlight=False)
+                console.print(sentence)
         with opened_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             _run_missing(launcher, ready, store, wait_s, console)
     shutil.rmtree(work, ignore_errors=True)
@@ -107,7 +107,7 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
         with console.status("measuring which number of threads is fastest"):
             description = choose_threads(launcher, description, spec.workload, spec.layers, spec.threads, logs)
         spec = replace(spec, threads=description.device.torch_threads)
-        console.print(threads_sentence(description.device), markup=False, highlight=False)
+        console.print(threads_sentence(description.device))
     prepared = _prepare(launcher, spec, is_program, logs, console)
     if is_program:
         description = without_its_outputs(description, Path(spec.workload.folder))
@@ -153,7 +153,7 @@ def _fit_budget(launcher: Launcher, ready: Ready, end: float, logs: Path, consol
         else:
             cost = _measure_cost(launcher, ready, logs)
         spec, choice = fit_budget(ready.spec, end - time.monotonic(), cost)
-    console.print(choice, markup=False, highlight=False)
+    console.print(choice)
     return replace(ready, spec=spec)
 
 

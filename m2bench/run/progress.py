@@ -74,8 +74,8 @@ class RunProgress:
         self._load = busy_cores(trial.conditions)
         load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
         if trial.status != "ok":
-            reason = escape(f"{point_of(trial.spec).said()}: {trial.status}: {trial.reason}")
-            self._progress.console.print(reason, highlight=False)
+            reason = f"{point_of(trial.spec).said()}: {trial.status}: {trial.reason}"
+            self._progress.console.print(reason)
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
         advance = 1 if trial.spec.repeats is None else 0
         self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)
