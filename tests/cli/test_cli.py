@@ -379,7 +379,7 @@ def test_a_run_that_is_continued_keeps_its_threads_and_may_wait_for_quiet(tmp_pa
     assert begun.stdout.startswith("Every trial uses 3 threads")
     resumed = typed("ablate", "--resume", "run", "--wait-for-quiet", "1s", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert "Every trial computes" not in resumed.stdout
+    assert "Every trial uses" not in resumed.stdout
     found = summary(tmp_path / "run")
     assert (found["machine"]["torch_threads"], found["workload"]["spec"]["threads"]) == (3, 3)
 
