@@ -81,12 +81,12 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
     for record in records:
         record.refuse_scale()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
-    options = [key for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
+    options = [f"another {key}" for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
     markets = [record.description.workload.market.get("sha256") for record in records]
     if options or markets[0] != markets[1]:
         raise UserError(
-            f"the runs trained different things ({', '.join(options) or 'another market'} differ), so their figures "
-            "cannot be compared.",
+            f"the runs trained different things ({', '.join(options) or 'another market'}), so their figures cannot be "
+            "compared.",
             "Compare runs of the same options.",
         )
     trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]

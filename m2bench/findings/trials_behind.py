@@ -34,15 +34,16 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:
         learning, effects = Learning(record, trials), speed_effects(spec, trials)
+        with_it, without = spec.rules.alone(name, spec.layers)
         return [
             _layer_figures(name, effects),
             _pairs(name, effects, trials, level),
             *([_seeds(name, learning)] if learning.layers.verdicts[name].verdict != "not told" else []),
-            _trials(trials, (name,), level),
-            _trials(trials, (), level),
+            _trials(trials, with_it, level),
+            _trials(trials, without, level),
         ]
     if name == "learning":
-        return [_learned(trials, level.unit.many)]
+        return _learning(Learning(record, trials), trials)
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
@@ -102,7 +103,7 @@ def _seeds(layer: str, learning: Learning) -> Table:
         )
         for seed in sorted({*found.distances, *found.log_ratios})
     ]
-    columns = ("seed", "difference of learning curves", f"ratio of {learning.layers.unit.many} to target")
+    columns = ("seed", f"difference of {found.curves}", f"ratio of {learning.layers.unit.many} {found.arrival}")
     return Table(f"Effect of {layer} on learning, by seed", columns, rows, frozenset(columns[1:]))
 
 
@@ -126,6 +127,19 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
     return Table(
         f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6])
     ).without_empty_columns()
+
+
+def _learning(learning: Learning, trials: list[StoredTrial]) -> list[Table]:
+    """The learning trials, or the effects that were found in what the speed trials report."""
+    judged = learning.layers
+    if any(trial.spec.kind == "learning" for trial in trials):
+        return [_learned(trials, judged.unit.many)]
+    if judged.told is None:
+        raise UserError(
+            f"this run has no learning trials: {judged.no_target_because or 'none was run'}.",
+            "Trace a layer, a combination or noise.",
+        )
+    return [_seeds(layer, learning) for layer in judged.spec.layers]
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:

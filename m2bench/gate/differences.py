@@ -50,7 +50,7 @@ def unchecked(question: Question, blocks: Sequence[Block]) -> Iterator[Reason]:
             text = f"{name}: the trainer does not repeat itself with equal seeds"
             yield Reason((Aspect.AGREEMENT,), "learning", text)
         elif bases and not any(base.training_return or base.losses for base in bases):
-            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base reports no training return")
+            yield Reason((Aspect.AGREEMENT,), "learning", f"{name}: the base reports neither a return nor a loss")
         if not any(head.numerics for head in _trials(blocks, "head", combination)):
             yield Reason((Aspect.AGREEMENT,), "numerics", f"{name}: no numerics check was run")
 

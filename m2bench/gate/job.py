@@ -146,7 +146,7 @@ def _question(asked: Asked, sides: Sides, reference: Reference | None) -> Questi
 def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
     """Raise UserError for a floor in a unit that the speed is not counted in, or of what is better when it is less."""
     for name in floors.keys() - {EPISODES, SPEEDUP}:
-        asked = f'--min "{floors[name]:g} {name}"'
+        asked = f'--min "{floors[name]:.12g} {name}"'
         if speed.rate.lower_is_better:
             raise UserError(
                 f"{asked} is a lower bound, and lower {speed.label} is better.",
@@ -155,7 +155,7 @@ def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
         if name != speed.label:
             raise UserError(
                 f"{asked} is in another unit: this trainer is measured in {speed.label}.",
-                f'Give it as --min "{floors[name]:g} {speed.label}", if that is what you mean.',
+                f'Give it as --min "{floors[name]:.12g} {speed.label}", if that is what you mean.',
             )
 
 

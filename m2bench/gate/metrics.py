@@ -10,6 +10,7 @@ from typing import Literal
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.sequential import JOB_SD, Mean, MetricState, Rule, difference, mean_of
 from m2bench.statistics.steady import steady_speed
+from m2bench.text.figures import in_full
 
 from .pairs import Block, log_ratio, whole_log_ratio
 from .question import EPISODES, SPEEDUP, Question
@@ -62,8 +63,8 @@ class JudgedMetric:
         """The figure in words."""
         name = combination_name(self.metric.combination)
         if self.metric.against == "floor":
-            figures = f"{self.value:,.4g} [{self.lower:,.4g}, {self.upper:,.4g}]"
-            return f"{name}: {self.metric.name} {figures}, floor {math.exp(self.metric.threshold):,.4g}"
+            figures = f"{in_full(self.value)} [{in_full(self.lower)}, {in_full(self.upper)}]"
+            return f"{name}: {self.metric.name} {figures}, floor {in_full(math.exp(self.metric.threshold))}"
         return f"{name}: {self.metric.name} {self.value:.3f}x [{self.lower:.3f}, {self.upper:.3f}]"
 
 

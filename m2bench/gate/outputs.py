@@ -15,6 +15,7 @@ from m2bench.errors import UserError
 from m2bench.records.combinations import combination_name
 from m2bench.records.description import Rate
 from m2bench.store.files import write_file
+from m2bench.text.figures import in_full
 from m2bench.text.speed import Speed
 
 from .metrics import GatedMetric
@@ -55,7 +56,7 @@ def check_markdown(outcome: CheckOutcome) -> str:
 
 
 def _figure(metric: GatedMetric, value: float) -> str:
-    return f"{value:,.4g}" if metric.against == "floor" else f"{value:.3f}x"
+    return in_full(value) if metric.against == "floor" else f"{value:.3f}x"
 
 
 # --- GitHub

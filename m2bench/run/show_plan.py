@@ -39,9 +39,10 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}")
     show_limits(spec, console)
+    blocks = f"{spec.blocks} block{'s' * (spec.blocks > 1)}"
     console.print(
-        f"{len(combinations)} combinations x {spec.blocks} blocks, the baseline first and last in each: "
-        f"{planned} trials, {len(done)} done, {planned - len(done)} to run"
+        f"{len(combinations)} combinations x {blocks}, the baseline first and last in each: {planned} trials, "
+        f"{len(done)} done, {planned - len(done)} to run",
     )
     _show_blocks(spec, done, console)
     if spec.workload.module in PROGRAMS:

@@ -96,6 +96,11 @@ def _rounded(value: float, decimals: int) -> str:
     return f"{round(value, decimals):,.{max(0, decimals)}f}"
 
 
+def in_full(value: float) -> str:
+    """Four significant digits, and all before the point: 0.001434, 12.35, 105,123."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def percent(value: float | None) -> str:
     """A share without decimals."""
     return NOTHING if value is None else "0%" if abs(value) < 0.005 else f"{value:.0%}"

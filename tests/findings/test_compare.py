@@ -19,6 +19,7 @@ from m2bench.findings.trials_behind import trace
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.figure import Figure
+from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.statistics.estimate import Estimate
 from m2bench.store.database import Store
@@ -170,7 +171,7 @@ def test_runs_that_trained_different_things_are_refused(market: str, tmp_path: P
     with (
         make(tmp_path / "a", {"a": 2.0, "b": 1.0}, 0) as first,
         make(tmp_path / "b", {"a": 2.0, "b": 1.0}, 1, spec=spec, market=market) as second,
-        pytest.raises(UserError, match=r"num_envs|another market"),
+        pytest.raises(UserError, match=r"different things \(another (num_envs|market)\), so"),
     ):
         compare_runs(first, second)
 
@@ -193,6 +194,24 @@ def test_the_trace_of_a_layer_shows_every_pair_and_its_trials(tmp_path: Path) ->
     assert len(alone.rows) == 4
     assert len(anchors.rows) == 8
     assert (alone.columns[-1], alone.rows[0][-1]) == ("log", "logs/b1.a.log")
+
+
+def test_the_trace_of_a_layer_that_needs_another_has_the_trials_of_its_figures(tmp_path: Path) -> None:
+    spec = replace(SPEC, rules=Rules(needs=(("b", "a"),)))
+    with make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0, spec=spec) as store:
+        *_, with_it, without = trace(store.record(), store.trials(), "b")
+    assert [(table.title, len(table.rows)) for table in (with_it, without)] == [
+        ("Trials of a+b", 4),
+        ("Trials of a", 4),
+    ]
+
+
+def test_a_run_that_tells_nothing_of_learning_has_no_trace_of_it(tmp_path: Path) -> None:
+    with (
+        make(tmp_path / "a", {"a": 10.0, "b": 0.5}, 0) as store,
+        pytest.raises(UserError, match="no learning trials: "),
+    ):
+        trace(store.record(), store.trials(), "learning")
 
 
 def test_the_trace_of_a_combination_and_of_the_baseline(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation.recommend import recommend
 from m2bench.findings.recommendation.shown import ShownToHelp
+from m2bench.findings.summarize import _by_speedup
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import combinations_of, make_trials
 from m2bench.records.combinations import Layers
@@ -137,6 +138,28 @@ def test_without_intervals_nothing_is_shown_and_more_blocks_are_asked_for() -> N
     assert (advice.layers, advice.settled) == ((), False)
     assert advice.undecided == ("a", "b", "c")
     assert advice.more_blocks == 4
+
+
+def test_without_intervals_nothing_is_settled_though_no_other_set_may_be_recommended() -> None:
+    """How fast a set is that learns less is of interest too, and its speed has no interval."""
+    wide = [combination(()), combination(("a",), learning="changed")]
+    advice = recommend(ABC, wide, predict(blocks=1), unknown, (), blocks=1, missing_blocks=2)
+    assert advice is not None
+    assert (advice.layers, advice.settled, advice.more_blocks) == ((), False, 2)
+
+
+def test_sets_of_equal_speed_are_ranked_by_their_size() -> None:
+    """And not by the rounding of what is predicted: a layer that changes nothing is in no set that is the fastest."""
+    equal = {"a": 1.0, "b": 1.0, "c": 0.7}
+    advice = advice_of(combinations(), predict(sd=0.0, factors=equal))
+    assert (advice.layers, advice.fastest) == ((), None)
+
+
+def test_of_rows_of_equal_speed_the_one_with_fewer_layers_is_the_best() -> None:
+    rows = [replace(combination(layers), speedup=Figure(1 + rounding)) for layers, rounding in
+            ((("a", "b"), 2e-9), (("a",), 1e-9), ((), 0.0))]  # fmt: skip
+    assert max(rows, key=_by_speedup).layers == ()
+    assert max([*rows, replace(rows[0], speedup=Figure(1.001))], key=_by_speedup).layers == ("a", "b")
 
 
 def states(advice: Recommendation) -> dict[str, str]:

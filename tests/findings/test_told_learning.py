@@ -15,6 +15,7 @@ from simulated_trainers import LAYERS, Column, heeds_seed, ignores_seed, seeds_i
 from m2bench.findings.learning import Learning
 from m2bench.findings.losses import with_losses_compared
 from m2bench.findings.summarize import summarize
+from m2bench.findings.trials_behind import trace
 from m2bench.plan.learners import make_cells
 from m2bench.records.description import Target
 from m2bench.records.results import CurvePoint, LearningResult
@@ -127,6 +128,15 @@ def test_the_summary_weighs_speed_and_learning() -> None:
     recommended = summary.recommended
     assert recommended is not None
     assert recommended.layers == ("exact",)
+
+
+def test_the_trace_of_learning_without_learning_trials_is_what_was_told_by_seed() -> None:
+    """Wide needs twice the samples for the same loss, with every seed."""
+    made = simulated.record(["exact", "wide"], 5)
+    exact, wide = trace(made, simulated.trials(made), "learning")
+    assert wide.columns == ("seed", "difference of mean loss so far", "ratio of samples for the same mean loss")
+    assert len(exact.rows) == len(wide.rows) == 5
+    assert [float(row[2].rstrip("x")) for row in wide.rows] == pytest.approx([2.0] * 5, rel=0.15)
 
 
 def test_learning_that_was_switched_off_is_not_told() -> None:

@@ -235,7 +235,7 @@ def test_a_base_without_counts_phases_or_returns_is_gated_by_its_speed() -> None
     assert list(map(str, verdict.unchecked)) == [
         f"{topic}: {name}: the base {nothing}"
         for name in ("baseline", "+".join(FAST))
-        for topic, nothing in (("counts", "has no counts"), ("learning", "reports no training return"))
+        for topic, nothing in (("counts", "has no counts"), ("learning", "reports neither a return nor a loss"))
     ]
     assert [reason.aspects for reason in verdict.unchecked] == [(Aspect.COUNTS,), (Aspect.AGREEMENT,)] * 2
 

@@ -102,7 +102,8 @@ def test_a_function_whose_losses_differ_is_told_how_to_declare_that(summary: Sum
     asked = replace(spec, workload=replace(spec.workload, module=FUNCTION))
     theirs = replace(summary, workload=replace(summary.workload, spec=asked))
     (numerics,) = [note for note in remarks(theirs) if note.startswith("Numerics")]
-    assert "declare how far they may differ: CONTRACTS = {'percent': 0.02, 'half': 0.02}. " in numerics
+    assert "declare how far they may differ, as a share of the loss, " in numerics
+    assert ": CONTRACTS = {'percent': 0.02, 'half': 0.02}. " in numerics
 
 
 def test_a_combination_of_one_layer_learns_as_its_layer_does(summary: Summary) -> None:

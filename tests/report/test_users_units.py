@@ -129,6 +129,15 @@ def test_what_is_not_told_is_left_out_of_tables_and_said_once(summaries: dict[st
     assert [section.name for section in sections(summary)] == ["pays", "time", "combinations", "sure", "machine"]
 
 
+def test_of_a_layer_that_only_failed_it_is_not_said_whether_it_was_at_work(summaries: dict[str, Summary]) -> None:
+    summary = summaries["sps"]
+    failing = tuple(replace(c, status="failed", trials_ok=0) if "amp" in c.layers else c for c in summary.combinations)
+    table = impact_table(replace(summary, combinations=failing))
+    at_work = {row[0]: row[table.columns.index("at work")] for row in table.rows[:-1]}
+    assert at_work == {"amp": "-", "compile": "unproved", "fused": "unproved"}
+    assert any(note.startswith("at work: unproved (compile, fused), since ") for note in table.notes)
+
+
 def test_what_a_run_costs_beside_its_level_is_shown_as_far_as_it_is_told(summaries: dict[str, Summary]) -> None:
     tables = {name: before_and_after_table(summaries[name]) for name in NAMES}
     rows = {name: table and [row[0] for row in table.rows] for name, table in tables.items()}

@@ -56,7 +56,7 @@ def test_what_is_recommended_can_be_and_the_report_says_the_rules(run: Path) -> 
 def test_a_resumed_run_plans_the_same(run: Path) -> None:
     begun = typed("ablate", *ASKED, "--all", "--quick", "--blocks", "1", "--dry-run", cwd=run.parent)
     resumed = typed("ablate", "--resume", "run", "--more-blocks", "1", "--dry-run", cwd=run.parent)
-    assert "9 combinations x 1 blocks" in begun.stdout
+    assert "9 combinations x 1 block," in begun.stdout
     assert "9 combinations x 2 blocks" in resumed.stdout
     assert "20 trials, 10 done, 10 to run" in resumed.stdout
 

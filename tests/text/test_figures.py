@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from m2bench.records.figure import Figure
-from m2bench.text.figures import digits, within
+from m2bench.text.figures import digits, in_full, within
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,15 @@ from m2bench.text.figures import digits, within
 )
 def test_digits_are_trimmed(value: float | None, text: str) -> None:
     assert digits(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0014343, "0.001434"), (0.93321, "0.9332"), (12.3456, "12.35"), (2831.4, "2,831"), (105_123.4, "105,123"),
+     (1e6, "1,000,000"), (999.96, "1000")],
+)  # fmt: skip
+def test_a_level_in_full_has_no_exponent(value: float, text: str) -> None:
+    assert in_full(value) == text
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,13 @@ def more_blocks(
 ) -> int | None:
     """How many more blocks would tell the best sets apart; 0 where no other set can be faster by what matters.
 
-    Intervals shrink with the square root of the blocks. None where no practical number of blocks would do, or where the
+    Where no set is left to compare with, as many as it takes until the others have intervals. These shrink with the
+    square root of the blocks. None where no practical number of blocks would do, or where the
     run did not measure a rival without one of its layers: more of the same trials do not tell what that layer does.
     """
     open_ones = [rival for rival in rivals if rival.ratio.interval is None or rival.ratio.interval[1] > 1 + INDIFFERENT]
     if not open_ones:
-        return 0
+        return missing_blocks
     needed = [
         _times_the_blocks(rival.ratio.value, rival.log_se, rival.degrees, shown)
         for rival in open_ones

@@ -64,4 +64,7 @@ def _to_declare(summary: Summary) -> list[str]:
     if not changed or summary.workload.spec.workload.module not in DOORS:
         return []
     allowed = ", ".join(f"{layer!r}: 0.02" for layer in changed)
-    return [f"Where that is meant, as of a lower precision, declare how far they may differ: CONTRACTS = {{{allowed}}}"]
+    return [
+        "Where that is meant, as of a lower precision or of other random numbers, declare how far they may differ, as "
+        f"a share of the loss, and learning alone will tell whether it matters: CONTRACTS = {{{allowed}}}"
+    ]

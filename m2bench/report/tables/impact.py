@@ -117,17 +117,20 @@ def _numerics_of(layer: LayerRow, summary: Summary) -> str:
 
 
 def _at_work(summary: Summary) -> dict[str, str]:
-    """Whether each layer did anything; nothing where all of them did."""
-    found: dict[str, str] = {layer.name: layer.engagement.engagement for layer in summary.layers}
+    """Whether each layer did anything, but of one whose trials all failed; nothing where all of them did."""
+    found: dict[str, str] = {x.name: x.engagement.engagement for x in summary.layers if not _only_failed(x, summary)}
     return found if set(found.values()) != {"engaged"} else {}
+
+
+def _only_failed(layer: LayerRow, summary: Summary) -> bool:
+    return all(c.status == "failed" and not c.trials_ok for c in summary.combinations if layer.name in c.layers)
 
 
 def _untold(summary: Summary) -> list[str]:
     """What the system does not report, so that nothing can be said of it."""
-    ran = {layer for c in summary.combinations if c.trials_ok for layer in c.layers}
     unproved: dict[str, list[str]] = defaultdict(list)
     for layer in summary.layers:
-        if layer.name in ran and layer.engagement.engagement == "unproved":
+        if layer.engagement.engagement == "unproved" and not _only_failed(layer, summary):
             unproved[layer.engagement.engagement_reason].append(layer.name)
     said = []
     is_compared = any(LOSSES in (c.numerics.checks or {}) for c in summary.combinations)

@@ -130,7 +130,6 @@ class CommandProgram:
         found, skipped = readings[metric], self._options.skip_first
         if len(found) > skipped:
             return [*counting(found, skipped)]
-        times = (
-            f"found {len(found)} times, and --skip-first leaves out {skipped}" if found else "not found in the output"
-        )
-        raise TrainerError(f"--metric {metric.typed} was {times}; {output.last_lines}")
+        often = f"{len(found)} time{'s' * (len(found) > 1)}, and --skip-first leaves out {skipped}"
+        seen = f"found {often}" if found else "not found in the output"
+        raise TrainerError(f"--metric {metric.typed} was {seen}; {output.last_lines}")

@@ -39,7 +39,7 @@ from .yields import LOSS, RETURN, SAMPLES, read_yield, singular
 
 TRIED = 2  # updates that describe the trainer
 SAME = 1e-4  # relative: what two tries with the same seed tell may differ by rounding on a GPU
-NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3}"
+NO_TARGET = "its module names no TARGET, as in TARGET = {'loss': 0.3} or {'return': 195}"
 ENDED = object()
 COUNTED = "counted"
 """File, in the folder for what trials need, with the unit that the trainer counts without any layer."""
@@ -192,7 +192,7 @@ class FunctionSystem(SystemDefaults):
 
     def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
         super().__init__(device)
-        self._name = trainer.function
+        self._trainer, self._name = trainer, trainer.function
         self._unit = unit
         self.counted: str | None = None
         self._updates = 0
@@ -221,7 +221,8 @@ class FunctionSystem(SystemDefaults):
 
     def _ended(self) -> str:
         if not self._updates:
-            return f"{self._name} ended without a yield: let it yield after every optimizer step"
+            place = place_of(self._trainer.train)
+            return f"{self._name} ended without a yield: let it yield after every optimizer step ({place})"
         return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}"
 
     def _refuse_another_unit(self, counted: str) -> None:

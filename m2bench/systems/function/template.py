@@ -19,7 +19,7 @@ SAMPLES, FEATURES, CLASSES = 16_384, 256, 10
 
 # All of this may be left out. What is claimed of a layer is tested; by how much its losses may differ from those
 # without it is "exact" unless something else is said.
-CLAIMS = {"amp": (1.5, 2.0), "fused": "1.1-1.3x in the optimizer's step"}
+CLAIMS = {"amp": (1.5, 2.0), "fused": "1.1-1.3x"}
 CONTRACTS = {"amp": 0.02}
 
 

@@ -325,7 +325,8 @@ def test_a_trainer_that_ends_too_early_is_told_how_much_is_needed() -> None:
 def test_one_that_yields_once_or_never_is_refused_before_the_run() -> None:
     with pytest.raises(UserError, match=r"fails without any layer: train ended after 1 update\."):
         described(yields(1))
-    with pytest.raises(UserError, match="train ended without a yield: let it yield after every optimizer step"):
+    where = r"train ended without a yield: let it yield after every optimizer step \(my_trainer\.py:\d+\)\."
+    with pytest.raises(UserError, match=where):
         described(yields(0))
 
 
