@@ -64,9 +64,7 @@ def timed(trainer: Trainer) -> AbstractContextManager[None]:
 def prove(trainer: Trainer) -> Proof:
     if not isinstance(trainer.loop, CompiledLoop):
         return Proof(False, {}, "the loop over the steps is not a compiled one")
-    evidence = compiler.compile_evidence([trainer.loop.compiled], trainer.device, trainer.precision.autocast)
-    reason = compiler.why_not_compiled(evidence, "loop")
-    return Proof(reason is None, evidence, reason)
+    return compiler.prove_compiled([trainer.loop.compiled], "loop", trainer.device, trainer.precision.autocast)
 
 
 LAYER = Layer(

@@ -79,7 +79,7 @@ def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examina
     return Examination(
         checks=tuple(checks),
         fit=all(check.state != "bad" for check in checks),
-        machine=MeasuredOn.of(description),
+        machine=MeasuredOn(description.machine, description.device),
         trials=len(trials),
         window=WINDOW,
         resolved=Resolved.by(resolution, DesignErrors.of_full_design(layers)),

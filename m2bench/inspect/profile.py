@@ -15,7 +15,7 @@ from rich.console import Console
 from m2bench.errors import UserError, WorkerError
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
-from m2bench.processes.client import Launcher
+from m2bench.processes.client import Launcher, succeeded
 from m2bench.processes.environment import users_environment
 from m2bench.processes.job import ProfileJob, UpdatesJob
 from m2bench.records.combinations import Layers, combination_name
@@ -101,7 +101,7 @@ def profile_pair(
         predictions=predictions(before, after),
         sentences=tuple(explain(before, after, prepared.peak_flops, unit)),
         peak_flops=prepared.peak_flops,
-        machine=MeasuredOn.of(description),
+        machine=MeasuredOn(description.machine, description.device),
         workload=spec,
         metal_capture=captured,
     )
@@ -159,12 +159,11 @@ def _profile(
         kind: type[Looks] = Looks if files is None else Pictured
         with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
             found = watched(partial(launcher.run, job, kind, log, TIMEOUT_S))
-        if isinstance(found.result, Failure):
-            raise WorkerError(f"{name} cannot be profiled: {found.result.text}.", f"The log is {log}.")
-        idle = idle_layers(found.result.proofs)
+        seen = succeeded(found.result, f"{name} cannot be profiled", log)
+        idle = idle_layers(seen.proofs)
         if idle:
             raise WorkerError(f"a layer was not at work: {'; '.join(idle)}.")
-        looks[side].append(found.result)
+        looks[side].append(seen)
         conditions[side].append(found.conditions)
     return {side: ProfiledSide.of(looks[side], conditions[side]) for side in SIDES}
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.processes.client import Launcher
+from m2bench.processes.client import Launcher, succeeded
 from m2bench.processes.job import TrainJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description
 from m2bench.records.documents import to_json
 from m2bench.records.inspected import Training, TrainingPoint
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
-from m2bench.records.results import Failure, idle_layers
+from m2bench.records.results import idle_layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.threads import choose_threads
@@ -51,11 +51,10 @@ def train_combination(
         outcome = launcher.run(
             job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good))
         ).result
-    if isinstance(outcome, Failure):
-        raise UserError(f"training failed: {outcome.text}.", f"The log is {log}.")
-    document = {**to_json(outcome), "good_return": good, "workload": to_json(spec)}
+    trained = succeeded(outcome, "training failed", log)
+    document = {**to_json(trained), "good_return": good, "workload": to_json(spec)}
     write_file(folder / "train.json", json.dumps(document, indent=1) + "\n")
-    idle = idle_layers(outcome.proofs)
+    idle = idle_layers(trained.proofs)
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
     console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)

@@ -13,7 +13,7 @@ import psutil
 from m2bench.records.description import Description, Device, LayerDescription, Machine
 from m2bench.summary.noise import RunConditions
 
-from .conditions import busy_from
+from .cpu import busy_from
 from .mps_features import LEAST_MACOS
 
 LEAST_FREE_DISK_MB = 1000.0

@@ -41,6 +41,13 @@ class JobOutcome(Generic[T]):
     cpu_s: float | None = None
 
 
+def succeeded(found: T | Failure, what: str, log: Path) -> T:
+    """The result of a job. Raises WorkerError, which says ``what`` did not come about, where there is none."""
+    if isinstance(found, Failure):
+        raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
+    return found
+
+
 class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.summarize import summarize
-from m2bench.records.documents import Document, to_json
+from m2bench.records.documents import to_json
 from m2bench.store.database import Store
 from m2bench.store.files import write_file
 from m2bench.store.fleet import folders_of_kinds, is_fleet
@@ -38,7 +38,7 @@ def write_report(store: Store) -> Summary:
     summary = summarize(folder.resolve().name, store.record(), store.attempts())
     charts = draw_charts(summary)
     content = ablation_content(summary, charts, folder)
-    _write(folder, to_json(summary), charts, markdown(content), page(content, summary))
+    _write(folder, summary, charts, markdown(content), page(content, summary))
     write_file(folder / "impact.csv", impact_csv(summary))
     return summary
 
@@ -49,7 +49,7 @@ def write_scale_report(store: Store) -> ScaleSummary:
     summary = summarize_scale(folder.resolve().name, store.record(), store.attempts())
     charts = draw_scale_charts(summary)
     content = scale_content(summary, charts, folder)
-    _write(folder, to_json(summary), charts, markdown(content), page(content))
+    _write(folder, summary, charts, markdown(content), page(content))
     return summary
 
 
@@ -74,9 +74,9 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
 
 
 def _write(
-    folder: Path, document: Document, charts: Sequence[Chart | NotDrawn], as_markdown: str, as_page: str
+    folder: Path, summary: Summary | ScaleSummary, charts: Sequence[Chart | NotDrawn], as_markdown: str, as_page: str
 ) -> None:
-    write_file(folder / "summary.json", json.dumps(document, indent=1) + "\n")
+    write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
     make_folder(folder / CHARTS)
     for chart in charts:
         svg, png = (folder / CHARTS / f"{chart.name}.{suffix}" for suffix in ("svg", "png"))

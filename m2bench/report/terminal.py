@@ -8,8 +8,7 @@ from rich.console import Console
 
 from m2bench.text.tables import Table, draw_table
 
-from .content import Content
-from .sections import Sentences
+from .content import Content, Sentences
 
 
 def show_content(content: Content, folder: Path, console: Console) -> None:

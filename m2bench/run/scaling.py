@@ -16,12 +16,11 @@ from m2bench.options.declared import GPUS
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
-from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher, succeeded
 from m2bench.processes.environment import users_environment
 from m2bench.processes.job import LimitsJob
 from m2bench.records.description import Description, PlaceLimits, Prepared
 from m2bench.records.refusals import refuse_wrong_device
-from m2bench.records.results import Failure
 from m2bench.records.scale import Place, Scale
 from m2bench.records.spec import TrialSpec
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
@@ -173,6 +172,4 @@ def _limits_of(site: Site, place: Place, log: Path, console: Console) -> PlaceLi
     job = LimitsJob(workload=site.spec.workload, place=place)
     with console.status(f"measuring what {place.name} can do at most"):
         found = site.launcher.run(job, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
-    if isinstance(found, Failure):
-        raise UserError(f"what {place.name} can do cannot be measured: {found.text}.", f"The log is {log}.")
-    return found
+    return succeeded(found, f"what {place.name} can do cannot be measured", log)

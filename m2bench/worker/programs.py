@@ -18,7 +18,7 @@ from m2bench.processes.lines import Event
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read
-from m2bench.records.results import TrialResult, WindowMoment
+from m2bench.records.results import Moment, TrialResult, WindowMoment
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
@@ -74,12 +74,10 @@ def _prepare(program: Program, job: PrepareJob, tell: Tell) -> Prepared:
 
 
 def _trial(program: Program, job: TrialJob, tell: Tell) -> TrialResult:
-    return program.measure(
-        job.trial.layers,
-        job.trial.seed,
-        job.timeout_s - ANSWER_S,
-        lambda moment: tell(WindowMoment(moment, os.getpid())),
-    )
+    def on_window(moment: Moment) -> None:
+        tell(WindowMoment(moment, os.getpid()))
+
+    return program.measure(job.trial.layers, job.trial.seed, job.timeout_s - ANSWER_S, on_window)
 
 
 JOBS: Mapping[type[SystemJob], Callable[[Program, Any, Tell], object]] = {

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from made_run import description_document, make_record, result
 
-from m2bench.machine.conditions import Watch, are_disturbed, busy_from
-from m2bench.machine.cpu import spent_cpu_s
+from m2bench.machine.conditions import Watch, are_disturbed
+from m2bench.machine.cpu import busy_from, spent_cpu_s
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.plan.remaining import remaining_trials

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.spec import Options
 
 ENVIRONMENT = "env:"
 EXAMPLES = "Give it as amp=--amp, workers='--workers 0|--workers 4', or tf32=env:TF32=1."
@@ -64,7 +64,7 @@ Change = Added | Swapped | Variable
 class CommandLine:
     """A command line with its toggles."""
 
-    def __init__(self, command: str, toggles: Sequence[str], settings: Mapping[str, Any] | None = None):
+    def __init__(self, command: str, toggles: Sequence[str], settings: Options | None = None):
         """``settings``: what stands for ``{name}``, by name, where a run of ``scale`` varies it.
 
         Raises UserError for toggles that change nothing, cannot be read, or contradict each other, and for settings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -169,7 +169,7 @@ class FunctionWorkload:
             found.counted = (work / COUNTED).read_text()
         return found
 
-    def _passed(self, device: torch.device, layers: Layers, seed: int) -> dict[str, Any]:
+    def _passed(self, device: torch.device, layers: Layers, seed: int) -> Settings:
         """The arguments of the function."""
         varies = self._settings is not None
         taken = {
@@ -190,7 +190,7 @@ class FunctionSystem(SystemDefaults):
 
     first_update_sets_up = True
 
-    def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
+    def __init__(self, trainer: UserTrainer, passed: Settings, device: torch.device, unit: str):
         super().__init__(device)
         self._trainer, self._name = trainer, trainer.function
         self._unit = unit

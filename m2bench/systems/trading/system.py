@@ -85,12 +85,9 @@ def describe(spec: WorkloadSpec, work: Path) -> Described:
         "threads_measured_on": [[], ["batching", "vectorized-loss"]],
         "target": None if target is None else {**asdict(target), "return": target.target_return},
     }
+    facts = _facts(asked, prepared.facts, evaluation.good_return)
     return Described(
-        system=SystemDescription(
-            unit=UNIT,
-            facts=_facts(asked, prepared.facts, evaluation.good_return),
-            no_target_because=None if target else NO_TARGET,
-        ),
+        system=SystemDescription(unit=UNIT, facts=facts, no_target_because=None if target else NO_TARGET),
         device=describe_device(spec.device),
         layers=tuple(_describe_layer(name, device, _asked(spec)) for name in LAYERS),
         claimed_together=CLAIMED_TOGETHER,
