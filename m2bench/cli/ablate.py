@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.errors import UserError, quoted
+from m2bench.errors import UserError
 from m2bench.options.declared import at_least, option
 from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
 from m2bench.records.spec import QUICK, WindowSpec
@@ -13,7 +13,7 @@ from m2bench.records.spec import QUICK, WindowSpec
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import Resumable, continued
+from .resuming import Resumable, advice_on_resuming, continued, refuse_more_blocks
 from .shared_options import (
     Seeded,
     TakingPart,
@@ -95,7 +95,8 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         return
 
     resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
-    with interruptible(lambda: _advice(folder, asked)):
+    words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
+    with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
         if asked.scheduler is None:
             ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
@@ -103,17 +104,6 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
 
             run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
-
-
-def _advice(folder: Path, asked: Ablate) -> str:
-    """What becomes of a run that was interrupted."""
-    from m2bench.store.database import FILE_NAME
-    from m2bench.store.fleet import is_fleet
-
-    if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
-        return "no trial had finished"
-    where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
-    return f"continue with: m2bench ablate --resume {quoted(folder)}{where}"
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
@@ -156,8 +146,7 @@ def _refuse_contradictions(asked: Ablate) -> None:
             "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
             "Choose a --design and --blocks.",
         )
-    if asked.more_blocks is not None:
-        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+    refuse_more_blocks(asked)
     if asked.all_combinations and asked.design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
     chosen = {

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import typer
 
 from m2bench.options.declared import argument
 
 from .command import command
-from .console import make_console
+from .console import answer
 from .shared_options import AsJson
 
 
@@ -27,12 +25,8 @@ class Compare(AsJson):
 def compare(asked: Compare) -> None:
     """Compare two runs: what each layer and combination is worth in both; speeds too if the machines are equal."""
     from m2bench.findings.compare import compare_runs, show_comparison
-    from m2bench.records.documents import to_json
     from m2bench.store.database import Store
 
     with Store.open(asked.a) as first, Store.open(asked.b) as second:
         found = compare_runs(first, second)
-    if asked.as_json:
-        typer.echo(json.dumps(to_json(found), indent=1))
-    else:
-        show_comparison(found, make_console())
+    answer(found, asked.as_json, partial(show_comparison, found))

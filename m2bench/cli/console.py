@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,16 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
 def left_in(folder: Path) -> Callable[[], str]:
     """What an interrupted command has left, as ``interruptible`` says it."""
     return lambda: f"partial results are in {quoted(folder)}" if folder.exists() else "nothing was saved"
+
+
+def answer(found: object, as_json: bool, show: Callable[[Console], None]) -> None:
+    """Print what a command found: the record as JSON, or as ``show`` shows it."""
+    if as_json:
+        from m2bench.records.documents import to_json
+
+        typer.echo(json.dumps(to_json(found), indent=1))
+    else:
+        show(make_console())
 
 
 def make_console(to_stderr: bool = False) -> Console:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from m2bench.errors import UserError, quoted
+from m2bench.errors import UserError
 from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
 from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
@@ -18,7 +18,7 @@ from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import Resumable, continued
+from .resuming import Resumable, advice_on_resuming, continued, refuse_more_blocks
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 T = TypeVar("T", int, float)
@@ -117,19 +117,13 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Find out where to train: measure the speed by environments, on every device and number of threads."""
     from m2bench.run import scaling
-    from m2bench.store.database import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder("scale-")
     console = make_console()
-
-    def advice() -> str:
-        begun = (folder / FILE_NAME).exists()
-        return f"continue with: m2bench scale --resume {quoted(folder)}" if begun else "no trial had finished"
-
-    with interruptible(advice):
+    with interruptible(lambda: advice_on_resuming("scale", folder)):
         scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
@@ -138,8 +132,7 @@ def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.scaling import SETTINGS
 
-    if asked.more_blocks is not None:
-        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+    refuse_more_blocks(asked)
     own = system.workload.module in DOORS
     settings = _settings(asked, own)
     layers = _layers(asked, system.workload)
