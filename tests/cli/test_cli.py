@@ -120,7 +120,7 @@ def test_too_few_blocks_for_intervals_are_said_before_the_run(
     """One layer has trials of two kinds, whose means and blocks take up all but 2 x blocks - 1 of 3 x blocks."""
     done = typed("ablate", *options, "--dry-run", cwd=tmp_path)
     told = " ".join(done.stdout.split())
-    assert f"x {blocks} blocks" in told
+    assert f"x {blocks} block{'s' * (blocks > 1)}," in told
     said = re.findall(r"no figure will have an interval, and nothing can be shown: (\d+) blocks suffice", told)
     assert said == ([] if suffice is None else [str(suffice)])
 
@@ -447,7 +447,7 @@ def test_the_doctor_refuses_a_machine_whose_operators_may_fall_back(tmp_path: Pa
     assert done.returncode == 1, done.stdout + done.stderr
     first = done.stdout.splitlines()[:4]
     assert any(line.startswith("PROBLEM") and "PYTORCH_ENABLE_MPS_FALLBACK" in line for line in first)
-    assert "do not measure on this machine" in done.stdout
+    assert "before you measure" in done.stdout
     assert "Can it detect one layer alone that changes the speed by 5%?" in done.stdout
 
 
