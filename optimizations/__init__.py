@@ -28,7 +28,7 @@ FURTHER = {
     "compiled-loop": "compiled_loop",
     "cuda-graphs": "cuda_graphs",
     "frozen-macro": "frozen_macro",
-    "vectorized-features": "vectorized_features",
+    "native-features": "native_features",
     "data-parallel": "data_parallel",
 }
 LAYERS = NOTE | FURTHER
@@ -39,7 +39,7 @@ RULES = Rules(
         ("compiled-loop", "batching"),
         ("compiled-loop", "encode-once"),
         ("cuda-graphs", "batching"),
-        ("vectorized-features", "batching"),
+        ("native-features", "batching"),
         ("data-parallel", "batching"),
     ),
     excludes=(("compiled-loop", "cuda-graphs"),),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan
 
 from m2bench.baselines.environment import CAPITAL, BatchedTradingEnv
 from m2bench.baselines.parts import Forward, Market, Parts, Played
@@ -17,6 +17,10 @@ from m2bench.baselines.trainer import Trainer
 from m2bench.devices import compiler
 
 from .layer import OURS, Claim, Layer, LayerOptions, Proof
+
+scan: Any = None
+with suppress(ImportError):  # not part of torch's public interface: another version may be without it
+    from torch._higher_order_ops.scan import scan
 
 
 class CompiledLoop:
@@ -34,12 +38,13 @@ class CompiledLoop:
         with phase("forward"):
             return Played(*self.compiled(market.encoding, market.price_changes, market.noise))
 
-    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         position = torch.zeros_like(price_changes[0])
         account = position, torch.full_like(position, CAPITAL)
-        _, played = scan(self._step, account, (encoding, price_changes, noise))
+        account, played = scan(self._step, account, (encoding, price_changes, noise))
         states, actions, rewards = played
-        return states, actions, rewards
+        last_state = BatchedTradingEnv().resume(encoding[-1:, :, :0], price_changes[-1:], *account)
+        return states, actions, rewards, last_state
 
     def _step(
         self, account: tuple[Tensor, Tensor], seen: tuple[Tensor, Tensor, Tensor]
@@ -50,6 +55,12 @@ class CompiledLoop:
         action = (self.decide(state, encoding).float() + noise).argmax(dim=1)
         _, reward, _ = env.step(action)
         return (env.position, env.cash), (state, action, reward)
+
+
+def why_no_loop(device: torch.device, options: LayerOptions) -> str | None:
+    if scan is None:
+        return f"torch {torch.__version__} is without the scan operator, torch._higher_order_ops.scan"
+    return compiler.why_no_compile(device, options.compile_backend)
 
 
 def apply(parts: Parts, options: LayerOptions) -> Parts:
@@ -74,7 +85,7 @@ LAYER = Layer(
     claim=Claim(low=1.2, high=2, text="1.2-2x", difficulty="medium", priority="medium", source=OURS),
     apply=apply,
     prove=prove,
-    unsupported=lambda device, options: compiler.why_no_compile(device, options.compile_backend),
+    unsupported=why_no_loop,
     compiles=True,
     timed=timed,
 )

@@ -19,7 +19,7 @@ from m2bench.records.refusals import wrong_device
 from m2bench.records.results import Conditions
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.effects import Effects
-from m2bench.statistics.least_squares import ROUNDING
+from m2bench.statistics.estimate import ROUNDING
 from m2bench.statistics.steady import steady_speed
 from m2bench.store.trials import RunRecord, StoredTrial
 from m2bench.summary.noise import Anchor, Noise, Repeats, RunConditions, Timing

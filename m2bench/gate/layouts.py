@@ -135,6 +135,13 @@ def refuse_shared_copy(code: Code, workload: WorkloadSpec) -> None:
         raise UserError(f"{folder} is not in the repository {code.repo}.", "Run the check in a folder of it.")
     if not Path(place).is_dir():
         raise UserError(f"{code.side} {code.name} has no folder {Path(folder).name}.", "Name a base that has it.")
+    file = named.rpartition(":")[0]
+    if file.endswith(".py") and not Path(place, file).is_file():
+        advice = {
+            "base": "Name a base that has it, or hold the working tree against a floor with --min.",
+            "head": "Name one that is there, and that git does not ignore.",
+        }
+        raise UserError(f"{code.side} {code.name} has no {file}.", advice[code.side])
 
 
 def _imported(code: Code, module: str) -> list[str]:

@@ -42,12 +42,14 @@ class Call:
 class KnownSystem:
     """What is known of a system: its options, and of its layers what these tell.
 
-    ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``.
+    ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``. ``check``:
+    raises UserError where options contradict each other.
     """
 
     options: tuple[Option, ...]
     layers: NamedLayers = NO_LAYERS
     call_with: Callable[[Options, Layers], Call] | None = None
+    check: Callable[[Options], None] = lambda options: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,11 @@ def layers_at_hand(module: str) -> NamedLayers:
     return _known(module).layers
 
 
+def check_options(workload: WorkloadSpec) -> None:
+    """Raise UserError where a system's options contradict each other."""
+    _known(workload.module).check(workload.options)
+
+
 def size_option(command: str) -> tuple[Option, SizeOption]:
     """The option of which ``scale`` tries several values, and how these are spoken of."""
     return next((one, one.size_as) for one in workload_options(command) if one.size_as is not None)
@@ -98,9 +105,11 @@ def _known(module: str) -> KnownSystem:
 def workload_words(command: str, workload: WorkloadSpec, layers: Layers) -> list[str]:
     """The words with which a command trains this workload with these layers."""
     module = workload.module if workload.module in SYSTEMS else SYSTEMS[0]
+    # The module of a trainer of the user's own follows from its other options, and is refused beside them.
+    asked = {name: value for name, value in workload.asked.items() if value not in DOORS}
     words: list[str] = []
     for one in workload_options(command):
-        value = workload.asked.get(one.name, one.default)
+        value = asked.get(one.name, one.default)
         if value != one.default and one.layer in (None, *layers) and one.system in (None, module):
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]

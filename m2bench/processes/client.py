@@ -110,7 +110,7 @@ class Launcher:
         kind: type[T],
         log: Path,
         timeout_s: float,
-        on_progress: Progress = lambda told: None,
+        on_progress: Progress | None = None,
     ) -> JobOutcome[T]:
         """Run one job in a worker: its result of this kind, or the failure of one that crashed, hung or was killed.
 
@@ -128,7 +128,7 @@ class Launcher:
         )
         try:
             _write_line(process, self.document(job))
-            answer, cpu_s = _collect(process, lines, timeout_s, lambda event: on_progress(read(job.tells, event)))
+            answer, cpu_s = _collect(process, lines, timeout_s, _follow(job, on_progress))
         except BrokenPipeError:
             answer, cpu_s = LAUNCHER_DIED, None
         shorten_log(log)
@@ -197,6 +197,11 @@ def _collect(
             elif answer is None:
                 answer = Failure("died", _describe_exit(event["code"]))
             return answer, event.get("cpu_s")
+
+
+def _follow(job: Job, on_progress: Progress | None) -> Callable[[Event], None]:
+    """Hands on what is told of progress, as a record; where nobody asks for that, it may be of any version."""
+    return lambda event: on_progress(read(job.tells, event)) if on_progress else None
 
 
 def _answer(event: Event) -> Any:

@@ -15,6 +15,7 @@ from m2bench.store.database import Store
 from m2bench.store.files import write_file
 from m2bench.store.fleet import folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
+from m2bench.store.trials import StoredTrial
 from m2bench.summary.ablation import Summary
 from m2bench.summary.scaling import ScaleSummary
 
@@ -27,6 +28,7 @@ from .scale import draw_scale_charts, scale_content
 from .terminal import show_content
 
 CHARTS = "charts"
+NOTHING_MEASURED = "no combination could be measured"
 
 
 def write_report(store: Store) -> Summary:
@@ -53,19 +55,31 @@ def write_scale_report(store: Store) -> ScaleSummary:
     return summary
 
 
-def write_and_show(folder: Path, console: Console) -> bool:
-    """Write the report on the run in ``folder`` and show it; whether anything could be measured."""
+def write_and_show(folder: Path, console: Console) -> str | None:
+    """Write the report on the run in ``folder`` and show it; why nothing could be compared, None where it could."""
     if is_fleet(folder):
         found = [write_and_show(kind, console) for kind in folders_of_kinds(folder).values()]
-        return any(found)
+        return None if None in found else next(iter(found), NOTHING_MEASURED)
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)
             show_content(scale_content(scaled, (), folder), folder, console)
-            return scaled.fastest is not None
+            return NOTHING_MEASURED if scaled.fastest is None else None
         summary = write_report(store)
         show_report(summary, folder, console)
-        return summary.best is not None
+        return _why_nothing_is_compared(summary, store.attempts())
+
+
+def _why_nothing_is_compared(summary: Summary, trials: Sequence[StoredTrial]) -> str | None:
+    """Which failures keep layers from being compared with the baseline; that one did nothing is no failure."""
+    if summary.best is None:
+        return NOTHING_MEASURED
+    with_layers = [c for c in summary.combinations if c.layers and c.trials]
+    if not with_layers or any(c.status != "failed" for c in with_layers):
+        return None
+    reasons = {trial.reason for trial in trials if trial.status == "failed"}
+    same = f", all for the same reason: {reasons.pop()}" if len(reasons) == 1 else ""
+    return f"nothing could be compared: every combination but the baseline failed{same}"
 
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError, quoted
+from m2bench.options.known_systems import DOORS
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import Cost, fit_budget
-from m2bench.plan.designs import count_trials
+from m2bench.plan.designs import block_trials, count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
@@ -27,14 +28,14 @@ from m2bench.records.spec import TrialSpec
 from m2bench.store.database import Store
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.store.sources import unchanged
-from m2bench.store.trials import RunRecord
+from m2bench.store.trials import RunRecord, StoredTrial
 
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
-from .resuming import refuse_another
+from .resuming import refuse_another, refuse_changed_imports
 from .show_plan import in_words, show_limits
 from .threads import choose_threads, threads_sentence
-from .trials import run_trials, trial_executor
+from .trials import run_trial, run_trials, trial_executor
 
 
 def stored_spec(folder: Path) -> RunSpec:
@@ -86,7 +87,10 @@ def run_ablation(
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
                 console.print(sentence)
+            first = None if resuming else _first_of_a_users_trainer(launcher, ready, folder, console)
         with opened_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
+            if first is not None:
+                store.add(first)
             _run_missing(launcher, ready, store, wait_s, console)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -181,6 +185,21 @@ def _measure_cost(launcher: Launcher, ready: Ready, logs: Path) -> Cost:
     return Cost(trial_s=max(0.0, sum(elapsed_s) - compile_s) / 2, once_s=2**apart * compile_s)
 
 
+def _first_of_a_users_trainer(launcher: Launcher, ready: Ready, folder: Path, console: Console) -> StoredTrial | None:
+    """The first trial, of a trainer of the user's own without any layer; None of another system.
+
+    What fails there fails in every trial: raises UserError, before there is a run.
+    """
+    if ready.spec.workload.module not in DOORS:
+        return None
+    execute = trial_executor(launcher, ready.spec, ready.description.device)
+    with console.status("running the first trial"):
+        first = run_trial(block_trials(ready.spec, 1)[0], folder, execute)
+    if first.status == "failed":
+        raise UserError(f"without any layer {first.reason}.", "Mend that first: nothing was measured.")
+    return first
+
+
 def _run_missing(launcher: Launcher, ready: Ready, store: Store, wait_s: float, console: Console) -> None:
     """Run and store the trials that the store does not have yet."""
     spec, description = ready.spec, ready.description
@@ -203,5 +222,6 @@ def opened_store(
         return
     with Store.open(folder) as store:
         refuse_another(folder, store.record().description, description)
+        refuse_changed_imports(folder, store.attempts(), Path(spec.workload.folder))
         store.replan(spec)  # it may have been given more blocks
         yield store

@@ -21,6 +21,7 @@ class RunProgress:
     def __init__(self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float):
         self._baseline: dict[int, float] = {}
         self._best = (0.0, "")
+        self._told: set[str | None] = set()
         self._load: float | None = None
         self.quiet = Quiet(wait_s, self._waits)
         self._progress = Progress(
@@ -37,6 +38,8 @@ class RunProgress:
             speed_estimate_period=3600.0,
             auto_refresh=False,  # drawn between trials alone: drawing in a timed window would take its CPU
         )
+        for trial in stored:
+            self._rate(trial)
         done = [trial.spec.kind for trial in stored if trial.spec.repeats is None]
         self._tasks = {
             "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
@@ -63,7 +66,7 @@ class RunProgress:
         description = f"{trial.kind}: {point_of(trial).said()}"
         self._progress.update(self._tasks[trial.kind], description=escape(description), visible=True, refresh=True)
 
-    def ended(self, trial: StoredTrial) -> None:
+    def _rate(self, trial: StoredTrial) -> None:
         if trial.status == "ok" and trial.spec.kind == "speed":
             speed = trial.timed.episodes_per_min
             if trial.spec.layers == BASELINE:
@@ -71,11 +74,15 @@ class RunProgress:
             elif trial.spec.block in self._baseline:
                 ratio = speed / self._baseline[trial.spec.block]
                 self._best = max(self._best, (ratio, combination_name(trial.spec.layers)))
+
+    def ended(self, trial: StoredTrial) -> None:
+        self._rate(trial)
         self._load = busy_cores(trial.conditions)
         load = "" if self._load is None else f"slowed by other processes ({self._load:.1f} cores busy): close them"
         if trial.status != "ok":
-            reason = f"{point_of(trial.spec).said()}: {trial.status}: {trial.reason}"
-            self._progress.console.print(reason)
+            why = "for the same reason" if trial.reason in self._told else trial.reason
+            self._told.add(trial.reason)
+            self._progress.console.print(f"{point_of(trial.spec).said()}: {trial.status}: {why}")
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
         advance = 1 if trial.spec.repeats is None else 0
         self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)

@@ -118,6 +118,7 @@ class SystemDefaults:
 
     def __init__(self, device: torch.device):
         self.device = device
+        self._wait = torch_device.waiting_for(device)
 
     def told(self, found: Told | SupportsFloat | None) -> Told:
         return found if isinstance(found, Told) else Told(mean_return=found)
@@ -132,7 +133,7 @@ class SystemDefaults:
         return {}
 
     def synchronize(self) -> None:
-        torch_device.synchronize(self.device)
+        self._wait()
 
     @cached_property
     def _energy_counter(self) -> Callable[[], float] | None:
@@ -161,6 +162,9 @@ class SystemDefaults:
         return None
 
     def proofs(self) -> Mapping[str, Proof]:
+        return {}
+
+    def sources(self) -> Mapping[str, str]:
         return {}
 
     def evaluate(self) -> float | None:

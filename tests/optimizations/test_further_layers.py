@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+import sys
 from collections.abc import Iterator
 
+import numpy as np
 import psutil
 import pytest
 import torch
 
-from m2bench.baselines.episodes import EpisodeSource
+from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.policy import PolicySize, make_policy
-from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
-from m2bench.optimizations import data_parallel, load_layer, vectorized_features
+from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features
 from m2bench.optimizations.encode_once import Decider, Encoder
 from m2bench.optimizations.layer import LayerOptions, compose
 
@@ -28,18 +33,47 @@ def test_a_decision_on_an_encoding_is_the_policys_decision(size: PolicySize, cpu
     torch.testing.assert_close(only_the_account, policy(states), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("together", [1, 2, 16])
-def test_episodes_prepared_together_are_those_prepared_alone(
-    together: int, source: EpisodeSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vectorized_features, "TOGETHER", together)
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_episodes_prepared_in_c_are_those_prepared_alone(source: EpisodeSource) -> None:
     numbers = [5, 0, 5, 77, 1]
-    found = vectorized_features.prepare_together(source, numbers)
-    alone = source.prepare_many(numbers)
+    assert_same(native_features.NativePreparation()(source, numbers), source.prepare_many(numbers))
+
+
+def test_windows_beyond_the_candles_are_refused() -> None:
+    candles = np.zeros((700, 20), dtype=np.float32)
+    for start, steps in ((490, 4), (698, 3)):
+        with pytest.raises(ValueError, match=f"700 candles do not hold the windows of episodes from {start} on"):
+            native_features.windows(candles, np.array([start]), steps)
+
+
+def test_a_compiler_that_fails_leaves_features_in_c_unsupported(
+    monkeypatch: pytest.MonkeyPatch, cpu: torch.device
+) -> None:
+    native_features.library.cache_clear()
+    monkeypatch.setattr(native_features, "COMPILER", ("false",))
+    assert native_features.why_no_c(cpu, LayerOptions()) is not None
+    monkeypatch.setattr(native_features, "COMPILER", ("no-such-compiler",))
+    reason = native_features.why_no_c(cpu, LayerOptions())
+    assert reason == "it is compiled with no-such-compiler, which is not on the PATH"
+
+
+def assert_same(found: EpisodeBatch, alone: EpisodeBatch) -> None:
+    """To the bit."""
     for name in ("features", "price_changes", "noise", "numbers"):
-        ours, theirs = getattr(found, name), getattr(alone, name)
-        assert ours.dtype is theirs.dtype
-        assert torch.equal(ours, theirs), name
+        ours, theirs = getattr(found, name).numpy(), getattr(alone, name).numpy()
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes(), name
+
+
+def test_a_torch_without_a_scan_leaves_the_compiled_loop_unsupported(
+    monkeypatch: pytest.MonkeyPatch, cpu: torch.device
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch._higher_order_ops.scan", None)
+        without = importlib.reload(compiled_loop).LAYER
+        reason = without.unsupported(cpu, LayerOptions())
+    importlib.reload(compiled_loop)
+    assert reason == f"torch {torch.__version__} is without the scan operator, torch._higher_order_ops.scan"
 
 
 @pytest.mark.parametrize(

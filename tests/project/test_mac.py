@@ -26,6 +26,8 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
+from m2bench.inspect.device_log import NoLog
+from m2bench.inspect.mps_log import MpsLog
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
 from m2bench.options.run_spec import RunSpec
@@ -70,9 +72,12 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
 
 @pytest.mark.slow
 def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
-    options = ("--layers", "compile,dataloader", "--design", "stack", "--learning", "off", "--episode-length", "16")
-    done = m2bench("ablate", "--quick", *options, "--blocks", "1", "--out", "run", cwd=tmp_path)
+    layers = ("--layers", "compile,dataloader", "--design", "stack")
+    short = ("--learning", "off", "--episode-length", "8", "--quick", "--blocks", "1")
+    done = m2bench("ablate", *layers, *short, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "Report: run/report.html"
+    assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
     summary: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
     told = {name: summary["machine"][name] for name in ("device", "device_name", "device_cores", "chip", "macos_build")}
     assert told == {
@@ -105,22 +110,28 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_profile_reads_the_log_of_the_device(launcher: Launcher) -> None:
+def test_a_profile_reads_the_log_of_the_device(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """Per update the stand-in logs 100 products of 0.01 ms and 10 draws of 0.02 ms; an update is one episode here.
 
-    With one pair of processes, asked from here: the command has more.
+    With one pair of processes, asked from here: the command has more. The log of the second side is refused.
     """
     folder, console = launcher.work / "run", plain_console(width=200, file=io.StringIO())
+    read_device_log = profile.read_device_log
+
+    def read_one(*asked: Any) -> MpsLog | NoLog:
+        return read_device_log(*asked) if () in asked else NoLog("planted")
+
+    monkeypatch.setattr(profile, "read_device_log", read_one)
     spec, pair = WorkloadSpec(options={"episode_length": 8}), profile.Pair((), ("amp",), seconds=0.1, pairs=1)
     profile.profile_pair(spec, pair, 0, folder, None, console)
     found = json.loads((folder / "profile.json").read_text())
-    for side in (found["before"], found["after"]):
-        assert side["device_log"]["operations"] == {
-            "aten::addmm": [100.0, pytest.approx(1.0)],
-            "argmax": [10.0, pytest.approx(0.2)],
-        }
+    assert found["before"]["device_log"]["operations"] == {
+        "aten::addmm": [100.0, pytest.approx(1.0)],
+        "argmax": [10.0, pytest.approx(0.2)],
+    }
     assert isinstance(console.file, io.StringIO)
     assert "torch.profiler has no MPS activity" in console.file.getvalue()
+    assert "The device's own log of after is not available: planted." in console.file.getvalue()
 
 
 @pytest.mark.slow

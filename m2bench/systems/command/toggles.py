@@ -30,6 +30,8 @@ SEVERAL = re.compile(r"[|&;()\n]")
 COMMENT = re.compile(r"(?:^|[\s;|&()])#")
 """What begins with it is not carried out, whatever is added to it or swapped in it."""
 PARTS = re.compile(r"[\s'\"|&;<>()=]+")
+MODULE = re.compile(r"(?<!\S)-m\s+([A-Za-z_]\w*)")
+"""Of ``python -m package.module`` the package, or the module where it is in none."""
 SHELL_CALLED = re.compile(r"\s*(?:\S*/)?(?:sh|bash|zsh|dash|ksh|fish)\s+(?:-\S+\s+)*-\w*c\s")
 
 
@@ -117,9 +119,17 @@ class CommandLine:
         return ["sh", "-c", text] if _needs_shell(text) else shlex.split(text)
 
     def files(self) -> list[Path]:
-        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text."""
+        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text.
+
+        And the files of the modules and packages that ``-m`` names.
+        """
         words = [word for layers in (BASELINE, *((each,) for each in self.changes)) for word in self.words(layers, 0)]
-        return [Path(part) for word in words for part in (word, *PARTS.split(word)) if part]
+        modules = {*MODULE.findall(" ".join(words))}
+        return [
+            *(Path(part) for word in words for part in (word, *PARTS.split(word)) if part),
+            *(Path(f"{name}.py") for name in modules),
+            *(file for name in modules for file in Path(name).rglob("*.py")),
+        ]
 
     def variables(self, layers: Layers, seed: int) -> dict[str, str]:
         """The variables to set with these layers on."""

@@ -177,3 +177,36 @@ def test_cartpole_learns(tmp_path: Path) -> None:
         ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]
+
+
+SHORT = ("--design", "single", "--quick", "--blocks", "1", "--threads", "1", "--learning", "off", "--out", "run")
+ENDS = """
+def train(*, amp=False, fused=False, seed=0):
+    for _ in range({plain} if not (amp or fused) else {layered}):
+        yield 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("plain", "layered", "message"),
+    [
+        (5, 5, "error: without any layer train ended after 5 updates (my_trainer.py:2), and a trial needs more: at"),
+        (
+            10**6, 3,
+            "error: nothing could be compared: every combination but the baseline failed, all for the same reason: "
+            "train ended after 3 updates (my_trainer.py:2), and a trial needs more: at",
+        ),
+    ],
+)  # fmt: skip
+def test_a_trainer_that_ends_too_early_is_told_so_once(plain: int, layered: int, message: str, tmp_path: Path) -> None:
+    (tmp_path / "my_trainer.py").write_text(ENDS.format(plain=plain, layered=layered))
+    done = typed("ablate", "my_trainer.py:train", *SHORT, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert "let it train for longer" in done.stderr
+    assert "Traceback" not in done.stderr
+    told = " ".join(done.stdout.split())
+    if plain == layered:
+        assert not (tmp_path / "run").exists(), "nothing was measured, and the same folder can be used again"
+    else:
+        assert "fused: failed: for the same reason" in told or "amp: failed: for the same reason" in told

@@ -14,9 +14,10 @@ from torch import Tensor, tensor
 
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
-from m2bench.baselines.objective import looped_objective
+from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.objective import LOOPED
 from m2bench.baselines.parts import Trajectory
-from m2bench.baselines.trainer import Hyperparameters, baseline_parts
+from m2bench.baselines.trainer import baseline_parts
 from m2bench.inspect.audit import Audited, show_audit
 from m2bench.optimizations.layer import LayerOptions
 from m2bench.records.description import Unit
@@ -85,12 +86,14 @@ def test_as_many_operators_have_kernels_as_were_counted_by_hand(mps: KernelTable
 def audited(source: EpisodeSource, tables: KernelTables, plant: Callable[[Trajectory], Tensor | float]) -> DryRun:
     """One update of the baseline with something added to its loss."""
 
-    def objective(trajectory: Trajectory, discount: float) -> Tensor:
-        return looped_objective(trajectory, discount) + plant(trajectory)
+    def loss(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
+        return LOOPED.policy_gradient(trajectory, settings) + plant(trajectory)
 
     short = EpisodeSource(source.market, episode_length=4, seed=0)
     with fused_adam_allowed():
-        trainer = dry_trainer(replace(baseline_parts(), objective=objective), short, SETTINGS)
+        trainer = dry_trainer(
+            replace(baseline_parts(), objective=replace(LOOPED, policy_gradient=loss)), short, SETTINGS
+        )
         return watch(tables, lambda: train_updates(trainer, updates=1))
 
 
