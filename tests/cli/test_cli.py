@@ -329,7 +329,7 @@ def test_a_layer_that_learns_less_is_found_out(tmp_path: Path) -> None:
 
 
 def test_learning_can_be_left_out(finished: Path) -> None:
-    assert speed_trials(rows(finished / "run")) == len(rows(finished / "run"))
+    assert not [key for key, _, _ in rows(finished / "run") if key.startswith("learn")]
     assert all(c["time_to_target_s"] is None for c in summary(finished / "run")["combinations"])
     assert "Learning was not measured" in typed("report", "run", cwd=finished).stdout
 

@@ -189,7 +189,8 @@ def test_an_interrupted_profile_leaves_nothing(tmp_path: Path) -> None:
         """Whether the second side is under way; and which processes there are then, in the folder that is its own."""
         if (tmp_path / "run" / "after.log").exists():
             children = psutil.Process().children(recursive=True)
-            workers[:] = [each for each in children if each.cwd().startswith(f"{tempfile.gettempdir()}/m2bench-")]
+            launchers = [each for each in children if each.cwd().startswith(f"{tempfile.gettempdir()}/m2bench-")]
+            workers[:] = [each for launcher in launchers for each in (launcher, *launcher.children())]
         return len(workers) >= 2  # and their launcher
 
     options = ("--layer", "amp", "--workload", "fake_workload", "--data", "amp=hang", "--quick", "--out", "run")
