@@ -15,7 +15,6 @@ import pytest
 import torch
 from commands import interrupted, typed
 from made_profile import EPISODE
-from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.inspect.audit import Audited, show_audit
@@ -24,6 +23,7 @@ from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
 from m2bench.records.inspected import AuditFindings, Written
+from m2bench.text.console import plain_console
 
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 
@@ -92,7 +92,7 @@ def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     profiled: tuple[Path, str], tmp_path: Path
 ) -> None:
     found = profile_in(profiled[0])
-    console = Console(width=80, file=io.StringIO())
+    console = plain_console(width=80, file=io.StringIO())
     with pytest.raises(UserError, match=r"profile\.json cannot be written: No such file or directory"):
         publish(found, EPISODE, tmp_path / "nowhere", console)
     assert isinstance(console.file, io.StringIO)
@@ -102,7 +102,7 @@ def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     # The figures have room, a trace had none.
     lost = Written("trace", "[Errno 28] No space left on device")
     found = replace(found, before=replace(found.before, files={**found.before.files, "trace": lost}))
-    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Make room"):
+    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Free some disk space"):
         publish(found, EPISODE, tmp_path, console)
     assert (tmp_path / "profile.json").exists()
 
@@ -139,7 +139,7 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert waits["batching+vectorized-loss"] == 0
     assert waits[""] >= 4  # one per step
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     findings = read(AuditFindings, found)
     show_audit(Audited(findings, EPISODE, "--episode-length 4"), console)
     assert isinstance(console.file, io.StringIO)
