@@ -107,6 +107,11 @@ def prepare_market(market: Market, folder: Path) -> PreparedMarket:
     return PreparedMarket(folder)
 
 
+def training_generator(seed: int, episode: int) -> np.random.Generator:
+    """What a training episode is drawn by: its own generator, which counts, and depends on nothing before it."""
+    return np.random.Generator(np.random.Philox(key=[seed, episode]))
+
+
 class EpisodeSource:
     """Makes training episodes from the earlier part of a market, evaluation episodes from the rest.
 
@@ -146,7 +151,7 @@ class EpisodeSource:
 
     def draw(self, episode: int) -> tuple[int, Floats]:
         """What is random in a training episode: its first decision's candle, and the Gumbel noise (T, 3)."""
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, episode]))
+        rng = training_generator(self.seed, episode)
         start = FIRST_DECISION + int(rng.integers(self._train_starts))
         return start, rng.gumbel(size=(self.episode_length, NUM_ACTIONS))
 
@@ -172,19 +177,19 @@ class EpisodeSource:
     def training_stretches(self, count: int = 256) -> tuple[Floats, Floats]:
         """Deviations and price changes, each (T, count), of stretches spread over the training part."""
         starts = FIRST_DECISION + np.linspace(0, self._train_starts - 1, count).astype(np.int64)
-        changes = np.stack([self._price_changes(int(start)) for start in starts], axis=1)
+        changes = np.stack([self._price_changes(int(start), self.episode_length) for start in starts], axis=1)
         return self._stretches(starts), changes
 
     def _stretches(self, starts: NDArray[np.int64]) -> Floats:
         return np.stack([self.market.deviation[s : s + self.episode_length] for s in starts], axis=1)
 
-    def _price_changes(self, start: int) -> Floats:
-        close = np.asarray(self.market.close[start : start + self.episode_length + 1])
+    def _price_changes(self, start: int, steps: int) -> Floats:
+        close = np.asarray(self.market.close[start : start + steps + 1])
         return close[1:] / close[:-1] - 1.0
 
     def _episode(self, start: int, noise: Floats, number: int) -> EpisodeBatch:
-        features = window_features(self.market.features, start, self.episode_length)
-        changes = self._price_changes(start).astype(np.float32)
+        features = window_features(self.market.features, start, len(noise))
+        changes = self._price_changes(start, len(noise)).astype(np.float32)
         return EpisodeBatch(
             features=torch.from_numpy(features).unsqueeze(1),
             price_changes=torch.from_numpy(changes).unsqueeze(1),

@@ -129,7 +129,7 @@ class Evaluation:
         total = torch.zeros_like(env.cash)
         done, step = False, 0
         while not done:
-            logits = forward(state)
+            logits = forward(state)[:, :NUM_ACTIONS]
             action = (logits if noise is None else logits + noise[step]).argmax(dim=1)
             state, reward, done = env.step(action)
             total += reward

@@ -10,27 +10,78 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from .episodes import EpisodeBatch, EpisodeSource
+from .episodes import NUM_ACTIONS, EpisodeBatch, EpisodeSource
+from .hyperparameters import Hyperparameters
 from .policy import AsymmetricPolicyNetwork
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
 Forward = Callable[..., Tensor]
-"""States (N, 122) to logits (N, 3); where the market is encoded, of each row its encoding (N, F) as well."""
+"""States (N, 122) to logits (N, 3), or with their values (N, 4).
+
+Where the market is encoded, of each row its encoding (N, F) as well.
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a policy saw in T steps of N episodes, on the device.
+
+    ``states`` (T, N, S), those that it decided in; ``last_state`` (N, S), the one after the last decision, which shows
+    the market of the last one. ``features`` (T, N, 120): of the market, what is encoded of them; None where nothing is.
+    """
+
+    states: Tensor
+    last_state: Tensor
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a rollout leaves for the objective: T steps of N episodes, on the device.
+    """What a rollout leaves to learn from: T steps of N episodes, on the device.
 
-    ``logits``: T tensors (N, 3) that carry gradients; ``actions`` (T, N) int64;
-    ``rewards`` (T, N) float32, in percent of the capital.
+    ``outputs``: T tensors of what the policy made of the states: its logits (N, 3), or (N, 4) with their values as the
+    last column. ``actions`` (T, N) int64; ``rewards`` (T, N) float32, in percent of the capital. ``last_value`` (N,):
+    of the state after the last decision, None where there are no values. ``seen``: None where nobody looks back.
     """
 
-    logits: list[Tensor]
+    outputs: list[Tensor]
     actions: Tensor
     rewards: Tensor
+    seen: Seen | None = None
+    last_value: Tensor | None = None
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the outputs end with the values of their states."""
+        return self.last_value is not None
+
+    @property
+    def logits(self) -> list[Tensor]:
+        """T tensors (N, 3)."""
+        return [output[:, :NUM_ACTIONS] for output in self.outputs] if self.has_values else self.outputs
+
+
+@dataclass(frozen=True)
+class Credit:
+    """``advantages`` (T, N), normalized within each episode; ``targets`` (T, N) of the values, None without values."""
+
+    advantages: Tensor
+    targets: Tensor | None
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """B steps of each of N episodes, with what the policy that played them made of them.
+
+    ``actions``, ``log_probs`` (of the actions then), ``advantages`` and ``targets``, None without values: each (B, N).
+    """
+
+    actions: Tensor
+    log_probs: Tensor
+    advantages: Tensor
+    targets: Tensor | None
 
 
 class Feed(Protocol):
@@ -71,8 +122,8 @@ DivideForward = Callable[[AsymmetricPolicyNetwork], Stages]
 class Market:
     """What a loop plays on: T steps of N episodes, on the device.
 
-    ``features`` (T, N, F), those that a state shows; ``price_changes`` (T, N); ``noise`` (T, N, 3); ``encoding``
-    (T, N, E), None where nothing is encoded.
+    ``features`` (T, N, F), those that a state shows; ``price_changes`` (T, N); ``noise`` (T, N, outputs of the policy);
+    ``encoding`` (T, N, E), None where nothing is encoded.
     """
 
     features: Tensor
@@ -83,11 +134,12 @@ class Market:
 
 @dataclass(frozen=True)
 class Played:
-    """States (T, N, F + 2) that were seen, actions (T, N) taken and rewards (T, N) received."""
+    """States (T, N, F + 2) that were seen, and the one (N, F + 2) after them; actions and rewards, each (T, N)."""
 
     states: Tensor
     actions: Tensor
     rewards: Tensor
+    last_state: Tensor
 
 
 Loop = Callable[[Forward, Market], Played]
@@ -103,6 +155,8 @@ class Agent:
     decide: Forward
     encode: Forward | None
     loop: Loop
+    looks_back: bool
+    """Whether it looks again at what it has seen, so that a rollout has to leave that."""
 
 
 class Rollout(Protocol):
@@ -142,8 +196,19 @@ class Precision(Protocol):
 
 MakePrecision = Callable[[torch.device], Precision]
 
-Objective = Callable[[Trajectory, float], Tensor]
-"""(trajectory, discount) to the loss: the mean over episodes of -sum_t log pi(a_t|s_t) G_t."""
+
+@dataclass(frozen=True)
+class Objective:
+    """The arithmetic from rewards to the loss.
+
+    ``policy_gradient``: REINFORCE's loss, the mean over episodes of -sum_t log pi(a_t|s_t) A_t; where there are values,
+    with the sum of their squared errors. ``credit``: of rewards (T, N) and the values (T + 1, N) of all states, None
+    without values. ``clipped``: PPO's loss of the outputs (B, N, 3 or 4) for a minibatch.
+    """
+
+    policy_gradient: Callable[[Trajectory, Hyperparameters], Tensor]
+    credit: Callable[[Tensor, Tensor | None, Hyperparameters], Credit]
+    clipped: Callable[[Tensor, Minibatch, Hyperparameters], Tensor]
 
 
 ChooseGradients = Callable[[AsymmetricPolicyNetwork, bool], None]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .environment import BatchedTradingEnv, TradingEnv
+from .environment import MARKET_FEATURES, BatchedTradingEnv, TradingEnv
 from .episodes import EpisodeBatch
-from .parts import Agent, Forward, Loop, Market, Played, Trajectory
+from .parts import Agent, Forward, Loop, Market, Played, Seen, Trajectory
 from .phases import phase
 
 
@@ -31,7 +32,8 @@ class SingleRollout:
         with phase("copy"):
             noise = batch.noise.to(device)
         encodings = () if agent.encode is None else self._encode(agent.encode, batch, device)
-        logits: list[Tensor] = []
+        seen: list[Tensor] = []
+        outputs: list[Tensor] = []
         actions: list[int] = []
         rewards: list[float] = []
         with phase("environment"):
@@ -41,21 +43,28 @@ class SingleRollout:
             with phase("copy"):
                 states = torch.from_numpy(state).unsqueeze(0).to(device)
             with phase("forward"):
-                step_logits = agent.decide(states, *encodings[len(actions) : len(actions) + 1]).to(self.dtype)
+                output = agent.decide(states, *encodings[len(actions) : len(actions) + 1]).to(self.dtype)
             with phase("draw"):
-                action = int((step_logits.detach() + noise[len(actions)]).argmax())
+                action = int((output.detach() + noise[len(actions)]).argmax())
             with phase("environment"):
                 state, reward, terminated, truncated, _ = self.env.step(action)
-            logits.append(step_logits)
+            seen.append(states)
+            outputs.append(output)
             actions.append(action)
             rewards.append(reward)
             done = terminated or truncated
         with phase("copy"):
             return Trajectory(
-                logits=logits,
+                outputs=outputs,
                 actions=torch.tensor(actions).unsqueeze(1).to(device),
                 rewards=torch.tensor(rewards, dtype=self.dtype).unsqueeze(1).to(device),
+                seen=self._seen(agent, seen, state, device) if agent.looks_back else None,
             )
+
+    def _seen(self, agent: Agent, seen: list[Tensor], last_state: NDArray[np.float32], device: torch.device) -> Seen:
+        states = torch.stack(seen)
+        features = states[:, :, :MARKET_FEATURES] if agent.encode else None
+        return Seen(states, torch.from_numpy(last_state).unsqueeze(0).to(device), features)
 
     def _encode(self, encode: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, ...]:
         """The encoding of each step, (1, F)."""
@@ -85,11 +94,11 @@ def play(decide: Forward, market: Market) -> Played:
         step = len(actions)
         states.append(state)
         with phase("forward"):
-            logits = decide(state, *encodings[step : step + 1])
+            outputs = decide(state, *encodings[step : step + 1])
         with phase("draw"):
-            action = (logits.float() + market.noise[step]).argmax(dim=1)
+            action = (outputs.float() + market.noise[step]).argmax(dim=1)
         with phase("environment"):
             state, reward, done = env.step(action)
         actions.append(action)
         rewards.append(reward)
-    return Played(torch.stack(states), torch.stack(actions), torch.stack(rewards))
+    return Played(torch.stack(states), torch.stack(actions), torch.stack(rewards), state)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from .episodes import EpisodeBatch, EpisodeSource
-from .objective import looped_objective
+from .hyperparameters import Hyperparameters
+from .objective import LOOPED
 from .parts import (
     Agent,
     Alone,
@@ -28,33 +28,8 @@ from .parts import (
     undivided,
 )
 from .phases import phase
-from .policy import PolicySize, make_policy
+from .policy import make_policy
 from .rollout import SingleRollout, make_python_loop
-
-RateScaling = Literal["none", "sqrt", "linear"]
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What is learned and how fast; the same in every combination."""
-
-    policy_size: PolicySize = "default"
-    episode_length: int = 128
-    discount: float = 0.99
-    macro_learning_rate: float = 1e-4
-    micro_learning_rate: float = 5e-4
-    macro_interval: int = 2  # the macro part is updated once for this many updates of the rest
-    clip_norm: float = 1.0
-    lr_scaling: RateScaling = "none"
-
-    def rate_factor(self, episodes_per_update: int) -> float:
-        """What both learning rates are multiplied by for this many episodes per update.
-
-        ``linear``: Goyal et al., "Accurate, large minibatch SGD", 2017, section 2.1; ``sqrt``: Krizhevsky, "One weird
-        trick for parallelizing convolutional neural networks", 2014, section 5.
-        """
-        exponent = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}[self.lr_scaling]
-        return math.pow(episodes_per_update, exponent)
 
 
 def baseline_parts() -> Parts:
@@ -64,7 +39,7 @@ def baseline_parts() -> Parts:
         rollout=SingleRollout(),
         forward=policy_as_it_is,
         precision=Float32,
-        objective=looped_objective,
+        objective=LOOPED,
         update=UpdateRule(),
         stages=undivided,
         loop=make_python_loop,
@@ -79,7 +54,7 @@ class NotFiniteError(RuntimeError):
 
 
 class Trainer:
-    """Trains one policy with the given parts on a source's training episodes, from episode 0 on.
+    """Trains one policy by REINFORCE with the given parts on a source's training episodes, from episode 0 on.
 
     ``feed_wait_s`` counts the seconds spent waiting for episodes.
     """
@@ -87,8 +62,9 @@ class Trainer:
     def __init__(self, parts: Parts, source: EpisodeSource, settings: Hyperparameters, seed: int, device: torch.device):
         self.parts = parts
         self.settings = settings
+        self.seed = seed
         self.device = device
-        self.policy = make_policy(settings.policy_size, seed, device)
+        self.policy = make_policy(settings.policy_size, seed, device, settings.with_values)
         stages = parts.stages(self.policy)
         self.forward = parts.forward(stages.decide, device)
         self.encode = None if stages.encode is None else parts.forward(stages.encode, device)
@@ -101,17 +77,18 @@ class Trainer:
         self.macro = PolicyPart(self.policy.macro, settings.macro_learning_rate * self.rate_factor, names)
         self.micro = PolicyPart(rest, settings.micro_learning_rate * self.rate_factor, names)
         self.updates = 0
-        """Updates so far, by which the macro part has its turn."""
+        """Optimizer steps so far, by which the macro part has its turn."""
         self.backwards = 0
         self.steps = 0
         """Backward passes, and optimizer steps made of them, since somebody began to count."""
         self.discarded = 0
         """Updates that computed a gradient of the macro part and threw it away, since somebody began to count."""
+        self.plays = 0
         self.encodings = 0
         self.encoded_steps = 0
-        """Passes of the encoding stage, and steps of episodes that they encoded, since somebody began to count."""
+        """Rollouts, their passes of the encoding stage, and the steps in these, since somebody began to count."""
         self.losses: list[Tensor] = []
-        """Loss of each backward pass since the last step, on the device."""
+        """Loss of each backward pass of the last update, on the device."""
         self.stepped: list[PolicyPart] = []
         """What the last step updated."""
         self.feed_wait_s = 0.0
@@ -122,7 +99,7 @@ class Trainer:
     @property
     def episodes(self) -> int:
         """Episodes learned from so far."""
-        return self.updates * self.parts.episodes_per_update
+        return self.updates // self.settings.steps_per_update * self.parts.episodes_per_update
 
     @property
     def called(self) -> list[Forward]:
@@ -130,7 +107,7 @@ class Trainer:
         return [self.forward] if self.encode is None else [self.encode, self.forward]
 
     def update(self) -> Tensor:
-        """One optimizer step on the next episodes; returns their mean reward per episode, on the device."""
+        """Learn from the next episodes; returns their mean reward per episode, on the device."""
         self.losses = []
         returns = [self.gather_gradient() for _ in range(self.parts.update.backwards)]
         self.apply_gradient()
@@ -142,17 +119,60 @@ class Trainer:
 
     def gather_gradient(self) -> Tensor:
         """One backward pass on the next ``num_envs`` episodes; their mean reward per episode, on the device."""
+        return self.learn_from(self.next_batch())
+
+    def next_batch(self) -> EpisodeBatch:
+        """The next ``num_envs`` episodes."""
         with phase("feed"):
             start = time.perf_counter()
             batch = next(self.batches)
             self.feed_wait_s += time.perf_counter() - start
-        return self.learn_from(batch)
+        return batch
+
+    def learn_from(self, batch: EpisodeBatch) -> Tensor:
+        """Gather the gradient of these episodes; their mean reward per episode, on the device."""
+        return self.replicas.learn(self, batch)
+
+    def learn_alone(self, batch: EpisodeBatch) -> Tensor:
+        """What a replica does: the same with its share of the episodes."""
+        trajectory = self.collect(batch)
+        self.learn(trajectory)
+        return mean_return(trajectory)
+
+    def collect(self, batch: EpisodeBatch) -> Trajectory:
+        """Play these episodes to ``learn`` from them."""
+        self.parts.gradients(self.policy, self.macro_is_due)
+        return self.play(batch)
+
+    def learn(self, trajectory: Trajectory) -> None:
+        """One backward pass."""
+        with phase("loss"):
+            loss = self.parts.objective.policy_gradient(trajectory, self.settings)
+        self.backward(loss)
 
     def play(self, batch: EpisodeBatch) -> Trajectory:
         """Play these episodes."""
-        agent = Agent(self.forward, None if self.encode is None else self._encode, self.loop)
+        agent = Agent(self.forward, None if self.encode is None else self._encode, self.loop, self.settings.looks_back)
+        if self.settings.with_values:
+            # A value is no action: it is never the largest.
+            batch = replace(batch, noise=nn.functional.pad(batch.noise, (0, 1), value=-math.inf))
+        self.plays += 1
         with self.precision.autocast():
-            return self.parts.rollout(agent, batch, self.device)
+            trajectory = self.parts.rollout(agent, batch, self.device)
+        return self._with_last_value(trajectory) if self.settings.with_values else trajectory
+
+    def _with_last_value(self, trajectory: Trajectory) -> Trajectory:
+        seen = trajectory.seen
+        assert seen is not None
+        with torch.no_grad():
+            outputs = self.look_at(seen.last_state, None if seen.features is None else seen.features[-1])
+        return replace(trajectory, last_value=outputs[:, -1].to(trajectory.rewards.dtype))
+
+    def look_at(self, states: Tensor, features: Tensor | None) -> Tensor:
+        """What the policy makes of states (M, S); ``features`` (M, 120) of their markets, where these are encoded."""
+        with self.precision.autocast(), phase("forward"):
+            encodings = () if features is None or self.encode is None else (self.encode(features),)
+            return self.forward(states, *encodings)
 
     def _encode(self, features: Tensor) -> Tensor:
         assert self.encode is not None
@@ -160,21 +180,12 @@ class Trainer:
         self.encoded_steps += len(features)
         return self.encode(features)
 
-    def learn_from(self, batch: EpisodeBatch) -> Tensor:
-        """One backward pass on these episodes; their mean reward per episode, on the device."""
-        return self.replicas.learn(self, batch)
-
-    def learn_alone(self, batch: EpisodeBatch) -> Tensor:
-        """What a replica does: the same with its share of the episodes."""
-        self.parts.gradients(self.policy, self.macro_is_due)
-        trajectory = self.play(batch)
-        with phase("loss"):
-            loss = self.parts.objective(trajectory, self.settings.discount)
+    def backward(self, loss: Tensor) -> None:
+        """One of the backward passes of a step."""
         with phase("backward"):
             self.precision.backward(loss / (self.parts.update.backwards * self.replicas.count))
         self.losses.append(loss.detach())
         self.backwards += 1
-        return trajectory.rewards.sum(dim=0).mean()
 
     @property
     def macro_is_due(self) -> bool:
@@ -215,6 +226,11 @@ class Trainer:
         ]
         wrong = f"the gradient of {bad[0]}" if bad else "the loss"
         raise NotFiniteError(f"update {self.updates}: {wrong} is not finite (loss {losses[-1]:g})")
+
+
+def mean_return(trajectory: Trajectory) -> Tensor:
+    """Mean reward per episode, on the device."""
+    return trajectory.rewards.sum(dim=0).mean()
 
 
 class PolicyPart:

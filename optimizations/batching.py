@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch
-from m2bench.baselines.parts import Agent, Market, Parts, Trajectory
+from m2bench.baselines.parts import Agent, Market, Parts, Seen, Trajectory
 from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
 from m2bench.devices import torch_device
@@ -47,10 +47,14 @@ class BatchedRollout:
         # (pytorch/pytorch#48049).
         torch.clear_autocast_cache()
         with phase("forward"):
-            logits = agent.decide(played.states.flatten(0, 1), *encodings).float()
+            outputs = agent.decide(played.states.flatten(0, 1), *encodings).float()
         self.environments_per_forward.add(played.actions.shape[1])
-        by_step = logits.unflatten(0, played.actions.shape).unbind()
-        return Trajectory(logits=list(by_step), actions=played.actions, rewards=played.rewards)
+        return Trajectory(
+            outputs=list(outputs.unflatten(0, played.actions.shape).unbind()),
+            actions=played.actions,
+            rewards=played.rewards,
+            seen=Seen(played.states, played.last_state, features if encodings else None),
+        )
 
 
 def apply(parts: Parts, options: LayerOptions) -> Parts:

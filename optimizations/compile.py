@@ -25,9 +25,7 @@ def prove(trainer: Trainer) -> Proof:
     stages = [stage for stage in trainer.called if isinstance(stage, compiler.Compiled)]
     if len(stages) < len(trainer.called):
         return Proof(False, {}, "the policy that is called is not a compiled one")
-    evidence = compiler.compile_evidence(stages, trainer.device, trainer.precision.autocast)
-    reason = compiler.why_not_compiled(evidence, "policy")
-    return Proof(reason is None, evidence, reason)
+    return compiler.prove_compiled(stages, "policy", trainer.device, trainer.precision.autocast)
 
 
 LAYER = Layer(

@@ -38,12 +38,13 @@ class CompiledLoop:
         with phase("forward"):
             return Played(*self.compiled(market.encoding, market.price_changes, market.noise))
 
-    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _play(self, encoding: Tensor, price_changes: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         position = torch.zeros_like(price_changes[0])
         account = position, torch.full_like(position, CAPITAL)
-        _, played = scan(self._step, account, (encoding, price_changes, noise))
+        account, played = scan(self._step, account, (encoding, price_changes, noise))
         states, actions, rewards = played
-        return states, actions, rewards
+        last_state = BatchedTradingEnv().resume(encoding[-1:, :, :0], price_changes[-1:], *account)
+        return states, actions, rewards, last_state
 
     def _step(
         self, account: tuple[Tensor, Tensor], seen: tuple[Tensor, Tensor, Tensor]
@@ -74,9 +75,7 @@ def timed(trainer: Trainer) -> AbstractContextManager[None]:
 def prove(trainer: Trainer) -> Proof:
     if not isinstance(trainer.loop, CompiledLoop):
         return Proof(False, {}, "the loop over the steps is not a compiled one")
-    evidence = compiler.compile_evidence([trainer.loop.compiled], trainer.device, trainer.precision.autocast)
-    reason = compiler.why_not_compiled(evidence, "loop")
-    return Proof(reason is None, evidence, reason)
+    return compiler.prove_compiled([trainer.loop.compiled], "loop", trainer.device, trainer.precision.autocast)
 
 
 LAYER = Layer(

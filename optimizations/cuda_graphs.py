@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class GraphedLoop:
     """Plays as the loop in Python does, whose launches on the device it records and replays.
 
     A replay reads the inputs from where they were at the recording, the weights from where they always are, and leaves
-    what was played where it left it the last time: whoever needs that for longer than an update copies it.
+    what was played where it left it the last time: it is copied, since several rollouts may be learned from at once.
     """
 
     def __init__(self, decide: nn.Module, device: torch.device):
@@ -42,7 +42,7 @@ class GraphedLoop:
             for kept, given in zip(_tensors(self.market), _tensors(market), strict=True):
                 kept.copy_(given)
             self.graph.replay()
-        return self.played
+            return Played(*(getattr(self.played, one.name).clone() for one in fields(Played)))
 
     def _play_beside(self, decide: Forward, market: Market) -> Played:
         """On a stream of its own, as a recording needs it of what it records."""
@@ -102,5 +102,8 @@ LAYER = Layer(
     apply=apply,
     prove=prove,
     unsupported=lambda device, options: torch_device.why_no_graphs(device),
+    unsuited=lambda settings: (
+        "it records episodes of one length, and those of a curriculum grow" if settings.curriculum else None
+    ),
     timed=timed,
 )

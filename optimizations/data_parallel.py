@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.phases import phase
 from m2bench.baselines.trainer import Trainer
@@ -237,6 +238,12 @@ def why_not_parallel(device: torch.device, options: LayerOptions) -> str | None:
     return f"{options.num_envs} environments cannot be shared out equally among up to {torch_device.cores()} cores"
 
 
+def why_not_suited(settings: Hyperparameters) -> str | None:
+    if settings.algorithm != "reinforce":
+        return "its processes learn by REINFORCE"
+    return "its processes share episodes of one length, and those of a curriculum grow" if settings.curriculum else None
+
+
 def apply(parts: Parts, options: LayerOptions) -> Parts:
     return replace(parts, replicas=ReplicaProcesses)
 
@@ -266,5 +273,6 @@ LAYER = Layer(
     apply=apply,
     prove=prove,
     unsupported=why_not_parallel,
+    unsuited=why_not_suited,
     timed=timed,
 )

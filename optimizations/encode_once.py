@@ -39,7 +39,7 @@ class Encoder(nn.Module):
 
 
 class Decider(nn.Module):
-    """States (N, S), of which only the account is read, and the encoding (N, 104) of their market, to logits (N, 3)."""
+    """States (N, S), of which only the account is read, and the encoding (N, 104) of their market, to the outputs."""
 
     def __init__(self, policy: AsymmetricPolicyNetwork):
         super().__init__()
@@ -84,17 +84,17 @@ def apply(parts: Parts, options: LayerOptions) -> Parts:
 
 
 def timed(trainer: Trainer) -> AbstractContextManager[None]:
-    trainer.backwards = trainer.encoded_steps = trainer.encodings = 0
+    trainer.plays = trainer.encoded_steps = trainer.encodings = 0
     return nullcontext()
 
 
 def prove(trainer: Trainer) -> Proof:
-    passes = trainer.encodings / trainer.backwards if trainer.backwards else 0.0
+    passes = trainer.encodings / trainer.plays if trainer.plays else 0.0
     steps = trainer.encoded_steps / trainer.encodings if trainer.encodings else 0.0
-    evidence = {"passes_per_backward": passes, "steps_per_pass": steps}
+    evidence = {"passes_per_rollout": passes, "steps_per_pass": steps}
     if passes == 1 and steps > 1:
         return Proof(True, evidence)
-    return Proof(False, evidence, f"{passes:g} encoding passes of {steps:g} steps for one backward pass")
+    return Proof(False, evidence, f"{passes:g} encoding passes of {steps:g} steps for one rollout")
 
 
 LAYER = Layer(

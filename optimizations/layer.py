@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer
 from m2bench.records.description import Claim as Claim
@@ -28,9 +29,9 @@ FLOAT32 = Contract()
 class Layer:
     """A named replacement of one field of ``Parts``.
 
-    ``apply`` makes the trainer's parts with the layer in; ``unsupported`` says why it cannot run on a
-    device, or None; ``prove`` reads the evidence off a trainer that has been timed; ``timed`` is
-    held around the timed window: there a layer begins its evidence anew, and forbids what must not happen.
+    ``apply`` makes the trainer's parts with the layer in; ``unsupported`` says why it cannot run on a device, or None,
+    and ``unsuited`` the same of what is to be learned; ``prove`` reads the evidence off a trainer that has been timed;
+    ``timed`` is held around the timed window: there a layer begins its evidence anew, and forbids what must not happen.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Layer:
     prove: Callable[[Trainer], Proof]
     contract: Contract = FLOAT32
     unsupported: Callable[[torch.device, LayerOptions], str | None] = lambda device, options: None
+    unsuited: Callable[[Hyperparameters], str | None] = lambda settings: None
     compiles: bool = False
     """Whether the first update of a trainer with this layer includes compilation."""
     compiled_apart: bool = False

@@ -96,8 +96,9 @@ class NativePreparation:
     def __call__(self, source: EpisodeSource, episodes: Sequence[int]) -> EpisodeBatch:
         draws = [source.draw(episode) for episode in episodes]
         starts = np.array([start for start, _ in draws])
-        close = source.market.close[starts + np.arange(source.episode_length + 1)[:, None]]
-        features = windows(source.market.features, starts, source.episode_length)
+        steps = len(draws[0][1])
+        close = source.market.close[starts + np.arange(steps + 1)[:, None]]
+        features = windows(source.market.features, starts, steps)
         self.prepared += len(starts)
         return EpisodeBatch(
             features=torch.from_numpy(features),

@@ -9,30 +9,45 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from m2bench.baselines.objective import RETURN_EPSILON
-from m2bench.baselines.parts import Objective, Parts, Trajectory
+from m2bench.baselines.episodes import NUM_ACTIONS
+from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.objective import RETURN_EPSILON, clipped_loss, log_probs_of, values_of
+from m2bench.baselines.parts import Credit, Minibatch, Objective, Parts, Seen, Trajectory
 from m2bench.baselines.trainer import Trainer
 
 from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof
 
 
-def vectorized_objective(trajectory: Trajectory, discount: float) -> Tensor:
-    """Mean over episodes of -sum_t log pi(a_t|s_t) G_t, with G normalized within each episode."""
-    log_probs = torch.log_softmax(torch.stack(trajectory.logits), dim=2)
-    taken = log_probs.gather(2, trajectory.actions.unsqueeze(2)).squeeze(2)
-    returns = discounted_returns(trajectory.rewards, discount)
-    deviation, mean = torch.std_mean(returns, dim=0, correction=0)
-    normalized = (returns - mean) / (deviation + RETURN_EPSILON)
-    return -(taken * normalized).sum(dim=0).mean()
+def vectorized_policy_gradient(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
+    """Mean over episodes of -sum_t log pi(a_t|s_t) A_t, with A normalized within each episode."""
+    outputs = torch.stack(trajectory.outputs)
+    log_probs = torch.log_softmax(outputs[..., :NUM_ACTIONS], dim=2)
+    taken = log_probs_of(log_probs, trajectory.actions)
+    values = values_of(trajectory, outputs) if trajectory.has_values else None
+    credit = vectorized_credit(trajectory.rewards, None if values is None else values.detach(), settings)
+    loss = -(taken * credit.advantages).sum(dim=0).mean()
+    if values is None or credit.targets is None:
+        return loss
+    errors = (values[:-1] - credit.targets).square().sum(dim=0)
+    return loss + settings.value_coefficient * errors.mean()
 
 
-def discounted_returns(rewards: Tensor, discount: float) -> Tensor:
-    """G_t = sum over k >= t of discount^(k-t) r_k, for rewards (T, N).
+def vectorized_credit(rewards: Tensor, values: Tensor | None, settings: Hyperparameters) -> Credit:
+    """The credit of all episodes at once."""
+    surprises = rewards if values is None else rewards + settings.discount * values[1:] - values[:-1]
+    advantages = discounted_sums(surprises, settings.discount * settings.decay)
+    deviation, mean = torch.std_mean(advantages, dim=0, correction=0)
+    normalized = (advantages - mean) / (deviation + RETURN_EPSILON)
+    return Credit(normalized, None if values is None else advantages + values[:-1])
 
-    One product with the triangle of discounts. The shorter ``cumsum(discount^k r_k) / discount^t``
+
+def discounted_sums(values: Tensor, discount: float) -> Tensor:
+    """S_t = sum over k >= t of discount^(k-t) v_k, for values (T, N).
+
+    One product with the triangle of discounts. The shorter ``cumsum(discount^k v_k) / discount^t``
     divides by numbers that vanish when T is long; here they only ever multiply.
     """
-    return _discount_triangle(len(rewards), discount, rewards.device, rewards.dtype) @ rewards
+    return _discount_triangle(len(values), discount, values.device, values.dtype) @ values
 
 
 @cache
@@ -44,8 +59,11 @@ def _discount_triangle(steps: int, discount: float, device: torch.device, dtype:
     return weights.to(dtype).to(device)
 
 
+VECTORIZED = Objective(vectorized_policy_gradient, vectorized_credit, clipped_loss)
+
+
 def apply(parts: Parts, options: LayerOptions) -> Parts:
-    return replace(parts, objective=vectorized_objective)
+    return replace(parts, objective=VECTORIZED)
 
 
 class _CountOperators(TorchDispatchMode):
@@ -60,23 +78,40 @@ class _CountOperators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def count_operators(objective: Objective, steps: int, episodes: int) -> int:
+def count_operators(objective: Objective, settings: Hyperparameters, steps: int, episodes: int) -> int:
     """Operators that the objective dispatches on a trajectory of this size, on the host."""
+    width = NUM_ACTIONS + settings.with_values
+    nothing = torch.zeros(steps, episodes, 0)
+    actions, ones = torch.zeros(steps, episodes, dtype=torch.int64), torch.ones(steps, episodes)
     trajectory = Trajectory(
-        logits=[torch.zeros(episodes, 3, requires_grad=True) for _ in range(steps)],
-        actions=torch.zeros(steps, episodes, dtype=torch.int64),
-        rewards=torch.ones(steps, episodes),
+        outputs=[torch.zeros(episodes, width, requires_grad=True) for _ in range(steps)],
+        actions=actions,
+        rewards=ones,
+        seen=Seen(nothing, nothing[-1]),
+        last_value=torch.zeros(episodes) if settings.with_values else None,
     )
-    objective(trajectory, 0.99)  # whatever is made once is made before the count
+
+    def reinforce() -> None:
+        objective.policy_gradient(trajectory, settings)
+
+    def ppo() -> None:
+        values = torch.zeros(steps + 1, episodes) if settings.with_values else None
+        credit = objective.credit(ones, values, settings)
+        outputs = torch.zeros(steps, episodes, width, requires_grad=True)
+        objective.clipped(outputs, Minibatch(actions, ones, credit.advantages, credit.targets), settings)
+
+    used = ppo if settings.algorithm == "ppo" else reinforce
+    used()  # whatever is made once is made before the count
     counter = _CountOperators()
     with counter:
-        objective(trajectory, 0.99)
+        used()
     return counter.count
 
 
 def prove(trainer: Trainer) -> Proof:
-    small = count_operators(trainer.parts.objective, steps=4, episodes=2)
-    large = count_operators(trainer.parts.objective, steps=16, episodes=8)
+    objective, settings = trainer.parts.objective, trainer.settings
+    small = count_operators(objective, settings, steps=4, episodes=2)
+    large = count_operators(objective, settings, steps=16, episodes=8)
     evidence = {"operators_at_4x2": small, "operators_at_16x8": large}
     if small == large:
         return Proof(True, evidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 import typer
@@ -52,6 +53,7 @@ def main() -> None:
         _fail(str(error))
     except UsageError as error:
         error.show()
+        _name_the_commands(getattr(error, "option_name", ""))
         sys.exit(1)
     except typer.Abort:
         typer.echo("interrupted", err=True)
@@ -65,6 +67,18 @@ def _fail(message: str) -> None:
         traceback.print_exc()
     typer.echo(f"error: {message}", err=True)
     sys.exit(1)
+
+
+def _name_the_commands(option: str) -> None:
+    """Say of an unknown option which other commands have it, where some do."""
+    commands: Mapping[str, typer.core.TyperCommand] = typer.main.get_group(app).commands  # type: ignore[assignment]
+    shown = [
+        name
+        for name, command in commands.items()
+        if any(option in one.opts and not getattr(one, "hidden", False) for one in command.params)
+    ]
+    if shown:
+        typer.echo(f"{option} is an option of m2bench {', '.join(shown)}.", err=True)
 
 
 def _show_version(value: bool) -> None:

@@ -17,7 +17,7 @@ import typer
 
 from m2bench.errors import UserError
 from m2bench.options.declared import Option, option, options_of
-from m2bench.options.known_systems import DOORS, PROGRAMS, workload_options
+from m2bench.options.known_systems import DOORS, PROGRAMS, check_options, workload_options
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
@@ -104,7 +104,9 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     asked = {one.name: values[one.name] for one in options if values[one.name] != one.default}
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
-    return AskedSystem(read(WorkloadSpec, {**asked, "module": module, **folder}), given)
+    workload = read(WorkloadSpec, {**asked, "module": module, **folder})
+    check_options(workload)
+    return AskedSystem(workload, given)
 
 
 def _door_of(given: Given) -> str | None:

@@ -29,7 +29,7 @@ class Report:
 
 @command("report")
 def report(asked: Report) -> None:
-    """Write the report of a run again from its stored results, and show it."""
+    """Rebuild the report of a run from its stored results, and show it."""
     from m2bench.report import write_and_show
 
     if asked.trace is not None:
@@ -49,10 +49,9 @@ def _show_trials(folder: Path, figure: str) -> None:
 
 
 def report_run(folder: Path, console: Console) -> None:
-    """Write and show the report of the run that has just ended; UserError when nothing could be measured."""
+    """Write and show the report of the run that has just ended; UserError when nothing could be compared."""
     from m2bench.report import write_and_show
 
-    if not write_and_show(folder, console):
-        raise UserError(
-            "no combination could be measured.", f"The reasons are above; the logs are in {folder / 'logs'}."
-        )
+    why = write_and_show(folder, console)
+    if why is not None:
+        raise UserError(f"{why.rstrip('.')}.", f"The reasons are above; the logs are in {folder / 'logs'}.")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from m2bench.errors import UserError
 from m2bench.machine.mps_features import is_usable
+from m2bench.records.results import Proof
 
 from .torch_device import torch_version
 
@@ -70,33 +71,37 @@ def no_recompiles(compiled: Sequence[Compiled]) -> Iterator[None]:
             each.recompiles = len(get_compilation_metrics()) - compilations
 
 
-def compile_evidence(
-    compiled: Sequence[Compiled], device: torch.device, autocast: Callable[[], AbstractContextManager[object]]
-) -> dict[str, Any]:
-    """What shows that these were compiled and called, since calls were last counted; of what is least of them."""
+def prove_compiled(
+    compiled: Sequence[Compiled],
+    what: str,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> Proof:
+    """Whether these were compiled and called, since calls were last counted; evidence is of what is least of them.
+
+    ``what`` they are, for the reason.
+    """
     from torch._dynamo.utils import counters
 
     calls = [each.calls for each in compiled]
     regions = [each.compiled_regions(device, autocast()) for each in compiled] if all(calls) else [0]
-    return {
+    graphs = int(counters["stats"]["unique_graphs"])
+    evidence = {
         "backend": compiled[0].backend,
-        "graphs": int(counters["stats"]["unique_graphs"]),
+        "graphs": graphs,
         "calls": min(calls),
         "compiled_regions_per_call": min(regions),
         "recompiles": compiled[0].recompiles,
         "cache": _cache(),
     }
-
-
-def why_not_compiled(evidence: dict[str, Any], what: str) -> str | None:
-    """What the evidence lacks to show that ``what`` was compiled and called, or None."""
-    if not evidence["calls"]:
-        return f"the compiled {what} was never called"
-    if not evidence["graphs"]:
-        return f"torch.compile produced no graph and ran the {what} as it is"
-    if not evidence["compiled_regions_per_call"]:
-        return f"a call of the compiled {what} runs through no compiled code"
-    return None
+    reason = None
+    if not min(calls):
+        reason = f"the compiled {what} was never called"
+    elif not graphs:
+        reason = f"torch.compile produced no graph and ran the {what} as it is"
+    elif not min(regions):
+        reason = f"a call of the compiled {what} runs through no compiled code"
+    return Proof(reason is None, evidence, reason)
 
 
 def _cache() -> str | None:

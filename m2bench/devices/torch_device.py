@@ -6,7 +6,7 @@ import resource
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -86,10 +86,18 @@ def _why_mps_fails() -> str | None:
 
 def synchronize(device: torch.device) -> None:
     """Wait until everything submitted to the device is done."""
+    waiting_for(device)()
+
+
+def waiting_for(device: torch.device) -> Callable[[], None]:
+    """What does that, for those who wait often: a CPU has done what it was asked for, and costs nothing."""
     if device.type == "mps":
-        torch.mps.synchronize()
-    elif device.type == "cuda":
-        torch.cuda.synchronize(device)
+        return torch.mps.synchronize
+    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

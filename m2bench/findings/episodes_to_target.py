@@ -10,9 +10,8 @@ from statistics import fmean, variance
 
 from m2bench.plan.learners import Cell, make_cells
 from m2bench.records.combinations import Layers
-from m2bench.statistics.estimate import Estimate, mean_ratio
+from m2bench.statistics.estimate import ROUNDING, Estimate, mean_ratio
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE
-from m2bench.statistics.least_squares import ROUNDING
 from m2bench.store.trials import StoredTrial
 
 from .layer_learning import LayerLearning, in_cells

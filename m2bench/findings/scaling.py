@@ -55,7 +55,7 @@ def summarize_scale(run: str, record: RunRecord, attempts: list[StoredTrial]) ->
         trials_done=len(trials),
         trials_planned=count_trials(record.spec),
         system=record.description.system,
-        machine=MeasuredOn.of(record.description),
+        machine=MeasuredOn(record.description.machine, record.description.device),
         workload=Trained(record.description.workload, record.spec),
         axis=scale.axis,
         places=record.prepared.places,

@@ -55,7 +55,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         system=description.system,
         device=description.device.device,
         device_faults=record.prepared.device_faults or (),
-        machine=MeasuredOn.of(description),
+        machine=MeasuredOn(description.machine, description.device),
         peak_flops=record.prepared.peak_flops,
         claimed_together=description.claimed_together,
         workload=Trained(description.workload, spec),

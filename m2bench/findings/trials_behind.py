@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain
 from statistics import geometric_mean
+from typing import NoReturn
 
 from m2bench.errors import UserError
 from m2bench.records.combinations import Layers, combination_name
@@ -27,7 +29,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     """The trials behind the figures of a layer, of a combination (``a+b``, ``baseline``), of an interaction (``a*b``),
     of the noise and the drift (``noise``), or of what was learned (``learning``).
 
-    Raises UserError for any other name, and for a run of ``scale``.
+    Raises UserError for any other name, for learning where there are no trials of it, and for a run of ``scale``.
     """
     record.refuse_scale()
     trials = judge_trials(record, trials).trials
@@ -43,7 +45,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
             _trials(trials, without, level),
         ]
     if name == "learning":
-        return _learning(Learning(record, trials), trials)
+        return _learning(record, trials)
     pair = tuple(name.split("*"))
     if len(pair) == 2 and set(pair) <= set(spec.layers):
         effects = speed_effects(spec, trials)
@@ -54,12 +56,29 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
     layers = () if name in ("baseline", "noise") else tuple(name.split("+"))
     chosen = tuple(layer for layer in spec.layers if layer in layers)
     if set(chosen) != set(layers):
-        raise UserError(
-            f"{name!r} is neither a layer of this run nor a combination of its layers.",
-            f"The layers are: {', '.join(spec.layers)}; a combination is written a+b, or baseline, an interaction a*b; "
-            "there are noise and learning as well.",
-        )
+        _refuse_name(name, spec.layers, trials)
     return [_trials(trials, chosen, level)]
+
+
+def _refuse_name(name: str, layers: Layers, trials: list[StoredTrial]) -> NoReturn:
+    if any(isinstance(trial.result, TrialResult) and name in trial.result.metrics for trial in trials):
+        raise UserError(
+            f"{name!r} is a metric, and what is traced is a layer or a combination, with all its metrics.",
+            f"The layers are: {', '.join(layers)}; the command as it is: --trace baseline.",
+        )
+    raise UserError(
+        f"{name!r} is neither a layer of this run nor a combination of its layers.",
+        f"The layers are: {', '.join(layers)}; a combination is written a+b, or baseline, an interaction a*b; "
+        "there are noise and learning as well.",
+    )
+
+
+def _refuse_untold_learning(record: RunRecord) -> NoReturn:
+    off = "it was run with --learning off" if record.spec.learning == "off" else "none was run yet"
+    advice = f"Ask for a layer: --trace {record.spec.layers[0]}." if record.spec.layers else ""
+    if record.description.workload.own_program:
+        advice = "Let it print its loss, and give that as one more --metric: each trial's stands in --trace baseline."
+    raise UserError(f"there are no learning trials: {record.description.system.no_target_because or off}.", advice)
 
 
 def _layer_figures(layer: str, effects: Effects) -> Table:
@@ -108,7 +127,13 @@ def _seeds(layer: str, learning: Learning) -> Table:
 
 
 def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
-    """Every trial of one combination, as stored."""
+    """Every trial of one combination, as stored, with all metrics of a command."""
+    told = [
+        (trial, trial.result.metrics if isinstance(trial.result, TrialResult) else {})
+        for trial in trials
+        if trial.spec.layers == layers
+    ]
+    _, *others = dict.fromkeys(chain(*(metrics for _, metrics in told))) or [""]  # the first is the one that is ranked
     rows = [
         (
             trial.spec.key,
@@ -117,29 +142,26 @@ def _trials(trials: list[StoredTrial], layers: Layers, level: Speed) -> Table:
             trial.status,
             level.digits(steady_speed(trial.result) if isinstance(trial.result, TrialResult) else None),
             digits(trial.episodes_to_target),
+            *(digits(metrics.get(name), fine=True) for name in others),
             trial.log or NOTHING,
         )
-        for trial in trials
-        if trial.spec.layers == layers
+        for trial, metrics in told
     ]
     to_target = f"{level.unit.many} to target"
-    columns = ("trial", "mini-blocks", "started", "status", level.heading, to_target, "log")
+    columns = ("trial", "mini-blocks", "started", "status", level.heading, to_target, *others, "log")
     return Table(
-        f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:6])
+        f"Trials of {combination_name(layers)}", columns, rows, frozenset(columns[4:-1])
     ).without_empty_columns()
 
 
-def _learning(learning: Learning, trials: list[StoredTrial]) -> list[Table]:
+def _learning(record: RunRecord, trials: list[StoredTrial]) -> list[Table]:
     """The learning trials, or the effects that were found in what the speed trials report."""
-    judged = learning.layers
+    learning = Learning(record, trials)
     if any(trial.spec.kind == "learning" for trial in trials):
-        return [_learned(trials, judged.unit.many)]
-    if judged.told is None:
-        raise UserError(
-            f"this run has no learning trials: {judged.no_target_because or 'none was run'}.",
-            "Trace a layer, a combination or noise.",
-        )
-    return [_seeds(layer, learning) for layer in judged.spec.layers]
+        return [_learned(trials, learning.layers.unit.many)]
+    if learning.layers.told is None:
+        _refuse_untold_learning(record)
+    return [_seeds(layer, learning) for layer in record.spec.layers]
 
 
 def _learned(trials: list[StoredTrial], units: str) -> Table:

@@ -28,7 +28,7 @@ from m2bench.records.description import Description
 from m2bench.records.same_machine import kind_name, kind_of
 from m2bench.records.spec import TrialSpec
 from m2bench.run.quiet import Quiet
-from m2bench.run.resuming import refuse_another, refuse_another_trainer
+from m2bench.run.resuming import refuse_another, refuse_another_trainer, refuse_changed_imports
 from m2bench.run.trials import Execute, Watched, run_trials
 from m2bench.store.database import Store
 from m2bench.store.files import open_log
@@ -104,6 +104,7 @@ class _Fleet:
         self._failure: BaseException | None = None
         for path in folders_of_kinds(folder).values():
             with Store.open(path) as store:
+                refuse_changed_imports(path, store.attempts(), Path(spec.workload.folder))
                 self._add_kind(path, store)
 
     def run(self) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from m2bench.errors import UserError
@@ -59,6 +60,7 @@ def _unknown_version(code: Code) -> UserError:
     )
 
 
+@cache
 def origin(code: Code, module: str) -> Path | None:
     """The file that the side's workers would import ``module`` from; None when they would find none."""
     program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"
@@ -135,6 +137,13 @@ def refuse_shared_copy(code: Code, workload: WorkloadSpec) -> None:
         raise UserError(f"{folder} is not in the repository {code.repo}.", "Run the check in a folder of it.")
     if not Path(place).is_dir():
         raise UserError(f"{code.side} {code.name} has no folder {Path(folder).name}.", "Name a base that has it.")
+    file = named.rpartition(":")[0]
+    if file.endswith(".py") and not Path(place, file).is_file():
+        advice = {
+            "base": "Name a base that has it, or hold the working tree against a floor with --min.",
+            "head": "Name one that is there, and that git does not ignore.",
+        }
+        raise UserError(f"{code.side} {code.name} has no {file}.", advice[code.side])
 
 
 def _imported(code: Code, module: str) -> list[str]:

@@ -155,7 +155,8 @@ def _syncs(before: ProfiledSide, after: ProfiledSide, unit: Unit) -> Iterator[st
         old, new = (side.counts.lines[name] for side in (before, after))
         lines = sorted({*old, *new}, key=lambda line: (-max(old.get(line, 0), new.get(line, 0)), line))
         places = [f"{line} ({old.get(line, 0):,.3g} -> {new.get(line, 0):,.3g})" for line in lines[:MOST_NAMED]]
-        where = "; ".join(places) + (f" and {len(lines) - MOST_NAMED} more lines" if len(lines) > MOST_NAMED else "")
+        more = len(lines) - MOST_NAMED
+        where = "; ".join(places) + (f" and {more} more line{'s' * (more > 1)}" if more > 0 else "")
         yield f"{what[0].upper()}{what[1:]}: {was:,.4g} per {unit.one} before, {now:,.4g} after, at {where}."
 
 

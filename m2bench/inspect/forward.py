@@ -11,14 +11,13 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from m2bench.errors import UserError
 from m2bench.findings.noise import warnings_of
-from m2bench.processes.client import Launcher
+from m2bench.processes.client import Launcher, succeeded
 from m2bench.processes.job import ForwardJob
 from m2bench.records.documents import called, to_json
 from m2bench.records.inspected import PassTime, TimedPasses
 from m2bench.records.refusals import refuse_wrong_device
-from m2bench.records.results import Conditions, Failure
+from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks
 from m2bench.run.trials import watched
@@ -72,15 +71,15 @@ def time_passes(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: P
     for name, timed in devices.items():
         draw_table(forward_table(name, timed), console)
     for warning in warnings:
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+        console.print(f"Warning: {warning}.")
     for sentence in sentences:
-        console.print(f"- {sentence}", markup=False, highlight=False)
+        console.print(f"- {sentence}")
     chart = draw_passes(folder / "forward.png", devices, comparisons)
     compared = tuple(Compared(each.name, each.other, each.leads, each.crossings) for each in comparisons)
     found = ForwardFindings(passes, devices, compared, sentences, conditions, tuple(warnings), str(chart))
     write_file(folder / "forward.json", json.dumps(to_json(found), indent=1) + "\n")
-    console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Chart: {chart}", soft_wrap=True)
+    console.print(f"All figures: {folder / 'forward.json'}", soft_wrap=True)
     refuse_unwritten({"chart": chart})
 
 
@@ -103,7 +102,5 @@ def _time_devices(
             job = ForwardJob(workload=on_device, sizes=tuple(sizes), passes=passes)
             with console.status(f"forward passes on {name}"):
                 outcome = watched(partial(launcher.run, job, TimedPasses, log, TIMEOUT_S))
-            if isinstance(outcome.result, Failure):
-                raise UserError(f"forward passes on {name} failed: {outcome.result.text}.", f"The log is {log}.")
-            found[name] = outcome.result, outcome.conditions
+            found[name] = succeeded(outcome.result, f"forward passes on {name} failed", log), outcome.conditions
     return found

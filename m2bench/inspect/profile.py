@@ -15,7 +15,7 @@ from rich.console import Console
 from m2bench.errors import UserError, WorkerError
 from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
-from m2bench.processes.client import Launcher
+from m2bench.processes.client import Launcher, succeeded
 from m2bench.processes.environment import users_environment
 from m2bench.processes.job import ProfileJob, UpdatesJob
 from m2bench.records.combinations import Layers, combination_name
@@ -101,7 +101,7 @@ def profile_pair(
         predictions=predictions(before, after),
         sentences=tuple(explain(before, after, prepared.peak_flops, unit)),
         peak_flops=prepared.peak_flops,
-        machine=MeasuredOn.of(description),
+        machine=MeasuredOn(description.machine, description.device),
         workload=spec,
         metal_capture=captured,
     )
@@ -159,12 +159,11 @@ def _profile(
         kind: type[Looks] = Looks if files is None else Pictured
         with console.status(f"profiling {side}: {name} ({number} of {len(order)} processes)"):
             found = watched(partial(launcher.run, job, kind, log, TIMEOUT_S))
-        if isinstance(found.result, Failure):
-            raise WorkerError(f"{name} cannot be profiled: {found.result.text}.", f"The log is {log}.")
-        idle = idle_layers(found.result.proofs)
+        seen = succeeded(found.result, f"{name} cannot be profiled", log)
+        idle = idle_layers(seen.proofs)
         if idle:
             raise WorkerError(f"a layer was not at work: {'; '.join(idle)}.")
-        looks[side].append(found.result)
+        looks[side].append(seen)
         conditions[side].append(found.conditions)
     return {side: ProfiledSide.of(looks[side], conditions[side]) for side in SIDES}
 
@@ -190,18 +189,18 @@ def show_profile(found: ProfileFindings, unit: Unit, console: Console) -> None:
         draw_table(table, console)
         console.print()
     for warning in found.warnings:
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+        console.print(f"Warning: {warning}.")
     for sentence in found.sentences:
-        console.print(f"- {sentence}", markup=False, highlight=False)
+        console.print(f"- {sentence}")
     for name, side in found.sides.items():
         if isinstance(side.device_log, NoLog):
             text = f"- The device's own log of {name} is not available: {side.device_log.reason}."
-            console.print(text, markup=False)
+            console.print(text)
         elif side.device_log is not None:
             draw_table(device_log_table(name, side.device_log, unit), console)
     if found.before.no_kernels_because:
         text = f"- Times of the device's kernels are not available: {found.before.no_kernels_because}."
-        console.print(text, markup=False, highlight=False)
+        console.print(text)
 
 
 def _show_files(found: ProfileFindings, timeline: Written | None, folder: Path, console: Console) -> None:
@@ -214,9 +213,7 @@ def _show_files(found: ProfileFindings, timeline: Written | None, folder: Path, 
     files = traces if timeline is None else {"timelines": timeline, **traces}
     capture = {} if found.metal_capture is None else {"metal capture": found.metal_capture}
     for name, file in {**files, **capture}.items():
-        console.print(f"{name}: {file}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        "Open traces at https://ui.perfetto.dev, flame graphs at https://www.speedscope.app.", highlight=False
-    )
-    console.print(f"All figures: {folder / 'profile.json'}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{name}: {file}", soft_wrap=True)
+    console.print("Open traces at https://ui.perfetto.dev, flame graphs at https://www.speedscope.app.")
+    console.print(f"All figures: {folder / 'profile.json'}", soft_wrap=True)
     refuse_unwritten(files)

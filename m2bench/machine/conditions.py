@@ -11,21 +11,11 @@ import psutil
 
 from m2bench.records.results import Conditions
 
-from .cpu import spent_cpu_s
+from .cpu import busy_from, spent_cpu_s
 from .system_tools import answer_of
 from .telemetry import busy_cpu_s
 
 THERMAL_LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
-
-
-# More than a desktop at rest keeps busy: of all cores, and at least.
-BUSY_SHARE = 0.05
-LEAST_BUSY_CORES = 0.2
-
-
-def busy_from(cores: int) -> float:
-    """The number of cores, kept busy by others, from which on they disturb a machine that has so many."""
-    return max(LEAST_BUSY_CORES, BUSY_SHARE * cores)
 
 
 def busy_cores(conditions: Conditions | None) -> float | None:

@@ -7,12 +7,13 @@ found by their names: the harness knows none of their options and none of their 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
 from m2bench.records.combinations import Layers
+from m2bench.records.factors import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
@@ -42,12 +43,16 @@ class Call:
 class KnownSystem:
     """What is known of a system: its options, and of its layers what these tell.
 
-    ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``.
+    ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``. ``check``:
+    raises UserError where options contradict each other. ``factors``: what ``ablate --factors`` crosses, by what it is
+    called with.
     """
 
     options: tuple[Option, ...]
     layers: NamedLayers = NO_LAYERS
     call_with: Callable[[Options, Layers], Call] | None = None
+    check: Callable[[Options], None] = lambda options: None
+    factors: Mapping[str, tuple[Factor, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,16 @@ def layers_at_hand(module: str) -> NamedLayers:
     return _known(module).layers
 
 
+def factors_at_hand(module: str) -> Mapping[str, tuple[Factor, ...]]:
+    """What of a system can be crossed beside its layers."""
+    return _known(module).factors
+
+
+def check_options(workload: WorkloadSpec) -> None:
+    """Raise UserError where a system's options contradict each other."""
+    _known(workload.module).check(workload.options)
+
+
 def size_option(command: str) -> tuple[Option, SizeOption]:
     """The option of which ``scale`` tries several values, and how these are spoken of."""
     return next((one, one.size_as) for one in workload_options(command) if one.size_as is not None)
@@ -98,9 +113,11 @@ def _known(module: str) -> KnownSystem:
 def workload_words(command: str, workload: WorkloadSpec, layers: Layers) -> list[str]:
     """The words with which a command trains this workload with these layers."""
     module = workload.module if workload.module in SYSTEMS else SYSTEMS[0]
+    # The module of a trainer of the user's own follows from its other options, and is refused beside them.
+    asked = {name: value for name, value in workload.asked.items() if value not in DOORS}
     words: list[str] = []
     for one in workload_options(command):
-        value = workload.asked.get(one.name, one.default)
+        value = asked.get(one.name, one.default)
         if value != one.default and one.layer in (None, *layers) and one.system in (None, module):
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [str(each)] if one.positional else [one.flag] if each is True else [one.flag, str(each)]

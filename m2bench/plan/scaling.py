@@ -7,13 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import median
-from typing import Any
 
 from m2bench.options.known_systems import DOORS
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
 from m2bench.records.scale import Place, Point, Scale, Setting, Value
-from m2bench.records.spec import TrialSpec
+from m2bench.records.spec import Options, TrialSpec
 from m2bench.store.trials import StoredTrial
 
 SETTINGS = "settings"
@@ -102,7 +101,7 @@ def scale_learners(scale: Scale, trials: list[StoredTrial]) -> dict[str, TrialSp
     return {name: specs[name] for name in chosen}
 
 
-def _options(spec: RunSpec, point: Point) -> dict[str, Any]:
+def _options(spec: RunSpec, point: Point) -> Options:
     if spec.workload.module in DOORS and point.values:
         return {SETTINGS: dict(point.values)}
     return dict(point.values)

@@ -41,6 +41,13 @@ class JobOutcome(Generic[T]):
     cpu_s: float | None = None
 
 
+def succeeded(found: T | Failure, what: str, log: Path) -> T:
+    """The result of a job. Raises WorkerError, which says ``what`` did not come about, where there is none."""
+    if isinstance(found, Failure):
+        raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
+    return found
+
+
 class Launcher:
     """Starts workers, one at a time. Use as a context manager; on leaving, no process is left.
 
@@ -103,7 +110,7 @@ class Launcher:
         kind: type[T],
         log: Path,
         timeout_s: float,
-        on_progress: Progress = lambda told: None,
+        on_progress: Progress | None = None,
     ) -> JobOutcome[T]:
         """Run one job in a worker: its result of this kind, or the failure of one that crashed, hung or was killed.
 
@@ -121,7 +128,7 @@ class Launcher:
         )
         try:
             _write_line(process, self.document(job))
-            answer, cpu_s = _collect(process, lines, timeout_s, lambda event: on_progress(read(job.tells, event)))
+            answer, cpu_s = _collect(process, lines, timeout_s, _follow(job, on_progress))
         except BrokenPipeError:
             answer, cpu_s = LAUNCHER_DIED, None
         shorten_log(log)
@@ -134,7 +141,7 @@ class Launcher:
         try:
             return JobOutcome(read(kind, answer), cpu_s)
         except ValueError as error:
-            raise WorkerError(f"what the worker tells cannot be read: {error}.", f"Its log is {log}.") from error
+            raise WorkerError(f"the worker's answer cannot be read: {error}.", f"Its log is {log}.") from error
 
     def document(self, job: Job) -> Event:
         """The line that asks for the job."""
@@ -158,7 +165,7 @@ class Launcher:
             self._compiler_import_s = 0.0
             if self._lines.next() is None:
                 self.stop()
-                raise WorkerError("the worker processes cannot start.", f"The reason stands in {self._log}.")
+                raise WorkerError("the worker processes cannot start.", f"The reason is in {self._log}.")
         return self._process, self._lines
 
 
@@ -190,6 +197,11 @@ def _collect(
             elif answer is None:
                 answer = Failure("died", _describe_exit(event["code"]))
             return answer, event.get("cpu_s")
+
+
+def _follow(job: Job, on_progress: Progress | None) -> Callable[[Event], None]:
+    """Hands on what is told of progress, as a record; where nobody asks for that, it may be of any version."""
+    return lambda event: on_progress(read(job.tells, event)) if on_progress else None
 
 
 def _answer(event: Event) -> Any:

@@ -25,18 +25,21 @@ class Job:
     name: ClassVar[str]
     tells: ClassVar[type[WindowMoment] | type[TrainingPoint]] = WindowMoment
     """What the worker tells of its progress."""
+
     work: Path = Path()
     log: Path = Path()
     compiler_import_s: float = 0.0
     threads: int | None = None
     timeout_s: float = 0.0
 
+    def __init_subclass__(cls, name: str = "") -> None:
+        cls.name = name
+
 
 @dataclass(frozen=True, kw_only=True)
-class PreloadJob(Job):
+class PreloadJob(Job, name="preload"):
     """Import torch's compiler, and with ``probe`` let it examine the CPU; the seconds that the import took."""
 
-    name = "preload"
     probe: bool
 
 
@@ -47,41 +50,30 @@ class SystemJob(Job):
     workload: WorkloadSpec
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayersJob(SystemJob):
+class LayersJob(SystemJob, name="layers"):
     """Name the layers, and their rules."""
 
-    name = "layers"
 
-
-@dataclass(frozen=True, kw_only=True)
-class DescribeJob(SystemJob):
+class DescribeJob(SystemJob, name="describe"):
     """Describe this machine, the device, the layers and the data."""
 
-    name = "describe"
-
 
 @dataclass(frozen=True, kw_only=True)
-class ThreadsJob(SystemJob):
+class ThreadsJob(SystemJob, name="threads"):
     """Time updates of the combinations with each number of threads."""
 
-    name = "threads"
     combinations: tuple[Layers, ...]
     candidates: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrepareJob(SystemJob):
+class PrepareJob(SystemJob, name="prepare"):
     """Prepare what the checks of all trials compare with."""
 
-    name = "prepare"
-
 
 @dataclass(frozen=True, kw_only=True)
-class LimitsJob(SystemJob):
+class LimitsJob(SystemJob, name="limits"):
     """Measure what a place can do at most."""
 
-    name = "limits"
     place: Place
 
 
@@ -96,20 +88,18 @@ class TurnsOf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialJob(SystemJob):
+class TrialJob(SystemJob, name="trial"):
     """Measure how fast a combination trains, by turns with another where there are ``turns``."""
 
-    name = "trial"
     trial: TrialSpec
     window: WindowSpec
     turns: TurnsOf | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnJob(SystemJob):
+class LearnJob(SystemJob, name="learn"):
     """Measure how soon a combination learns."""
 
-    name = "learn"
     trial: TrialSpec
     target: Target
 
@@ -123,46 +113,48 @@ class CombinationJob(SystemJob):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileJob(CombinationJob):
+class ProfileJob(CombinationJob, name="profile"):
     """Look where the time goes, for so many ``seconds``. ``files``: where traces go; None: there are none."""
 
-    name = "profile"
     seconds: float
     files: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdatesJob(CombinationJob):
+class UpdatesJob(CombinationJob, name="updates"):
     """Do some updates, for a log of the device's own. ``capture``: the name of a Metal capture of them."""
 
-    name = "updates"
     updates: int
     capture: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainJob(CombinationJob):
+class TrainJob(CombinationJob, name="train"):
     """Train on so many ``episodes``, to a ``checkpoint``."""
 
-    name = "train"
     tells = TrainingPoint
     episodes: int
     checkpoint: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditJob(SystemJob):
+class EvaluateJob(SystemJob, name="evaluate"):
+    """Evaluate what was trained to a ``checkpoint``."""
+
+    checkpoint: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditJob(SystemJob, name="audit"):
     """Find what training would lack on the device ``target``."""
 
-    name = "audit"
     target: str
     layers: Layers
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForwardJob(SystemJob):
+class ForwardJob(SystemJob, name="forward"):
     """Time forward passes alone."""
 
-    name = "forward"
     sizes: tuple[int, ...]
     passes: int

@@ -287,7 +287,7 @@ class Description(Described):
     counting: int | None = None
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """All facts of machine and device, in one table."""
         return {**self.machine.facts, **self.device.facts}
 

@@ -103,7 +103,8 @@ class TrialResult:
     sees. ``update_units``: how many units every update from the first on processed, empty where each one processed
     ``episodes_per_update``. ``losses``: of every update from the first on, None for one that told none. ``metrics``: by
     name, all that the system tells in its own units, the one that is ranked first. ``fingerprint``: of an early update,
-    of a system that does not prove that its layers are at work. Empty and None for what the system does not tell.
+    of a system that does not prove that its layers are at work. ``sources``: the user's files that it has imported,
+    with a digest of each. Empty and None for what the system does not tell.
     """
 
     setup_s: float | None
@@ -130,6 +131,7 @@ class TrialResult:
     losses: tuple[float | None, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     fingerprint: Fingerprint | None = field(default=None, metadata=LEFT_OUT)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def same_numerics(self) -> bool:

@@ -6,8 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from m2bench.options.known_systems import Call
+from m2bench.text.tables import Table
 
-from .sections import Section
+from .charts.style import Chart, NotDrawn
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """A list of sentences under a title of its own, or under the section's."""
+
+    sentences: list[str]
+    title: str | None = None
+
+
+SectionPart = Table | Chart | NotDrawn | Sentences
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question of the reader and its answers. ``name`` is its anchor."""
+
+    name: str
+    title: str
+    parts: tuple[SectionPart, ...]
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from m2bench.text.tables import Table
 
-from .charts import NotDrawn
-from .content import Content
-from .sections import SectionPart, Sentences
+from .charts.style import NotDrawn
+from .content import Content, SectionPart, Sentences
 
 
 def markdown(content: Content) -> str:

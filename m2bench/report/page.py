@@ -12,9 +12,8 @@ from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
-from .charts import Chart, NotDrawn
-from .content import Content
-from .sections import SectionPart, Sentences
+from .charts.style import Chart, NotDrawn
+from .content import Content, SectionPart, Sentences
 from .tables.combinations import CombinationsTable, combinations_table, ranked_rows
 
 

@@ -10,10 +10,9 @@ from m2bench.records.combinations import combination_name
 from m2bench.summary.scaling import ScaleSummary
 from m2bench.text.figures import is_known, times_within
 
-from .charts import Chart, NotDrawn
 from .charts.lines import draw_lines
-from .content import Content
-from .sections import Section, SectionPart, Sentences
+from .charts.style import Chart, NotDrawn
+from .content import Content, Section, SectionPart, Sentences
 from .sentences import counted
 from .tables.places import limits_table, lines_table
 from .where_to_train import fastest_of_all, how_sure, limited, line_in_words, soonest_point, where_to_train

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from m2bench.summary.ablation import Summary
 from m2bench.text.tables import Table
 
-from .charts import Chart, NotDrawn
+from .charts.style import Chart, NotDrawn
+from .content import Section, SectionPart, Sentences
 from .remarks import remarks
 from .sentences import claims, marked, tells_of_learning
 from .tables.before_and_after import before_and_after_table
@@ -22,26 +23,6 @@ from .tables.metrics import metrics_table
 from .tables.phases import phases_table
 from .tables.responses import responses_table
 from .tables.starting import starting_table
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """A list of sentences under a title of its own, or under the section's."""
-
-    sentences: list[str]
-    title: str | None = None
-
-
-SectionPart = Table | Chart | NotDrawn | Sentences
-
-
-@dataclass(frozen=True)
-class Section:
-    """One question of the reader and its answers. ``name`` is its anchor."""
-
-    name: str
-    title: str
-    parts: tuple[SectionPart, ...]
 
 
 def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[Section]:

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2bench.errors import UserError, WorkerError
+from m2bench.errors import UserError
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.options.run_spec import RunSpec
-from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher, succeeded
 from m2bench.processes.environment import users_environment
 from m2bench.processes.job import DescribeJob, LayersJob, PrepareJob
 from m2bench.records.combinations import Layers
@@ -29,23 +29,21 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     """
     log = logs / "describe.log"
     found = launcher.run(DescribeJob(workload=workload), Description, log, DESCRIBE_TIMEOUT_S).result
-    if isinstance(found, Failure):
-        what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
-        raise WorkerError(f"{what}: {found.text}.", f"The log is {log}.")
-    return found
+    what = "the trainer does not run" if workload.folder else "this machine cannot be examined"
+    return succeeded(found, what, log)
 
 
 def show_remarks(description: Description, console: Console) -> None:
     """Print what makes every figure of this machine doubtful, and what is doubtful in the data."""
     for warning in warnings_of_machine(description.machine, description.device):
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+        console.print(f"Warning: {warning}.")
     show_remarks_on_data(description, console)
 
 
 def show_remarks_on_data(description: Description, console: Console) -> None:
     """Print what is doubtful in the data."""
     for remark in description.workload.market_remarks:
-        console.print(remark, markup=False, highlight=False)
+        console.print(remark)
 
 
 def named_layers(workload: WorkloadSpec) -> NamedLayers:
@@ -95,6 +93,4 @@ def prepare(launcher: Launcher, workload: WorkloadSpec, logs: Path, timeout_s: f
     """
     log = logs / "prepare.log"
     found = launcher.run(PrepareJob(workload=workload), Prepared, log, timeout_s).result
-    if isinstance(found, Failure):
-        raise WorkerError(f"the numerics checks cannot be prepared: {found.text}.", f"The log is {log}.")
-    return found
+    return succeeded(found, "the numerics checks cannot be prepared", log)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from m2bench.errors import UserError
 from m2bench.records.description import Description
+from m2bench.records.results import TrialResult
+from m2bench.store.sources import Sources, sources_of
+from m2bench.store.trials import StoredTrial
 
 SAME_ON_RESUME = (
     ("machine", "chip"),
@@ -34,16 +38,30 @@ def refuse_another(folder: Path, before: Description, now: Description) -> None:
 
 def refuse_another_trainer(folder: Path, before: Description, now: Description) -> None:
     """The same of the user's trainer alone."""
-    sources = now.workload.sources
-    changed = [file for file, digest in before.workload.sources.items() if sources.get(file) != digest]
-    if changed:
-        raise UserError(
-            f"{folder} was begun before {', '.join(changed)} was changed.",
-            "Trials of both would not be comparable: begin a new run, or bring back what it was.",
-        )
+    _refuse_changed(folder, before.workload.sources, now.workload.sources)
     units = [described.system.unit.many for described in (before, now)]
     if units[0] != units[1]:
         raise UserError(
             f"{folder} counts {units[0]}, and now the trainer counts {units[1]}.",
             "Trials of both would not be comparable: begin a new run, or let it count the same again.",
+        )
+
+
+def refuse_changed_imports(folder: Path, trials: Iterable[StoredTrial], home: Path) -> None:
+    """The same where a trial had read a file of the user's that is another one by now.
+
+    A layer may import what nothing else needs, so that a description of the plain trainer does not tell of it.
+    ``home``: the folder that the trainer works in.
+    """
+    for trial in trials:
+        if isinstance(trial.result, TrialResult):
+            _refuse_changed(folder, trial.result.sources, sources_of(map(Path, trial.result.sources), home))
+
+
+def _refuse_changed(folder: Path, before: Sources, now: Sources) -> None:
+    changed = [file for file, digest in before.items() if now.get(file) != digest]
+    if changed:
+        raise UserError(
+            f"{folder} was begun before {', '.join(changed)} was changed.",
+            "Trials of both would not be comparable: begin a new run, or restore the files.",
         )

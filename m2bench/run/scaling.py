@@ -16,12 +16,11 @@ from m2bench.options.declared import GPUS
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
-from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
+from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher, succeeded
 from m2bench.processes.environment import users_environment
 from m2bench.processes.job import LimitsJob
 from m2bench.records.description import Description, PlaceLimits, Prepared
 from m2bench.records.refusals import refuse_wrong_device
-from m2bench.records.results import Failure
 from m2bench.records.scale import Place, Scale
 from m2bench.records.spec import TrialSpec
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
@@ -135,7 +134,7 @@ def _site(stack: ExitStack, spec: RunSpec, device: str, work: Path, logs: Path, 
     with console.status(f"examining this machine and preparing the data ({device})"):
         description = describe(launcher, workload, logs)
     refuse_unknown_layers(spec.layers, description)
-    with console.status(f"asking the plain trainer in double precision, for the numerics checks ({device})"):
+    with console.status(f"preparing the numerics checks: the plain trainer in double precision ({device})"):
         prepared = prepare(launcher, workload, logs, spec.trial_timeout_s)
     refuse_wrong_device(description.device, prepared.device_faults or ())
     is_program = description.workload.own_program
@@ -173,6 +172,4 @@ def _limits_of(site: Site, place: Place, log: Path, console: Console) -> PlaceLi
     job = LimitsJob(workload=site.spec.workload, place=place)
     with console.status(f"measuring what {place.name} can do at most"):
         found = site.launcher.run(job, PlaceLimits, log, DESCRIBE_TIMEOUT_S).result
-    if isinstance(found, Failure):
-        raise UserError(f"what {place.name} can do cannot be measured: {found.text}.", f"The log is {log}.")
-    return found
+    return succeeded(found, f"what {place.name} can do cannot be measured", log)

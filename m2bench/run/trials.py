@@ -81,19 +81,26 @@ def run_trials(
     """
     for trial in trials:
         before(trial)
-        started, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
         reasons = [f"{layer}: {unsupported[layer]}" for layer in trial.layers if layer in unsupported]
         if reasons:
-            stored = StoredTrial(trial, started, 0.0, "unsupported", "; ".join(reasons), None, None)
+            stored = StoredTrial(trial, _now(), 0.0, "unsupported", "; ".join(reasons), None, None)
         else:
-            log = store.folder / "logs" / f"{trial.key}.log"
-            found = execute(trial, log)
-            elapsed_s = time.monotonic() - begin
-            status, reason, result = _judge(found.result)
-            name = str(log.relative_to(store.folder))
-            stored = StoredTrial(trial, started, elapsed_s, status, reason, name, result, found.conditions)
+            stored = run_trial(trial, store.folder, execute)
         store.add(stored)
         after(stored)
+
+
+def run_trial(trial: TrialSpec, folder: Path, execute: Execute) -> StoredTrial:
+    """Run one trial of the run in ``folder``; what is to be stored of it."""
+    started, begin, log = _now(), time.monotonic(), Path("logs") / f"{trial.key}.log"
+    found = execute(trial, folder / log)
+    elapsed_s = time.monotonic() - begin
+    status, reason, result = _judge(found.result)
+    return StoredTrial(trial, started, elapsed_s, status, reason, str(log), result, found.conditions)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _judge(found: Result | Failure) -> tuple[str, str | None, Result | None]:

@@ -12,6 +12,7 @@ from m2bench.records.figure import Figure
 from .distributions import t_quantile, t_two_sided_p
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-9  # of a logarithm: what is less comes from the computation
 LEAST_DEGREES = 8  # of freedom: with fewer, trials tell too little of how much one scatters
 
 
@@ -30,7 +31,8 @@ class Estimate:
 
     @classmethod
     def from_log(cls, effect: float, se: float, degrees: float) -> Estimate:
-        """From an effect on the log scale and its standard error."""
+        """From an effect on the log scale and its standard error. One as small as rounding is none."""
+        effect = effect if abs(effect) > ROUNDING else 0.0
         half = t_quantile((1 + CONFIDENCE) / 2, degrees) * se
         p = t_two_sided_p(effect / se, degrees) if se else None
         return cls(math.exp(effect), (math.exp(effect - half), math.exp(effect + half)), se, p, degrees)

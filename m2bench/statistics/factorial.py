@@ -29,8 +29,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.rules import NO_RULES, Rules
 
 from .distributions import f_tail
-from .estimate import LEAST_DEGREES, Estimate
-from .least_squares import MAD_TO_SD, ROUNDING, Fit, Floats, Scatter, measure_scatter
+from .estimate import LEAST_DEGREES, ROUNDING, Estimate
+from .least_squares import MAD_TO_SD, Fit, Floats, Scatter, measure_scatter
 
 OUTLYING = 5.0  # robust standard deviations
 

@@ -16,9 +16,8 @@ from m2bench.records.combinations import Layers
 from m2bench.summary.noise import ScatterGroup
 
 from .distributions import t_two_sided_p
-from .estimate import LEAST_DEGREES
+from .estimate import LEAST_DEGREES, ROUNDING
 
-ROUNDING = 1e-9
 UNEQUAL = 0.01  # the chance that a layer is found to change the scatter where none does
 MOST_FACTORS = 2  # layers that may change the scatter: more would leave too few trials in a group
 LEAST_FREE = 0.05  # of an observation's own leverage left over; below, its residual says nothing

@@ -47,14 +47,10 @@ def _record(kind: Any, records: dict[str, Document]) -> Document:
         records[kind.__name__] = found
         properties = dict(_properties(kind, records))
         if properties:
-            needed = [key for key in properties if key not in _left_out(kind)]
+            left_out = {each.name for each in fields(kind) if each.metadata == LEFT_OUT}
+            needed = [key for key in properties if key not in left_out]
             found |= {"properties": properties, "required": needed, "additionalProperties": _tells_more(kind)}
     return {"$ref": f"#/$defs/{kind.__name__}"}
-
-
-def _left_out(kind: Any) -> set[str]:
-    """The keys that need not be there."""
-    return {each.name for each in fields(kind) if each.metadata == LEFT_OUT}
 
 
 def _tells_more(kind: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from m2bench.options.run_spec import RunSpec
-from m2bench.records.description import Description, Device, Machine, WorkloadDescription
+from m2bench.records.description import Device, Machine, WorkloadDescription
 from m2bench.records.documents import FLAT
 
 
@@ -15,10 +15,6 @@ class MeasuredOn:
 
     machine: Machine = field(metadata=FLAT)
     device: Device = field(metadata=FLAT)
-
-    @classmethod
-    def of(cls, description: Description) -> MeasuredOn:
-        return cls(description.machine, description.device)
 
 
 @dataclass(frozen=True)

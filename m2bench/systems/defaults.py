@@ -55,7 +55,7 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("layers", "rules", "prepare", "audit", "forward"):
+        for name in ("layers", "rules", "prepare", "audit", "forward", "evaluate_checkpoint"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
 
@@ -97,6 +97,9 @@ class CompletedWorkload:
     def forward(self, spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> NoReturn:
         raise UserError(f"the system {spec.module} does not offer forward passes alone.", "Time another one.")
 
+    def evaluate_checkpoint(self, spec: WorkloadSpec, work: Path, checkpoint: Path) -> NoReturn:
+        raise UserError(f"the system {spec.module} does not offer to evaluate a checkpoint.", "Evaluate another one.")
+
 
 def describe_layer(name: str, **told: Any) -> LayerDescription:
     """A layer of which ``told`` is known, fields of its description.
@@ -118,6 +121,7 @@ class SystemDefaults:
 
     def __init__(self, device: torch.device):
         self.device = device
+        self._wait = torch_device.waiting_for(device)
 
     def told(self, found: Told | SupportsFloat | None) -> Told:
         return found if isinstance(found, Told) else Told(mean_return=found)
@@ -132,7 +136,7 @@ class SystemDefaults:
         return {}
 
     def synchronize(self) -> None:
-        torch_device.synchronize(self.device)
+        self._wait()
 
     @cached_property
     def _energy_counter(self) -> Callable[[], float] | None:
@@ -161,6 +165,9 @@ class SystemDefaults:
         return None
 
     def proofs(self) -> Mapping[str, Proof]:
+        return {}
+
+    def sources(self) -> Mapping[str, str]:
         return {}
 
     def evaluate(self) -> float | None:

@@ -19,26 +19,12 @@ import torch._dynamo  # (optimizers import it when first made, which would be ch
 from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
-from m2bench.processes.job import (
-    AuditJob,
-    DescribeJob,
-    ForwardJob,
-    Job,
-    LayersJob,
-    LearnJob,
-    LimitsJob,
-    PrepareJob,
-    ProfileJob,
-    ThreadsJob,
-    TrainJob,
-    TrialJob,
-    UpdatesJob,
-)
+from m2bench.processes import job as asked
 from m2bench.processes.lines import Event
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
 from m2bench.records.documents import read
-from m2bench.records.inspected import AuditFindings, Looks, TimedPasses, Training, Updated
+from m2bench.records.inspected import AuditFindings, Evaluated, Looks, TimedPasses, Training, Updated
 from m2bench.records.results import LearningResult, TrialResult, WindowMoment
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -63,7 +49,7 @@ def run(request: Event, send: Send) -> int:
     return answer(lambda: JOBS[kind](job, telling(send)), send)
 
 
-def _describe(job: DescribeJob, tell: Tell) -> Description:
+def _describe(job: asked.DescribeJob, tell: Tell) -> Description:
     workload = load_system(job.workload)
     described, rules = workload.describe(job.workload, job.work), workload.rules(job.workload)
     layers = tuple(
@@ -75,19 +61,19 @@ def _describe(job: DescribeJob, tell: Tell) -> Description:
     )
 
 
-def _layers(job: LayersJob, tell: Tell) -> NamedLayers:
+def _layers(job: asked.LayersJob, tell: Tell) -> NamedLayers:
     workload = load_system(job.workload)
     return NamedLayers(workload.layers(job.workload), workload.rules(job.workload))
 
 
-def _threads(job: ThreadsJob, tell: Tell) -> MeasuredThreads:
+def _threads(job: asked.ThreadsJob, tell: Tell) -> MeasuredThreads:
     workload = load_system(job.workload)
     return MeasuredThreads(
         tuple(thread_times.time_threads(workload, job.workload, job.work, job.combinations, job.candidates))
     )
 
 
-def _prepare(job: PrepareJob, tell: Tell) -> Prepared:
+def _prepare(job: asked.PrepareJob, tell: Tell) -> Prepared:
     begin = time.perf_counter()
     faults = load_system(job.workload).prepare(job.workload, job.work)
     return Prepared(
@@ -97,7 +83,7 @@ def _prepare(job: PrepareJob, tell: Tell) -> Prepared:
     )
 
 
-def _limits(job: LimitsJob, tell: Tell) -> PlaceLimits:
+def _limits(job: asked.LimitsJob, tell: Tell) -> PlaceLimits:
     device = torch_device.resolve_device(job.place.device or WorkloadSpec.device)
     return PlaceLimits(
         place=job.place,
@@ -107,31 +93,25 @@ def _limits(job: LimitsJob, tell: Tell) -> PlaceLimits:
     )
 
 
-def _trial(job: TrialJob, tell: Tell) -> TrialResult:
+def _trial(job: asked.TrialJob, tell: Tell) -> TrialResult:
     with Turns(**vars(job.turns)) if job.turns else nullcontext() as turns:
         return trial.run_trial(
-            workload=load_system(job.workload),
-            workload_spec=job.workload,
-            work=job.work,
-            spec=job.trial,
-            window=job.window,
-            compiler_import_s=job.compiler_import_s,
-            on_window=lambda moment: tell(WindowMoment(moment, os.getpid())),
-            turns=turns,
-        )
+            load_system(job.workload), job.workload, job.work, job.trial, job.window, job.compiler_import_s,
+            on_window=lambda moment: tell(WindowMoment(moment, os.getpid())), turns=turns,
+        )  # fmt: skip
 
 
-def _learn(job: LearnJob, tell: Tell) -> LearningResult:
+def _learn(job: asked.LearnJob, tell: Tell) -> LearningResult:
     workload = load_system(job.workload)
     return learning_trial.run_learning_trial(workload, job.workload, job.work, job.trial, job.target)
 
 
-def _profile(job: ProfileJob, tell: Tell) -> Looks:
+def _profile(job: asked.ProfileJob, tell: Tell) -> Looks:
     workload = load_system(job.workload)
     return profiling.profile_combination(workload, job.workload, job.work, job.layers, job.seed, job.seconds, job.files)
 
 
-def _updates(job: UpdatesJob, tell: Tell) -> Updated:
+def _updates(job: asked.UpdatesJob, tell: Tell) -> Updated:
     system = load_system(job.workload).build(job.workload, job.work, job.layers, job.seed)
     try:
         with torch_device.captured(job.capture):
@@ -142,32 +122,37 @@ def _updates(job: UpdatesJob, tell: Tell) -> Updated:
     return Updated(units_of(system, [*map(system.told, found)]))
 
 
-def _audit(job: AuditJob, tell: Tell) -> AuditFindings:
+def _audit(job: asked.AuditJob, tell: Tell) -> AuditFindings:
     return load_system(job.workload).audit(job.workload, job.work, job.target, job.layers)
 
 
-def _forward(job: ForwardJob, tell: Tell) -> TimedPasses:
+def _forward(job: asked.ForwardJob, tell: Tell) -> TimedPasses:
     return TimedPasses(tuple(load_system(job.workload).forward(job.workload, job.sizes, job.passes)))
 
 
-def _train(job: TrainJob, tell: Tell) -> Training:
+def _train(job: asked.TrainJob, tell: Tell) -> Training:
     workload = load_system(job.workload)
     return training.train_to_checkpoint(
         workload, job.workload, job.work, job.layers, job.episodes, job.seed, job.checkpoint, on_progress=tell
     )
 
 
-JOBS: Mapping[type[Job], Callable[[Any, Tell], object]] = {
-    LayersJob: _layers,
-    DescribeJob: _describe,
-    ThreadsJob: _threads,
-    PrepareJob: _prepare,
-    LimitsJob: _limits,
-    TrialJob: _trial,
-    LearnJob: _learn,
-    ProfileJob: _profile,
-    UpdatesJob: _updates,
-    AuditJob: _audit,
-    ForwardJob: _forward,
-    TrainJob: _train,
+def _evaluate(job: asked.EvaluateJob, tell: Tell) -> Evaluated:
+    return Evaluated(load_system(job.workload).evaluate_checkpoint(job.workload, job.work, job.checkpoint))
+
+
+JOBS: Mapping[type[asked.Job], Callable[[Any, Tell], object]] = {
+    asked.LayersJob: _layers,
+    asked.DescribeJob: _describe,
+    asked.ThreadsJob: _threads,
+    asked.PrepareJob: _prepare,
+    asked.LimitsJob: _limits,
+    asked.TrialJob: _trial,
+    asked.LearnJob: _learn,
+    asked.ProfileJob: _profile,
+    asked.UpdatesJob: _updates,
+    asked.AuditJob: _audit,
+    asked.ForwardJob: _forward,
+    asked.TrainJob: _train,
+    asked.EvaluateJob: _evaluate,
 }

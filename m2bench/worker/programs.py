@@ -18,7 +18,7 @@ from m2bench.processes.lines import Event
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read
-from m2bench.records.results import TrialResult, WindowMoment
+from m2bench.records.results import Moment, TrialResult, WindowMoment
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
 
@@ -37,7 +37,7 @@ def run(request: Event, send: Send) -> int:
         kind = next((kind for kind in JOBS if kind.name == request["job"]), None)
         if kind is None:
             raise UserError(
-                "a command cannot be looked into.", "Ask that of a function of your own, as my_trainer.py:train."
+                "m2bench cannot look inside a command.", "Use a function of your own, such as my_trainer.py:train."
             )
         job = read(kind, request)
         return JOBS[kind](_program(job.workload), job, telling(send))
@@ -69,17 +69,15 @@ def _prepare(program: Program, job: PrepareJob, tell: Tell) -> Prepared:
     try:
         found = program.measure(BASELINE, 0, job.timeout_s - ANSWER_S, lambda moment: None)
     except TrainerError as error:
-        raise UserError(f"without any layer {error}.", "Mend that first: nothing was measured.") from error
+        raise UserError(f"without any layer {error}.", "Fix the command first; nothing was measured.") from error
     return Prepared(prepare_s=time.perf_counter() - begin, peak_flops=0.0, metrics=found.metrics)
 
 
 def _trial(program: Program, job: TrialJob, tell: Tell) -> TrialResult:
-    return program.measure(
-        job.trial.layers,
-        job.trial.seed,
-        job.timeout_s - ANSWER_S,
-        lambda moment: tell(WindowMoment(moment, os.getpid())),
-    )
+    def on_window(moment: Moment) -> None:
+        tell(WindowMoment(moment, os.getpid()))
+
+    return program.measure(job.trial.layers, job.trial.seed, job.timeout_s - ANSWER_S, on_window)
 
 
 JOBS: Mapping[type[SystemJob], Callable[[Program, Any, Tell], object]] = {

@@ -67,6 +67,7 @@ class _After:
     waits_s: dict[str, float]
     peak_memory_mb: PeakMemory
     proofs: Mapping[str, Proof]
+    sources: Mapping[str, str]
     stream: _Checked
     eval_return: float | None
     phase_ms_per_episode: dict[str, float]
@@ -140,6 +141,7 @@ def _look_after(system: System, counting: bool, placed: torch.device | None) -> 
         waits_s=system.waits_s(),
         peak_memory_mb=system.peak_memory_mb(),
         proofs=system.proofs(),
+        sources=system.sources(),
         stream=_Checked.by(system.check_stream),
         eval_return=system.evaluate(),
         phase_ms_per_episode=_undisturbed_phase_ms(system),
@@ -199,6 +201,7 @@ def _result(
         update_units=tuple(each.units for each in told if each.units is not None),
         losses=losses,
         fingerprint=warm_up.fingerprint,
+        sources=after.sources,
     )
 
 

@@ -9,9 +9,10 @@ import torch
 
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
+from m2bench.baselines.hyperparameters import Hyperparameters, RateScaling
 from m2bench.baselines.parts import Parts, UpdateRule
 from m2bench.baselines.synthetic import synthetic_market
-from m2bench.baselines.trainer import Hyperparameters, RateScaling, Trainer, baseline_parts
+from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.optimizations import load_layer
 from m2bench.optimizations.layer import LayerOptions, compose
 

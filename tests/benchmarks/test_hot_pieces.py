@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from trajectories import make_trajectory
 
 from m2bench.baselines.environment import BatchedTradingEnv, TradingEnv
 from m2bench.baselines.episodes import EpisodeSource
-from m2bench.baselines.objective import discounted_returns, looped_objective
-from m2bench.baselines.parts import Objective, Trajectory
+from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.objective import LOOPED, generalized_advantages
+from m2bench.baselines.parts import Objective
 from m2bench.baselines.policy import make_policy
-from m2bench.optimizations.vectorized_loss import vectorized_objective
+from m2bench.optimizations.vectorized_loss import VECTORIZED
 
 
 def test_preparing_an_episode(benchmark: Any, source: EpisodeSource) -> None:
@@ -44,19 +46,15 @@ def test_a_step_of_the_batched_environment(benchmark: Any, source: EpisodeSource
     assert benchmark.pedantic(env.step, setup=start, rounds=200)[0].shape == (num_envs, 122)
 
 
-def test_discounted_returns(benchmark: Any) -> None:
-    assert len(benchmark(discounted_returns, [0.5] * 128, 0.99)) == 128
+def test_advantages(benchmark: Any) -> None:
+    assert len(benchmark(generalized_advantages, [0.5] * 128, [0.1] * 129, 0.99, 0.95)) == 128
 
 
-@pytest.mark.parametrize("objective", [looped_objective, vectorized_objective])
+@pytest.mark.parametrize("objective", [LOOPED, VECTORIZED])
 @pytest.mark.parametrize("episodes", [1, 32])
 def test_the_objective(benchmark: Any, objective: Objective, episodes: int) -> None:
-    trajectory = Trajectory(
-        [torch.randn(episodes, 3) for _ in range(128)],
-        torch.zeros(128, episodes, dtype=torch.int64),
-        torch.randn(128, episodes),
-    )
-    assert torch.isfinite(benchmark(objective, trajectory, 0.99))
+    trajectory = make_trajectory(128, episodes, seed=0, dtype=torch.float32)
+    assert torch.isfinite(benchmark(objective.policy_gradient, trajectory, Hyperparameters()))
 
 
 @pytest.mark.parametrize("samples", [1, 32, 4096])

@@ -17,30 +17,32 @@ from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import Option, argument, at_least, option, options_of
-from m2bench.options.known_systems import size_option, workload_options, workload_words
+from m2bench.options.known_systems import DOORS, size_option, workload_options, workload_words
 from m2bench.options.run_spec import RunOptions
 from m2bench.records.documents import to_json
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
-RUN = "--device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
+LEARNING = "--algorithm --advantages --gae-lambda --clip-range --epochs --minibatches"
+RUN = f"{LEARNING} --device --data --num-envs --episode-length --policy --compile-backend --workload --seed"
 COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
-    "--trial-timeout --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
-    "scale": "--data --episode-length --policy --compile-backend --workload --seed "
+    "--trial-timeout --factors --with --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet "
+    "--dry-run",
+    "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
     "init": "",
-    "train": f"{RUN} --lr-scaling --with --episodes --out",
+    "train": f"{RUN} --lr-scaling --curriculum --with --evaluate --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
     "layers": f"{COMMAND} --device --compile-backend --json",
     "report": "--trace",
     "doctor": "--device --seconds --workload --json",
     "forward": "--passes --batches --device --policy --compile-backend --out",
     "audit": "--target --layers --episode-length --policy --json",
-    "compare": "--json",
+    "compare": "--out --json",
     "check": f"{RUN} {COMMAND} "
     "--base --against --min --delta --alpha --max-blocks --layers --strict --threads --window "
     "--trial-timeout --junit --out --json",
@@ -60,7 +62,7 @@ ARGUMENTS = {
     "layers": ["trainer"],
     "check": ["trainer"],
     "report": ["folder"],
-    "compare": ["a", "b"],
+    "compare": ["runs"],
     "baseline save": ["name", "trainer"],
     "baseline show": ["name"],
     "baseline promote": ["name", "folder"],
@@ -201,6 +203,21 @@ def test_a_printed_command_asks_for_the_same_again() -> None:
     asked, _ = typed(*words, system=True)
     assert isinstance(asked, AskedSystem)
     assert workload_words("train", asked.workload, ("batching",)) == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mine.py:train", "--device", "cpu"],
+        ["--command", "python t.py", "--toggle", "amp=--amp", "--toggle", "jit=env:JIT=1", "--lower-is-better"],
+    ],
+)
+def test_a_printed_command_of_a_users_trainer_names_no_module(words: list[str]) -> None:
+    """It would be refused beside it."""
+    asked, _ = typed(*words, system=True)
+    assert isinstance(asked, AskedSystem)
+    assert asked.workload.module in DOORS
+    assert sorted(workload_words("ablate", asked.workload, ())) == sorted(words)
 
 
 def test_the_layers_that_options_name_are_there() -> None:

@@ -31,8 +31,8 @@ from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.results import Calls, Fingerprint, LearningResult
 from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.report.charts import Chart, NotDrawn
+from m2bench.report.content import Sentences
 from m2bench.report.scale import draw_scale_charts, scale_content
-from m2bench.report.sections import Sentences
 from m2bench.report.where_to_train import where_to_train
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.scaling import ScalePoint, ScaleSummary

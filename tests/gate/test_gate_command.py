@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from commands import AT_ONCE, COMMAND, environment, m2bench, typed
+from commands import AT_ONCE, COMMAND, environment, interrupted, m2bench, typed
 from github_action import action, run_action
 from launched import wait_until, workers_of
 from packaging.requirements import Requirement
@@ -95,9 +96,10 @@ def test_a_comment_is_no_change_and_the_action_writes_the_outputs(repo: Path, tm
     commit(repo, text="# a comment\n")
     base, head = git(repo, "rev-parse", "HEAD~1"), git(repo, "rev-parse", "HEAD")
     asked = (*SHORT[:4], *SHORT[6:])  # no layers, as in the README's ten lines: the system may have none of m2bench's
-    variables = environment(GITHUB_ACTIONS="true", GITHUB_SHA=head, GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))
-    code, printed, told = run_action(repo, variables, PYTHON=sys.executable, BASE="HEAD~1", OPTIONS=" ".join(asked))
-    assert (code, told) == (0, "exit-code=0\n"), printed
+    told = {"GITHUB_ACTIONS": "true", "GITHUB_SHA": head, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    variables = environment(PYTHONPATH=AT_ONCE, **told)
+    code, printed, output = run_action(repo, variables, PYTHON=sys.executable, BASE="HEAD~1", OPTIONS=" ".join(asked))
+    assert (code, output) == (0, "exit-code=0\n"), printed
     assert "Passed after 3 blocks against base" in printed
     assert "::notice title=m2bench check::Passed" in printed
     assert "### m2bench check: pass" in (tmp_path / "summary").read_text()
@@ -369,26 +371,21 @@ def test_a_shallow_clone_is_told_what_to_fetch(repo: Path, tmp_path: Path) -> No
     assert "fetch-depth: 0" in done.stderr
 
 
-def begin(repo: Path) -> subprocess.Popen[str]:
-    """A gate that is at work with its trials, and would be for long."""
-    process = subprocess.Popen(
-        [COMMAND, "check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out"],
-        cwd=repo, env=environment(TMPDIR=str(repo.parent), PYTHONPATH=AT_ONCE),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    wait_until(lambda: list((repo / "out" / "logs").glob("*/block1.*.log")))
-    return process
+LONG = ("check", "--base", "HEAD", *SHORT[:2], "--window", "600", "--layers", "baseline", "--out", "out")
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
-def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Path) -> None:
-    process = begin(repo)
-    second = typed("check", "--base", "HEAD", *SHORT, cwd=repo)
-    assert second.returncode == 1
-    assert "another m2bench check is at work in" in second.stderr
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
-    assert (process.returncode, "interrupted" in stderr, "Traceback" in stderr) == (130, True, False)
+def is_at_work(repo: Path) -> bool:
+    """Whether ``LONG`` has come to its trials."""
+    return any((repo / "out" / "logs").glob("*/block1.*.log"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_nothing_behind(
+    number: signal.Signals, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(repo.parent))
+    done = interrupted(*LONG, cwd=repo, when=lambda: is_at_work(repo), number=number)
+    assert (done.returncode, "interrupted" in done.stderr, "Traceback" in done.stderr) == (130, True, False)
     assert len(worktrees(repo)) == 1
     assert not workers_of(repo.parent)
     assert {path.name for path in repo.parent.iterdir()} - {PREPARED} == {"repo"}
@@ -396,10 +393,14 @@ def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Pat
 
 
 @pytest.mark.slow
-def test_what_a_killed_gate_left_is_removed_by_the_next_one(repo: Path) -> None:
-    process = begin(repo)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def test_a_second_gate_is_refused_and_what_a_killed_one_left_is_removed_by_the_next(repo: Path) -> None:
+    variables = environment(TMPDIR=str(repo.parent), PYTHONPATH=AT_ONCE)
+    with subprocess.Popen([COMMAND, *LONG], cwd=repo, env=variables, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: is_at_work(repo))
+        second = typed("check", "--base", "HEAD", *SHORT, cwd=repo)
+        process.kill()
+    assert second.returncode == 1
+    assert "another m2bench check is running in" in second.stderr
     wait_until(lambda: not workers_of(repo.parent), 20)
     assert len(worktrees(repo)) == 3  # the user's, and one for each side
     refused = typed("check", "--base", "HEAD", *SHORT[:4], "--layers", "turbo", cwd=repo)
@@ -417,12 +418,12 @@ def test_the_commands_of_the_readme(repo: Path) -> None:
     commit(repo)
     assert len(GATE) == 6
     for command in GATE:
-        arguments = shlex.split(command)[1:]
+        arguments, begin = shlex.split(command)[1:], time.monotonic()
         done = typed(*shortened(arguments), cwd=repo)
         assert done.returncode in (0, 3), done.stdout + done.stderr
         if "--against" in arguments:
             against = json.loads(done.stdout)
-        time.sleep(1)  # results are named by the second
+        time.sleep(max(0.0, 1 - (time.monotonic() - begin)))  # results are named by the second
     assert (repo / "gate.xml").exists()
     assert (repo / "reports" / "history" / "history.svg").stat().st_size > 1000
     assert [(m["name"], m["combination"], m["against"]) for m in against["metrics"]] == [

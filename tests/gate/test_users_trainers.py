@@ -43,6 +43,11 @@ def test_a_folder_of_the_repository_lies_in_each_sides_checkout(code: Code, tmp_
 
 
 def test_both_sides_never_run_the_same_copy(code: Code, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"base 0000000000 has no mine\.py\. Name a base that has it, or hold"):
+        refuse_shared_copy(code, asked(tmp_path / "repo" / "examples"))
+    with pytest.raises(UserError, match=r"head 0000000000 has no mine\.py\. Name one that is there, and that git does"):
+        refuse_shared_copy(replace(code, side="head"), asked(tmp_path / "repo" / "examples"))
+    (tmp_path / "tree" / "examples" / "mine.py").touch()
     refuse_shared_copy(code, asked(tmp_path / "repo" / "examples"))
     with pytest.raises(UserError, match="elsewhere is not in the repository"):
         refuse_shared_copy(code, asked(tmp_path / "elsewhere"))

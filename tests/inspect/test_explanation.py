@@ -120,7 +120,7 @@ def test_lines_of_waits_are_told_of_both_sides() -> None:
     before = side((), 10.0, counts=counts(syncs=many))
     after = side(("batching",), 5.0, counts=counts(syncs={"b.py:2 y": 0.5}))
     sentence = said(before, after, "Values that the host reads")
-    assert "a.py:1 x (128 -> 0); b.py:2 y (1 -> 0.5); c.py:3 z (1 -> 0) and 1 more lines" in sentence
+    assert "a.py:1 x (128 -> 0); b.py:2 y (1 -> 0.5); c.py:3 z (1 -> 0) and 1 more line." in sentence
 
 
 @pytest.mark.parametrize(("phases", "share", "verdict"), [(0.91, "100%", "explained"), (0.97, "32%", "NOT explained")])

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.policy import PolicySize, make_policy
-from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
 from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features
 from m2bench.optimizations.encode_once import Decider, Encoder
@@ -109,7 +110,7 @@ def test_a_batch_that_replicas_prepare_is_the_batch_that_one_prepares(parallel: 
 
 def test_a_replica_that_ends_or_fails_is_told_and_none_is_left(parallel: Trainer) -> None:
     parallel.update()
-    (process,) = (psutil.Process(number) for number in parallel.replicas.learned)
+    (process,) = (child for child in psutil.Process().children() if child.pid in parallel.replicas.learned)
     with pytest.raises(RuntimeError, match=r"(?s)learns from a share of the batch: Traceback.*OverflowError"):
         parallel.replicas.prepare([0, 1, 2, 2**80])  # the last is the other's
     process.kill()

@@ -25,8 +25,9 @@ from shares import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from m2bench.baselines.episodes import EpisodeSource
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import Parts
-from m2bench.baselines.trainer import Hyperparameters, Trainer, baseline_parts
+from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
 from m2bench.optimizations import LAYERS, NOTE, RULES, load_layer
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision

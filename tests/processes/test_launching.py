@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from launched import execute, still_in, workers_of
 from prepared_launcher import prepare
-from repository import SUPPORT
+from repository import ROOT, SUPPORT
 
 from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import Launcher
@@ -38,11 +38,20 @@ def quick(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> Launcher:
     return launcher
 
 
-def test_a_result_comes_back_and_the_prints_go_to_the_log(launcher: Launcher) -> None:
-    outcome = execute(launcher, "", "batching")
+def test_a_result_comes_back_and_the_prints_go_to_the_log(tmp_path: Path) -> None:
+    """Of the code that a side of a check has for its own."""
+    code = tmp_path / "side" / "m2bench"
+    code.mkdir(parents=True)
+    for part in (*(ROOT / "m2bench").iterdir(), ROOT / "baselines", ROOT / "optimizations"):
+        (code / part.name).symlink_to(part)
+    with Launcher(tmp_path, tmp_path / "launcher.log", {"PYTHONPATH": f"{code.parent}:{SUPPORT}"}) as launcher:
+        outcome = execute(launcher, "", "batching")
     assert len(outcome.update_s) >= 3  # more where the machine is busy and their mean is not known well
     assert outcome.episodes_per_update == 16
-    assert "a worker's print" in (launcher.work / "trial.log").read_text()
+    printed = (tmp_path / "trial.log").read_text()
+    assert "a worker's print" in printed
+    assert str(code) in printed
+    assert still_in(tmp_path) == []
 
 
 def test_prints_that_look_like_results_change_nothing(quick: Launcher) -> None:
@@ -85,19 +94,22 @@ def test_what_a_worker_leaves_running_is_ended(quick: Launcher) -> None:
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) -> None:
-    execute(launcher, "", "amp")
+    launcher._start()
     assert launcher._process is not None
     launcher._process.kill()
     if wait:
         launcher._process.wait()
     assert execute(launcher, "", "amp") == Failure("died", "the launcher of the worker died")
-    assert isinstance(execute(launcher, "", "amp"), TrialResult)
+    if wait:
+        assert isinstance(execute(launcher, "", "amp"), TrialResult)
+    else:
+        assert launcher._process is None, "the next job gets a new one"
 
 
-def test_a_result_that_cannot_be_read_is_said(launcher: Launcher) -> None:
+def test_a_result_that_cannot_be_read_is_said(quick: Launcher) -> None:
     job = DescribeJob(workload=WorkloadSpec(module="fake_workload"))
     with pytest.raises(WorkerError, match="TrialResult has no setup_s"):
-        launcher.run(job, TrialResult, launcher.work / "trial.log", 60.0)
+        quick.run(job, TrialResult, quick.work / "trial.log", 60.0)
 
 
 def test_what_the_user_can_put_right_is_said_as_such(quick: Launcher) -> None:

@@ -26,6 +26,8 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
+from m2bench.inspect.device_log import NoLog
+from m2bench.inspect.mps_log import MpsLog
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
 from m2bench.options.run_spec import RunSpec
@@ -37,6 +39,7 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
 from m2bench.store.database import Store
+from m2bench.text.console import plain_console
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
@@ -69,9 +72,12 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
 
 @pytest.mark.slow
 def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
-    options = ("--layers", "compile,dataloader", "--design", "stack", "--learning", "off", "--episode-length", "16")
-    done = m2bench("ablate", "--quick", *options, "--blocks", "1", "--out", "run", cwd=tmp_path)
+    layers = ("--layers", "compile,dataloader", "--design", "stack")
+    short = ("--learning", "off", "--episode-length", "8", "--quick", "--blocks", "1")
+    done = m2bench("ablate", *layers, *short, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "Report: run/report.html"
+    assert "\x1b" not in done.stdout  # no colours, no progress where nobody watches
     summary: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
     told = {name: summary["machine"][name] for name in ("device", "device_name", "device_cores", "chip", "macos_build")}
     assert told == {
@@ -100,26 +106,32 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
     assert found["device", "ok"] == "mps Apple M2"
     assert found["power", "ok"] == "mains"
     assert found["heat", "ok"] == "nominal"
-    assert found["layers", "ok"].startswith("10 of 11 can run")
+    assert found["layers", "ok"].startswith("10 of 12 can run")
 
 
 @pytest.mark.slow
-def test_a_profile_reads_the_log_of_the_device(launcher: Launcher) -> None:
+def test_a_profile_reads_the_log_of_the_device(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """Per update the stand-in logs 100 products of 0.01 ms and 10 draws of 0.02 ms; an update is one episode here.
 
-    With one pair of processes, asked from here: the command has more.
+    With one pair of processes, asked from here: the command has more. The log of the second side is refused.
     """
-    folder, console = launcher.work / "run", Console(width=200, file=io.StringIO())
+    folder, console = launcher.work / "run", plain_console(width=200, file=io.StringIO())
+    read_device_log = profile.read_device_log
+
+    def read_one(*asked: Any) -> MpsLog | NoLog:
+        return read_device_log(*asked) if () in asked else NoLog("planted")
+
+    monkeypatch.setattr(profile, "read_device_log", read_one)
     spec, pair = WorkloadSpec(options={"episode_length": 8}), profile.Pair((), ("amp",), seconds=0.1, pairs=1)
     profile.profile_pair(spec, pair, 0, folder, None, console)
     found = json.loads((folder / "profile.json").read_text())
-    for side in (found["before"], found["after"]):
-        assert side["device_log"]["operations"] == {
-            "aten::addmm": [100.0, pytest.approx(1.0)],
-            "argmax": [10.0, pytest.approx(0.2)],
-        }
+    assert found["before"]["device_log"]["operations"] == {
+        "aten::addmm": [100.0, pytest.approx(1.0)],
+        "argmax": [10.0, pytest.approx(0.2)],
+    }
     assert isinstance(console.file, io.StringIO)
     assert "torch.profiler has no MPS activity" in console.file.getvalue()
+    assert "The device's own log of after is not available: planted." in console.file.getvalue()
 
 
 @pytest.mark.slow
@@ -136,7 +148,7 @@ def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(
     with launcher:
         described = describe(launcher, WorkloadSpec(), launcher.work)
     assert described.device.device == "cpu"
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     show_remarks(described, console)
     assert isinstance(console.file, io.StringIO)
     warning = " ".join(console.file.getvalue().split())
@@ -222,7 +234,7 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
     monkeypatch.setattr(module, "choose_threads", lambda *anything: described)
     monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
     monkeypatch.setattr(module, "prepare", prepare)
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     with pytest.raises(UserError, match="here it would begin"):
         begin(tmp_path / "run", console)
     assert isinstance(console.file, io.StringIO)

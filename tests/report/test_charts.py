@@ -245,6 +245,17 @@ def test_learning_says_which_curve_is_the_baselines(full: Summary, charts: dict[
     assert said in charts["learning"].reading
 
 
+def test_curves_of_equal_updates_are_told_apart(full: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers that change learning are trained by themselves, though their updates are of the same size."""
+    cells = tuple(replace(cell, episodes_per_update=32) for cell in full.learning.cells)
+    figures = spied(monkeypatch)
+    assert isinstance(learning.draw(replace(full, learning=replace(full.learning, cells=cells))), Chart)
+    curves = [line for line in figures[0].axes[0].lines if not str(line.get_label()).startswith("_")]
+    assert len(curves) == len(cells) == 4
+    assert len({(line.get_linestyle(), line.get_marker()) for line in curves}) == 4
+    assert len({line.get_color() for line in curves}) == 1
+
+
 def test_every_group_of_the_front_shows_its_uncertainty(full: Summary, figures: dict[str, Drawing]) -> None:
     """A cross per group, as wide and as high as the intervals of one of its combinations."""
     (axes,) = figures["throughput-and-learning"].axes

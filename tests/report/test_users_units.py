@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_run
 
+from m2bench.errors import UserError
 from m2bench.findings.frames import Run, read_run
 from m2bench.findings.trials_behind import trace
 from m2bench.records.combinations import combination_name
@@ -182,9 +183,27 @@ def test_trials_and_frames_have_levels_in_the_same_unit(folders: dict[str, Path]
     with Store.open(folders[name]) as store:
         (trials,) = trace(store.record(), store.trials(), "amp+compile")
     heading = Speed.of(run.summary.system).heading
-    assert trials.columns == ("trial", "mini-blocks", "started", "status", heading)
+    others = ("tokens",) if trainer.is_command else ()
+    assert trials.columns == ("trial", "mini-blocks", "started", "status", heading, *others)
     for row in trials.rows:
-        assert number(row[-1]) == pytest.approx(trainer.level(BEST), rel=2 * NOISE)
+        levels = [number(cell) for cell in row[4:]]
+        assert levels == pytest.approx([factor * trainer.level(BEST) for factor in (1, 10)[: len(levels)]], rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        ("sps", "learning", "how well it has learned. Let it print its loss, and give that as one more --metric"),
+        ("function", "learning", "how well it has learned. Ask for a layer: --trace amp."),
+        ("sps", "tokens", "'tokens' is a metric, and what is traced is .* --trace baseline."),
+        ("sps", "nothing", "'nothing' is neither a layer"),
+    ],
+)
+def test_what_cannot_be_traced_says_what_to_ask_for_instead(
+    folders: dict[str, Path], name: str, asked: str, message: str
+) -> None:
+    with Store.open(folders[name]) as store, pytest.raises(UserError, match=message):
+        trace(store.record(), store.trials(), asked)
 
 
 def test_a_metric_has_no_milliseconds(summaries: dict[str, Summary]) -> None:

@@ -22,7 +22,7 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects
-from m2bench.statistics.estimate import typical
+from m2bench.statistics.estimate import Estimate, typical
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.least_squares import Fit, Scatter
 from m2bench.statistics.multiple_tests import holm
@@ -113,6 +113,13 @@ def true_main(layer: str) -> float:
 
 
 # --- without noise, everything is exact
+
+
+def test_an_effect_as_small_as_rounding_is_none() -> None:
+    """Intervals of a metric that does not scatter at all are as narrow as rounding."""
+    rounding, tiny = Estimate.from_log(5e-13, 1e-14, 50), Estimate.from_log(1e-6, 1e-8, 50)
+    assert (rounding.ratio, rounding.figure.shows_effect, rounding.p) == (1.0, False, pytest.approx(1.0))
+    assert tiny.figure.shows_gain
 
 
 def test_planted_values_are_recovered_exactly() -> None:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines.episodes import EpisodeBatch
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.objective import RETURN_EPSILON
 from m2bench.baselines.parts import Agent, Float32, Trajectory, all_gradients
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.encode_once import Encoder
-from m2bench.optimizations.vectorized_loss import discounted_returns, vectorized_objective
+from m2bench.optimizations.vectorized_loss import VECTORIZED, discounted_sums
 
 
 @dataclass(frozen=True)
@@ -31,41 +32,41 @@ class Fault:
     plant: Callable[[Trainer], None]
 
 
-def with_objective(objective: Callable[[Trajectory, float], Tensor]) -> Callable[[Trainer], None]:
+def with_loss(loss: Callable[[Trajectory, Hyperparameters], Tensor]) -> Callable[[Trainer], None]:
     def plant(trainer: Trainer) -> None:
-        trainer.parts = replace(trainer.parts, objective=objective)
+        trainer.parts = replace(trainer.parts, objective=replace(VECTORIZED, policy_gradient=loss))
 
     return plant
 
 
 def weighted(trajectory: Trajectory, weights: Tensor) -> Tensor:
-    log_probs = torch.log_softmax(torch.stack(trajectory.logits), dim=2)
+    log_probs = torch.log_softmax(torch.stack(trajectory.outputs), dim=2)
     return -(log_probs.gather(2, trajectory.actions.unsqueeze(2)).squeeze(2) * weights).sum(dim=0).mean()
 
 
-def late_returns(trajectory: Trajectory, discount: float) -> Tensor:
+def late_returns(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
     """Each action is credited with the return of the next one."""
-    return vectorized_objective(replace(trajectory, rewards=trajectory.rewards.roll(-1, dims=0)), discount)
+    return VECTORIZED.policy_gradient(replace(trajectory, rewards=trajectory.rewards.roll(-1, dims=0)), settings)
 
 
-def normalized_over_the_batch(trajectory: Trajectory, discount: float) -> Tensor:
-    returns = discounted_returns(trajectory.rewards, discount)
+def normalized_over_the_batch(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
+    returns = discounted_sums(trajectory.rewards, settings.discount)
     return weighted(trajectory, (returns - returns.mean()) / (returns.std(correction=0) + RETURN_EPSILON))
 
 
-def sample_deviation(trajectory: Trajectory, discount: float) -> Tensor:
+def sample_deviation(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
     """Divides by the standard deviation with Bessel's correction, torch's default."""
-    returns = discounted_returns(trajectory.rewards, discount)
+    returns = discounted_sums(trajectory.rewards, settings.discount)
     return weighted(trajectory, (returns - returns.mean(dim=0)) / (returns.std(dim=0) + RETURN_EPSILON))
 
 
-def half_precision_loss(trajectory: Trajectory, discount: float) -> Tensor:
+def half_precision_loss(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
     """A scale that float16 cannot hold."""
-    return vectorized_objective(trajectory, discount).half() * 60_000.0 * 60_000.0
+    return VECTORIZED.policy_gradient(trajectory, settings).half() * 60_000.0 * 60_000.0
 
 
-def half_precision_returns(trajectory: Trajectory, discount: float) -> Tensor:
-    return vectorized_objective(replace(trajectory, rewards=trajectory.rewards.bfloat16()), discount)
+def half_precision_returns(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
+    return VECTORIZED.policy_gradient(replace(trajectory, rewards=trajectory.rewards.bfloat16()), settings)
 
 
 class UndividedLoss(Float32):
@@ -233,12 +234,12 @@ def freeze_micro_as_well(policy: AsymmetricPolicyNetwork, macro_is_due: bool) ->
 
 
 FAULTS = {
-    "returns off by one step": Fault(("vectorized-loss",), "gradient", with_objective(late_returns)),
+    "returns off by one step": Fault(("vectorized-loss",), "gradient", with_loss(late_returns)),
     "normalization over the batch": Fault(
-        ("batching", "vectorized-loss"), "gradient", with_objective(normalized_over_the_batch)
+        ("batching", "vectorized-loss"), "gradient", with_loss(normalized_over_the_batch)
     ),
-    "sample instead of population deviation": Fault(("vectorized-loss",), "gradient", with_objective(sample_deviation)),
-    "returns in half precision": Fault(("vectorized-loss",), "gradient", with_objective(half_precision_returns)),
+    "sample instead of population deviation": Fault(("vectorized-loss",), "gradient", with_loss(sample_deviation)),
+    "returns in half precision": Fault(("vectorized-loss",), "gradient", with_loss(half_precision_returns)),
     "loss not divided by k": Fault(
         ("grad-accumulation",), "gradient", lambda t: setattr(t, "precision", UndividedLoss(t.device))
     ),
@@ -252,7 +253,7 @@ FAULTS = {
     "a worker that repeats episodes": Fault(("dataloader",), "stream", plant_stream(repeat_episodes)),
     "a worker that drops episodes": Fault(("dataloader",), "stream", plant_stream(drop_episodes)),
     "a worker that relabels episodes": Fault(("batching", "dataloader"), "stream", plant_stream(relabel_episodes)),
-    "a float16 loss that overflows": Fault(("vectorized-loss",), "finite", with_objective(half_precision_loss)),
+    "a float16 loss that overflows": Fault(("vectorized-loss",), "finite", with_loss(half_precision_loss)),
     "autocast entered but disabled": Fault(
         ("amp",), "engaged", lambda t: setattr(t, "precision", DisabledAutocast(t.precision))
     ),

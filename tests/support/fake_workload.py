@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+import m2bench
 from m2bench.errors import UserError
 from m2bench.optimizations import LAYERS
 from m2bench.records.combinations import Layers
@@ -131,7 +132,7 @@ class FakeSystem:
         for layer in layers:
             self.update_s /= FACTORS.get(layer, 1.0)  # a test may have layers of its own
             self.episodes_per_update *= EPISODE_FACTORS.get(layer, 1)
-        print("a worker's print must not land among its results")
+        print("a worker's print must not land among its results; its code is", m2bench.__path__)
         if "crash" in faults:
             raise RuntimeError("planted crash\nwith a second line")
         if "orphan" in faults and os.fork() == 0:

@@ -153,7 +153,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
             del sys.modules[name]
         sys.modules["m2bench"] = None  # type: ignore[assignment]
     if request.get("digest"):
-        session.package_digest = lambda: request["digest"]  # type: ignore[assignment]
+        vars(session)["package_digest"] = lambda: request["digest"]
     start = ForkedProcess.__init__
 
     def start_alone(self: ForkedProcess, *args: Any, **kwargs: Any) -> None:

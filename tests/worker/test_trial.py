@@ -112,6 +112,9 @@ class KnownSystem:
     def peak_memory_mb(self) -> PeakMemory:
         return PeakMemory(None, 1.0)
 
+    def sources(self) -> dict[str, str]:
+        return {"train.py": "1f"}
+
     def proofs(self) -> dict[str, Proof]:
         return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from m2bench.report.details import soonest_line
 from m2bench.summary.ablation import LearningGroup, Summary
 from m2bench.text.figures import digits
 
-from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, NotDrawn, log_axes_by_units_and_seconds
+from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Chart, NotDrawn, drawing, log_axes_by_units_and_seconds
 from .told_curves import draw_told
 
 NAME = "learning"
@@ -29,13 +30,20 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     if target is None or not cells:
         return NotDrawn(NAME, "this run has no learning trials")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
-    with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
+    with drawing(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
-        for cell in cells:
-            group = groups.index(cell.episodes_per_update) % len(SERIES)
+        for number, cell in enumerate(cells):
+            group = groups.index(cell.episodes_per_update)
+            # Curves of one group have its colour, and are told apart by their lines and markers.
+            line = group + [other.episodes_per_update for other in cells[:number]].count(cell.episodes_per_update)
             label = f"{cell.episodes_per_update}: {combination_name(cell.layers)}"
-            _draw_curve(by_episodes, cell, 1.0, group, target.value, label)
-            _draw_curve(by_seconds, cell, speeds[cell.layers] / 60, group, target.value)
+            look = {
+                "color": SERIES[group % len(SERIES)],
+                "linestyle": LINE_STYLES[line % len(LINE_STYLES)],
+                "marker": MARKERS[line % len(MARKERS)],
+            }
+            _draw_curve(by_episodes, cell, 1.0, look, target.value, label)
+            _draw_curve(by_seconds, cell, speeds[cell.layers] / 60, look, target.value)
         baseline_s = _baseline_arrives_s(summary)
         if baseline_s is not None:
             _draw_baseline(by_seconds, baseline_s, target.value)
@@ -70,20 +78,20 @@ def _reading(summary: Summary, target: Target, is_baseline_marked: bool) -> str:
     )
 
 
-def _draw_curve(axis: Axes, cell: LearningGroup, per_unit: float, group: int, target: float, label: str = "") -> None:
+def _draw_curve(
+    axis: Axes, cell: LearningGroup, per_unit: float, look: Mapping[str, str], target: float, label: str = ""
+) -> None:
     """A cell's curve and where it arrives, at so many episodes for each unit of the axis."""
     episodes, returns = zip(*cell.curve, strict=True)
-    look: dict[str, Any] = {
-        "color": SERIES[group],
-        "linestyle": LINE_STYLES[group],
-        "marker": MARKERS[group],
+    drawn: dict[str, Any] = {
+        **look,
         "markersize": 3,
         "alpha": 0.6 if cell.apart else 1.0,
-        "markerfacecolor": "none" if cell.apart else SERIES[group],
+        "markerfacecolor": "none" if cell.apart else look["color"],
     }
-    axis.plot([after / per_unit for after in episodes], returns, label=label or None, **look)
+    axis.plot([after / per_unit for after in episodes], returns, label=label or None, **drawn)
     if cell.episodes_to_target is not None:
-        _draw_arrival(axis, cell.episodes_to_target, target, per_unit, SERIES[group])
+        _draw_arrival(axis, cell.episodes_to_target, target, per_unit, look["color"])
 
 
 def _distances(summary: Summary) -> str:

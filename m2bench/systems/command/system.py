@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.machine.canary import host_canary_s
@@ -21,7 +20,7 @@ from m2bench.records.description import (
 )
 from m2bench.records.documents import read, to_json
 from m2bench.records.results import Moment, PeakMemory, TrialResult
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.spec import Options, WorkloadSpec
 from m2bench.store.sources import sources_of
 
 from .metrics import TIME, Readings, ReadMetric, counting, ranked_value, read_metrics, shown_value
@@ -43,7 +42,7 @@ def load_workload(spec: WorkloadSpec) -> CommandProgram:
 class CommandProgram:
     """One command of the user's with its toggles and metrics."""
 
-    def __init__(self, options: CommandOptions, settings: Mapping[str, Any] | None = None):
+    def __init__(self, options: CommandOptions, settings: Options | None = None):
         self._options = options
         self._needs_layers = settings is None
         self._line = CommandLine(options.command or "", options.toggle, settings)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.spec import Options
 
 ENVIRONMENT = "env:"
 EXAMPLES = "Give it as amp=--amp, workers='--workers 0|--workers 4', or tf32=env:TF32=1."
@@ -30,6 +30,8 @@ SEVERAL = re.compile(r"[|&;()\n]")
 COMMENT = re.compile(r"(?:^|[\s;|&()])#")
 """What begins with it is not carried out, whatever is added to it or swapped in it."""
 PARTS = re.compile(r"[\s'\"|&;<>()=]+")
+MODULE = re.compile(r"(?<!\S)-m\s+([A-Za-z_]\w*)")
+"""Of ``python -m package.module`` the package, or the module where it is in none."""
 SHELL_CALLED = re.compile(r"\s*(?:\S*/)?(?:sh|bash|zsh|dash|ksh|fish)\s+(?:-\S+\s+)*-\w*c\s")
 
 
@@ -64,7 +66,7 @@ Change = Added | Swapped | Variable
 class CommandLine:
     """A command line with its toggles."""
 
-    def __init__(self, command: str, toggles: Sequence[str], settings: Mapping[str, Any] | None = None):
+    def __init__(self, command: str, toggles: Sequence[str], settings: Options | None = None):
         """``settings``: what stands for ``{name}``, by name, where a run of ``scale`` varies it.
 
         Raises UserError for toggles that change nothing, cannot be read, or contradict each other, and for settings
@@ -83,7 +85,7 @@ class CommandLine:
         for name in self._settings:
             if f"{{{name}}}" not in " ".join([command, *toggles]):
                 raise UserError(
-                    f"{{{name}}} stands nowhere in the command.", f"Put it in the place of its value: {command}"
+                    f"{{{name}}} does not occur in the command.", f"Put it in the place of its value: {command}"
                 )
         for layers in (BASELINE, *((name,) for name in self.changes)):
             self._refuse_unreadable(layers)
@@ -117,9 +119,17 @@ class CommandLine:
         return ["sh", "-c", text] if _needs_shell(text) else shlex.split(text)
 
     def files(self) -> list[Path]:
-        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text."""
+        """What may name files: the words with one layer at most, and the parts of words, as in a shell's text.
+
+        And the files of the modules and packages that ``-m`` names.
+        """
         words = [word for layers in (BASELINE, *((each,) for each in self.changes)) for word in self.words(layers, 0)]
-        return [Path(part) for word in words for part in (word, *PARTS.split(word)) if part]
+        modules = {*MODULE.findall(" ".join(words))}
+        return [
+            *(Path(part) for word in words for part in (word, *PARTS.split(word)) if part),
+            *(Path(f"{name}.py") for name in modules),
+            *(file for name in modules for file in Path(name).rglob("*.py")),
+        ]
 
     def variables(self, layers: Layers, seed: int) -> dict[str, str]:
         """The variables to set with these layers on."""
@@ -211,8 +221,8 @@ def _read_swap(name: str, off: str, on: str, command: str) -> Swapped:
     text = re.escape(off)
     places = [*re.finditer(rf"(?<!\S){text}(?!\S)", command)] or [*re.finditer(text, command)]
     if len(places) != 1:
-        how = f"stands in the command {len(places)} times" if places else "does not stand in the command"
-        remedy = "Take in the words beside the one that you mean" if places else "Give it as it stands there"
+        how = f"occurs {len(places)} times in the command" if places else "does not occur in the command"
+        remedy = "Include the words beside the one that you mean" if places else "Write it as it is there"
         raise UserError(f"--toggle {name}: {off!r} {how}.", f"{remedy}: {command}")
     if off == on:
         raise UserError(f"--toggle {name} changes nothing: both texts are {off!r}.", EXAMPLES)
@@ -226,7 +236,7 @@ def _read_added(name: str, words: str, command: str) -> Added:
             f"Swap texts instead, as in {name}='train.py|train.py {words}'.",
         )
     if re.search(rf"(?<!\S){re.escape(words.strip())}(?!\S)", command):
-        raise UserError(f"--toggle {name}: {words!r} stands in the command already.", "Take it out of --command.")
+        raise UserError(f"--toggle {name}: {words!r} is in the command already.", "Take it out of --command.")
     return Added(words)
 
 

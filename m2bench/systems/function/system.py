@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +26,7 @@ from m2bench.records.description import Described, Device, Rate, SystemDescripti
 from m2bench.records.documents import read
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
-from m2bench.store.sources import sources_of
+from m2bench.store.sources import Sources, sources_of
 from m2bench.systems.defaults import NOT_TOLD, SystemDefaults
 from m2bench.systems.interface import Told
 
@@ -125,7 +125,7 @@ class FunctionWorkload:
         system = FunctionSystem(self.trainer, self._passed(device, (), seed=0), device, self._unit)
         try:
             told = [system.told(system.update()) for _ in range(TRIED)]
-        except TrainerError as error:
+        except (TrainerError, FloatingPointError) as error:
             raise UserError(
                 f"{self.trainer.name} fails without any layer: {error}.", "Correct it, and run again."
             ) from error
@@ -169,7 +169,7 @@ class FunctionWorkload:
             found.counted = (work / COUNTED).read_text()
         return found
 
-    def _passed(self, device: torch.device, layers: Layers, seed: int) -> dict[str, Any]:
+    def _passed(self, device: torch.device, layers: Layers, seed: int) -> Settings:
         """The arguments of the function."""
         varies = self._settings is not None
         taken = {
@@ -190,7 +190,7 @@ class FunctionSystem(SystemDefaults):
 
     first_update_sets_up = True
 
-    def __init__(self, trainer: UserTrainer, passed: Mapping[str, Any], device: torch.device, unit: str):
+    def __init__(self, trainer: UserTrainer, passed: Settings, device: torch.device, unit: str):
         super().__init__(device)
         self._trainer, self._name = trainer, trainer.function
         self._unit = unit
@@ -202,28 +202,36 @@ class FunctionSystem(SystemDefaults):
 
     def update(self) -> Any:
         """Run the function to its next yield, and return what it yields. Raises TrainingEnded where there is none."""
-        with UsersCode():
+        try:
             found = next(self._steps, ENDED)
+        except BaseException:
+            with UsersCode():  # only here: entering it costs about a microsecond
+                raise
         if found is ENDED:
             raise TrainingEnded(self._ended())
         self._updates += 1
         return found
 
     def told(self, found: Any) -> Told:
-        """What was yielded, read; a loss on the device is copied from it. Raises TrainerError for what says nothing."""
+        """What was yielded, read; a loss on the device is copied from it.
+
+        Raises TrainerError for what says nothing, and FloatingPointError for a loss that is no finite number.
+        """
         try:
             counted, told = read_yield(found, self._unit)
-            self._refuse_another_unit(counted)
+            if counted != self.counted:
+                self._refuse_another_unit(counted)
         except ValueError as error:
             raise TrainerError(f"{self._name} {error}{self._place()}") from None
+        if told.loss is not None and not math.isfinite(told.loss):
+            raise FloatingPointError(f"update {self._updates}: the loss is not finite ({told.loss}){self._place()}")
         self._units.append(told.units or 0.0)
         return told
 
     def _ended(self) -> str:
         if not self._updates:
-            place = place_of(self._trainer.train)
-            return f"{self._name} ended without a yield: let it yield after every optimizer step ({place})"
-        return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}"
+            return f"{self._name} ended without a yield{self._place()}: let it yield after every optimizer step"
+        return f"{self._name} ended after {self._updates} update{'s' if self._updates > 1 else ''}{self._place()}"
 
     def _refuse_another_unit(self, counted: str) -> None:
         """Raise ValueError: speeds in two units cannot be compared."""
@@ -232,9 +240,14 @@ class FunctionSystem(SystemDefaults):
             raise ValueError(f"counts {counted} here, and {self.counted} elsewhere: count the same in every update")
 
     def _place(self) -> str:
-        """The line of the yield at which the function waits."""
-        frame = getattr(self._steps, "gi_frame", None)
-        return "" if frame is None else f" ({as_named(frame.f_code.co_filename)}:{frame.f_lineno})"
+        """The line of the yield at which the function waits; where it has ended, its own."""
+        code, frame = (getattr(self._steps, name, None) for name in ("gi_code", "gi_frame"))
+        if code is None:  # an iterator that a decorator made
+            return ""
+        return f" ({as_named(code.co_filename)}:{code.co_firstlineno if frame is None else frame.f_lineno})"
+
+    def sources(self) -> Sources:
+        return sources_of(users_files(self._trainer), Path.cwd())
 
     def pieces(self) -> Iterator[tuple[Callable[[], object], Units | None]]:
         """One update, which counts as one with as many units as those before it had on average."""

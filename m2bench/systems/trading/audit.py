@@ -18,7 +18,8 @@ import torch
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket
 from m2bench.baselines.evaluation import Evaluation, ReturnTarget
-from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, Trainer, baseline_parts
+from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.trainer import NotFiniteError, Trainer, baseline_parts
 from m2bench.devices.counters import PLACED
 from m2bench.optimizations import RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract

@@ -19,10 +19,12 @@ from torch._ops import OpOverload
 from torch.optim import optimizer as torch_optimizer
 from torch.overrides import TorchFunctionMode
 
+from m2bench.baselines.algorithms import make_trainer
 from m2bench.baselines.episodes import EpisodeSource
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import Alone, Parts, policy_as_it_is
 from m2bench.baselines.rollout import make_python_loop
-from m2bench.baselines.trainer import Hyperparameters, Trainer
+from m2bench.baselines.trainer import Trainer
 from m2bench.devices.counters import CONSTRUCTORS, CountingMode, calling_line, given_data, has_mask, tensors_in
 
 aten = torch.ops.aten
@@ -130,7 +132,7 @@ def dry_trainer(parts: Parts, source: EpisodeSource, settings: Hyperparameters) 
     """A trainer on the meta device; to be made and used within ``fused_adam_allowed``."""
     # Only what the policy computes matters here, and compiled it computes the same, as do other processes.
     as_it_is = replace(parts, forward=policy_as_it_is, loop=make_python_loop, replicas=Alone)
-    trainer = Trainer(as_it_is, source, settings, 0, META)
+    trainer = make_trainer(as_it_is, source, settings, 0, META)
     trainer.precision.autocast = lambda: nullcontext()  # type: ignore[method-assign]
     return trainer
 

@@ -21,13 +21,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
+from m2bench.baselines.episodes import NUM_ACTIONS, EpisodeBatch, EpisodeSource
 from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.layer import Contract
 from m2bench.records.results import NumericsCheck
 
-from .referee import EPISODES, ROUNDED, Referee, flat_gradient, move_twice
+from .referee import EPISODES, ROUNDED, Referee, flat_gradient, learn_from, move_twice
 from .stream import WatchedStream, digest, stream_fault
 
 MACRO = "macro"
@@ -102,7 +102,7 @@ def check_device(referee: Referee, free: EpisodeBatch) -> list[str]:
     gradients = {name: max((errors[name] for errors in episodes), key=rule.excess) for name in episodes[0]}
     checks = {
         "gradient": _judge(gradients, rule),
-        "draws": _judge_draws(referee, rule, free, list(range(EPISODES)), plain.logits, plain.actions),
+        "draws": _judge_draws(referee, rule, free, list(range(EPISODES)), plain.outputs, plain.actions),
         "update": _judge_update(referee, rule, plain.moved),
     }
     return [f"{name}: {check.reason}" for name, check in checks.items() if check.reason is not None]
@@ -173,7 +173,8 @@ def _learn_forced(trainer: Trainer, referee: Referee, forced: EpisodeBatch) -> d
     columns = [episode % EPISODES for episode in range(size * backwards)]
     trainer.losses = []
     for first in range(0, len(columns), size):
-        trainer.learn_from(forced.take(columns[first : first + size]))
+        learn_from(trainer, forced.take(columns[first : first + size]), referee.weights, referee.later)
+    trainer.policy.load_state_dict(referee.weights)
     for part in (trainer.micro, trainer.macro):
         trainer.precision.unscale(part.optimizer)
     gradient = flat_gradient(trainer)
@@ -237,24 +238,24 @@ def _check_draws(trainer: Trainer, referee: Referee, rule: _Rule, free: EpisodeB
     # As many as one replica plays: for another number what is compiled would be compiled again.
     columns = [episode % EPISODES for episode in range(trainer.parts.rollout.num_envs // trainer.replicas.count)]
     trajectory = trainer.play(free.take(columns))
-    logits = torch.stack(trajectory.logits).detach().cpu().double()
-    return _judge_draws(referee, rule, free, columns, logits, trajectory.actions.cpu())
+    outputs = torch.stack(trajectory.outputs).detach().cpu().double()
+    return _judge_draws(referee, rule, free, columns, outputs, trajectory.actions.cpu())
 
 
 def _judge_draws(
-    referee: Referee, rule: _Rule, free: EpisodeBatch, columns: list[int], logits: Tensor, actions: Tensor
+    referee: Referee, rule: _Rule, free: EpisodeBatch, columns: list[int], outputs: Tensor, actions: Tensor
 ) -> NumericsCheck:
-    """Logits (T, N, 3) and actions (T, N) of the referee's episodes in these columns."""
-    right_logits, right_actions = referee.exact.logits[:, columns], referee.exact.actions[:, columns]
+    """Outputs (T, N, 3 or 4) and actions (T, N) of the referee's episodes in these columns."""
+    right_outputs, right_actions = referee.exact.outputs[:, columns], referee.exact.actions[:, columns]
     comparable = _until_first_difference(actions, right_actions)
     plainly = _until_first_difference(referee.plain.actions, referee.exact.actions)
-    size = referee.exact.logits.square().mean().sqrt()
-    error = (logits - right_logits).abs()[comparable].max() / size
-    plain = (referee.plain.logits - referee.exact.logits).abs()[plainly].max() / size
+    size = referee.exact.outputs.square().mean().sqrt()
+    error = (outputs - right_outputs).abs()[comparable].max() / size
+    plain = (referee.plain.outputs - referee.exact.outputs).abs()[plainly].max() / size
     check = _judge({"logits": _Error("logits", float(error), float(plain))}, rule)
 
     differs = comparable & (actions != right_actions)
-    best = (right_logits + free.take(columns).noise).topk(2, dim=2).values
+    best = (right_outputs[..., :NUM_ACTIONS] + free.take(columns).noise).topk(2, dim=2).values
     # Two logits may err in opposite directions, each by as much as the worst of them all.
     tie = (best[..., 0] - best[..., 1]) <= 2 * error * size
     evidence = {**check.evidence, "draws": int(comparable.sum()), "rounding_ties": int((differs & tie).sum())}

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters
 from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.options.declared import TRAINING, at_least, one_of, option, options_of
+from m2bench.options.declared import TRAINING, at_least, in_range, one_of, option, options_of
 from m2bench.options.known_systems import KnownSystem
+from m2bench.records.factors import Factor
 from m2bench.records.rules import NamedLayers
-from m2bench.records.spec import WorkloadSpec
+from m2bench.records.spec import Options, WorkloadSpec
 
 SOURCES = ("synthetic", "eurusd-1h")
 POLICIES = ("default", "deep")
 LR_SCALINGS = ("none", "sqrt", "linear")
+ALGORITHMS = {"reinforce": "REINFORCE", "ppo": "PPO"}
+ADVANTAGES = {"returns": "discounted returns", "gae": "generalized advantage estimates"}
+LEARNING = (*TRAINING, "scale")
 
 
 def locate_data(flag: str, typed: str) -> str:
@@ -55,6 +60,83 @@ class TradingOptions(LayerOptions):
         read=one_of(LR_SCALINGS),
         commands=("ablate", "train"),
     )
+    algorithm: str = option(
+        "reinforce",
+        f"How the policy learns: {', '.join(ALGORITHMS)}.",
+        read=one_of(tuple(ALGORITHMS)),
+        commands=LEARNING,
+    )
+    advantages: str | None = option(
+        None,
+        "What an action is credited with: returns, its discounted return; or gae, the generalized advantage estimate.",
+        read=one_of(tuple(ADVANTAGES)),
+        shown="gae with ppo, else returns",
+        commands=LEARNING,
+    )
+    gae_lambda: float | None = option(
+        None,
+        "Lambda of the advantages, with gae.",
+        read=in_range(0, 1),
+        shown=str(Hyperparameters.gae_lambda),
+        commands=LEARNING,
+    )
+    clip_range: float | None = option(
+        None,
+        "How far a step of ppo moves the probability of an action, as a share.",
+        read=in_range(0.001, 10),
+        shown=str(Hyperparameters.clip_range),
+        commands=LEARNING,
+    )
+    epochs: int | None = option(
+        None,
+        "How often ppo goes through the same episodes.",
+        read=at_least(1),
+        shown=str(Hyperparameters.epochs),
+        commands=LEARNING,
+    )
+    minibatches: int | None = option(
+        None,
+        "Steps of the optimizer in an epoch of ppo.",
+        read=at_least(1),
+        shown=str(Hyperparameters.minibatches),
+        commands=LEARNING,
+    )
+    curriculum: bool = option(False, "Begin with short episodes on calm stretches of the market.", commands=("train",))
+
+
+PPO_ALONE = ("clip_range", "epochs", "minibatches")
+
+
+def check_trading_options(options: Options) -> None:
+    """Raise UserError for options of the trading system, by their names, that cannot be together."""
+    known = {one.name for one in options_of(TradingOptions)}
+    asked = TradingOptions(**{name: value for name, value in options.items() if name in known})
+    for name in PPO_ALONE:
+        if getattr(asked, name) is not None and asked.algorithm != "ppo":
+            raise UserError(f"{_flag(name)} has no effect without ppo.", "Add --algorithm ppo, or leave it out.")
+    advantages = advantages_of(asked)
+    if asked.gae_lambda is not None and advantages != "gae":
+        raise UserError(
+            f"--gae-lambda has no effect with --advantages {advantages}, for which the policy learns no values.",
+            "Add --advantages gae, or leave it out.",
+        )
+    minibatches = asked.minibatches or Hyperparameters.minibatches
+    stages = CURRICULUM if asked.curriculum else CURRICULUM[-1:]
+    for length in (stage.length_of(asked.episode_length) for stage in stages):
+        if asked.algorithm == "ppo" and length % minibatches:
+            raise UserError(
+                f"episodes of {length} decisions cannot be divided into {minibatches} minibatches.",
+                "Choose another --episode-length, or number of --minibatches.",
+            )
+
+
+def advantages_of(asked: TradingOptions) -> str:
+    """What actions are credited with: by default what is usual with the algorithm."""
+    return asked.advantages or {"ppo": "gae", "reinforce": "returns"}[asked.algorithm]
+
+
+def _flag(name: str) -> str:
+    return next(one.flag for one in options_of(TradingOptions) if one.name == name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +151,17 @@ class MarketOptions:
     )
 
 
+LEARNING_FACTORS = (
+    Factor("ppo", "more stable than REINFORCE", on={"algorithm": "ppo"}, off={"algorithm": "reinforce"}),
+    Factor("gae", "advantages of less variance", on={"advantages": "gae"}, off={"advantages": "returns"}),
+    Factor("curriculum", "train progressively", on={"curriculum": True}, off={"curriculum": False}),
+)
+
 KNOWN = KnownSystem(
     (*options_of(MarketOptions), *options_of(TradingOptions)),
     NamedLayers(
         tuple(LAYERS), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
     ),
+    check=check_trading_options,
+    factors={"learning": LEARNING_FACTORS},
 )

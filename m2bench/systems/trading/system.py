@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -13,15 +14,18 @@ import torch
 from torch import Tensor
 
 from m2bench.baselines import synthetic
+from m2bench.baselines.algorithms import make_trainer
 from m2bench.baselines.candle_columns import split_symbol
 from m2bench.baselines.candle_files import read_eurusd_1h, read_file
-from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
+from m2bench.baselines.curriculum import make_source
+from m2bench.baselines.episodes import NUM_ACTIONS, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
+from m2bench.baselines.hyperparameters import CURRICULUM, Advantages, Algorithm, Hyperparameters, RateScaling
 from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, phases_watched
-from m2bench.baselines.policy import PolicySize, make_policy
-from m2bench.baselines.trainer import Hyperparameters, NotFiniteError, RateScaling, Trainer, baseline_parts
+from m2bench.baselines.policy import LAST_BIAS, AsymmetricPolicyNetwork, PolicySize, make_policy
+from m2bench.baselines.trainer import NotFiniteError, baseline_parts
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
 from m2bench.devices.pieces import Units
@@ -40,7 +44,7 @@ from m2bench.systems.defaults import SystemDefaults, describe_layer
 from .audit import audit_combinations
 from .forward import time_forward
 from .numerics import check_device, check_numerics, check_stream
-from .options import TradingOptions
+from .options import ADVANTAGES, ALGORITHMS, TradingOptions, advantages_of
 from .referee import Referee, prepare_referee, referee_episodes
 from .stream import WatchedStream
 
@@ -70,7 +74,7 @@ def describe(spec: WorkloadSpec, work: Path) -> Described:
     try:
         market = _read_market(spec.data)
         prepared = prepare_market(market, folder)
-        evaluation = Evaluation(EpisodeSource(prepared, asked.episode_length, seed=0), device)
+        evaluation = Evaluation(make_source(prepared, _settings(spec), seed=0, episodes_per_update=1), device)
         target = evaluation.target
     except MarketError as error:
         raise UserError(str(error)) from error
@@ -85,14 +89,11 @@ def describe(spec: WorkloadSpec, work: Path) -> Described:
         "threads_measured_on": [[], ["batching", "vectorized-loss"]],
         "target": None if target is None else {**asdict(target), "return": target.target_return},
     }
+    facts = _facts(asked, prepared.facts, evaluation.good_return)
     return Described(
-        system=SystemDescription(
-            unit=UNIT,
-            facts=_facts(asked, prepared.facts, evaluation.good_return),
-            no_target_because=None if target else NO_TARGET,
-        ),
+        system=SystemDescription(unit=UNIT, facts=facts, no_target_because=None if target else NO_TARGET),
         device=describe_device(spec.device),
-        layers=tuple(_describe_layer(name, device, _asked(spec)) for name in LAYERS),
+        layers=tuple(_describe_layer(name, device, asked, _settings(spec)) for name in LAYERS),
         claimed_together=CLAIMED_TOGETHER,
         workload=read(WorkloadDescription, workload),
     )
@@ -108,8 +109,17 @@ def _facts(asked: TradingOptions, market: Facts, good_return: float | None) -> d
         "environments per batch": str(asked.num_envs),
         "episode": f"{asked.episode_length} decisions",
         "policy": asked.policy,
+        "algorithm": ALGORITHMS[asked.algorithm],
+        "advantages": ADVANTAGES[advantages_of(asked)],
+        "curriculum": "none" if not asked.curriculum else _stages(asked.episode_length),
         "learning rate follows episodes per update": asked.lr_scaling,
     }
+
+
+def _stages(episode_length: int) -> str:
+    stages = [f"{s.length_of(episode_length)} decisions on the calmest {s.calmest:.0%} until episode {s.until}"
+              for s in CURRICULUM[:-1]]  # fmt: skip
+    return f"{', '.join(stages)}, then {CURRICULUM[-1].length_of(episode_length)} decisions anywhere"
 
 
 def prepare(spec: WorkloadSpec, work: Path) -> list[str]:
@@ -137,6 +147,38 @@ def forward(spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> list[PassT
     return time_forward(policy, device, sizes, passes, asked.compile_backend or compiler.compile_backend(device))
 
 
+def evaluate_checkpoint(spec: WorkloadSpec, work: Path, checkpoint: Path) -> float:
+    """Mean return per held-out episode of the greedy policy that ``m2bench train`` saved, in percent of the capital.
+
+    Nothing but weights is read from the file. Raises UserError where it holds none of such a policy.
+    """
+    device = torch_device.resolve_device(spec.device)
+    policy = load_policy(checkpoint, device)
+    source = EpisodeSource(PreparedMarket(work / "market"), _asked(spec).episode_length, seed=0)
+    return Evaluation(source, device).mean_return(policy)
+
+
+NOT_A_POLICY = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, AttributeError)
+"""What is raised for a file that is something else."""
+
+
+def load_policy(checkpoint: Path, device: torch.device) -> AsymmetricPolicyNetwork:
+    """The policy that ``m2bench train`` saved. Raises UserError where the file holds none."""
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        weights = saved["state"]
+        with_values = len(weights[LAST_BIAS]) > NUM_ACTIONS
+        policy = make_policy(saved["policy"], 0, torch.device("cpu"), with_values)
+        policy.load_state_dict(weights)
+    except OSError as error:
+        raise UserError(f"{checkpoint} cannot be read: {error.strerror}.", "Name a checkpoint.pt.") from error
+    except NOT_A_POLICY as error:
+        raise UserError(
+            f"{checkpoint} holds no policy of m2bench train ({type(error).__name__}).", "Name a checkpoint.pt of it."
+        ) from error
+    return policy.to(device)
+
+
 def _read_market(data: str) -> Market:
     if data == "synthetic":
         return synthetic.synthetic_market()
@@ -154,14 +196,21 @@ def _asked(spec: WorkloadSpec) -> TradingOptions:
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
     asked = _asked(spec)
-    return Hyperparameters(
+    settings = Hyperparameters(
         policy_size=cast(PolicySize, asked.policy),
         episode_length=asked.episode_length,
         lr_scaling=cast(RateScaling, asked.lr_scaling),
+        algorithm=cast(Algorithm, asked.algorithm),
+        advantages=cast(Advantages, advantages_of(asked)),
+        curriculum=CURRICULUM if asked.curriculum else (),
     )
+    given = {name: getattr(asked, name) for name in ("gae_lambda", "clip_range", "epochs", "minibatches")}
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
-def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> LayerDescription:
+def _describe_layer(
+    name: str, device: torch.device, options: LayerOptions, settings: Hyperparameters
+) -> LayerDescription:
     layer = load_layer(name)
     return describe_layer(
         layer.name,
@@ -173,7 +222,7 @@ def _describe_layer(name: str, device: torch.device, options: LayerOptions) -> L
         compiles=layer.compiles,
         compiled_apart=layer.compiled_apart,
         works_ahead=layer.works_ahead,
-        unsupported=layer.unsupported(device, options),
+        unsupported=layer.unsupported(device, options) or layer.unsuited(settings),
     )
 
 
@@ -191,8 +240,9 @@ class TradingSystem(SystemDefaults):
         self.episode_length = _asked(spec).episode_length
         self.layers = [load_layer(name) for name in layers]
         parts = compose(baseline_parts(), self.layers, _asked(spec))
-        source = EpisodeSource(PreparedMarket(work / "market"), self.episode_length, seed)
-        self.trainer = Trainer(parts, source, _settings(spec), seed, self.device)
+        settings = _settings(spec)
+        source = make_source(PreparedMarket(work / "market"), settings, seed, parts.episodes_per_update)
+        self.trainer = make_trainer(parts, source, settings, seed, self.device)
         self.trainer.batches = self.stream = WatchedStream(self.trainer.batches)
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
@@ -244,9 +294,12 @@ class TradingSystem(SystemDefaults):
         The second backward pass of an update, which adds to a gradient that is there, stands for all later ones. There
         are so many steps that the macro part has its turn once, since a step with it costs more than one without. Where
         all gradients are computed in every update, its passes are like those of any other. None: the piece only makes
-        the gradient of the next step.
+        the gradient of the next step. An update of several steps is one piece.
         """
         trainer, interval = self.trainer, self.trainer.settings.macro_interval
+        if trainer.settings.steps_per_update > 1:
+            yield trainer.update, self.episodes_per_update
+            return
         later = trainer.parts.update.backwards - 1
         alike = trainer.parts.gradients is all_gradients
         counted = self.episodes_per_update * (1 if alike else interval)

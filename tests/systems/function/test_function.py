@@ -194,18 +194,18 @@ def test_loss_and_return_do_not_change_with_what_they_are_read_from() -> None:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (torch.tensor(0.69), "which is no number of samples: yield a whole number"),
-        (0.69, "yields 0.69, which is no number of samples"),
-        (21.0, "yields 21.0, which is no number of samples"),  # a return, say
-        (True, "yields True, which is no number of samples"),
-        (0, "yields 0, which is no number"),
-        (-3, "yields -3, which is no number"),
-        ("done", "yields 'done', which is no number"),
-        ((32, 0.5), r"yields \(32, 0.5\), which is no number"),
-        (torch.ones(3), r"yields a tensor of shape \(3,\), which is no number of samples"),
-        ({"samples": 0.5}, "yields 0.5, which is no number of samples"),
+        (torch.tensor(0.69), "which is not a number of samples: yield a whole number"),
+        (0.69, "yields 0.69, which is not a number of samples"),
+        (21.0, "yields 21.0, which is not a number of samples"),  # a return, say
+        (True, "yields True, which is not a number of samples"),
+        (0, "yields 0, which is not a number"),
+        (-3, "yields -3, which is not a number"),
+        ("done", "yields 'done', which is not a number"),
+        ((32, 0.5), r"yields \(32, 0.5\), which is not a number"),
+        (torch.ones(3), r"yields a tensor of shape \(3,\), which is not a number of samples"),
+        ({"samples": 0.5}, "yields 0.5, which is not a number of samples"),
         ({"samples": 32, "lr": 0.1}, "yields 'samples', 'lr' beside 'loss' and 'return', and one count is read"),
-        ({"loss": "low"}, "yields 'low' as 'loss', which is no number"),
+        ({"loss": "low"}, "yields 'low' as 'loss', which is not a number"),
         ({"loss": torch.ones(3)}, r"yields a tensor of shape \(3,\) as 'loss'"),
     ],
 )
@@ -259,7 +259,7 @@ def test_updates_that_tell_nothing_keep_their_place() -> None:
 
 def test_a_loss_that_is_not_finite_names_its_update() -> None:
     told = "{'samples': 2, 'loss': float('inf') if n == 2 else 1.0}"
-    with pytest.raises(FloatingPointError, match=r"update 3: the loss is not finite \(inf\)"):
+    with pytest.raises(FloatingPointError, match=r"update 3: the loss is not finite \(inf\) \(my_trainer.py:3\)"):
         trial(f"def train(a=False):\n    for n in range(9):\n        yield {told}\n")
 
 
@@ -317,16 +317,18 @@ def test_what_was_timed_before_the_end_is_used() -> None:
 
 def test_a_trainer_that_ends_too_early_is_told_how_much_is_needed() -> None:
     assert len(trial(yields(7)).update_s) == 3
-    message = "train ended after 6 updates, and a trial needs more: at least 7 updates, of which the last 3 or more are"
+    message = (
+        r"train ended after 6 updates \(my_trainer.py:1\), and a trial needs more: at least 7 updates, of which the "
+        "last 3 or more are"
+    )
     with pytest.raises(TrainerError, match=message):
         trial(yields(6))
 
 
 def test_one_that_yields_once_or_never_is_refused_before_the_run() -> None:
-    with pytest.raises(UserError, match=r"fails without any layer: train ended after 1 update\."):
+    with pytest.raises(UserError, match=r"fails without any layer: train ended after 1 update \(my_trainer.py:1\)\."):
         described(yields(1))
-    where = r"train ended without a yield: let it yield after every optimizer step \(my_trainer\.py:\d+\)\."
-    with pytest.raises(UserError, match=where):
+    with pytest.raises(UserError, match=r"train ended without a yield \(my_trainer.py:1\): let it yield after"):
         described(yields(0))
 
 
@@ -349,6 +351,13 @@ def test_the_last_line_of_the_users_code_is_named_and_not_one_of_torch() -> None
     with pytest.raises(TrainerError, match=r"^RuntimeError: mat1 and mat2 .* \(my_trainer.py:9: return model\(\)$"):
         trial(HELPER, ("broken",))
     assert len(trial(HELPER).update_s) == 3
+
+
+def test_a_first_loss_that_is_no_number_is_refused_before_the_run_with_its_line() -> None:
+    source = "def train(a=False):\n    while True:\n        yield {'samples': 1, 'loss': float('nan')}\n"
+    message = r"fails without any layer: update 1: the loss is not finite \(nan\) \(my_trainer.py:3\)\. Correct it"
+    with pytest.raises(UserError, match=message):
+        described(source)
 
 
 def test_where_it_fails_without_any_layer_the_run_does_not_begin() -> None:

@@ -99,18 +99,18 @@ def test_what_its_module_says_of_layers_is_planned_by_and_listed(tmp_path: Path)
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("ablate", "my_trainer.py"), "'my_trainer.py' names no function. Give one as my_trainer.py:train"),
+        (("ablate", "my_trainer.py"), "'my_trainer.py' names no function. Give one such as my_trainer.py:train"),
         (("ablate", "my_trainer.py:learn"), "my_trainer.py has no function learn. It has: my_trainer.py:train."),
         (("layers", "other.py:train"), "other.py is not there"),
         (("ablate", "my_trainer.py:train", "--layers", "amp"), "unknown layer 'amp'. There are: faster, crash, loud."),
         (("ablate", "my_trainer.py:train", "--device", "cpu"), "takes no device, so --device cpu has no effect"),
         (("profile", "my_trainer.py:train"), "there is nothing to profile. Name a layer with --layer"),
-        (("train", "my_trainer.py:train"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("train", "my_trainer.py:train"), "m2bench train works for the built-in trading system only."),
         (
             ("train", "my_trainer.py:train", "--workload", "mine"),
             "--workload and a trainer of your own belong to different",
         ),
-        (("train", "--command", "sh train.sh"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("train", "--command", "sh train.sh"), "m2bench train works for the built-in trading system only."),
         (("profile", "--command", "sh train.sh", "--toggle", "a=--a"), "a command cannot be profiled"),
         (("ablate", "--workload", "mine", "--command", "sh train.sh"), "--workload and --command belong to different"),
     ],
@@ -128,9 +128,9 @@ def test_init_writes_a_trainer_and_never_over_one(tmp_path: Path) -> None:
         0, "mine.py is written. Measure it: m2bench ablate mine.py:train --all --quick\n",
     )  # fmt: skip
     (tmp_path / "mine.py").write_text("of great value")
-    assert "mine.py is there already, and is left as it is" in typed("init", "mine.py", cwd=tmp_path).stderr
+    assert "mine.py exists already, and was left as it is" in typed("init", "mine.py", cwd=tmp_path).stderr
     assert (tmp_path / "mine.py").read_text() == "of great value"
-    assert "mine.txt is no name of a Python file" in typed("init", "mine.txt", cwd=tmp_path).stderr
+    assert "mine.txt is not the name of a Python file" in typed("init", "mine.txt", cwd=tmp_path).stderr
     assert "cannot be written: No such file" in typed("init", "nowhere/mine.py", cwd=tmp_path).stderr
 
 
@@ -177,3 +177,36 @@ def test_cartpole_learns(tmp_path: Path) -> None:
         ]
         system.close()
     assert sum(returns[-5:]) / 5 > 3 * returns[0]
+
+
+SHORT = ("--design", "single", "--quick", "--blocks", "1", "--threads", "1", "--learning", "off", "--out", "run")
+ENDS = """
+def train(*, amp=False, fused=False, seed=0):
+    for _ in range({plain} if not (amp or fused) else {layered}):
+        yield 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("plain", "layered", "message"),
+    [
+        (5, 5, "error: without any layer train ended after 5 updates (my_trainer.py:2), and a trial needs more: at"),
+        (
+            10**6, 3,
+            "error: nothing could be compared: every combination but the baseline failed, all for the same reason: "
+            "train ended after 3 updates (my_trainer.py:2), and a trial needs more: at",
+        ),
+    ],
+)  # fmt: skip
+def test_a_trainer_that_ends_too_early_is_told_so_once(plain: int, layered: int, message: str, tmp_path: Path) -> None:
+    (tmp_path / "my_trainer.py").write_text(ENDS.format(plain=plain, layered=layered))
+    done = typed("ablate", "my_trainer.py:train", *SHORT, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert "let it train for longer" in done.stderr
+    assert "Traceback" not in done.stderr
+    told = " ".join(done.stdout.split())
+    if plain == layered:
+        assert not (tmp_path / "run").exists(), "nothing was measured, and the same folder can be used again"
+    else:
+        assert "fused: failed: for the same reason" in told or "amp: failed: for the same reason" in told

@@ -10,20 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from torch import Tensor, tensor
 
 from m2bench.baselines.environment import BatchedTradingEnv
 from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
-from m2bench.baselines.objective import looped_objective
+from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.objective import LOOPED
 from m2bench.baselines.parts import Trajectory
-from m2bench.baselines.trainer import Hyperparameters, baseline_parts
+from m2bench.baselines.trainer import baseline_parts
 from m2bench.inspect.audit import Audited, show_audit
 from m2bench.optimizations.layer import LayerOptions
 from m2bench.records.description import Unit
 from m2bench.systems.trading.audit import Watched, _findings, audit_combinations, is_missing, train_updates, watch
 from m2bench.systems.trading.dry_run import DryRun, dry_trainer, fused_adam_allowed
 from m2bench.systems.trading.kernel_tables import CAVEATS, KernelTables
+from m2bench.text.console import plain_console
 
 SETTINGS = Hyperparameters(episode_length=4)
 
@@ -85,12 +86,14 @@ def test_as_many_operators_have_kernels_as_were_counted_by_hand(mps: KernelTable
 def audited(source: EpisodeSource, tables: KernelTables, plant: Callable[[Trajectory], Tensor | float]) -> DryRun:
     """One update of the baseline with something added to its loss."""
 
-    def objective(trajectory: Trajectory, discount: float) -> Tensor:
-        return looped_objective(trajectory, discount) + plant(trajectory)
+    def loss(trajectory: Trajectory, settings: Hyperparameters) -> Tensor:
+        return LOOPED.policy_gradient(trajectory, settings) + plant(trajectory)
 
     short = EpisodeSource(source.market, episode_length=4, seed=0)
     with fused_adam_allowed():
-        trainer = dry_trainer(replace(baseline_parts(), objective=objective), short, SETTINGS)
+        trainer = dry_trainer(
+            replace(baseline_parts(), objective=replace(LOOPED, policy_gradient=loss)), short, SETTINGS
+        )
         return watch(tables, lambda: train_updates(trainer, updates=1))
 
 
@@ -256,7 +259,7 @@ def test_what_falls_back_and_what_the_stand_in_cannot_run_are_shown_with_their_l
     falls = audited(source, mps, lambda t: torch.linalg.svdvals(t.rewards).sum())  # planted fallback
     stops = audited(source, mps, lambda t: torch.linalg.lstsq(t.rewards, t.rewards).solution.sum())  # planted stop
     found = _findings("mps", mps, [combination(mode) for mode in (falls, stops)], 4)
-    console = Console(width=300, file=io.StringIO())
+    console = plain_console(width=300, file=io.StringIO())
     show_audit(Audited(found, Unit("episode", "episodes"), ""), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

@@ -13,7 +13,8 @@ from broken_layers import FAULTS
 from shares import CHECKS, FURTHER_COMBINATIONS, WEIGHTS, combinations_of
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket
-from m2bench.baselines.trainer import Hyperparameters, Trainer
+from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.trainer import Trainer
 from m2bench.records.combinations import Layers
 from m2bench.records.results import NumericsCheck
 from m2bench.records.spec import WorkloadSpec

@@ -22,7 +22,7 @@ from rich.console import Console
 from wrong_devices import WrongDevice
 
 from m2bench.baselines.episodes import PreparedMarket
-from m2bench.baselines.trainer import Hyperparameters
+from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.errors import UserError
 from m2bench.gate import job
 from m2bench.gate.facts import SideFacts
