@@ -135,7 +135,7 @@ def show_side_by_side(found: SideBySide, console: Console) -> None:
     """Print what runs side by side tell."""
     draw_table(layers_across_table(found), console)
     for line in differences(found):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
 
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
