@@ -79,7 +79,7 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
     """
     records = a.record(), b.record()
     for record in records:
-        record.refuse_scale()
+        record.refuse_without_layers()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
     options = [f"another {key}" for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
     markets = [record.description.workload.market.get("sha256") for record in records]
