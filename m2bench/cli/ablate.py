@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.errors import UserError, quoted
+from m2bench.errors import UserError
 from m2bench.options.declared import at_least, option
 from m2bench.options.known_systems import check_options, factors_at_hand
 from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
@@ -16,7 +16,7 @@ from m2bench.records.spec import QUICK, WindowSpec
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import Resumable, continued
+from .resuming import Resumable, advice_on_resuming, continued, refuse_more_blocks
 from .shared_options import (
     Seeded,
     TakingPart,
@@ -50,12 +50,12 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 
     all_combinations: bool = option(
         False,
-        "Every combination: --design full. Of more than 128: each layer alone and left out, and a fraction.",
+        "Every combination (--design full); of more than 128, each layer alone, each left out, and a fraction.",
         spelled="--all",
     )
     design: tuple[str, ...] | None = option(
         None,
-        "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
+        "Combinations to measure, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
         shown=",".join(DEFAULT_DESIGN),
@@ -68,12 +68,12 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     budget_s: float | None = option(
         None,
-        "Time for the whole run, as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
+        "Time for the whole run, such as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
         spelled="--budget",
         metavar="<time>",
         read=read_duration,
     )
-    quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
+    quick: bool = option(False, "Fewer and shorter trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
     factors: str | None = option(
         None,
@@ -113,7 +113,8 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         return
 
     resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
-    with interruptible(lambda: _advice(folder, asked)):
+    words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
+    with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
         if asked.scheduler is None:
             ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
@@ -121,17 +122,6 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
 
             run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
-
-
-def _advice(folder: Path, asked: Ablate) -> str:
-    """What becomes of a run that was interrupted."""
-    from m2bench.store.database import FILE_NAME
-    from m2bench.store.fleet import is_fleet
-
-    if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
-        return "no trial had finished"
-    where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
-    return f"continue with: m2bench ablate --resume {quoted(folder)}{where}"
 
 
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
@@ -205,8 +195,7 @@ def _refuse_contradictions(asked: Ablate) -> None:
             "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
             "Choose a --design and --blocks.",
         )
-    if asked.more_blocks is not None:
-        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+    refuse_more_blocks(asked)
     if asked.all_combinations and asked.design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
     chosen = {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import typer
-
-from m2bench.options.declared import argument
+from m2bench.errors import UserError
+from m2bench.options.declared import argument, option
 
 from .command import command
-from .console import make_console
+from .console import answer
 from .shared_options import AsJson
 
 
@@ -19,20 +19,29 @@ from .shared_options import AsJson
 class Compare(AsJson):
     """What ``compare`` is asked for."""
 
-    a: Path = argument("Folder of the first run.")
-    b: Path = argument("Folder of the second run, which is compared with the first.")
+    runs: list[Path] = argument("Folders of two or more runs; of two the second is compared with the first.")
+    out: Path | None = option(None, "Folder for a report with a chart that sets the runs side by side.", asks=False)
 
 
 @command("compare")
 def compare(asked: Compare) -> None:
-    """Compare two runs: what each layer and combination is worth in both; speeds too if the machines are equal."""
+    """Compare runs: what each layer is worth in each; of two also the change, and of speeds on equal machines."""
     from m2bench.findings.compare import compare_runs, show_comparison
-    from m2bench.records.documents import to_json
+    from m2bench.findings.side_by_side import compare_machines
+    from m2bench.report import show_side_by_side, write_side_by_side
     from m2bench.store.database import Store
 
-    with Store.open(asked.a) as first, Store.open(asked.b) as second:
-        found = compare_runs(first, second)
-    if asked.as_json:
-        typer.echo(json.dumps(to_json(found), indent=1))
+    if len(asked.runs) < 2:
+        raise UserError("one run cannot be compared.", "Name two or more folders.")
+    with ExitStack() as stack:
+        stores = [stack.enter_context(Store.open(folder)) for folder in asked.runs]
+        pair = compare_runs(*stores) if len(stores) == 2 else None
+        many = compare_machines(stores) if pair is None or asked.out is not None else None
+    if asked.out is not None:
+        assert many is not None
+        write_side_by_side(many, asked.out)
+    if pair is not None:
+        answer(pair, asked.as_json, partial(show_comparison, pair))
     else:
-        show_comparison(found, make_console())
+        assert many is not None
+        answer(many, asked.as_json, partial(show_side_by_side, many))

@@ -39,7 +39,7 @@ def train(asked: Train, system: AskedSystem, given: Given) -> None:
 
     if system.workload.module in SYSTEMS[1:]:
         raise UserError(
-            "m2bench train trains the system that comes along, to a checkpoint.",
+            "m2bench train works for the built-in trading system only.",
             "Run your own trainer as you always do; m2bench ablate measures it.",
         )
     if asked.evaluate is not None:

@@ -10,7 +10,6 @@ from statistics import fmean
 
 from rich.console import Console
 
-from m2bench.errors import UserError
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
@@ -23,6 +22,7 @@ from m2bench.store.trials import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
+from .comparable import over_common, refuse_different
 from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
 
@@ -78,19 +78,9 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
     Raises UserError when the runs trained different things, or are no ablations.
     """
     records = a.record(), b.record()
-    for record in records:
-        record.refuse_without_layers()
-    asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
-    options = [f"another {key}" for key in {**asked[0], **asked[1]} if asked[0].get(key) != asked[1].get(key)]
-    markets = [record.description.workload.market.get("sha256") for record in records]
-    if options or markets[0] != markets[1]:
-        raise UserError(
-            f"the runs trained different things ({', '.join(options) or 'another market'}), so their figures cannot be "
-            "compared.",
-            "Compare runs of the same options.",
-        )
+    refuse_different(records)
     trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]
-    effects = _over_common(*(speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)))
+    effects = over_common([speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)])
     other = tuple(differing(*(identity(record.description) for record in records)))
     layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
     return ComparedRuns(
@@ -115,7 +105,7 @@ def show_comparison(found: ComparedRuns, console: Console) -> None:
         console,
     )
     draw_table(_table("Layers", found, [(f"{x.layer} ({x.effect})", x) for x in found.layers]), console)
-    console.print(_absolute_sentence(found), markup=False, highlight=False)
+    console.print(_absolute_sentence(found))
 
 
 def _table(title: str, found: ComparedRuns, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:
@@ -137,18 +127,6 @@ def _absolute_sentence(found: ComparedRuns) -> str:
         f"The baseline's speed in {found.b} over {found.a}: {times_within(change)}. One block is one "
         f"observation here. Two runs of the same code differ by chance (standard deviation {JOB_LEVEL_SD:.1%} in "
         f"speed, {JOB_SD:.1%} in ratios); all intervals of a change allow for this.{chance}"
-    )
-
-
-def _over_common(a: Effects, b: Effects) -> tuple[Effects, Effects]:
-    """Both fits over the combinations that both have, and the layers that vary among these."""
-    if a.cells == b.cells and a.layers == b.layers:
-        return a, b
-    cells = [cell for cell in a.cells if cell in b.cells]
-    layers = tuple(layer for layer in a.layers if any(layer in cell for cell in cells))
-    return (
-        Effects(layers, [o for o in a.observations if o.layers in cells], a.rules.among(layers)),
-        Effects(layers, [o for o in b.observations if o.layers in cells], b.rules.among(layers)),
     )
 
 

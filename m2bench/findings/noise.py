@@ -35,7 +35,9 @@ def summarize_noise(record: RunRecord, trials: list[StoredTrial], repeated_trial
     """How noisy the speed trials of a run are, ``repeated_trials`` of which were run again."""
     scatter = speeds.scatter
     return Noise(
-        repeats=measure_repeats([trial for trial in trials if trial.spec.layers == BASELINE]),
+        repeats=measure_repeats(
+            [trial for trial in trials if trial.spec.layers == BASELINE], record.spec.mini_blocks_apart
+        ),
         anchors=_anchors(trials),
         conditions=replace(_conditions(trials, speeds, record), repeated_trials=repeated_trials),
         timing=_timing(sound_trials(trials)),
@@ -76,17 +78,22 @@ def _timing(trials: Sequence[StoredTrial]) -> Timing:
     )
 
 
-def measure_repeats(anchors: list[StoredTrial]) -> Repeats:
-    """From the anchors that are ok, in the order in which they were run."""
+def measure_repeats(anchors: list[StoredTrial], apart: bool = False) -> Repeats:
+    """From the anchors that are ok, in the order in which they were run.
+
+    ``apart``: mini-blocks may have been run on different machines, so that neighbours are those of the same one, and
+    there is no drift over all.
+    """
     speeds: dict[int, list[float]] = defaultdict(list)
     for trial in anchors:
         if trial.status == "ok":
-            speeds[trial.spec.block].append(math.log(steady_speed(trial.timed)))
+            group = trial.spec.mini_blocks[0] if apart else trial.spec.block
+            speeds[group].append(math.log(steady_speed(trial.timed)))
     steps = [abs(b - a) for block in speeds.values() for a, b in pairwise(block)]
     if not steps:
         return Repeats()
     ratio, pairs = _halves(list(speeds.values()))
-    drift = _drift([speed for block in speeds.values() for speed in block])
+    drift = None if apart else _drift([speed for block in speeds.values() for speed in block])
     return Repeats(ratio, pairs, math.exp(median(steps)), math.exp(max(steps)), drift)
 
 
@@ -206,4 +213,4 @@ def _warnings(found: RunConditions, scatters: bool, what: str) -> Iterator[str]:
     if found.low_power:
         yield "low-power mode was on: switch it off"
     if set(found.thermal) - {"nominal"}:
-        yield f"the machine was under thermal pressure ({', '.join(found.thermal)}): let it cool, or cool it"
+        yield f"the machine was under thermal pressure ({', '.join(found.thermal)}): let it cool down"

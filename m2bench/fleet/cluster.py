@@ -150,7 +150,7 @@ class Cluster:
         finally:
             future.release()
 
-    def _wait(self, machine: Machine, future: Future) -> None:
+    def _wait(self, machine: Machine, future: Future[T]) -> None:
         done = Event()
         future.add_done_callback(lambda _: done.set())
         while not done.wait(WATCH_S):
@@ -173,7 +173,7 @@ def _lost_errors() -> tuple[type[BaseException], ...]:
     from concurrent.futures import CancelledError
 
     from distributed.client import FutureCancelledError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
     from distributed.scheduler import KilledWorker, NoValidWorkerError
 
     return (CancelledError, FutureCancelledError, CommClosedError, KilledWorker, NoValidWorkerError)

@@ -46,11 +46,11 @@ def train_combination(
             launcher = stack.enter_context(Launcher(work, log))
             description = _examined(launcher, spec, layers, folder, console)
         good, speed = description.workload.good_return, Speed.of(description.system)
-        console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
-        console.print(_header(speed, good), highlight=False)
+        console.print(f"Training {combination_name(layers)} on {description.device.device}")
+        console.print(_header(speed, good))
         job = TrainJob(workload=spec, layers=layers, seed=seed, episodes=units, checkpoint=checkpoint.resolve())
         outcome = launcher.run(
-            job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good), highlight=False)
+            job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good))
         ).result
     trained = succeeded(outcome, "training failed", log)
     document = {**to_json(trained), "good_return": good, "workload": to_json(spec)}
@@ -58,7 +58,7 @@ def train_combination(
     idle = idle_layers(trained.proofs)
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
-    console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
+    console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
 
 
 def evaluate_checkpoint(spec: WorkloadSpec, checkpoint: Path, console: Console) -> None:

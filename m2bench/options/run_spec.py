@@ -63,7 +63,7 @@ class RunOptions(TimingOptions):
     learning: str = option(
         "quick",
         f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
-        "time; full trains every combination to the target, or for half of --trial-timeout.",
+        "time; full trains every combination to the target, for at most half of --trial-timeout.",
         read=one_of(LEARNING_MODES),
     )
     allow_wrong_device: bool = option(False, "Continue on a device that computes wrongly; every figure is marked.")

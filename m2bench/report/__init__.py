@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
+from m2bench.errors import UserError
 from m2bench.findings.factors import summarize_factors
 from m2bench.findings.scaling import summarize_scale
+from m2bench.findings.side_by_side import compare_machines
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
 from m2bench.store.database import Store
 from m2bench.store.files import write_file
-from m2bench.store.fleet import folders_of_kinds, is_fleet
+from m2bench.store.fleet import events_of, folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.ablation import Summary
 from m2bench.summary.factors import FactorsSummary
 from m2bench.summary.scaling import ScaleSummary
+from m2bench.summary.side_by_side import SideBySide
+from m2bench.text.tables import draw_table
 
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
+from .charts.layers_across import draw_layers_across
 from .factors import factors_content
+from .fleet import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
 from .scale import draw_scale_charts, scale_content
+from .side_by_side import differences, layers_across_table
 from .terminal import show_content
 
 CHARTS = "charts"
@@ -70,8 +78,7 @@ def write_factors_report(store: Store) -> FactorsSummary:
 def write_and_show(folder: Path, console: Console) -> str | None:
     """Write the report on the run in ``folder`` and show it; why nothing could be compared, None where it could."""
     if is_fleet(folder):
-        found = [write_and_show(kind, console) for kind in folders_of_kinds(folder).values()]
-        return None if None in found else next(iter(found), NOTHING_MEASURED)
+        return _write_and_show_fleet(folder, console)
     with Store.open(folder) as store:
         if store.record().spec.scale is not None:
             scaled = write_scale_report(store)
@@ -98,6 +105,39 @@ def _why_nothing_is_compared(summary: Summary, trials: Sequence[StoredTrial]) ->
     return f"nothing could be compared: every combination but the baseline failed{same}"
 
 
+def _write_and_show_fleet(folder: Path, console: Console) -> str | None:
+    """The reports on all kinds of machines, and the one that sets them side by side, which is shown; why nothing could
+    be compared on any of them, None where it could.
+    """
+    with ExitStack() as stack:
+        stores = {name: stack.enter_context(Store.open(path)) for name, path in folders_of_kinds(folder).items()}
+        if not stores:
+            raise UserError(f"{folder} holds no trial yet.", "What happened stands in its events.jsonl.")
+        kinds = {name: write_report(store) for name, store in stores.items()}
+        reasons = [_why_nothing_is_compared(kinds[name], store.attempts()) for name, store in stores.items()]
+        found = compare_machines([*stores.values()])
+    chart = draw_layers_across(found)
+    content = fleet_content(folder.resolve().name, found, chart, kinds, events_of(folder))
+    _write(folder, found, [chart], markdown(content), page(content))
+    show_content(content, folder, console)
+    return None if None in reasons else reasons[0]
+
+
+def write_side_by_side(found: SideBySide, folder: Path) -> None:
+    """Write the report that sets any runs side by side; UserError when a file cannot be written."""
+    make_folder(folder)
+    chart = draw_layers_across(found)
+    content = side_by_side_content(folder.resolve().name, found, chart)
+    _write(folder, found, [chart], markdown(content), page(content))
+
+
+def show_side_by_side(found: SideBySide, console: Console) -> None:
+    """Print what runs side by side tell."""
+    draw_table(layers_across_table(found), console)
+    for line in differences(found):
+        console.print(line, markup=False, highlight=False)
+
+
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
     """Print the report on an ablation."""
     show_content(ablation_content(summary, (), folder), folder, console)
@@ -105,7 +145,7 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
 
 def _write(
     folder: Path,
-    summary: Summary | ScaleSummary | FactorsSummary,
+    summary: Summary | ScaleSummary | FactorsSummary | SideBySide,
     charts: Sequence[Chart | NotDrawn],
     as_markdown: str,
     as_page: str,

@@ -91,7 +91,7 @@ def run_ablation(
                 show_limits(ready.spec, console)
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
-                console.print(sentence, markup=False, highlight=False)
+                console.print(sentence)
             first = None if resuming else _first_of_a_users_trainer(launcher, ready, folder, console)
         with opened_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             if first is not None:
@@ -113,10 +113,10 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
     show_remarks(description, console)
     is_program = description.workload.own_program
     if not resuming and not is_program:
-        with console.status("measuring with how many threads this machine is fastest"):
+        with console.status("measuring which number of threads is fastest"):
             description = choose_threads(launcher, description, spec.workload, spec.layers, spec.threads, logs)
         spec = replace(spec, threads=description.device.torch_threads)
-        console.print(threads_sentence(description.device), markup=False, highlight=False)
+        console.print(threads_sentence(description.device))
     if spec.factors is not None:
         _refuse_unlearnable(launcher, spec, spec.factors, description, logs)
     prepared = _prepare(launcher, spec, is_program, logs, console)
@@ -146,7 +146,7 @@ def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, co
     if is_program:
         with console.status("running the command once"):
             return prepare(launcher, spec.workload, logs, spec.trial_timeout_s)
-    with console.status("asking the plain trainer in double precision, for the numerics checks"):
+    with console.status("preparing the numerics checks: the plain trainer in double precision"):
         return prepare(launcher, spec.workload, logs)
 
 
@@ -174,7 +174,7 @@ def _fit_budget(launcher: Launcher, ready: Ready, end: float, logs: Path, consol
         else:
             cost = _measure_cost(launcher, ready, logs)
         spec, choice = fit_budget(ready.spec, end - time.monotonic(), cost)
-    console.print(choice, markup=False, highlight=False)
+    console.print(choice)
     return replace(ready, spec=spec)
 
 

@@ -64,7 +64,7 @@ class RunProgress:
         self._progress.stop()
 
     def _waits(self, load: float) -> None:
-        description = f"waiting until other processes leave the machine alone ({load:.1f} cores busy)"
+        description = f"waiting for other processes to finish ({load:.1f} cores busy)"
         self._progress.update(self._tasks["speed"], description=description, refresh=True)
 
     def begins(self, trial: TrialSpec) -> None:
@@ -89,9 +89,7 @@ class RunProgress:
         if trial.status != "ok":
             why = "for the same reason" if trial.reason in self._told else trial.reason
             self._told.add(trial.reason)
-            self._progress.console.print(
-                escape(f"{point_of(trial.spec).said()}: {trial.status}: {why}"), highlight=False
-            )
+            self._progress.console.print(f"{point_of(trial.spec).said()}: {trial.status}: {why}")
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
         advance = 1 if trial.spec.repeats is None else 0
         self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)

@@ -42,7 +42,7 @@ OPTIONS = {
     "doctor": "--device --seconds --workload --json",
     "forward": "--passes --batches --device --policy --compile-backend --out",
     "audit": "--target --layers --episode-length --policy --json",
-    "compare": "--json",
+    "compare": "--out --json",
     "check": f"{RUN} {COMMAND} "
     "--base --against --min --delta --alpha --max-blocks --layers --strict --threads --window "
     "--trial-timeout --junit --out --json",
@@ -62,7 +62,7 @@ ARGUMENTS = {
     "layers": ["trainer"],
     "check": ["trainer"],
     "report": ["folder"],
-    "compare": ["a", "b"],
+    "compare": ["runs"],
     "baseline save": ["name", "trainer"],
     "baseline show": ["name"],
     "baseline promote": ["name", "folder"],

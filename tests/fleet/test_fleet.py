@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import json
+import shlex
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,10 +19,11 @@ import pytest
 from commands import typed
 from launched import still_in, wait_until
 from machines import Machines, hold
+from repository import PAGES, ROOT, commands_of
 
 from m2bench.errors import UserError
 from m2bench.findings.responses import speed_effects
-from m2bench.fleet import ablation
+from m2bench.fleet import ablation, cluster
 from m2bench.fleet.cluster import Cluster
 from m2bench.plan.designs import shares_of
 from m2bench.store.database import Store
@@ -27,12 +31,12 @@ from m2bench.store.fleet import events_of, folders_of_kinds
 from m2bench.store.trials import StoredTrial
 
 ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
+ADDRESS = "tcp://mini.local:8786"
 FIRST, OTHER = "a-chip", "other-chip"
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "PATIENCE_S", 3.0)
     monkeypatch.setattr(ablation, "LOOK_S", 0.2)
 
 
@@ -99,6 +103,11 @@ def test_a_machine_that_dies_loses_nothing_and_kinds_stand_apart(machines: Machi
     assert any("there is no m2bench" in text for _, text in told)
     for kind in (FIRST, OTHER):
         assert_whole(run, kind, 3)
+    text = (run / "report.md").read_text()
+    assert all(name in text for name in folders_of_kinds(run))
+    assert "gave up" in text
+    assert (run / "charts" / "layers-across.svg").exists()
+    assert json.loads((run / "summary.json").read_text())["runs"] == [*folders_of_kinds(run)]
     aside = [trial for trial in trials_of(run, FIRST) if trial.spec.set_aside]
     assert {trial.conditions.machine for trial in aside if trial.conditions} == {"b"}
     assert {t.conditions.machine for t in trials_of(run, OTHER) if t.conditions} == {"c"}
@@ -124,12 +133,17 @@ def _interval(folder: Path, layer: str) -> tuple[float, float]:
     return effect.interval
 
 
-def test_a_scheduler_that_goes_and_other_machines_when_resumed(machines: Machines, tmp_path: Path) -> None:
+def test_a_scheduler_that_goes_and_other_machines_when_resumed(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was stored stays; the rest is done by a machine that was not there before, learning trials among it."""
     machines.start("d")
     run = tmp_path / "run"
     once(lambda: len(trials_of(run, FIRST)) >= 2, lambda: machines.kill("scheduler"))
-    done = ablate(machines, *ASKED, "--blocks", "2", "--out", "run", cwd=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(ablation, "PATIENCE_S", 10.0)
+        patch.setattr(cluster, "CONNECT_S", 1.0)
+        done = ablate(machines, *ASKED, "--blocks", "2", "--out", "run", cwd=tmp_path)
     assert done.returncode == 1
     assert "no machine is left for a-chip" in done.stderr
     assert "--resume" in done.stderr
@@ -146,6 +160,27 @@ def test_a_scheduler_that_goes_and_other_machines_when_resumed(machines: Machine
     assert learned
     assert {trial.conditions.machine for trial in learned if trial.conditions} == {"e"}
     assert typed("report", "run", cwd=tmp_path).returncode == 0
+
+
+def test_a_reader_of_the_page_can_type_its_commands(machines: Machines, tmp_path: Path) -> None:
+    """With two layers of a system whose updates take milliseconds, and one block."""
+    for command in commands_of(PAGES[ROOT / "docs" / "several-machines.md"]):
+        words = shlex.split(command.replace(ADDRESS, machines.scheduler))
+        if words[0] == "dask":
+            assert words[1] == "scheduler" or ADDRESS in command
+            machines.start("reader") if words[1] == "worker" else None
+            continue
+        if "--all" in words:
+            words[words.index("--blocks") + 1] = "1"
+            words += [*ASKED[:-2], "--learning", "off"]
+        for missing in [word for word in words if word.startswith("reports/") and words[1] != "ablate"][:3]:
+            (kind,) = folders_of_kinds(tmp_path / "reports" / "fleet").values()
+            shutil.copytree(kind, tmp_path / missing)
+        done = typed(*words[1:], cwd=tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert_whole(tmp_path / "reports" / "fleet", FIRST, 1)
+    assert "What pays where" in (tmp_path / "reports" / "side-by-side" / "report.md").read_text()
+    machines.kill("reader")
 
 
 def test_an_interruption_leaves_nothing_running(machines: Machines, tmp_path: Path) -> None:
@@ -173,8 +208,6 @@ def test_two_workers_of_one_machine_measure_one_at_a_time(machines: Machines, tm
 
 
 def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from m2bench.fleet import cluster
-
     monkeypatch.setattr(cluster, "CONNECT_S", 0.3)
     done = typed("ablate", *ASKED, "--scheduler", "tcp://127.0.0.1:1", cwd=tmp_path)
     assert (done.returncode, "no Dask scheduler answers at tcp://127.0.0.1:1" in done.stderr) == (1, True)

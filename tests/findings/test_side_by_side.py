@@ -1,0 +1,87 @@
+"""Runs on several machines side by side: what a layer is worth on each comes back, and where it differs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_run import description_document, make_record, result
+
+from m2bench.errors import UserError
+from m2bench.findings.side_by_side import compare_machines
+from m2bench.findings.summarize import summarize
+from m2bench.options.run_spec import RunSpec
+from m2bench.plan.designs import make_trials
+from m2bench.records.spec import WorkloadSpec
+from m2bench.store.database import Store
+from m2bench.store.trials import StoredTrial
+
+SPEC = RunSpec(("a", "b"), ("full",), 4, seed=0, mini_blocks_apart=True)
+
+
+def make(folder: Path, factors: dict[str, float], seed: int, spec: RunSpec = SPEC, failed: str = "") -> Store:
+    """A run on a machine whose mini-blocks have levels of their own, as on several machines of a kind."""
+    document = description_document(spec.layers) | {"workload": {"market": {"sha256": "m"}, "target": None}}
+    store = Store.create(folder, make_record(spec, document))
+    rng = np.random.default_rng(seed)
+    job = {layer: math.exp(rng.normal(0, 0.015)) for layer in spec.layers}
+    levels = rng.normal(0, 0.2, 1 + 2 * spec.blocks)
+    for trial in make_trials(spec):
+        speed = 600 * math.prod(factors[layer] * job[layer] for layer in trial.layers)
+        speed *= math.exp(rng.normal(0, 0.01) + levels[trial.mini_blocks[0]])
+        ok = failed not in trial.layers
+        store.add(
+            StoredTrial(trial, "2026-01-01", 1.0, "ok" if ok else "failed", None, None, result(speed) if ok else None)
+        )
+    return store
+
+
+PLANTED: list[dict[str, float]] = [{"a": 1.6, "b": 0.8}, {"a": 1.1, "b": 0.8}, {"a": 1.1, "b": 0.8}]
+
+
+def test_a_layer_that_pays_on_one_machine_alone_is_found(tmp_path: Path) -> None:
+    found, false_alarms, covered = 0, 0, []
+    for seed in range(8):
+        stores = [make(tmp_path / f"{seed}-{n}", factors, 3 * seed + n) for n, factors in enumerate(PLANTED)]
+        both = compare_machines(stores)
+        assert both.runs == tuple(f"{seed}-{n}" for n in range(3))
+        of_a, of_b, together = both.layers
+        assert (of_a.layer, of_b.layer, together.layer) == ("a", "b", None)
+        found += of_a.p_holm is not None and of_a.p_holm < 0.05
+        false_alarms += of_b.p_holm is not None and of_b.p_holm < 0.05
+        for factors, figure in zip(PLANTED, of_a.figures, strict=True):
+            assert figure is not None
+            covered.append(figure.value == pytest.approx(factors["a"], rel=0.08))
+        for store in stores:
+            store.__exit__()
+    assert found == 8
+    assert false_alarms <= 2, "a twentieth, and rarely so many"
+    assert all(covered)
+
+
+def test_machines_of_one_kind_that_differ_in_speed_are_no_noise(tmp_path: Path) -> None:
+    """Levels differ by 20 %, identical trials on one machine by 1 %; and there is no drift over several machines."""
+    with make(tmp_path / "run", PLANTED[0], 0) as store:
+        noise = summarize("run", store.record(), store.attempts()).noise
+    assert noise.repeats.aa_worst is not None
+    assert noise.repeats.aa_worst < 1.06
+    assert noise.repeats.drift is None
+    assert noise.trial_sd is not None
+    assert noise.trial_sd < 0.03
+
+
+def test_a_layer_that_cannot_run_on_one_machine_is_left_out_there(tmp_path: Path) -> None:
+    stores = [make(tmp_path / str(n), factors, n, failed="b" * (n == 2)) for n, factors in enumerate(PLANTED)]
+    of_a, of_b, _ = compare_machines(stores).layers
+    assert None not in of_a.figures
+    assert [figure is None for figure in of_b.figures] == [False, False, True]
+    assert of_b.p_holm is not None
+
+
+def test_runs_of_other_things_are_refused(tmp_path: Path) -> None:
+    other = RunSpec(("a", "b"), ("full",), 4, seed=0, workload=WorkloadSpec(options={"num_envs": 64}))
+    stores = [make(tmp_path / str(n), PLANTED[n], n, spec) for n, spec in enumerate((SPEC, SPEC, other))]
+    with pytest.raises(UserError, match="num_envs"):
+        compare_machines(stores)
