@@ -59,7 +59,7 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
         trials_done=sum(map(len, trials.values())),
         trials_planned=count_trials(record.spec),
         system=record.description.system,
-        machine=MeasuredOn.of(record.description),
+        machine=MeasuredOn(record.description.machine, record.description.device),
         workload=Trained(record.description.workload, record.spec),
         layers=factors.layers,
         seeds=len({trial.spec.seed for own in trials.values() for trial in own}),
