@@ -26,7 +26,7 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
-from m2bench.inspect.device_log import NoLog
+from m2bench.inspect.device_log import NoLog, read_device_log
 from m2bench.inspect.mps_log import MpsLog
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
@@ -116,7 +116,6 @@ def test_a_profile_reads_the_log_of_the_device(launcher: Launcher, monkeypatch: 
     With one pair of processes, asked from here: the command has more. The log of the second side is refused.
     """
     folder, console = launcher.work / "run", plain_console(width=200, file=io.StringIO())
-    read_device_log = profile.read_device_log
 
     def read_one(*asked: Any) -> MpsLog | NoLog:
         return read_device_log(*asked) if () in asked else NoLog("planted")
