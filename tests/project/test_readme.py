@@ -14,7 +14,9 @@ from commands import environment, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
 # Those of a reader's own command, and of several machines, have tests of their own (test_command_page.py, tests/fleet).
-SHORT = [c for c in COMMANDS if c.startswith("m2bench ") and c not in GATE and not re.search("--command|--scheduler", c)]
+SHORT = [
+    c for c in COMMANDS if c.startswith("m2bench ") and c not in GATE and not re.search("--command|--scheduler", c)
+]
 
 
 def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
