@@ -50,7 +50,8 @@ def write_report(store: Store) -> Summary:
     folder = store.folder
     summary = summarize(folder.resolve().name, store.record(), store.attempts())
     charts = draw_charts(summary)
-    content = ablation_content(summary, charts, folder)
+    begun = folder.parent if is_fleet(folder.parent) else folder  # what is resumed is the run on all machines
+    content = ablation_content(summary, charts, begun)
     _write(folder, summary, charts, markdown(content), page(content, summary))
     write_file(folder / "impact.csv", impact_csv(summary))
     return summary
