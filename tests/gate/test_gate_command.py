@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from commands import AT_ONCE, COMMAND, environment, interrupted, m2bench, typed
+from commands import AT_ONCE, COMMAND, environment, m2bench, typed
 from github_action import action, run_action
 from launched import wait_until, workers_of
 from packaging.requirements import Requirement
@@ -379,13 +378,16 @@ def is_at_work(repo: Path) -> bool:
     return any((repo / "out" / "logs").glob("*/block1.*.log"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_nothing_behind(
-    number: signal.Signals, repo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(repo.parent))
-    done = interrupted(*LONG, cwd=repo, when=lambda: is_at_work(repo), number=number)
-    assert (done.returncode, "interrupted" in done.stderr, "Traceback" in done.stderr) == (130, True, False)
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_an_interruption_leaves_nothing_behind(number: signal.Signals, repo: Path) -> None:
+    variables = environment(TMPDIR=str(repo.parent), PYTHONPATH=AT_ONCE)
+    process = subprocess.Popen(
+        [COMMAND, *LONG], cwd=repo, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: is_at_work(repo))
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, "interrupted" in stderr, "Traceback" in stderr) == (130, True, False)
     assert len(worktrees(repo)) == 1
     assert not workers_of(repo.parent)
     assert {path.name for path in repo.parent.iterdir()} - {PREPARED} == {"repo"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import tempfile
+import signal
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from commands import interrupted, typed
+from commands import COMMAND, environment, typed
 from made_profile import EPISODE
 
 from m2bench.errors import UserError
@@ -183,20 +185,20 @@ def test_a_mistake_in_forward_is_said(options: tuple[str, ...], message: str, tm
 
 
 def test_an_interrupted_profile_leaves_nothing(tmp_path: Path) -> None:
-    workers: list[psutil.Process] = []
-
-    def hangs() -> bool:
-        """Whether the second side is under way; and which processes there are then, in the folder that is its own."""
-        if (tmp_path / "run" / "after.log").exists():
-            children = psutil.Process().children(recursive=True)
-            launchers = [each for each in children if each.cwd().startswith(f"{tempfile.gettempdir()}/m2bench-")]
-            workers[:] = [each for launcher in launchers for each in (launcher, *launcher.children())]
-        return len(workers) >= 2  # and their launcher
-
     options = ("--layer", "amp", "--workload", "fake_workload", "--data", "amp=hang", "--quick", "--out", "run")
-    done = interrupted("profile", *options, cwd=tmp_path, when=hangs)
-    assert done.returncode == 130
-    assert "interrupted; nothing was saved" in done.stderr
+    process = subprocess.Popen(
+        [COMMAND, "profile", *options], cwd=tmp_path, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "after.log").exists():  # the second side hangs
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; nothing was saved" in printed
     assert not (tmp_path / "run").exists()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from threading import Event, main_thread
 
 import prepared_launcher
 import pytest
@@ -73,32 +69,6 @@ def typed(
         with pytest.raises(SystemExit) as ended:
             main()
     return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-
-def interrupted(
-    *arguments: str, cwd: Path, when: Callable[[], object], number: signal.Signals = signal.SIGINT
-) -> subprocess.CompletedProcess[str]:
-    """``typed``, and sent this signal as soon as ``when`` holds: a command that would not end by itself."""
-    ended = Event()
-
-    def send() -> None:
-        try:
-            while not (when() or ended.wait(0.05)):
-                pass
-        finally:
-            if not ended.is_set():
-                signal.pthread_kill(main_thread().ident or 0, number)  # of a process any thread might get it
-
-    with ThreadPoolExecutor(1) as pool:
-        # Which a shell lets everything ignore that it starts with "&".
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        sent = pool.submit(send)
-        try:
-            return typed(*arguments, cwd=cwd)
-        finally:
-            ended.set()
-            sent.result()
-            signal.signal(signal.SIGINT, before)
 
 
 def _prepare_on_short_episodes(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
