@@ -11,9 +11,8 @@ from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .content import Content
+from .content import Content, Section, SectionPart, Sentences
 from .headline import headline
-from .sections import Section, SectionPart, Sentences
 from .side_by_side import differences, layers_across_table
 
 

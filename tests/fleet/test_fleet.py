@@ -173,7 +173,7 @@ def test_a_reader_of_the_page_can_type_its_commands(machines: Machines, tmp_path
         if "--all" in words:
             words[words.index("--blocks") + 1] = "1"
             words += [*ASKED[:-2], "--learning", "off"]
-        for missing in [word for word in words if word.startswith("reports/") and not words[1] == "ablate"][:3]:
+        for missing in [word for word in words if word.startswith("reports/") and words[1] != "ablate"][:3]:
             (kind,) = folders_of_kinds(tmp_path / "reports" / "fleet").values()
             shutil.copytree(kind, tmp_path / missing)
         done = typed(*words[1:], cwd=tmp_path)

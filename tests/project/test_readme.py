@@ -13,7 +13,7 @@ import pytest
 from commands import environment, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
-# Those of a reader's own command, and of several machines, have tests of their own (test_command_page.py, tests/fleet).
+# Those of a reader's own command and of several machines have tests of their own (test_command_page.py, tests/fleet).
 SHORT = [
     c for c in COMMANDS if c.startswith("m2bench ") and c not in GATE and not re.search("--command|--scheduler", c)
 ]
