@@ -94,6 +94,11 @@ class Hyperparameters:
         return self.gae_lambda if self.with_values else 1.0
 
     @property
+    def looks_back(self) -> bool:
+        """Whether the policy sees the states of an episode again, or the one after its last decision."""
+        return self.algorithm == "ppo" or self.with_values
+
+    @property
     def steps_per_update(self) -> int:
         """Optimizer steps that are made of the same episodes."""
         return self.epochs * self.minibatches if self.algorithm == "ppo" else 1

@@ -43,13 +43,13 @@ class Trajectory:
 
     ``outputs``: T tensors of what the policy made of the states: its logits (N, 3), or (N, 4) with their values as the
     last column. ``actions`` (T, N) int64; ``rewards`` (T, N) float32, in percent of the capital. ``last_value`` (N,):
-    of the state after the last decision, None where there are no values.
+    of the state after the last decision, None where there are no values. ``seen``: None where nobody looks back.
     """
 
     outputs: list[Tensor]
     actions: Tensor
     rewards: Tensor
-    seen: Seen
+    seen: Seen | None = None
     last_value: Tensor | None = None
 
     @property
@@ -155,6 +155,8 @@ class Agent:
     decide: Forward
     encode: Forward | None
     loop: Loop
+    looks_back: bool
+    """Whether it looks again at what it has seen, so that a rollout has to leave that."""
 
 
 class Rollout(Protocol):

@@ -22,6 +22,7 @@ MICRO_LAYERS: dict[PolicySize, tuple[int, ...]] = {
     "deep": (128,) * 5 + (64,) * 5,
 }
 HEAD_WIDTH = 104  # makes the default size 83,043 parameters
+LAST_BIAS = "head.1.bias"  # as many as there are outputs
 ACCOUNT_FEATURES = 2  # position, cash / capital
 
 

@@ -77,6 +77,7 @@ class PPOTrainer(Trainer):
         self.parts.gradients(self.policy, self.macro_is_due)
         trajectory, credit = experience.trajectory, experience.credit
         seen = trajectory.seen
+        assert seen is not None
         features = None if seen.features is None else seen.features[steps].flatten(0, 1)
         outputs = self.look_at(seen.states[steps].flatten(0, 1), features).to(trajectory.rewards.dtype)
         minibatch = Minibatch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .environment import MARKET_FEATURES, BatchedTradingEnv, TradingEnv
@@ -53,14 +54,17 @@ class SingleRollout:
             rewards.append(reward)
             done = terminated or truncated
         with phase("copy"):
-            states = torch.stack(seen)
-            last_state = torch.from_numpy(state).unsqueeze(0).to(device)
             return Trajectory(
                 outputs=outputs,
                 actions=torch.tensor(actions).unsqueeze(1).to(device),
                 rewards=torch.tensor(rewards, dtype=self.dtype).unsqueeze(1).to(device),
-                seen=Seen(states, last_state, states[:, :, :MARKET_FEATURES] if agent.encode else None),
+                seen=self._seen(agent, seen, state, device) if agent.looks_back else None,
             )
+
+    def _seen(self, agent: Agent, seen: list[Tensor], last_state: NDArray[np.float32], device: torch.device) -> Seen:
+        states = torch.stack(seen)
+        features = states[:, :, :MARKET_FEATURES] if agent.encode else None
+        return Seen(states, torch.from_numpy(last_state).unsqueeze(0).to(device), features)
 
     def _encode(self, encode: Forward, batch: EpisodeBatch, device: torch.device) -> tuple[Tensor, ...]:
         """The encoding of each step, (1, F)."""

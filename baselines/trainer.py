@@ -152,7 +152,7 @@ class Trainer:
 
     def play(self, batch: EpisodeBatch) -> Trajectory:
         """Play these episodes."""
-        agent = Agent(self.forward, None if self.encode is None else self._encode, self.loop)
+        agent = Agent(self.forward, None if self.encode is None else self._encode, self.loop, self.settings.looks_back)
         if self.settings.with_values:
             # A value is no action: it is never the largest.
             batch = replace(batch, noise=nn.functional.pad(batch.noise, (0, 1), value=-math.inf))
@@ -163,6 +163,7 @@ class Trainer:
 
     def _with_last_value(self, trajectory: Trajectory) -> Trajectory:
         seen = trajectory.seen
+        assert seen is not None
         with torch.no_grad():
             outputs = self.look_at(seen.last_state, None if seen.features is None else seen.features[-1])
         return replace(trajectory, last_value=outputs[:, -1].to(trajectory.rewards.dtype))

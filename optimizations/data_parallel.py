@@ -32,11 +32,13 @@ END_TIMEOUT_S = 10.0
 class Order:
     """What a replica is to do: prepare its share of these episodes, or, without any, learn from its share.
 
-    ``updates``: of the trainer, so far.
+    ``updates``: of the trainer, so far; ``prepared``: whether the share is the one that it prepared last, and not what
+    lies in the shared memory.
     """
 
     episodes: tuple[int, ...] = ()
     updates: int = 0
+    prepared: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ class ReplicaProcesses:
         shares = range(self.count)
         if self._in_turn:
             return torch.stack([trainer.learn_alone(self._share(batch, number)) for number in shares]).mean()
-        if batch is not self._prepared:
+        prepared = batch is self._prepared
+        if not prepared:
             for kept, given in zip(_tensors(self._batch), _tensors(batch), strict=True):
                 kept.copy_(given)
         for helper in self._helpers:
-            helper.tell(Order(updates=trainer.updates))
-        returns = [trainer.learn_alone(self._share(self._batch, 0))]
+            helper.tell(Order(updates=trainer.updates, prepared=prepared))
+        returns = [trainer.learn_alone(self._own if prepared else self._share(self._batch, 0))]
         losses = [trainer.losses.pop()]
         for helper in self._helpers:
             with phase("backward"):
@@ -123,7 +126,7 @@ class ReplicaProcesses:
             self._prepare_share(number, order.episodes)
             return Done()
         trainer.updates, trainer.losses = order.updates, []
-        mean_return = trainer.learn_alone(self._share(self._batch, number))
+        mean_return = trainer.learn_alone(self._own if order.prepared else self._share(self._batch, number))
         for parameter, gradient in zip(trainer.policy.parameters(), gradients, strict=True):
             if parameter.grad is not None:
                 gradient.copy_(parameter.grad)
@@ -141,8 +144,8 @@ class ReplicaProcesses:
         )
 
     def _prepare_share(self, number: int, episodes: Sequence[int]) -> None:
-        prepared = self._trainer_prepare(episodes[self._columns(number)])
-        for kept, own in zip(_tensors(self._share(self._batch, number)), _tensors(prepared), strict=True):
+        self._own = self._trainer_prepare(episodes[self._columns(number)])  # in one piece, unlike what is shared
+        for kept, own in zip(_tensors(self._share(self._batch, number)), _tensors(self._own), strict=True):
             kept.copy_(own)
 
 

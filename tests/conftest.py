@@ -1,4 +1,7 @@
-"""Fixtures shared by the tests: a small market and what is made of it."""
+"""Fixtures shared by the tests: a small market and what is made of it.
+
+Torch and what is tested are imported where they are used: the process that shares the tests out needs neither.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
-from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_market
-from m2bench.baselines.market import Market
-from m2bench.baselines.synthetic import synthetic_market
-from m2bench.store.database import Store
-from m2bench.store.trials import RunRecord
+if TYPE_CHECKING:
+    import torch
+
+    from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
+    from m2bench.baselines.market import Market
+    from m2bench.store.database import Store
+    from m2bench.store.trials import RunRecord
 
 EPISODE_LENGTH = 16
 
@@ -24,11 +29,19 @@ EPISODE_LENGTH = 16
 @cache
 def why_no_mps() -> str | None:
     """Why nothing can be computed on an Apple GPU, or None; tried by a process of its own, which MPS may end."""
+    import torch
+
     if not torch.backends.mps.is_available():
         return "torch finds none"
     code = "from m2bench.devices.torch_device import resolve_device; resolve_device('mps')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else f"{done.stderr[-300:]} (exit code {done.returncode})"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a good part of the tests' time they wait for what is timed, or for processes."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,6 +55,8 @@ def pytest_xdist_setupnodes() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    import torch
+
     for item in items:
         if item.get_closest_marker("cuda") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
@@ -55,6 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def no_store_waits_for_the_disk() -> Iterator[None]:
     """What tests store need not survive a loss of power; the disk would be waited for after every trial."""
+    from m2bench.store.database import Store
+
     create = Store.create
 
     def created(folder: Path, record: RunRecord) -> Store:
@@ -69,19 +86,27 @@ def no_store_waits_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def market() -> Market:
+    from m2bench.baselines.synthetic import synthetic_market
+
     return synthetic_market(seed=3, candles=4000)
 
 
 @pytest.fixture(scope="session")
 def prepared(market: Market, tmp_path_factory: pytest.TempPathFactory) -> PreparedMarket:
+    from m2bench.baselines.episodes import prepare_market
+
     return prepare_market(market, tmp_path_factory.mktemp("market"))
 
 
 @pytest.fixture(scope="session")
 def source(prepared: PreparedMarket) -> EpisodeSource:
+    from m2bench.baselines.episodes import EpisodeSource
+
     return EpisodeSource(prepared, EPISODE_LENGTH, seed=5)
 
 
 @pytest.fixture
 def cpu() -> torch.device:
+    import torch
+
     return torch.device("cpu")

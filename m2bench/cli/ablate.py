@@ -5,24 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from m2bench.errors import UserError, quoted
+from m2bench.errors import UserError
 from m2bench.options.declared import at_least, option
+from m2bench.options.known_systems import check_options, factors_at_hand
 from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
+from m2bench.records.combinations import Layers
+from m2bench.records.factors import Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import Resumable, continued
+from .resuming import Resumable, advice_on_resuming, continued, refuse_more_blocks
 from .shared_options import (
     Seeded,
     TakingPart,
+    combination_of,
+    known_layers,
     layers_taking_part,
     new_folder,
     read_duration,
+    read_layers,
     read_names,
     results_option,
 )
+
+DEFAULT_SEEDS = 8
+"""Of a run of ``--factors``."""
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
@@ -41,12 +50,12 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 
     all_combinations: bool = option(
         False,
-        "Every combination: --design full. Of more than 128: each layer alone and left out, and a fraction.",
+        "Every combination (--design full); of more than 128, each layer alone, each left out, and a fraction.",
         spelled="--all",
     )
     design: tuple[str, ...] | None = option(
         None,
-        "Which combinations, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
+        "Combinations to measure, comma-separated: single, leave-one-out, stack, quarter, half, fraction, full.",
         metavar="<names>",
         read=_read_design,
         shown=",".join(DEFAULT_DESIGN),
@@ -59,13 +68,22 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     )
     budget_s: float | None = option(
         None,
-        "Time for the whole run, as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
+        "Time for the whole run, such as 90s, 10m or 1.5h; the best design and number of blocks that fit are chosen.",
         spelled="--budget",
         metavar="<time>",
         read=read_duration,
     )
-    quick: bool = option(False, "Few short trials: a first look, with wider intervals.")
+    quick: bool = option(False, "Fewer and shorter trials: a first look, with wider intervals.")
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
+    factors: str | None = option(
+        None,
+        "Cross ways of learning instead of layers, by the time to the learning target: learning (ppo, gae, "
+        "curriculum). A block is one seed.",
+        metavar="<name>",
+    )
+    with_layers: Layers = option(
+        (), "Layers that are on in every trial of --factors.", spelled="--with", metavar="<names>", read=read_layers
+    )
     scheduler: str | None = option(
         None,
         "Run on the machines of a Dask scheduler, as tcp://HOST:8786; blocks are shared out among those of one kind.",
@@ -95,7 +113,8 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         return
 
     resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
-    with interruptible(lambda: _advice(folder, asked)):
+    words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
+    with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
         if asked.scheduler is None:
             ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
@@ -105,22 +124,13 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         report_run(folder, console)
 
 
-def _advice(folder: Path, asked: Ablate) -> str:
-    """What becomes of a run that was interrupted."""
-    from m2bench.store.database import FILE_NAME
-    from m2bench.store.fleet import is_fleet
-
-    if not ((folder / FILE_NAME).exists() or is_fleet(folder)):
-        return "no trial had finished"
-    where = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
-    return f"continue with: m2bench ablate --resume {quoted(folder)}{where}"
-
-
 def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
     _refuse_contradictions(asked)
+    if asked.factors is not None:
+        return _crossed(asked, system, asked.factors)
     found = layers_taking_part(system.workload, asked.layers)
     spec = RunSpec(
         layers=found.names,
@@ -139,6 +149,31 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
 
 
+def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
+    """What a new run of ``--factors`` does; UserError for what has no effect on it."""
+    known = factors_at_hand(system.workload.module)
+    if name not in known:
+        there_are = f"There are: {', '.join(known)}." if known else "It is for the system that comes along."
+        raise UserError(f"--factors {name!r} is not known.", there_are)
+    layers = combination_of(known_layers(system.workload, asked.with_layers), asked.with_layers)
+    factors = Factors(known[name], layers)
+    varied = [option for option in factors.options_of(()) if option in system.workload.options]
+    if varied:
+        raise UserError(f"--factors {name} itself varies {varied[0].replace('_', '-')}.", f"Leave --{varied[0]} out.")
+    workload = system.with_layers(layers)
+    for chosen in factors.combinations:
+        check_options(replace(workload, options={**workload.options, **factors.options_of(chosen)}))
+    return RunSpec(
+        layers=layers,
+        design=(),
+        blocks=asked.blocks or DEFAULT_SEEDS,
+        seed=asked.seed,
+        workload=workload,
+        factors=factors,
+        **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
+    )
+
+
 def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
     from m2bench.store.database import FILE_NAME
@@ -151,13 +186,16 @@ def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
 
 
 def _refuse_contradictions(asked: Ablate) -> None:
+    if asked.with_layers and asked.factors is None:
+        raise UserError("--with is for --factors.", "Name the layers that take part with --layers.")
+    if asked.factors is not None:
+        _refuse_beside_factors(asked)
     if asked.scheduler is not None and asked.budget_s is not None:
         raise UserError(
             "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
             "Choose a --design and --blocks.",
         )
-    if asked.more_blocks is not None:
-        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+    refuse_more_blocks(asked)
     if asked.all_combinations and asked.design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
     chosen = {
@@ -168,3 +206,22 @@ def _refuse_contradictions(asked: Ablate) -> None:
     if asked.budget_s is not None and any(chosen.values()):
         named = ", ".join(flag for flag, is_given in chosen.items() if is_given)
         raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.", "Leave one out.")
+
+
+def _refuse_beside_factors(asked: Ablate) -> None:
+    chosen = {
+        "--all": asked.all_combinations,
+        "--design": asked.design is not None,
+        "--layers": asked.layers is not None,
+        "--budget": asked.budget_s is not None,
+        "--quick": asked.quick,
+        "--scheduler": asked.scheduler is not None,
+        "--dry-run": asked.dry_run,
+        "--learning": asked.learning != RunOptions.learning,
+    }
+    named = [flag for flag, is_given in chosen.items() if is_given]
+    if named:
+        raise UserError(
+            f"{named[0]} has no effect beside --factors, which trains every combination of its factors.",
+            "Leave it out; --with names layers that are on in every trial.",
+        )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
+from functools import partial
 
 import typer
 
 from m2bench.options.declared import GPUS, one_of, option
 
 from .command import AskedSystem, command
-from .console import make_console
+from .console import answer, make_console
 from .shared_options import AsJson, TakingPart, layers_taking_part
 
 
@@ -25,14 +25,10 @@ class Audit(TakingPart, AsJson):
 def audit(asked: Audit, system: AskedSystem) -> None:
     """List, from any machine, which training operators a device has no kernel for and where the host waits for it."""
     from m2bench.inspect.audit import audit_target, show_audit
-    from m2bench.records.documents import to_json
 
     layers = layers_taking_part(system.workload, asked.layers).names
     workload = replace(system.with_layers(layers), device="cpu")
     found = audit_target(asked.target, workload, layers, make_console(to_stderr=asked.as_json))
-    if asked.as_json:
-        typer.echo(json.dumps(to_json(found.findings), indent=1))
-    else:
-        show_audit(found, make_console())
+    answer(found.findings, asked.as_json, partial(show_audit, found))
     if found.findings.blockers:
         raise typer.Exit(1)

@@ -106,7 +106,7 @@ class Promote(Named, Checked):
 
 @command("baseline promote")
 def promote(asked: Promote) -> None:
-    """Make the figures of a check the new level of a reference."""
+    """Update a reference to the speeds that a check measured."""
     _take_over(asked, "promoted", None)
 
 
@@ -119,7 +119,7 @@ class Annotate(Promote):
 
 @command("baseline annotate")
 def annotate(asked: Annotate) -> None:
-    """Accept an intended change: the level becomes that of a check, the spread stays."""
+    """Accept an intended change: take the level from a check, and keep the spread."""
     if not asked.reason.strip():
         raise UserError("--reason is empty.", "Say why the change is intended; the history shows it.")
     _take_over(asked, "annotated", asked.reason.strip())
@@ -148,7 +148,7 @@ class History(Named):
 def history(asked: History) -> None:
     """Show a reference over time: change points, and slow drift that no single check shows (exit code 2).
 
-    Where the machine may have become slower instead, that is said, and the exit code is 0.
+    If it may be the machine that has become slower, it says so and exits with 0.
     """
     from m2bench.gate.references.history import draw_history, make_series
     from m2bench.gate.references.stored import load_checks

@@ -59,8 +59,8 @@ class Check(Gated):
     against: str | None = option(None, "Name of the stored reference to compare the working tree with.")
     floors: dict[str, float] | None = option(
         None,
-        "Least value for the last combination of --layers: episodes_per_min=2000, speedup=20, or for a trainer of your "
-        'own "2000 samples/s", in its unit.',
+        "Least value for the last combination of --layers: episodes_per_min=2000, speedup=20, or for your own trainer "
+        'a speed in its unit, such as "2000 samples/s".',
         spelled="--min",
         kind=list[str],
         metavar="<value>",
@@ -73,7 +73,7 @@ class Check(Gated):
         0.01, "Probability of a false alarm per verdict, over all looks and metrics together.", 0.25
     )
     max_blocks: int = option(14, "Blocks after which an unclear verdict is inconclusive.", read=at_least(3))
-    strict: bool = option(False, "Report inconclusive and not comparable as failed in all outputs.")
+    strict: bool = option(False, "Treat inconclusive and not comparable as failures in all outputs.")
     junit: Path | None = option(None, "Also write the verdict as JUnit XML to this file.", asks=False)
     out: Path | None = results_option("check-")
 
@@ -113,7 +113,7 @@ def _question(asked: Check, system: AskedSystem, given: Given) -> Asked:
     _refuse_unfounded_speedup(asked.floors or {}, request.combinations)
     if EPISODES in (asked.floors or {}) and request.workload.module in DOORS:
         raise UserError(
-            f"--min {EPISODES} is not for a trainer of your own, whose speed is told in its own unit.",
+            f"--min {EPISODES} does not apply to a trainer of your own, whose speed is in its own unit.",
             'Give it in that unit, as in --min "2000 samples/s".',
         )
     return Asked(

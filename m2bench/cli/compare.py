@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import typer
 
 from m2bench.errors import UserError
 from m2bench.options.declared import argument, option
 
 from .command import command
-from .console import make_console
+from .console import answer
 from .shared_options import AsJson
 
 
@@ -30,7 +28,6 @@ def compare(asked: Compare) -> None:
     """Compare runs: what each layer is worth in each; of two also the change, and of speeds on equal machines."""
     from m2bench.findings.compare import compare_runs, show_comparison
     from m2bench.findings.side_by_side import compare_machines
-    from m2bench.records.documents import to_json
     from m2bench.report import show_side_by_side, write_side_by_side
     from m2bench.store.database import Store
 
@@ -39,14 +36,12 @@ def compare(asked: Compare) -> None:
     with ExitStack() as stack:
         stores = [stack.enter_context(Store.open(folder)) for folder in asked.runs]
         pair = compare_runs(*stores) if len(stores) == 2 else None
-        found = compare_machines(stores) if pair is None or asked.out is not None else None
+        many = compare_machines(stores) if pair is None or asked.out is not None else None
     if asked.out is not None:
-        assert found is not None
-        write_side_by_side(found, asked.out)
-    if asked.as_json:
-        typer.echo(json.dumps(to_json(pair or found), indent=1))
-    elif pair is not None:
-        show_comparison(pair, make_console())
+        assert many is not None
+        write_side_by_side(many, asked.out)
+    if pair is not None:
+        answer(pair, asked.as_json, partial(show_comparison, pair))
     else:
-        assert found is not None
-        show_side_by_side(found, make_console())
+        assert many is not None
+        answer(many, asked.as_json, partial(show_side_by_side, many))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -34,9 +35,19 @@ def left_in(folder: Path) -> Callable[[], str]:
     return lambda: f"partial results are in {quoted(folder)}" if folder.exists() else "nothing was saved"
 
 
+def answer(found: object, as_json: bool, show: Callable[[Console], None]) -> None:
+    """Print what a command found: the record as JSON, or as ``show`` shows it."""
+    if as_json:
+        from m2bench.records.documents import to_json
+
+        typer.echo(json.dumps(to_json(found), indent=1))
+    else:
+        show(make_console())
+
+
 def make_console(to_stderr: bool = False) -> Console:
-    from rich.console import Console
+    from m2bench.text.console import plain_console
 
     # A pipe has no width; wide enough that a row of a table stays a line.
     width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((140, 24)).columns, 140)
-    return Console(width=width, stderr=to_stderr)
+    return plain_console(width=width, stderr=to_stderr)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from functools import partial
 
 import typer
 
 from m2bench.options.declared import in_range, option
 
 from .command import AskedSystem, command
-from .console import make_console
+from .console import answer, make_console
 from .shared_options import AsJson
 
 
@@ -25,12 +25,8 @@ class Doctor(AsJson):
 def doctor(asked: Doctor, system: AskedSystem) -> None:
     """Check this machine: what disturbs measurements on it, and how small an effect a run can detect."""
     from m2bench.inspect.doctor import examine, show_examination
-    from m2bench.records.documents import to_json
 
     found = examine(system.workload, asked.seconds, make_console(to_stderr=asked.as_json))
-    if asked.as_json:
-        typer.echo(json.dumps(to_json(found), indent=1))
-    else:
-        show_examination(found, make_console())
+    answer(found, asked.as_json, partial(show_examination, found))
     if not found.fit:
         raise typer.Exit(1)

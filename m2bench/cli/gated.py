@@ -32,14 +32,14 @@ class Gated(TimingOptions, Seeded, AsJson):
 
     layers: str | None = option(
         None,
-        "Combinations to measure, as baseline,a+b.",
+        "Combinations to measure, such as baseline,a+b.",
         metavar="<names>",
-        shown=f"those of the reference; without one baseline,{combination_name(RECOMMENDED)}, or for a system of your "
-        "own baseline alone",
+        shown=f"those of the reference, else baseline,{combination_name(RECOMMENDED)}; for your own trainer baseline "
+        "alone",
     )
     window_s: float | None = option(
         None,
-        "Seconds that each process is timed; more gives less noise.",
+        "Seconds for which each process is timed; more gives less noise.",
         spelled="--window",
         read=in_range(0.01, 600),
         shown="1 to 2",

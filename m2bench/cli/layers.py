@@ -43,7 +43,6 @@ def layers(system: AskedSystem, asked: AsJson) -> None:
 
 
 def _show(description: Description) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"Layers on {description.device.device}", title_justify="left", header_style="bold")
@@ -52,7 +51,7 @@ def _show(description: Description) -> None:
     for column in told:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(row[column]) for column in told))
+        table.add_row(*(row[column] for column in told))
     make_console().print(table)
 
 

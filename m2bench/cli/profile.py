@@ -31,7 +31,7 @@ class Profile(Seeded):
     layer: Layers = option((), "Layer to profile, with and without it.", metavar="<names>", read=read_layers)
     with_layers: Layers = option(
         (),
-        "Layers that are on in the combination to profile, comma-separated.",
+        "Layers that are on beside it, comma-separated; without --layer, the combination to profile.",
         spelled="--with",
         metavar="<names>",
         read=read_layers,
@@ -57,8 +57,8 @@ def profile(asked: Profile, system: AskedSystem) -> None:
 
     if system.workload.module in PROGRAMS:
         raise UserError(
-            "a command cannot be profiled: nothing is seen of it but what it prints.",
-            "Profile a function of your own, as my_trainer.py:train, or run the command under a profiler, as py-spy.",
+            "a command cannot be profiled: m2bench sees only what it prints.",
+            "Profile a function of your own, such as my_trainer.py:train, or run the command under py-spy.",
         )
     named = dict.fromkeys((*asked.layer, *asked.with_layers, *(asked.against or ())))
     pair = _pair(asked, known_layers(system.workload, named))

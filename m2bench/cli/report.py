@@ -29,7 +29,7 @@ class Report:
 
 @command("report")
 def report(asked: Report) -> None:
-    """Write the report of a run again from its stored results, and show it."""
+    """Rebuild the report of a run from its stored results, and show it."""
     from m2bench.report import write_and_show
 
     if asked.trace is not None:

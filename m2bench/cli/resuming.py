@@ -19,7 +19,7 @@ class Resumable:
 
     wait_for_quiet_s: float | None = option(
         None,
-        "Time to wait in total, as 90s or 10m, while other processes load the machine.",
+        "Longest time to wait in total, such as 90s or 10m, while other processes keep the machine busy.",
         spelled="--wait-for-quiet",
         metavar="<time>",
         read=read_duration,
@@ -29,6 +29,21 @@ class Resumable:
     more_blocks: int | None = option(
         None, "With --resume: add this many blocks to the run.", read=at_least(0), with_resume=True
     )
+
+
+def refuse_more_blocks(asked: Resumable) -> None:
+    """Raise UserError for blocks to be added to a run that is begun now."""
+    if asked.more_blocks is not None:
+        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+
+
+def advice_on_resuming(command: str, folder: Path, words: str = "") -> str:
+    """What becomes of a run that was interrupted; ``words``: what has to be typed again."""
+    from m2bench.store.database import FILE_NAME
+    from m2bench.store.fleet import is_fleet
+
+    begun = (folder / FILE_NAME).exists() or is_fleet(folder)
+    return f"continue with: m2bench {command} --resume {quoted(folder)}{words}" if begun else "no trial had finished"
 
 
 def continued(command: str, folder: Path, more_blocks: int | None, given: Given) -> RunSpec:

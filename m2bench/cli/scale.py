@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from m2bench.errors import UserError, quoted
+from m2bench.errors import UserError
 from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
 from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
@@ -18,7 +18,7 @@ from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .report import report_run
-from .resuming import Resumable, continued
+from .resuming import Resumable, advice_on_resuming, continued, refuse_more_blocks
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
 T = TypeVar("T", int, float)
@@ -47,7 +47,7 @@ def _read_setting(flag: str, typed: str) -> Setting:
     name, equals, values = typed.partition("=")
     texts = list(dict.fromkeys(text.strip() for text in values.split(",") if text.strip()))
     if not equals or not name.isidentifier() or not texts:
-        raise UserError(f"{flag} {typed!r} sets nothing.", "Give it as batch_size=32,64,128.")
+        raise UserError(f"{flag} {typed!r} is not a setting.", "Give it as batch_size=32,64,128.")
     return Setting(name, _numbers(texts, int) or _numbers(texts, float) or tuple(texts))
 
 
@@ -69,12 +69,12 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
         spelled=SIZED.flag,
         metavar="<numbers>",
         read=whole_numbers(f"number of {SIZES.many}"),
-        shown=f"{','.join(map(str, USUAL))}; of your own trainer none",
+        shown=f"{','.join(map(str, USUAL))}; none for your own trainer",
     )
     setting: tuple[Setting, ...] = option(
         (),
         "A setting of your own trainer and its values: a keyword parameter of the function, or what replaces {NAME} in "
-        "--command. May be given several times; speed is shown by the first.",
+        "--command. Repeatable; the speed is shown by the first that is a number.",
         kind=list[str],
         metavar="<name=values>",
         read=_read_settings,
@@ -85,7 +85,7 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
     )  # fmt: skip
     threads: tuple[int, ...] = option(
         (),
-        "Numbers of torch threads on the CPU, comma-separated. With a GPU the host has the smallest.",
+        "Numbers of torch threads on the CPU, comma-separated. With a GPU only the smallest is used.",
         metavar="<numbers>",
         read=whole_numbers("number of threads"),
         shown="1, half of the fast cores, and all of them",
@@ -93,43 +93,37 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
     )
     with_layers: Layers | None = option(
         None,
-        "Layers of the set that is measured beside the baseline, comma-separated.",
+        "Layers to measure together beside the baseline, comma-separated.",
         spelled="--with",
         metavar="<names>",
         read=read_layers,
-        shown=f"what the run of --run recommends, or {','.join(RECOMMENDED)}; of your own trainer none",
+        shown=f"what the run given by --run recommends, or {','.join(RECOMMENDED)}; none for your own trainer",
     )
     recommended_by: Path | None = option(
-        None, "Folder of a run of ablate, whose recommended set is measured beside the baseline.", spelled="--run"
+        None, "Folder of an ablate run, whose recommended layers are measured beside the baseline.", spelled="--run"
     )
     blocks: int = option(DEFAULT_BLOCKS, "How many times each point is measured.", read=at_least(1))
     learning: str = option(
         "quick",
-        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick trains the set at every size to the "
-        "target, for a fifth of the run's time; full as often as there are blocks, for up to half of --trial-timeout.",
+        f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick trains to the target once at every "
+        "size, in a fifth of the run's time; full does so in every block, for at most half of --trial-timeout.",
         read=one_of(LEARNING_MODES),
     )
-    quick: bool = option(False, "Short trials: a first look, with wider intervals.")
+    quick: bool = option(False, "Shorter trials: a first look, with wider intervals.")
     out: Path | None = results_option("scale-")
 
 
 @command("scale")
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
-    """Measure how speed grows with the environments, on every device and number of threads: where to train."""
+    """Find out where to train: measure the speed by environments, on every device and number of threads."""
     from m2bench.run import scaling
-    from m2bench.store.database import FILE_NAME
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
     else:
         spec, folder = _begun(asked, system), asked.out or new_folder("scale-")
     console = make_console()
-
-    def advice() -> str:
-        begun = (folder / FILE_NAME).exists()
-        return f"continue with: m2bench scale --resume {quoted(folder)}" if begun else "no trial had finished"
-
-    with interruptible(advice):
+    with interruptible(lambda: advice_on_resuming("scale", folder)):
         scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
@@ -138,8 +132,7 @@ def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.scaling import SETTINGS
 
-    if asked.more_blocks is not None:
-        raise UserError("--more-blocks adds to an existing run.", "Name its folder with --resume, or use --blocks.")
+    refuse_more_blocks(asked)
     own = system.workload.module in DOORS
     settings = _settings(asked, own)
     layers = _layers(asked, system.workload)
@@ -167,7 +160,7 @@ def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
 
 def _settings(asked: ScaleAsked, own: bool) -> tuple[Setting, ...]:
     if asked.setting and not own:
-        raise UserError("--setting is of a trainer of your own.", f"The trading system takes {SIZED.flag}.")
+        raise UserError("--setting is for a trainer of your own.", f"For the trading system use {SIZED.flag}.")
     sizes = asked.sizes or (() if own else USUAL)
     layer = None if own else SIZED.layer
     environments = [Setting(SIZES.option, sizes, layer, SIZES.one, SIZES.many)] if sizes else []

@@ -95,10 +95,10 @@ class TakingPart:
 
     layers: Layers | None = option(
         None,
-        "Layers that take part, comma-separated; all is every layer, note the six of the trading system.",
+        "Layers to compare, comma-separated; note stands for the six of the trading system, all for every layer.",
         metavar="<names>",
         read=read_layers,
-        shown="note; all of a trainer of your own",
+        shown="note; all for your own trainer",
     )
 
 

@@ -12,7 +12,7 @@ from m2bench.store.trials import RunRecord
 def refuse_different(records: Sequence[RunRecord]) -> None:
     """Raise UserError when the runs trained different things, or are no ablations."""
     for record in records:
-        record.refuse_scale()
+        record.refuse_without_layers()
     asked = [{**record.description.asked_of(record.spec.workload), "device": None} for record in records]
     names = dict.fromkeys(name for each in asked for name in each)
     options = [f"another {name}" for name in names if any(each.get(name) != asked[0].get(name) for each in asked)]

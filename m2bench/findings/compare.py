@@ -105,7 +105,7 @@ def show_comparison(found: ComparedRuns, console: Console) -> None:
         console,
     )
     draw_table(_table("Layers", found, [(f"{x.layer} ({x.effect})", x) for x in found.layers]), console)
-    console.print(_absolute_sentence(found), markup=False, highlight=False)
+    console.print(_absolute_sentence(found))
 
 
 def _table(title: str, found: ComparedRuns, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:

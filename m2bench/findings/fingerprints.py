@@ -87,6 +87,15 @@ class Fingerprints:
                 found[layers] |= self._attributed(differing, seed, fewer, layers)
         return dict(found)
 
+    def like_the_baseline(self) -> set[Layers]:
+        """Combinations that show nothing but what the baseline shows, at every seed that both have."""
+        compared: defaultdict[Layers, list[bool]] = defaultdict(list)
+        for (layers, seed), found in self._features.items():
+            plain = self._features.get((BASELINE, seed))
+            if layers != BASELINE and plain is not None:
+                compared[layers].append(not {*_differing(found, plain)} - self.unstable)
+        return {layers for layers, alike in compared.items() if all(alike)}
+
     def _attributed(self, differing: frozenset[Trait], seed: int, fewer: Layers, layers: Layers) -> Differing:
         if fewer == BASELINE:
             return Differing(by_layer=differing)

@@ -42,7 +42,7 @@ class Run:
     """
 
     def __init__(self, name: str, record: RunRecord, attempts: Sequence[StoredTrial]):
-        record.refuse_scale()
+        record.refuse_without_layers()
         self.name = name
         self._record = record
         self._attempts = list(attempts)

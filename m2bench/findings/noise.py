@@ -213,4 +213,4 @@ def _warnings(found: RunConditions, scatters: bool, what: str) -> Iterator[str]:
     if found.low_power:
         yield "low-power mode was on: switch it off"
     if set(found.thermal) - {"nominal"}:
-        yield f"the machine was under thermal pressure ({', '.join(found.thermal)}): let it cool, or cool it"
+        yield f"the machine was under thermal pressure ({', '.join(found.thermal)}): let it cool down"

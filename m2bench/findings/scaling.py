@@ -11,6 +11,7 @@ from statistics import fmean
 
 from m2bench.plan.designs import count_trials
 from m2bench.plan.scaling import Line, lines_of, point_of, points_of
+from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import PlaceLimits
 from m2bench.records.scale import Point, Scale, Value
 from m2bench.statistics.estimate import Estimate, figure_of, typical
@@ -29,6 +30,7 @@ from m2bench.summary.scaling import (
 from m2bench.summary.subject import MeasuredOn, Trained
 
 from .combination_rows import worst_outcome
+from .fingerprints import Fingerprints
 from .noise import measure_repeats, warnings_of
 from .responses import speed
 
@@ -59,7 +61,10 @@ def summarize_scale(run: str, record: RunRecord, attempts: list[StoredTrial]) ->
         places=record.prepared.places,
         repeats=measure_repeats([trial for trial in trials if point_of(trial.spec).name == measured.baseline]),
         repeated_trials=sum(trial.spec.repeats is not None for trial in attempts),
-        warnings=tuple(warnings_of([trial.conditions for trial in trials if trial.conditions], "trial")),
+        warnings=(
+            *warnings_of([trial.conditions for trial in trials if trial.conditions], "trial"),
+            *_not_at_work(trials),
+        ),
         lines=tuple(_summarize_line(line, measured, record, needed) for line in lines),
         choices=tuple(compared.choices()),
         crossings=tuple(compared.crossings()),
@@ -86,6 +91,23 @@ class _Measured:
     def line(self, line: Line) -> BySize:
         """The logarithms of a line's speeds by size and block."""
         return {size: self.logs[point.name] for size, point in line.points if point.name in self.logs}
+
+
+def _not_at_work(trials: list[StoredTrial]) -> list[str]:
+    """A warning for each set with which torch is asked for just what it is asked for without, at some point at least.
+
+    Only where systems prove nothing of their layers themselves are there fingerprints.
+    """
+    at_point: dict[str, list[StoredTrial]] = defaultdict(list)
+    for trial in trials:
+        if trial.result is not None and _why_no_figures([trial]) is None:
+            at_point[replace(point_of(trial.spec), layers=BASELINE).name].append(trial)
+    alike = {layers for own in at_point.values() for layers in Fingerprints(own).like_the_baseline()}
+    return [
+        f"an update with {combination_name(layers)} asks torch for nothing else than one of the baseline: as far as "
+        "these layers work in torch, they are not on; m2bench ablate tells which"
+        for layers in sorted(alike)
+    ]
 
 
 def _why_no_figures(own: list[StoredTrial]) -> str | None:

@@ -39,7 +39,7 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
 
     Raises UserError for a run of ``scale``.
     """
-    record.refuse_scale()
+    record.refuse_without_layers()
     of = _Fitted(record, attempts)
     spec, description, speeds = record.spec, record.description, of.speeds
     combinations, layers = of.combinations(), of.layers()

@@ -31,7 +31,7 @@ def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table
 
     Raises UserError for any other name, for learning where there are no trials of it, and for a run of ``scale``.
     """
-    record.refuse_scale()
+    record.refuse_without_layers()
     trials = judge_trials(record, trials).trials
     spec, level = record.spec, Speed.of(record.description.system)
     if name in spec.layers:

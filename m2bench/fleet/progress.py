@@ -62,7 +62,7 @@ class FleetProgress:
 
     def tell(self, machine: str, text: str) -> None:
         """What happened to a machine."""
-        self._console.print(f"{machine}: {text}", markup=False, highlight=False)
+        self._console.print(f"{machine}: {text}")
 
     def takes(self, machine: Machine, what: str, trials: int | None) -> None:
         """The machine begins with so many trials."""

@@ -19,8 +19,6 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from m2bench import __version__
 from m2bench.errors import WorkerError
 from m2bench.options.run_spec import RunSpec
@@ -34,6 +32,7 @@ from m2bench.run.quiet import busy_now
 from m2bench.run.trials import Execute, Watched, trial_executor
 from m2bench.store.sources import package_digest
 from m2bench.store.trials import Result
+from m2bench.text.console import plain_console
 
 from .lock import SessionEnded, alone_on_machine
 from .shipping import Shipped
@@ -177,7 +176,7 @@ def make_ready(run: str, threads: int | None, are_chosen: bool) -> Readiness:
     session, told = _session(run), StringIO()
     spec = replace(session.spec, threads=threads)
     with session.alone():
-        ready = get_ready(session.launcher, spec, are_chosen, session.logs, Console(file=told, width=WIDTH))
+        ready = get_ready(session.launcher, spec, are_chosen, session.logs, plain_console(file=told, width=WIDTH))
     session.spec = ready.spec
     described = ready.description
     session.execute = trial_executor(session.launcher, ready.spec, described.device, described.workload.target)

@@ -149,13 +149,13 @@ def _refuse_another_unit(floors: Mapping[str, float], speed: Speed) -> None:
         asked = f'--min "{floors[name]:.12g} {name}"'
         if speed.rate.lower_is_better:
             raise UserError(
-                f"{asked} is a least value, and less of {speed.label} is better.",
+                f"{asked} is a lower bound, and lower {speed.label} is better.",
                 f"Give --min {SPEEDUP}=1.5 with --layers baseline,a+b, or let the command print a speed.",
             )
         if name != speed.label:
             raise UserError(
                 f"{asked} is in another unit: this trainer is measured in {speed.label}.",
-                f'Give it as --min "{floors[name]:.12g} {speed.label}", if so many are meant.',
+                f'Give it as --min "{floors[name]:.12g} {speed.label}", if that is what you mean.',
             )
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from m2bench.errors import UserError
@@ -59,6 +60,7 @@ def _unknown_version(code: Code) -> UserError:
     )
 
 
+@cache
 def origin(code: Code, module: str) -> Path | None:
     """The file that the side's workers would import ``module`` from; None when they would find none."""
     program = "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); print(s and s.origin or '')"

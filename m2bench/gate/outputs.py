@@ -80,7 +80,8 @@ def _append(summary: Path, text: str) -> None:
             stream.write(text.encode()[:SUMMARY_BYTES].decode(errors="ignore"))
     except OSError as error:
         raise UserError(
-            f"the step summary {summary} cannot be written: {error.strerror}.", "Make room, and run the step again."
+            f"the step summary {summary} cannot be written: {error.strerror}.",
+            "Free some disk space, and run the step again.",
         ) from error
 
 

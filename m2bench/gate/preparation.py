@@ -137,7 +137,7 @@ def _alone(repo: Path) -> Iterator[None]:
         try:
             stack.enter_context(locked(repo, lock))
         except UserError as error:
-            raise UserError(f"another m2bench check is at work in {repo}.", "Wait for it to end.") from error
+            raise UserError(f"another m2bench check is running in {repo}.", "Wait for it to end.") from error
         yield
 
 

@@ -134,7 +134,7 @@ def _installed(folder: Path, target: Path, log: Path, what: str) -> Path:
     if code:
         raise WorkerError(
             f"pip cannot install {what}.",
-            f"What it says is in {quoted(log)}; the command was: {' '.join(command)}",
+            f"Its output is in {quoted(log)}; the command was: {' '.join(command)}",
         )
     return target
 

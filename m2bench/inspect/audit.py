@@ -64,12 +64,11 @@ def show_audit(audited: Audited, console: Console) -> None:
     """Print the findings, blockers first."""
     found, unit = audited.findings, audited.unit
     for blocker in found.blockers:
-        console.print(f"Blocker: {blocker}.", markup=False, highlight=False)
+        console.print(f"Blocker: {blocker}.")
     kinds = Counter(operator.support for operator in found.operators)
     console.print(
         f"{len(found.operators)} operators in {len(found.combinations)} combinations, by the tables of torch "
-        f"{found.torch}: " + ", ".join(f"{kinds[kind]} {words}" for kind, words in WORDS.items() if kinds[kind]),
-        highlight=False,
+        f"{found.torch}: " + ", ".join(f"{kinds[kind]} {words}" for kind, words in WORDS.items() if kinds[kind])
     )
     draw_table(_operators_table(found.operators), console)
     for kind, title in (
@@ -81,9 +80,9 @@ def show_audit(audited: Audited, console: Console) -> None:
     counted = f", counted with {audited.options}" if audited.options else ""
     draw_table(_combinations_table(found.combinations, counted, unit), console)
     for caveat in found.caveats:
-        console.print(f"- {caveat}", highlight=False)
+        console.print(f"- {caveat}")
     verdict = f"{len(found.blockers)} blockers" if found.blockers else "Nothing blocks training"
-    console.print(f"{verdict} on {found.target}, as far as these tables show.", style="bold", highlight=False)
+    console.print(f"{verdict} on {found.target}, as far as these tables show.", style="bold")
 
 
 def _operators_table(operators: Sequence[AuditedOperator]) -> Table:

@@ -111,7 +111,7 @@ def show_examination(found: Examination, console: Console) -> None:
     marks = {"bad": "PROBLEM", "note": "note", "ok": "ok"}
     for check in found.checks:
         fix = f" {check.fix}" if check.fix else ""
-        console.print(f"{marks[check.state]:<8} {check.name:<12} {check.found}.{fix}", markup=False, highlight=False)
+        console.print(f"{marks[check.state]:<8} {check.name:<12} {check.found}.{fix}")
     facts = {
         "machine": f"{machine.chip}, {machine.physical_cores} cores, {machine.memory_mb / 1e3:.0f} GB",
         "system": machine.system,
@@ -122,10 +122,9 @@ def show_examination(found: Examination, console: Console) -> None:
     lines += [f"Warning: {warning}." for warning in found.conditions.warnings]
     problems = sum(check.state == "bad" for check in found.checks)
     lines.append(
-        f"{problems} problem{'s' if problems > 1 else ''}: do not measure on this machine before "
-        f"{'they are' if problems > 1 else 'it is'} put right."
+        f"{problems} problem{'s' if problems > 1 else ''}: fix {'them' if problems > 1 else 'it'} before you measure."
         if problems
         else "This machine is fit for measuring."
     )
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        console.print(line)

@@ -71,15 +71,15 @@ def time_passes(spec: WorkloadSpec, sizes: Sequence[int], passes: int, folder: P
     for name, timed in devices.items():
         draw_table(forward_table(name, timed), console)
     for warning in warnings:
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+        console.print(f"Warning: {warning}.")
     for sentence in sentences:
-        console.print(f"- {sentence}", markup=False, highlight=False)
+        console.print(f"- {sentence}")
     chart = draw_passes(folder / "forward.png", devices, comparisons)
     compared = tuple(Compared(each.name, each.other, each.leads, each.crossings) for each in comparisons)
     found = ForwardFindings(passes, devices, compared, sentences, conditions, tuple(warnings), str(chart))
     write_file(folder / "forward.json", json.dumps(to_json(found), indent=1) + "\n")
-    console.print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"All figures: {folder / 'forward.json'}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Chart: {chart}", soft_wrap=True)
+    console.print(f"All figures: {folder / 'forward.json'}", soft_wrap=True)
     refuse_unwritten({"chart": chart})
 
 

@@ -189,18 +189,18 @@ def show_profile(found: ProfileFindings, unit: Unit, console: Console) -> None:
         draw_table(table, console)
         console.print()
     for warning in found.warnings:
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+        console.print(f"Warning: {warning}.")
     for sentence in found.sentences:
-        console.print(f"- {sentence}", markup=False, highlight=False)
+        console.print(f"- {sentence}")
     for name, side in found.sides.items():
         if isinstance(side.device_log, NoLog):
             text = f"- The device's own log of {name} is not available: {side.device_log.reason}."
-            console.print(text, markup=False)
+            console.print(text)
         elif side.device_log is not None:
             draw_table(device_log_table(name, side.device_log, unit), console)
     if found.before.no_kernels_because:
         text = f"- Times of the device's kernels are not available: {found.before.no_kernels_because}."
-        console.print(text, markup=False, highlight=False)
+        console.print(text)
 
 
 def _show_files(found: ProfileFindings, timeline: Written | None, folder: Path, console: Console) -> None:
@@ -213,9 +213,7 @@ def _show_files(found: ProfileFindings, timeline: Written | None, folder: Path, 
     files = traces if timeline is None else {"timelines": timeline, **traces}
     capture = {} if found.metal_capture is None else {"metal capture": found.metal_capture}
     for name, file in {**files, **capture}.items():
-        console.print(f"{name}: {file}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        "Open traces at https://ui.perfetto.dev, flame graphs at https://www.speedscope.app.", highlight=False
-    )
-    console.print(f"All figures: {folder / 'profile.json'}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{name}: {file}", soft_wrap=True)
+    console.print("Open traces at https://ui.perfetto.dev, flame graphs at https://www.speedscope.app.")
+    console.print(f"All figures: {folder / 'profile.json'}", soft_wrap=True)
     refuse_unwritten(files)

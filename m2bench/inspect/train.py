@@ -11,11 +11,11 @@ from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.processes.client import Launcher, succeeded
-from m2bench.processes.job import TrainJob
+from m2bench.processes.job import EvaluateJob, TrainJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description
 from m2bench.records.documents import to_json
-from m2bench.records.inspected import Training, TrainingPoint
+from m2bench.records.inspected import Evaluated, Training, TrainingPoint
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import idle_layers
 from m2bench.records.spec import WorkloadSpec
@@ -27,6 +27,7 @@ from m2bench.text.figures import NOTHING
 from m2bench.text.speed import Speed
 
 TIMEOUT_S = 7 * 86_400.0
+EVALUATE_TIMEOUT_S = 3600.0
 
 
 def train_combination(
@@ -45,11 +46,11 @@ def train_combination(
             launcher = stack.enter_context(Launcher(work, log))
             description = _examined(launcher, spec, layers, folder, console)
         good, speed = description.workload.good_return, Speed.of(description.system)
-        console.print(f"Training {combination_name(layers)} on {description.device.device}", highlight=False)
-        console.print(_header(speed, good), highlight=False)
+        console.print(f"Training {combination_name(layers)} on {description.device.device}")
+        console.print(_header(speed, good))
         job = TrainJob(workload=spec, layers=layers, seed=seed, episodes=units, checkpoint=checkpoint.resolve())
         outcome = launcher.run(
-            job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good), highlight=False)
+            job, Training, log, TIMEOUT_S, lambda point: console.print(_line(point, speed, good))
         ).result
     trained = succeeded(outcome, "training failed", log)
     document = {**to_json(trained), "good_return": good, "workload": to_json(spec)}
@@ -57,7 +58,27 @@ def train_combination(
     idle = idle_layers(trained.proofs)
     if idle:
         raise UserError(f"a layer was not at work: {'; '.join(idle)}.")
-    console.print(f"Checkpoint: {checkpoint}", highlight=False, soft_wrap=True)
+    console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
+
+
+def evaluate_checkpoint(spec: WorkloadSpec, checkpoint: Path, console: Console) -> None:
+    """Print what a policy that was trained before returns on the held-out part of a market.
+
+    Raises UserError where the file holds none.
+    """
+    with tempfile.TemporaryDirectory(prefix="m2bench-") as folder:
+        work = Path(folder)
+        log = work / "evaluate.log"
+        with Launcher(work, log) as launcher:
+            description = describe(launcher, spec, work)
+            show_remarks(description, console)
+            job = EvaluateJob(workload=spec, checkpoint=checkpoint.resolve())
+            outcome = launcher.run(job, Evaluated, log, EVALUATE_TIMEOUT_S).result
+            found = succeeded(outcome, f"{checkpoint} could not be evaluated", log).eval_return
+    good = description.workload.good_return
+    share = "" if good is None else f", {found / good:.0%} of the known good policy's"
+    market = description.workload.market["name"]
+    console.print(f"{found:.2f} % per held-out episode{share}, on {market}.")
 
 
 def _examined(launcher: Launcher, spec: WorkloadSpec, layers: Layers, folder: Path, console: Console) -> Description:

@@ -68,7 +68,7 @@ def _device(device: Device) -> Iterator[Finding]:
     if device.why_not_mps:
         yield Finding(
             "device", "bad", f"--device auto takes the {device.device} and not this Mac's GPU: {device.why_not_mps}",
-            "Put that right, or say with --device what you mean."
+            "Fix that, or name the device that you want with --device."
         )  # fmt: skip
     elif "paravirtual" in name.lower():
         yield Finding(
@@ -118,7 +118,7 @@ def _layers(layers: Sequence[LayerDescription]) -> Iterator[Finding]:
     for layer in layers:
         if layer.unsupported:
             yield Finding("layer", "note", f"{layer.name} cannot run here: {layer.unsupported}",
-                        "Put that right, or leave it out with --layers.")  # fmt: skip
+                        "Fix that, or leave the layer out with --layers.")  # fmt: skip
     running = [layer.name for layer in layers if not layer.unsupported]
     yield Finding("layers", "ok", f"{len(running)} of {len(layers)} can run: {', '.join(running)}")
 
@@ -127,14 +127,14 @@ def _power_and_heat(conditions: RunConditions) -> Iterator[Finding]:
     if "battery" in conditions.power:
         yield Finding("power", "bad", "the machine runs on battery", "Connect it to the mains.")
     else:
-        yield Finding("power", "ok", ", ".join(conditions.power) or "the source is not told here")
+        yield Finding("power", "ok", ", ".join(conditions.power) or "the power source is not known")
     if conditions.low_power:
         yield Finding("power", "bad", "low-power mode is on", "Switch it off in the system's settings.")
     pressed = sorted(set(conditions.thermal) - {"nominal"})
     if pressed:
-        yield Finding("heat", "bad", f"thermal pressure is {', '.join(pressed)}", "Let it cool, or cool it.")
+        yield Finding("heat", "bad", f"thermal pressure is {', '.join(pressed)}", "Let it cool down.")
     else:
-        yield Finding("heat", "ok", ", ".join(conditions.thermal) or "thermal pressure is not told here")
+        yield Finding("heat", "ok", ", ".join(conditions.thermal) or "thermal pressure is not known")
 
 
 def _load(conditions: RunConditions, cores: int, trial_sd: float) -> Iterator[Finding]:
@@ -161,8 +161,8 @@ def _room(folder: Path) -> Iterator[Finding]:
     memory_mb = psutil.virtual_memory().available / 1e6
     disk_mb = shutil.disk_usage(folder).free / 1e6
     for name, free_mb, least_mb, fix in (
-        ("memory", memory_mb, LEAST_FREE_MEMORY_MB, "Close other programs: a trial that swaps is not measured."),
-        ("disk", disk_mb, LEAST_FREE_DISK_MB, f"Make room where {folder.resolve()} lies."),
+        ("memory", memory_mb, LEAST_FREE_MEMORY_MB, "Close other programs: a trial that swaps cannot be measured."),
+        ("disk", disk_mb, LEAST_FREE_DISK_MB, f"Free some space on the disk of {folder.resolve()}."),
     ):
         if free_mb < least_mb:
             yield Finding(name, "bad", f"{free_mb:,.0f} MB free, and {least_mb:,.0f} MB are needed", fix)

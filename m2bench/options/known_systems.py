@@ -7,12 +7,13 @@ found by their names: the harness knows none of their options and none of their 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
 from m2bench.records.combinations import Layers
+from m2bench.records.factors import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
@@ -43,13 +44,15 @@ class KnownSystem:
     """What is known of a system: its options, and of its layers what these tell.
 
     ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``. ``check``:
-    raises UserError where options contradict each other.
+    raises UserError where options contradict each other. ``factors``: what ``ablate --factors`` crosses, by what it is
+    called with.
     """
 
     options: tuple[Option, ...]
     layers: NamedLayers = NO_LAYERS
     call_with: Callable[[Options, Layers], Call] | None = None
     check: Callable[[Options], None] = lambda options: None
+    factors: Mapping[str, tuple[Factor, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,11 @@ def workload_options(command: str) -> tuple[Option, ...]:
 def layers_at_hand(module: str) -> NamedLayers:
     """What the options of a system tell of its layers; nothing of those that are the user's own."""
     return _known(module).layers
+
+
+def factors_at_hand(module: str) -> Mapping[str, tuple[Factor, ...]]:
+    """What of a system can be crossed beside its layers."""
+    return _known(module).factors
 
 
 def check_options(workload: WorkloadSpec) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import LEFT_OUT
+from m2bench.records.factors import Factors
 from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.scale import Scale
 from m2bench.records.spec import WindowSpec, WorkloadSpec
@@ -62,7 +63,7 @@ class RunOptions(TimingOptions):
     learning: str = option(
         "quick",
         f"How much of learning is measured: {', '.join(LEARNING_MODES)}. quick adds trials for a fifth of the run's "
-        "time; full trains every combination to the target, or for half of --trial-timeout.",
+        "time; full trains every combination to the target, for at most half of --trial-timeout.",
         read=one_of(LEARNING_MODES),
     )
     allow_wrong_device: bool = option(False, "Continue on a device that computes wrongly; every figure is marked.")
@@ -82,5 +83,7 @@ class RunSpec(RunOptions):
     """Which of these layers need or exclude each other."""
     scale: Scale | None = field(default=None, metadata=LEFT_OUT)
     """What is varied in a run of ``scale``, in place of the design; None for an ablation."""
+    factors: Factors | None = field(default=None, metadata=LEFT_OUT)
+    """What is varied instead of layers in a run of ``ablate --factors``."""
     mini_blocks_apart: bool = field(default=False, metadata=LEFT_OUT)
     """Whether every mini-block has anchors of its own, so that several machines can share a block."""

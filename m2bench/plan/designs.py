@@ -15,6 +15,7 @@ from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import LEAST_DEGREES
 
+from .factors import factor_block
 from .scaling import scale_block
 
 MOST_IN_FULL = 128
@@ -245,10 +246,12 @@ def block_trials(spec: RunSpec, block: int) -> list[TrialSpec]:
     is run before, between and after the mini-blocks: these anchors show how the machine drifts, and tie the
     mini-blocks together. Mini-blocks that are to be apart have one before and one after each. Trials of a block share
     their training seed, so that they differ in their layers alone. The first trial of every combination counts its
-    operators. A run of ``scale`` has blocks of its own kind.
+    operators. Runs of ``scale`` and of ``ablate --factors`` have blocks of their own kinds.
     """
     if spec.scale is not None:
         return scale_block(spec, spec.scale, block)
+    if spec.factors is not None:
+        return factor_block(spec, spec.factors, block)
     parts = mini_blocks(spec.layers, combinations_of(spec), random.Random(f"{spec.seed}/{block}"), spec.rules)
     first = (block - 1) * len(parts) + 1  # number of the mini-block, over the whole run
 

@@ -39,7 +39,7 @@ def remaining_learning(
     spec: RunSpec, description: Description, stored: Callable[[], list[StoredTrial]]
 ) -> Iterator[TrialSpec]:
     """The learning trials still to run, when those of the speed have ended."""
-    if description.workload.target is None or spec.learning == "off":
+    if description.workload.target is None or spec.learning == "off" or spec.factors is not None:
         return
     if spec.scale is not None:
         scale = spec.scale

@@ -141,7 +141,7 @@ class Launcher:
         try:
             return JobOutcome(read(kind, answer), cpu_s)
         except ValueError as error:
-            raise WorkerError(f"what the worker tells cannot be read: {error}.", f"Its log is {log}.") from error
+            raise WorkerError(f"the worker's answer cannot be read: {error}.", f"Its log is {log}.") from error
 
     def document(self, job: Job) -> Event:
         """The line that asks for the job."""
@@ -165,7 +165,7 @@ class Launcher:
             self._compiler_import_s = 0.0
             if self._lines.next() is None:
                 self.stop()
-                raise WorkerError("the worker processes cannot start.", f"The reason stands in {self._log}.")
+                raise WorkerError("the worker processes cannot start.", f"The reason is in {self._log}.")
         return self._process, self._lines
 
 

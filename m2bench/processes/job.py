@@ -138,6 +138,13 @@ class TrainJob(CombinationJob, name="train"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateJob(SystemJob, name="evaluate"):
+    """Evaluate what was trained to a ``checkpoint``."""
+
+    checkpoint: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditJob(SystemJob, name="audit"):
     """Find what training would lack on the device ``target``."""
 

@@ -45,6 +45,13 @@ class Training:
     checkpoint: str
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A worker's evaluation of a checkpoint: what ``System.evaluate`` tells of a trained system."""
+
+    eval_return: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class PassTime:
     """ms of one forward pass at a batch size, or the ``reason`` why there is none.

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
+from m2bench.findings.factors import summarize_factors
 from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.side_by_side import compare_machines
 from m2bench.findings.summarize import summarize
@@ -20,6 +21,7 @@ from m2bench.store.fleet import events_of, folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.ablation import Summary
+from m2bench.summary.factors import FactorsSummary
 from m2bench.summary.scaling import ScaleSummary
 from m2bench.summary.side_by_side import SideBySide
 from m2bench.text.tables import draw_table
@@ -27,6 +29,7 @@ from m2bench.text.tables import draw_table
 from .ablation import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
 from .charts.layers_across import draw_layers_across
+from .factors import factors_content
 from .fleet import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
 from .markdown import markdown
@@ -64,6 +67,15 @@ def write_scale_report(store: Store) -> ScaleSummary:
     return summary
 
 
+def write_factors_report(store: Store) -> FactorsSummary:
+    """The same of a run of ``ablate --factors``."""
+    folder = store.folder
+    summary = summarize_factors(folder.resolve().name, store.record(), store.attempts())
+    content = factors_content(summary, folder)
+    _write(folder, summary, (), markdown(content), page(content))
+    return summary
+
+
 def write_and_show(folder: Path, console: Console) -> str | None:
     """Write the report on the run in ``folder`` and show it; why nothing could be compared, None where it could."""
     if is_fleet(folder):
@@ -73,6 +85,10 @@ def write_and_show(folder: Path, console: Console) -> str | None:
             scaled = write_scale_report(store)
             show_content(scale_content(scaled, (), folder), folder, console)
             return NOTHING_MEASURED if scaled.fastest is None else None
+        if store.record().spec.factors is not None:
+            crossed = write_factors_report(store)
+            show_content(factors_content(crossed, folder), folder, console)
+            return NOTHING_MEASURED if crossed.soonest is None else None
         summary = write_report(store)
         show_report(summary, folder, console)
         return _why_nothing_is_compared(summary, store.attempts())
@@ -120,7 +136,7 @@ def show_side_by_side(found: SideBySide, console: Console) -> None:
     """Print what runs side by side tell."""
     draw_table(layers_across_table(found), console)
     for line in differences(found):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
 
 
 def show_report(summary: Summary, folder: Path, console: Console) -> None:
@@ -130,7 +146,7 @@ def show_report(summary: Summary, folder: Path, console: Console) -> None:
 
 def _write(
     folder: Path,
-    summary: Summary | ScaleSummary | SideBySide,
+    summary: Summary | ScaleSummary | FactorsSummary | SideBySide,
     charts: Sequence[Chart | NotDrawn],
     as_markdown: str,
     as_page: str,

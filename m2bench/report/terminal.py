@@ -17,7 +17,7 @@ def show_content(content: Content, folder: Path, console: Console) -> None:
     """
 
     def say(line: str, style: str | None = None) -> None:
-        console.print(line, style=style, markup=False, highlight=False)
+        console.print(line, style=style)
 
     for part in [part for section in content.sections for part in section.parts][::-1]:
         if isinstance(part, Table):
@@ -35,4 +35,4 @@ def show_content(content: Content, folder: Path, console: Console) -> None:
         say(warning)
     # Lines to copy: broken by nothing.
     for line in ([f"Train it: {content.call.text}"] if content.call else []) + [f"Report: {folder / 'report.html'}"]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

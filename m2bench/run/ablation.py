@@ -22,9 +22,10 @@ from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Description, LayerDescription, Prepared
+from m2bench.records.factors import Factors
 from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.results import Failure, TrialResult
-from m2bench.records.spec import TrialSpec
+from m2bench.records.spec import TrialKind, TrialSpec
 from m2bench.store.database import Store
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.store.sources import unchanged
@@ -36,6 +37,9 @@ from .resuming import refuse_another, refuse_changed_imports
 from .show_plan import in_words, show_limits
 from .threads import choose_threads, threads_sentence
 from .trials import run_trial, run_trials, trial_executor
+
+FIRST_OF_FACTORS = 1.0
+"""After how many units a way of learning is first looked at: some have arrived before the usual first time."""
 
 
 def stored_spec(folder: Path) -> RunSpec:
@@ -83,10 +87,11 @@ def run_ablation(
             ready = get_ready(launcher, spec, resuming, logs, console)
             if budget_s is not None:
                 ready = _fit_budget(launcher, ready, begin + budget_s, logs, console)
-            show_limits(ready.spec, console)
+            if spec.factors is None:
+                show_limits(ready.spec, console)
             if ready.description.workload.own_program:
                 sentence = _first_run_sentence(ready.prepared, count_trials(ready.spec))
-                console.print(sentence, markup=False, highlight=False)
+                console.print(sentence)
             first = None if resuming else _first_of_a_users_trainer(launcher, ready, folder, console)
         with opened_store(ready.spec, folder, resuming, ready.description, ready.prepared) as store:
             if first is not None:
@@ -108,10 +113,12 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
     show_remarks(description, console)
     is_program = description.workload.own_program
     if not resuming and not is_program:
-        with console.status("measuring with how many threads this machine is fastest"):
+        with console.status("measuring which number of threads is fastest"):
             description = choose_threads(launcher, description, spec.workload, spec.layers, spec.threads, logs)
         spec = replace(spec, threads=description.device.torch_threads)
-        console.print(threads_sentence(description.device), markup=False, highlight=False)
+        console.print(threads_sentence(description.device))
+    if spec.factors is not None:
+        _refuse_unlearnable(launcher, spec, spec.factors, description, logs)
     prepared = _prepare(launcher, spec, is_program, logs, console)
     if is_program:
         description = without_its_outputs(description, Path(spec.workload.folder))
@@ -124,12 +131,22 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
     return ready
 
 
+def _refuse_unlearnable(
+    launcher: Launcher, spec: RunSpec, factors: Factors, description: Description, logs: Path
+) -> None:
+    """Raise UserError where there is no target to reach, or the system cannot be with all factors."""
+    if description.workload.target is None:
+        raise UserError(f"nothing can be learned soonest: {description.system.no_target_because}.", "Use other data.")
+    options = {**spec.workload.options, **factors.options_of(factors.names)}
+    describe(launcher, replace(spec.workload, options=options), logs)
+
+
 def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, console: Console) -> Prepared:
     """Prepare what all trials need; a program is run once for that."""
     if is_program:
         with console.status("running the command once"):
             return prepare(launcher, spec.workload, logs, spec.trial_timeout_s)
-    with console.status("asking the plain trainer in double precision, for the numerics checks"):
+    with console.status("preparing the numerics checks: the plain trainer in double precision"):
         return prepare(launcher, spec.workload, logs)
 
 
@@ -157,7 +174,7 @@ def _fit_budget(launcher: Launcher, ready: Ready, end: float, logs: Path, consol
         else:
             cost = _measure_cost(launcher, ready, logs)
         spec, choice = fit_budget(ready.spec, end - time.monotonic(), cost)
-    console.print(choice, markup=False, highlight=False)
+    console.print(choice)
     return replace(ready, spec=spec)
 
 
@@ -203,9 +220,13 @@ def _first_of_a_users_trainer(launcher: Launcher, ready: Ready, folder: Path, co
 def _run_missing(launcher: Launcher, ready: Ready, store: Store, wait_s: float, console: Console) -> None:
     """Run and store the trials that the store does not have yet."""
     spec, description = ready.spec, ready.description
+    target = description.workload.target
+    if spec.factors is not None and target is not None:
+        target = replace(target, first_units=FIRST_OF_FACTORS)
     unsupported = {layer.name: layer.unsupported for layer in ready.taking_part if layer.unsupported}
-    execute = trial_executor(launcher, spec, description.device, description.workload.target)
-    with RunProgress(console, count_trials(spec), store.attempts(), wait_s) as progress:
+    execute = trial_executor(launcher, spec, description.device, target)
+    kind: TrialKind = "speed" if spec.factors is None else "learning"
+    with RunProgress(console, count_trials(spec), store.attempts(), wait_s, kind) as progress:
         remaining = remaining_trials(spec, description, store.attempts, progress.quiet.is_quiet)
         run_trials(remaining, unsupported, store, execute, progress.begins, progress.ended)
 

@@ -29,21 +29,21 @@ def describe(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Descript
     """
     log = logs / "describe.log"
     found = launcher.run(DescribeJob(workload=workload), Description, log, DESCRIBE_TIMEOUT_S).result
-    what = "the trainer cannot be tried" if workload.folder else "this machine cannot be examined"
+    what = "the trainer does not run" if workload.folder else "this machine cannot be examined"
     return succeeded(found, what, log)
 
 
 def show_remarks(description: Description, console: Console) -> None:
     """Print what makes every figure of this machine doubtful, and what is doubtful in the data."""
     for warning in warnings_of_machine(description.machine, description.device):
-        console.print(f"Warning: {warning}.", markup=False, highlight=False)
+        console.print(f"Warning: {warning}.")
     show_remarks_on_data(description, console)
 
 
 def show_remarks_on_data(description: Description, console: Console) -> None:
     """Print what is doubtful in the data."""
     for remark in description.workload.market_remarks:
-        console.print(remark, markup=False, highlight=False)
+        console.print(remark)
 
 
 def named_layers(workload: WorkloadSpec) -> NamedLayers:

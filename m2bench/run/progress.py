@@ -9,16 +9,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from m2bench.machine.conditions import busy_cores
 from m2bench.plan.scaling import point_of
 from m2bench.records.combinations import BASELINE, combination_name
-from m2bench.records.spec import TrialSpec
+from m2bench.records.spec import TrialKind, TrialSpec
 from m2bench.store.trials import StoredTrial
 
 from .quiet import Quiet
 
 
 class RunProgress:
-    """Shows how far the run is; silent when nobody watches."""
+    """Shows how far the run is; silent when nobody watches. ``planned``: so many trials of this ``kind``."""
 
-    def __init__(self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float):
+    def __init__(
+        self, console: Console, planned: int, stored: list[StoredTrial], wait_s: float, kind: TrialKind = "speed"
+    ):
         self._baseline: dict[int, float] = {}
         self._best = (0.0, "")
         self._told: set[str | None] = set()
@@ -41,12 +43,17 @@ class RunProgress:
         for trial in stored:
             self._rate(trial)
         done = [trial.spec.kind for trial in stored if trial.spec.repeats is None]
+        kinds: tuple[TrialKind, ...] = ("speed", "learning")
         self._tasks = {
-            "speed": self._progress.add_task("", total=planned, completed=done.count("speed"), best="", load=""),
-            # How many there will be depends on how long they take.
-            "learning": self._progress.add_task(
-                "", total=None, completed=done.count("learning"), visible=False, best="", load=""
-            ),
+            one: self._progress.add_task(
+                "",
+                total=planned if one == kind else None,  # how many of the others depends on how long they take
+                completed=done.count(one),
+                visible=one == kind,
+                best="",
+                load="",
+            )
+            for one in kinds
         }
 
     def __enter__(self) -> RunProgress:
@@ -57,7 +64,7 @@ class RunProgress:
         self._progress.stop()
 
     def _waits(self, load: float) -> None:
-        description = f"waiting until other processes leave the machine alone ({load:.1f} cores busy)"
+        description = f"waiting for other processes to finish ({load:.1f} cores busy)"
         self._progress.update(self._tasks["speed"], description=description, refresh=True)
 
     def begins(self, trial: TrialSpec) -> None:
@@ -82,9 +89,7 @@ class RunProgress:
         if trial.status != "ok":
             why = "for the same reason" if trial.reason in self._told else trial.reason
             self._told.add(trial.reason)
-            self._progress.console.print(
-                escape(f"{point_of(trial.spec).said()}: {trial.status}: {why}"), highlight=False
-            )
+            self._progress.console.print(f"{point_of(trial.spec).said()}: {trial.status}: {why}")
         best = f"best {self._best[0]:.1f}x {self._best[1]}" if self._best[0] else ""
         advance = 1 if trial.spec.repeats is None else 0
         self._progress.update(self._tasks[trial.spec.kind], advance=advance, best=escape(best), load=load, refresh=True)

@@ -63,5 +63,5 @@ def _refuse_changed(folder: Path, before: Sources, now: Sources) -> None:
     if changed:
         raise UserError(
             f"{folder} was begun before {', '.join(changed)} was changed.",
-            "Trials of both would not be comparable: begin a new run, or bring back what it was.",
+            "Trials of both would not be comparable: begin a new run, or restore the files.",
         )

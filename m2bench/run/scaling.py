@@ -134,7 +134,7 @@ def _site(stack: ExitStack, spec: RunSpec, device: str, work: Path, logs: Path, 
     with console.status(f"examining this machine and preparing the data ({device})"):
         description = describe(launcher, workload, logs)
     refuse_unknown_layers(spec.layers, description)
-    with console.status(f"asking the plain trainer in double precision, for the numerics checks ({device})"):
+    with console.status(f"preparing the numerics checks: the plain trainer in double precision ({device})"):
         prepared = prepare(launcher, workload, logs, spec.trial_timeout_s)
     refuse_wrong_device(description.device, prepared.device_faults or ())
     is_program = description.workload.own_program

@@ -26,27 +26,27 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     if budget_s is not None:
         if spec.workload.module in PROGRAMS:
             raise UserError(
-                "--budget is filled by what the command takes, which --dry-run does not run.", "Leave one of them out."
+                "--budget needs to know how long the command takes, and --dry-run does not run it.",
+                "Leave one of them out.",
             )
         spec, choice = fit_budget(spec, budget_s, cost)
-        console.print(choice, markup=False, highlight=False)
+        console.print(choice)
     combinations = combinations_of(spec)
     done: set[str] = set()
     if begun is not None:
         with Store.open(begun) as store:
             done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
     planned = count_trials(spec)
-    console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}", highlight=False)
+    console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}")
     show_limits(spec, console)
     blocks = f"{spec.blocks} block{'s' * (spec.blocks > 1)}"
     console.print(
         f"{len(combinations)} combinations x {blocks}, the baseline first and last in each: {planned} trials, "
         f"{len(done)} done, {planned - len(done)} to run",
-        highlight=False,
     )
     _show_blocks(spec, done, console)
     if spec.workload.module in PROGRAMS:
-        console.print(f"As long as {planned - len(done) + 1} runs of the command; nothing was run.", highlight=False)
+        console.print(f"It takes as long as {planned - len(done) + 1} runs of the command; nothing was run.")
         return
     minutes = cost.of(replace(spec, learning="off")) * (1 - len(done) / planned) / 60
     learning = {
@@ -54,13 +54,13 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
         "quick": f", and at most {BUDGET_SHARE / (1 - BUDGET_SHARE):.0%} more for the learning trials",
         "full": f", and learning trials of {len(combinations)} combinations x {spec.blocks} seeds",
     }[spec.learning]
-    console.print(f"Roughly {in_words(minutes)} on two cores{learning}; nothing was run.", highlight=False)
+    console.print(f"Roughly {in_words(minutes)} on two cores{learning}; nothing was run.")
 
 
 def show_limits(spec: RunSpec, console: Console) -> None:
     """Print what the design cannot tell."""
     for sentence in filter(None, (fraction_sentence(spec), interval_sentence(spec))):
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence)
 
 
 def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
@@ -70,15 +70,13 @@ def _show_blocks(spec: RunSpec, done: set[str], console: Console) -> None:
         to_run = [trial for trial in block_trials(spec, block) if trial.key not in done]
         if to_run and shown and (shown == SHOWN_BLOCKS or shown_trials + len(to_run) > SHOWN_TRIALS):
             left = spec.blocks - block + 1
-            console.print(
-                f"And {left:,} more blocks of these combinations, each in an order of its own.", highlight=False
-            )
+            console.print(f"And {left:,} more blocks of these combinations, each in an order of its own.")
             return
         if to_run:
             shown, shown_trials = shown + 1, shown_trials + len(to_run)
-            console.print(f"Block {block}:", highlight=False)
+            console.print(f"Block {block}:")
         for trial in to_run:
-            console.print(f"  {combination_name(trial.layers)}", highlight=False)
+            console.print(f"  {combination_name(trial.layers)}")
 
 
 def in_words(minutes: float) -> str:

@@ -95,12 +95,12 @@ def threads_sentence(device: Device) -> str:
     waiting = "threads that wait without spinning" if device.thread_waiting == "passive" else "threads"
     named = f"{threads} {waiting}" if threads > 1 else "1 thread"
     if chosen.failure:
-        return f"Every trial computes with {named}, since no other number could be tried ({chosen.failure})."
+        return f"Every trial uses {named}, since no other number could be tried ({chosen.failure})."
     if not chosen.measured:
         why = "the only fast core" if chosen.asked == "auto" else "as asked"
-        return f"Every trial computes with {named}: {why}."
+        return f"Every trial uses {named}: {why}."
     costs = _costs(chosen.measured)
     others = ", ".join(
         f"{other} took {cost / costs[threads]:.2f}x as long" for other, cost in costs.items() if other != threads
     )
-    return f"Every trial computes with {named}: {others}."
+    return f"Every trial uses {named}: {others}."

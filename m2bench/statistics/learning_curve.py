@@ -56,6 +56,16 @@ def arrival(curve: Curve, target: float, falls: bool = False) -> float | None:
     return None
 
 
+def seconds_until(curve: Curve, episodes: float) -> float:
+    """Seconds of training after so many episodes, on the straight line between the evaluations before and after."""
+    reached = next(index for index, point in enumerate(curve) if point.after >= episodes)
+    if not reached:
+        return curve[0].train_s
+    before, after = curve[reached - 1], curve[reached]
+    share = (episodes - before.after) / (after.after - before.after)
+    return before.train_s + share * (after.train_s - before.train_s)
+
+
 def progress(curves: Sequence[Curve], target: float, falls: bool = False) -> list[tuple[float, float]]:
     """How far several seeds have come: after so many episodes, the mean over them of what ``arrival`` looks at.
 

@@ -37,7 +37,7 @@ def write_file(path: Path, content: str | bytes) -> None:
         kept = "; the one that was there is kept" if path.is_file() else ""
         raise UserError(
             f"{path} cannot be written: {error.strerror}{kept}.",
-            "Make room, give yourself access, or copy the folder to a place of your own.",
+            "Free some disk space, check the permissions, or copy the folder elsewhere.",
         ) from error
 
 
@@ -57,7 +57,8 @@ def open_log(path: Path) -> BinaryIO:
         return path.open("ab")
     except OSError as error:
         raise UserError(
-            f"the log {path} cannot be written: {error.strerror}.", "Make room, or give yourself access to its folder."
+            f"the log {path} cannot be written: {error.strerror}.",
+            "Free some disk space, or check the permissions of its folder.",
         ) from error
 
 
@@ -85,4 +86,6 @@ def refuse_unwritten(files: Mapping[str, Written]) -> None:
     """UserError when one of the files could not be written."""
     lost = [f"{name} {file}" for name, file in files.items() if file.lost_because is not None]
     if lost:
-        raise UserError(f"{'; '.join(lost)}.", "Make room, or choose another folder with --out, and run again.")
+        raise UserError(
+            f"{'; '.join(lost)}.", "Free some disk space, or choose another folder with --out, and run again."
+        )

@@ -68,7 +68,7 @@ def add_event(folder: Path, machine: str, text: str) -> None:
         with (folder / EVENTS).open("a") as file:
             file.write(json.dumps(to_json(event)) + "\n")
     except OSError as error:
-        raise UserError(f"{folder / EVENTS}: {error.strerror}.", "Make room, and resume the run.") from error
+        raise UserError(f"{folder / EVENTS}: {error.strerror}.", "Free some disk space, and resume the run.") from error
 
 
 def events_of(folder: Path) -> list[FleetEvent]:

@@ -33,7 +33,7 @@ def locked(folder: Path, file: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another m2bench is at work in {folder}.", "Wait for it to end, or choose another folder with --out."
+                f"another m2bench is running in {folder}.", "Wait for it to end, or choose another folder with --out."
             ) from None
         yield
 

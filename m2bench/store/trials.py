@@ -62,10 +62,11 @@ class RunRecord:
     description: Description
     prepared: Prepared
 
-    def refuse_scale(self) -> None:
-        """Raise UserError for a run of ``scale``, which has no effects of layers."""
-        if self.spec.scale is not None:
-            raise UserError("this is a run of m2bench scale.", "Its figures are shown by m2bench report, and no more.")
+    def refuse_without_layers(self) -> None:
+        """Raise UserError for a run of ``scale`` or of ``ablate --factors``, which have no effects of layers."""
+        if self.spec.scale is not None or self.spec.factors is not None:
+            what = "m2bench scale" if self.spec.scale is not None else "m2bench ablate --factors"
+            raise UserError(f"this is a run of {what}.", "Its figures are shown by m2bench report, and no more.")
 
 
 def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:

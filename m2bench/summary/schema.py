@@ -1,6 +1,7 @@
 """The JSON Schema of a record's document (m2bench/records/documents.py).
 
-``python -m m2bench.summary.schema`` prints that of ``summary.json``, which is kept as docs/summary.schema.json.
+``python -m m2bench.summary.schema`` prints that of the ``summary.json`` of an ablation, which is kept as
+docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
@@ -19,6 +21,7 @@ from m2bench.records.documents import FLAT, KEY, LEFT_OUT, REST, TEXT, WHOLE, Do
 from m2bench.records.figure import Figure, Interval
 
 from .ablation import Summary
+from .scaling import ScaleSummary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
 ENDS = Interval | None
@@ -141,4 +144,4 @@ def _in_one_line(text: Any) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(json_schema(Summary), indent=1))
+    print(json.dumps(json_schema(ScaleSummary if sys.argv[1:] == ["scale"] else Summary), indent=1))

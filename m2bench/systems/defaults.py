@@ -55,7 +55,7 @@ class CompletedWorkload:
 
     def __init__(self, offered: Any):
         self._offered = offered
-        for name in ("layers", "rules", "prepare", "audit", "forward"):
+        for name in ("layers", "rules", "prepare", "audit", "forward", "evaluate_checkpoint"):
             if hasattr(offered, name):
                 setattr(self, name, getattr(offered, name))
 
@@ -96,6 +96,9 @@ class CompletedWorkload:
 
     def forward(self, spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> NoReturn:
         raise UserError(f"the system {spec.module} does not offer forward passes alone.", "Time another one.")
+
+    def evaluate_checkpoint(self, spec: WorkloadSpec, work: Path, checkpoint: Path) -> NoReturn:
+        raise UserError(f"the system {spec.module} does not offer to evaluate a checkpoint.", "Evaluate another one.")
 
 
 def describe_layer(name: str, **told: Any) -> LayerDescription:

@@ -125,6 +125,9 @@ class Workload(Protocol):
     def forward(self, spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> Sequence[PassTime]:
         """What forward passes take at these batch sizes."""
 
+    def evaluate_checkpoint(self, spec: WorkloadSpec, work: Path, checkpoint: Path) -> float:
+        """What ``System.evaluate`` tells of the trained system in this file."""
+
 
 class Program(Protocol):
     """A system whose trials are programs of their own, of which nothing is seen but what they print.

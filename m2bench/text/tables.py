@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from .figures import NOT_KNOWN, NOT_KNOWN_NOTE, NOTHING
 
@@ -54,7 +54,7 @@ class Table:
 def draw_table(table: Table, console: Console) -> None:
     """Print a table; names are shown, never obeyed as markup. What does not fit the terminal's width is left out."""
     # A title of rich's own would be broken to the table's width.
-    console.print(table.title, style="bold", markup=False, highlight=False)
+    console.print(table.title, style="bold")
     dropped = []
     unbounded = console.options.update(max_width=UNBOUNDED)
     for column in table.droppable:
@@ -64,10 +64,10 @@ def draw_table(table: Table, console: Console) -> None:
         dropped.append(column)
     console.print(_rich(table))
     for note in table.notes:
-        console.print(note, style="dim", markup=False, highlight=False)
+        console.print(note, style="dim")
     if dropped:
         left_out = f"(Left out at this width: {', '.join(dropped)}.)"
-        console.print(left_out, style="dim", markup=False, highlight=False)
+        console.print(left_out, style="dim")
 
 
 def _with_short_prose(table: Table) -> Table:
@@ -83,5 +83,5 @@ def _rich(table: Table) -> RichTable:
     for column in table.columns:
         drawn.add_column(column, justify="right" if column in table.numeric else "left", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(escape(cell) for cell in row))
+        drawn.add_row(*map(Text, row))
     return drawn

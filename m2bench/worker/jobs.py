@@ -24,7 +24,7 @@ from m2bench.processes.lines import Event
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
 from m2bench.records.documents import read
-from m2bench.records.inspected import AuditFindings, Looks, TimedPasses, Training, Updated
+from m2bench.records.inspected import AuditFindings, Evaluated, Looks, TimedPasses, Training, Updated
 from m2bench.records.results import LearningResult, TrialResult, WindowMoment
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -137,6 +137,10 @@ def _train(job: asked.TrainJob, tell: Tell) -> Training:
     )
 
 
+def _evaluate(job: asked.EvaluateJob, tell: Tell) -> Evaluated:
+    return Evaluated(load_system(job.workload).evaluate_checkpoint(job.workload, job.work, job.checkpoint))
+
+
 JOBS: Mapping[type[asked.Job], Callable[[Any, Tell], object]] = {
     asked.LayersJob: _layers,
     asked.DescribeJob: _describe,
@@ -150,4 +154,5 @@ JOBS: Mapping[type[asked.Job], Callable[[Any, Tell], object]] = {
     asked.AuditJob: _audit,
     asked.ForwardJob: _forward,
     asked.TrainJob: _train,
+    asked.EvaluateJob: _evaluate,
 }

@@ -37,7 +37,7 @@ def run(request: Event, send: Send) -> int:
         kind = next((kind for kind in JOBS if kind.name == request["job"]), None)
         if kind is None:
             raise UserError(
-                "a command cannot be looked into.", "Ask that of a function of your own, as my_trainer.py:train."
+                "m2bench cannot look inside a command.", "Use a function of your own, such as my_trainer.py:train."
             )
         job = read(kind, request)
         return JOBS[kind](_program(job.workload), job, telling(send))
@@ -69,7 +69,7 @@ def _prepare(program: Program, job: PrepareJob, tell: Tell) -> Prepared:
     try:
         found = program.measure(BASELINE, 0, job.timeout_s - ANSWER_S, lambda moment: None)
     except TrainerError as error:
-        raise UserError(f"without any layer {error}.", "Mend that first: nothing was measured.") from error
+        raise UserError(f"without any layer {error}.", "Fix the command first; nothing was measured.") from error
     return Prepared(prepare_s=time.perf_counter() - begin, peak_flops=0.0, metrics=found.metrics)
 
 

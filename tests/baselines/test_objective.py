@@ -258,6 +258,7 @@ def random_minibatch(steps: int, episodes: int, seed: int) -> tuple[torch.Tensor
     now = torch.log_softmax(outputs[..., :3], dim=2).gather(2, t.actions.unsqueeze(2)).squeeze(2)
     g = torch.Generator().manual_seed(seed)
     before = now - 0.4 * torch.randn(now.shape, generator=g, dtype=now.dtype)
+    assert t.seen is not None
     return outputs.requires_grad_(), Minibatch(t.actions, before, t.rewards, t.seen.states[..., 0])
 
 

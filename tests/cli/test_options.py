@@ -29,12 +29,13 @@ COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
-    "--trial-timeout --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
+    "--trial-timeout --factors --with --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet "
+    "--dry-run",
     "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
     "init": "",
-    "train": f"{RUN} --lr-scaling --curriculum --with --episodes --out",
+    "train": f"{RUN} --lr-scaling --curriculum --with --evaluate --episodes --out",
     "profile": f"{RUN} --layer --with --against --quick --metal-capture --out",
     "layers": f"{COMMAND} --device --compile-backend --json",
     "report": "--trace",

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_run import description_document, make_record, result
-from rich.console import Console
 from scipy import stats
 
 from m2bench.errors import UserError
@@ -25,6 +24,7 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.statistics.estimate import Estimate
 from m2bench.store.database import Store
 from m2bench.store.trials import StoredTrial
+from m2bench.text.console import plain_console
 
 LAYERS = ("a", "b")
 SPEC = RunSpec(LAYERS, ("full",), 4, seed=0)
@@ -157,7 +157,7 @@ def test_runs_of_other_machines_are_compared_by_their_ratios_alone(tmp_path: Pat
         document = compare_runs(first, second)
     assert (document.same_machine, document.absolute) == (False, None)
     assert within(document.layers[0].change, 1.0)
-    console = Console(width=120, file=io.StringIO())
+    console = plain_console(width=120, file=io.StringIO())
     show_comparison(document, console)
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().split())

@@ -5,69 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
-from made_run import STARTED, description_document, make_record, result
+from simulated_engagement import DEFAULT, PLAIN, fingerprint, judged, noisy, record_of, states, trials_of
 
 from m2bench.findings.engagement import JudgedRun, judge_engagement
 from m2bench.findings.summarize import summarize
-from m2bench.options.run_spec import RunSpec
-from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
 from m2bench.records.spec import TrialSpec
 from m2bench.report.tables.impact import impact_table
-from m2bench.store.trials import RunRecord, StoredTrial
-
-LAYERS = ("idle", "amp", "python")
-PLAIN = Fingerprint(
-    update=4,
-    operators={"aten::addmm(float32)": Calls(2, "a"), "aten::relu(float32)": Calls(1, "b")},
-    settings={"threads": "2"},
-    weights="1f",
-)
-DEFAULT = ("single", "leave-one-out", "stack")
-
-
-def fingerprint(trial: TrialSpec) -> Fingerprint | None:
-    """That of a system in which ``amp`` alone changes what torch does."""
-    seen = replace(PLAIN, weights=f"{trial.seed}")
-    return replace(seen, operators={"aten::addmm(bfloat16)": Calls(2, "a")}) if "amp" in trial.layers else seen
-
-
-def record_of(design: tuple[str, ...], blocks: int, layers: Layers = LAYERS) -> RunRecord:
-    document = description_document(layers)
-    document["workload"]["target"] = None
-    return make_record(RunSpec(layers, design, blocks, seed=0, learning="off"), document)
-
-
-def trials_of(
-    record: RunRecord,
-    speed: Callable[[TrialSpec], float] = lambda trial: 100.0,
-    seen: Callable[[TrialSpec], Fingerprint | None] = fingerprint,
-    **measured: Any,
-) -> list[StoredTrial]:
-    return [
-        StoredTrial(trial, STARTED, 1.0, "ok", None, None, result(speed(trial), fingerprint=seen(trial), **measured))
-        for trial in make_trials(record.spec)
-    ]
-
-
-def noisy(sd: float, seed: int, factor: float = 1.0, layer: str = "python") -> Callable[[TrialSpec], float]:
-    """Speeds that scatter by ``sd`` (of log speed), of which ``layer`` has an effect."""
-    rng = np.random.default_rng(seed)
-    return lambda trial: float(100 * np.exp(sd * rng.standard_normal()) * (factor if layer in trial.layers else 1.0))
-
-
-def judged(design: tuple[str, ...] = ("full",), blocks: int = 3, **made: Any) -> JudgedRun:
-    record = record_of(design, blocks)
-    return judge_engagement(record, trials_of(record, **made))
-
-
-def states(found: JudgedRun) -> dict[str, str]:
-    return {layer: each.engagement for layer, each in found.layers.items()}
 
 
 def marked(found: JudgedRun) -> set[Layers]:

@@ -27,8 +27,8 @@ from m2bench.findings.scaling import summarize_scale
 from m2bench.plan.designs import count_trials, make_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.plan.scaling import lines_of, point_of
-from m2bench.records.combinations import BASELINE
-from m2bench.records.results import LearningResult
+from m2bench.records.combinations import BASELINE, combination_name
+from m2bench.records.results import Calls, Fingerprint, LearningResult
 from m2bench.records.scale import Place, Point, Scale, Setting
 from m2bench.report.charts import Chart, NotDrawn
 from m2bench.report.content import Sentences
@@ -216,3 +216,19 @@ def test_the_chart_shows_every_line_and_says_the_first_sentence() -> None:
     } <= texts
     (missing,) = draw_scale_charts(replace(summary, axis=None))
     assert isinstance(missing, NotDrawn)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_set_that_asks_torch_for_nothing_else_is_told(works: bool) -> None:
+    """Layers that do nothing leave the fingerprint of an update as it is, at every size."""
+    scale = Scale(combinations=(BASELINE, SET), settings=(Setting("size", SIZES),), places=(CPU1,))
+    spec = replace(scale_spec(CPU1), scale=scale)
+
+    def seen(trial: StoredTrial) -> StoredTrial:
+        operators = {"aten.mm": Calls(2 if works and trial.spec.layers else 1, "a")}
+        return replace(trial, result=replace(trial.timed, fingerprint=Fingerprint(update=4, operators=operators)))
+
+    trials = [seen(trial) for trial in trials_of(spec, lambda point: 100.0)]
+    summary = summarize_scale("run", record_of(spec), trials)
+    told = [warning for warning in summary.warnings if "asks torch for nothing else" in warning]
+    assert [combination_name(SET) in warning for warning in told] == ([] if works else [True])

@@ -400,7 +400,7 @@ def test_a_second_gate_is_refused_and_what_a_killed_one_left_is_removed_by_the_n
         second = typed("check", "--base", "HEAD", *SHORT, cwd=repo)
         process.kill()
     assert second.returncode == 1
-    assert "another m2bench check is at work in" in second.stderr
+    assert "another m2bench check is running in" in second.stderr
     wait_until(lambda: not workers_of(repo.parent), 20)
     assert len(worktrees(repo)) == 3  # the user's, and one for each side
     refused = typed("check", "--base", "HEAD", *SHORT[:4], "--layers", "turbo", cwd=repo)

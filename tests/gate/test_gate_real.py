@@ -101,8 +101,8 @@ def test_a_wait_a_slower_step_and_a_wrong_sign_are_found_at_once(project: Path) 
     replace_in(baselines / "environment.py", reward, BUSY.format(share=7, longest_s=0.05) + reward)
     replace_in(
         baselines / "trainer.py",
-        "self.precision.backward(loss / self.parts.update.backwards)",
-        "self.precision.backward(-loss / self.parts.update.backwards)",
+        "self.precision.backward(loss",
+        "self.precision.backward(-loss",
     )
     asked = ("--window", "0.3", "--max-blocks", "3", "--delta", "50%", "--alpha", "10%")
     code, document = check_json(project, "--layers", "baseline,batching", *asked)

@@ -102,7 +102,7 @@ def test_a_plain_command_is_gated_without_any_toggle(repo: Path) -> None:
     [
         ("function", ("10 tokens/s",), '"10 tokens/s" is in another unit: this trainer is measured in samples/s.'),
         ("command", ("10 FPS",), '"10 FPS" is in another unit: this trainer is measured in SPS.'),
-        ("command", ("10 s", "--lower-is-better"), "is a least value, and less of SPS is better."),
+        ("command", ("10 s", "--lower-is-better"), "is a lower bound, and lower SPS is better."),
         ("function", ("episodes_per_min=5",), 'Give it in that unit, as in --min "2000 samples/s".'),
     ],
 )  # fmt: skip

@@ -15,7 +15,6 @@ import pytest
 import torch
 from commands import interrupted, typed
 from made_profile import EPISODE
-from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.inspect.audit import Audited, show_audit
@@ -24,6 +23,7 @@ from m2bench.inspect.profile import publish
 from m2bench.inspect.profile_records import ProfiledSide, ProfileFindings
 from m2bench.records.documents import read
 from m2bench.records.inspected import AuditFindings, Written
+from m2bench.text.console import plain_console
 
 ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 
@@ -32,7 +32,7 @@ ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine ha
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("profile")
     # On the CPU, whose operators are known; some devices have others for the same.
-    options = ("--layer", "vectorized-loss", "--with", "batching", "--num-envs", "4", "--episode-length", "32")
+    options = ("--layer", "vectorized-loss", "--with", "batching", "--num-envs", "4", "--episode-length", "16")
     done = typed("profile", *options, "--device", "cpu", "--quick", "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
@@ -57,9 +57,9 @@ def test_a_profile_explains_one_layer_of_the_real_system(profiled: tuple[Path, s
         assert set(drawn) == set(side["phases_ms"])
         assert drawn.count("optimizer") >= 2
         assert side["episodes_per_update"] == 4
-    # The plain loss multiplies and adds 32 times an episode, forwards and backwards; the vectorized one does not.
+    # The plain loss multiplies and adds 16 times an episode, forwards and backwards; the vectorized one does not.
     counts = [side["counts"]["per_episode"]["dispatches"] for side in (found["before"], found["after"])]
-    assert counts[0] - counts[1] > 4 * 32
+    assert counts[0] - counts[1] > 4 * 16
     assert all(sentence in " ".join(printed.split()) for sentence in found["sentences"])
     assert "Where the time of one episode goes: batching -> batching+vectorized-loss" in printed
 
@@ -92,7 +92,7 @@ def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     profiled: tuple[Path, str], tmp_path: Path
 ) -> None:
     found = profile_in(profiled[0])
-    console = Console(width=80, file=io.StringIO())
+    console = plain_console(width=80, file=io.StringIO())
     with pytest.raises(UserError, match=r"profile\.json cannot be written: No such file or directory"):
         publish(found, EPISODE, tmp_path / "nowhere", console)
     assert isinstance(console.file, io.StringIO)
@@ -102,7 +102,7 @@ def test_a_full_disk_costs_a_profile_its_files_and_not_what_it_found(
     # The figures have room, a trace had none.
     lost = Written("trace", "[Errno 28] No space left on device")
     found = replace(found, before=replace(found.before, files={**found.before.files, "trace": lost}))
-    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Make room"):
+    with pytest.raises(UserError, match=r"before trace not written: .* No space left on device\. Free some disk space"):
         publish(found, EPISODE, tmp_path, console)
     assert (tmp_path / "profile.json").exists()
 
@@ -139,7 +139,7 @@ def test_an_audit_of_the_real_loop_finds_no_blocker_and_the_waits(tmp_path: Path
     assert waits["batching+vectorized-loss"] == 0
     assert waits[""] >= 4  # one per step
     assert any("baselines/rollout.py" in line and "argmax" in line for line in found["lines"]["syncs"])
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     findings = read(AuditFindings, found)
     show_audit(Audited(findings, EPISODE, "--episode-length 4"), console)
     assert isinstance(console.file, io.StringIO)
@@ -189,7 +189,8 @@ def test_an_interrupted_profile_leaves_nothing(tmp_path: Path) -> None:
         """Whether the second side is under way; and which processes there are then, in the folder that is its own."""
         if (tmp_path / "run" / "after.log").exists():
             children = psutil.Process().children(recursive=True)
-            workers[:] = [each for each in children if each.cwd().startswith(f"{tempfile.gettempdir()}/m2bench-")]
+            launchers = [each for each in children if each.cwd().startswith(f"{tempfile.gettempdir()}/m2bench-")]
+            workers[:] = [each for launcher in launchers for each in (launcher, *launcher.children())]
         return len(workers) >= 2  # and their launcher
 
     options = ("--layer", "amp", "--workload", "fake_workload", "--data", "amp=hang", "--quick", "--out", "run")

@@ -11,12 +11,12 @@ from pathlib import Path
 from commands import typed
 from repository import PAGES, ROOT, commands_of
 
-NUMBERS = 100_000
+NUMBERS = 50_000
 PAGE = PAGES[ROOT / "docs" / "your-command.md"]
 
 
 def test_a_reader_of_the_page_can_type_its_commands(tmp_path: Path) -> None:
-    """With one block where they have more, and half of the numbers to sort."""
+    """With one block where they have more, and a quarter of the numbers to sort."""
     for command in commands_of(PAGE):
         command = command.replace("200000", str(NUMBERS))
         arguments = shlex.split(command)

@@ -181,6 +181,13 @@ def test_dask_is_imported_for_several_machines_alone() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_tests_lie_in_folders_that_are_called_as_the_rooms_are() -> None:
+    """But for what is about no room alone."""
+    tests = ROOT / "tests"
+    folders = {".".join(path.parent.relative_to(tests).parts) for path in tests.rglob("test_*.py")}
+    assert folders - {*MAY_IMPORT} == {"project", "benchmarks"}
+
+
 def test_no_test_module_imports_another() -> None:
     """What several of them use lies in tests/support."""
     for path in (ROOT / "tests").rglob("*.py"):

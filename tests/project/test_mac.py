@@ -26,7 +26,7 @@ from m2bench.devices import device_speed, torch_device
 from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions
 from m2bench.inspect import profile, train
-from m2bench.inspect.device_log import NoLog
+from m2bench.inspect.device_log import NoLog, read_device_log
 from m2bench.inspect.mps_log import MpsLog
 from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
@@ -39,6 +39,7 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
 from m2bench.store.database import Store
+from m2bench.text.console import plain_console
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Mac needs no stand-in")
@@ -105,7 +106,7 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
     assert found["device", "ok"] == "mps Apple M2"
     assert found["power", "ok"] == "mains"
     assert found["heat", "ok"] == "nominal"
-    assert found["layers", "ok"].startswith("10 of 11 can run")
+    assert found["layers", "ok"].startswith("10 of 12 can run")
 
 
 @pytest.mark.slow
@@ -114,8 +115,7 @@ def test_a_profile_reads_the_log_of_the_device(launcher: Launcher, monkeypatch: 
 
     With one pair of processes, asked from here: the command has more. The log of the second side is refused.
     """
-    folder, console = launcher.work / "run", Console(width=200, file=io.StringIO())
-    read_device_log = profile.read_device_log
+    folder, console = launcher.work / "run", plain_console(width=200, file=io.StringIO())
 
     def read_one(*asked: Any) -> MpsLog | NoLog:
         return read_device_log(*asked) if () in asked else NoLog("planted")
@@ -147,7 +147,7 @@ def test_a_gpu_that_cannot_be_used_is_not_passed_over_in_silence(
     with launcher:
         described = describe(launcher, WorkloadSpec(), launcher.work)
     assert described.device.device == "cpu"
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     show_remarks(described, console)
     assert isinstance(console.file, io.StringIO)
     warning = " ".join(console.file.getvalue().split())
@@ -233,7 +233,7 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
     monkeypatch.setattr(module, "choose_threads", lambda *anything: described)
     monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
     monkeypatch.setattr(module, "prepare", prepare)
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     with pytest.raises(UserError, match="here it would begin"):
         begin(tmp_path / "run", console)
     assert isinstance(console.file, io.StringIO)

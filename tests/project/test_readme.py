@@ -13,7 +13,7 @@ import pytest
 from commands import environment, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
-# Those of a reader's own command and of several machines have tests of their own (test_command_page.py, tests/fleet).
+# A reader's own command and several machines have tests of their own (test_command_page.py, tests/fleet).
 SHORT = [
     c for c in COMMANDS if c.startswith("m2bench ") and c not in GATE and not re.search("--command|--scheduler", c)
 ]
@@ -82,6 +82,8 @@ def test_a_command_of_the_readme_runs(command: str, request: pytest.FixtureReque
         changes += ("--num-envs", "2", "--threads", "1", "--blocks", "1")
     if arguments[0] == "ablate" and not folders and "--dry-run" not in arguments:
         wanted = {"--workload": "fake_workload", "--quick": None, "--layers": "amp", "--learning": "off"}
+        if "--budget" not in arguments:  # which chooses them
+            wanted["--blocks"] = "1"
         missing = {option: value for option, value in wanted.items() if option not in arguments}
         changes = tuple(text for pair in missing.items() for text in pair if text is not None)
     done = typed(*arguments, *changes, cwd=tmp_path)

@@ -49,6 +49,7 @@ from m2bench.report.tables.learning import learning_table
 from m2bench.store.database import Store
 from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
 from m2bench.summary.rows import LayerRow
+from m2bench.text.console import plain_console
 from m2bench.text.tables import Table, draw_table
 
 SAMPLE = ROOT / "reports" / "sample"
@@ -354,7 +355,7 @@ def test_the_way_to_more_blocks_names_the_runs_folder_wherever_it_is_told(
     one = replace(FULL, layers=("batching", "amp"), blocks=1, learning="off")
     with make_run(tmp_path / "my run", one) as store:
         summary = write_report(store)
-    console = Console(width=300, file=io.StringIO())
+    console = plain_console(width=300, file=io.StringIO())
     show_report(summary, tmp_path / "my run", console)
     command = f"m2bench ablate --resume '{tmp_path}/my run' --more-blocks 2"
     texts = [(tmp_path / "my run" / name).read_text() for name in ("report.md", "report.html")]
@@ -403,7 +404,7 @@ def test_warnings_stand_right_under_the_headline_and_once(full: Summary) -> None
     noise = replace(full.noise, conditions=replace(full.noise.conditions, warnings=(said,)))
     summary = replace(full, noise=noise)
     first, second = headline(summary)
-    console = Console(width=300, file=io.StringIO())
+    console = plain_console(width=300, file=io.StringIO())
     show_report(summary, Path("reports/run"), console)
     text, web, lines = markdown(summary, []), page(summary, []), shown(console).splitlines()
     for whole in (text, web, shown(console)):
@@ -426,7 +427,7 @@ def test_markup_in_a_name_is_shown_not_obeyed(small: tuple[Path, Summary]) -> No
     text = (folder / "report.md").read_text()
     assert "<script>" not in text
     assert r"\[red\]a\|b\<script\>\_x\_\[/red\]" in text
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     show_report(summary, folder, console)
     assert MARKUP in shown(console)
 
@@ -482,7 +483,7 @@ def test_a_run_is_finished_when_nothing_that_was_asked_for_is_missing(tmp_path: 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_terminal_report_fits_its_width(width: int, small: tuple[Path, Summary]) -> None:
     """But for the two lines that are there to be copied."""
-    console = Console(width=width, file=io.StringIO())
+    console = plain_console(width=width, file=io.StringIO())
     show_report(small[1], Path("reports/run"), console)
     assert max(len(line) for line in shown(console).splitlines()[:-2]) <= width
 
@@ -491,7 +492,7 @@ def test_the_terminal_report_fits_its_width(width: int, small: tuple[Path, Summa
 def test_a_narrow_terminal_leaves_out_columns_instead_of_breaking_words(
     width: int, left_out: bool, full: Summary
 ) -> None:
-    console = Console(width=width, file=io.StringIO())
+    console = plain_console(width=width, file=io.StringIO())
     draw_table(impact_table(full), console)
     assert ("Left out at this width: difficulty, memory" in " ".join(shown(console).split())) == left_out
     rows = [line for line in shown(console).splitlines() if line.startswith("│")]
@@ -499,7 +500,7 @@ def test_a_narrow_terminal_leaves_out_columns_instead_of_breaking_words(
 
 
 def test_above_the_prompt_stand_the_main_result_the_command_and_the_page(full: Summary) -> None:
-    console = Console(width=200, file=io.StringIO())
+    console = plain_console(width=200, file=io.StringIO())
     show_report(full, Path("reports/run"), console)
     what, sure, command, where = shown(console).splitlines()[-4:]
     assert (what, sure) == headline(full)
@@ -536,7 +537,7 @@ def test_no_colour_where_none_is_wanted(
         def isatty(self) -> bool:
             return watched
 
-    console = Console(width=120, file=Terminal(), _environ=variables)
+    console = plain_console(width=120, file=Terminal(), _environ=variables)
     show_report(small[1], Path("reports/run"), console)
     codes = set(re.findall(r"\x1b\[([\d;]*)m", shown(console)))
     assert bool(codes) == styled
@@ -560,7 +561,7 @@ def test_a_very_long_name_of_a_run_harms_nothing(tmp_path: Path, monkeypatch: py
     with make_run(folder) as store:
         summary = write_report(store)
     assert json.loads((folder / "summary.json").read_text())["run"] == folder.name
-    console = Console(width=80, file=io.StringIO())
+    console = plain_console(width=80, file=io.StringIO())
     show_report(summary, folder, console)
     assert shown(console).splitlines()[-1] == f"Report: {folder / 'report.html'}", "in one piece, to be copied"
 
@@ -612,8 +613,8 @@ def test_without_permission_it_says_what_where_and_what_next(tmp_path: Path, mon
             write_report(store)
     where = tmp_path / "run" / "summary.json"
     assert str(said.value) == (
-        f"{where} cannot be written: Permission denied. Make room, give yourself access, or copy the folder to a place "
-        "of your own."
+        f"{where} cannot be written: Permission denied. Free some disk space, check the permissions, or copy the "
+        "folder elsewhere."
     )
 
 

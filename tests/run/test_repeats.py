@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from made_run import description_document, make_record, result
-from rich.console import Console
 
 from m2bench.machine.conditions import Watch, are_disturbed
 from m2bench.machine.cpu import busy_from, spent_cpu_s
@@ -27,6 +26,7 @@ from m2bench.run.quiet import Quiet
 from m2bench.run.trials import Watched, run_trials
 from m2bench.store.database import Store
 from m2bench.store.trials import StoredTrial, settled
+from m2bench.text.console import plain_console
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")
 DOCUMENT = description_document(SPEC.layers)
@@ -219,7 +219,7 @@ def test_without_time_to_wait_it_looks_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp_path: Path) -> None:
     shown = StringIO()
-    console = Console(file=shown, force_terminal=True, width=200)
+    console = plain_console(file=shown, force_terminal=True, width=200)
     trials = make_trials(SPEC)[:2]
 
     def frame() -> str:
@@ -233,4 +233,4 @@ def test_who_watches_is_told_that_others_slow_the_run_down_and_that_it_waits(tmp
         progress.ended(StoredTrial(trials[1], "", 1.0, "ok", None, None, result(100.0), QUIET))
         assert "slowed" not in frame().rpartition("left")[2]
         progress._waits(1.2)
-        assert "waiting until other processes leave the machine alone (1.2 cores busy)" in frame()
+        assert "waiting for other processes to finish (1.2 cores busy)" in frame()

@@ -160,8 +160,8 @@ def test_what_was_chosen_is_said() -> None:
     timed = ThreadChoice(asked="auto", measured=measured(t1=[[1.0]], t2=[[1.5]]), failure=None)
     facts = {"device": "cpu", "torch": "2", "torch_threads": 1, "thread_waiting": "passive"}
     device = replace(read(Device, facts), threads_chosen=timed)
-    assert threads_sentence(device) == "Every trial computes with 1 thread: 2 took 1.50x as long."
+    assert threads_sentence(device) == "Every trial uses 1 thread: 2 took 1.50x as long."
     device = replace(device, torch_threads=2, threads_chosen=ThreadChoice(asked=2, measured=(), failure=None))
-    assert threads_sentence(device) == "Every trial computes with 2 threads that wait without spinning: as asked."
+    assert threads_sentence(device) == "Every trial uses 2 threads that wait without spinning: as asked."
     device = replace(device, torch_threads=1, threads_chosen=ThreadChoice(asked="auto", measured=(), failure=None))
-    assert threads_sentence(device) == "Every trial computes with 1 thread: the only fast core."
+    assert threads_sentence(device) == "Every trial uses 1 thread: the only fast core."

@@ -38,7 +38,7 @@ def test_a_file_that_can_be_done_without_is_whole_or_gone(error: Exception, tmp_
 def test_all_that_could_not_be_written_is_said_at_once() -> None:
     chart = Written("run/chart.png")
     refuse_unwritten({"chart": chart})
-    with pytest.raises(UserError, match=r"trace not written: full; flames not written: torn\. Make room"):
+    with pytest.raises(UserError, match=r"trace not written: full; flames not written: torn\. Free some disk space"):
         refuse_unwritten({"trace": Written("a", "full"), "chart": chart, "flames": Written("b", "torn")})
 
 

@@ -11,11 +11,14 @@ from typing import Any
 import jsonschema
 import pytest
 from made_run import FULL, SPEC, make_run
+from planted_scale import CPU1, GPU, SET, crossing_at, scale_spec, summary_of
 from repository import ROOT
 
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
+from m2bench.records.scale import Point
 from m2bench.summary.ablation import Summary
+from m2bench.summary.scaling import ScaleSummary
 from m2bench.summary.schema import json_schema
 
 COMMITTED = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
@@ -30,6 +33,16 @@ def sample() -> dict[str, Any]:
 def test_the_committed_schema_is_that_of_the_types() -> None:
     assert json_schema(Summary) == COMMITTED, "write it: python -m m2bench.summary.schema > docs/summary.schema.json"
     jsonschema.Draft202012Validator.check_schema(COMMITTED)
+
+
+def test_the_committed_schema_of_scale_is_that_of_its_types_and_holds_for_a_run() -> None:
+    committed = json.loads((ROOT / "docs" / "scale-summary.schema.json").read_text())
+    written = "write it: python -m m2bench.summary.schema scale > docs/scale-summary.schema.json"
+    assert json_schema(ScaleSummary) == committed, written
+    lost = {Point(SET, GPU, {"num_envs": 512}).name: "out of memory (512)"}
+    for blocks in (1, 3):
+        summary = summary_of(scale_spec(CPU1, GPU, blocks=blocks), crossing_at(64), faults=lost)
+        jsonschema.Draft202012Validator(committed).validate(json.loads(json.dumps(to_json(summary))))
 
 
 def test_the_sample_is_valid() -> None:

@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from threading import Event
+from threading import Event, main_thread
 
 import prepared_launcher
 import pytest
@@ -87,7 +87,7 @@ def interrupted(
                 pass
         finally:
             if not ended.is_set():
-                os.kill(os.getpid(), number)
+                signal.pthread_kill(main_thread().ident or 0, number)  # of a process any thread might get it
 
     with ThreadPoolExecutor(1) as pool:
         # Which a shell lets everything ignore that it starts with "&".

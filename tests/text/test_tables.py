@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 
-from rich.console import Console
-
 from m2bench.records.figure import Figure
+from m2bench.text.console import plain_console
 from m2bench.text.figures import within
 from m2bench.text.tables import Table, draw_table
 
@@ -21,7 +20,7 @@ def test_a_table_says_why_a_figure_is_not_known() -> None:
 
 
 def drawn(table: Table, width: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=width)
+    console = plain_console(file=io.StringIO(), width=width)
     draw_table(table, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()

@@ -22,7 +22,7 @@ def taken_over(reference: Reference, folder: Path, kind: str, reason: str | None
     if check.changes:
         raise UserError(
             f"the check in {folder} found that learning or numerics changed: {check.changes[0]}.",
-            "Mend that first: a reference is for code that computes what it should.",
+            "Fix that first: a reference is for code that computes what it should.",
         )
     other = differing(reference.workload, check.workload) + reference.counts_otherwise(check.shown_as)
     if other:

@@ -16,10 +16,10 @@ from .style import (
     INK,
     LOSS,
     MUTED,
-    Canvas,
     Chart,
     NotDrawn,
     beside,
+    drawing,
     interval,
     ratio_axis,
     reach,
@@ -37,7 +37,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     measured = [layer for layer in layers if layer.claimed_effect is not None]
     if not measured:
         return NotDrawn(NAME, "no layer was measured alone")
-    with Canvas(1.5 + 0.5 * len(layers)) as canvas:
+    with drawing(1.5 + 0.5 * len(layers)) as canvas:
         (axis,) = canvas.axes
         rows(axis, [_label(layer) for layer in layers])
         seen: list[float] = []

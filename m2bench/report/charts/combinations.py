@@ -16,10 +16,10 @@ from .style import (
     GRID,
     INK,
     SURFACE,
-    Canvas,
     Chart,
     NotDrawn,
     beside,
+    drawing,
     effect_colour,
     interval,
     ratio_axis,
@@ -43,7 +43,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     names, speed = [layer.name for layer in summary.layers], Speed.of(summary.system)
     chosen = None if summary.recommended is None else summary.recommended.layers
     width = {"width_ratios": [0.4 * len(names), 6.0]}
-    with Canvas(1.9 + ROW_HEIGHT * len(combinations), columns=2, sharey=True, gridspec_kw=width) as canvas:
+    with drawing(1.9 + ROW_HEIGHT * len(combinations), columns=2, sharey=True, gridspec_kw=width) as canvas:
         dots, speeds = canvas.axes
         _draw_dots(dots, combinations, names)
         for row, c in enumerate(combinations):

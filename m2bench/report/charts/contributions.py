@@ -10,7 +10,7 @@ from m2bench.summary.ablation import Summary
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed
 
-from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, ratio_axis, rows, span
+from .style import GAIN, INK, LOSS, MUTED, SURFACE, Chart, NotDrawn, beside, drawing, ratio_axis, rows, span
 
 NAME = "contributions"
 
@@ -23,7 +23,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         return NotDrawn(NAME, "this run does not give a Shapley value of every layer")
     in_total = [entry for entry in known if entry[1].name in summary.total_layers]
     ordered = sorted(in_total, key=lambda entry: -entry[0].value)
-    with Canvas(1.6 + 0.42 * (len(ordered) + 2)) as canvas:
+    with drawing(1.6 + 0.42 * (len(ordered) + 2)) as canvas:
         (axis,) = canvas.axes
         rows(axis, ["baseline", *(layer.name for _, layer in ordered), together(summary, "\n")])
         reached, seen = 1.0, [1.0]

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from m2bench.summary.ablation import Interaction, Summary
 from m2bench.text.figures import times
 
-from .style import GAIN, INK, LOSS, MUTED, SURFACE, Canvas, Chart, NotDrawn, shade
+from .style import GAIN, INK, LOSS, MUTED, SURFACE, Chart, NotDrawn, drawing, shade
 
 NAME = "interactions"
 SIGNIFICANT = 0.05
@@ -23,7 +23,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         return NotDrawn(NAME, "the measured combinations do not determine interactions of two layers")
     layers = summary.layers
     strongest = max(abs(math.log(found.effect.value)) for found in pairs.values())
-    with Canvas(1.6 + 0.62 * len(layers)) as canvas:
+    with drawing(1.6 + 0.62 * len(layers)) as canvas:
         (axis,) = canvas.axes
         for row, below in enumerate(layers):
             if below.speed.main_effect is not None:

@@ -14,7 +14,7 @@ from m2bench.report.details import soonest_line
 from m2bench.summary.ablation import LearningGroup, Summary
 from m2bench.text.figures import digits
 
-from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Canvas, Chart, NotDrawn, log_axes_by_units_and_seconds
+from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Chart, NotDrawn, drawing, log_axes_by_units_and_seconds
 from .told_curves import draw_told
 
 NAME = "learning"
@@ -30,7 +30,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     if target is None or not cells:
         return NotDrawn(NAME, "this run has no learning trials")
     groups, unit = sorted({cell.episodes_per_update for cell in cells}), summary.system.unit
-    with Canvas(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
+    with drawing(4.4 + 0.2 * len(cells), columns=2, sharey=True) as canvas:
         by_episodes, by_seconds = canvas.axes
         for number, cell in enumerate(cells):
             group = groups.index(cell.episodes_per_update)

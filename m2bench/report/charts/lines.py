@@ -10,7 +10,7 @@ from m2bench.summary.scaling import ScaleSummary
 from m2bench.text.figures import is_known
 from m2bench.text.speed import Speed
 
-from .style import LINE_STYLES, MARKERS, SERIES, SURFACE, Canvas, Chart, NotDrawn, plain_log_ticks
+from .style import LINE_STYLES, MARKERS, SERIES, SURFACE, Chart, NotDrawn, drawing, plain_log_ticks
 
 NAME = "lines"
 SHADED = 0.06
@@ -24,7 +24,7 @@ def draw_lines(summary: ScaleSummary, labels: Sequence[str], title: str) -> Char
         return NotDrawn(NAME, "fewer than two sizes were measured")
     places = list(dict.fromkeys((line.place, *line.fixed.items()) for line in summary.lines))
     combinations = list(dict.fromkeys(line.layers for line in summary.lines))
-    with Canvas(5.0) as canvas:
+    with drawing(5.0) as canvas:
         (axis,) = canvas.axes
         axis.set_xscale("log")
         axis.set_yscale("log")

@@ -11,7 +11,7 @@ from m2bench.summary.noise import Repeats
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed
 
-from .style import GAIN, INK, LOSS, MUTED, Canvas, Chart, NotDrawn
+from .style import GAIN, INK, LOSS, MUTED, Chart, NotDrawn, drawing
 
 NAME = "noise"
 
@@ -23,7 +23,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         return NotDrawn(NAME, "fewer than two baseline trials were measured")
     middle = geometric_mean([anchor.episodes_per_min for anchor in anchors])
     ratios = [anchor.episodes_per_min / middle for anchor in anchors]
-    with Canvas(3.8, columns=2, gridspec_kw={"width_ratios": [3, 1]}) as canvas:
+    with drawing(3.8, columns=2, gridspec_kw={"width_ratios": [3, 1]}) as canvas:
         drift, halves = canvas.axes
         drift.plot([anchor.trial for anchor in anchors], ratios, "o-", color=GAIN, linewidth=0.8, markersize=5)
         drift.axhline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)

@@ -10,7 +10,7 @@ from m2bench.report.sentences import compared
 from m2bench.summary.ablation import Summary
 from m2bench.text.figures import percent, times_within
 
-from .style import BEST, GAIN, INK, MUTED, SURFACE, Canvas, Chart, NotDrawn, beside, plain_log_ticks, rows
+from .style import BEST, GAIN, INK, MUTED, SURFACE, Chart, NotDrawn, beside, drawing, plain_log_ticks, rows
 
 NAME = "phases"
 LEGEND_CHARACTERS = 100
@@ -36,7 +36,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     unit = summary.system.unit
     role, chosen = list(shown.items())[1]
     names = sorted(set().union(*phases.values()), key=lambda name: (-before.get(name, 0.0), name))
-    with Canvas(1.8 + 0.34 * len(names) + 0.2 * len(phases)) as canvas:
+    with drawing(1.8 + 0.34 * len(names) + 0.2 * len(phases)) as canvas:
         (axis,) = canvas.axes
         rows(axis, names)
         axis.set_xscale("log")

@@ -111,20 +111,12 @@ class NotDrawn:
     reason: str
 
 
+@dataclass(frozen=True)
 class Canvas:
-    """A figure in the shared style; use as a context manager, and take the chart from ``finish``."""
+    """A figure in the shared style, to be drawn in and taken as a chart from ``finish``."""
 
-    def __init__(self, height: float, columns: int = 1, **grid: Any):
-        self._style = rc_context(STYLE)  # type: ignore[arg-type]
-        self._style.__enter__()
-        self.figure = Drawing(figsize=(WIDTH, height), layout="constrained")
-        self.axes: list[Axes] = list(self.figure.subplots(1, columns, squeeze=False, **grid)[0])
-
-    def __enter__(self) -> Canvas:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._style.__exit__(None, None, None)
+    figure: Drawing
+    axes: list[Axes]
 
     def finish(self, name: str, title: str, reading: str) -> Chart:
         """Give the figure its title, marked where all of them are to be, and write it."""
@@ -140,6 +132,14 @@ class Canvas:
         self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         title_height = (self.figure.bbox.y1 - text.get_window_extent().y0) * POINTS_PER_INCH / self.figure.dpi
         return Chart(name, title, reading, _adapting(svg.getvalue(), name, title), png.getvalue(), title_height)
+
+
+@contextmanager
+def drawing(height: float, columns: int = 1, **grid: Any) -> Iterator[Canvas]:
+    """A canvas with so many axes beside each other, in whose style all is drawn meanwhile."""
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Drawing(figsize=(WIDTH, height), layout="constrained")
+        yield Canvas(figure, list(figure.subplots(1, columns, squeeze=False, **grid)[0]))
 
 
 def _wrapped(title: str, characters: int) -> str:

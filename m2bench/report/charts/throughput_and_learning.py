@@ -11,7 +11,7 @@ from m2bench.summary.ablation import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.speed import Speed
 
-from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Canvas, Chart, NotDrawn, plain_log_ticks, reach
+from .style import GRID, INK, MARKERS, MUTED, SERIES, SURFACE, Chart, NotDrawn, drawing, plain_log_ticks, reach
 
 NAME = "throughput-and-learning"
 LABEL_MARGIN = 0.035  # of an axis: half of a label's width and height, and a little more
@@ -44,7 +44,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
     if len(placed) < 2:
         return NotDrawn(NAME, f"fewer than two combinations have both a speed and {units} to a target")
     groups = sorted({point.row.learning.episodes_per_update or 0 for point in placed})
-    with Canvas(5.2) as canvas:
+    with drawing(5.2) as canvas:
         (axis,) = canvas.axes
         axis.set_xscale("log")
         axis.set_yscale("log")

@@ -9,7 +9,7 @@ from m2bench.report.sentences import compared
 from m2bench.summary.ablation import Summary
 from m2bench.text.speed import Speed
 
-from .style import LINE_STYLES, MARKERS, SERIES, Canvas, Chart, NotDrawn, log_axes_by_units_and_seconds
+from .style import LINE_STYLES, MARKERS, SERIES, Chart, NotDrawn, drawing, log_axes_by_units_and_seconds
 
 
 def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
@@ -22,7 +22,7 @@ def draw_told(name: str, summary: Summary) -> Chart | NotDrawn:
     shown = [(role, c, curves[layers]) for layers, (role, c) in rows.items() if layers in curves]
     if not shown:
         return NotDrawn(name, "neither the baseline nor what is recommended reports how it learns")
-    with Canvas(3.8 + 0.2 * len(shown), columns=2, sharey=True) as canvas:
+    with drawing(3.8 + 0.2 * len(shown), columns=2, sharey=True) as canvas:
         by_units, by_seconds = canvas.axes
         for number, (role, c, found) in enumerate(shown):
             units, means = zip(*found.curve, strict=True)

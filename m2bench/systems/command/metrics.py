@@ -49,7 +49,7 @@ def read_metrics(typed: Sequence[str]) -> tuple[ReadMetric, ...]:
     for name in names:
         if names.count(name) > 1:
             raise UserError(
-                f"two of --metric are called {name}.", "Name the group of one of them, as in 'SPS: (?P<sps>[0-9.]+)'."
+                f"two metrics are called {name}.", "Name the group of one of them, as in 'SPS: (?P<sps>[0-9.]+)'."
             )
     return metrics
 

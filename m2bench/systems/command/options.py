@@ -25,15 +25,15 @@ class CommandOptions:
     toggle: tuple[str, ...] = option(
         (),
         "What a layer changes in --command: name=words to add, name=off|on to swap texts, name=env:NAME=value. "
-        "Once per layer.",
+        "Repeat it for each layer.",
         kind=list[str],
         metavar="<name=change>",
         read=lambda flag, typed: tuple(typed),
     )
     metric: tuple[str, ...] = option(
         (),
-        "What is read from the output: a pattern with one group around the number, json:KEY, or time, the command's "
-        "own. May be given several times: the first is ranked, the others are shown.",
+        "What to read from the output: a regular expression with one group around the number, json:KEY, or time, of "
+        "the whole command. Repeatable: combinations are ranked by the first.",
         kind=list[str],
         metavar="<pattern>",
         read=lambda flag, typed: tuple(typed),
@@ -42,7 +42,7 @@ class CommandOptions:
     lower_is_better: bool = option(False, "A smaller value of the first --metric is better.")
     skip_first: int = option(
         0,
-        "Matches of each --metric that are warm-up; the mean of the others counts.",
+        "How many first matches of each --metric to skip as warm-up; the others are averaged.",
         read=at_least(0),
         shown="only the last match counts",
     )

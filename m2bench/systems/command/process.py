@@ -108,7 +108,7 @@ def _started(words: Sequence[str], variables: Mapping[str, str]) -> subprocess.P
         )
     except FileNotFoundError as error:
         is_script = Path(words[0]).is_file()
-        missing = f"what the first line of {words[0]} names is not there" if is_script else f"no program {words[0]!r}"
+        missing = f"{words[0]} names a missing interpreter" if is_script else f"no program {words[0]!r}"
         raise TrainerError(f"the command cannot be started: {missing}") from error
     except OSError as error:
         raise TrainerError(f"the command cannot be started: {words[0]}: {error.strerror}") from error

@@ -85,7 +85,7 @@ class CommandLine:
         for name in self._settings:
             if f"{{{name}}}" not in " ".join([command, *toggles]):
                 raise UserError(
-                    f"{{{name}}} stands nowhere in the command.", f"Put it in the place of its value: {command}"
+                    f"{{{name}}} does not occur in the command.", f"Put it in the place of its value: {command}"
                 )
         for layers in (BASELINE, *((name,) for name in self.changes)):
             self._refuse_unreadable(layers)
@@ -221,8 +221,8 @@ def _read_swap(name: str, off: str, on: str, command: str) -> Swapped:
     text = re.escape(off)
     places = [*re.finditer(rf"(?<!\S){text}(?!\S)", command)] or [*re.finditer(text, command)]
     if len(places) != 1:
-        how = f"stands in the command {len(places)} times" if places else "does not stand in the command"
-        remedy = "Take in the words beside the one that you mean" if places else "Give it as it stands there"
+        how = f"occurs {len(places)} times in the command" if places else "does not occur in the command"
+        remedy = "Include the words beside the one that you mean" if places else "Write it as it is there"
         raise UserError(f"--toggle {name}: {off!r} {how}.", f"{remedy}: {command}")
     if off == on:
         raise UserError(f"--toggle {name} changes nothing: both texts are {off!r}.", EXAMPLES)
@@ -236,7 +236,7 @@ def _read_added(name: str, words: str, command: str) -> Added:
             f"Swap texts instead, as in {name}='train.py|train.py {words}'.",
         )
     if re.search(rf"(?<!\S){re.escape(words.strip())}(?!\S)", command):
-        raise UserError(f"--toggle {name}: {words!r} stands in the command already.", "Take it out of --command.")
+        raise UserError(f"--toggle {name}: {words!r} is in the command already.", "Take it out of --command.")
     return Added(words)
 
 

@@ -91,7 +91,7 @@ def _import_module(name: str) -> ModuleType:
                 raise
             raise UserError(
                 f"there is no module {error.name}, neither here nor installed.",
-                "Name a file, as my_trainer.py:train, or a module as it is imported.",
+                "Name a file, such as my_trainer.py:train, or a module as you would import it.",
             ) from error
 
 

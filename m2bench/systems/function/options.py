@@ -15,7 +15,9 @@ def read_trainer(flag: str, typed: str) -> str:
     """A function by its file or module, as ``my_trainer.py:train``. Raises UserError where it is not named so."""
     place, colon, name = typed.rpartition(":")
     if not colon or not place or not name.isidentifier():
-        raise UserError(f"{typed!r} names no function.", "Give one as my_trainer.py:train, or as package.module:train.")
+        raise UserError(
+            f"{typed!r} names no function.", "Give one such as my_trainer.py:train or package.module:train."
+        )
     return typed
 
 
@@ -25,7 +27,7 @@ class FunctionOptions:
 
     trainer: str | None = option(
         None,
-        "Your own trainer, as my_trainer.py:train or package.module:train.",
+        "Your own trainer, such as my_trainer.py:train or package.module:train.",
         kind=str,
         positional=True,
         read=read_trainer,

@@ -77,7 +77,7 @@ def _refuse_no_setting(trainer: UserTrainer, name: str, one: Parameter | None, v
     where = f"{place_of(trainer.train, name)}: {trainer.function}"
     if not _is_setting(one):
         raise UserError(
-            f"{where} has {name}={one.default!r}, which is no number and no text.",
+            f"{where} has {name}={one.default!r}, which is neither a number nor a text.",
             f"Let it default to one, as in {name}={value!r}, and be given by its name.",
         )
     if isinstance(value, str) and not isinstance(one.default, str):

@@ -58,8 +58,8 @@ def _count(value: Any, unit: str = SAMPLES) -> float:
         units = 0
     if units <= 0:
         raise ValueError(
-            f"yields {_short(value)}, which is no number of {unit}: yield a whole number, as len(batch), or a dict, as "
-            f"{{{unit!r}: len(batch), {LOSS!r}: loss}}"
+            f"yields {_short(value)}, which is not a number of {unit}: yield a whole number such as "
+            f"len(batch), or a dict such as {{{unit!r}: len(batch), {LOSS!r}: loss}}"
         )
     return float(units)
 
@@ -75,7 +75,7 @@ def _figure(name: str, value: Any) -> float | None:
             return float(value.item())
     except (TypeError, ValueError):
         pass
-    raise ValueError(f"yields {_short(value)} as {name!r}, which is no number: yield one for the whole batch")
+    raise ValueError(f"yields {_short(value)} as {name!r}, which is not a number: yield one for the whole batch")
 
 
 def _short(value: Any) -> str:

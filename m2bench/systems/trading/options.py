@@ -10,6 +10,7 @@ from m2bench.optimizations import COMPILING, LAYERS, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import TRAINING, at_least, in_range, one_of, option, options_of
 from m2bench.options.known_systems import KnownSystem
+from m2bench.records.factors import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
@@ -150,10 +151,17 @@ class MarketOptions:
     )
 
 
+LEARNING_FACTORS = (
+    Factor("ppo", "more stable than REINFORCE", on={"algorithm": "ppo"}, off={"algorithm": "reinforce"}),
+    Factor("gae", "advantages of less variance", on={"advantages": "gae"}, off={"advantages": "returns"}),
+    Factor("curriculum", "train progressively", on={"curriculum": True}, off={"curriculum": False}),
+)
+
 KNOWN = KnownSystem(
     (*options_of(MarketOptions), *options_of(TradingOptions)),
     NamedLayers(
         tuple(LAYERS), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
     ),
     check=check_trading_options,
+    factors={"learning": LEARNING_FACTORS},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, replace
@@ -17,13 +18,13 @@ from m2bench.baselines.algorithms import make_trainer
 from m2bench.baselines.candle_columns import split_symbol
 from m2bench.baselines.candle_files import read_eurusd_1h, read_file
 from m2bench.baselines.curriculum import make_source
-from m2bench.baselines.episodes import PreparedMarket, prepare_market
+from m2bench.baselines.episodes import NUM_ACTIONS, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.hyperparameters import CURRICULUM, Advantages, Algorithm, Hyperparameters, RateScaling
 from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, phases_watched
-from m2bench.baselines.policy import PolicySize, make_policy
+from m2bench.baselines.policy import LAST_BIAS, AsymmetricPolicyNetwork, PolicySize, make_policy
 from m2bench.baselines.trainer import NotFiniteError, baseline_parts
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
@@ -144,6 +145,38 @@ def forward(spec: WorkloadSpec, sizes: Sequence[int], passes: int) -> list[PassT
     device, asked = torch_device.resolve_device(spec.device), _asked(spec)
     policy = make_policy(cast(PolicySize, asked.policy), 0, device)
     return time_forward(policy, device, sizes, passes, asked.compile_backend or compiler.compile_backend(device))
+
+
+def evaluate_checkpoint(spec: WorkloadSpec, work: Path, checkpoint: Path) -> float:
+    """Mean return per held-out episode of the greedy policy that ``m2bench train`` saved, in percent of the capital.
+
+    Nothing but weights is read from the file. Raises UserError where it holds none of such a policy.
+    """
+    device = torch_device.resolve_device(spec.device)
+    policy = load_policy(checkpoint, device)
+    source = EpisodeSource(PreparedMarket(work / "market"), _asked(spec).episode_length, seed=0)
+    return Evaluation(source, device).mean_return(policy)
+
+
+NOT_A_POLICY = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, AttributeError)
+"""What is raised for a file that is something else."""
+
+
+def load_policy(checkpoint: Path, device: torch.device) -> AsymmetricPolicyNetwork:
+    """The policy that ``m2bench train`` saved. Raises UserError where the file holds none."""
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        weights = saved["state"]
+        with_values = len(weights[LAST_BIAS]) > NUM_ACTIONS
+        policy = make_policy(saved["policy"], 0, torch.device("cpu"), with_values)
+        policy.load_state_dict(weights)
+    except OSError as error:
+        raise UserError(f"{checkpoint} cannot be read: {error.strerror}.", "Name a checkpoint.pt.") from error
+    except NOT_A_POLICY as error:
+        raise UserError(
+            f"{checkpoint} holds no policy of m2bench train ({type(error).__name__}).", "Name a checkpoint.pt of it."
+        ) from error
+    return policy.to(device)
 
 
 def _read_market(data: str) -> Market:

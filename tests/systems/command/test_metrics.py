@@ -139,8 +139,8 @@ def test_without_a_metric_it_is_the_time() -> None:
         (["SPS"], "has 0 groups"),
         (["(a)(b)"], "has 2 groups"),
         (["json:"], "names no key"),
-        (["x ([0-9]+)", "x: ([0-9]+)"], "two of --metric are called x"),
-        (["time", "time_s: ([0-9]+)"], "two of --metric are called time_s"),
+        (["x ([0-9]+)", "x: ([0-9]+)"], "two metrics are called x"),
+        (["time", "time_s: ([0-9]+)"], "two metrics are called time_s"),
     ],
 )
 def test_a_metric_that_cannot_be_read_is_refused(typed: list[str], message: str) -> None:

@@ -194,18 +194,18 @@ def test_loss_and_return_do_not_change_with_what_they_are_read_from() -> None:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (torch.tensor(0.69), "which is no number of samples: yield a whole number"),
-        (0.69, "yields 0.69, which is no number of samples"),
-        (21.0, "yields 21.0, which is no number of samples"),  # a return, say
-        (True, "yields True, which is no number of samples"),
-        (0, "yields 0, which is no number"),
-        (-3, "yields -3, which is no number"),
-        ("done", "yields 'done', which is no number"),
-        ((32, 0.5), r"yields \(32, 0.5\), which is no number"),
-        (torch.ones(3), r"yields a tensor of shape \(3,\), which is no number of samples"),
-        ({"samples": 0.5}, "yields 0.5, which is no number of samples"),
+        (torch.tensor(0.69), "which is not a number of samples: yield a whole number"),
+        (0.69, "yields 0.69, which is not a number of samples"),
+        (21.0, "yields 21.0, which is not a number of samples"),  # a return, say
+        (True, "yields True, which is not a number of samples"),
+        (0, "yields 0, which is not a number"),
+        (-3, "yields -3, which is not a number"),
+        ("done", "yields 'done', which is not a number"),
+        ((32, 0.5), r"yields \(32, 0.5\), which is not a number"),
+        (torch.ones(3), r"yields a tensor of shape \(3,\), which is not a number of samples"),
+        ({"samples": 0.5}, "yields 0.5, which is not a number of samples"),
         ({"samples": 32, "lr": 0.1}, "yields 'samples', 'lr' beside 'loss' and 'return', and one count is read"),
-        ({"loss": "low"}, "yields 'low' as 'loss', which is no number"),
+        ({"loss": "low"}, "yields 'low' as 'loss', which is not a number"),
         ({"loss": torch.ones(3)}, r"yields a tensor of shape \(3,\) as 'loss'"),
     ],
 )

@@ -99,18 +99,18 @@ def test_what_its_module_says_of_layers_is_planned_by_and_listed(tmp_path: Path)
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("ablate", "my_trainer.py"), "'my_trainer.py' names no function. Give one as my_trainer.py:train"),
+        (("ablate", "my_trainer.py"), "'my_trainer.py' names no function. Give one such as my_trainer.py:train"),
         (("ablate", "my_trainer.py:learn"), "my_trainer.py has no function learn. It has: my_trainer.py:train."),
         (("layers", "other.py:train"), "other.py is not there"),
         (("ablate", "my_trainer.py:train", "--layers", "amp"), "unknown layer 'amp'. There are: faster, crash, loud."),
         (("ablate", "my_trainer.py:train", "--device", "cpu"), "takes no device, so --device cpu has no effect"),
         (("profile", "my_trainer.py:train"), "there is nothing to profile. Name a layer with --layer"),
-        (("train", "my_trainer.py:train"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("train", "my_trainer.py:train"), "m2bench train works for the built-in trading system only."),
         (
             ("train", "my_trainer.py:train", "--workload", "mine"),
             "--workload and a trainer of your own belong to different",
         ),
-        (("train", "--command", "sh train.sh"), "m2bench train trains the system that comes along, to a checkpoint."),
+        (("train", "--command", "sh train.sh"), "m2bench train works for the built-in trading system only."),
         (("profile", "--command", "sh train.sh", "--toggle", "a=--a"), "a command cannot be profiled"),
         (("ablate", "--workload", "mine", "--command", "sh train.sh"), "--workload and --command belong to different"),
     ],
@@ -128,9 +128,9 @@ def test_init_writes_a_trainer_and_never_over_one(tmp_path: Path) -> None:
         0, "mine.py is written. Measure it: m2bench ablate mine.py:train --all --quick\n",
     )  # fmt: skip
     (tmp_path / "mine.py").write_text("of great value")
-    assert "mine.py is there already, and is left as it is" in typed("init", "mine.py", cwd=tmp_path).stderr
+    assert "mine.py exists already, and was left as it is" in typed("init", "mine.py", cwd=tmp_path).stderr
     assert (tmp_path / "mine.py").read_text() == "of great value"
-    assert "mine.txt is no name of a Python file" in typed("init", "mine.txt", cwd=tmp_path).stderr
+    assert "mine.txt is not the name of a Python file" in typed("init", "mine.txt", cwd=tmp_path).stderr
     assert "cannot be written: No such file" in typed("init", "nowhere/mine.py", cwd=tmp_path).stderr
 
 

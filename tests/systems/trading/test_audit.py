@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from torch import Tensor, tensor
 
 from m2bench.baselines.environment import BatchedTradingEnv
@@ -25,6 +24,7 @@ from m2bench.records.description import Unit
 from m2bench.systems.trading.audit import Watched, _findings, audit_combinations, is_missing, train_updates, watch
 from m2bench.systems.trading.dry_run import DryRun, dry_trainer, fused_adam_allowed
 from m2bench.systems.trading.kernel_tables import CAVEATS, KernelTables
+from m2bench.text.console import plain_console
 
 SETTINGS = Hyperparameters(episode_length=4)
 
@@ -259,7 +259,7 @@ def test_what_falls_back_and_what_the_stand_in_cannot_run_are_shown_with_their_l
     falls = audited(source, mps, lambda t: torch.linalg.svdvals(t.rewards).sum())  # planted fallback
     stops = audited(source, mps, lambda t: torch.linalg.lstsq(t.rewards, t.rewards).solution.sum())  # planted stop
     found = _findings("mps", mps, [combination(mode) for mode in (falls, stops)], 4)
-    console = Console(width=300, file=io.StringIO())
+    console = plain_console(width=300, file=io.StringIO())
     show_audit(Audited(found, Unit("episode", "episodes"), ""), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

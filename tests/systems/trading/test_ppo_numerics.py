@@ -95,8 +95,10 @@ def test_the_referee_learns_where_actions_of_both_signs_are_clipped(work: Path) 
     trainer.policy.load_state_dict(referee.later)
     ratio, advantages = [], []
     for experience in experiences:
+        seen = experience.trajectory.seen
+        assert seen is not None
         with torch.no_grad():
-            outputs = trainer.look_at(experience.trajectory.seen.states.flatten(0, 1), None)
+            outputs = trainer.look_at(seen.states.flatten(0, 1), None)
         now = torch.log_softmax(outputs[:, :3], dim=1).gather(1, experience.trajectory.actions)
         ratio.append((now - experience.log_probs).exp())
         advantages.append(experience.credit.advantages)
@@ -132,6 +134,7 @@ def plant_forgotten_policy(trainer: PPOTrainer) -> None:
 
     def learn(experience: Experience, steps: torch.Tensor) -> None:
         seen = experience.trajectory.seen
+        assert seen is not None
         with torch.no_grad():
             now = trainer.look_at(seen.states.flatten(0, 1), None)[:, :3].log_softmax(dim=1)
         log_probs = now.unflatten(0, experience.log_probs.shape).gather(2, experience.trajectory.actions.unsqueeze(2))

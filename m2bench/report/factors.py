@@ -1,0 +1,143 @@
+"""What the report of a run of ``ablate --factors`` says: which way of learning reaches the target soonest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from m2bench.errors import quoted
+from m2bench.machine.checks import warnings_of_machine
+from m2bench.records.combinations import Layers, combination_name
+from m2bench.records.figure import Figure
+from m2bench.summary.factors import FactorEffect, FactorsSummary, WayOfLearning
+from m2bench.text.figures import is_known, percent_within, times_within, within
+from m2bench.text.tables import Table
+
+from .content import Content
+from .sections import Section, Sentences
+from .sentences import counted
+
+PLAIN = "none of them"
+
+
+def factors_content(summary: FactorsSummary, folder: Path | None = None) -> Content:
+    """``folder``: that of the run, for the command that continues it."""
+    machine = summary.machine
+    warnings = (*warnings_of_machine(machine.machine, machine.device), *summary.warnings)
+    return Content(
+        run=summary.run,
+        headline=_headline(summary, folder),
+        warnings=[f"Warning: {warning}." for warning in warnings],
+        details=[verdict_on(effect) for effect in summary.effects],
+        advice=[],
+        call=None,
+        figures=[],
+        sections=[
+            Section("ways", "Which way learns soonest", (ways_table(summary),)),
+            Section("effects", "What each of them does", (effects_table(summary),)),
+            Section("sure", "How sure is this", (Sentences(_remarks(summary)),)),
+        ],
+    )
+
+
+def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
+    by_name = {way.factors: way for way in summary.ways}
+    if summary.soonest is None:
+        return ("No way of learning reached the target with every seed.",)
+    best, plain = by_name[summary.soonest], by_name.get(())
+    first = f"Learns soonest: {_said(best.factors)}, {_takes(best)}"
+    if plain is not None and plain is not best and plain.seconds is not None:
+        first += f"; with {PLAIN}, {_takes(plain)}"
+    if summary.rivals:
+        second = f"Not shown to take longer: {', '.join(map(_said, summary.rivals))}."
+        if folder is not None:
+            second += f" More seeds may tell: m2bench ablate --resume {quoted(folder)} --more-blocks {summary.seeds}"
+    else:
+        second = f"Every other way is shown to take longer, with {counted(summary.seeds, 'seed')}."
+    return f"{first}.", second
+
+
+def _takes(way: WayOfLearning) -> str:
+    figures = {"s": way.seconds, "episodes": way.episodes}
+    known = [f"{within(found)} {unit}" for unit, found in figures.items() if found is not None and is_known(found)]
+    return " and ".join(known) or f"in a time that {counted(way.trials, 'seed')} cannot tell"
+
+
+def _said(chosen: Layers) -> str:
+    return combination_name(chosen) if chosen else PLAIN
+
+
+def verdict_on(effect: FactorEffect) -> str:
+    """One sentence on a claim: added to none of the others, and on average."""
+    found = f"{effect.name} ({effect.claim}): {_sooner(effect.seconds_alone)} alone"
+    found += f", {times_within(effect.seconds_mean)} of the seconds and {times_within(effect.episodes_mean)} of the "
+    found += "episodes on average over the others"
+    if effect.setbacks is None:
+        return f"{found}."
+    low, high = effect.setbacks.interval or (-1.0, 1.0)
+    steadier = "steadier" if high < 0 else "less steady" if low > 0 else "not shown to be steadier or less steady"
+    points = within(effect.setbacks.percent(), " points")
+    return f"{found}; {steadier} alone ({points} of the return's movement is downwards)."
+
+
+def _sooner(ratio: Figure | None) -> str:
+    if ratio is None:
+        return "not measured"
+    shown = "sooner" if ratio.shows_loss else "later" if ratio.shows_gain else "no difference shown"
+    return f"{shown}, {times_within(ratio)} of the seconds"
+
+
+def ways_table(summary: FactorsSummary) -> Table:
+    """A row for each combination."""
+    return Table(
+        title="Way of learning: mean [95 % interval] over the seeds until the target is reached",
+        columns=("with", "reached it", "seconds", "episodes", "movement downwards", "why none"),
+        rows=[_row_of_way(way) for way in summary.ways],
+        numeric=frozenset(("reached it", "seconds", "episodes", "movement downwards")),
+        droppable=("movement downwards",),
+        notes=(
+            "Movement downwards: of the return from evaluation to evaluation. 0 % is steady progress, 50 % is none.",
+        ),
+    ).without_empty_columns()
+
+
+def _row_of_way(way: WayOfLearning) -> tuple[str, ...]:
+    return (
+        _said(way.factors),
+        f"{way.arrived} of {way.trials}",
+        within(way.seconds),
+        within(way.episodes),
+        percent_within(way.setbacks),
+        way.reason or "",
+    )
+
+
+def effects_table(summary: FactorsSummary) -> Table:
+    """A row for each factor."""
+    return Table(
+        title="With each of them over without it: ratio [95 % interval], below 1.00x is sooner",
+        columns=("factor", "seconds, alone", "seconds, on average", "episodes, alone", "episodes, on average"),
+        rows=[
+            (
+                effect.name,
+                times_within(effect.seconds_alone),
+                times_within(effect.seconds_mean),
+                times_within(effect.episodes_alone),
+                times_within(effect.episodes_mean),
+            )
+            for effect in summary.effects
+        ],
+        numeric=frozenset(("seconds, alone", "seconds, on average", "episodes, alone", "episodes, on average")),
+        droppable=("episodes, alone",),
+    )
+
+
+def _remarks(summary: FactorsSummary) -> list[str]:
+    layers = combination_name(summary.layers)
+    return [
+        f"Every way was trained once with each of {counted(summary.seeds, 'seed')}, in random order, with {layers}. A "
+        "seed is one observation: ways are compared within it.",
+        "Seconds are those of training, without the evaluations. What a curriculum's early episodes are shorter is in "
+        "them, and not in the number of episodes.",
+        "A way that did not reach the target with every seed has no figures, and neither has what is compared with it.",
+        "The intervals of ways and factors hold each for itself; that all others take longer holds for all together.",
+    ]
