@@ -77,8 +77,8 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
     factors: str | None = option(
         None,
-        "Cross ways of learning instead of layers, by the time to the learning target: learning (ppo, gae, "
-        "curriculum). A block is one seed.",
+        "Cross ways of learning instead of layers, by the time to the learning target; the name of a set: learning. "
+        "A block is one seed.",
         metavar="<name>",
     )
     with_layers: Layers = option(

@@ -14,7 +14,7 @@ from .command import AskedSystem, Given, command
 from .console import interruptible, make_console
 from .shared_options import Seeded, combination_of, known_layers, new_folder, read_layers, results_option
 
-BESIDE_EVALUATE = ("evaluate", "data", "device", "episode_length", "debug")
+BESIDE_EVALUATE = ("evaluate", "data", "device", "debug")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,5 +56,5 @@ def train(asked: Train, system: AskedSystem, given: Given) -> None:
 def _refuse_beside_evaluate(given: Given) -> None:
     """Raise UserError for an option that says how to train."""
     for one, _ in given.typed:
-        if one.name not in BESIDE_EVALUATE:
+        if one.name not in BESIDE_EVALUATE and not one.evaluates:
             raise UserError(f"{one.flag} has no effect beside --evaluate, which trains nothing.", "Leave it out.")

@@ -78,7 +78,7 @@ def evaluate_checkpoint(spec: WorkloadSpec, checkpoint: Path, console: Console) 
     good = description.workload.good_return
     share = "" if good is None else f", {found / good:.0%} of the known good policy's"
     market = description.workload.market["name"]
-    console.print(f"{found:.2f} % per held-out episode{share}, on {market}.")
+    console.print(f"{found:.2f} % per held-out {description.system.unit.one}{share}, on {market}.")
 
 
 def _examined(launcher: Launcher, spec: WorkloadSpec, layers: Layers, folder: Path, console: Console) -> Description:

@@ -54,6 +54,8 @@ class Option:
     """Whether it may stand beside ``--resume``."""
     asks: bool = True
     """Whether it changes what is measured or judged, and not only where the answer goes."""
+    evaluates: bool = False
+    """Of an option of the system under test: whether it says on what a checkpoint is evaluated."""
     commands: tuple[str, ...] = TRAINING
     """Of an option of the system under test: the commands that take it."""
     refused_by: tuple[str, ...] = ()

@@ -12,8 +12,7 @@ from m2bench.summary.factors import FactorEffect, FactorsSummary, WayOfLearning
 from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.tables import Table
 
-from .content import Content
-from .sections import Section, Sentences
+from .content import Content, Section, Sentences
 from .sentences import counted
 
 PLAIN = "none of them"
@@ -27,7 +26,7 @@ def factors_content(summary: FactorsSummary, folder: Path | None = None) -> Cont
         run=summary.run,
         headline=_headline(summary, folder),
         warnings=[f"Warning: {warning}." for warning in warnings],
-        details=[verdict_on(effect) for effect in summary.effects],
+        details=[verdict_on(effect, summary.system.unit.many) for effect in summary.effects],
         advice=[],
         call=None,
         figures=[],
@@ -40,13 +39,14 @@ def factors_content(summary: FactorsSummary, folder: Path | None = None) -> Cont
 
 
 def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
+    units = summary.system.unit.many
     by_name = {way.factors: way for way in summary.ways}
     if summary.soonest is None:
         return ("No way of learning reached the target with every seed.",)
     best, plain = by_name[summary.soonest], by_name.get(())
-    first = f"Learns soonest: {_said(best.factors)}, {_takes(best)}"
+    first = f"Learns soonest: {_said(best.factors)}, {_takes(best, units)}"
     if plain is not None and plain is not best and plain.seconds is not None:
-        first += f"; with {PLAIN}, {_takes(plain)}"
+        first += f"; with {PLAIN}, {_takes(plain, units)}"
     if summary.rivals:
         second = f"Not shown to take longer: {', '.join(map(_said, summary.rivals))}."
         if folder is not None:
@@ -56,8 +56,8 @@ def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
     return f"{first}.", second
 
 
-def _takes(way: WayOfLearning) -> str:
-    figures = {"s": way.seconds, "episodes": way.episodes}
+def _takes(way: WayOfLearning, units: str) -> str:
+    figures = {"s": way.seconds, units: way.episodes}
     known = [f"{within(found)} {unit}" for unit, found in figures.items() if found is not None and is_known(found)]
     return " and ".join(known) or f"in a time that {counted(way.trials, 'seed')} cannot tell"
 
@@ -66,11 +66,11 @@ def _said(chosen: Layers) -> str:
     return combination_name(chosen) if chosen else PLAIN
 
 
-def verdict_on(effect: FactorEffect) -> str:
+def verdict_on(effect: FactorEffect, units: str) -> str:
     """One sentence on a claim: added to none of the others, and on average."""
     found = f"{effect.name} ({effect.claim}): {_sooner(effect.seconds_alone)} alone"
     found += f", {times_within(effect.seconds_mean)} of the seconds and {times_within(effect.episodes_mean)} of the "
-    found += "episodes on average over the others"
+    found += f"{units} on average over the others"
     if effect.setbacks is None:
         return f"{found}."
     low, high = effect.setbacks.interval or (-1.0, 1.0)
@@ -88,11 +88,12 @@ def _sooner(ratio: Figure | None) -> str:
 
 def ways_table(summary: FactorsSummary) -> Table:
     """A row for each combination."""
+    units = summary.system.unit.many
     return Table(
         title="Way of learning: mean [95 % interval] over the seeds until the target is reached",
-        columns=("with", "reached it", "seconds", "episodes", "movement downwards", "why none"),
+        columns=("with", "reached it", "seconds", units, "movement downwards", "why none"),
         rows=[_row_of_way(way) for way in summary.ways],
-        numeric=frozenset(("reached it", "seconds", "episodes", "movement downwards")),
+        numeric=frozenset(("reached it", "seconds", units, "movement downwards")),
         droppable=("movement downwards",),
         notes=(
             "Movement downwards: of the return from evaluation to evaluation. 0 % is steady progress, 50 % is none.",
@@ -113,9 +114,11 @@ def _row_of_way(way: WayOfLearning) -> tuple[str, ...]:
 
 def effects_table(summary: FactorsSummary) -> Table:
     """A row for each factor."""
+    units = summary.system.unit.many
+    ratios = ("seconds, alone", "seconds, on average", f"{units}, alone", f"{units}, on average")
     return Table(
         title="With each of them over without it: ratio [95 % interval], below 1.00x is sooner",
-        columns=("factor", "seconds, alone", "seconds, on average", "episodes, alone", "episodes, on average"),
+        columns=("factor", *ratios),
         rows=[
             (
                 effect.name,
@@ -126,18 +129,18 @@ def effects_table(summary: FactorsSummary) -> Table:
             )
             for effect in summary.effects
         ],
-        numeric=frozenset(("seconds, alone", "seconds, on average", "episodes, alone", "episodes, on average")),
-        droppable=("episodes, alone",),
+        numeric=frozenset(ratios),
+        droppable=ratios[2:3],
     )
 
 
 def _remarks(summary: FactorsSummary) -> list[str]:
-    layers = combination_name(summary.layers)
+    layers, units = combination_name(summary.layers), summary.system.unit.many
     return [
         f"Every way was trained once with each of {counted(summary.seeds, 'seed')}, in random order, with {layers}. A "
         "seed is one observation: ways are compared within it.",
-        "Seconds are those of training, without the evaluations. What a curriculum's early episodes are shorter is in "
-        "them, and not in the number of episodes.",
+        f"Seconds are those of training, without the evaluations. That some ways train on shorter {units} at first "
+        f"shows in them, and not in the number of {units}.",
         "A way that did not reach the target with every seed has no figures, and neither has what is compared with it.",
         "The intervals of ways and factors hold each for itself; that all others take longer holds for all together.",
     ]

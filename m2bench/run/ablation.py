@@ -1,4 +1,4 @@
-"""The main job: plan, run, store, report."""
+"""The main job: plan, run, store."""
 
 from __future__ import annotations
 

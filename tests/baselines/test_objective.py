@@ -155,8 +155,8 @@ def credit_of(
 ) -> tuple[list[float], list[float]]:
     """Advantages as the objective normalizes them, and the targets, of one episode."""
     chosen = Hyperparameters(advantages="gae", discount=discount, gae_lambda=decay)
-    column = (torch.tensor(x, dtype=torch.float64).unsqueeze(1) for x in (rewards, values))
-    credit = objective.credit(*column, chosen)
+    of_rewards, of_values = (torch.tensor(x, dtype=torch.float64).unsqueeze(1) for x in (rewards, values))
+    credit = objective.credit(of_rewards, of_values, chosen)
     assert credit.targets is not None
     return credit.advantages[:, 0].tolist(), credit.targets[:, 0].tolist()
 

@@ -69,8 +69,8 @@ def test_advantages_and_targets_are_the_same(model: Any) -> None:
     rewards, values = buffer.rewards[:, 0].tolist(), [*buffer.values[:, 0].tolist(), last]
     ours = generalized_advantages(rewards, values, SETTINGS.discount, SETTINGS.gae_lambda)
     assert ours == pytest.approx(buffer.advantages[:, 0].tolist(), rel=1e-4, abs=1e-5)
-    both = (torch.tensor(x).unsqueeze(1) for x in (rewards, values))
-    targets = VECTORIZED.credit(*both, SETTINGS).targets
+    of_rewards, of_values = (torch.tensor(x).unsqueeze(1) for x in (rewards, values))
+    targets = VECTORIZED.credit(of_rewards, of_values, SETTINGS).targets
     assert targets is not None
     assert targets[:, 0].tolist() == pytest.approx(buffer.returns[:, 0].tolist(), rel=1e-4, abs=1e-5)
 

@@ -110,6 +110,7 @@ def test_a_batch_that_replicas_prepare_is_the_batch_that_one_prepares(parallel: 
 
 def test_a_replica_that_ends_or_fails_is_told_and_none_is_left(parallel: Trainer) -> None:
     parallel.update()
+    assert isinstance(parallel.replicas, data_parallel.ReplicaProcesses)
     (process,) = (child for child in psutil.Process().children() if child.pid in parallel.replicas.learned)
     with pytest.raises(RuntimeError, match=r"(?s)learns from a share of the batch: Traceback.*OverflowError"):
         parallel.replicas.prepare([0, 1, 2, 2**80])  # the last is the other's

@@ -7,7 +7,7 @@ from m2bench.report.side_by_side import differing_layers, layer_name
 from m2bench.summary.side_by_side import SideBySide
 from m2bench.text.figures import is_known
 
-from .style import LINE_STYLES, MARKERS, SERIES, Canvas, Chart, NotDrawn, interval, ratio_axis, reach, rows, span
+from .style import LINE_STYLES, MARKERS, SERIES, Chart, NotDrawn, drawing, interval, ratio_axis, reach, rows, span
 
 NAME = "layers-across"
 APART = 0.62  # of a row: what the machines of a layer take of it
@@ -19,7 +19,7 @@ def draw_layers_across(found: SideBySide) -> Chart | NotDrawn:
     if not layers:
         return NotDrawn(NAME, "no run tells what a layer is worth")
     machines = len(found.runs)
-    with Canvas(1.6 + len(layers) * (0.3 + 0.16 * machines) + 0.2 * machines) as canvas:
+    with drawing(1.6 + len(layers) * (0.3 + 0.16 * machines) + 0.2 * machines) as canvas:
         (axis,) = canvas.axes
         rows(axis, [layer_name(row) for row in layers])
         seen: list[float] = []

@@ -46,7 +46,12 @@ class TradingOptions(LayerOptions):
     """How the policy trades and learns, and the options of the layers."""
 
     episode_length: int = option(
-        128, "Decisions per episode.", read=at_least(2), commands=(*TRAINING, "scale", "audit"), default_of={"audit": 8}
+        128,
+        "Decisions per episode.",
+        read=at_least(2),
+        evaluates=True,
+        commands=(*TRAINING, "scale", "audit"),
+        default_of={"audit": 8},
     )
     policy: str = option(
         "default",
