@@ -163,7 +163,8 @@ def test_it_goes_on_in_its_own_folder(folder: Path, tmp_path_factory: pytest.Tem
 def test_the_plan_and_the_budget(folder: Path) -> None:
     asked = ("--command", "sh train.sh", "--toggle", "a=--a", *SPS)
     done = typed("ablate", *asked, "--dry-run", "--blocks", "2", cwd=folder)
-    assert "As long as 7 runs of the command; nothing was run." in done.stdout  # A a B A, twice less one, and the first
+    # A a B A, twice less one, and the first.
+    assert "It takes as long as 7 runs of the command; nothing was run." in done.stdout
     done = typed("ablate", *asked, "--budget", "1m", "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "minutes have room for --design full --blocks 3" in done.stdout

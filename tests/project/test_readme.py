@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import environment, typed
+from commands import environment, options_typed, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
 # A reader's own command and several machines have tests of their own (test_command_page.py, tests/fleet).
-SHORT = [
-    c for c in COMMANDS if c.startswith("m2bench ") and c not in GATE and not re.search("--command|--scheduler", c)
-]
+ELSEWHERE = [c for c in COMMANDS if re.search("--command|--scheduler", c)]
+# Training to the target takes minutes however small it is, and a checkpoint is of a training of one's own: what these
+# do is tested in test_factors.py and test_evaluating.py.
+LONG = [c for c in COMMANDS if re.search("--factors|--evaluate", c)]
+SHORT = [c for c in COMMANDS if c.startswith("m2bench ") and c not in {*GATE, *ELSEWHERE, *LONG}]
 
 
 def test_the_readme_has_its_two_main_commands_and_the_how_tos() -> None:
@@ -90,6 +92,11 @@ def test_a_command_of_the_readme_runs(command: str, request: pytest.FixtureReque
     # The doctor may well find that a machine that runs tests beside is not one to measure on.
     unfit = arguments[0] == "doctor" and done.returncode == 1 and "PROBLEM" in done.stdout
     assert done.returncode == 0 or unfit, done.stderr
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_the_command_line_takes_a_long_command(command: str) -> None:
+    assert options_typed(command)
 
 
 def _run_of_ones_own(arguments: list[str], folder: Path) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import prepared_launcher
 import pytest
+import typer
 from laid_out import leave_pictures_empty
 from repository import SUPPORT
 
 from m2bench.cli import ablate, scale
-from m2bench.cli.app import main
+from m2bench.cli.app import app, main
 from m2bench.inspect import doctor, forward
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Prepared
@@ -69,6 +72,14 @@ def typed(
         with pytest.raises(SystemExit) as ended:
             main()
     return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def options_typed(command: str) -> dict[str, Any]:
+    """The options of a command line, as it was typed; UsageError for what its command does not take."""
+    group: Any = typer.main.get_command(app)
+    name, *arguments = shlex.split(command)[1:]
+    found: dict[str, Any] = group.commands[name].make_context(name, arguments).params
+    return found
 
 
 def _prepare_on_short_episodes(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:
