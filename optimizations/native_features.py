@@ -78,7 +78,7 @@ COMPILER = (
 
 
 @cache
-def library() -> ctypes.CDLL:
+def compiled_features() -> ctypes.CDLL:
     """Compiled once for a process and those forked from it. CalledProcessError where that fails."""
     with TemporaryDirectory() as folder:
         source, made = Path(folder, "features.c"), Path(folder, "features.so")
@@ -115,7 +115,7 @@ def windows(features: NDArray[np.float32], starts: NDArray[np.int64], steps: int
     out = np.empty((steps, len(starts), MACRO_FEATURES + MICRO_FEATURES), dtype=np.float32)
     scratch = np.empty(2 * (steps + MACRO_WINDOW) * NUM_FEATURES)
     whole = ctypes.c_int64
-    library().window_features(
+    compiled_features().window_features(
         *(array.ctypes.data_as(ctypes.c_void_p) for array in (features, starts)),
         whole(len(starts)),
         whole(steps),
@@ -128,7 +128,7 @@ def why_no_c(device: torch.device, options: LayerOptions) -> str | None:
     if shutil.which(COMPILER[0]) is None:
         return f"it is compiled with {COMPILER[0]}, which is not on the PATH"
     try:
-        library()
+        compiled_features()
     except (subprocess.CalledProcessError, OSError) as error:
         words = getattr(error, "stderr", "") or str(error)
         return f"{COMPILER[0]} cannot compile it ({words.strip().splitlines()[0]})"

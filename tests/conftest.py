@@ -67,15 +67,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None) is beside)
 
 
-@pytest.fixture(autouse=True)
-def outside_of_autocast() -> None:
-    """A test that left this process within autocast would let later ones learn with weights of before an update."""
-    if torch := sys.modules.get("torch"):
-        for _ in range(torch.autocast_increment_nesting()):
-            torch.autocast_decrement_nesting()
-        torch.clear_autocast_cache()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def no_store_waits_for_the_disk() -> Iterator[None]:
     """What tests store need not survive a loss of power; the disk would be waited for after every trial."""

@@ -49,7 +49,7 @@ def test_windows_beyond_the_candles_are_refused() -> None:
 def test_a_compiler_that_fails_leaves_features_in_c_unsupported(
     monkeypatch: pytest.MonkeyPatch, cpu: torch.device
 ) -> None:
-    native_features.library.cache_clear()
+    native_features.compiled_features.cache_clear()
     monkeypatch.setattr(native_features, "COMPILER", ("false",))
     assert native_features.why_no_c(cpu, LayerOptions()) is not None
     monkeypatch.setattr(native_features, "COMPILER", ("no-such-compiler",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,22 +29,6 @@ SPEC = WorkloadSpec(
     options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "aot_eager", "num_workers": 2},
 )
 NUMERICS = ("gradient", "draws", "update")
-
-
-@pytest.fixture
-def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
-    built: list[TradingSystem] = []
-
-    def make(layers: Layers) -> TradingSystem:
-        torch.compiler.reset()
-        built.append(trading.build(SPEC, work, layers, seed=1))
-        return built[-1]
-
-    yield make
-    for system in built:
-        system.close()
-    while torch.is_autocast_enabled("cpu"):  # what a planted fault left on
-        torch.set_autocast_enabled("cpu", False)
 
 
 def outcomes(system: TradingSystem) -> dict[str, NumericsCheck]:

@@ -51,20 +51,6 @@ def work(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def build(work: Path) -> Iterator[Callable[[Layers], TradingSystem]]:
-    built: list[TradingSystem] = []
-
-    def make(layers: Layers) -> TradingSystem:
-        torch.compiler.reset()
-        built.append(trading.build(SPEC, work, layers, seed=1))
-        return built[-1]
-
-    yield make
-    for system in built:
-        system.close()
-
-
 @pytest.mark.parametrize("layers", COMBINATIONS, ids=lambda names: "+".join(names) or "baseline")
 def test_every_layer_passes_every_check_and_is_at_work(
     layers: Layers, build: Callable[[Layers], TradingSystem]
