@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import SystemDescription
 from m2bench.records.figure import Figure
 
-from .subject import MeasuredOn, Trained
+from .subject import RunSummary
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,9 @@ class FactorEffect:
 
 
 @dataclass(frozen=True)
-class FactorsSummary:
+class FactorsSummary(RunSummary):
     """``soonest``: the way that takes the fewest seconds, and ``rivals`` those not shown to take more."""
 
-    schema: int
-    run: str
-    started: str
-    trials_done: int
-    trials_planned: int
-    system: SystemDescription
-    machine: MeasuredOn
-    workload: Trained
     layers: Layers
     seeds: int
     warnings: tuple[str, ...]

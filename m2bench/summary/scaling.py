@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from m2bench.records.combinations import Layers
-from m2bench.records.description import PlaceLimits, SystemDescription
+from m2bench.records.description import PlaceLimits
 from m2bench.records.figure import Figure
 from m2bench.records.scale import Place, Setting, Value
 
 from .noise import Repeats
-from .subject import MeasuredOn, Trained
+from .subject import RunSummary
 
 Limit = Literal["dispatch", "arithmetic", "memory"]
 
@@ -103,17 +103,9 @@ class FastestPoint:
 
 
 @dataclass(frozen=True)
-class ScaleSummary:
+class ScaleSummary(RunSummary):
     """What a run of ``scale`` found, finished or not. ``axis``: the setting by which speed is shown."""
 
-    schema: int
-    run: str
-    started: str
-    trials_done: int
-    trials_planned: int
-    system: SystemDescription
-    machine: MeasuredOn
-    workload: Trained
     axis: Setting | None
     places: tuple[PlaceLimits, ...]
     repeats: Repeats

@@ -1,11 +1,11 @@
-"""What a run trained, and on what it was measured: parts of both summaries."""
+"""What a run trained, and on what it was measured: what summaries have in common."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from m2bench.options.run_spec import RunSpec
-from m2bench.records.description import Device, Machine, WorkloadDescription
+from m2bench.records.description import Device, Machine, SystemDescription, WorkloadDescription
 from m2bench.records.documents import FLAT
 
 
@@ -23,3 +23,17 @@ class Trained:
 
     description: WorkloadDescription = field(metadata=FLAT)
     spec: RunSpec
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a summary begins with."""
+
+    schema: int
+    run: str
+    started: str
+    trials_done: int
+    trials_planned: int
+    system: SystemDescription
+    machine: MeasuredOn
+    workload: Trained
