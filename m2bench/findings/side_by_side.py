@@ -29,7 +29,7 @@ TOGETHER = "all together"
 
 
 def compare_machines(stores: Sequence[Store]) -> SideBySide:
-    """Every layer of every run over the combinations that all of them have; a layer that one has not is None there.
+    """Every layer over the combinations that all runs with it have; where a run has it not, it is None.
 
     Whether a layer is worth the same everywhere is tested with what a run does to all of its trials (JOB_SD). Absolute
     speeds are not compared.
@@ -40,26 +40,30 @@ def compare_machines(stores: Sequence[Store]) -> SideBySide:
     refuse_different(records)
     trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, stores, strict=True)]
     own = [speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)]
-    common = over_common(own)
     layers = list(dict.fromkeys(layer for record in records for layer in record.spec.layers))
     rows, tests = [], []
     for layer in layers:
-        fits = common if layer in common[0].layers else own
-        effect, found = _effect_of(layer, fits)
-        rows.append(LayerAcross(layer, effect, tuple(map(figure_of, found)), None))
-        tests.append(difference_p([each for each in found if each is not None], JOB_SD))
+        having = [fit for fit in own if layer in fit.layers]
+        common = over_common(having)
+        can_compare = layer in common[0].layers
+        effect, found = _effect_of(layer, common if can_compare else having)
+        figures = iter(map(figure_of, found))
+        rows.append(
+            LayerAcross(layer, effect, tuple(next(figures) if layer in fit.layers else None for fit in own), None)
+        )
+        tests.append(difference_p([each for each in found if each is not None], JOB_SD) if can_compare else None)
     return SideBySide(
         runs=_names(stores),
         machines=tuple(_machine(record.description) for record in records),
-        layers=(*_tested(rows, tests), _together(common)),
+        layers=(*_tested(rows, tests), _together(over_common(own))),
     )
 
 
 def _effect_of(layer: str, fits: Sequence[Effects]) -> tuple[str, list[Estimate | None]]:
-    """The first effect that all runs tell of that have the layer; where there is none the layer alone."""
+    """The first effect that all of these runs tell of; where there is none the layer alone."""
     told = {effect: [of(fit, layer) for fit in fits] for effect, of in EFFECTS.items()}
     for effect, found in told.items():
-        if all(each is not None for fit, each in zip(fits, found, strict=True) if layer in fit.layers):
+        if None not in found:
             return effect, found
     return ALONE, told[ALONE]
 

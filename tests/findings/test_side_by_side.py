@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -21,7 +25,14 @@ from m2bench.store.trials import StoredTrial
 SPEC = RunSpec(("a", "b"), ("full",), 4, seed=0, mini_blocks_apart=True)
 
 
-def make(folder: Path, factors: dict[str, float], seed: int, spec: RunSpec = SPEC, failed: str = "") -> Store:
+def make(
+    folder: Path,
+    factors: dict[str, float],
+    seed: int,
+    spec: RunSpec = SPEC,
+    failed: str = "",
+    pairs: Mapping[tuple[str, str], float] = MappingProxyType({}),
+) -> Store:
     """A run on a machine whose mini-blocks have levels of their own, as on several machines of a kind."""
     document = description_document(spec.layers) | {"workload": {"market": {"sha256": "m"}, "target": None}}
     store = Store.create(folder, make_record(spec, document))
@@ -30,6 +41,7 @@ def make(folder: Path, factors: dict[str, float], seed: int, spec: RunSpec = SPE
     levels = rng.normal(0, 0.2, 1 + 2 * spec.blocks)
     for trial in make_trials(spec):
         speed = 600 * math.prod(factors[layer] * job[layer] for layer in trial.layers)
+        speed *= math.prod(factor for pair, factor in pairs.items() if {*pair} <= {*trial.layers})
         speed *= math.exp(rng.normal(0, 0.01) + levels[trial.mini_blocks[0]])
         ok = failed not in trial.layers
         store.add(
@@ -59,6 +71,26 @@ def test_a_layer_that_pays_on_one_machine_alone_is_found(tmp_path: Path) -> None
     assert found == 8
     assert false_alarms <= 2, "a twentieth, and rarely so many"
     assert all(covered)
+
+
+def test_runs_with_other_layers_are_compared_over_what_both_have(tmp_path: Path) -> None:
+    """With ``c`` the layer ``a`` is worth less, so that its average over a run with ``c`` is another one."""
+    factors, beside_c = {"a": 1.5, "b": 1.2, "c": 1.1}, {("a", "c"): 0.7}
+    specs = [replace(SPEC, layers=layers) for layers in (("a", "b", "c"), ("a", "b"), ("b",))]
+    with ExitStack() as stack:
+        stores = [
+            stack.enter_context(make(tmp_path / str(n), factors, n, spec, pairs=beside_c))
+            for n, spec in enumerate(specs)
+        ]
+        of_a, of_b, of_c, _ = compare_machines(stores).layers
+    assert of_a.p_holm is not None
+    assert of_a.p_holm > 0.05
+    assert [None if each is None else each.value for each in of_a.figures] == [
+        pytest.approx(1.5, rel=0.08), pytest.approx(1.5, rel=0.08), None,
+    ]  # fmt: skip
+    assert [each is None for each in of_b.figures] == [False, False, False]
+    assert [each is None for each in of_c.figures] == [False, True, True]
+    assert of_c.p_holm is None
 
 
 def test_machines_of_one_kind_that_differ_in_speed_are_no_noise(tmp_path: Path) -> None:
