@@ -222,7 +222,7 @@ def _run_missing(launcher: Launcher, ready: Ready, store: Store, wait_s: float, 
     spec, description = ready.spec, ready.description
     target = description.workload.target
     if spec.factors is not None and target is not None:
-        target = replace(target, first_units=FIRST_OF_FACTORS)
+        target = replace(target, first_units=FIRST_OF_FACTORS, each_policy_once=True)
     unsupported = {layer.name: layer.unsupported for layer in ready.taking_part if layer.unsupported}
     execute = trial_executor(launcher, spec, description.device, target)
     kind: TrialKind = "speed" if spec.factors is None else "learning"
