@@ -146,10 +146,12 @@ def effects_table(summary: FactorsSummary) -> Table:
 def _remarks(summary: FactorsSummary) -> list[str]:
     layers, units = combination_name(summary.layers), summary.system.unit.many
     return [
+        f"What was trained: {', '.join(f'{name}: {value}' for name, value in summary.system.facts.items())}.",
         f"Every way was trained once with each of {counted(summary.seeds, 'seed')}, in random order, with {layers}. A "
         "seed is one observation: ways are compared within it.",
         f"Seconds are those of training, without the evaluations. That some ways train on shorter {units} at first "
         f"shows in them, and not in the number of {units}.",
         "A way that did not reach the target with every seed has no figures, and neither has what is compared with it.",
-        "The intervals of ways and factors hold each for itself; that others take longer holds for all that were compared together.",
+        "The intervals of ways and factors hold each for itself; that others take longer holds for all that were "
+        "compared together.",
     ]
