@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 PolicySize = Literal["default", "deep"]
@@ -27,6 +28,23 @@ class Stage:
     def length_of(self, episode_length: int) -> int:
         """Decisions of its episodes."""
         return max(1, round(self.length * episode_length))
+
+
+def in_whole_updates(stages: Sequence[Stage], episodes_per_update: int) -> tuple[Stage, ...]:
+    """The stages as they come to pass: each ends with the update that its last episode is in.
+
+    Raises ValueError for a stage that no update is left for.
+    """
+    found: list[Stage] = []
+    for stage in stages:
+        end = None if stage.until is None else -(-stage.until // episodes_per_update) * episodes_per_update
+        if found and end == found[-1].until:
+            raise ValueError(
+                f"a curriculum's stage until episode {stage.until} would be skipped with {episodes_per_update} "
+                "episodes per update"
+            )
+        found.append(replace(stage, until=end))
+    return tuple(found)
 
 
 CURRICULUM = (Stage(32, 0.25, 0.25), Stage(128, 0.5, 0.5), Stage(None, 1.0, 1.0))
@@ -67,7 +85,9 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         for length in self.lengths if self.algorithm == "ppo" else ():
             if length % self.minibatches:
-                raise ValueError(f"{length} decisions cannot be divided into {self.minibatches} minibatches")
+                raise ValueError(
+                    f"episodes of {length} decisions cannot be divided into {self.minibatches} minibatches"
+                )
 
     def rate_factor(self, episodes_per_update: int) -> float:
         """What both learning rates are multiplied by for this many episodes per update.

@@ -162,8 +162,8 @@ def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
     if varied:
         raise UserError(f"--factors {name} itself varies {varied[0].replace('_', '-')}.", f"Leave --{varied[0]} out.")
     workload = system.with_layers(layers)
-    for chosen in factors.combinations:
-        check_options(replace(workload, options={**workload.options, **factors.options_of(chosen)}))
+    crossed = [{**workload.options, **factors.options_of(chosen)} for chosen in factors.combinations]
+    check_options([replace(workload, options=options) for options in crossed], layers)
     return RunSpec(
         layers=layers,
         design=(),

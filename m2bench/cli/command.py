@@ -105,7 +105,7 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
     workload = read(WorkloadSpec, {**asked, "module": module, **folder})
-    check_options(workload)
+    check_options([workload])
     return AskedSystem(workload, given)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2bench.errors import UserError
 from m2bench.options.declared import at_least, option
-from m2bench.options.known_systems import SYSTEMS
+from m2bench.options.known_systems import SYSTEMS, check_options
 from m2bench.records.combinations import Layers
 
 from .command import AskedSystem, Given, command
@@ -48,6 +48,7 @@ def train(asked: Train, system: AskedSystem, given: Given) -> None:
         return
     layers = combination_of(known_layers(system.workload, asked.with_layers), asked.with_layers)
     workload = system.with_layers(layers)
+    check_options([workload], layers)
     folder = asked.out or new_folder("train-")
     with interruptible(lambda: "nothing was saved"):
         train.train_combination(workload, layers, asked.episodes, asked.seed, folder, make_console())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -17,7 +17,7 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.factors import Factor
 from m2bench.records.figure import Figure
 from m2bench.statistics.estimate import CONFIDENCE, figure_of, mean_ratio
-from m2bench.statistics.learning_curve import seconds_until, setbacks
+from m2bench.statistics.learning_curve import rounding_variance, seconds_until, setbacks
 from m2bench.store.trials import RunRecord, StoredTrial, settled
 from m2bench.summary.factors import FactorEffect, FactorsSummary, WayOfLearning
 from m2bench.summary.subject import MeasuredOn, Trained
@@ -26,16 +26,24 @@ from .learning_verdict import t_interval
 from .noise import warnings_of
 
 FACTORS_SCHEMA = 1
-BySeed = Mapping[int, float]
 
 
 @dataclass(frozen=True)
 class Learned:
-    """One trial that reached the target."""
+    """One trial that reached the target. ``rounding``: the variance of the logarithm of its arrival, from rounding."""
 
     seconds: float
     episodes: float
+    rounding: float
     setbacks: float | None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Of two arrivals: its logarithm, and the variance that this has from rounding."""
+
+    log: float
+    rounding: float
 
 
 Ways = Mapping[Layers, Mapping[int, Learned]]
@@ -51,7 +59,7 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
         trials[factors_of(trial.spec)].append(trial)
     complete = {chosen: _learned(own) for chosen, own in trials.items() if _why_incomplete(own) is None}
     conditions = [trial.conditions for own in trials.values() for trial in own if trial.conditions]
-    soonest = min(complete, key=lambda chosen: _mean_log(complete[chosen]), default=None)
+    soonest = _soonest(complete)
     return FactorsSummary(
         schema=FACTORS_SCHEMA,
         run=run,
@@ -64,7 +72,7 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
         layers=factors.layers,
         seeds=len({trial.spec.seed for own in trials.values() for trial in own}),
         warnings=tuple(warnings_of(conditions, "trial")),
-        ways=tuple(_way(chosen, trials[chosen]) for chosen in factors.combinations if chosen in trials),
+        ways=tuple(_way(chosen, trials.get(chosen, [])) for chosen in factors.combinations),
         effects=tuple(_effect(factor, factors.combinations, complete) for factor in factors.factors),
         soonest=soonest,
         rivals=tuple(_rivals(soonest, complete)) if soonest is not None else (),
@@ -73,6 +81,8 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
 
 def _why_incomplete(own: list[StoredTrial]) -> str | None:
     """Why a combination has no figures, or None."""
+    if not own:
+        return "not trained yet"
     failed = [trial for trial in own if trial.status != "ok"]
     if failed:
         return ": ".join(filter(None, (failed[0].status, failed[0].reason)))
@@ -85,20 +95,23 @@ def _learned(own: list[StoredTrial]) -> dict[int, Learned]:
     for trial in own:
         if trial.learned is not None and trial.episodes_to_target is not None:
             curve, episodes = trial.learned.curve, trial.episodes_to_target
-            found[trial.spec.seed] = Learned(seconds_until(curve, episodes), episodes, setbacks(curve))
+            found[trial.spec.seed] = Learned(
+                seconds_until(curve, episodes), episodes, rounding_variance(curve, episodes), setbacks(curve)
+            )
     return found
 
 
 def _way(chosen: Layers, own: list[StoredTrial]) -> WayOfLearning:
     reason, found = _why_incomplete(own), _learned(own)
     whole = list(found.values()) if reason is None else []
+    rounding = fmean(each.rounding for each in whole) if whole else 0.0
     return WayOfLearning(
         factors=chosen,
         trials=len(own),
         arrived=len(found),
-        seconds=figure_of(mean_ratio([math.log(each.seconds) for each in whole])),
-        episodes=figure_of(mean_ratio([math.log(each.episodes) for each in whole])),
-        setbacks=_mean(each.setbacks for each in found.values()),
+        seconds=figure_of(mean_ratio([math.log(each.seconds) for each in whole], rounding)),
+        episodes=figure_of(mean_ratio([math.log(each.episodes) for each in whole], rounding)),
+        setbacks=_mean(each.setbacks for each in whole),
         reason=reason,
     )
 
@@ -108,7 +121,8 @@ def _effect(factor: Factor, combinations: list[Layers], complete: Ways) -> Facto
     alone = [pair for pair in pairs if pair[1] == BASELINE]
 
     def ratio(over: list[tuple[Layers, Layers]], of: str) -> Figure | None:
-        return figure_of(mean_ratio([*_mean_by_seed([_log_ratios(pair, complete, of) for pair in over]).values()]))
+        by_seed = _mean_by_seed([_ratios(pair, complete, of) for pair in over])
+        return figure_of(mean_ratio([each.log for each in by_seed], _rounding(by_seed)))
 
     return FactorEffect(
         name=factor.name,
@@ -125,16 +139,32 @@ def _without(chosen: Layers, factor: str) -> Layers:
     return tuple(name for name in chosen if name != factor)
 
 
-def _log_ratios(pair: tuple[Layers, Layers], complete: Ways, of: str) -> BySeed:
-    """By seed, the logarithm of the first combination's figure over the second's."""
+def _ratios(pair: tuple[Layers, Layers], complete: Ways, of: str) -> Mapping[int, Ratio]:
+    """By seed, the first combination's figure over the second's."""
     over, under = (complete.get(chosen, {}) for chosen in pair)
-    return {seed: math.log(getattr(over[seed], of) / getattr(under[seed], of)) for seed in over if seed in under}
+    return {
+        seed: Ratio(
+            math.log(getattr(over[seed], of) / getattr(under[seed], of)), over[seed].rounding + under[seed].rounding
+        )
+        for seed in over
+        if seed in under
+    }
 
 
-def _mean_by_seed(each: list[BySeed]) -> BySeed:
+def _mean_by_seed(each: list[Mapping[int, Ratio]]) -> list[Ratio]:
     """Of the seeds that all of them have."""
-    seeds = set.intersection(*(set(one) for one in each)) if each else set()
-    return {seed: fmean(one[seed] for one in each) for seed in sorted(seeds)}
+    return [
+        Ratio(fmean(one[seed].log for one in each), fmean(one[seed].rounding for one in each) / len(each))
+        for seed in _shared_seeds(each)
+    ]
+
+
+def _shared_seeds(each: Collection[Mapping[int, object]]) -> list[int]:
+    return sorted(set.intersection(*map(set, each))) if each else []
+
+
+def _rounding(ratios: Collection[Ratio]) -> float:
+    return fmean(each.rounding for each in ratios) if ratios else 0.0
 
 
 def _setbacks_difference(pair: tuple[Layers, Layers], complete: Ways) -> Figure | None:
@@ -151,14 +181,19 @@ def _mean(values: Iterable[float | None]) -> Figure | None:
     return Figure(fmean(known), t_interval(known, 1 - CONFIDENCE))
 
 
-def _mean_log(found: Mapping[int, Learned]) -> float:
-    return fmean(math.log(each.seconds) for each in found.values())
+def _soonest(complete: Ways) -> Layers | None:
+    """By the seeds that all complete ways have, since some are luckier than others; None without any."""
+    seeds = _shared_seeds(complete.values())
+    if not seeds:
+        return None
+    return min(complete, key=lambda chosen: fmean(math.log(complete[chosen][seed].seconds) for seed in seeds))
 
 
 def _rivals(soonest: Layers, complete: Ways) -> Iterable[Layers]:
     """The ways that are not shown to take longer, all comparisons together (Bonferroni)."""
     others = [chosen for chosen in complete if chosen != soonest]
     for chosen in others:
-        logs = [*_log_ratios((chosen, soonest), complete, "seconds").values()]
-        if len(logs) < 2 or t_interval(logs, (1 - CONFIDENCE) / len(others))[0] <= 0:
+        ratios = _ratios((chosen, soonest), complete, "seconds").values()
+        logs, outside = [each.log for each in ratios], (1 - CONFIDENCE) / len(others)
+        if len(logs) < 2 or t_interval(logs, outside, _rounding(ratios))[0] <= 0:
             yield chosen

@@ -7,11 +7,12 @@ found by their names: the harness knows none of their options and none of their 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
+from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.factors import Factor
 from m2bench.records.rules import NamedLayers
@@ -44,14 +45,16 @@ class KnownSystem:
     """What is known of a system: its options, and of its layers what these tell.
 
     ``call_with``: how a user's own trainer is told which layers to switch on; None for ``m2bench train``. ``check``:
-    raises UserError where options contradict each other. ``factors``: what ``ablate --factors`` crosses, by what it is
-    called with.
+    raises UserError where options contradict each other, or the layers that are on. ``unused``: by name, which options
+    have no effect beside the others, and the error that says so. ``factors``: what ``ablate --factors`` crosses, by
+    what it is called with.
     """
 
     options: tuple[Option, ...]
     layers: NamedLayers = NO_LAYERS
     call_with: Callable[[Options, Layers], Call] | None = None
-    check: Callable[[Options], None] = lambda options: None
+    check: Callable[[Options, Layers], None] = lambda options, layers: None
+    unused: Callable[[Options], Mapping[str, UserError]] = lambda options: {}
     factors: Mapping[str, tuple[Factor, ...]] = field(default_factory=dict)
 
 
@@ -92,9 +95,18 @@ def factors_at_hand(module: str) -> Mapping[str, tuple[Factor, ...]]:
     return _known(module).factors
 
 
-def check_options(workload: WorkloadSpec) -> None:
-    """Raise UserError where a system's options contradict each other."""
-    _known(workload.module).check(workload.options)
+def check_options(workloads: Sequence[WorkloadSpec], layers: Layers = ()) -> None:
+    """Raise UserError where options of one system contradict each other or the layers, or one is used in no workload.
+
+    The workloads are those of one run.
+    """
+    known = _known(workloads[0].module)
+    unused = [known.unused(workload.options) for workload in workloads]
+    for name, error in unused[0].items():
+        if all(name in each for each in unused):
+            raise error
+    for workload in workloads:
+        known.check(workload.options, layers)
 
 
 def size_option(command: str) -> tuple[Option, SizeOption]:

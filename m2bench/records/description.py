@@ -176,6 +176,7 @@ class Target:
 
     ``loss`` or ``return``: what the updates tell. ``greedy`` or ``sampled``: the policy's return, a ``share`` of the
     way from an ignorant policy to a good one. ``first_units``: after how many units it is first looked at.
+    ``each_policy_once``: whether a policy that has not learned since it was evaluated is not evaluated again.
     """
 
     measure: str
@@ -185,6 +186,7 @@ class Target:
     share: float | None = None
     value: float = field(metadata=called("return"))
     first_units: float = 8
+    each_policy_once: bool = False
 
     @property
     def is_told(self) -> bool:

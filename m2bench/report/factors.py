@@ -39,6 +39,7 @@ def factors_content(summary: FactorsSummary, folder: Path | None = None) -> Cont
 
 
 def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
+    """Which way is soonest, and how sure that is of all others."""
     units = summary.system.unit.many
     by_name = {way.factors: way for way in summary.ways}
     if summary.soonest is None:
@@ -47,13 +48,19 @@ def _headline(summary: FactorsSummary, folder: Path | None) -> tuple[str, ...]:
     first = f"Learns soonest: {_said(best.factors)}, {_takes(best, units)}"
     if plain is not None and plain is not best and plain.seconds is not None:
         first += f"; with {PLAIN}, {_takes(plain, units)}"
+    incomplete = [way.factors for way in summary.ways if way.reason is not None]
+    sentences = [f"{first}."]
     if summary.rivals:
         second = f"Not shown to take longer: {', '.join(map(_said, summary.rivals))}."
         if folder is not None:
             second += f" More seeds may tell: m2bench ablate --resume {quoted(folder)} --more-blocks {summary.seeds}"
-    else:
-        second = f"Every other way is shown to take longer, with {counted(summary.seeds, 'seed')}."
-    return f"{first}.", second
+        sentences.append(second)
+    elif len(summary.ways) - len(incomplete) > 1:
+        which = "What was compared with it" if incomplete else "Every other way"
+        sentences.append(f"{which} is shown to take longer, with {counted(summary.seeds, 'seed')}.")
+    if incomplete:
+        sentences.append(f"Not compared: {', '.join(map(_said, incomplete))}.")
+    return tuple(sentences)
 
 
 def _takes(way: WayOfLearning, units: str) -> str:
@@ -96,7 +103,9 @@ def ways_table(summary: FactorsSummary) -> Table:
         numeric=frozenset(("reached it", "seconds", units, "movement downwards")),
         droppable=("movement downwards",),
         notes=(
-            "Movement downwards: of the return from evaluation to evaluation. 0 % is steady progress, 50 % is none.",
+            "Movement downwards: of the return from evaluation to evaluation. 0 % is steady progress, 50 % is none. A "
+            "trial ends when it reaches the target, so a way that is sooner is judged by fewer evaluations: steadier "
+            "means steadier until then.",
         ),
     ).without_empty_columns()
 
@@ -137,10 +146,12 @@ def effects_table(summary: FactorsSummary) -> Table:
 def _remarks(summary: FactorsSummary) -> list[str]:
     layers, units = combination_name(summary.layers), summary.system.unit.many
     return [
+        f"What was trained: {', '.join(f'{name}: {value}' for name, value in summary.system.facts.items())}.",
         f"Every way was trained once with each of {counted(summary.seeds, 'seed')}, in random order, with {layers}. A "
         "seed is one observation: ways are compared within it.",
         f"Seconds are those of training, without the evaluations. That some ways train on shorter {units} at first "
         f"shows in them, and not in the number of {units}.",
         "A way that did not reach the target with every seed has no figures, and neither has what is compared with it.",
-        "The intervals of ways and factors hold each for itself; that all others take longer holds for all together.",
+        "The intervals of ways and factors hold each for itself; that others take longer holds for all that were "
+        "compared together.",
     ]

@@ -20,10 +20,10 @@ from m2bench.plan.designs import block_trials, count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
-from m2bench.records.combinations import BASELINE, combination_name
+from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Description, LayerDescription, Prepared
 from m2bench.records.factors import Factors
-from m2bench.records.refusals import refuse_wrong_device
+from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import TrialKind, TrialSpec
 from m2bench.store.database import Store
@@ -118,7 +118,7 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
         spec = replace(spec, threads=description.device.torch_threads)
         console.print(threads_sentence(description.device))
     if spec.factors is not None:
-        _refuse_unlearnable(launcher, spec, spec.factors, description, logs)
+        description = _described_with(spec.factors, launcher, spec, description, logs)
     prepared = _prepare(launcher, spec, is_program, logs, console)
     if is_program:
         description = without_its_outputs(description, Path(spec.workload.folder))
@@ -131,14 +131,34 @@ def get_ready(launcher: Launcher, spec: RunSpec, resuming: bool, logs: Path, con
     return ready
 
 
-def _refuse_unlearnable(
-    launcher: Launcher, spec: RunSpec, factors: Factors, description: Description, logs: Path
-) -> None:
-    """Raise UserError where there is no target to reach, or the system cannot be with all factors."""
+def _described_with(
+    factors: Factors, launcher: Launcher, spec: RunSpec, description: Description, logs: Path
+) -> Description:
+    """The description, with what is trained without any factor and with all of them.
+
+    Raises UserError where there is no target to reach, or the system or a layer cannot be with all factors.
+    """
     if description.workload.target is None:
         raise UserError(f"nothing can be learned soonest: {description.system.no_target_because}.", "Use other data.")
     options = {**spec.workload.options, **factors.options_of(factors.names)}
-    describe(launcher, replace(spec.workload, options=options), logs)
+    with_all = describe(launcher, replace(spec.workload, options=options), logs)
+    _refuse_layers(factors.layers, with_all)
+    pairs = {name: (value, with_all.system.facts[name]) for name, value in description.system.facts.items()}
+    facts = {name: plain if plain == full else f"{plain} or {full}" for name, (plain, full) in pairs.items()}
+    return replace(description, system=replace(description.system, facts=facts))
+
+
+def _refuse_layers(layers: Layers, with_all: Description) -> None:
+    """Raise UserError for one of the layers that cannot run with all factors, or compiles in seconds that count."""
+    advice = "Leave it out of --with."
+    refuse_unsupported(layers, with_all, advice)
+    compiling = [layer.name for layer in with_all.layers if layer.name in layers and layer.compiles]
+    if compiling:
+        raise UserError(
+            f"the layer {compiling[0]} compiles while it trains, in a first trial longer than in later ones, and "
+            "--factors judges by the seconds of training.",
+            advice,
+        )
 
 
 def _prepare(launcher: Launcher, spec: RunSpec, is_program: bool, logs: Path, console: Console) -> Prepared:
@@ -222,7 +242,7 @@ def _run_missing(launcher: Launcher, ready: Ready, store: Store, wait_s: float, 
     spec, description = ready.spec, ready.description
     target = description.workload.target
     if spec.factors is not None and target is not None:
-        target = replace(target, first_units=FIRST_OF_FACTORS)
+        target = replace(target, first_units=FIRST_OF_FACTORS, each_policy_once=True)
     unsupported = {layer.name: layer.unsupported for layer in ready.taking_part if layer.unsupported}
     execute = trial_executor(launcher, spec, description.device, target)
     kind: TrialKind = "speed" if spec.factors is None else "learning"

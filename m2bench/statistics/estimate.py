@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from statistics import fmean, median, stdev
+from statistics import fmean, median, variance
 
 from m2bench.records.figure import Figure
 
@@ -69,11 +69,14 @@ def figure_of(estimate: Estimate | None) -> Figure | None:
     return None if estimate is None else estimate.figure
 
 
-def mean_ratio(logs: list[float]) -> Estimate | None:
-    """The geometric mean of independent ratios from their logarithms, with an interval where there are two or more."""
+def mean_ratio(logs: list[float], rounding: float = 0.0) -> Estimate | None:
+    """The geometric mean of independent ratios from their logarithms, with an interval where there are two or more.
+
+    ``rounding``: the variance of the rounding of a logarithm, which is added to their scatter.
+    """
     if len(logs) < 2:
         return Estimate(math.exp(logs[0])) if logs else None
-    return Estimate.from_log(fmean(logs), stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
+    return Estimate.from_log(fmean(logs), math.sqrt((variance(logs) + rounding) / len(logs)), len(logs) - 1)
 
 
 def typical(values: Iterable[float]) -> Estimate | None:

@@ -66,6 +66,13 @@ def seconds_until(curve: Curve, episodes: float) -> float:
     return before.train_s + share * (after.train_s - before.train_s)
 
 
+def rounding_variance(curve: Curve, episodes: float) -> float:
+    """Of the logarithm of an arrival, which lies anywhere between the evaluations before and after it."""
+    after = [point.after for point in curve]
+    reached = next(index for index, each in enumerate(after) if each >= episodes)
+    return math.log(after[reached] / after[reached - 1]) ** 2 / 12 if reached else 0.0
+
+
 def progress(curves: Sequence[Curve], target: float, falls: bool = False) -> list[tuple[float, float]]:
     """How far several seeds have come: after so many episodes, the mean over them of what ``arrival`` looks at.
 

@@ -54,17 +54,23 @@ def _arrival(curve: list[CurvePoint], target: Target) -> float | None:
 
 
 def _evaluated(system: System, target: Target) -> Iterator[CurvePoint]:
-    """The points of the curve: as many whole updates as its episodes allow, and an evaluation after any."""
+    """The points of the curve: as many whole updates as its episodes allow, and an evaluation after any.
+
+    Where each policy is to count once, there is a point for those after which there was an update.
+    """
     point = CurvePoint(0, 0, 0.0, system.learned_return())
     for after in evaluation_episodes(target.first_units):
         updates = int((after - point.episodes) // system.episodes_per_update)
         if not updates:
+            if target.each_policy_once:
+                continue
             point = replace(point, after=after)
         else:
             times, _ = timed_updates(system, updates)
+            episodes = point.episodes + updates * system.episodes_per_update
             point = CurvePoint(
-                after,
-                episodes=point.episodes + updates * system.episodes_per_update,
+                after=episodes if target.each_policy_once else after,
+                episodes=episodes,
                 train_s=point.train_s + sum(times),
                 mean_return=system.learned_return(),
             )

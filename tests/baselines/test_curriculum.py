@@ -11,7 +11,7 @@ import torch
 from m2bench.baselines.algorithms import make_trainer
 from m2bench.baselines.curriculum import CurriculumSource, make_source
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource, PreparedMarket, prepare_market
-from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters, Stage
+from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters, Stage, in_whole_updates
 from m2bench.baselines.market import MarketError
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.baselines.trainer import baseline_parts
@@ -40,25 +40,35 @@ def test_episodes_grow_by_stages(prepared: PreparedMarket) -> None:
 
 
 def test_early_episodes_are_drawn_from_the_calmest_stretches(prepared: PreparedMarket) -> None:
-    """By the mean squared return of the whole stretch, computed one by one."""
+    """By the mean squared return of the stretch that a stage plays, computed one by one."""
     found = source(prepared)
     returns = np.diff(np.log(np.asarray(prepared.close)))
 
-    def volatility(start: int) -> float:
-        return float((returns[start : start + LENGTH] ** 2).mean())
+    def volatility(start: int, length: int) -> float:
+        return float((returns[start : start + length] ** 2).mean())
 
-    possible = [volatility(s) for s in range(555, int(0.8 * len(prepared)) - LENGTH)]
-    for stage, episodes in ((STAGES[0], range(4)), (STAGES[1], range(4, 10))):
-        limit = np.quantile(possible, stage.calmest)
-        assert all(volatility(found.draw(episode)[0]) <= limit * 1.01 for episode in episodes)
-    many = [volatility(found.draw(episode)[0]) for episode in range(10, 300)]
-    assert np.median(many) == pytest.approx(np.median(possible), rel=0.1)
+    starts = range(555, int(0.8 * len(prepared)) - LENGTH)
+    for stage, length, first in ((Stage(200, 0.25, 0.2), 4, 0), (Stage(400, 0.5, 0.5), 8, 200)):
+        staged = CurriculumSource(prepared, LENGTH, 5, (Stage(200, 0.25, 0.2), Stage(400, 0.5, 0.5), STAGES[2]), 1)
+        limit = np.quantile([volatility(s, length) for s in starts], stage.calmest)
+        assert all(volatility(staged.draw(e)[0], length) <= limit * 1.01 for e in range(first, first + 200))
+    many = [volatility(found.draw(episode)[0], LENGTH) for episode in range(10, 300)]
+    assert np.median(many) == pytest.approx(np.median([volatility(s, LENGTH) for s in starts]), rel=0.1)
 
 
 def test_an_update_is_of_one_stage_that_of_its_first_episode(prepared: PreparedMarket) -> None:
     found = source(prepared, episodes_per_update=6)
     lengths = [len(found.prepare(episode).price_changes) for episode in range(18)]
     assert lengths == [4] * 6 + [8] * 6 + [16] * 6
+    assert [stage.until for stage in found.stages] == [6, 12, None]
+
+
+def test_a_stage_that_no_update_is_left_for_is_refused(prepared: PreparedMarket) -> None:
+    assert [stage.until for stage in in_whole_updates(CURRICULUM, 127)] == [127, 254, None]
+    with pytest.raises(ValueError, match="stage until episode 128 would be skipped with 128 episodes per update"):
+        in_whole_updates(CURRICULUM, 128)
+    with pytest.raises(ValueError, match="stage until episode 10 would be skipped with 12 episodes per update"):
+        source(prepared, episodes_per_update=12)
 
 
 def test_an_episode_is_the_same_whoever_prepares_it(prepared: PreparedMarket) -> None:

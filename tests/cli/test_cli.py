@@ -162,6 +162,10 @@ BAD = {
         ("--factors", "learning", "--episode-length", "40"),
         "episodes of 10 decisions cannot be divided into 4 minibatches",
     ),
+    "a stage that would be skipped": (
+        ("--factors", "learning", "--with", "batching,grad-accumulation"),
+        "a curriculum's stage until episode 128 would be skipped with 128 episodes per update. Choose a smaller",
+    ),
     "layers of no factors": (("--with", "amp"), "--with is for --factors"),
     "contradiction": (("--all", "--design", "half"), "contradict"),
     "no effect": (("--layers", "amp", "--num-envs", "8"), "--num-envs has no effect without the layer batching"),

@@ -10,16 +10,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from m2bench.baselines.trainer import baseline_parts
 from m2bench.cli.ablate import Ablate, _begun
 from m2bench.cli.app import app
 from m2bench.cli.command import AskedSystem, Given, command
 from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
+from m2bench.optimizations.layer import compose
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import Option, argument, at_least, option, options_of
-from m2bench.options.known_systems import DOORS, size_option, workload_options, workload_words
+from m2bench.options.known_systems import DOORS, check_options, size_option, workload_options, workload_words
 from m2bench.options.run_spec import RunOptions
 from m2bench.records.documents import to_json
+from m2bench.records.factors import Factors
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
@@ -175,6 +178,29 @@ def test_the_system_is_asked_for_what_is_not_usual() -> None:
     assert asked.with_layers(("amp", "batching")) == asked.workload
     with pytest.raises(UserError, match="--num-envs has no effect without the layer batching"):
         asked.with_layers(("amp",))
+
+
+def crossed(**asked: object) -> list[WorkloadSpec]:
+    """The workloads of ``--factors learning`` with these options."""
+    factors = Factors(trading.LEARNING_FACTORS)
+    return [WorkloadSpec(options={**asked, **factors.options_of(chosen)}) for chosen in factors.combinations]
+
+
+def test_an_option_that_some_of_the_workloads_use_is_no_mistake() -> None:
+    workloads = crossed(epochs=2, clip_range=0.1, gae_lambda=0.9)
+    check_options(workloads)
+    without_ppo = [one for one in workloads if one.options["algorithm"] == "reinforce"]
+    with pytest.raises(UserError, match=r"--(epochs|clip-range) has no effect without ppo"):
+        check_options(without_ppo)
+    with pytest.raises(UserError, match="episodes of 128 decisions cannot be divided into 3 minibatches"):
+        check_options(crossed(minibatches=3))
+
+
+@pytest.mark.parametrize("layers", [(), ("batching",), ("grad-accumulation",), ("batching", "grad-accumulation")])
+def test_episodes_per_update_are_known_before_a_trainer_is_built(layers: tuple[str, ...]) -> None:
+    asked = trading.TradingOptions(num_envs=6)
+    parts = compose(baseline_parts(), [load_layer(name) for name in layers], asked)
+    assert trading.episodes_per_update(asked, layers) == parts.episodes_per_update
 
 
 def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from m2bench.records.factors import Factors
 from m2bench.records.figure import Figure
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.report.factors import factors_content
-from m2bench.statistics.learning_curve import seconds_until
+from m2bench.statistics.learning_curve import EVALUATION_SPACING, seconds_until
 from m2bench.store.trials import StoredTrial
 from m2bench.summary.factors import FactorsSummary
 from m2bench.systems.trading.options import LEARNING_FACTORS
@@ -35,9 +35,12 @@ PLAIN_S = 40.0
 
 
 def curve_to(episodes: float, seconds: float, setback: float) -> tuple[CurvePoint, ...]:
-    """Two evaluations up, one down by ``setback`` of all movement; the target is reached with the last."""
+    """Two evaluations up, one down by ``setback`` of all movement; the target is reached with the last.
+
+    They are spaced as those of a trial.
+    """
     returns = (0.0, 1.0, 1.0 - 2 * setback / (1 - 2 * setback), 2.0)
-    shares = (0.25, 0.5, 0.75, 1.0)
+    shares = [EVALUATION_SPACING**power for power in (-3, -2, -1, 0)]
     return tuple(
         CurvePoint(share * episodes, share * episodes, share * seconds, level)
         for share, level in zip(shares, returns, strict=True)
@@ -157,10 +160,80 @@ def test_what_did_not_arrive_is_not_left_out() -> None:
     plain = next(way for way in found.ways if way.factors == ())
     assert (plain.arrived, plain.trials, plain.seconds) == (7, 8, None)
     assert plain.reason == "1 of 8 did not reach the target in their time"
+    assert plain.setbacks is None
     effects = {effect.name: effect for effect in found.effects}
     assert effects["ppo"].seconds_alone is None
     assert effects["ppo"].seconds_mean is None
     assert found.soonest is not None
+
+
+def test_ways_that_are_not_complete_are_said_not_to_be_compared() -> None:
+    """The curriculum is what was lost, so that nothing rivals the soonest."""
+    lost = {way: 5 for way in FACTORS.combinations if "curriculum" in way}
+    text = " ".join(factors_content(summary_of(trials_of(SPEC, lost))).headline)
+    assert "What was compared with it is shown to take longer, with 8 seeds." in text
+    assert text.endswith("Not compared: curriculum, ppo+curriculum, gae+curriculum, ppo+gae+curriculum."), text
+    late = [t for t in trials_of(SPEC) if "gae" not in factors_of(t.spec)]
+    assert "Not compared: gae, " in " ".join(factors_content(summary_of(late)).headline)
+
+
+def test_every_other_way_is_said_of_all_ways_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLANTED, "curriculum", 1.5)
+    text = " ".join(factors_content(summary_of(trials_of(SPEC))).headline)
+    assert text.endswith("Every other way is shown to take longer, with 8 seeds."), text
+
+
+def test_the_soonest_is_chosen_by_seeds_that_all_ways_have() -> None:
+    """A run that was interrupted within its second seed, which is a lucky one: what has it is not the soonest by it."""
+    block = [t for t in trials_of(SPEC, scatter=0.0) if t.spec.block <= 2]
+    trials = []
+    for trial in block:
+        assert trial.learned is not None
+        if trial.spec.block == 2 and factors_of(trial.spec) != ():
+            continue
+        factor = 1e-3 if trial.spec.block == 2 else 1.0
+        curve = tuple(replace(point, train_s=factor * point.train_s) for point in trial.learned.curve)
+        trials.append(replace(trial, result=replace(trial.learned, curve=curve)))
+    assert summary_of(trials).soonest in {("ppo", "gae"), ("ppo", "gae", "curriculum")}
+
+
+def test_equal_arrivals_are_known_to_within_their_rounding_alone() -> None:
+    """Every seed arrives at the same evaluation: what an arrival is uncertain by is then the interval it lies in."""
+    trials = []
+    for trial in trials_of(replace(SPEC, blocks=3)):
+        assert trial.learned is not None
+        curve = curve_to(54.0, 5.4, 0.3)
+        trials.append(replace(trial, result=replace(trial.learned, curve=curve, episodes_to_target=54.0)))
+    found = summary_of(trials, replace(SPEC, blocks=3))
+    error = math.log(EVALUATION_SPACING) / math.sqrt(12 * 3)
+    for figure, ratios in (
+        (found.ways[0].episodes, 1),
+        (found.ways[0].seconds, 1),
+        (found.effects[0].seconds_alone, 2),
+    ):
+        assert figure is not None
+        assert figure.interval is not None
+        half = 4.302653 * error * math.sqrt(ratios)  # t of 2 degrees of freedom
+        assert math.log(figure.interval[1] / figure.value) == pytest.approx(half, rel=1e-5)
+        assert math.log(figure.value / figure.interval[0]) == pytest.approx(half, rel=1e-5)
+    assert len(found.rivals) == 7
+    mean = found.effects[0].seconds_mean
+    assert mean is not None
+    assert mean.interval is not None
+    assert math.log(mean.interval[1]) == pytest.approx(4.302653 * error * math.sqrt(2 / 4), rel=1e-5)
+
+
+def test_what_is_a_little_later_than_its_rounding_is_a_rival() -> None:
+    """All seeds of a way arrive 2 % later, without any scatter, where an evaluation comes after each 10 %."""
+    trials = []
+    for trial in trials_of(replace(SPEC, blocks=2)):
+        assert trial.learned is not None
+        episodes = 54.0 if factors_of(trial.spec) == ("ppo",) else 55.0
+        learned = replace(trial.learned, curve=curve_to(episodes, episodes, 0.3), episodes_to_target=episodes)
+        trials.append(replace(trial, result=learned))
+    found = summary_of(trials, replace(SPEC, blocks=2))
+    assert found.soonest == ("ppo",)
+    assert len(found.rivals) == 7
 
 
 def test_one_seed_gives_figures_without_intervals() -> None:

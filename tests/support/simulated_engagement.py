@@ -92,9 +92,8 @@ def main(runs: int) -> None:
     for design, blocks in DESIGNS:
         for sd in SCATTERS:
             found = [shares(design, blocks, sd, factor, runs) for factor in EFFECTS]
-            nothing = sum((each["idle"] for each in found), Counter[str]())
             of_layers = {
-                "nothing": nothing,
+                "nothing": found[0]["idle"],
                 **{f"{f - 1:.0%}": s["python"] for f, s in zip(EFFECTS, found, strict=True)},
             }
             told = {

@@ -58,6 +58,19 @@ def test_a_known_curve_arrives_when_it_must(layers: Layers, tmp_path: Path) -> N
     assert times == sorted(times)
 
 
+def test_a_policy_is_evaluated_once_where_it_is_to_count_once(tmp_path: Path) -> None:
+    """Six policies make a window, after so many updates, and not one policy that six evaluations found."""
+    goal = Target(measure="greedy", value=0.2, first_units=1.0, each_policy_once=True)
+    workload = CompletedWorkload(fake_workload)
+    result = run_learning_trial(workload, WorkloadSpec(data=""), tmp_path, trial("batching"), goal)
+    size = result.episodes_per_update
+    assert [point.after for point in result.curve] == [point.episodes for point in result.curve]
+    assert [point.episodes / size for point in result.curve][:6] == [1, 2, 3, 4, 5, 6]
+    returns = [2.0 * (1 - 0.5 ** (updates / 10)) for updates in range(1, 8)]
+    assert sum(returns[:6]) / 6 >= 0.2
+    assert result.episodes_to_target == 6 * size
+
+
 def test_a_target_out_of_reach_ends_at_the_limit(tmp_path: Path) -> None:
     result = learn(tmp_path, trial(limit_s=0.2), target=2.1)
     assert result.episodes_to_target is None

@@ -43,8 +43,9 @@ def _counts(summary: Summary) -> list[str]:
         said.append(f"Utilization is {_utilization_of(summary)}.")
     if any(usage.mfu is not None for usage in usages):
         said.append(
-            "The matrix-product peak is the highest float32 rate measured on this machine, "
-            f"{summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a lower precision are compared with it as well."
+            "The matrix-product peak is the highest float32 rate measured on this machine with the threads of one "
+            f"process, {summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a lower precision, and trials whose layers "
+            "compute in several processes, are compared with it as well."
         )
     return [" ".join(said)] if said else []
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters
+from m2bench.baselines.hyperparameters import (
+    CURRICULUM,
+    Advantages,
+    Algorithm,
+    Hyperparameters,
+    PolicySize,
+    RateScaling,
+    in_whole_updates,
+)
 from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations.layer_options import LayerOptions
 from m2bench.options.declared import TRAINING, at_least, in_range, one_of, option, options_of
 from m2bench.options.known_systems import KnownSystem
+from m2bench.records.combinations import Layers
 from m2bench.records.factors import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
@@ -112,27 +123,59 @@ class TradingOptions(LayerOptions):
 PPO_ALONE = ("clip_range", "epochs", "minibatches")
 
 
-def check_trading_options(options: Options) -> None:
-    """Raise UserError for options of the trading system, by their names, that cannot be together."""
-    known = {one.name for one in options_of(TradingOptions)}
-    asked = TradingOptions(**{name: value for name, value in options.items() if name in known})
-    for name in PPO_ALONE:
-        if getattr(asked, name) is not None and asked.algorithm != "ppo":
-            raise UserError(f"{_flag(name)} has no effect without ppo.", "Add --algorithm ppo, or leave it out.")
+def unused_options(options: Options) -> Mapping[str, UserError]:
+    """By their names, the options that have no effect beside the others, and what to say of each."""
+    asked = _asked(options)
+    unused = {
+        name: UserError(f"{_flag(name)} has no effect without ppo.", "Add --algorithm ppo, or leave it out.")
+        for name in (PPO_ALONE if asked.algorithm != "ppo" else ())
+        if getattr(asked, name) is not None
+    }
     advantages = advantages_of(asked)
     if asked.gae_lambda is not None and advantages != "gae":
-        raise UserError(
+        unused["gae_lambda"] = UserError(
             f"--gae-lambda has no effect with --advantages {advantages}, for which the policy learns no values.",
             "Add --advantages gae, or leave it out.",
         )
-    minibatches = asked.minibatches or Hyperparameters.minibatches
-    stages = CURRICULUM if asked.curriculum else CURRICULUM[-1:]
-    for length in (stage.length_of(asked.episode_length) for stage in stages):
-        if asked.algorithm == "ppo" and length % minibatches:
-            raise UserError(
-                f"episodes of {length} decisions cannot be divided into {minibatches} minibatches.",
-                "Choose another --episode-length, or number of --minibatches.",
-            )
+    return unused
+
+
+def check_trading_options(options: Options, layers: Layers) -> None:
+    """Raise UserError for options of the trading system, by their names, that cannot be together with these layers."""
+    asked = _asked(options)
+    try:
+        settings = hyperparameters_of(asked)
+    except ValueError as error:
+        raise UserError(f"{error}.", "Choose another --episode-length, or number of --minibatches.") from error
+    try:
+        in_whole_updates(settings.curriculum, episodes_per_update(asked, layers))
+    except ValueError as error:
+        raise UserError(f"{error}.", "Choose a smaller --num-envs, or fewer layers.") from error
+
+
+def episodes_per_update(asked: TradingOptions, layers: Layers) -> int:
+    """How many episodes an update learns from with these layers."""
+    at_once = asked.num_envs if "batching" in layers else 1
+    return at_once * (asked.accumulation_steps if "grad-accumulation" in layers else 1)
+
+
+def _asked(options: Options) -> TradingOptions:
+    known = {one.name for one in options_of(TradingOptions)}
+    return TradingOptions(**{name: value for name, value in options.items() if name in known})
+
+
+def hyperparameters_of(asked: TradingOptions) -> Hyperparameters:
+    """What is learned with these options, and how. Raises ValueError where that cannot be."""
+    given = {name: getattr(asked, name) for name in ("gae_lambda", "clip_range", "epochs", "minibatches")}
+    return Hyperparameters(
+        policy_size=cast(PolicySize, asked.policy),
+        episode_length=asked.episode_length,
+        lr_scaling=cast(RateScaling, asked.lr_scaling),
+        algorithm=cast(Algorithm, asked.algorithm),
+        advantages=cast(Advantages, advantages_of(asked)),
+        curriculum=CURRICULUM if asked.curriculum else (),
+        **{name: value for name, value in given.items() if value is not None},
+    )
 
 
 def advantages_of(asked: TradingOptions) -> str:
@@ -168,5 +211,6 @@ KNOWN = KnownSystem(
         tuple(LAYERS), RULES, sets={"note": tuple(NOTE)}, default="note", compiling=COMPILING, recommended=RECOMMENDED
     ),
     check=check_trading_options,
+    unused=unused_options,
     factors={"learning": LEARNING_FACTORS},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -20,7 +20,7 @@ from m2bench.baselines.candle_files import read_eurusd_1h, read_file
 from m2bench.baselines.curriculum import make_source
 from m2bench.baselines.episodes import NUM_ACTIONS, EpisodeSource, PreparedMarket, prepare_market
 from m2bench.baselines.evaluation import Evaluation
-from m2bench.baselines.hyperparameters import CURRICULUM, Advantages, Algorithm, Hyperparameters, RateScaling
+from m2bench.baselines.hyperparameters import CURRICULUM, Hyperparameters
 from m2bench.baselines.market import Market, MarketError
 from m2bench.baselines.parts import all_gradients
 from m2bench.baselines.phases import AroundPhase, phases_watched
@@ -44,7 +44,7 @@ from m2bench.systems.defaults import SystemDefaults, describe_layer
 from .audit import audit_combinations
 from .forward import time_forward
 from .numerics import check_device, check_numerics, check_stream
-from .options import ADVANTAGES, ALGORITHMS, TradingOptions, advantages_of
+from .options import ADVANTAGES, ALGORITHMS, TradingOptions, advantages_of, hyperparameters_of
 from .referee import Referee, prepare_referee, referee_episodes
 from .stream import WatchedStream
 
@@ -117,8 +117,12 @@ def _facts(asked: TradingOptions, market: Facts, good_return: float | None) -> d
 
 
 def _stages(episode_length: int) -> str:
-    stages = [f"{s.length_of(episode_length)} decisions on the calmest {s.calmest:.0%} until episode {s.until}"
-              for s in CURRICULUM[:-1]]  # fmt: skip
+    """An update is of the stage that it begins in."""
+    stages = [
+        f"{s.length_of(episode_length)} decisions on the calmest {s.calmest:.0%} in updates that begin before episode "
+        f"{s.until}"
+        for s in CURRICULUM[:-1]
+    ]
     return f"{', '.join(stages)}, then {CURRICULUM[-1].length_of(episode_length)} decisions anywhere"
 
 
@@ -195,17 +199,7 @@ def _asked(spec: WorkloadSpec) -> TradingOptions:
 
 
 def _settings(spec: WorkloadSpec) -> Hyperparameters:
-    asked = _asked(spec)
-    settings = Hyperparameters(
-        policy_size=cast(PolicySize, asked.policy),
-        episode_length=asked.episode_length,
-        lr_scaling=cast(RateScaling, asked.lr_scaling),
-        algorithm=cast(Algorithm, asked.algorithm),
-        advantages=cast(Advantages, advantages_of(asked)),
-        curriculum=CURRICULUM if asked.curriculum else (),
-    )
-    given = {name: getattr(asked, name) for name in ("gae_lambda", "clip_range", "epochs", "minibatches")}
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+    return hyperparameters_of(_asked(spec))
 
 
 def _describe_layer(
