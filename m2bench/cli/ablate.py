@@ -176,8 +176,8 @@ def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
 
 def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
-    from m2bench.store.database import FILE_NAME
     from m2bench.store.fleet import is_fleet
+    from m2bench.store.results_database import FILE_NAME
 
     if is_fleet(folder) and scheduler is None:
         raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")

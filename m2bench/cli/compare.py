@@ -29,7 +29,7 @@ def compare(asked: Compare) -> None:
     from m2bench.findings.compare import compare_runs, show_comparison
     from m2bench.findings.side_by_side import compare_machines
     from m2bench.report import show_side_by_side, write_side_by_side
-    from m2bench.store.database import Store
+    from m2bench.store.results_database import Store
 
     if len(asked.runs) < 2:
         raise UserError("one run cannot be compared.", "Name two or more folders.")

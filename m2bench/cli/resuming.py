@@ -39,8 +39,8 @@ def refuse_more_blocks(asked: Resumable) -> None:
 
 def advice_on_resuming(command: str, folder: Path, words: str = "") -> str:
     """What becomes of a run that was interrupted; ``words``: what has to be typed again."""
-    from m2bench.store.database import FILE_NAME
     from m2bench.store.fleet import is_fleet
+    from m2bench.store.results_database import FILE_NAME
 
     begun = (folder / FILE_NAME).exists() or is_fleet(folder)
     return f"continue with: m2bench {command} --resume {quoted(folder)}{words}" if begun else "no trial had finished"

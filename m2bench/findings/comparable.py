@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from m2bench.errors import UserError
 from m2bench.statistics.effects import Effects
-from m2bench.store.trials import RunRecord
+from m2bench.store.stored_trial import RunRecord
 
 
 def refuse_different(records: Sequence[RunRecord]) -> None:

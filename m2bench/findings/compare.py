@@ -17,8 +17,8 @@ from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 

@@ -13,8 +13,8 @@ from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.results import TrialResult
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.database import Store
-from m2bench.store.trials import RunRecord, StoredTrial, settled
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
 from m2bench.summary.ablation import Summary
 from m2bench.summary.rows import CombinationRow, LayerRow
 from m2bench.text.speed import Speed

@@ -21,7 +21,7 @@ from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import ROUNDING
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.noise import Anchor, Noise, Repeats, RunConditions, Timing
 
 from .responses import sound_trials, speed

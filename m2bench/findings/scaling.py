@@ -16,7 +16,7 @@ from m2bench.records.description import PlaceLimits
 from m2bench.records.scale import Point, Scale, Value
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.lines import BySize, crossings, levels, ratios
-from m2bench.store.trials import RunRecord, StoredTrial, settled
+from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
 from m2bench.summary.scaling import (
     Choice,
     CrossingRow,

@@ -11,7 +11,7 @@ from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.homogeneity import difference_p
 from m2bench.statistics.multiple_tests import holm
 from m2bench.statistics.sequential import JOB_SD
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 from m2bench.summary.side_by_side import LayerAcross, SideBySide
 
 from .comparable import over_common, refuse_different

@@ -30,11 +30,11 @@ from m2bench.records.spec import TrialSpec
 from m2bench.run.quiet import Quiet
 from m2bench.run.resuming import refuse_another, refuse_another_trainer, refuse_changed_imports
 from m2bench.run.trials import Execute, Watched, run_trials
-from m2bench.store.database import Store
 from m2bench.store.files import open_log
 from m2bench.store.fleet import add_event, begin_fleet, folders_of_kinds
 from m2bench.store.folders import locked, make_folder, refuse_used
-from m2bench.store.trials import Result, RunRecord, StoredTrial, settled
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import Result, RunRecord, StoredTrial, settled
 
 from . import session
 from .cluster import Cluster, Machine, MachineLost, Stopped

@@ -31,7 +31,7 @@ from m2bench.run.describe import describe
 from m2bench.run.quiet import busy_now
 from m2bench.run.trials import Execute, Watched, trial_executor
 from m2bench.store.sources import package_digest
-from m2bench.store.trials import Result
+from m2bench.store.stored_trial import Result
 from m2bench.text.console import plain_console
 
 from .lock import SessionEnded, alone_on_machine

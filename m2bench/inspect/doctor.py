@@ -25,7 +25,7 @@ from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.noise import RunConditions
 from m2bench.summary.subject import MeasuredOn
 

@@ -9,7 +9,7 @@ from m2bench.machine.conditions import are_disturbed
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.description import Description
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import StoredTrial, settled
+from m2bench.store.stored_trial import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials, rounds_of

@@ -13,7 +13,7 @@ from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
 from m2bench.records.scale import Place, Point, Scale, Setting, Value
 from m2bench.records.spec import Options, TrialSpec
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 SETTINGS = "settings"
 """The option of a user's trainer that holds the values of its settings, by name."""

@@ -15,11 +15,11 @@ from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.side_by_side import compare_machines
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
-from m2bench.store.database import Store
 from m2bench.store.files import write_file
 from m2bench.store.fleet import events_of, folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.ablation import Summary
 from m2bench.summary.factors import FactorsSummary
 from m2bench.summary.scaling import ScaleSummary

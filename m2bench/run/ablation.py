@@ -26,10 +26,10 @@ from m2bench.records.factors import Factors
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import TrialKind, TrialSpec
-from m2bench.store.database import Store
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
+from m2bench.store.results_database import Store
 from m2bench.store.sources import unchanged
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 from .describe import describe, prepare, refuse_other_rules, refuse_unknown_layers, show_remarks
 from .progress import RunProgress

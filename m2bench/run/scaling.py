@@ -24,7 +24,7 @@ from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.scale import Place, Scale
 from m2bench.records.spec import TrialSpec
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
-from m2bench.store.trials import Result
+from m2bench.store.stored_trial import Result
 
 from .ablation import opened_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks

@@ -14,7 +14,7 @@ from m2bench.plan.budget import fit_budget, rough_cost
 from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence, interval_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 
 SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 

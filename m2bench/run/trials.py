@@ -18,8 +18,8 @@ from m2bench.processes.job import Job, LearnJob, TrialJob
 from m2bench.records.description import Device, Target
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import TrialSpec
-from m2bench.store.database import Store
-from m2bench.store.trials import RESULTS, Result, StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import RESULTS, Result, StoredTrial
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
 from m2bench.statistics.estimate import Estimate
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.text.console import plain_console
 
 LAYERS = ("a", "b")

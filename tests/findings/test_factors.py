@@ -23,7 +23,7 @@ from m2bench.records.figure import Figure
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.report.factors import factors_content
 from m2bench.statistics.learning_curve import EVALUATION_SPACING, seconds_until
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.factors import FactorsSummary
 from m2bench.systems.trading.options import LEARNING_FACTORS
 

@@ -34,7 +34,7 @@ from m2bench.report.charts import Chart, NotDrawn
 from m2bench.report.content import Sentences
 from m2bench.report.scale import draw_scale_charts, scale_content
 from m2bench.report.where_to_train import where_to_train
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.scaling import ScalePoint, ScaleSummary
 
 RUNS = 40

@@ -19,8 +19,8 @@ from m2bench.findings.summarize import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.spec import WorkloadSpec
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 SPEC = RunSpec(("a", "b"), ("full",), 4, seed=0, mini_blocks_apart=True)
 

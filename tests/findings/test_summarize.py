@@ -25,8 +25,8 @@ from m2bench.report.remarks import remarks
 from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.responses import responses_table
 from m2bench.run.trials import Watched, run_trials
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.ablation import Summary
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}

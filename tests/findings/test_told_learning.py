@@ -21,7 +21,7 @@ from m2bench.records.description import Target
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.learning_curve import evaluation_episodes
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.rows import LearningOfLayer
 
 RUNS = 40

@@ -26,9 +26,9 @@ from m2bench.findings.responses import speed_effects
 from m2bench.fleet import ablation, cluster
 from m2bench.fleet.cluster import Cluster
 from m2bench.plan.designs import shares_of
-from m2bench.store.database import Store
 from m2bench.store.fleet import events_of, folders_of_kinds
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
 ADDRESS = "tcp://mini.local:8786"

@@ -38,7 +38,7 @@ from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run import ablation
 from m2bench.run.describe import describe, show_remarks
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 from m2bench.text.console import plain_console
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"

@@ -13,7 +13,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.results import NumericsCheck, Proof, TrialResult
 from m2bench.records.spec import TrialSpec
 from m2bench.report.headline import MOST_CHARACTERS, headline
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 Ended = tuple[str, TrialResult | None]
 

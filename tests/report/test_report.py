@@ -46,7 +46,7 @@ from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.console import plain_console

@@ -17,7 +17,7 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import PlaceLimits
 from m2bench.records.results import Counts
 from m2bench.records.scale import Place, Point, Scale, Setting
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.scaling import ScaleSummary
 
 SET: Layers = ("batching", "vectorized-loss")

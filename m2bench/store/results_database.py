@@ -16,7 +16,7 @@ from m2bench.records.documents import read, to_json
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
 
-from .trials import RESULTS, Result, RunRecord, StoredTrial, settled
+from .stored_trial import RESULTS, Result, RunRecord, StoredTrial, settled
 
 FILE_NAME = "results.sqlite"
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
