@@ -10,7 +10,7 @@ from m2bench.options.declared import at_least, option
 from m2bench.options.known_systems import check_options, factors_at_hand
 from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -99,7 +99,7 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.run import ablation
+    from m2bench.run import run_ablation
     from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
@@ -116,7 +116,7 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
     with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
         if asked.scheduler is None:
-            ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
+            run_ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
             from m2bench.fleet.ablation import run_fleet
 

@@ -51,7 +51,7 @@ def continued(command: str, folder: Path, more_blocks: int | None, given: Given)
 
     Raises UserError for an option that says otherwise, and for a run of another command.
     """
-    from m2bench.run.ablation import stored_spec
+    from m2bench.run.run_ablation import stored_spec
     from m2bench.store.fleet import asked_of_fleet, is_fleet
 
     refused = [one.flag for one, _ in given.typed if not one.with_resume]

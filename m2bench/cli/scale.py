@@ -12,7 +12,7 @@ from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_nu
 from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
 from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.scale import Scale, Setting, Value
+from m2bench.records.scale_spec import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
 from .command import AskedSystem, Given, command
@@ -116,7 +116,7 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
 @command("scale")
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Find out where to train: measure the speed by environments, on every device and number of threads."""
-    from m2bench.run import scaling
+    from m2bench.run import run_scale
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
@@ -124,13 +124,13 @@ def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder("scale-")
     console = make_console()
     with interruptible(lambda: advice_on_resuming("scale", folder)):
-        scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
+        run_scale.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
 
 def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
-    from m2bench.plan.scaling import SETTINGS
+    from m2bench.plan.scale_trials import SETTINGS
 
     refuse_more_blocks(asked)
     own = system.workload.module in DOORS

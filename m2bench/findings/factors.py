@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from m2bench.plan.designs import count_trials
-from m2bench.plan.factors import factors_of
+from m2bench.plan.factors_trials import factors_of
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.factors import Factor
+from m2bench.records.factors_spec import Factor
 from m2bench.records.figure import Figure
 from m2bench.statistics.estimate import CONFIDENCE, figure_of, mean_ratio
 from m2bench.statistics.learning_curve import rounding_variance, seconds_until, setbacks

@@ -10,10 +10,10 @@ from itertools import combinations
 from statistics import fmean
 
 from m2bench.plan.designs import count_trials
-from m2bench.plan.scaling import Line, lines_of, point_of, points_of
+from m2bench.plan.scale_trials import Line, lines_of, point_of, points_of
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import PlaceLimits
-from m2bench.records.scale import Point, Scale, Value
+from m2bench.records.scale_spec import Point, Scale, Value
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.lines import BySize, crossings, levels, ratios
 from m2bench.store.stored_trial import RunRecord, StoredTrial, settled

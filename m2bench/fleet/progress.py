@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from m2bench.plan.scaling import point_of
+from m2bench.plan.scale_trials import point_of
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import SystemDescription
 from m2bench.records.spec import TrialSpec

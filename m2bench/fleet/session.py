@@ -26,9 +26,9 @@ from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.description import Description, Prepared
 from m2bench.records.spec import TrialSpec
-from m2bench.run.ablation import get_ready
 from m2bench.run.describe import describe
 from m2bench.run.quiet import busy_now
+from m2bench.run.run_ablation import get_ready
 from m2bench.run.trials import Execute, Watched, trial_executor
 from m2bench.store.sources import package_digest
 from m2bench.store.stored_trial import Result

@@ -14,7 +14,7 @@ from typing import Literal
 
 from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factor
+from m2bench.records.factors_spec import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 

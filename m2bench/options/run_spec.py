@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from m2bench.errors import UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import LEFT_OUT
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.rules import NO_RULES, Rules
-from m2bench.records.scale import Scale
+from m2bench.records.scale_spec import Scale
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
 from .declared import in_range, one_of, option

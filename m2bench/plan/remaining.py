@@ -13,7 +13,7 @@ from m2bench.store.stored_trial import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials, rounds_of
-from .scaling import scale_learners
+from .scale_trials import scale_learners
 
 
 def remaining_trials(

@@ -10,7 +10,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import Target
 from m2bench.records.inspected import TrainingPoint
 from m2bench.records.results import WindowMoment
-from m2bench.records.scale import Place
+from m2bench.records.scale_spec import Place
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from m2bench.records.combinations import Layers
 from m2bench.records.description import PlaceLimits
 from m2bench.records.figure import Figure
-from m2bench.records.scale import Place, Setting, Value
+from m2bench.records.scale_spec import Place, Setting, Value
 
 from .noise import Repeats
 from .subject import RunSummary

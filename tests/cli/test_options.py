@@ -22,7 +22,7 @@ from m2bench.options.declared import Option, argument, at_least, option, options
 from m2bench.options.known_systems import DOORS, check_options, size_option, workload_options, workload_words
 from m2bench.options.run_spec import RunOptions
 from m2bench.records.documents import to_json
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 

@@ -15,10 +15,10 @@ from made_run import STARTED, make_record
 from m2bench.findings.factors import summarize_factors
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import block_trials, count_trials
-from m2bench.plan.factors import factors_of
+from m2bench.plan.factors_trials import factors_of
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.figure import Figure
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.report.factors import factors_content

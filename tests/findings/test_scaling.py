@@ -26,10 +26,10 @@ from scipy import stats
 from m2bench.findings.scaling import summarize_scale
 from m2bench.plan.designs import count_trials, make_trials
 from m2bench.plan.remaining import remaining_trials
-from m2bench.plan.scaling import lines_of, point_of
+from m2bench.plan.scale_trials import lines_of, point_of
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.results import Calls, Fingerprint, LearningResult
-from m2bench.records.scale import Place, Point, Scale, Setting
+from m2bench.records.scale_spec import Place, Point, Scale, Setting
 from m2bench.report.charts import Chart, NotDrawn
 from m2bench.report.content import Sentences
 from m2bench.report.scale import draw_scale_charts, scale_content

@@ -165,7 +165,7 @@ def test_the_command_line_waits_for_no_library_that_a_command_may_not_need() -> 
 
 def test_the_parent_loads_no_torch() -> None:
     code = (
-        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.inspect.train, m2bench.report; "
+        "import sys; import m2bench.cli.app, m2bench.run.run_ablation, m2bench.inspect.train, m2bench.report; "
         "import m2bench.gate.job; "
         "sys.exit('torch' in sys.modules)"
     )
@@ -175,7 +175,7 @@ def test_the_parent_loads_no_torch() -> None:
 def test_dask_is_imported_for_several_machines_alone() -> None:
     """Nor is it where their modules are imported, until a scheduler is asked for."""
     code = (
-        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.report, m2bench.fleet.ablation; "
+        "import sys; import m2bench.cli.app, m2bench.run.run_ablation, m2bench.report, m2bench.fleet.ablation; "
         "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -36,7 +36,7 @@ from m2bench.processes.job import DescribeJob
 from m2bench.records.description import Description
 from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
-from m2bench.run import ablation
+from m2bench.run import run_ablation
 from m2bench.run.describe import describe, show_remarks
 from m2bench.store.results_database import Store
 from m2bench.text.console import plain_console
@@ -215,7 +215,7 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
 
 RUN = RunSpec(("amp",), ("full",), 1, 0)
 BEGINS: dict[str, tuple[Any, Callable[[Path, Console], None]]] = {
-    "ablate": (ablation, lambda folder, console: ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
+    "ablate": (run_ablation, lambda folder, console: run_ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
     "train": (train, lambda folder, console: train.train_combination(RUN.workload, (), 1, 0, folder, console)),
 }
 
@@ -231,7 +231,7 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
     module, begin = BEGINS[command]
     monkeypatch.setattr(module, "describe", lambda *anything: described)
     monkeypatch.setattr(module, "choose_threads", lambda *anything: described)
-    monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
+    monkeypatch.setattr(run_ablation, "threads_sentence", lambda device: "")
     monkeypatch.setattr(module, "prepare", prepare)
     console = plain_console(width=200, file=io.StringIO())
     with pytest.raises(UserError, match="here it would begin"):

@@ -16,7 +16,7 @@ from repository import ROOT
 
 from m2bench.findings.summarize import summarize
 from m2bench.records.documents import to_json
-from m2bench.records.scale import Point
+from m2bench.records.scale_spec import Point
 from m2bench.summary.ablation import Summary
 from m2bench.summary.scaling import ScaleSummary
 from m2bench.summary.schema import json_schema

@@ -145,7 +145,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
     from m2bench.fleet import session
     from m2bench.records.description import Description, Machine
     from m2bench.records.documents import read
-    from m2bench.run import ablation, describe, quiet
+    from m2bench.run import describe, quiet, run_ablation
 
     socket.gethostname = lambda: request["host"]
     if request.get("without_m2bench"):
@@ -170,7 +170,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
         return replace(found, machine=read(Machine, {**found.machine.facts, "chip": request["chip"]}))
 
     quiet.SAMPLE_S = 0.1
-    for module in (session, ablation):
+    for module in (session, run_ablation):
         module.describe = pretended  # type: ignore[attr-defined]
 
 

@@ -12,11 +12,11 @@ from made_run import STARTED, description_document, make_record, result
 from m2bench.findings.scaling import summarize_scale
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
-from m2bench.plan.scaling import point_of
+from m2bench.plan.scale_trials import point_of
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import PlaceLimits
 from m2bench.records.results import Counts
-from m2bench.records.scale import Place, Point, Scale, Setting
+from m2bench.records.scale_spec import Place, Point, Scale, Setting
 from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.scaling import ScaleSummary
 

@@ -21,14 +21,14 @@ from m2bench.processes.environment import users_environment
 from m2bench.processes.job import LimitsJob
 from m2bench.records.description import Description, PlaceLimits, Prepared
 from m2bench.records.refusals import refuse_wrong_device
-from m2bench.records.scale import Place, Scale
+from m2bench.records.scale_spec import Place, Scale
 from m2bench.records.spec import TrialSpec
 from m2bench.store.folders import locked, make_folder, refuse_used, removed_if_refused
 from m2bench.store.stored_trial import Result
 
-from .ablation import opened_store, without_its_outputs
 from .describe import describe, prepare, refuse_unknown_layers, show_remarks
 from .progress import RunProgress
+from .run_ablation import opened_store, without_its_outputs
 from .threads import threads_to_try
 from .trials import Watched, run_trials, trial_executor
 

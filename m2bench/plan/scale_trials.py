@@ -11,7 +11,7 @@ from statistics import median
 from m2bench.options.known_systems import DOORS
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
-from m2bench.records.scale import Place, Point, Scale, Setting, Value
+from m2bench.records.scale_spec import Place, Point, Scale, Setting, Value
 from m2bench.records.spec import Options, TrialSpec
 from m2bench.store.stored_trial import StoredTrial
 

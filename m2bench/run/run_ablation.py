@@ -22,7 +22,7 @@ from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Description, LayerDescription, Prepared
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.refusals import refuse_unsupported, refuse_wrong_device
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import TrialKind, TrialSpec

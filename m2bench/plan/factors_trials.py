@@ -6,7 +6,7 @@ import random
 
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers, combination_name, layers_of
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import TrialSpec
 
 MOST_OF_TIMEOUT = 0.5
