@@ -182,7 +182,7 @@ def _layers(asked: ScaleAsked, workload: WorkloadSpec) -> Layers:
 
 
 def _recommended(folder: Path) -> Layers:
-    from m2bench.findings.summarize import summarize
+    from m2bench.findings.summarize_ablation import summarize
     from m2bench.store.results_database import Store
 
     with Store.open(folder) as store:

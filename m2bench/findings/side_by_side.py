@@ -12,7 +12,7 @@ from m2bench.statistics.homogeneity import difference_p
 from m2bench.statistics.multiple_tests import holm
 from m2bench.statistics.sequential import JOB_SD
 from m2bench.store.results_database import Store
-from m2bench.summary.side_by_side import LayerAcross, SideBySide
+from m2bench.summary.machines_summary import LayerAcross, SideBySide
 
 from .comparable import over_common, refuse_different
 from .judged_trials import judge_trials

@@ -19,7 +19,7 @@ from m2bench.records.results import TrialResult
 from m2bench.statistics.first_updates import FIRST_UPDATES
 from m2bench.statistics.mean_so_far import Fall, MeanSoFar, units_ratio
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.summary.ablation import ToldCurve
+from m2bench.summary.ablation_summary import ToldCurve
 
 from .learning_verdict import LearningEffects
 

@@ -10,20 +10,20 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.findings.factors import summarize_factors
-from m2bench.findings.scaling import summarize_scale
 from m2bench.findings.side_by_side import compare_machines
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
+from m2bench.findings.summarize_factors import summarize_factors
+from m2bench.findings.summarize_scale import summarize_scale
 from m2bench.records.documents import to_json
 from m2bench.store.files import write_file
 from m2bench.store.fleet import events_of, folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.summary.ablation import Summary
-from m2bench.summary.factors import FactorsSummary
-from m2bench.summary.scaling import ScaleSummary
-from m2bench.summary.side_by_side import SideBySide
+from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.factors_summary import FactorsSummary
+from m2bench.summary.machines_summary import SideBySide
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.tables import draw_table
 
 from .ablation import ablation_content

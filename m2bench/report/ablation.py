@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m2bench.records.figure import Figure
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import NOT_KNOWN, is_known, value_and_interval
 from m2bench.text.speed import Speed
 

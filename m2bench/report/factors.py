@@ -8,7 +8,7 @@ from m2bench.errors import quoted
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
-from m2bench.summary.factors import FactorEffect, FactorsSummary, WayOfLearning
+from m2bench.summary.factors_summary import FactorEffect, FactorsSummary, WayOfLearning
 from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.tables import Table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from m2bench.store.fleet import FleetEvent
-from m2bench.summary.ablation import Summary
-from m2bench.summary.side_by_side import SideBySide
+from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.machines_summary import SideBySide
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 

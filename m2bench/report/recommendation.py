@@ -11,7 +11,7 @@ from m2bench.options.known_systems import Call, call_with, workload_words
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
-from m2bench.summary.ablation import LeftOut, LeftOutState, Recommendation, Summary
+from m2bench.summary.ablation_summary import LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.text.figures import times_within
 from m2bench.text.speed import Speed
 

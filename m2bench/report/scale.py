@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import combination_name
-from m2bench.summary.scaling import ScaleSummary
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.figures import is_known, times_within
 
 from .charts.lines import draw_lines

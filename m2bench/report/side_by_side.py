@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2bench.summary.side_by_side import LayerAcross, SideBySide
+from m2bench.summary.machines_summary import LayerAcross, SideBySide
 from m2bench.text.figures import NOTHING, times, times_within
 from m2bench.text.tables import Table
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from made_run import STARTED, description_document, make_record, result
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers

@@ -14,7 +14,7 @@ from made_run import STARTED, description_document, make_record
 from made_run import result as made_result
 from scipy import stats
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.findings.trials_behind import trace
 from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
 from m2bench.plan.designs import make_trials
@@ -27,7 +27,7 @@ from m2bench.report.tables.responses import responses_table
 from m2bench.run.trials import Watched, run_trials
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 
 FACTORS = {"a": 10.0, "b": 0.5, "c": 1.0}
 LAYERS = tuple(FACTORS)

@@ -17,7 +17,7 @@ from m2bench.records.scale_spec import Point, Scale, Value
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.lines import BySize, crossings, levels, ratios
 from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
-from m2bench.summary.scaling import (
+from m2bench.summary.scale_summary import (
     Choice,
     CrossingRow,
     FastestPoint,

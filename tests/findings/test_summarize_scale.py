@@ -23,7 +23,7 @@ from planted_scale import (
 )
 from scipy import stats
 
-from m2bench.findings.scaling import summarize_scale
+from m2bench.findings.summarize_scale import summarize_scale
 from m2bench.plan.designs import count_trials, make_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.plan.scale_trials import lines_of, point_of
@@ -35,7 +35,7 @@ from m2bench.report.content import Sentences
 from m2bench.report.scale import draw_scale_charts, scale_content
 from m2bench.report.where_to_train import where_to_train
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.summary.scaling import ScalePoint, ScaleSummary
+from m2bench.summary.scale_summary import ScalePoint, ScaleSummary
 
 RUNS = 40
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_run import STARTED, make_record
 
-from m2bench.findings.factors import summarize_factors
+from m2bench.findings.summarize_factors import summarize_factors
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import block_trials, count_trials
 from m2bench.plan.factors_trials import factors_of
@@ -24,7 +24,7 @@ from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.report.factors import factors_content
 from m2bench.statistics.learning_curve import EVALUATION_SPACING, seconds_until
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.summary.factors import FactorsSummary
+from m2bench.summary.factors_summary import FactorsSummary
 from m2bench.systems.trading.options import LEARNING_FACTORS
 
 FACTORS = Factors(LEARNING_FACTORS, ("batching",))

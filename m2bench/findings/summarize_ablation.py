@@ -17,7 +17,7 @@ from m2bench.records.spec import TrialKind
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
 from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
-from m2bench.summary.ablation import ChecksCost, Recommendation, Summary
+from m2bench.summary.ablation_summary import ChecksCost, Recommendation, Summary
 from m2bench.summary.rows import CombinationRow, LayerRow
 from m2bench.summary.subject import MeasuredOn, Trained
 

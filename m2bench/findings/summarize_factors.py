@@ -19,7 +19,7 @@ from m2bench.records.figure import Figure
 from m2bench.statistics.estimate import CONFIDENCE, figure_of, mean_ratio
 from m2bench.statistics.learning_curve import rounding_variance, seconds_until, setbacks
 from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
-from m2bench.summary.factors import FactorEffect, FactorsSummary, WayOfLearning
+from m2bench.summary.factors_summary import FactorEffect, FactorsSummary, WayOfLearning
 from m2bench.summary.subject import MeasuredOn, Trained
 
 from .learning_verdict import t_interval
