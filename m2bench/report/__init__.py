@@ -26,15 +26,15 @@ from m2bench.summary.machines_summary import SideBySide
 from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.tables import draw_table
 
-from .ablation import ablation_content
+from .ablation_report import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
 from .charts.layers_across import draw_layers_across
-from .factors import factors_content
-from .fleet import fleet_content, side_by_side_content
+from .factors_report import factors_content
+from .fleet_report import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
 from .markdown import markdown
 from .page import page
-from .scale import draw_scale_charts, scale_content
+from .scale_report import draw_scale_charts, scale_content
 from .side_by_side import differences, layers_across_table
 from .terminal import show_content
 

@@ -21,7 +21,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.factors_spec import Factors
 from m2bench.records.figure import Figure
 from m2bench.records.results import CurvePoint, LearningResult
-from m2bench.report.factors import factors_content
+from m2bench.report.factors_report import factors_content
 from m2bench.statistics.learning_curve import EVALUATION_SPACING, seconds_until
 from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.factors_summary import FactorsSummary

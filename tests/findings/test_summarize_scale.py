@@ -32,7 +32,7 @@ from m2bench.records.results import Calls, Fingerprint, LearningResult
 from m2bench.records.scale_spec import Place, Point, Scale, Setting
 from m2bench.report.charts import Chart, NotDrawn
 from m2bench.report.content import Sentences
-from m2bench.report.scale import draw_scale_charts, scale_content
+from m2bench.report.scale_report import draw_scale_charts, scale_content
 from m2bench.report.where_to_train import where_to_train
 from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.scale_summary import ScalePoint, ScaleSummary

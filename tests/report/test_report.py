@@ -33,7 +33,7 @@ from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.report import show_report, write_report
-from m2bench.report.ablation import ablation_content
+from m2bench.report.ablation_report import ablation_content
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
 from m2bench.report.details import details
