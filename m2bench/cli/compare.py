@@ -26,8 +26,8 @@ class Compare(AsJson):
 @command("compare")
 def compare(asked: Compare) -> None:
     """Compare runs: what each layer is worth in each; of two also the change, and of speeds on equal machines."""
-    from m2bench.findings.compare import compare_runs, show_comparison
-    from m2bench.findings.side_by_side import compare_machines
+    from m2bench.findings.compare_machines import compare_machines
+    from m2bench.findings.compare_runs import compare_runs, show_comparison
     from m2bench.report import show_side_by_side, write_side_by_side
     from m2bench.store.results_database import Store
 

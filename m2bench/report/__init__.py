@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.findings.side_by_side import compare_machines
+from m2bench.findings.compare_machines import compare_machines
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.findings.summarize_factors import summarize_factors
 from m2bench.findings.summarize_scale import summarize_scale
@@ -32,10 +32,10 @@ from .charts.layers_across import draw_layers_across
 from .factors_report import factors_content
 from .fleet_report import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
+from .machines_report import differences, layers_across_table
 from .markdown import markdown
 from .page import page
 from .scale_report import draw_scale_charts, scale_content
-from .side_by_side import differences, layers_across_table
 from .terminal import show_content
 
 CHARTS = "charts"

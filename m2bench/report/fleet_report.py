@@ -13,7 +13,7 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .content import Content, Section, SectionPart, Sentences
 from .headline import headline
-from .side_by_side import differences, layers_across_table
+from .machines_report import differences, layers_across_table
 
 
 def side_by_side_content(run: str, found: SideBySide, chart: Chart | NotDrawn | None) -> Content:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m2bench.records.figure import Figure
-from m2bench.report.side_by_side import differing_layers, layer_name
+from m2bench.report.machines_report import differing_layers, layer_name
 from m2bench.summary.machines_summary import SideBySide
 from m2bench.text.figures import is_known
 

@@ -14,7 +14,7 @@ import pytest
 from made_run import description_document, make_record, result
 
 from m2bench.errors import UserError
-from m2bench.findings.side_by_side import compare_machines
+from m2bench.findings.compare_machines import compare_machines
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials

@@ -22,9 +22,9 @@ from m2bench.store.stored_trial import StoredTrial
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table, draw_table
 
-from .comparable import over_common, refuse_different
 from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
+from .shared_by_runs import over_common, refuse_different
 
 
 @dataclass(frozen=True)

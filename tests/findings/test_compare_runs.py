@@ -14,7 +14,7 @@ from made_run import description_document, make_record, result
 from scipy import stats
 
 from m2bench.errors import UserError
-from m2bench.findings.compare import _absolute, _over, compare_runs, show_comparison
+from m2bench.findings.compare_runs import _absolute, _over, compare_runs, show_comparison
 from m2bench.findings.trials_behind import trace
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials

@@ -14,9 +14,9 @@ from m2bench.statistics.sequential import JOB_SD
 from m2bench.store.results_database import Store
 from m2bench.summary.machines_summary import LayerAcross, SideBySide
 
-from .comparable import over_common, refuse_different
 from .judged_trials import judge_trials
 from .responses import speed_effects
+from .shared_by_runs import over_common, refuse_different
 
 ALONE = "alone"
 EFFECTS: dict[str, Callable[[Effects, str], Estimate | None]] = {
