@@ -18,7 +18,7 @@ from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher, succeeded
 from m2bench.processes.environment import users_environment
-from m2bench.processes.job import LimitsJob
+from m2bench.processes.job_requests import LimitsJob
 from m2bench.records.description import Description, PlaceLimits, Prepared
 from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.scale_spec import Place, Scale

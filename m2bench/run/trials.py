@@ -14,7 +14,7 @@ from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import JobOutcome, Launcher
-from m2bench.processes.job import Job, LearnJob, TrialJob
+from m2bench.processes.job_requests import Job, LearnJob, TrialJob
 from m2bench.records.description import Device, Target
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import TrialSpec

@@ -25,7 +25,7 @@ def jobs_for(request: Event) -> ModuleType:
     It is imported when it is needed: only one of the two needs torch.
     """
     is_program = request.get("workload", {}).get("module") in PROGRAMS
-    return importlib.import_module("m2bench.worker.programs" if is_program else "m2bench.worker.jobs")
+    return importlib.import_module("m2bench.worker.programs" if is_program else "m2bench.worker.job_handlers")
 
 
 def telling(send: Send) -> Tell:

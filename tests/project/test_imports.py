@@ -166,7 +166,7 @@ def test_the_command_line_waits_for_no_library_that_a_command_may_not_need() -> 
 def test_the_parent_loads_no_torch() -> None:
     code = (
         "import sys; import m2bench.cli.app, m2bench.run.run_ablation, m2bench.inspect.train, m2bench.report; "
-        "import m2bench.gate.job; "
+        "import m2bench.gate.run_check; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -32,7 +32,7 @@ from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
-from m2bench.processes.job import DescribeJob
+from m2bench.processes.job_requests import DescribeJob
 from m2bench.records.description import Description
 from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
@@ -247,7 +247,7 @@ def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(laun
     assert isinstance(found, Description)
     imported = {*found.system.facts}
     assert "spawning_workload" in imported
-    assert not imported & {"m2bench.worker.jobs", "torch", "torch._dynamo"}
+    assert not imported & {"m2bench.worker.job_handlers", "torch", "torch._dynamo"}
 
 
 def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:

@@ -1,6 +1,6 @@
 """The worker process: does one job and reports what came of it.
 
-The jobs are those of m2bench/processes/job.py. It imports torch; the parent does not.
+The jobs are those of m2bench/processes/job_requests.py. It imports torch; the parent does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch._dynamo  # (optimizers import it when first made, which would be ch
 from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
-from m2bench.processes import job as asked
+from m2bench.processes import job_requests as asked
 from m2bench.processes.lines import Event
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
