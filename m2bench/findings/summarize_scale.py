@@ -15,7 +15,7 @@ from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import PlaceLimits
 from m2bench.records.scale_spec import Point, Scale, Value
 from m2bench.statistics.estimate import Estimate, figure_of, typical
-from m2bench.statistics.lines import BySize, crossings, levels, ratios
+from m2bench.statistics.speed_by_size import BySize, crossings, levels, ratios
 from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
 from m2bench.summary.scale_summary import (
     Choice,

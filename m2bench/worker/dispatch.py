@@ -10,7 +10,7 @@ from types import ModuleType
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.options.known_systems import PROGRAMS
-from m2bench.processes.lines import Event
+from m2bench.processes.json_lines import Event
 from m2bench.records.documents import to_json
 from m2bench.records.results import FailureKind
 

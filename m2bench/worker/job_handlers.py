@@ -20,7 +20,7 @@ from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes import job_requests as asked
-from m2bench.processes.lines import Event
+from m2bench.processes.json_lines import Event
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
 from m2bench.records.documents import read

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from m2bench.machine.cpu import spent_cpu_s
 from m2bench.processes.environment import SAFE_PATH
-from m2bench.processes.lines import Event, Lines, send
+from m2bench.processes.json_lines import Event, Lines, send
 
 from .dispatch import jobs_for
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from m2bench.statistics.estimate import Estimate
-from m2bench.statistics.lines import BySize, crossings, levels, ratios
+from m2bench.statistics.speed_by_size import BySize, crossings, levels, ratios
 
 SIZES = (1.0, 8.0, 32.0, 128.0, 512.0)
 RUNS = 600
