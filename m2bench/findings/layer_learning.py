@@ -15,7 +15,7 @@ from m2bench.statistics.learning_curve import distance, setbacks
 from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 from .learning_verdict import SIGNIFICANCE, BySeed, LearningEffects, LearningVerdict, judge_learning, t_interval
-from .told_learning import ToldLearning, told_measure
+from .reported_learning import ToldLearning, told_measure
 
 TrialsByCell = dict[Cell, list[StoredTrial]]
 

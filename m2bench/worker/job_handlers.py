@@ -32,7 +32,7 @@ from m2bench.systems.defaults import load_system
 
 from . import learning_trial, profiling, thread_times, training, trial
 from .dispatch import Send, Tell, answer, telling
-from .told import units_of
+from .losses_and_returns import units_of
 
 
 def import_compiler() -> None:
