@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from m2bench.errors import UserError
-from m2bench.options.declared import argument, at_least, option
+from m2bench.options.option import argument, at_least, option
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console

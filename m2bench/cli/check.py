@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from m2bench.errors import UserError
-from m2bench.options.declared import at_least, option
 from m2bench.options.known_systems import DOORS
+from m2bench.options.option import at_least, option
 from m2bench.records.combinations import BASELINE, Layers
 
 from .command import AskedSystem, Given, command

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from m2bench.errors import UserError
-from m2bench.options.declared import argument, option
+from m2bench.options.option import argument, option
 
 from .command import command
 from .console import answer

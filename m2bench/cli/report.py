@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.errors import UserError
-from m2bench.options.declared import argument, option
+from m2bench.options.option import argument, option
 
 from .command import command
 from .console import make_console

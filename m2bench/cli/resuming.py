@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from m2bench.errors import UserError, quoted
-from m2bench.options.declared import at_least, option
+from m2bench.options.option import at_least, option
 from m2bench.options.run_spec import RunSpec
 
 from .command import Given

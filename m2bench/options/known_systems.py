@@ -18,7 +18,7 @@ from m2bench.records.factors_spec import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 
-from .declared import DEVICES, TRAINING, Option, SizeOption, one_of, option, options_of
+from .option import DEVICES, TRAINING, Option, SizeOption, one_of, option, options_of
 
 SYSTEMS = ("m2bench.systems.trading.system", "m2bench.systems.function.system", "m2bench.systems.command.system")
 """The modules that build the systems under test; the first is the one that comes along."""

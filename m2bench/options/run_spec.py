@@ -12,7 +12,7 @@ from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.scale_spec import Scale
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
-from .declared import in_range, one_of, option
+from .option import in_range, one_of, option
 
 LEARNING_MODES = ("off", "quick", "full")
 DEFAULT_DESIGN = ("single", "leave-one-out", "stack")

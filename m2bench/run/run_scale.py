@@ -12,7 +12,7 @@ from rich.console import Console
 
 from m2bench.errors import UserError, quoted
 from m2bench.machine.identity import fast_cores, usable_cores
-from m2bench.options.declared import GPUS
+from m2bench.options.option import GPUS
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import count_trials
 from m2bench.plan.remaining import remaining_trials

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from m2bench.options.declared import GPUS
+from m2bench.options.option import GPUS
 from m2bench.records.scale_spec import Place
 
 
