@@ -118,7 +118,7 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         if asked.scheduler is None:
             run_ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
-            from m2bench.fleet.ablation import run_fleet
+            from m2bench.fleet.parent import run_fleet
 
             run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)

@@ -23,7 +23,7 @@ from repository import PAGES, ROOT, commands_of
 
 from m2bench.errors import UserError
 from m2bench.findings.responses import speed_effects
-from m2bench.fleet import ablation, cluster
+from m2bench.fleet import cluster, parent
 from m2bench.fleet.cluster import Cluster
 from m2bench.plan.designs import shares_of
 from m2bench.store.fleet import events_of, folders_of_kinds
@@ -37,7 +37,7 @@ FIRST, OTHER = "a-chip", "other-chip"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "LOOK_S", 0.2)
+    monkeypatch.setattr(parent, "LOOK_S", 0.2)
 
 
 def trials_of(run: Path, kind: str) -> list[StoredTrial]:
@@ -141,7 +141,7 @@ def test_a_scheduler_that_goes_and_other_machines_when_resumed(
     run = tmp_path / "run"
     once(lambda: len(trials_of(run, FIRST)) >= 2, lambda: machines.kill("scheduler"))
     with monkeypatch.context() as patch:
-        patch.setattr(ablation, "PATIENCE_S", 10.0)
+        patch.setattr(parent, "PATIENCE_S", 10.0)
         patch.setattr(cluster, "CONNECT_S", 1.0)
         done = ablate(machines, *ASKED, "--blocks", "2", "--out", "run", cwd=tmp_path)
     assert done.returncode == 1

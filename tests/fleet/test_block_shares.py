@@ -7,7 +7,7 @@ from time import sleep
 
 import pytest
 
-from m2bench.fleet.shares import MOST_TRIES, Shares
+from m2bench.fleet.block_shares import MOST_TRIES, Shares
 
 
 def test_every_share_is_taken_once() -> None:
