@@ -1,6 +1,6 @@
 """What a run of ``scale`` found: the types that are written as its ``summary.json``.
 
-As in ablation.py: a figure that was not measured is None, ratios are multiplicative, shares are fractions of 1,
+As in ablation_summary.py: a figure that was not measured is None, ratios are multiplicative, shares are fractions of 1,
 intervals are 95 %. ``episodes_per_min`` are units per minute, whatever the system counts in.
 """
 
