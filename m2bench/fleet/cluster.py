@@ -13,7 +13,7 @@ from m2bench import __version__
 from m2bench.errors import UserError
 from m2bench.store.sources import package_digest
 
-from . import machine_session
+from . import machine_session as session
 from .machine_session import Identity
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Cluster:
         """The machines of new workers, one worker each; those with another m2bench are refused."""
         self._machines = {key: machine for key, machine in self._machines.items() if self.has(machine)}
         try:
-            answers = self._client.run(machine_session.identify, workers=workers, on_error="return")
+            answers = self._client.run(session.identify, workers=workers, on_error="return")
         except OSError:  # one has gone meanwhile: they are asked at the next look
             self._workers -= {*workers}
             return []
@@ -113,7 +113,7 @@ class Cluster:
             elif (key := (answer.host, answer.node)) not in self._machines:
                 found.append(self._named(key, worker))
         if found:
-            self._client.run(machine_session.offer, workers=[machine.worker for machine in found])
+            self._client.run(session.offer, workers=[machine.worker for machine in found])
         return found
 
     def _named(self, key: tuple[str, int], worker: str) -> Machine:
@@ -139,7 +139,7 @@ class Cluster:
         """
         future = self._client.submit(
             function, *args, workers=[machine.worker], allow_other_workers=False,
-            resources={machine_session.RESOURCE: 1}, retries=0, pure=False, **kwargs,
+            resources={session.RESOURCE: 1}, retries=0, pure=False, **kwargs,
         )  # fmt: skip
         try:
             self._wait(machine, future)
@@ -165,7 +165,7 @@ class Cluster:
         """End the run on all machines that are there."""
         workers = [machine.worker for machine in self._machines.values() if self.has(machine)]
         if workers and self._client.status == "running":
-            self._client.run(machine_session.end, run, workers=workers, on_error="ignore")
+            self._client.run(session.end, run, workers=workers, on_error="ignore")
 
 
 def _lost_errors() -> tuple[type[BaseException], ...]:

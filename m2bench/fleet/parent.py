@@ -36,7 +36,7 @@ from m2bench.store.folders import locked, make_folder, refuse_used
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import Result, RunRecord, StoredTrial, settled
 
-from . import machine_session
+from . import machine_session as session
 from .block_shares import Shares
 from .cluster import Cluster, Machine, MachineLost, Stopped
 from .lock import SessionEnded
@@ -165,7 +165,7 @@ class _Fleet:
             with kind.learning:
                 self._run_learning(machine, kind)
                 kind.finished = True
-            self._cluster.ask(machine, machine_session.end, self._run)
+            self._cluster.ask(machine, session.end, self._run)
         except (MachineLost, SessionEnded) as lost:
             self._tell(machine.name, f"lost: {lost or 'its session has ended'}")
         except Stopped:
@@ -181,15 +181,15 @@ class _Fleet:
         The first machine of a kind finds with how many threads trials compute. Raises UserError for a machine that
         measures something else than the others, or wrongly.
         """
-        description = self._cluster.ask(machine, machine_session.begin, self._run, self._spec, self._shipped)
+        description = self._cluster.ask(machine, session.begin, self._run, self._spec, self._shipped)
         facts = kind_of(description)
         with self._choosing[str(facts)]:
             kind = next((each for each in self._kinds if kind_of(each.record.description) == facts), None)
             if kind is None:
-                ready = self._cluster.ask(machine, machine_session.make_ready, self._run, self._spec.threads, False)
+                ready = self._cluster.ask(machine, session.make_ready, self._run, self._spec.threads, False)
                 self._show_remarks(machine, ready)
                 return self._new_kind(machine, ready)
-        ready = self._cluster.ask(machine, machine_session.make_ready, self._run, kind.record.spec.threads, True)
+        ready = self._cluster.ask(machine, session.make_ready, self._run, kind.record.spec.threads, True)
         self._show_remarks(machine, ready)
         refuse_another(kind.folder, kind.record.description, ready.description)
         _refuse_other_layers(kind, ready.description)
@@ -237,7 +237,7 @@ class _Fleet:
         """Runs trials on the machine; their logs are kept here."""
 
         def execute(trial: TrialSpec, log: Path) -> Watched[Result]:
-            measured = self._cluster.ask(machine, machine_session.run_trial, self._run, trial)
+            measured = self._cluster.ask(machine, session.run_trial, self._run, trial)
             with open_log(log) as file:
                 file.write(measured.log)
             found = measured.found
@@ -250,7 +250,7 @@ class _Fleet:
         planned, attempts = kind.planned[number], list[StoredTrial]()
         self._progress.takes(machine, f"block {planned[0].block} part {number}", len(planned))
 
-        look = partial(self._cluster.ask, machine, machine_session.other_load, self._run)
+        look = partial(self._cluster.ask, machine, session.other_load, self._run)
         quiet = Quiet(self._wait_s, lambda load: None, look)
 
         def begins(trial: TrialSpec) -> None:
