@@ -1,7 +1,8 @@
 """One ablation over several machines: machines of one kind share out its blocks, and every kind has a run of its own.
 
 The parent does what it does in a run on its own machine: it goes through the trials and stores each as it ends. Only
-the trial itself is run elsewhere (machine_session.py), one at a time on each machine. A thread for each machine waits for it.
+the trial itself is run elsewhere (machine_session.py), one at a time on each machine. A thread for each machine waits
+for it.
 """
 
 from __future__ import annotations
