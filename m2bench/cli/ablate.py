@@ -8,7 +8,8 @@ from pathlib import Path
 from m2bench.errors import UserError
 from m2bench.options.known_systems import check_options, factors_at_hand
 from m2bench.options.option import at_least, option
-from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
+from m2bench.options.run_options import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
 from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import QUICK, WindowSpec

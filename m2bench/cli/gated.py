@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from m2bench.errors import UserError
 from m2bench.options.known_systems import layers_at_hand
 from m2bench.options.option import in_range, option
-from m2bench.options.run_spec import TimingOptions
+from m2bench.options.run_options import TimingOptions
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 

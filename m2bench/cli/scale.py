@@ -10,7 +10,8 @@ from typing import TypeVar
 from m2bench.errors import UserError
 from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
 from m2bench.options.option import DEVICES, at_least, one_of, option, whole_numbers
-from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
+from m2bench.options.run_options import DEFAULT_BLOCKS, LEARNING_MODES, TrialOptions
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.scale_spec import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec

@@ -16,7 +16,8 @@ from scipy import stats
 
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.findings.trials_behind import trace
-from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.options.run_options import DEFAULT_DESIGN
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.documents import to_json
 from m2bench.records.results import Conditions, Failure, NumericsCheck, PeakMemory, Proof, TrialResult
