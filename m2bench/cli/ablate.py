@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from m2bench.errors import UserError
-from m2bench.options.known_systems import check_options, factors_at_hand
+from m2bench.options.known_systems import known_system
 from m2bench.options.option import at_least, option
 from m2bench.options.run_options import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions
 from m2bench.options.run_spec import RunSpec
+from m2bench.options.workload_options import check_options
 from m2bench.records.combinations import Layers
 from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import QUICK, WindowSpec
@@ -152,7 +153,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
 
 def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
     """What a new run of ``--factors`` does; UserError for what has no effect on it."""
-    known = factors_at_hand(system.workload.module)
+    known = known_system(system.workload.module).factors
     if name not in known:
         there_are = f"There are: {', '.join(known)}." if known else "It is for the system that comes along."
         raise UserError(f"--factors {name!r} is not known.", there_are)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from m2bench.errors import UserError
-from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
+from m2bench.options.known_systems import DOORS, SYSTEMS, known_system
 from m2bench.options.option import DEVICES, at_least, one_of, option, whole_numbers
 from m2bench.options.run_options import DEFAULT_BLOCKS, LEARNING_MODES, TrialOptions
 from m2bench.options.run_spec import RunSpec
+from m2bench.options.workload_options import size_option
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.scale_spec import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
@@ -25,7 +26,7 @@ from .shared_options import Seeded, combination_of, known_layers, new_folder, re
 T = TypeVar("T", int, float)
 SIZED, SIZES = size_option("ablate")
 USUAL = (1, 8, 32, 128, 512)
-RECOMMENDED = layers_at_hand(SYSTEMS[0]).recommended
+RECOMMENDED = known_system(SYSTEMS[0]).layers.recommended
 
 
 def _read_devices(flag: str, typed: str) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from m2bench.errors import quoted
-from m2bench.options.known_systems import Call, call_with, workload_words
+from m2bench.options.known_systems import Call
+from m2bench.options.typed_commands import call_with, workload_words
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
