@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from .episodes import NUM_ACTIONS, EpisodeBatch
-from .objective import log_probs_of, values_of
+from .objective import values_of
 from .parts import Credit, Minibatch, Trajectory
 from .phases import phase
+from .ppo_loss import log_probs_of
 from .trainer import Trainer, mean_return
 
 ORDERS = 2**61  # beyond the numbers of episodes, which key the same generator
