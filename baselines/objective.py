@@ -1,4 +1,4 @@
-"""The plain objective in Python loops: REINFORCE's loss, and the credit that both algorithms give. PPO's loss: ppo_loss.py."""
+"""The plain objective in Python loops: the loss of REINFORCE, and the credit given by both algorithms."""
 
 from __future__ import annotations
 
