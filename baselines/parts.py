@@ -211,6 +211,8 @@ class Objective:
     clipped: Callable[[Tensor, Minibatch, Hyperparameters], Tensor]
 
 
+ArrangeSums = Callable[[AsymmetricPolicyNetwork], None]
+"""Of a policy that was just made, how the gradients of its biases and norms are summed over all rows."""
 ChooseGradients = Callable[[AsymmetricPolicyNetwork, bool], None]
 """Before each backward pass, with whether the macro part's gradient of this update will be used."""
 
@@ -261,6 +263,7 @@ class Parts:
     loop: MakeLoop
     preparation: PrepareFrom
     gradients: ChooseGradients
+    sums: ArrangeSums
     replicas: MakeReplicas
 
     @property
@@ -332,6 +335,10 @@ class Float32:
 
 def all_gradients(policy: AsymmetricPolicyNetwork, macro_is_due: bool) -> None:
     """Those of every parameter, in every update."""
+
+
+def as_torch_sums(policy: AsymmetricPolicyNetwork) -> None:
+    """By the derivatives that torch has for its modules."""
 
 
 def undivided(policy: AsymmetricPolicyNetwork) -> Stages:

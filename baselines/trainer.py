@@ -24,6 +24,7 @@ from .parts import (
     Trajectory,
     UpdateRule,
     all_gradients,
+    as_torch_sums,
     policy_as_it_is,
     undivided,
 )
@@ -45,6 +46,7 @@ def baseline_parts() -> Parts:
         loop=make_python_loop,
         preparation=EpisodeSource.prepare_many,
         gradients=all_gradients,
+        sums=as_torch_sums,
         replicas=Alone,
     )
 
@@ -65,6 +67,7 @@ class Trainer:
         self.seed = seed
         self.device = device
         self.policy = make_policy(settings.policy_size, seed, device, settings.with_values)
+        parts.sums(self.policy)
         stages = parts.stages(self.policy)
         self.forward = parts.forward(stages.decide, device)
         self.encode = None if stages.encode is None else parts.forward(stages.encode, device)

@@ -28,6 +28,7 @@ FURTHER = {
     "compiled-loop": "compiled_loop",
     "cuda-graphs": "cuda_graphs",
     "frozen-macro": "frozen_macro",
+    "matmul-sums": "matmul_sums",
     "native-features": "native_features",
     "data-parallel": "data_parallel",
 }

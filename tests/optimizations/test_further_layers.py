@@ -14,12 +14,14 @@ import torch
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.hyperparameters import Hyperparameters
-from m2bench.baselines.policy import PolicySize, make_policy
+from m2bench.baselines.parts import as_torch_sums
+from m2bench.baselines.policy import AsymmetricPolicyNetwork, PolicySize, make_policy
 from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
 from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features
 from m2bench.optimizations.encode_once import Decider, Encoder
 from m2bench.optimizations.layer import LayerOptions, compose
+from m2bench.optimizations.matmul_sums import sum_by_products
 
 
 @pytest.mark.parametrize("size", ["default", "deep"])
@@ -31,6 +33,31 @@ def test_a_decision_on_an_encoding_is_the_policys_decision(size: PolicySize, cpu
     torch.testing.assert_close(Decider(policy)(states, encoding), policy(states), rtol=1e-12, atol=1e-12)
     only_the_account = Decider(policy)(states[:, 120:], encoding)
     torch.testing.assert_close(only_the_account, policy(states), rtol=1e-12, atol=1e-12)
+
+
+def gradients_of(policy: AsymmetricPolicyNetwork, autocast: bool) -> dict[str, torch.Tensor]:
+    """In double precision, of a made-up loss of made-up states; each one's name."""
+    states = torch.randn(500, 122, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        outputs = policy(states.to(next(policy.parameters()).dtype))
+    outputs.double().square().sum().backward()
+    return {name: each.grad.double() for name, each in policy.named_parameters() if each.grad is not None}
+
+
+def test_sums_by_products_are_the_sums(cpu: torch.device) -> None:
+    """In double precision to the last digits; within autocast not further off than torch's own sums."""
+    truth = gradients_of(make_policy("default", 0, cpu).double(), autocast=False)
+    off: dict[str, list[float]] = {name: [] for name in truth}
+    for autocast, arrange in [(False, sum_by_products), (True, as_torch_sums), (True, sum_by_products)]:
+        policy = make_policy("default", 0, cpu)
+        arrange(policy)
+        found = gradients_of(policy if autocast else policy.double(), autocast)
+        assert [*found] == [*truth]
+        for name, errors in off.items():
+            errors.append(float((found[name] - truth[name]).norm() / truth[name].norm()))
+    for name, (by_products, torchs_within_autocast, within_autocast) in off.items():
+        assert by_products < 1e-12, name
+        assert within_autocast < 1.3 * torchs_within_autocast + 0.004, name
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.hyperparameters import Hyperparameters
@@ -21,6 +21,7 @@ from m2bench.baselines.parts import Agent, Float32, Trajectory, all_gradients
 from m2bench.baselines.policy import AsymmetricPolicyNetwork
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.encode_once import Encoder
+from m2bench.optimizations.matmul_sums import SummedNorm, blocks_of, spread
 from m2bench.optimizations.vectorized_loss import VECTORIZED, discounted_sums
 
 
@@ -233,6 +234,28 @@ def freeze_micro_as_well(policy: AsymmetricPolicyNetwork, macro_is_due: bool) ->
         parameter.requires_grad_(macro_is_due)
 
 
+class ForgetfulNorm(SummedNorm):
+    """Its bias has the gradient of every other row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = spread(self.bias, len(x))
+        every_other = (torch.arange(len(x), device=x.device) % 2 == 0)[:, None]
+        normed = nn.functional.layer_norm(x, self.normalized_shape, self.weight, eps=self.eps)
+        return normed + torch.where(every_other, bias, bias.detach())
+
+
+def plant_half_a_sum(trainer: Trainer) -> None:
+    block = blocks_of(trainer.policy)[-1]
+    block.norm = ForgetfulNorm(block.norm)
+
+
+def plant_torchs_own_sums(trainer: Trainer) -> None:
+    block = blocks_of(trainer.policy)[0]
+    plain = nn.LayerNorm(block.norm.normalized_shape, device="meta")
+    plain.weight, plain.bias = block.norm.weight, block.norm.bias
+    block.norm = plain
+
+
 FAULTS = {
     "returns off by one step": Fault(("vectorized-loss",), "gradient", with_loss(late_returns)),
     "normalization over the batch": Fault(
@@ -265,6 +288,8 @@ FAULTS = {
     "features of the decision before": Fault(("batching", "native-features"), "stream", plant_shifted_features),
     "the micro part frozen as well": Fault(("frozen-macro",), "reached", with_gradients(freeze_micro_as_well)),
     "the macro part not frozen at all": Fault(("frozen-macro",), "engaged", with_gradients(all_gradients)),
+    "half of the rows summed": Fault(("batching", "matmul-sums"), "gradient", plant_half_a_sum),
+    "one sum left to torch": Fault(("matmul-sums",), "engaged", plant_torchs_own_sums),
     "replicas with weights of their own": Fault(("batching", "data-parallel"), "gradient", plant_private_weights),
     "gradients of other replicas lost": Fault(("batching", "data-parallel"), "gradient", plant_lost_gradients),
     "a compiled policy that falls back": Fault(("compile",), "engaged", plant_fall_back),
