@@ -39,7 +39,7 @@ def report(asked: Report) -> None:
 
 
 def _show_trials(folder: Path, figure: str) -> None:
-    from m2bench.findings.trials_behind import trace
+    from m2bench.inspect.trials_behind import trace
     from m2bench.store.results_database import Store
     from m2bench.text.tables import draw_table
 

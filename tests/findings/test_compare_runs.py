@@ -15,7 +15,7 @@ from scipy import stats
 
 from m2bench.errors import UserError
 from m2bench.findings.compare_runs import _absolute, _over, compare_runs, show_comparison
-from m2bench.findings.trials_behind import trace
+from m2bench.inspect.trials_behind import trace
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.figure import Figure

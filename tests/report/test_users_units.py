@@ -12,7 +12,7 @@ from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_
 
 from m2bench.errors import UserError
 from m2bench.findings.frames import Run, read_run
-from m2bench.findings.trials_behind import trace
+from m2bench.inspect.trials_behind import trace
 from m2bench.records.combinations import combination_name
 from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
