@@ -142,6 +142,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
+        mini_blocks_apart=asked.scheduler is not None,
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have

@@ -12,6 +12,7 @@ from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.statistics.homogeneity import change
 from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
 from m2bench.store.results_database import Store
@@ -137,7 +138,4 @@ def _over(b: Estimate | None, a: Estimate | None) -> Estimate | None:
     """One run's ratio over the other's. Most of what a job does to its trials cancels in a ratio; JOB_SD is left."""
     if a is None or b is None:
         return None
-    change = b.over(a)
-    if change.log_se is None or change.degrees is None:
-        return change
-    return Estimate.from_log(math.log(change.ratio), math.hypot(change.log_se, math.sqrt(2) * JOB_SD), change.degrees)
+    return change(b, a, JOB_SD)

@@ -31,15 +31,15 @@ from m2bench.records.spec import TrialSpec
 from m2bench.run.quiet import Quiet
 from m2bench.run.resuming import refuse_another, refuse_another_trainer, refuse_changed_imports
 from m2bench.run.trials import Execute, Watched, run_trials
-from m2bench.store.files import open_log
+from m2bench.store.files import add_to_log
 from m2bench.store.fleet import add_event, begin_fleet, folders_of_kinds
 from m2bench.store.folders import locked, make_folder, refuse_used
 from m2bench.store.results_database import Store
-from m2bench.store.stored_trial import Result, RunRecord, StoredTrial, settled
+from m2bench.store.stored_trial import Result, RunRecord, StoredTrial
 
-from . import machine_session as session
+from . import machine_session
 from .block_shares import Shares
-from .cluster import Cluster, Machine, MachineLost, Stopped
+from .cluster import Cluster, Machine, MachineLost, Refused, Stopped, refusing
 from .lock import SessionEnded
 from .machine_session import Readiness
 from .progress import FleetProgress
@@ -78,13 +78,12 @@ def run_fleet(spec: RunSpec, folder: Path, resuming: bool, scheduler: str, wait_
 
     Raises UserError for what the user can put right; an interruption leaves every finished trial stored.
     """
-    spec = replace(spec, mini_blocks_apart=True)
     if not resuming:
         refuse_used(folder, f"Continue a run with: m2bench ablate --resume {quoted(folder)}, or choose another --out.")
     with Cluster(scheduler) as cluster:
         make_folder(folder)
-        begin_fleet(folder, spec)
         with locked(folder, folder / "lock"), FleetProgress(console) as progress:
+            begin_fleet(folder, spec)
             _Fleet(spec, folder, cluster, wait_s, progress).run()
 
 
@@ -101,6 +100,7 @@ class _Fleet:
         self._shipped = shipped_for(spec.workload)
         self._kinds: list[Kind] = []
         self._choosing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._adding = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
         for path in folders_of_kinds(folder).values():
@@ -147,53 +147,62 @@ class _Fleet:
         for kind in self._kinds:
             kind.shares.stop()
         self._cluster.stop()
-        with suppress(OSError):  # a machine that has gone has nothing running
-            self._cluster.end_sessions(self._run)
+        self._end_sessions()
         deadline = time.monotonic() + JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._end_sessions()  # those too that a thread has begun meanwhile
+
+    def _end_sessions(self) -> None:
+        with suppress(OSError):  # a machine that has gone has nothing running
+            self._cluster.end_sessions(self._run)
 
     def _tell(self, machine: str, text: str) -> None:
         self._progress.tell(machine, text)
         add_event(self._folder, machine, text)
 
     def _serve(self, machine: Machine) -> None:
-        """Let a machine do what there is to do for its kind."""
+        """Let a machine do what there is to do for its kind. What fails here, not there, ends the run."""
         try:
-            kind = self._join(machine)
-            while (number := kind.shares.take()) is not None:
-                self._run_share(machine, kind, number)
-            with kind.learning:
-                self._run_learning(machine, kind)
-                kind.finished = True
-            self._cluster.ask(machine, session.end, self._run)
-        except (MachineLost, SessionEnded) as lost:
-            self._tell(machine.name, f"lost: {lost or 'its session has ended'}")
+            try:
+                self._work(machine)
+            except (MachineLost, SessionEnded) as lost:
+                self._tell(machine.name, f"lost: {lost or 'its session has ended'}")
+            except Refused as refused:
+                self._tell(machine.name, f"left out: {refused}")
         except Stopped:
             pass
-        except UserError as error:
-            self._tell(machine.name, f"left out: {error}")
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self._failure = error
+
+    def _work(self, machine: Machine) -> None:
+        kind = self._join(machine)
+        while (number := kind.shares.take()) is not None:
+            self._run_share(machine, kind, number)
+        with kind.learning:
+            self._run_learning(machine, kind)
+            kind.finished = True
+        self._cluster.ask(machine, machine_session.end, self._run)
 
     def _join(self, machine: Machine) -> Kind:
         """Begin a session on the machine; the kind of machine that it is.
 
-        The first machine of a kind finds with how many threads trials compute. Raises UserError for a machine that
+        The first machine of a kind finds with how many threads trials compute. Raises Refused for a machine that
         measures something else than the others, or wrongly.
         """
-        description = self._cluster.ask(machine, session.begin, self._run, self._spec, self._shipped)
+        description = self._cluster.ask(machine, machine_session.begin, self._run, self._spec, self._shipped)
         facts = kind_of(description)
         with self._choosing[str(facts)]:
             kind = next((each for each in self._kinds if kind_of(each.record.description) == facts), None)
             if kind is None:
-                ready = self._cluster.ask(machine, session.make_ready, self._run, self._spec.threads, False)
+                ready = self._cluster.ask(machine, machine_session.make_ready, self._run, self._spec.threads, False)
                 self._show_remarks(machine, ready)
                 return self._new_kind(machine, ready)
-        ready = self._cluster.ask(machine, session.make_ready, self._run, kind.record.spec.threads, True)
+        ready = self._cluster.ask(machine, machine_session.make_ready, self._run, kind.record.spec.threads, True)
         self._show_remarks(machine, ready)
-        refuse_another(kind.folder, kind.record.description, ready.description)
-        _refuse_other_layers(kind, ready.description)
+        with refusing():
+            refuse_another(kind.folder, kind.record.description, ready.description)
+            _refuse_other_layers(kind, ready.description)
         self._tell(machine.name, f"takes part as {kind.name}")
         return kind
 
@@ -202,18 +211,20 @@ class _Fleet:
             self._progress.tell(machine.name, line)
 
     def _new_kind(self, machine: Machine, ready: Readiness) -> Kind:
-        for other in self._kinds[:1]:
-            _refuse_other_market(other, ready.description)
-            refuse_another_trainer(other.folder, other.record.description, ready.description)
-        name = kind_name(kind_of(ready.description))
-        taken = {kind.name for kind in self._kinds}
-        names = chain([name], (f"{name}-{number}" for number in range(2, len(taken) + 3)))
-        folder = self._folder / next(each for each in names if each not in taken)
-        make_folder(folder / "logs")
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        spec = replace(self._spec, threads=ready.threads)
-        with Store.create(folder, RunRecord(spec, started, ready.description, ready.prepared)) as store:
-            kind = self._add_kind(folder, store)
+        with self._adding:
+            with refusing():
+                for other in self._kinds[:1]:
+                    _refuse_other_market(other, ready.description)
+                    refuse_another_trainer(other.folder, other.record.description, ready.description)
+            name = kind_name(kind_of(ready.description))
+            taken = {kind.name for kind in self._kinds}
+            names = chain([name], (f"{name}-{number}" for number in range(2, len(taken) + 3)))
+            folder = self._folder / next(each for each in names if each not in taken)
+            make_folder(folder / "logs")
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            spec = replace(self._spec, threads=ready.threads)
+            with Store.create(folder, RunRecord(spec, started, ready.description, ready.prepared)) as store:
+                kind = self._add_kind(folder, store)
         self._tell(machine.name, f"takes part as {kind.name}, the first of its kind")
         return kind
 
@@ -223,14 +234,16 @@ class _Fleet:
         store.replan(replace(record.spec, blocks=self._spec.blocks))
         record = store.record()
         planned = shares_of(record.spec)
-        done = {trial.spec.key for trial in settled(store.attempts())}
+        counting = [trial.spec for trial in store.attempts() if not trial.spec.set_aside]
+        done = {trial.planned_key for trial in counting}
         waiting = [number for number, trials in planned.items() if not {trial.key for trial in trials} <= done]
-        partly = [t.spec.key for t in store.attempts() if t.spec.mini_blocks and t.spec.mini_blocks[0] in waiting]
-        store.set_aside([key for key in partly if key in done])
+        store.set_aside([trial.key for trial in counting if not {*trial.mini_blocks}.isdisjoint(waiting)])
         self._progress.planned(
             sum(map(len, planned.values())), sum(len(planned[number]) for number in planned if number not in waiting)
         )
-        kind = Kind(folder.name, folder, record, planned, Shares(waiting))
+        learning = remaining_learning(record.spec, record.description, store.attempts)
+        finished = not waiting and next(learning, None) is None
+        kind = Kind(folder.name, folder, record, planned, Shares(waiting), finished=finished)
         self._kinds.append(kind)
         return kind
 
@@ -238,9 +251,8 @@ class _Fleet:
         """Runs trials on the machine; their logs are kept here."""
 
         def execute(trial: TrialSpec, log: Path) -> Watched[Result]:
-            measured = self._cluster.ask(machine, session.run_trial, self._run, trial)
-            with open_log(log) as file:
-                file.write(measured.log)
+            measured = self._cluster.ask(machine, machine_session.run_trial, self._run, trial)
+            add_to_log(log, measured.log)
             found = measured.found
             return replace(found, conditions=replace(found.conditions, machine=machine.name))
 
@@ -251,7 +263,7 @@ class _Fleet:
         planned, attempts = kind.planned[number], list[StoredTrial]()
         self._progress.takes(machine, f"block {planned[0].block} part {number}", len(planned))
 
-        look = partial(self._cluster.ask, machine, session.other_load, self._run)
+        look = partial(self._cluster.ask, machine, machine_session.other_load, self._run)
         quiet = Quiet(self._wait_s, lambda load: None, look)
 
         def begins(trial: TrialSpec) -> None:
@@ -267,19 +279,22 @@ class _Fleet:
         try:
             with Store.open(kind.folder) as store:
                 run_trials(trials, kind.unsupported, store, self._executor(machine), begins, ended)
-        except (MachineLost, SessionEnded, UserError):
+        except (MachineLost, SessionEnded, Refused):
             self._give_back(machine, kind, number, attempts)
             raise
         kind.shares.finish(number)
 
     def _give_back(self, machine: Machine, kind: Kind, number: int, attempts: list[StoredTrial]) -> None:
         planned = kind.planned[number]
-        with Store.open(kind.folder) as store:
-            store.set_aside([trial.spec.key for trial in attempts])
-        self._progress.lost(machine, sum(trial.spec.repeats is None for trial in attempts))
-        where = f"{len(attempts)} of {len(planned)} trials into part {number} of {kind.name}"
-        self._tell(machine.name, f"gave up {where}, which is run again whole")
-        if not kind.shares.give_back(number):
+        try:
+            with Store.open(kind.folder) as store:
+                store.set_aside([trial.spec.key for trial in attempts])
+            self._progress.lost(machine, sum(trial.spec.repeats is None for trial in attempts))
+            where = f"{len(attempts)} of {len(planned)} trials into part {number} of {kind.name}"
+            self._tell(machine.name, f"gave up {where}, which is run again whole")
+        finally:
+            is_tried_again = kind.shares.give_back(number)
+        if not is_tried_again:
             self._failure = UserError(
                 f"part {number} of {kind.name} could not be finished on any of several machines.",
                 f"What happened is in {self._folder}; mend it and resume the run.",

@@ -27,7 +27,7 @@ def remaining_trials(
     A speed trial that ran under load is run once more at the end of its block, where ``is_quiet`` says that the load
     has ended. Each trial is chosen when it is asked for, since which ones follow depends on what was measured.
     """
-    done = {trial.spec.repeats or trial.spec.key for trial in stored()}
+    done = {trial.spec.planned_key for trial in stored()}
     for block in range(1, spec.blocks + 1):
         planned = block_trials(spec, block)
         yield from (trial for trial in planned if trial.key not in done)

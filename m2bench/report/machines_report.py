@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from m2bench.findings.compare_machines import DIFFERENT
 from m2bench.summary.machines_summary import LayerAcross, SideBySide
 from m2bench.text.figures import NOTHING, times, times_within
 from m2bench.text.tables import Table
 
 LEAST_P = 0.001  # that is written as it is
-DIFFERENT = 0.05  # the chance that any layer is found to differ where none does
 
 
 def layer_name(row: LayerAcross) -> str:
@@ -37,7 +37,7 @@ def layers_across_table(found: SideBySide) -> Table:
         frozenset(columns[2:]),
         notes=(
             "Ratios within each run; absolute speeds are not compared. p: Welch's test that a layer is worth the same "
-            "everywhere, with what differs between runs of equal code, adjusted for the number of layers (Holm).",
+            "everywhere, with what differs between runs of equal code, adjusted for the number of rows (Holm).",
         ),
     )  # fmt: skip
 

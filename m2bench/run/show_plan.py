@@ -35,7 +35,7 @@ def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console
     done: set[str] = set()
     if begun is not None:
         with Store.open(begun) as store:
-            done = {t.spec.repeats or t.spec.key for t in store.trials() if t.spec.kind == "speed"}
+            done = {t.spec.planned_key for t in store.trials() if t.spec.kind == "speed"}
     planned = count_trials(spec)
     console.print(f"Layers: {', '.join(spec.layers)}; design: {', '.join(spec.design)}")
     show_limits(spec, console)

@@ -19,6 +19,8 @@ from m2bench.records.spec import TrialSpec
 from .stored_trial import RESULTS, Result, RunRecord, StoredTrial, settled
 
 FILE_NAME = "results.sqlite"
+ASKED_OF_FLEET = "fleet.json"
+"""In the folder of a run on several machines, above those of the runs on each kind of machine."""
 # "m2bn": marks the file as ours, so that a foreign database is told apart from an old one.
 APPLICATION_ID = 0x6D32626E
 # History of the schema. 1: run and trial tables, documents as JSON. 2: numerics checks in every result.
@@ -85,7 +87,7 @@ class Store:
         """
         path = folder / FILE_NAME
         if not path.exists():
-            raise UserError(f"no run found: {path} does not exist.", "Give the folder that m2bench ablate wrote.")
+            raise _no_run(folder)
         with _explained(path):
             connection = sqlite3.connect(path, isolation_level=None)
             (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -154,6 +156,16 @@ class Store:
         with _explained(self.path), closing(self._connection.execute("SELECT * FROM trial ORDER BY rowid")) as rows:
             found = [_stored_trial(row) for row in rows]
         return [trial for trial in found if trial is not None]
+
+
+def _no_run(folder: Path) -> UserError:
+    if not (folder / ASKED_OF_FLEET).exists():
+        return UserError(
+            f"no run found: {folder / FILE_NAME} does not exist.", "Give the folder that m2bench ablate wrote."
+        )
+    kinds = [quoted(path.parent) for path in sorted(folder.glob(f"*/{FILE_NAME}"))]
+    advice = f"Give the folder of one kind of machine: {', '.join(kinds)}." if kinds else "It holds no trial yet."
+    return UserError(f"{folder} is a run on several machines.", advice)
 
 
 def _text(record: Result | Conditions | None) -> str:

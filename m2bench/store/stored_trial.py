@@ -78,7 +78,7 @@ def settled(attempts: list[StoredTrial]) -> list[StoredTrial]:
     for trial in attempts:
         if trial.spec.set_aside:
             continue
-        key = trial.spec.repeats or trial.spec.key
+        key = trial.spec.planned_key
         if key not in calmest or _load(trial) < _load(calmest[key]):
             calmest[key] = trial
     kept = {trial.spec.key for trial in calmest.values()}

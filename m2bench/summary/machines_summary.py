@@ -12,7 +12,7 @@ class LayerAcross:
     """One effect of a layer in every run, None where the run does not tell.
 
     ``layer``: None for all layers together. ``p_holm``: of the test that it is the same in all of them, adjusted for
-    the number of layers; None where too little is known.
+    the number of tests, this row's among them; None where too little is known.
     """
 
     layer: str | None

@@ -14,10 +14,12 @@ import pytest
 from made_run import description_document, make_record, result
 
 from m2bench.errors import UserError
-from m2bench.findings.compare_machines import compare_machines
+from m2bench.findings import compare_machines as compared
+from m2bench.findings.compare_machines import compare_machines, warn_of_machines
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
+from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial
@@ -71,6 +73,47 @@ def test_a_layer_that_pays_on_one_machine_alone_is_found(tmp_path: Path) -> None
     assert found == 8
     assert false_alarms <= 2, "a twentieth, and rarely so many"
     assert all(covered)
+
+
+def test_every_test_of_the_table_is_adjusted_for_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two layers and all together, each with p 0.02: three times as much by Bonferroni and by Holm."""
+    monkeypatch.setattr(compared, "difference_p", lambda estimates, sd: 0.02)
+    with ExitStack() as stack:
+        stores = [stack.enter_context(make(tmp_path / str(n), factors, n)) for n, factors in enumerate(PLANTED)]
+        assert [row.p_holm for row in compare_machines(stores).layers] == [pytest.approx(0.06)] * 3
+
+
+def shared(factors: dict[str, dict[str, float]], seed: int, scatter: float = 0.01) -> list[StoredTrial]:
+    """A run that the machines share mini-block by mini-block, each with what layers are worth there."""
+    spec, rng, names = replace(SPEC, blocks=12), np.random.default_rng(seed), [*factors]
+    found = []
+    for trial in make_trials(spec):
+        name = names[trial.mini_blocks[0] % len(names)]
+        speed = 600 * math.prod(factors[name][layer] for layer in trial.layers) * math.exp(rng.normal(0, scatter))
+        at = Conditions(0.0, cores=8, machine=name)
+        found.append(StoredTrial(trial, "2026-01-01", 1.0, "ok", None, None, result(speed), at))
+    return found
+
+
+def test_layers_that_differ_between_machines_of_a_kind_are_named() -> None:
+    (warning,) = warn_of_machines(SPEC, shared(dict(zip("xyz", PLANTED, strict=True)), 0))
+    assert warning.startswith("intervals hold for x, y, z, not for other machines of this kind: a pays 1.1")
+    assert warning.endswith("and 1.60x on x")
+    assert "b pays" not in warning
+
+
+def test_equal_machines_of_a_kind_are_rarely_told_apart() -> None:
+    """None of two layers in 95 % of runs; by the binomial distribution at most 3 of 12 are more."""
+    equal = dict.fromkeys("xy", PLANTED[0])
+    told = [warn_of_machines(SPEC, shared(equal, seed))[0] for seed in range(12)]
+    assert sum("no layer is shown to differ" not in warning for warning in told) <= 3
+
+
+def test_one_machine_alone_and_machines_that_ran_too_little_are_told_from_equal_ones() -> None:
+    assert warn_of_machines(SPEC, shared({"x": PLANTED[0]}, 0)) == []
+    few = [trial for trial in shared(dict.fromkeys("xy", PLANTED[0]), 0) if trial.spec.mini_blocks[0] < 3]
+    (warning,) = warn_of_machines(SPEC, few)
+    assert warning.endswith("each ran too little to compare them")
 
 
 def test_runs_with_other_layers_are_compared_over_what_both_have(tmp_path: Path) -> None:
