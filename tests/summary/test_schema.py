@@ -19,7 +19,7 @@ from m2bench.findings.compare_machines import compare_machines
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.records.documents import to_json
 from m2bench.records.scale_spec import Point
-from m2bench.report import write_side_by_side
+from m2bench.report.write_report import write_side_by_side
 from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.machines_summary import SideBySide
 from m2bench.summary.scale_summary import ScaleSummary
