@@ -6,11 +6,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from m2bench.errors import UserError
-from m2bench.options.declared import at_least, option
-from m2bench.options.known_systems import check_options, factors_at_hand
-from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
+from m2bench.options.known_systems import known_system
+from m2bench.options.option import at_least, option
+from m2bench.options.run_options import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions
+from m2bench.options.run_spec import RunSpec
+from m2bench.options.workload_options import check_options
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -99,7 +101,7 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.run import ablation
+    from m2bench.run import run_ablation
     from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
@@ -116,9 +118,9 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
     with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
         if asked.scheduler is None:
-            ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
+            run_ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
-            from m2bench.fleet.ablation import run_fleet
+            from m2bench.fleet.parent import run_fleet
 
             run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
@@ -152,7 +154,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
 
 def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
     """What a new run of ``--factors`` does; UserError for what has no effect on it."""
-    known = factors_at_hand(system.workload.module)
+    known = known_system(system.workload.module).factors
     if name not in known:
         there_are = f"There are: {', '.join(known)}." if known else "It is for the system that comes along."
         raise UserError(f"--factors {name!r} is not known.", there_are)
@@ -177,8 +179,8 @@ def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
 
 def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
-    from m2bench.store.database import FILE_NAME
     from m2bench.store.fleet import is_fleet
+    from m2bench.store.results_database import FILE_NAME
 
     if is_fleet(folder) and scheduler is None:
         raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")

@@ -14,8 +14,8 @@ from m2bench import __version__
 from m2bench.errors import UserError
 from m2bench.store.sources import package_digest
 
-from . import session
-from .session import Identity
+from . import machine_session as session
+from .machine_session import Identity
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -20,14 +20,14 @@ from rich.console import Console
 from timed_machines import DIARY
 
 from m2bench.findings.responses import speed_effects
-from m2bench.fleet import ablation
-from m2bench.fleet.ablation import run_fleet
-from m2bench.fleet.cluster import Cluster, Machine
+from m2bench.fleet import parent
+from m2bench.fleet.cluster import Cluster
+from m2bench.fleet.parent import run_fleet
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
-from m2bench.store.database import Store
 from m2bench.store.fleet import events_of, folders_of_kinds
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 LAYERS = ("amp", "batching")
 pytestmark = pytest.mark.timeout(90)
@@ -47,7 +47,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "LOOK_S", 0.1)
+    monkeypatch.setattr(parent, "LOOK_S", 0.1)
 
 
 @pytest.fixture
@@ -101,10 +101,9 @@ def test_a_machine_that_stays_is_there_at_every_look(machines: Machines, monkeyp
     machines.start("here", trial_s=0.0)
     monkeypatch.setitem(config["distributed"]["client"], "scheduler-info-interval", "1ms")
     with Cluster(machines.scheduler) as cluster:
-        found: list[Machine] = []
-        wait_until(lambda: found.extend(cluster.look()) or found)
+        (found,) = next(filter(None, iter(cluster.look, None)))
         assert [cluster.look() for _ in range(200)] == [[]] * 200
-        assert cluster.has(found[0])
+        assert cluster.has(found)
     machines.kill("here")
 
 

@@ -15,15 +15,15 @@ from made_run import FULL, SPEC, make_run
 from planted_scale import CPU1, GPU, SET, crossing_at, scale_spec, summary_of
 from repository import ROOT
 
-from m2bench.findings.side_by_side import compare_machines
-from m2bench.findings.summarize import summarize
+from m2bench.findings.compare_machines import compare_machines
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.records.documents import to_json
-from m2bench.records.scale import Point
+from m2bench.records.scale_spec import Point
 from m2bench.report import write_side_by_side
-from m2bench.summary.ablation import Summary
-from m2bench.summary.scaling import ScaleSummary
+from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.machines_summary import SideBySide
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.summary.schema import json_schema
-from m2bench.summary.side_by_side import SideBySide
 
 COMMITTED = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(COMMITTED)

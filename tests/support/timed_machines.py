@@ -17,14 +17,14 @@ from typing import Any
 
 from made_run import BASELINE_SPEED, FACTORS, description_document, make_record, result
 
-from m2bench.fleet import session
+from m2bench.fleet import machine_session
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.description import Description
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
-from m2bench.run.ablation import Ready
+from m2bench.run.run_ablation import Ready
 from m2bench.run.trials import Execute, Watched
-from m2bench.store.trials import Result
+from m2bench.store.stored_trial import Result
 
 DIARY = "trials.jsonl"
 """In the machines' folder: host, key, begin and end of every trial that ran (s, of one clock)."""
@@ -68,4 +68,4 @@ def take_time(host: str, chip: str, trial_s: float, folder: Path) -> None:
         "trial_executor": lambda *_: executor(trial_s, folder / DIARY, host),
         "busy_now": lambda: None,
     }
-    vars(session).update(fakes)
+    vars(machine_session).update(fakes)
