@@ -1,7 +1,8 @@
 """The JSON Schema of a record's document (m2bench/records/documents.py).
 
 ``python -m m2bench.summary.schema`` prints that of the ``summary.json`` of an ablation, which is kept as
-docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json.
+docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json; with
+``factors`` that of a run of ``ablate --factors``, docs/factors-summary.schema.json.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from m2bench.records.documents import FLAT, KEY, LEFT_OUT, REST, TEXT, WHOLE, Do
 from m2bench.records.figure import Figure, Interval
 
 from .ablation import Summary
+from .factors import FactorsSummary
 from .scaling import ScaleSummary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
@@ -143,5 +145,7 @@ def _in_one_line(text: Any) -> str:
     return " ".join(str(text).split())
 
 
+KINDS = {"": Summary, "scale": ScaleSummary, "factors": FactorsSummary}
+
 if __name__ == "__main__":
-    print(json.dumps(json_schema(ScaleSummary if sys.argv[1:] == ["scale"] else Summary), indent=1))
+    print(json.dumps(json_schema(KINDS["".join(sys.argv[1:])]), indent=1))
