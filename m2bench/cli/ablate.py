@@ -7,11 +7,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from m2bench.errors import UserError
-from m2bench.options.declared import at_least, option
-from m2bench.options.known_systems import check_options, factors_at_hand
-from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
+from m2bench.options.known_systems import known_system
+from m2bench.options.option import at_least, option
+from m2bench.options.run_options import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions
+from m2bench.options.run_spec import RunSpec
+from m2bench.options.workload_options import check_options
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factor, Factors
+from m2bench.records.factors_spec import Factor, Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -101,7 +103,7 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.run import ablation
+    from m2bench.run import run_ablation
     from m2bench.run.show_plan import show_plan
 
     if asked.resume is not None:
@@ -118,9 +120,9 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
     with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
         if asked.scheduler is None:
-            ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
+            run_ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
-            from m2bench.fleet.ablation import run_fleet
+            from m2bench.fleet.parent import run_fleet
 
             run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
         report_run(folder, console)
@@ -142,6 +144,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
+        mini_blocks_apart=asked.scheduler is not None,
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
@@ -158,7 +161,7 @@ def _crossed(asked: Ablate, system: AskedSystem, typed: str) -> RunSpec:
     known = known_layers(system.workload, (*asked.with_layers, *(asked.layers or ())))
     crossed = () if asked.layers is None else layers_named(known, known.named(asked.layers))
     factors = Factors(
-        _factors_named(typed, factors_at_hand(system.workload.module)),
+        _factors_named(typed, known_system(system.workload.module).factors),
         combination_of(known, asked.with_layers),
         crossed=crossed,
     )
@@ -201,8 +204,8 @@ def _factors_named(typed: str, sets: Mapping[str, tuple[Factor, ...]]) -> tuple[
 
 def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
-    from m2bench.store.database import FILE_NAME
     from m2bench.store.fleet import is_fleet
+    from m2bench.store.results_database import FILE_NAME
 
     if is_fleet(folder) and scheduler is None:
         raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")

@@ -21,9 +21,10 @@ from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import ROUNDING
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.noise import Anchor, Noise, Repeats, RunConditions, Timing
 
+from .compare_machines import warn_of_machines
 from .responses import sound_trials, speed
 
 DISTURBED_SHARE = 0.25  # of the trials
@@ -61,11 +62,9 @@ def _anchors(trials: list[StoredTrial]) -> tuple[Anchor, ...]:
 def _conditions(trials: list[StoredTrial], speeds: Effects, record: RunRecord) -> RunConditions:
     """What the machine did besides the trials. A device that computes wrongly is the first of the warnings."""
     found = describe_conditions(trials, math.exp(speeds.scatter.sd) if speeds.scatter else None)
-    faults = record.prepared.device_faults
-    if not faults:
-        return found
-    wrong = f"{wrong_device(record.description.device, faults)}: no figure here means anything"
-    return replace(found, warnings=(wrong, *found.warnings))
+    faults, of_machines = record.prepared.device_faults, warn_of_machines(record.spec, trials)
+    wrong = [f"{wrong_device(record.description.device, faults)}: no figure here means anything"] if faults else []
+    return replace(found, warnings=(*wrong, *found.warnings, *of_machines))
 
 
 def _timing(trials: Sequence[StoredTrial]) -> Timing:

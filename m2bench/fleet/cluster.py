@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -13,8 +14,8 @@ from m2bench import __version__
 from m2bench.errors import UserError
 from m2bench.store.sources import package_digest
 
-from . import session
-from .session import Identity
+from . import machine_session as session
+from .machine_session import Identity
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -35,6 +36,19 @@ class Stopped(Exception):  # noqa: N818
     """The run was interrupted."""
 
 
+class Refused(Exception):  # noqa: N818
+    """The machine cannot take part, for a reason that its user can put right."""
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn a UserError that is about a machine into Refused."""
+    try:
+        yield
+    except UserError as error:
+        raise Refused(str(error)) from error
+
+
 @dataclass(frozen=True)
 class Machine:
     """A machine by a name of its own, and the worker on it that is asked."""
@@ -52,6 +66,8 @@ class Cluster:
         self._stopped = Event()
         self._workers: frozenset[str] = frozenset()
         self._machines: dict[tuple[str, int], Machine] = {}
+        self._spare: dict[str, tuple[str, int]] = {}
+        """Workers that are not asked, since another one of their machine is."""
         self._refused: dict[str, str] = {}
         self._client = self._connected()
 
@@ -95,26 +111,26 @@ class Cluster:
         except (OSError, UserError):
             now = frozenset()
         new, self._workers = now - self._workers, now
+        lost = {key for key, machine in self._machines.items() if not self.has(machine)}
+        self._machines = {key: machine for key, machine in self._machines.items() if key not in lost}
+        new |= {worker for worker, key in self._spare.items() if key in lost and worker in now}
         return self._machines_of(sorted(new)) if new else []
 
     def _machines_of(self, workers: list[str]) -> list[Machine]:
         """The machines of new workers, one worker each; those with another m2bench are refused."""
-        self._machines = {key: machine for key, machine in self._machines.items() if self.has(machine)}
         try:
             answers = self._client.run(session.identify, workers=workers, on_error="return")
+            reasons = {worker: _refusal(answer) for worker, answer in sorted(answers.items())}
+            keys = {worker: (answers[worker].host, answers[worker].node) for worker in reasons if not reasons[worker]}
+            asked = {key: worker for worker, key in reversed(keys.items()) if key not in self._machines}
+            if asked:
+                self._client.run(session.offer, workers=[*asked.values()])
         except OSError:  # one has gone meanwhile: they are asked at the next look
             self._workers -= {*workers}
             return []
-        found = []
-        for worker, answer in sorted(answers.items()):
-            reason = _refusal(answer)
-            if reason:
-                self._refused[worker] = reason
-            elif (key := (answer.host, answer.node)) not in self._machines:
-                found.append(self._named(key, worker))
-        if found:
-            self._client.run(session.offer, workers=[machine.worker for machine in found])
-        return found
+        self._refused |= {worker: reason for worker, reason in reasons.items() if reason}
+        self._spare |= keys
+        return [self._named(key, worker) for key, worker in asked.items()]
 
     def _named(self, key: tuple[str, int], worker: str) -> Machine:
         """Called as its host, with the worker's address where another machine is called so too."""
@@ -135,15 +151,19 @@ class Cluster:
     def ask(self, machine: Machine, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have the machine do something, and wait for it.
 
-        Raises what it raises; MachineLost when it has gone, Stopped when nobody waits for it any more.
+        Raises what it raises, but Refused for a UserError; MachineLost when it has gone, Stopped when nobody waits for
+        it any more.
         """
+        if self._stopped.is_set():
+            raise Stopped
         future = self._client.submit(
             function, *args, workers=[machine.worker], allow_other_workers=False,
             resources={session.RESOURCE: 1}, retries=0, pure=False, **kwargs,
         )  # fmt: skip
         try:
             self._wait(machine, future)
-            answer: T = future.result()
+            with refusing():
+                answer: T = future.result()
             return answer
         except _lost_errors() as error:
             raise MachineLost(_first_line(error)) from error

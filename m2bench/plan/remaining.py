@@ -9,11 +9,11 @@ from m2bench.machine.conditions import are_disturbed
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.description import Description
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import StoredTrial, settled
+from m2bench.store.stored_trial import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials, rounds_of
-from .scaling import scale_learners
+from .scale_trials import scale_learners
 
 
 def remaining_trials(
@@ -27,7 +27,7 @@ def remaining_trials(
     A speed trial that ran under load is run once more at the end of its block, where ``is_quiet`` says that the load
     has ended. Each trial is chosen when it is asked for, since which ones follow depends on what was measured.
     """
-    done = {trial.spec.repeats or trial.spec.key for trial in stored()}
+    done = {trial.spec.planned_key for trial in stored()}
     for block in range(1, spec.blocks + 1):
         planned = block_trials(spec, block)
         yield from (trial for trial in planned if trial.key not in done)

@@ -94,6 +94,11 @@ class TrialSpec:
     set_aside: bool = field(default=False, metadata=LEFT_OUT)
     """Whether its block was not finished on its machine and was run again on another: no figure rests on it."""
 
+    @property
+    def planned_key(self) -> str:
+        """Key of the trial of the plan at which this is an attempt."""
+        return self.repeats or self.key
+
     @staticmethod
     def completed(document: Document) -> Document:
         """The document without options that are as in the run: earlier versions wrote them without a value."""

@@ -53,8 +53,20 @@ def try_to_write(path: Path, write: Callable[[], object]) -> Written:
 
 def open_log(path: Path) -> BinaryIO:
     """Opened to be appended to; UserError when that cannot be done."""
-    try:
+    with _log_explained(path):
         return path.open("ab")
+
+
+def add_to_log(path: Path, content: bytes) -> None:
+    """Append to a log; UserError when that cannot be done."""
+    with _log_explained(path), path.open("ab") as log:
+        log.write(content)
+
+
+@contextmanager
+def _log_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"the log {path} cannot be written: {error.strerror}.",

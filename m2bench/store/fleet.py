@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,10 @@ from m2bench.errors import UserError
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.documents import read, to_json
 
-from .database import FILE_NAME
 from .files import write_file
+from .results_database import ASKED_OF_FLEET, FILE_NAME
 
-ASKED, EVENTS = "fleet.json", "events.jsonl"
+EVENTS = "events.jsonl"
 SCHEMA = 1
 
 
@@ -36,17 +37,17 @@ class _Asked:
 
 def is_fleet(folder: Path) -> bool:
     """Whether a run on several machines was begun in the folder."""
-    return (folder / ASKED).exists()
+    return (folder / ASKED_OF_FLEET).exists()
 
 
 def begin_fleet(folder: Path, spec: RunSpec) -> None:
     """Note what every kind of machine is asked to do; UserError when that cannot be written."""
-    write_file(folder / ASKED, json.dumps(to_json(_Asked(SCHEMA, spec)), indent=1) + "\n")
+    write_file(folder / ASKED_OF_FLEET, json.dumps(to_json(_Asked(SCHEMA, spec)), indent=1) + "\n")
 
 
 def asked_of_fleet(folder: Path) -> RunSpec:
     """What every kind of machine is asked to do; UserError where that cannot be read."""
-    path = folder / ASKED
+    path = folder / ASKED_OF_FLEET
     try:
         asked = read(_Asked, json.loads(path.read_text()))
     except (OSError, ValueError) as error:
@@ -62,17 +63,21 @@ def folders_of_kinds(folder: Path) -> Mapping[str, Path]:
 
 
 def add_event(folder: Path, machine: str, text: str) -> None:
-    """Note what happened, now; UserError when it cannot be written."""
+    """Note what happened, now, on a line of its own; UserError when it cannot be written."""
     event = FleetEvent(datetime.now(UTC).isoformat(timespec="seconds"), machine, text)
     try:
-        with (folder / EVENTS).open("a") as file:
-            file.write(json.dumps(to_json(event)) + "\n")
+        with (folder / EVENTS).open("a+b") as file:
+            file.seek(max(file.tell() - 1, 0))
+            was_cut_off = file.read() not in (b"", b"\n")
+            file.write(b"\n" * was_cut_off + json.dumps(to_json(event)).encode() + b"\n")
     except OSError as error:
         raise UserError(f"{folder / EVENTS}: {error.strerror}.", "Free some disk space, and resume the run.") from error
 
 
 def events_of(folder: Path) -> list[FleetEvent]:
-    """All that happened, in order; a last line that was cut off is left out."""
-    path = folder / EVENTS
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [read(FleetEvent, json.loads(line)) for line in lines if line.endswith("\n")]
+    """All that happened, in order; a line that was cut off is left out."""
+    path, found = folder / EVENTS, []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            found.append(read(FleetEvent, json.loads(line)))
+    return found

@@ -8,27 +8,28 @@ import shlex
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import CompletedProcess
-from threading import Thread
 
 import pytest
 from commands import typed
-from launched import still_in, wait_until
+from distributed import Client
+from launched import still_in, wait_until, workers_of
 from machines import Machines, hold
+from psutil import Process
 from repository import PAGES, ROOT, commands_of
 
 from m2bench.errors import UserError
 from m2bench.findings.responses import speed_effects
-from m2bench.fleet import ablation, cluster
-from m2bench.fleet.cluster import Cluster
+from m2bench.fleet import cluster, machine_session, parent
+from m2bench.fleet.cluster import Cluster, Machine
 from m2bench.plan.designs import shares_of
-from m2bench.store.database import Store
 from m2bench.store.fleet import events_of, folders_of_kinds
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
 ADDRESS = "tcp://mini.local:8786"
@@ -37,7 +38,7 @@ FIRST, OTHER = "a-chip", "other-chip"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "LOOK_S", 0.2)
+    monkeypatch.setattr(parent, "LOOK_S", 0.2)
 
 
 def trials_of(run: Path, kind: str) -> list[StoredTrial]:
@@ -49,16 +50,18 @@ def trials_of(run: Path, kind: str) -> list[StoredTrial]:
     return []
 
 
-def once(condition: Callable[[], object], then: Callable[[], object]) -> Thread:
-    """Do something in another thread as soon as the condition holds."""
+@contextmanager
+def once(condition: Callable[[], object], then: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile, do something in another thread as soon as the condition holds. What fails there fails here."""
 
     def wait() -> None:
         wait_until(condition)
         then()
 
-    found = Thread(target=wait, daemon=True)
-    found.start()
-    return found
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        yield
+    waiting.result()
 
 
 def ablate(machines: Machines, *asked: str, cwd: Path) -> CompletedProcess[str]:
@@ -93,9 +96,8 @@ def test_a_machine_that_dies_loses_nothing_and_kinds_stand_apart(machines: Machi
     def of_b() -> list[StoredTrial]:
         return [t for t in trials_of(run, FIRST) if t.conditions and t.conditions.machine == "b"]
 
-    killer = once(of_b, lambda: machines.kill("b"))
-    done = ablate(machines, *ASKED, "--blocks", "3", "--learning", "off", "--out", "run", cwd=tmp_path)
-    killer.join(1)
+    with once(of_b, lambda: machines.kill("b")):
+        done = ablate(machines, *ASKED, "--blocks", "3", "--learning", "off", "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = [(event.machine, event.text) for event in events_of(run)]
     assert any(machine == "b" and text.startswith("gave up") for machine, text in told)
@@ -139,9 +141,9 @@ def test_a_scheduler_that_goes_and_other_machines_when_resumed(
     """What was stored stays; the rest is done by a machine that was not there before, learning trials among it."""
     machines.start("d")
     run = tmp_path / "run"
-    once(lambda: len(trials_of(run, FIRST)) >= 2, lambda: machines.kill("scheduler"))
-    with monkeypatch.context() as patch:
-        patch.setattr(ablation, "PATIENCE_S", 10.0)
+    killing = once(lambda: len(trials_of(run, FIRST)) >= 2, lambda: machines.kill("scheduler"))
+    with monkeypatch.context() as patch, killing:
+        patch.setattr(parent, "PATIENCE_S", 10.0)
         patch.setattr(cluster, "CONNECT_S", 1.0)
         done = ablate(machines, *ASKED, "--blocks", "2", "--out", "run", cwd=tmp_path)
     assert done.returncode == 1
@@ -186,25 +188,51 @@ def test_a_reader_of_the_page_can_type_its_commands(machines: Machines, tmp_path
 def test_an_interruption_leaves_nothing_running(machines: Machines, tmp_path: Path) -> None:
     machines.start("f")
     run = tmp_path / "run"
-    once(lambda: trials_of(run, FIRST), _thread.interrupt_main)
-    done = ablate(machines, *ASKED, "--blocks", "50", "--out", "run", cwd=tmp_path)
+    at_work: list[str] = []
+
+    def interrupt() -> None:
+        at_work.extend(_sessions(workers_of(machines.folder)))
+        _thread.interrupt_main()
+
+    with once(lambda: trials_of(run, FIRST), interrupt):
+        done = ablate(machines, *ASKED, "--blocks", "50", "--out", "run", cwd=tmp_path)
     assert done.returncode == 130
     assert f"--resume run --scheduler {machines.scheduler}" in done.stderr
-    assert not [process for process in still_in(machines.folder) if "m2bench-" in process.cwd()]
+    assert at_work, "there was something to end"
+    assert not _sessions(still_in(machines.folder))
+
+
+def _sessions(processes: list[Process]) -> list[str]:
+    """The folders of the sessions that processes belong to."""
+    return [process.info["cwd"] for process in processes if "m2bench-" in process.info["cwd"]]
 
 
 def test_two_workers_of_one_machine_measure_one_at_a_time(machines: Machines, tmp_path: Path) -> None:
-    """Each may have several threads, and they may serve different runs."""
+    """One of them is asked. What asks both all the same waits, however many threads and runs they have."""
     for name in ("g", "h"):
         machines.start(name, host="one", threads=4)
     with Cluster(machines.scheduler) as one, Cluster(machines.scheduler) as other, ThreadPoolExecutor(4) as pool:
         found = {machine.name: machine for cluster in (one, other) for machine in cluster.look()}
         wait_until(lambda: "one" in found or found.update({each.name: each for each in one.look()}), 20)
         assert len([name for name in found if name.startswith("one")]) == 1, "one of the two workers is asked"
+        with Client(machines.scheduler, set_as_default=False) as client:
+            of_host = {worker: identity.host for worker, identity in client.run(machine_session.identify).items()}
+            both = [Machine(worker, worker) for worker, host in of_host.items() if host == "one"]
+            client.run(machine_session.offer, workers=[machine.worker for machine in both])
+        assert len(both) == 2
+        wait_until(lambda: [cluster.look() for cluster in (one, other)] and all(map(other.has, both)), 20)
         held = [
-            pool.submit(cluster.ask, found["one"], hold, tmp_path / "at-work") for cluster in (one, other, one, other)
+            pool.submit(cluster.ask, machine, hold, tmp_path / "at-work")
+            for machine in both
+            for cluster in (one, other)
         ]
         assert [each.result() for each in held] == [None] * 4
+
+
+def test_a_plan_has_the_mini_blocks_that_are_handed_out(tmp_path: Path) -> None:
+    """64 combinations are 8 mini-blocks of 8, of which one has the baseline; each with a baseline before and after."""
+    done = typed("ablate", "--all", "--blocks", "1", "--scheduler", ADDRESS, "--dry-run", cwd=tmp_path)
+    assert f"{63 + 2 * 8} trials" in done.stdout, done.stderr
 
 
 def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

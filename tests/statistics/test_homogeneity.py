@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from m2bench.statistics.estimate import Estimate, mean_ratio
-from m2bench.statistics.homogeneity import difference_p
+from m2bench.statistics.homogeneity import change, difference_p
 
 SIZES, SDS = (4, 7, 5), (0.01, 0.05, 0.02)
 RUNS = 3000
@@ -29,6 +29,22 @@ def test_of_two_it_is_welchs_t_test() -> None:
     one, other = [0.1, 0.3, 0.2, 0.25], [0.5, 0.4, 0.62]
     found = difference_p([each for each in map(mean_ratio, (one, other)) if each is not None])
     assert found == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
+
+
+def test_the_change_of_one_to_the_other_is_judged_by_the_same_test() -> None:
+    one, other = [0.1, 0.3, 0.2, 0.25], [0.5, 0.4, 0.62]
+    exact = stats.ttest_ind(other, one, equal_var=False)
+    new, old = mean_ratio(other), mean_ratio(one)
+    assert new is not None
+    assert old is not None
+    found = change(new, old)
+    assert found.interval is not None
+    assert found.p == pytest.approx(exact.pvalue)
+    assert [math.log(bound) for bound in found.interval] == pytest.approx([*exact.confidence_interval(0.95)])
+    assert change(new, old, 0.2).p == pytest.approx(difference_p([new, old], 0.2))
+    known = Estimate.from_log(0.1, 0.0, 5)
+    assert change(known, known, 0.2).log_se == pytest.approx(0.2 * math.sqrt(2)), "what jobs differ by is left"
+    assert change(new, Estimate(1.0)).interval is None
 
 
 def test_of_equal_scatter_and_many_trials_it_is_the_analysis_of_variance() -> None:

@@ -35,7 +35,7 @@ def test_the_ratio_and_its_error_are_those_of_a_jackknife_written_out() -> None:
     left_out = [statistic([i for i in range(6) if i != out]) for out in range(6)]
     assert found is not None
     assert math.log(found.ratio) == pytest.approx(statistic(list(range(6))))
-    assert found.log_se == pytest.approx(math.sqrt(5 / 6 * np.sum((left_out - np.mean(left_out)) ** 2)))
+    assert found.log_se == pytest.approx(math.sqrt(5 / 6 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2)))
     assert found.degrees == 5
 
 

@@ -87,10 +87,10 @@ def _serve(folder: Path) -> None:
     import prepared_launcher
     import pytest
 
-    from m2bench.fleet import session
+    from m2bench.fleet import machine_session
 
     assert distributed
-    assert session
+    assert machine_session
     prepared_launcher.prepare(pytest.MonkeyPatch())
     prepared_launcher._forge()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -142,10 +142,10 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
     """Be another machine: by its name and chip, and where asked to, without m2bench or with another one."""
     from prepared_launcher import ForkedProcess
 
-    from m2bench.fleet import session
+    from m2bench.fleet import machine_session
     from m2bench.records.description import Description, Machine
     from m2bench.records.documents import read
-    from m2bench.run import ablation, describe, quiet
+    from m2bench.run import describe, quiet, run_ablation
 
     socket.gethostname = lambda: request["host"]
     if request.get("without_m2bench"):
@@ -153,7 +153,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
             del sys.modules[name]
         sys.modules["m2bench"] = None  # type: ignore[assignment]
     if request.get("digest"):
-        vars(session)["package_digest"] = lambda: request["digest"]
+        vars(machine_session)["package_digest"] = lambda: request["digest"]
     start = ForkedProcess.__init__
 
     def start_alone(self: ForkedProcess, *args: Any, **kwargs: Any) -> None:
@@ -170,7 +170,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
         return replace(found, machine=read(Machine, {**found.machine.facts, "chip": request["chip"]}))
 
     quiet.SAMPLE_S = 0.1
-    for module in (session, ablation):
+    for module in (machine_session, run_ablation):
         module.describe = pretended  # type: ignore[attr-defined]
 
 

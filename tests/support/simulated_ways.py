@@ -16,17 +16,17 @@ from itertools import product
 import numpy as np
 from made_run import STARTED, make_record
 
-from m2bench.findings.factors import summarize_factors
+from m2bench.findings.summarize_factors import summarize_factors
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import block_trials
-from m2bench.plan.factors import factors_of
+from m2bench.plan.factors_trials import factors_of
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.figure import Figure
 from m2bench.records.results import CurvePoint, LearningResult
 from m2bench.statistics.learning_curve import EVALUATION_SPACING
-from m2bench.store.trials import StoredTrial
-from m2bench.summary.factors import FactorsSummary
+from m2bench.store.stored_trial import StoredTrial
+from m2bench.summary.factors_summary import FactorsSummary
 from m2bench.systems.trading.options import LEARNING_FACTORS
 
 EPISODES, PACE_S = 600.0, 0.05

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from m2bench.records.figure import Figure
 from m2bench.report.tables.ways import ALL_WAYS, named
-from m2bench.summary.factors import FactorsSummary
+from m2bench.summary.factors_summary import FactorsSummary
 from m2bench.text.figures import is_known
 
 from .style import GAIN, SERIES, SURFACE, Chart, NotDrawn, drawing, interval, ratio_axis, reach, rows, span
@@ -22,7 +24,7 @@ def draw_worth(summary: FactorsSummary, title: str) -> Chart | NotDrawn:
     with drawing(1.9 + ROW_HEIGHT * len(shown)) as canvas:
         (axis,) = canvas.axes
         rows(axis, [f"{each.layer}, with {ALL_WAYS if each.way is None else named(each.way)}" for each in shown])
-        sides = (
+        sides: tuple[tuple[str, float, str, dict[str, Any]], ...] = (
             ("seconds per " + summary.system.unit.one, -APART, SERIES[1], {"marker": "o", "markerfacecolor": SURFACE}),
             ("seconds to the target", APART, GAIN, {"marker": "D"}),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure, value_of
-from m2bench.summary.factors import FactorEffect, FactorsSummary, Finding, LayerWorth, Steadiness, WayOfLearning
+from m2bench.summary.factors_summary import FactorEffect, FactorsSummary, Finding, LayerWorth, Steadiness, WayOfLearning
 from m2bench.text.figures import percent_within, times_within, within
 from m2bench.text.tables import Table
 
