@@ -1,8 +1,9 @@
 """The JSON Schema of a record's document (m2bench/records/documents.py).
 
 ``python -m m2bench.summary.schema`` prints that of the ``summary.json`` of an ablation, which is kept as
-docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json; with
-``factors`` that of a run of ``ablate --factors``, docs/factors-summary.schema.json.
+docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json, with
+``side-by-side`` that of a run on several machines and of ``compare --out``, docs/side-by-side-summary.schema.json, and
+with ``factors`` that of a run of ``ablate --factors``, docs/factors-summary.schema.json.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from m2bench.records.figure import Figure, Interval
 
 from .ablation_summary import Summary
 from .factors_summary import FactorsSummary
+from .machines_summary import SideBySide
 from .scale_summary import ScaleSummary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
 ENDS = Interval | None
+SUMMARIES = {"ablation": Summary, "scale": ScaleSummary, "side-by-side": SideBySide, "factors": FactorsSummary}
 
 
 def json_schema(kind: type) -> Document:
@@ -145,7 +148,5 @@ def _in_one_line(text: Any) -> str:
     return " ".join(str(text).split())
 
 
-KINDS = {"": Summary, "scale": ScaleSummary, "factors": FactorsSummary}
-
 if __name__ == "__main__":
-    print(json.dumps(json_schema(KINDS["".join(sys.argv[1:])]), indent=1))
+    print(json.dumps(json_schema(SUMMARIES[(sys.argv[1:] or ["ablation"])[0]]), indent=1))
