@@ -29,7 +29,7 @@ from m2bench.text.tables import draw_table
 from .ablation_report import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
 from .charts.layers_across import draw_layers_across
-from .factors_report import factors_content
+from .factors_report import draw_factors_charts, factors_content
 from .fleet_report import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
 from .machines_report import differences, layers_across_table
@@ -71,8 +71,9 @@ def write_factors_report(store: Store) -> FactorsSummary:
     """The same of a run of ``ablate --factors``."""
     folder = store.folder
     summary = summarize_factors(folder.resolve().name, store.record(), store.attempts())
-    content = factors_content(summary, folder)
-    _write(folder, summary, (), markdown(content), page(content))
+    charts = draw_factors_charts(summary)
+    content = factors_content(summary, charts, folder)
+    _write(folder, summary, charts, markdown(content), page(content))
     return summary
 
 
@@ -87,8 +88,8 @@ def write_and_show(folder: Path, console: Console) -> str | None:
             return NOTHING_MEASURED if scaled.fastest is None else None
         if store.record().spec.factors is not None:
             crossed = write_factors_report(store)
-            show_content(factors_content(crossed, folder), folder, console)
-            return NOTHING_MEASURED if crossed.soonest is None else None
+            show_content(factors_content(crossed, (), folder), folder, console)
+            return NOTHING_MEASURED if crossed.soonest_by_seconds is None else None
         summary = write_report(store)
         show_report(summary, folder, console)
         return _why_nothing_is_compared(summary, store.attempts())
