@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,8 @@ class Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, parameter: Tensor, rows: int) -> Tensor:
         device = parameter.device.type
-        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else parameter.dtype
+        within_autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        ctx.dtype = torch.get_autocast_dtype(device) if within_autocast else parameter.dtype
         return parameter.expand(rows, -1)
 
     @staticmethod
@@ -82,19 +84,18 @@ def apply(parts: Parts, options: LayerOptions) -> Parts:
 
 def prove(trainer: Trainer) -> Proof:
     """Look at what would be differentiated of each block: three parameters that are spread out over the rows."""
-    wanted = 3 * len(blocks_of(trainer.policy))
-    with torch.enable_grad(), trainer.precision.autocast():
-        found = sum(_spread_in(block, trainer.device) for block in blocks_of(trainer.policy))
+    blocks = blocks_of(trainer.policy)
+    wanted, found = 3 * len(blocks), sum(_spread_in(block, trainer) for block in blocks)
     evidence = {"sums": wanted, "sums_by_products": found}
     return Proof(found == wanted, evidence, None if found == wanted else f"{found} of {wanted} sums are products")
 
 
-def _spread_in(block: Block, device: torch.device) -> int:
+def _spread_in(block: Block, trainer: Trainer) -> int:
     """How often the derivative of a block goes through ``Spread``."""
-    weight = block.linear.weight
-    # The input asks for a gradient, so that the graph is whole where the block's own parameters are frozen.
-    rows = torch.ones(2, weight.shape[1], device=device, requires_grad=True)
-    nodes, met = [block(rows).grad_fn], set[Any]()
+    copied = deepcopy(block).requires_grad_()  # another layer may have frozen the block itself
+    rows = torch.ones(2, copied.linear.weight.shape[1], device=trainer.device)
+    with torch.enable_grad(), trainer.precision.autocast():
+        nodes, met = [copied(rows).grad_fn], set[Any]()
     while nodes:
         node = nodes.pop()
         if node is not None and node not in met:
