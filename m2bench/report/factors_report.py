@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from m2bench.errors import quoted
-from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.summary.factors_summary import FactorEffect, FactorsSummary, WayOfLearning
@@ -13,23 +12,18 @@ from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.tables import Table
 
 from .content import Content, Section, Sentences
-from .sentences import counted
+from .sentences import counted, warnings
 
 PLAIN = "none of them"
 
 
 def factors_content(summary: FactorsSummary, folder: Path | None = None) -> Content:
     """``folder``: that of the run, for the command that continues it."""
-    machine = summary.machine
-    warnings = (*warnings_of_machine(machine.machine, machine.device), *summary.warnings)
     return Content(
         run=summary.run,
         headline=_headline(summary, folder),
-        warnings=[f"Warning: {warning}." for warning in warnings],
+        warnings=warnings(summary.machine, summary.warnings),
         details=[verdict_on(effect, summary.system.unit.many) for effect in summary.effects],
-        advice=[],
-        call=None,
-        figures=[],
         sections=[
             Section("ways", "Which way learns soonest", (ways_table(summary),)),
             Section("effects", "What each of them does", (effects_table(summary),)),

@@ -9,7 +9,7 @@ from m2bench.summary.ablation_summary import Summary
 from m2bench.text.tables import Table
 
 from .charts.style import Chart, NotDrawn
-from .content import Section, SectionPart, Sentences
+from .content import Section, SectionPart, Sentences, sections_of
 from .remarks import remarks
 from .sentences import claims, marked, tells_of_learning
 from .tables.before_and_after import before_and_after_table
@@ -53,11 +53,7 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
         ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
         ("machine", "Machine and workload"): (facts_table(summary),),
     }  # fmt: skip
-    return [
-        Section(name, title, tuple(_marked(part, summary) for part in given if part is not None))
-        for (name, title), given in parts.items()
-        if any(part is not None for part in given)
-    ]
+    return sections_of((*named, [_marked(part, summary) for part in given]) for named, given in parts.items())
 
 
 def _untold(summary: Summary) -> set[str]:
@@ -71,6 +67,6 @@ def _untold(summary: Summary) -> set[str]:
     return {name for name, is_told in told.items() if not is_told}
 
 
-def _marked(part: SectionPart, summary: Summary) -> SectionPart:
+def _marked(part: SectionPart | None, summary: Summary) -> SectionPart | None:
     """A table with its title marked where no figure can be trusted; a chart is marked when it is drawn."""
     return replace(part, title=marked(part.title, summary)) if isinstance(part, Table) else part

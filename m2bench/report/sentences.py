@@ -10,6 +10,7 @@ from m2bench.records.refusals import mark_of
 from m2bench.records.rules import Rules
 from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
+from m2bench.summary.subject import MeasuredOn
 from m2bench.text.speed import Speed
 
 
@@ -37,12 +38,9 @@ def marked(text: str, summary: Summary) -> str:
     return text + mark_of(summary.device_faults)
 
 
-def warnings(summary: Summary) -> list[str]:
-    """What can make every figure doubtful: for the place right under the headline."""
-    found = (
-        *warnings_of_machine(summary.machine.machine, summary.machine.device),
-        *summary.noise.conditions.warnings,
-    )
+def warnings(measured_on: MeasuredOn, others: Sequence[str]) -> list[str]:
+    """What can make every figure doubtful, of the machine and ``others``: for the place right under the headline."""
+    found = (*warnings_of_machine(measured_on.machine, measured_on.device), *others)
     return [f"Warning: {warning}." for warning in found]
 
 
