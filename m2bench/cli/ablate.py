@@ -34,6 +34,7 @@ from .shared_options import (
 
 DEFAULT_SEEDS = 8
 """Of a run of ``--factors``."""
+NOT_WITH_FACTORS = ("all_combinations", "design", "layers", "budget_s", "quick", "scheduler", "dry_run", "learning")
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
@@ -108,7 +109,7 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         _refuse_other_place(asked.resume, asked.scheduler)
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
-        spec, folder = _begun(asked, system), asked.out or new_folder()
+        spec, folder = _begun(asked, system, given), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
         show_plan(spec, asked.resume, asked.budget_s, console)
@@ -126,11 +127,11 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
         report_run(folder, console)
 
 
-def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
+def _begun(asked: Ablate, system: AskedSystem, given: Given) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
-    _refuse_contradictions(asked)
+    _refuse_contradictions(asked, given)
     if asked.factors is not None:
         return _crossed(asked, system, asked.factors)
     found = layers_taking_part(system.workload, asked.layers)
@@ -188,11 +189,11 @@ def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
         raise UserError(f"{folder} is a run on one machine.", "Continue it there, without --scheduler.")
 
 
-def _refuse_contradictions(asked: Ablate) -> None:
+def _refuse_contradictions(asked: Ablate, given: Given) -> None:
     if asked.with_layers and asked.factors is None:
         raise UserError("--with is for --factors.", "Name the layers that take part with --layers.")
     if asked.factors is not None:
-        _refuse_beside_factors(asked)
+        _refuse_beside_factors(given)
     if asked.scheduler is not None and asked.budget_s is not None:
         raise UserError(
             "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
@@ -201,28 +202,15 @@ def _refuse_contradictions(asked: Ablate) -> None:
     refuse_more_blocks(asked)
     if asked.all_combinations and asked.design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
-    chosen = {
-        "--all": asked.all_combinations,
-        "--design": asked.design is not None,
-        "--blocks": asked.blocks is not None,
-    }
-    if asked.budget_s is not None and any(chosen.values()):
-        named = ", ".join(flag for flag, is_given in chosen.items() if is_given)
-        raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.", "Leave one out.")
+    chosen = given.flags_of(("all_combinations", "design", "blocks"))
+    if asked.budget_s is not None and chosen:
+        raise UserError(
+            f"--budget chooses the design and the blocks, and cannot take {', '.join(chosen)}.", "Leave one out."
+        )
 
 
-def _refuse_beside_factors(asked: Ablate) -> None:
-    chosen = {
-        "--all": asked.all_combinations,
-        "--design": asked.design is not None,
-        "--layers": asked.layers is not None,
-        "--budget": asked.budget_s is not None,
-        "--quick": asked.quick,
-        "--scheduler": asked.scheduler is not None,
-        "--dry-run": asked.dry_run,
-        "--learning": asked.learning != RunOptions.learning,
-    }
-    named = [flag for flag, is_given in chosen.items() if is_given]
+def _refuse_beside_factors(given: Given) -> None:
+    named = given.flags_of(NOT_WITH_FACTORS)
     if named:
         raise UserError(
             f"{named[0]} has no effect beside --factors, which trains every combination of its factors.",

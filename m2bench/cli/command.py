@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -29,6 +29,10 @@ class Given:
     """The options on the command line, each with what was typed for it: True for a flag alone."""
 
     typed: tuple[tuple[Option, Any], ...]
+
+    def flags_of(self, names: Collection[str]) -> list[str]:
+        """Those of these options that were typed, as they were."""
+        return [one.flag for one, _ in self.typed if one.name in names]
 
     def words(self) -> tuple[str, ...]:
         """Words for a shell that ask the same, without where the answer goes."""

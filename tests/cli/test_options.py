@@ -222,7 +222,7 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
 def test_what_is_asked_of_ablate_is_stored_with_its_run() -> None:
     """Whatever is declared in ``RunOptions``."""
     asked: dict[str, Any] = {one.name: f"asked {one.name}" for one in options_of(RunOptions)}
-    spec = _begun(Ablate(**asked), AskedSystem(WorkloadSpec(), Given(())))
+    spec = _begun(Ablate(**asked), AskedSystem(WorkloadSpec(), Given(())), Given(()))
     assert {name: getattr(spec, name) for name in asked} == asked
 
 
