@@ -20,7 +20,7 @@ from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes import job_requests as asked
-from m2bench.processes.json_lines import Event
+from m2bench.processes.json_lines import JobRequest
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
 from m2bench.records.documents import read
@@ -40,7 +40,7 @@ def import_compiler() -> None:
     importlib.import_module("torch._inductor.compile_fx")
 
 
-def run(request: Event, send: Send) -> int:
+def run(request: JobRequest, send: Send) -> int:
     """Do the job that is asked for and send its result; the exit code of the process."""
     kind = next(kind for kind in JOBS if kind.name == request["job"])
     job = read(kind, request)
