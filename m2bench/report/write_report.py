@@ -30,7 +30,7 @@ from .ablation_report import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
 from .charts.layers_across import draw_layers_across
 from .content import Content
-from .factors_report import factors_content
+from .factors_report import draw_factors_charts, factors_content
 from .fleet_report import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
 from .machines_report import differences, layers_across_table
@@ -74,9 +74,10 @@ def _write_run(store: Store) -> tuple[Content, str | None]:
         return content, NOTHING_MEASURED if scaled.fastest is None else None
     if record.spec.factors is not None:
         crossed = summarize_factors(name, record, store.attempts())
-        content = factors_content(crossed, folder)
-        _write(folder, crossed, (), content, page(content))
-        return content, NOTHING_MEASURED if crossed.soonest is None else None
+        charts = draw_factors_charts(crossed)
+        content = factors_content(crossed, charts, folder)
+        _write(folder, crossed, charts, content, page(content))
+        return content, NOTHING_MEASURED if crossed.soonest_by_seconds is None else None
     summary, content = _write_ablation(store)
     return content, _why_nothing_is_compared(summary, store.attempts())
 
