@@ -41,7 +41,7 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 def check_json(project: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the document of a check of what was planted."""
-    asked = ("check", "--base", "HEAD", "--episode-length", "16", "--device", "cpu", "--json", *options)
+    asked = ("check", "--base", "HEAD", "--episode-length", "8", "--device", "cpu", "--json", *options)
     done = typed(*asked, cwd=project)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -80,7 +80,7 @@ def test_a_wait_a_slower_step_and_a_wrong_sign_are_found_at_once(project: Path) 
     assert all("the training return differs from update" in change for change in document["changes"])
     assert {change.partition(":")[0] for change in document["changes"]} == {"baseline", "batching"}
     (more,) = [change for change in document["counts"] if change["name"] == "syncs"]
-    assert (more["combination"], more["after"] - more["before"]) == ("batching", 0.5)  # 16 waits, shared by 32 episodes
+    assert (more["combination"], more["after"] - more["before"]) == ("batching", 0.25)  # 8 waits, shared by 32 episodes
     assert "environment.py" in more["sentence"]
     assert "reward[0].item()" in more["sentence"]
     slowed = [metric for metric in document["metrics"] if metric["combination"] == "baseline"]
