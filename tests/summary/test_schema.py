@@ -22,7 +22,7 @@ from m2bench.findings.summarize_ablation import summarize
 from m2bench.findings.summarize_factors import summarize_factors
 from m2bench.records.documents import to_json
 from m2bench.records.scale_spec import Point
-from m2bench.report import write_side_by_side
+from m2bench.report.write_report import write_side_by_side
 from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.factors_summary import FactorsSummary
 from m2bench.summary.machines_summary import SideBySide
