@@ -17,7 +17,7 @@ from .charts.ways import draw_ways
 from .charts.worth import draw_worth
 from .content import Content, Sentences, sections_of
 from .sentences import counted, listed, warnings
-from .tables.ways import PLAIN, effects_table, named, steadiness_table, ways_table, worth_table
+from .tables.ways import PLAIN, effects_table, named, over_plain_table, steadiness_table, ways_table, worth_table
 
 MOST_NAMED = 6
 """Of a list in a sentence."""
@@ -31,7 +31,7 @@ def factors_content(
     """``folder``: that of the run, for the command that continues it."""
     drawn = {chart.name: chart for chart in charts}
     parts = [
-        ("ways", "Which way learns soonest", (ways_table(summary), drawn.get("ways"))),
+        ("ways", "Which way learns soonest", (ways_table(summary), drawn.get("ways"), over_plain_table(summary))),
         ("effects", "What each of them does", (effects_table(summary), steadiness_table(summary))),
         ("layers", "Whether the layers that pay for speed pay here", (worth_table(summary), drawn.get("worth"))),
         ("sure", "How sure is this", (Sentences(_remarks(summary)),)),

@@ -157,7 +157,7 @@ if KIND:
         ),
         "m2bench.devices.counters": counting_mps,
         "m2bench.devices.device_speed": slower_than_apples,
-        "m2bench.report.ablation": without_pictures,
+        "m2bench.report.ablation_report": without_pictures,
         "psutil": without_childrens_times,
         "torch": with_apples_gpu,
     }
