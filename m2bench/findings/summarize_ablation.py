@@ -57,6 +57,8 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         device_faults=record.prepared.device_faults or (),
         machine=MeasuredOn(description.machine, description.device),
         peak_flops=record.prepared.peak_flops,
+        peaks=record.prepared.peaks,
+        bytes_per_s=record.prepared.bytes_per_s,
         claimed_together=description.claimed_together,
         workload=Trained(description.workload, spec),
         noise=summarize_noise(record, of.trials, sum(t.spec.repeats is not None for t in attempts), speeds),

@@ -241,6 +241,7 @@ class TradingSystem(SystemDefaults):
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
         self.steps_per_episode = self.episode_length
+        self.processes = self.trainer.replicas.count
         self.compiles = any(layer.compiles for layer in self.layers)
 
     def update(self) -> Tensor:
