@@ -151,6 +151,7 @@ class LayerDescription:
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits.
+    ``own_threads``: it computes by a thread on each core, whatever torch's number of threads.
     ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
@@ -165,6 +166,7 @@ class LayerDescription:
     compiles: bool
     compiled_apart: bool = False
     works_ahead: bool = False
+    own_threads: bool = False
     loss_tolerance: float | None = None
     needs: Layers = ()
     excludes: Layers = ()

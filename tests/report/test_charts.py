@@ -139,7 +139,7 @@ def test_twelve_layers_with_long_names_are_legible(tmp_path: Path) -> None:
     """Of 280 combinations the ranking shows the fastest, and what the others are compared with."""
     names = tuple(f"{name}-with-a-long-name" for name in (*FULL.layers, *"ghijkl"))
     rules = Rules(excludes=((names[0], names[1]),))
-    spec = RunSpec(names, design_of_all(names, rules), 1, 0, learning="off", rules=rules)
+    spec = RunSpec(names, design_of_all(names, rules), 1, 0, rules=rules)
     charts, figures = draw_all(summary_of(tmp_path, spec=spec))
     assert_legible(figures)
     rows = len(figures["combinations"].axes[0].lines) // 2

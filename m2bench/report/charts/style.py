@@ -153,7 +153,13 @@ def drawing(height: float, columns: int = 1, **grid: Any) -> Iterator[Canvas]:
 def _wrapped(title: str, characters: int) -> str:
     """The title in lines of so many characters, a figure and its interval in the same one."""
     tied = re.sub(r" \[([^ \]]+), ([^ \]]+)\]", "\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", title)
-    return textwrap.fill(tied, characters).replace("\N{NO-BREAK SPACE}", " ")
+    return _filled(tied, characters).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _filled(text: str, characters: int) -> str:
+    """In lines of so many characters, which may end within a set of layers, but not within the name of one."""
+    breakable = re.sub(r"\+(?=\S)", "+\0 ", text)
+    return textwrap.fill(breakable, characters, break_on_hyphens=False).replace("\0 ", "").replace("\0", "")
 
 
 def _adapting(svg: str, name: str, title: str) -> str:
@@ -223,8 +229,8 @@ def beside(axis: Axes, row: float, text: str, **style: Any) -> None:
 
 def with_layers(what: str, layers: Layers) -> str:
     """What a legend says of a combination, in lines that have room, broken between layers."""
-    named = f"{what}: {'+ '.join(layers)}" if layers else what
-    return textwrap.fill(named, LEGEND_CHARACTERS, break_on_hyphens=False).replace("+ ", "+")
+    named = f"{what}: {'+'.join(layers)}" if layers else what
+    return _filled(named, LEGEND_CHARACTERS)
 
 
 def interval(axis: Axes, row: float, figure: Figure, colour: str, **style: Any) -> None:

@@ -216,6 +216,7 @@ def _describe_layer(
         compiles=layer.compiles,
         compiled_apart=layer.compiled_apart,
         works_ahead=layer.works_ahead,
+        own_threads=layer.own_threads,
         unsupported=layer.unsupported(device, options) or layer.unsuited(settings),
     )
 
