@@ -24,8 +24,7 @@ from wrong_devices import WrongDevice
 from m2bench.baselines.episodes import PreparedMarket
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.errors import UserError
-from m2bench.gate import run_check
-from m2bench.gate.facts import SideFacts
+from m2bench.gate.facts import SideFacts, changed_arithmetic
 from m2bench.inspect import forward
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
@@ -34,11 +33,11 @@ from m2bench.systems.trading.numerics import check_device
 from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
-EPISODE_LENGTH = 16
-ROWS = 1024
+EPISODE_LENGTH = 8
+ROWS = 512
 SPEC = WorkloadSpec(device="cpu", options={"num_envs": ROWS // EPISODE_LENGTH, "episode_length": EPISODE_LENGTH})
 SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
-FACTORS = (3.0, 1.01)
+FACTOR = 1.01  # the least that is to be found: a larger one is further beyond the same limits
 REFUSED = (
     "error: cpu computes wrongly in single precision "
     "(gradient: weight is off by 2 of its size, where 0.0001 is allowed)"
@@ -66,7 +65,6 @@ def faults(work: Path) -> Callable[[AbstractContextManager[object]], list[str]]:
 Find = Callable[[AbstractContextManager[object]], list[str]]
 
 
-@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize(
     ("operator", "finding"),
     [
@@ -78,12 +76,10 @@ Find = Callable[[AbstractContextManager[object]], list[str]]
         ("adam step", "update: update [12] of (macro|micro) .* is off by {error} of its size, where 0.001 is allowed"),
     ],
 )
-def test_a_wrong_device_is_found_with_what_it_gets_wrong(
-    operator: str, finding: str, factor: float, faults: Find
-) -> None:
+def test_a_wrong_device_is_found_with_what_it_gets_wrong(operator: str, finding: str, faults: Find) -> None:
     """All eight norms, and nothing else, where it is their weights' gradients; by as much as was planted."""
-    found = faults(WrongDevice(operator, factor))
-    pattern = finding.replace("{error}", re.escape(f"{factor - 1:.2g}"))
+    found = faults(WrongDevice(operator, FACTOR))
+    pattern = finding.replace("{error}", re.escape(f"{FACTOR - 1:.2g}"))
     assert any(re.match(pattern, sentence) for sentence in found), found
 
 
@@ -115,15 +111,14 @@ def changed(system: TradingSystem, device: AbstractContextManager[object]) -> se
     return {name for name, check in checks.items() if not check.same}
 
 
-@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize(
     "operator", ["layer norm weight gradient", "linear", "matrix product of the gradient", "log softmax"]
 )
 def test_what_is_wrong_at_large_sizes_alone_is_found_in_the_trial_of_that_size(
-    operator: str, factor: float, faults: Find, build: Callable[[Layers], TradingSystem]
+    operator: str, faults: Find, build: Callable[[Layers], TradingSystem]
 ) -> None:
     """The plain trainer never has so many rows; batching has them in its one pass with gradients."""
-    device = WrongDevice(operator, factor, least_rows=ROWS)
+    device = WrongDevice(operator, FACTOR, least_rows=ROWS)
     assert faults(device) == []
     system = build(("batching", "vectorized-loss"))
     assert changed(system, nullcontext()) == set()
@@ -245,8 +240,8 @@ def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:
     wrong = ("draws: logits is off by 1 of its size, where 0.0001 is allowed",)
     for base in ({}, {"base": said(wrong)}, {"base": said(None)}):
         with pytest.raises(UserError, match=r"cpu computes wrongly .*draws: logits is off by 1"):
-            run_check._changed_arithmetic({**base, "head": said(wrong)})
-        assert run_check._changed_arithmetic({**base, "head": said(())}) is None
-    found = run_check._changed_arithmetic({"base": said(()), "head": said(wrong)})
+            changed_arithmetic({**base, "head": said(wrong)})
+        assert changed_arithmetic({**base, "head": said(())}) is None
+    found = changed_arithmetic({"base": said(()), "head": said(wrong)})
     assert found is not None
     assert found.endswith(f"wrong where the base's is right: {wrong[0]}")
