@@ -43,8 +43,8 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
             learning_table(summary), drawn("learning"), groups_table(summary), drawn("throughput-and-learning"),
         ),
         ("time", "Before and after" if "phases" in untold else "Where the time goes"): (
-            before_and_after_table(summary), drawn("phases"), phases_table(summary), responses_table(summary),
-            starting_table(summary),
+            before_and_after_table(summary), drawn("roofline"), drawn("phases"), phases_table(summary),
+            responses_table(summary), starting_table(summary),
         ),
         ("combinations", "All combinations"): (
             combinations_table(summary), metrics_table(summary), drawn("combinations"), drawn("interactions"),
@@ -62,6 +62,7 @@ def _untold(summary: Summary) -> set[str]:
         "claims": any(layer.claim.claim for layer in summary.layers),
         "learning": tells_of_learning(summary),
         "throughput-and-learning": tells_of_learning(summary),
+        "roofline": bool(summary.bytes_per_s) and any(c.usage.flops_per_byte for c in summary.combinations),
         "phases": any(c.usage.phase_ms_per_episode for c in summary.combinations),
     }
     return {name for name, is_told in told.items() if not is_told}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.matmul_peaks import MatmulPeak
 from m2bench.records.refusals import mark_of
 from m2bench.records.rules import Rules
 from m2bench.summary.ablation_summary import Summary
@@ -31,6 +32,11 @@ def machine_name(summary: Summary) -> str:
         return chip  # what it computes on, it chooses itself
     name = chip if device.memory_mb is None else device.device_name
     return f"{name} ({summary.device})"
+
+
+def name_of_peak(peak: MatmulPeak, device: str) -> str:
+    """``bfloat16 on 2 cores``; of a GPU, which computes as a whole, its precision alone."""
+    return f"{peak.precision} on {counted(peak.cores, 'core')}" if device == "cpu" else peak.precision
 
 
 def marked(text: str, summary: Summary) -> str:

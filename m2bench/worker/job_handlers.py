@@ -76,10 +76,13 @@ def _threads(job: asked.ThreadsJob, tell: Tell) -> MeasuredThreads:
 def _prepare(job: asked.PrepareJob, tell: Tell) -> Prepared:
     begin = time.perf_counter()
     faults = load_system(job.workload).prepare(job.workload, job.work)
+    prepare_s, device = time.perf_counter() - begin, torch_device.resolve_device(job.workload.device)
     return Prepared(
-        prepare_s=time.perf_counter() - begin,
+        prepare_s=prepare_s,
         device_faults=None if faults is None else tuple(faults),
-        peak_flops=device_speed.matmul_peak_flops(torch_device.resolve_device(job.workload.device)),
+        peak_flops=device_speed.matmul_peak_flops(device),
+        peaks=device_speed.matmul_peaks(device),
+        bytes_per_s=device_speed.most_memory_bytes_per_s(device),
     )
 
 
