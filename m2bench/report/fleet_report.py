@@ -13,12 +13,12 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .content import Content, Section, SectionPart, Sentences
 from .headline import headline
-from .machines_report import differences, layers_across_table
+from .machines_report import difference_title, differences, layers_across_table
 
 
 def side_by_side_content(run: str, found: SideBySide, chart: Chart | NotDrawn | None) -> Content:
     """What is said of any runs side by side."""
-    return _content(run, " ".join(differences(found)), (), [_layers(found, chart), _machines(found)])
+    return _content(run, difference_title(found), differences(found), [_layers(found, chart), _machines(found)])
 
 
 def fleet_content(
@@ -26,17 +26,19 @@ def fleet_content(
     events: Sequence[FleetEvent],
 ) -> Content:  # fmt: skip
     """What is said of a run on several machines. ``kinds``: what each kind of machine has found, by its name."""
-    sections = [_layers(found, chart), Section("kinds", "Each kind of machine", (_kinds(found, kinds),))]
+    heads = [f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items()]
+    of_kinds = (Sentences(heads), _kinds(found, kinds))
+    sections = [_layers(found, chart), Section("kinds", "Each kind of machine", of_kinds)]
     if events:
         told = [f"{event.time} {event.machine}: {event.text}" for event in events]
         sections.append(Section("happened", "What happened", (Sentences(told),)))
-    heads = " ".join(f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items())
-    said = differences(found) if len(kinds) > 1 else []
-    return _content(run, heads, said, sections)
+    if len(kinds) == 1:
+        return _content(run, heads[0], (), sections)
+    return _content(run, difference_title(found), differences(found), sections)
 
 
 def _content(run: str, first: str, differences: Sequence[str], sections: Sequence[Section]) -> Content:
-    """Below a headline: what each machine does best, and what differs."""
+    """Below a headline: what differs."""
     return Content(run, (first, " ".join(differences)), (), (), (), None, (), sections)
 
 
