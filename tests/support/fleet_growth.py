@@ -36,7 +36,7 @@ from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import count_trials, make_trials
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.spec import TrialSpec
-from m2bench.report import write_and_show
+from m2bench.report.write_report import write_and_show
 from m2bench.run.trials import run_trials
 from m2bench.store.fleet import begin_fleet, folders_of_kinds
 from m2bench.store.results_database import Store
