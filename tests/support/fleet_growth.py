@@ -4,8 +4,8 @@
 take time (timed_machines.py), so that cores do not matter; what is measured is everything around the trials.
 
 ``overhead``: what a trial takes beyond its length, by a scheduler and without one. ``efficiency``: of 1, 2, 4 and 8
-machines. ``machines``: memory and speed with 100 machines. ``store``: 100,000 stored trials of 100 machines, 25 kinds of
-four, and the report on them. ``report``: that on one kind, by its trials.
+machines. ``machines``: memory and speed with 100 machines. ``store``: 100,000 stored trials of 100 machines, 25 kinds
+of four, and the report on them. ``report``: that on one kind, by its trials.
 """
 
 from __future__ import annotations
