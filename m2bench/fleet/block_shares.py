@@ -42,12 +42,12 @@ class Shares:
             return number
 
     def _is_for(self, machine: str) -> bool:
-        """Whether something waits that the others would not have done sooner, all that waits together."""
+        """Whether something waits that the others, after what they are at, would not have done sooner together."""
         others = [share_s for name, share_s in self._share_s.items() if name != machine]
         if not self._waiting or not others or machine not in self._share_s:
             return bool(self._waiting)
-        others_s = max(min(others), len(self._waiting) / sum(1 / share_s for share_s in others))
-        return self._share_s[machine] <= others_s
+        together_s = len(self._waiting) / sum(1 / share_s for share_s in others)
+        return self._share_s[machine] <= min(others) + max(min(others), together_s)
 
     def finish(self, number: int) -> None:
         """It is done."""

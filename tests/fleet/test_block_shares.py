@@ -103,9 +103,11 @@ def test_a_slow_machine_works_as_long_as_it_holds_nobody_up() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_equal_machines_share_the_last_ones() -> None:
+@pytest.mark.parametrize("share_s", [1.0, 1.2])
+def test_equal_machines_share_the_last_ones(share_s: float) -> None:
+    """None takes exactly as long as another."""
     clock = Clock()
     shares = Shares(range(4), clock)
-    for name in "abc":
-        run_one(shares, clock, name, 1.0)
+    for name, took_s in zip("abc", (share_s, 1.0, 1.0), strict=True):
+        run_one(shares, clock, name, took_s)
     assert shares.take("a") == 3
