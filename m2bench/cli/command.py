@@ -34,10 +34,6 @@ class Given:
         """Those of these options that were typed, as they were."""
         return [one.flag for one, _ in self.typed if one.name in names]
 
-    def has(self, name: str) -> bool:
-        """Whether the option of this name is among them."""
-        return any(one.name == name for one, _ in self.typed)
-
     def words(self) -> tuple[str, ...]:
         """Words for a shell that ask the same, without where the answer goes."""
         words: list[str] = []
@@ -127,7 +123,9 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
     workload = read(WorkloadSpec, {**asked, "module": module, **folder})
-    if not given.has("factors"):  # which are checked by whoever crosses them: an option has to be of use to one alone
+    if not given.flags_of(
+        ("factors",)
+    ):  # which are checked by whoever crosses them: an option has to be of use to one alone
         check_options([workload])
     return AskedSystem(workload, given)
 

@@ -179,7 +179,7 @@ class _Fleet:
 
     def _work(self, machine: Machine) -> None:
         kind = self._join(machine)
-        while (number := kind.shares.take()) is not None:
+        while (number := kind.shares.take(machine.name)) is not None:
             self._run_share(machine, kind, number)
         with kind.learning:
             self._run_learning(machine, kind)

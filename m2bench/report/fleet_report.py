@@ -13,7 +13,7 @@ from m2bench.text.tables import Table
 from .charts import Chart, NotDrawn
 from .content import Content, Sentences, sections_of
 from .headline import headline
-from .machines_report import differences, layers_across_table
+from .machines_report import difference_title, differences, layers_across_table
 
 
 def side_by_side_content(run: str, found: SideBySide, chart: Chart | NotDrawn | None) -> Content:
@@ -23,7 +23,7 @@ def side_by_side_content(run: str, found: SideBySide, chart: Chart | NotDrawn | 
         ("layers", "What pays where", (layers_across_table(found), chart)),
         ("machines", "The machines", (machines,)),
     ]
-    return Content(run, (" ".join(differences(found)), ""), sections_of(parts))
+    return Content(run, (difference_title(found), " ".join(differences(found))), sections_of(parts))
 
 
 def fleet_content(
@@ -32,16 +32,18 @@ def fleet_content(
 ) -> Content:  # fmt: skip
     """What is said of a run on several machines. ``kinds``: what each kind of machine has found, by its name.
 
-    Below a headline: what each kind does best, and what differs.
+    Below a headline: what differs between kinds, where there are several.
     """
+    heads = [f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items()]
     told = [f"{event.time} {event.machine}: {event.text}" for event in events]
-    heads = " ".join(f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items())
     parts = [
         ("layers", "What pays where", (layers_across_table(found), chart)),
-        ("kinds", "Each kind of machine", (_kinds(found, kinds),)),
+        ("kinds", "Each kind of machine", (Sentences(heads), _kinds(found, kinds))),
         ("happened", "What happened", (Sentences(told) if told else None,)),
     ]
-    return Content(run, (heads, " ".join(differences(found) if len(kinds) > 1 else ())), sections_of(parts))
+    several = len(kinds) > 1
+    lines = (difference_title(found), " ".join(differences(found))) if several else (heads[0],)
+    return Content(run, lines, sections_of(parts))
 
 
 def _kinds(found: SideBySide, kinds: Mapping[str, Summary]) -> Table:

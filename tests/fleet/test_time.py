@@ -108,10 +108,10 @@ def test_a_machine_that_stays_is_there_at_every_look(machines: Machines, monkeyp
 
 
 def test_a_machine_that_joins_late_gets_blocks(machines: Machines, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
-    machines.start("early", trial_s=0.05)
+    machines.start("early", trial_s=0.1)
     done = pool.submit(run, machines, tmp_path / "run", 20)
     until(done, tmp_path / "run", 3)
-    machines.start("late", trial_s=0.05)
+    machines.start("late", trial_s=0.1)
     done.result()
     blocks = assert_whole(tmp_path / "run", 20)
     assert {*blocks} == {"early", "late"}
