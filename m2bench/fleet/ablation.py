@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -70,8 +70,13 @@ class Kind:
         return {layer.name: layer.unsupported for layer in taking_part if layer.unsupported}
 
 
-def run_fleet(spec: RunSpec, folder: Path, resuming: bool, scheduler: str, wait_s: float, console: Console) -> None:
+def run_fleet(
+    spec: RunSpec, folder: Path, resuming: bool, scheduler: AbstractContextManager[str], wait_s: float,
+    console: Console,
+) -> None:  # fmt: skip
     """Run what is missing of the run in ``folder`` on the machines of a Dask scheduler, and store it here.
+
+    ``scheduler``: gives its address, and holds it as long as it is needed.
 
     On each machine it waits up to ``wait_s`` seconds in all while other processes keep it busy.
 
@@ -79,7 +84,7 @@ def run_fleet(spec: RunSpec, folder: Path, resuming: bool, scheduler: str, wait_
     """
     if not resuming:
         refuse_used(folder, f"Continue a run with: m2bench ablate --resume {quoted(folder)}, or choose another --out.")
-    with Cluster(scheduler) as cluster:
+    with scheduler as address, Cluster(address) as cluster:
         make_folder(folder)
         with locked(folder, folder / "lock"), FleetProgress(console) as progress:
             begin_fleet(folder, spec)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -82,24 +83,15 @@ class Cluster:
         self._stopped.set()
 
     def _connected(self) -> Client:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise UserError(
-                f"several machines need Dask, and {error.name} is not installed here.",
-                "Install it with: pip install 'm2bench[fleet]'",
-            ) from error
-        for name in ("distributed", "distributed.client"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what it would say is said by this run
+        import_dask("distributed")
+        from distributed import Client
+
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # other versions of packages there; what matters is compared here
                 return Client(self._scheduler, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no Dask scheduler answers at {self._scheduler} ({error}).",
-                "Start one there with: dask scheduler, and give its address as tcp://HOST:8786.",
-            ) from error
+        except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last two where TLS is not set up alike
+            raise _unconnected(self._scheduler, error) from error
 
     def look(self) -> list[Machine]:
         """The machines that have come since the last look. Connects again where the scheduler was lost."""
@@ -186,6 +178,27 @@ class Cluster:
         workers = [machine.worker for machine in self._machines.values() if self.has(machine)]
         if workers and self._client.status == "running":
             self._client.run(session.end, run, workers=workers, on_error="ignore")
+
+
+def import_dask(*modules: str) -> None:
+    """Import Dask, which then says nothing by itself: this run does. UserError where a module is not installed."""
+    try:
+        for module in modules:
+            import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"several machines need Dask, and {error.name} is not installed here.",
+            "Install it with: pip install 'm2bench[fleet]'",
+        ) from error
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _unconnected(scheduler: str, error: Exception) -> UserError:
+    return UserError(
+        f"no Dask scheduler answers at {scheduler} ({error}).",
+        "Start one there with: dask scheduler, and give its address as tcp://HOST:8786.",
+    )
 
 
 def _lost_errors() -> tuple[type[BaseException], ...]:

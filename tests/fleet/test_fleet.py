@@ -8,16 +8,15 @@ import shlex
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from commands import typed
 from distributed import Client
-from launched import still_in, wait_until, workers_of
+from launched import once, still_in, wait_until, workers_of
 from machines import Machines, hold
 from psutil import Process
 from repository import PAGES, ROOT, commands_of
@@ -48,20 +47,6 @@ def trials_of(run: Path, kind: str) -> list[StoredTrial]:
             with suppress(UserError), Store.open(folder) as store:  # it is just being begun
                 return store.attempts()
     return []
-
-
-@contextmanager
-def once(condition: Callable[[], object], then: Callable[[], object]) -> Iterator[None]:
-    """Meanwhile, do something in another thread as soon as the condition holds. What fails there fails here."""
-
-    def wait() -> None:
-        wait_until(condition)
-        then()
-
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(wait)
-        yield
-    waiting.result()
 
 
 def ablate(machines: Machines, *asked: str, cwd: Path) -> CompletedProcess[str]:

@@ -6,6 +6,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Event
@@ -76,7 +77,7 @@ def run(folder: Path, cluster: Cluster, patch: pytest.MonkeyPatch, spec: RunSpec
     patch.setattr(ablation, "Cluster", lambda scheduler: cluster)
     patch.setattr(ablation, "LOOK_S", 0.02)
     patch.setattr(ablation, "PATIENCE_S", 0.2)
-    run_fleet(spec, folder, resuming, "tcp://made.up:1", 0.0, Console(file=io.StringIO()))
+    run_fleet(spec, folder, resuming, nullcontext("tcp://made.up:1"), 0.0, Console(file=io.StringIO()))
 
 
 Stored = list[tuple[TrialSpec, Conditions]]

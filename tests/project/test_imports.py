@@ -176,7 +176,7 @@ def test_dask_is_imported_for_several_machines_alone() -> None:
     """Nor is it where their modules are imported, until a scheduler is asked for."""
     code = (
         "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.report, m2bench.fleet.ablation; "
-        "sys.exit(bool({'dask', 'distributed'} & set(sys.modules)))"
+        "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -9,11 +9,13 @@ import asyncio
 import fcntl
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -113,12 +115,34 @@ def _become(request: dict[str, Any], folder: Path) -> None:
             os.dup2(stream, target)
         if request["kind"] == "scheduler":
             asyncio.run(_schedule(request["scheduler"]))
+        elif request["kind"] == "python":
+            _pretend(request, folder)
+            _run_python(request["arguments"], request["environment"])
         else:
             _pretend(request, folder)
             asyncio.run(_work(request, folder))
         code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except Exception:
+        traceback.print_exc()
     finally:
+        (folder / f"{request['name']}.rc").write_text(str(code))
         os._exit(code)
+
+
+def _run_python(arguments: list[str], environment: dict[str, str]) -> None:
+    """What ``python ARGUMENTS`` does: -c CODE or -m MODULE."""
+    import dask
+
+    os.setpgid(0, 0)
+    os.environ.update(environment)
+    dask.config.refresh()
+    what, name, *sys.argv[1:] = arguments
+    if what == "-c":
+        exec(name, {})
+    else:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 async def _schedule(address: str) -> None:
