@@ -7,7 +7,7 @@ import torch
 from .episodes import EpisodeSource
 from .hyperparameters import Algorithm, Hyperparameters
 from .parts import Parts
-from .ppo import PPOTrainer
+from .ppo_trainer import PPOTrainer
 from .trainer import Trainer
 
 TRAINERS: dict[Algorithm, type[Trainer]] = {"reinforce": Trainer, "ppo": PPOTrainer}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from m2bench.options.declared import TRAINING, SizeOption, at_least, option
+from m2bench.options.option import TRAINING, SizeOption, at_least, option
 
 ENVIRONMENTS = SizeOption(option="num_envs", one="environment", many="environments")
 

@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from m2bench.baselines.episodes import NUM_ACTIONS
 from m2bench.baselines.hyperparameters import Hyperparameters
-from m2bench.baselines.objective import RETURN_EPSILON, clipped_loss, log_probs_of, values_of
+from m2bench.baselines.objective import RETURN_EPSILON, values_of
 from m2bench.baselines.parts import Credit, Minibatch, Objective, Parts, Seen, Trajectory
+from m2bench.baselines.ppo_loss import clipped_loss, log_probs_of
 from m2bench.baselines.trainer import Trainer
 
 from .layer import DESIGN_NOTE, Claim, Layer, LayerOptions, Proof

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from m2bench.baselines.episodes import EpisodeSource, PreparedMarket
     from m2bench.baselines.market import Market
-    from m2bench.store.database import Store
-    from m2bench.store.trials import RunRecord
+    from m2bench.store.results_database import Store
+    from m2bench.store.stored_trial import RunRecord
 
 EPISODE_LENGTH = 16
 
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def no_store_waits_for_the_disk() -> Iterator[None]:
     """What tests store need not survive a loss of power; the disk would be waited for after every trial."""
-    from m2bench.store.database import Store
+    from m2bench.store.results_database import Store
 
     create = Store.create
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.options.declared import at_least, option
-from m2bench.options.known_systems import check_options, factors_at_hand
-from m2bench.options.run_spec import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions, RunSpec
+from m2bench.options.known_systems import known_system
+from m2bench.options.option import at_least, option
+from m2bench.options.run_options import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptions
+from m2bench.options.run_spec import RunSpec
+from m2bench.options.workload_options import check_options
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -135,7 +137,7 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
 @command("ablate")
 def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     """Train with and without each layer, alone and combined, and report what each layer is worth."""
-    from m2bench.run import ablation
+    from m2bench.run import run_ablation
     from m2bench.run.show_plan import show_plan
 
     _refuse_unused(asked)
@@ -152,9 +154,9 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
     with interruptible(lambda: advice_on_resuming("ablate", folder, _words_again(asked))):
         if asked.elsewhere is None:
-            ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
+            run_ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
-            from m2bench.fleet.ablation import run_fleet
+            from m2bench.fleet.parent import run_fleet
 
             run_fleet(spec, folder, resuming, _scheduler(asked, console), wait_s, console)
         report_run(folder, console)
@@ -207,7 +209,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
 
 def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
     """What a new run of ``--factors`` does; UserError for what has no effect on it."""
-    known = factors_at_hand(system.workload.module)
+    known = known_system(system.workload.module).factors
     if name not in known:
         there_are = f"There are: {', '.join(known)}." if known else "It is for the system that comes along."
         raise UserError(f"--factors {name!r} is not known.", there_are)
@@ -244,8 +246,8 @@ def _refuse_unused(asked: Ablate) -> None:
 
 def _refuse_other_place(folder: Path, elsewhere: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
-    from m2bench.store.database import FILE_NAME
     from m2bench.store.fleet import is_fleet
+    from m2bench.store.results_database import FILE_NAME
 
     if is_fleet(folder) and elsewhere is None:
         raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler or --hosts where they are.")

@@ -7,7 +7,7 @@ from functools import partial
 
 import typer
 
-from m2bench.options.declared import GPUS, one_of, option
+from m2bench.options.option import GPUS, one_of, option
 
 from .command import AskedSystem, command
 from .console import answer, make_console

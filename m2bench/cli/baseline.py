@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from m2bench.errors import UserError
-from m2bench.options.declared import argument, at_least, option
+from m2bench.options.option import argument, at_least, option
 
 from .command import AskedSystem, command
 from .console import interruptible, make_console
@@ -40,7 +40,7 @@ class Save(Named, Gated):
 @command("baseline save")
 def save(asked: Save, system: AskedSystem) -> None:
     """Measure the working tree now and store the result as a reference."""
-    from m2bench.gate import job
+    from m2bench.gate import run_check
     from m2bench.gate.references import stored
     from m2bench.gate.repository import repository
     from m2bench.store.folders import refuse_used, removed_if_refused
@@ -58,7 +58,7 @@ def save(asked: Save, system: AskedSystem) -> None:
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "nothing was saved"), removed_if_refused(folder):
         console = make_console(to_stderr=asked.as_json)
-        reference = job.measure_reference(asked.name, request, asked.blocks, folder, console)
+        reference = run_check.measure_reference(asked.name, request, asked.blocks, folder, console)
     stored.write_reference(repo, reference)
     _say(reference, f"Saved {path}; commit it.", asked.as_json)
 

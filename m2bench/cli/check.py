@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from m2bench.errors import UserError
-from m2bench.options.declared import at_least, option
 from m2bench.options.known_systems import DOORS
+from m2bench.options.option import at_least, option
 from m2bench.records.combinations import BASELINE, Layers
 
 from .command import AskedSystem, Given, command
@@ -20,8 +20,8 @@ from .gated import Gated, share_option
 from .shared_options import new_folder, results_option
 
 if TYPE_CHECKING:
-    from m2bench.gate.job import Asked
     from m2bench.gate.outcome import CheckOutcome
+    from m2bench.gate.run_check import Asked
 
 DELTA, DELTA_OF_REFERENCE = 0.05, 0.10  # another job's figures are not known well enough for less
 
@@ -85,22 +85,22 @@ def check(asked: Check, system: AskedSystem, given: Given) -> None:
     Exit codes: 0 pass, 1 error or nothing measured, 2 regression, 3 inconclusive or not comparable, 4 learning or
     numerics changed.
     """
-    from m2bench.gate import job
+    from m2bench.gate import run_check
     from m2bench.store.folders import refuse_used, removed_if_refused
 
     question = _question(asked, system, given)
     folder = asked.out or new_folder("check-")
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "there is no verdict, and nothing was left behind"), removed_if_refused(folder):
-        outcome = job.run_check(question, folder, make_console(to_stderr=asked.as_json))
+        outcome = run_check.run_check(question, folder, make_console(to_stderr=asked.as_json))
     _tell(outcome, asked, folder)
     raise typer.Exit(outcome.verdict.exit_code)
 
 
 def _question(asked: Check, system: AskedSystem, given: Given) -> Asked:
     """What the gate is asked; UserError for options that contradict each other."""
-    from m2bench.gate.job import Asked
     from m2bench.gate.question import EPISODES
+    from m2bench.gate.run_check import Asked
 
     if asked.base is not None and asked.against is not None:
         raise UserError("--base and --against exclude each other.", "Give one of them.")

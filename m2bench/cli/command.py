@@ -16,8 +16,9 @@ from typing import Any, get_type_hints
 import typer
 
 from m2bench.errors import UserError
-from m2bench.options.declared import Option, option, options_of
-from m2bench.options.known_systems import DOORS, PROGRAMS, check_options, workload_options
+from m2bench.options.known_systems import DOORS, PROGRAMS
+from m2bench.options.option import Option, option, options_of
+from m2bench.options.workload_options import check_options, workload_options
 from m2bench.records.combinations import Layers
 from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from m2bench.errors import UserError
-from m2bench.options.declared import argument, option
+from m2bench.options.option import argument, option
 
 from .command import command
 from .console import answer
@@ -26,10 +26,10 @@ class Compare(AsJson):
 @command("compare")
 def compare(asked: Compare) -> None:
     """Compare runs: what each layer is worth in each; of two also the change, and of speeds on equal machines."""
-    from m2bench.findings.compare import compare_runs, show_comparison
-    from m2bench.findings.side_by_side import compare_machines
+    from m2bench.findings.compare_machines import compare_machines
+    from m2bench.findings.compare_runs import compare_runs, show_comparison
     from m2bench.report import show_side_by_side, write_side_by_side
-    from m2bench.store.database import Store
+    from m2bench.store.results_database import Store
 
     if len(asked.runs) < 2:
         raise UserError("one run cannot be compared.", "Name two or more folders.")

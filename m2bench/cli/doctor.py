@@ -7,7 +7,7 @@ from functools import partial
 
 import typer
 
-from m2bench.options.declared import in_range, option
+from m2bench.options.option import in_range, option
 
 from .command import AskedSystem, command
 from .console import answer, make_console

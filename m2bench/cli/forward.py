@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2bench.options.declared import DEVICES, in_range, one_of, option, whole_numbers
+from m2bench.options.option import DEVICES, in_range, one_of, option, whole_numbers
 
 from .command import AskedSystem, command
 from .console import interruptible, left_in, make_console

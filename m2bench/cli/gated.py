@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2bench.errors import UserError
-from m2bench.options.declared import in_range, option
-from m2bench.options.known_systems import layers_at_hand
-from m2bench.options.run_spec import TimingOptions
+from m2bench.options.known_systems import known_system
+from m2bench.options.option import in_range, option
+from m2bench.options.run_options import TimingOptions
 from m2bench.records.combinations import BASELINE, Layers, combination_name, layers_of
 from m2bench.records.spec import WindowSpec, WorkloadSpec
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from m2bench.gate.references.reference import Reference
 
 
-RECOMMENDED = layers_at_hand(WorkloadSpec.module).recommended
+RECOMMENDED = known_system(WorkloadSpec.module).layers.recommended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def _combinations(text: str | None, against: str | None, workload: WorkloadSpec)
     if text is None:
         if against is not None:
             return reference_named(against).layers
-        return tuple(dict.fromkeys((BASELINE, layers_at_hand(workload.module).recommended)))
+        return tuple(dict.fromkeys((BASELINE, known_system(workload.module).layers.recommended)))
     found = tuple(layers_of(name.strip()) for name in text.split(",") if name.strip())
     if any(found):
         known = known_layers(workload, dict.fromkeys(chain.from_iterable(found)))

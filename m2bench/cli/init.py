@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from m2bench.errors import UserError, quoted
-from m2bench.options.declared import argument
+from m2bench.options.option import argument
 
 from .command import command
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.errors import UserError
-from m2bench.options.declared import option
 from m2bench.options.known_systems import PROGRAMS
+from m2bench.options.option import option
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.rules import NamedLayers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2bench.errors import UserError
-from m2bench.options.declared import argument, option
+from m2bench.options.option import argument, option
 
 from .command import command
 from .console import make_console
@@ -40,7 +40,7 @@ def report(asked: Report) -> None:
 
 def _show_trials(folder: Path, figure: str) -> None:
     from m2bench.findings.trials_behind import trace
-    from m2bench.store.database import Store
+    from m2bench.store.results_database import Store
     from m2bench.text.tables import draw_table
 
     with Store.open(folder) as store:

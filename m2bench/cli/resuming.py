@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from m2bench.errors import UserError, quoted
-from m2bench.options.declared import at_least, option
+from m2bench.options.option import at_least, option
 from m2bench.options.run_spec import RunSpec
 
 from .command import Given
@@ -39,8 +39,8 @@ def refuse_more_blocks(asked: Resumable) -> None:
 
 def advice_on_resuming(command: str, folder: Path, words: str = "") -> str:
     """What becomes of a run that was interrupted; ``words``: what has to be typed again."""
-    from m2bench.store.database import FILE_NAME
     from m2bench.store.fleet import is_fleet
+    from m2bench.store.results_database import FILE_NAME
 
     begun = (folder / FILE_NAME).exists() or is_fleet(folder)
     return f"continue with: m2bench {command} --resume {quoted(folder)}{words}" if begun else "no trial had finished"
@@ -51,7 +51,7 @@ def continued(command: str, folder: Path, more_blocks: int | None, given: Given)
 
     Raises UserError for an option that says otherwise, and for a run of another command.
     """
-    from m2bench.run.ablation import stored_spec
+    from m2bench.run.run_ablation import stored_spec
     from m2bench.store.fleet import asked_of_fleet, is_fleet
 
     refused = [one.flag for one, _ in given.typed if not one.with_resume]

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from m2bench.errors import UserError
-from m2bench.options.declared import DEVICES, at_least, one_of, option, whole_numbers
-from m2bench.options.known_systems import DOORS, SYSTEMS, layers_at_hand, size_option
-from m2bench.options.run_spec import DEFAULT_BLOCKS, LEARNING_MODES, RunSpec, TrialOptions
+from m2bench.options.known_systems import DOORS, SYSTEMS, known_system
+from m2bench.options.option import DEVICES, at_least, one_of, option, whole_numbers
+from m2bench.options.run_options import DEFAULT_BLOCKS, LEARNING_MODES, TrialOptions
+from m2bench.options.run_spec import RunSpec
+from m2bench.options.workload_options import size_option
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.scale import Scale, Setting, Value
+from m2bench.records.scale_spec import Scale, Setting, Value
 from m2bench.records.spec import QUICK, WindowSpec, WorkloadSpec
 
 from .command import AskedSystem, Given, command
@@ -24,7 +26,7 @@ from .shared_options import Seeded, combination_of, known_layers, new_folder, re
 T = TypeVar("T", int, float)
 SIZED, SIZES = size_option("ablate")
 USUAL = (1, 8, 32, 128, 512)
-RECOMMENDED = layers_at_hand(SYSTEMS[0]).recommended
+RECOMMENDED = known_system(SYSTEMS[0]).layers.recommended
 
 
 def _read_devices(flag: str, typed: str) -> tuple[str, ...]:
@@ -116,7 +118,7 @@ class ScaleAsked(Seeded, TrialOptions, Resumable):
 @command("scale")
 def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
     """Find out where to train: measure the speed by environments, on every device and number of threads."""
-    from m2bench.run import scaling
+    from m2bench.run import run_scale
 
     if asked.resume is not None:
         spec, folder = continued("scale", asked.resume, asked.more_blocks, given), asked.resume
@@ -124,13 +126,13 @@ def scale(asked: ScaleAsked, system: AskedSystem, given: Given) -> None:
         spec, folder = _begun(asked, system), asked.out or new_folder("scale-")
     console = make_console()
     with interruptible(lambda: advice_on_resuming("scale", folder)):
-        scaling.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
+        run_scale.run_scale(spec, folder, asked.resume is not None, asked.wait_for_quiet_s or 0.0, console)
         report_run(folder, console)
 
 
 def _begun(asked: ScaleAsked, system: AskedSystem) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
-    from m2bench.plan.scaling import SETTINGS
+    from m2bench.plan.scale_trials import SETTINGS
 
     refuse_more_blocks(asked)
     own = system.workload.module in DOORS
@@ -182,8 +184,8 @@ def _layers(asked: ScaleAsked, workload: WorkloadSpec) -> Layers:
 
 
 def _recommended(folder: Path) -> Layers:
-    from m2bench.findings.summarize import summarize
-    from m2bench.store.database import Store
+    from m2bench.findings.summarize_ablation import summarize
+    from m2bench.store.results_database import Store
 
     with Store.open(folder) as store:
         advice = summarize(folder.name, store.record(), store.attempts()).recommended

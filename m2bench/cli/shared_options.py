@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from m2bench.errors import UserError
-from m2bench.options.declared import in_range, option
-from m2bench.options.known_systems import layers_at_hand
+from m2bench.options.known_systems import known_system
+from m2bench.options.option import in_range, option
 from m2bench.records.combinations import Layers
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import WorkloadSpec
@@ -61,7 +61,7 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
 
     Raises UserError where the user's code cannot be imported.
     """
-    at_hand = layers_at_hand(workload.module)
+    at_hand = known_system(workload.module).layers
     if at_hand.names:
         return at_hand
     from m2bench.run.describe import named_layers

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2bench.errors import UserError
-from m2bench.options.declared import at_least, option
-from m2bench.options.known_systems import SYSTEMS, check_options
+from m2bench.options.known_systems import SYSTEMS
+from m2bench.options.option import at_least, option
+from m2bench.options.workload_options import check_options
 from m2bench.records.combinations import Layers
 
 from .command import AskedSystem, Given, command

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import flop_registry
 
 from m2bench.records.results import Counts
 
-from .pieces import InPieces
+from .training_pieces import InPieces
 
 aten = torch.ops.aten
 

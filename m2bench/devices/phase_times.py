@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from .phase_clock import OTHER, PhaseClock
-from .pieces import InPieces
+from .training_pieces import InPieces
 
 
 def cut_into_phases(system: InPieces, work: Callable[[], object]) -> PhaseClock:

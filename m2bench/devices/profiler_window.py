@@ -18,9 +18,9 @@ from m2bench.records.inspected import Written
 from m2bench.store.files import try_to_write
 
 from .event_tree import Event, busy_and_gaps_ns, calls
-from .pieces import InPieces, Units
 from .speedscope import write_speedscope
 from .torch_device import torch_version
+from .training_pieces import InPieces, Units
 
 PIECE = "piece"
 PHASE = "phase."

@@ -12,7 +12,7 @@ from m2bench.records.results import Evidence, TrialResult
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of, typical
 from m2bench.statistics.steady import steady_from, steady_speed
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.rows import CombinationRow, Numerics, NumericsReasons, TrialBehind
 
 from .learning import Learning

@@ -17,7 +17,7 @@ from m2bench.records.results import TrialResult
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import LEAST_DEGREES, ROUNDING
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.rows import Engagement
 from m2bench.text.figures import digits, times_within
 

@@ -12,7 +12,7 @@ from m2bench.plan.learners import Cell, make_cells
 from m2bench.records.combinations import Layers
 from m2bench.statistics.estimate import ROUNDING, Estimate, mean_ratio
 from m2bench.statistics.learning_curve import ROUNDING_VARIANCE
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 from .layer_learning import LayerLearning, in_cells
 from .learning_verdict import BySeed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.results import Calls, Fingerprint
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 NAMED = 3  # things of one kind that differ
 WORDS = {

@@ -13,15 +13,15 @@ from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.results import TrialResult
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.database import Store
-from m2bench.store.trials import RunRecord, StoredTrial, settled
-from m2bench.summary.ablation import Summary
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow, LayerRow
 from m2bench.text.speed import Speed
 
 from .engagement import judge_engagement
 from .losses import with_losses_compared
-from .summarize import summarize
+from .summarize_ablation import summarize
 
 TIMED = ("window_error", "setup_s", "compile_s", "energy_j_per_episode", "eval_return")
 """Columns of trials that are named as what a timed trial measures."""

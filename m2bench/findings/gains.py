@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from m2bench.statistics.effects import Effects
-from m2bench.summary.ablation import Gains
+from m2bench.summary.ablation_summary import Gains
 from m2bench.summary.rows import LayerRow
 
 INDIFFERENT = 0.05  # a share of the speed that nobody would switch a layer on or off for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 from .engagement import JudgedRun, judge_engagement
 from .losses import with_losses_compared

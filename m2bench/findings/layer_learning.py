@@ -12,10 +12,10 @@ from statistics import fmean
 from m2bench.plan.learners import Cell, Cells, make_cells, sound_speeds
 from m2bench.records.combinations import Layers, smallest_first
 from m2bench.statistics.learning_curve import distance, setbacks
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 from .learning_verdict import SIGNIFICANCE, BySeed, LearningEffects, LearningVerdict, judge_learning, t_interval
-from .told_learning import ToldLearning, told_measure
+from .reported_learning import ToldLearning, told_measure
 
 TrialsByCell = dict[Cell, list[StoredTrial]]
 

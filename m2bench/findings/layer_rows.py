@@ -11,8 +11,8 @@ from m2bench.records.description import LayerDescription, SystemDescription
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.multiple_tests import holm
-from m2bench.store.trials import StoredTrial
-from m2bench.summary.ablation import Interaction
+from m2bench.store.stored_trial import StoredTrial
+from m2bench.summary.ablation_summary import Interaction
 from m2bench.summary.rows import Attribution, Claimed, Engagement, LayerRow, Responses, TimeAttribution
 from m2bench.text.speed import Speed
 

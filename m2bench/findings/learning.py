@@ -6,8 +6,8 @@ from m2bench.plan.learners import Cell
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.learning_curve import WINDOW, progress
-from m2bench.store.trials import RunRecord, StoredTrial
-from m2bench.summary.ablation import LearningGroup, LearningSummary
+from m2bench.store.stored_trial import RunRecord, StoredTrial
+from m2bench.summary.ablation_summary import LearningGroup, LearningSummary
 from m2bench.summary.rows import LearningOfCombination, LearningOfLayer, Sameness
 
 from .episodes_to_target import EpisodesToTarget

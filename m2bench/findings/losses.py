@@ -14,7 +14,7 @@ from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.description import Description
 from m2bench.records.results import NumericsCheck, TrialResult
 from m2bench.statistics.first_updates import FIRST_UPDATES, first_difference, size
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 from .responses import group_by_layers
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from m2bench.records.combinations import Layers
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import figure_of, typical
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.rows import CombinationRow, Metric
 
 from .responses import fit

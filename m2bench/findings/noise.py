@@ -21,11 +21,11 @@ from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import ROUNDING
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.summary.noise import Anchor, Noise, Repeats, RunConditions, Timing
 
+from .compare_machines import warn_of_machines
 from .responses import sound_trials, speed
-from .side_by_side import warn_of_machines
 
 DISTURBED_SHARE = 0.25  # of the trials
 CANARY_DRIFT = 1.05

@@ -11,7 +11,7 @@ from m2bench.records.rules import NO_RULES, Rules
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.steady import steady_speed
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 Response = Callable[[StoredTrial], float | None]
 """What is read of a trial; None where it could not be measured."""

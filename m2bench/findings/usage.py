@@ -8,7 +8,7 @@ from statistics import median
 from m2bench.records.figure import Figure
 from m2bench.records.results import TelemetryMeans
 from m2bench.statistics.estimate import Estimate, figure_of, typical
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.rows import Usage
 
 COUNTS = ("dispatches", "kernels", "syncs", "copies", "doubles", "flops")

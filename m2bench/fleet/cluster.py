@@ -15,8 +15,8 @@ from m2bench import __version__
 from m2bench.errors import UserError
 from m2bench.store.sources import package_digest
 
-from . import session
-from .session import Identity
+from . import machine_session as session
+from .machine_session import Identity
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -195,10 +195,17 @@ def import_dask(*modules: str) -> None:
 
 
 def _unconnected(scheduler: str, error: Exception) -> UserError:
-    return UserError(
-        f"no Dask scheduler answers at {scheduler} ({error}).",
-        "Start one there with: dask scheduler, and give its address as tcp://HOST:8786.",
-    )
+    if scheduler.startswith("tls://") or "encryption" in str(error):
+        advice = (
+            "Start one there with certificates, give its address as tls://HOST:8786, and name certificates that it "
+            "accepts in Dask's configuration here, as distributed.comm.tls."
+        )
+    else:
+        advice = (
+            "Start one there with: dask scheduler, and give its address as tcp://HOST:8786; tls:// where it asks for "
+            "certificates."
+        )
+    return UserError(f"no Dask scheduler answers at {scheduler} ({error}).", advice)
 
 
 def _lost_errors() -> tuple[type[BaseException], ...]:

@@ -16,11 +16,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from m2bench.plan.scaling import point_of
+from m2bench.plan.scale_trials import point_of
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import SystemDescription
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.text.speed import Speed
 
 from .cluster import Machine

@@ -13,8 +13,8 @@ from typing import TypeVar
 from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
-from m2bench.processes.job import DescribeJob, Job, PrepareJob, TrialJob, TurnsOf
-from m2bench.processes.lines import Event
+from m2bench.processes.job_requests import DescribeJob, Job, PrepareJob, TrialJob, TurnsOf
+from m2bench.processes.json_lines import Event
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.options.known_systems import workload_words
+from m2bench.options.typed_commands import workload_words
 from m2bench.processes.client import Launcher
-from m2bench.processes.job import AuditJob
+from m2bench.processes.job_requests import AuditJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Unit
 from m2bench.records.inspected import AuditedCombination, AuditedLine, AuditedOperator, AuditFindings

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import users_environment
-from m2bench.processes.job import UpdatesJob
+from m2bench.processes.job_requests import UpdatesJob
 from m2bench.records.combinations import Layers
 from m2bench.records.inspected import Updated
 from m2bench.records.results import Failure

@@ -12,7 +12,7 @@ from rich.console import Console
 from m2bench.errors import UserError
 from m2bench.findings.noise import describe_conditions, measure_repeats
 from m2bench.machine.checks import Finding, check_machine
-from m2bench.options.known_systems import layers_at_hand
+from m2bench.options.known_systems import known_system
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.combinations import BASELINE
@@ -25,7 +25,7 @@ from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.noise import RunConditions
 from m2bench.summary.subject import MeasuredOn
 
@@ -63,7 +63,7 @@ def examine(workload: WorkloadSpec, seconds: float, console: Console) -> Examina
             with console.status("examining this machine and preparing the data"):
                 description = describe(launcher, workload, work)
                 show_remarks_on_data(description, console)
-                layers = layers_at_hand(workload.module).named(None) or tuple(x.name for x in description.layers)
+                layers = known_system(workload.module).layers.named(None) or tuple(x.name for x in description.layers)
                 description = choose_threads(launcher, description, workload, layers, None, work)
                 prepared = prepare(launcher, workload, work)
                 refuse_wrong_device(description.device, prepared.device_faults or ())

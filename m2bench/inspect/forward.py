@@ -13,7 +13,7 @@ from rich.console import Console
 
 from m2bench.findings.noise import warnings_of
 from m2bench.processes.client import Launcher, succeeded
-from m2bench.processes.job import ForwardJob
+from m2bench.processes.job_requests import ForwardJob
 from m2bench.records.documents import called, to_json
 from m2bench.records.inspected import PassTime, TimedPasses
 from m2bench.records.refusals import refuse_wrong_device

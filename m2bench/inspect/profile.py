@@ -17,7 +17,7 @@ from m2bench.findings.noise import warnings_of
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.processes.client import Launcher, succeeded
 from m2bench.processes.environment import users_environment
-from m2bench.processes.job import ProfileJob, UpdatesJob
+from m2bench.processes.job_requests import ProfileJob, UpdatesJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Device, Unit
 from m2bench.records.documents import to_json

@@ -10,7 +10,8 @@ from functools import partial
 from itertools import pairwise
 from statistics import fmean
 
-from m2bench.options.run_spec import DEFAULT_BLOCKS, RunSpec
+from m2bench.options.run_options import DEFAULT_BLOCKS
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import MOST_IN_FULL, make_trials
 from m2bench.records.figure import Figure
 from m2bench.statistics.distributions import chi_square_quantile, t_quantile

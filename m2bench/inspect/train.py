@@ -11,7 +11,7 @@ from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.processes.client import Launcher, succeeded
-from m2bench.processes.job import EvaluateJob, TrainJob
+from m2bench.processes.job_requests import EvaluateJob, TrainJob
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description
 from m2bench.records.documents import to_json

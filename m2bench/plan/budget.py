@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.options.run_options import DEFAULT_DESIGN
+from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import Layers
 from m2bench.records.rules import NO_RULES, Rules
 

@@ -15,8 +15,8 @@ from m2bench.records.rules import NO_RULES, Rules
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import LEAST_DEGREES
 
-from .factors import factor_block
-from .scaling import scale_block
+from .factors_trials import factor_block
+from .scale_trials import scale_block
 
 MOST_IN_FULL = 128
 """Combinations of a full design; with more of them a fraction tells as much of what matters, in a part of the time."""

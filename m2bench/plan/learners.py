@@ -17,7 +17,7 @@ from m2bench.options.run_spec import RunSpec
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 BUDGET_SHARE = 0.2  # of the run's time, in quick mode; a round is not cut off, so it may become somewhat more
 MOST_ROUNDS = 10  # of quick mode

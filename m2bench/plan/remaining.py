@@ -9,11 +9,11 @@ from m2bench.machine.conditions import are_disturbed
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.description import Description
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import StoredTrial, settled
+from m2bench.store.stored_trial import StoredTrial, settled
 
 from .designs import block_trials
 from .learners import learning_trials, rounds_of
-from .scaling import scale_learners
+from .scale_trials import scale_learners
 
 
 def remaining_trials(

@@ -20,8 +20,8 @@ from m2bench.records.results import Failure
 from m2bench.store.files import open_log, shorten_log
 
 from .environment import SAFE_PATH, worker_environment
-from .job import Job, PreloadJob
-from .lines import Event, Lines
+from .job_requests import Job, PreloadJob
+from .json_lines import Event, Lines
 
 DESCRIBE_TIMEOUT_S = 600.0
 LAUNCHER = "m2bench.worker.launcher"

@@ -14,7 +14,7 @@ from .combinations import Layers
 from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
 from .rules import Rules
-from .scale import Place
+from .scale_spec import Place
 from .spec import WorkloadSpec
 
 Facts = Mapping[str, Any]

@@ -10,32 +10,32 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.findings.factors import summarize_factors
-from m2bench.findings.scaling import summarize_scale
-from m2bench.findings.side_by_side import compare_machines
-from m2bench.findings.summarize import summarize
+from m2bench.findings.compare_machines import compare_machines
+from m2bench.findings.summarize_ablation import summarize
+from m2bench.findings.summarize_factors import summarize_factors
+from m2bench.findings.summarize_scale import summarize_scale
 from m2bench.records.documents import to_json
-from m2bench.store.database import Store
 from m2bench.store.files import write_file
 from m2bench.store.fleet import events_of, folders_of_kinds, is_fleet
 from m2bench.store.folders import make_folder
-from m2bench.store.trials import StoredTrial
-from m2bench.summary.ablation import Summary
-from m2bench.summary.factors import FactorsSummary
-from m2bench.summary.scaling import ScaleSummary
-from m2bench.summary.side_by_side import SideBySide
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
+from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.factors_summary import FactorsSummary
+from m2bench.summary.machines_summary import SideBySide
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.tables import draw_table
 
-from .ablation import ablation_content
+from .ablation_report import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
 from .charts.layers_across import draw_layers_across
-from .factors import factors_content
-from .fleet import fleet_content, side_by_side_content
+from .factors_report import factors_content
+from .fleet_report import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
+from .machines_report import differences, layers_across_table
 from .markdown import markdown
 from .page import page
-from .scale import draw_scale_charts, scale_content
-from .side_by_side import differences, layers_across_table
+from .scale_report import draw_scale_charts, scale_content
 from .terminal import show_content
 
 CHARTS = "charts"

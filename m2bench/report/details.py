@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
-from m2bench.summary.ablation import Gains, Summary
+from m2bench.summary.ablation_summary import Gains, Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import is_known, percent_within, times_within, within
 from m2bench.text.speed import Speed

@@ -8,7 +8,7 @@ from pathlib import Path
 from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
-from m2bench.summary.ablation import Recommendation, Summary
+from m2bench.summary.ablation_summary import Recommendation, Summary
 from m2bench.text.figures import is_known, value_and_interval
 from m2bench.text.speed import Speed
 

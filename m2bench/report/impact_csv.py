@@ -6,7 +6,7 @@ import csv
 import io
 
 from m2bench.records.figure import value_of
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import LayerRow
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from m2bench.errors import quoted
-from m2bench.options.known_systems import Call, call_with, workload_words
+from m2bench.options.known_systems import Call
+from m2bench.options.typed_commands import call_with, workload_words
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
-from m2bench.summary.ablation import LeftOut, LeftOutState, Recommendation, Summary
+from m2bench.summary.ablation_summary import LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.text.figures import times_within
 from m2bench.text.speed import Speed
 

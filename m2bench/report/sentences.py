@@ -8,7 +8,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.records.refusals import mark_of
 from m2bench.records.rules import Rules
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.speed import Speed
 

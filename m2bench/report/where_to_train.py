@@ -6,8 +6,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 
 from m2bench.errors import quoted
-from m2bench.records.scale import Setting
-from m2bench.summary.scaling import Choice, CrossingRow, Limits, ScaleLine, ScalePoint, ScaleSummary
+from m2bench.records.scale_spec import Setting
+from m2bench.summary.scale_summary import Choice, CrossingRow, Limits, ScaleLine, ScalePoint, ScaleSummary
 from m2bench.text.figures import is_known, percent, times_within, within
 from m2bench.text.places import place_in_words
 from m2bench.text.speed import Speed

@@ -11,7 +11,7 @@ from m2bench.machine.checks import warnings_of_machine
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher, succeeded
 from m2bench.processes.environment import users_environment
-from m2bench.processes.job import DescribeJob, LayersJob, PrepareJob
+from m2bench.processes.job_requests import DescribeJob, LayersJob, PrepareJob
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Prepared
 from m2bench.records.results import Failure

@@ -7,10 +7,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from m2bench.machine.conditions import busy_cores
-from m2bench.plan.scaling import point_of
+from m2bench.plan.scale_trials import point_of
 from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.spec import TrialKind, TrialSpec
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 from .quiet import Quiet
 

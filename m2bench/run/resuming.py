@@ -9,7 +9,7 @@ from m2bench.errors import UserError
 from m2bench.records.description import Description
 from m2bench.records.results import TrialResult
 from m2bench.store.sources import Sources, sources_of
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 SAME_ON_RESUME = (
     ("machine", "chip"),

@@ -8,20 +8,20 @@ from pathlib import Path
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.options.known_systems import PROGRAMS, layers_at_hand
+from m2bench.options.known_systems import PROGRAMS, known_system
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import fit_budget, rough_cost
 from m2bench.plan.designs import block_trials, combinations_of, count_trials, fraction_sentence, interval_sentence
 from m2bench.plan.learners import BUDGET_SHARE
 from m2bench.records.combinations import combination_name
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 
 SHOWN_BLOCKS, SHOWN_TRIALS = 3, 216  # of a plan, at most; the first block is shown whole
 
 
 def show_plan(spec: RunSpec, begun: Path | None, budget_s: float | None, console: Console) -> None:
     """Print what a run would do, and roughly how long it would take; a budget is filled by the same rough guess."""
-    compiling = layers_at_hand(spec.workload.module).compiling
+    compiling = known_system(spec.workload.module).layers.compiling
     cost = rough_cost(spec, compiles=not {*compiling}.isdisjoint(spec.layers))
     if budget_s is not None:
         if spec.workload.module in PROGRAMS:

@@ -9,7 +9,7 @@ from statistics import geometric_mean, median
 from typing import TYPE_CHECKING
 
 from m2bench.machine.identity import fast_cores
-from m2bench.processes.job import ThreadsJob
+from m2bench.processes.job_requests import ThreadsJob
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Description, Device, MeasuredThreads, ThreadChoice, ThreadTimes
 from m2bench.records.documents import to_json

@@ -14,12 +14,12 @@ from m2bench.machine.conditions import Watch
 from m2bench.machine.telemetry import Telemetry, probes_for
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import JobOutcome, Launcher
-from m2bench.processes.job import Job, LearnJob, TrialJob
+from m2bench.processes.job_requests import Job, LearnJob, TrialJob
 from m2bench.records.description import Device, Target
 from m2bench.records.results import Conditions, Failure, idle_layers
 from m2bench.records.spec import TrialSpec
-from m2bench.store.database import Store
-from m2bench.store.trials import RESULTS, Result, StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import RESULTS, Result, StoredTrial
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from m2bench.errors import UserError
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.documents import read, to_json
 
-from .database import ASKED_OF_FLEET, FILE_NAME
 from .files import write_file
+from .results_database import ASKED_OF_FLEET, FILE_NAME
 
 EVENTS = "events.jsonl"
 SCHEMA = 1

@@ -1,4 +1,4 @@
-"""How noisy a run is, by its identical trials, its machine and its clock: a part of the summary (ablation.py)."""
+"""How noisy a run is, by its identical trials, its machine and its clock: a part of ablation_summary.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found of each combination and of each layer: parts of the summary (ablation.py)."""
+"""What a run found of each combination and of each layer: parts of ablation_summary.py."""
 
 from __future__ import annotations
 

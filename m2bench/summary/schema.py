@@ -20,8 +20,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from m2bench.records.documents import FLAT, KEY, LEFT_OUT, REST, TEXT, WHOLE, Document, interval_key, is_figure
 from m2bench.records.figure import Figure, Interval
 
-from .ablation import Summary
-from .scaling import ScaleSummary
+from .ablation_summary import Summary
+from .scale_summary import ScaleSummary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
 ENDS = Interval | None

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, SupportsFloat
 
-from m2bench.devices.pieces import InPieces
+from m2bench.devices.training_pieces import InPieces
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Described
 from m2bench.records.inspected import AuditFindings, PassTime

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from m2bench.options.declared import GPUS
-from m2bench.records.scale import Place
+from m2bench.options.option import GPUS
+from m2bench.records.scale_spec import Place
 
 
 def place_in_words(place: Place) -> str:

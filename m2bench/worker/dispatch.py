@@ -10,7 +10,7 @@ from types import ModuleType
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.options.known_systems import PROGRAMS
-from m2bench.processes.lines import Event
+from m2bench.processes.json_lines import Event
 from m2bench.records.documents import to_json
 from m2bench.records.results import FailureKind
 
@@ -25,7 +25,7 @@ def jobs_for(request: Event) -> ModuleType:
     It is imported when it is needed: only one of the two needs torch.
     """
     is_program = request.get("workload", {}).get("module") in PROGRAMS
-    return importlib.import_module("m2bench.worker.programs" if is_program else "m2bench.worker.jobs")
+    return importlib.import_module("m2bench.worker.programs" if is_program else "m2bench.worker.job_handlers")
 
 
 def telling(send: Send) -> Tell:

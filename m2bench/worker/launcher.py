@@ -30,7 +30,7 @@ from pathlib import Path
 
 from m2bench.machine.cpu import spent_cpu_s
 from m2bench.processes.environment import SAFE_PATH
-from m2bench.processes.lines import Event, Lines, send
+from m2bench.processes.json_lines import Event, Lines, send
 
 from .dispatch import jobs_for
 
@@ -94,13 +94,13 @@ def _preload(probe: bool) -> float:
     """Import torch's compiler, and with ``probe`` let it examine the CPU; seconds that the import took."""
     if not CAN_FORK:
         return 0.0
-    from . import jobs
+    from . import job_handlers
 
     start = time.perf_counter()
-    jobs.import_compiler()
+    job_handlers.import_compiler()
     seconds = time.perf_counter() - start
     if probe:
-        jobs.probe_compiler()
+        job_handlers.probe_compiler()
     return seconds
 
 

@@ -15,8 +15,8 @@ from m2bench.records.spec import TrialSpec, WorkloadSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
 from m2bench.systems.interface import System, Workload
 
+from .losses_and_returns import told_of, units_of
 from .timing import timed_updates
-from .told import told_of, units_of
 
 
 def run_learning_trial(

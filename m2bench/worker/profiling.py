@@ -24,8 +24,8 @@ from m2bench.records.inspected import Looks, Pictured
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.interface import System, Told, Workload
 
+from .losses_and_returns import units_of
 from .timing import no_collections, timed_updates
-from .told import units_of
 
 Picture = tuple[list[Cut], Window]
 ROUNDS = 8  # the machine's speed may change from one to the next, and so in both kinds of looks alike

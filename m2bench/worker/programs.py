@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.machine import identity
-from m2bench.processes.job import DescribeJob, LayersJob, PrepareJob, SystemJob, TrialJob
-from m2bench.processes.lines import Event
+from m2bench.processes.job_requests import DescribeJob, LayersJob, PrepareJob, SystemJob, TrialJob
+from m2bench.processes.json_lines import Event
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read

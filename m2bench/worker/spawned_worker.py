@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-from m2bench.processes.lines import send
+from m2bench.processes.json_lines import send
 
 from .dispatch import jobs_for
 

@@ -15,7 +15,7 @@ from m2bench.records.spec import WorkloadSpec
 from m2bench.store.files import written_whole
 from m2bench.systems.interface import Told, Workload
 
-from .told import units_of
+from .losses_and_returns import units_of
 
 EVALUATIONS = 20  # points of the learning curve
 

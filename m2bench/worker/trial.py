@@ -20,8 +20,8 @@ from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.statistics.steady import mean_error
 from m2bench.systems.interface import System, Told, Workload
 
+from .losses_and_returns import told_of_all, units_of
 from .timing import no_collections, time_of_the_timer, timed_turns, timed_updates, timed_window
-from .told import told_of_all, units_of
 
 FINGERPRINTED = 4  # the update of which a fingerprint is taken: what compiles or captures has done so by then
 

@@ -13,7 +13,7 @@ from m2bench.baselines.episodes import EpisodeSource, PreparedMarket, prepare_ma
 from m2bench.baselines.evaluation import Evaluation
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import Parts, UpdateRule
-from m2bench.baselines.ppo import PPOTrainer
+from m2bench.baselines.ppo_trainer import PPOTrainer
 from m2bench.baselines.synthetic import synthetic_market
 from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.optimizations import load_layer

@@ -16,7 +16,7 @@ import pytest
 from commands import COMMAND, typed
 from launched import still_in, wait_until, workers_of
 
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 
 SHORT = ("--design", "single", "--blocks", "1")
 # Prints a speed that its options multiply: with a by 2, with b by 0.5; each trial's seed scatters it by some percent.

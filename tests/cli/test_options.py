@@ -18,11 +18,13 @@ from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, load_layer
 from m2bench.optimizations.layer import compose
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.options.declared import Option, argument, at_least, option, options_of
-from m2bench.options.known_systems import DOORS, check_options, size_option, workload_options, workload_words
-from m2bench.options.run_spec import RunOptions
+from m2bench.options.known_systems import DOORS
+from m2bench.options.option import Option, argument, at_least, option, options_of
+from m2bench.options.run_options import RunOptions
+from m2bench.options.typed_commands import workload_words
+from m2bench.options.workload_options import check_options, size_option, workload_options
 from m2bench.records.documents import to_json
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import options as trading
 
@@ -32,8 +34,8 @@ COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
-    "--trial-timeout --factors --with --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet "
-    "--dry-run",
+    "--trial-timeout --factors --with --scheduler --hosts --skip-unreachable --remote-python --out --resume "
+    "--more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
     "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",

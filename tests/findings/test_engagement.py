@@ -11,7 +11,7 @@ import pytest
 from simulated_engagement import DEFAULT, PLAIN, fingerprint, judged, noisy, record_of, states, trials_of
 
 from m2bench.findings.engagement import JudgedRun, judge_engagement
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint, Proof
 from m2bench.records.spec import TrialSpec

@@ -24,7 +24,7 @@ from m2bench.records.spec import TrialSpec
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.learning_curve import Curve, arrival, distance, evaluation_episodes
 from m2bench.statistics.shapley import shapley_weights
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 # "wide" takes 8 episodes per update, "rough" computes less exactly, "fast" only computes faster.
 SIX_TIMES = {"wide": 12.0, "rough": 0.5, "fast": 2.0}

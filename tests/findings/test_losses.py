@@ -14,7 +14,7 @@ from m2bench.findings.responses import sound_trials
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.results import NumericsCheck
 from m2bench.statistics.first_updates import FIRST_UPDATES, first_difference
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 RUNS, BLOCKS = 40, 3
 

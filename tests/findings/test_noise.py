@@ -28,7 +28,7 @@ from m2bench.findings.noise import (
 from m2bench.machine.conditions import Watch, parse_low_power, parse_power_source, parse_thermal
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 
 def anchor(block: int, speed: float, status: str = "ok") -> StoredTrial:

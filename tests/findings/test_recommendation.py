@@ -13,7 +13,7 @@ from simulated_runs import LAYERS, TROUBLES, TRUTHS, advise, simulate, tally
 
 from m2bench.findings.recommendation.recommend import recommend
 from m2bench.findings.recommendation.shown import ShownToHelp
-from m2bench.findings.summarize import _by_speedup
+from m2bench.findings.summarize_ablation import _by_speedup
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import combinations_of, make_trials
 from m2bench.records.combinations import Layers
@@ -22,7 +22,7 @@ from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
-from m2bench.summary.ablation import Recommendation
+from m2bench.summary.ablation_summary import Recommendation
 from m2bench.summary.rows import CombinationRow, LearningOfCombination, Numerics
 
 ABC = ("a", "b", "c")

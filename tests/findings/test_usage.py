@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_run import make_run
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.findings.usage import summarize_usage
 from m2bench.records.results import Conditions, TelemetryMeans
 from m2bench.report.remarks import remarks

@@ -9,9 +9,9 @@ import pytest
 
 from m2bench import __version__
 from m2bench.errors import UserError
-from m2bench.fleet import session
+from m2bench.fleet import machine_session
 from m2bench.fleet.cluster import Cluster, Machine, Refused, Stopped
-from m2bench.fleet.session import Identity
+from m2bench.fleet.machine_session import Identity
 from m2bench.store.sources import package_digest
 
 
@@ -37,7 +37,7 @@ class Client:
         return {"workers": dict(self.hosts)}
 
     def run(self, function: object, *, workers: list[str], on_error: str = "raise") -> dict[str, Identity]:
-        if function is session.offer and self.leaves in workers:
+        if function is machine_session.offer and self.leaves in workers:
             del self.hosts[self.leaves]
             self.leaves = None
             raise OSError("Timed out trying to connect")

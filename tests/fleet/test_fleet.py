@@ -23,12 +23,12 @@ from repository import PAGES, ROOT, commands_of
 
 from m2bench.errors import UserError
 from m2bench.findings.responses import speed_effects
-from m2bench.fleet import ablation, cluster, session
+from m2bench.fleet import cluster, machine_session, parent
 from m2bench.fleet.cluster import Cluster, Machine
 from m2bench.plan.designs import shares_of
-from m2bench.store.database import Store
 from m2bench.store.fleet import events_of, folders_of_kinds
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 ASKED = ("--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full")
 ADDRESS = "tcp://mini.local:8786"
@@ -37,7 +37,7 @@ FIRST, OTHER = "a-chip", "other-chip"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ablation, "LOOK_S", 0.2)
+    monkeypatch.setattr(parent, "LOOK_S", 0.2)
 
 
 def trials_of(run: Path, kind: str) -> list[StoredTrial]:
@@ -128,7 +128,7 @@ def test_a_scheduler_that_goes_and_other_machines_when_resumed(
     run = tmp_path / "run"
     killing = once(lambda: len(trials_of(run, FIRST)) >= 2, lambda: machines.kill("scheduler"))
     with monkeypatch.context() as patch, killing:
-        patch.setattr(ablation, "PATIENCE_S", 10.0)
+        patch.setattr(parent, "PATIENCE_S", 10.0)
         patch.setattr(cluster, "CONNECT_S", 1.0)
         done = ablate(machines, *ASKED, "--blocks", "2", "--out", "run", cwd=tmp_path)
     assert done.returncode == 1
@@ -201,9 +201,9 @@ def test_two_workers_of_one_machine_measure_one_at_a_time(machines: Machines, tm
         wait_until(lambda: "one" in found or found.update({each.name: each for each in one.look()}), 20)
         assert len([name for name in found if name.startswith("one")]) == 1, "one of the two workers is asked"
         with Client(machines.scheduler, set_as_default=False) as client:
-            of_host = {worker: identity.host for worker, identity in client.run(session.identify).items()}
+            of_host = {worker: identity.host for worker, identity in client.run(machine_session.identify).items()}
             both = [Machine(worker, worker) for worker, host in of_host.items() if host == "one"]
-            client.run(session.offer, workers=[machine.worker for machine in both])
+            client.run(machine_session.offer, workers=[machine.worker for machine in both])
         assert len(both) == 2
         wait_until(lambda: [cluster.look() for cluster in (one, other)] and all(map(other.has, both)), 20)
         held = [

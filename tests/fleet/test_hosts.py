@@ -19,9 +19,9 @@ from machines import Machines
 from ssh_hosts import SshHosts
 
 from m2bench.errors import UserError
-from m2bench.fleet import ablation
-from m2bench.store.database import Store
+from m2bench.fleet import parent
 from m2bench.store.fleet import events_of, folders_of_kinds
+from m2bench.store.results_database import Store
 
 ASKED = (
     "--workload", "fake_workload", "--quick", "--threads", "1", "--layers", "amp,batching", "--design", "full",
@@ -38,11 +38,16 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 @pytest.fixture
 def reached(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshHosts]:
     """Two hosts that can be reached, as the user's own configuration of SSH says."""
-    monkeypatch.setattr(ablation, "LOOK_S", 0.2)
+    monkeypatch.setattr(parent, "LOOK_S", 0.2)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # where its fonts are known
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    with SshHosts(machines, tmp_path / "home", "one", "two") as found:
+    with (
+        SshHosts(machines, tmp_path / "home", "one", "two") as found,
+        (tmp_path / "home/.ssh/config").open("a") as file,
+    ):
+        file.write("Host closed\n  HostName 127.0.0.1\n  Port 1\n")
+        file.flush()
         yield found
 
 
@@ -70,18 +75,18 @@ def trials_of(run: Path) -> int:
 
 def test_a_scheduler_and_a_worker_per_host_are_started_and_ended(reached: SshHosts, tmp_path: Path) -> None:
     """One that cannot be reached stops all, and is left out where asked to."""
-    refused = ablate(tmp_path, "--blocks", "1", "--hosts", "one,two,nowhere.invalid")
+    refused = ablate(tmp_path, "--blocks", "1", "--hosts", "one,two,closed")
     assert refused.returncode == 1
-    assert "nowhere.invalid cannot be reached (" in refused.stderr
+    assert "closed cannot be reached (" in refused.stderr
     assert "Nothing was started" in refused.stderr
     assert not started_on(reached)
     assert not (tmp_path / "run").exists()
-    done = ablate(tmp_path, "--blocks", "1", "--hosts", "one,two,nowhere.invalid", "--skip-unreachable")
+    done = ablate(tmp_path, "--blocks", "1", "--hosts", "one,two,closed", "--skip-unreachable")
     assert done.returncode == 0, done.stderr
     assert started_on(reached)[0][0] == "one"
     assert sorted(host for host, _ in started_on(reached)) == ["one", "one", "two"]
     assert {event.machine for event in events_of(tmp_path / "run") if "takes part" in event.text} == {"one", "two"}
-    assert "Left out: nowhere.invalid cannot be reached" in done.stdout
+    assert "Left out: closed cannot be reached" in done.stdout
     assert_nothing_runs(reached)
 
 

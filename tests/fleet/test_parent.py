@@ -17,19 +17,19 @@ from made_run import description_document, make_record, result
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.fleet import ablation, session
-from m2bench.fleet.ablation import run_fleet
+from m2bench.fleet import machine_session, parent
 from m2bench.fleet.cluster import Cluster, Machine, MachineLost, Refused, Stopped
-from m2bench.fleet.session import Measured, Readiness
+from m2bench.fleet.machine_session import Measured, Readiness
+from m2bench.fleet.parent import run_fleet
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import shares_of
 from m2bench.records.results import Conditions
 from m2bench.records.spec import TrialSpec
 from m2bench.run.trials import Watched
-from m2bench.store.database import Store
 from m2bench.store.fleet import asked_of_fleet, begin_fleet, events_of, folders_of_kinds
 from m2bench.store.folders import locked, make_folder
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 SPEC = RunSpec(("a", "b"), ("full",), 2, seed=0, learning="off", mini_blocks_apart=True)
 CALM, DISTURBED = Conditions(0.0, cores=4), Conditions(4.0, cores=4)
@@ -63,20 +63,20 @@ class MadeUp(Cluster):
     def ask(self, machine: Machine, function: Any, *args: Any, **kwargs: Any) -> Any:
         self.before(machine.name, function)
         record = make_record(SPEC, self._documents.get(machine.name))
-        if function is session.begin:
+        if function is machine_session.begin:
             return record.description
-        if function is session.make_ready:
+        if function is machine_session.make_ready:
             return Readiness(1, record.description, record.prepared, "")
-        if function is session.run_trial:
+        if function is machine_session.run_trial:
             self.asked.append(args[-1].key)
             return Measured(Watched(result(600), CALM), b"log")
         return None
 
 
 def run(folder: Path, cluster: Cluster, patch: pytest.MonkeyPatch, spec: RunSpec = SPEC, resuming: bool = True) -> None:
-    patch.setattr(ablation, "Cluster", lambda scheduler: cluster)
-    patch.setattr(ablation, "LOOK_S", 0.02)
-    patch.setattr(ablation, "PATIENCE_S", 0.2)
+    patch.setattr(parent, "Cluster", lambda scheduler: cluster)
+    patch.setattr(parent, "LOOK_S", 0.02)
+    patch.setattr(parent, "PATIENCE_S", 0.2)
     run_fleet(spec, folder, resuming, nullcontext("tcp://made.up:1"), 0.0, Console(file=io.StringIO()))
 
 
@@ -137,8 +137,8 @@ def failing(*args: object) -> None:
     [
         (Store, "add", False),
         (Store, "set_aside", True),
-        (ablation, "add_to_log", False),
-        (ablation, "add_event", True),
+        (parent, "add_to_log", False),
+        (parent, "add_event", True),
     ],
 )
 def test_what_cannot_be_stored_here_ends_the_run(
@@ -149,7 +149,7 @@ def test_what_cannot_be_stored_here_ends_the_run(
     trials, both_at_work = Counter[str](), Barrier(2)
 
     def lose(machine: str, function: Any) -> None:
-        trials[machine] += function is session.run_trial
+        trials[machine] += function is machine_session.run_trial
         if is_lost and trials[machine] == 2:
             both_at_work.wait(10)
             raise MachineLost("its worker has gone")
@@ -164,7 +164,7 @@ def test_what_a_machine_refuses_leaves_it_out_alone(tmp_path: Path, monkeypatch:
     cluster = MadeUp("good", "bad")
 
     def refuse(machine: str, function: Any) -> None:
-        if machine == "bad" and function is session.begin:
+        if machine == "bad" and function is machine_session.begin:
             raise Refused("it has no torch.")
 
     cluster.before = refuse
@@ -215,13 +215,13 @@ def test_two_kinds_that_begin_at_once_train_on_the_same_market(tmp_path: Path, m
         for name in ("one", "other")
     )
     cluster, both_ready = MadeUp("one", "other", one=one, other=other), Barrier(2)
-    cluster.before = lambda name, function: function is session.make_ready and both_ready.wait(10)
+    cluster.before = lambda name, function: function is machine_session.make_ready and both_ready.wait(10)
 
     def make_slowly(folder: Path) -> None:
         time.sleep(0.1)
         make_folder(folder)
 
-    monkeypatch.setattr(ablation, "make_folder", make_slowly)
+    monkeypatch.setattr(parent, "make_folder", make_slowly)
     run(tmp_path / "run", cluster, monkeypatch, resuming=False)
     assert len(folders_of_kinds(tmp_path / "run")) == 1
     assert ["its market is another one" in event.text for event in events_of(tmp_path / "run")].count(True) == 1

@@ -37,7 +37,7 @@ from typer.testing import CliRunner
 
 from m2bench.cli.app import app
 from m2bench.errors import UserError
-from m2bench.gate import job, outputs
+from m2bench.gate import outputs, run_check
 from m2bench.gate.agreement import first_parted, learning_change
 from m2bench.gate.counts import compare_counts, repeated_counts
 from m2bench.gate.facts import SideFacts
@@ -301,7 +301,7 @@ def test_a_head_that_diverges_has_changed_whenever_it_does(sound: int) -> None:
 
     question = replace(BASED, alpha=1e-9)  # undecided until then
     request = Request(WorkloadSpec(), WindowSpec(), COMBINATIONS, seed=0, trial_timeout_s=1.0)
-    blocks, verdict = job._measure(question, request, Diverging(), plain_console(file=io.StringIO()))  # type: ignore[arg-type]
+    blocks, verdict = run_check._measure(question, request, Diverging(), plain_console(file=io.StringIO()))  # type: ignore[arg-type]
     assert (verdict.exit_code, verdict.decided, verdict.changes) == (4, True, ["the loss is not finite"])
     assert len(blocks) == (sound if sound >= 3 else 0)
 
@@ -528,8 +528,8 @@ def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
 def asked_of_reference(request: Request, reference: Reference, facts: dict[str, Any]) -> Question:
     """What a check asks against a reference, on a machine with these facts."""
     sides = SimpleNamespace(base=None, facts={"head": facts_of(facts)}, takes_turns=lambda _: False)
-    asked = job.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
-    return job._question(asked, sides, reference)  # type: ignore[arg-type]
+    asked = run_check.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
+    return run_check._question(asked, sides, reference)  # type: ignore[arg-type]
 
 
 def test_combinations_that_a_reference_lacks_are_not_comparable() -> None:
@@ -862,7 +862,7 @@ def test_a_full_disk_does_not_cost_the_verdict(as_json: bool, tmp_path: Path, mo
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(job, "run_check", lambda *_: outcome_of())
+    monkeypatch.setattr(run_check, "run_check", lambda *_: outcome_of())
     monkeypatch.setattr(os, "fsync", full)
     arguments = ["check", "--min", "episodes_per_min=1", "--layers", "baseline", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, *(["--json"] if as_json else [])])

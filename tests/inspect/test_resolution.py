@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from m2bench.inspect.resolution import DesignErrors, Resolution, Resolved, resolution_sentences
-from m2bench.options.run_spec import DEFAULT_BLOCKS, RunSpec
+from m2bench.options.run_options import DEFAULT_BLOCKS
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure

@@ -11,7 +11,8 @@ import pytest
 from every import every_combination
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.options.run_options import DEFAULT_DESIGN
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import (
     choose_combinations,
     count_trials,

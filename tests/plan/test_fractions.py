@@ -9,7 +9,8 @@ import pytest
 from planted_runs import CHAIN, allowed
 
 from m2bench.errors import UserError
-from m2bench.options.run_spec import DEFAULT_DESIGN, RunSpec
+from m2bench.options.run_options import DEFAULT_DESIGN
+from m2bench.options.run_spec import RunSpec
 from m2bench.plan.budget import Cost, designs_to_try, fit_budget
 from m2bench.plan.designs import (
     ALL_BUT_FULL,

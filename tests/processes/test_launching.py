@@ -13,7 +13,7 @@ from repository import ROOT, SUPPORT
 from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
-from m2bench.processes.job import DescribeJob
+from m2bench.processes.job_requests import DescribeJob
 from m2bench.records.results import Failure, TrialResult
 from m2bench.records.spec import WorkloadSpec
 from m2bench.run.describe import describe

@@ -60,7 +60,7 @@ TORCH = {
 }
 HEAVY = {"torch", "gymnasium"}
 # Which modules name devices: those about the device itself, its name as an option, and its kernels.
-KNOW_DEVICES = {"torch_device", "compiler", "device_speed", "device_description", "declared", "kernel_tables"}
+KNOW_DEVICES = {"torch_device", "compiler", "device_speed", "device_description", "option", "kernel_tables"}
 
 
 def imports_of(path: Path, package: str) -> set[str]:
@@ -135,7 +135,7 @@ def test_no_layer_imports_a_layer_or_the_harness(path: Path) -> None:
     layers = {f"m2bench.optimizations.{m}" for m in m2bench.optimizations.LAYERS.values()}
     assert not names & layers
     harness = {n for n in names if not n.startswith(("m2bench.baselines", "m2bench.optimizations"))}
-    declaring = ("options.declared", "records.description", "records.results", "records.rules")
+    declaring = ("options.option", "records.description", "records.results", "records.rules")
     harness = {n for n in harness if not n.startswith(tuple(f"m2bench.{module}" for module in declaring))}
     devices = {f"m2bench.devices.{module}" for module in ("torch_device", "compiler")}
     assert harness <= {"m2bench", "m2bench.records", "m2bench.options", "m2bench.devices", *devices}
@@ -165,8 +165,8 @@ def test_the_command_line_waits_for_no_library_that_a_command_may_not_need() -> 
 
 def test_the_parent_loads_no_torch() -> None:
     code = (
-        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.inspect.train, m2bench.report; "
-        "import m2bench.gate.job; "
+        "import sys; import m2bench.cli.app, m2bench.run.run_ablation, m2bench.inspect.train, m2bench.report; "
+        "import m2bench.gate.run_check; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -175,7 +175,8 @@ def test_the_parent_loads_no_torch() -> None:
 def test_dask_is_imported_for_several_machines_alone() -> None:
     """Nor is it where their modules are imported, until a scheduler is asked for."""
     code = (
-        "import sys; import m2bench.cli.app, m2bench.run.ablation, m2bench.report, m2bench.fleet.ablation; "
+        "import sys; import m2bench.cli.app, m2bench.run.run_ablation, m2bench.report; "
+        "import m2bench.fleet.parent, m2bench.fleet.hosts; "
         "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

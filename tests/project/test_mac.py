@@ -32,13 +32,13 @@ from m2bench.machine import conditions, identity, system_tools
 from m2bench.machine.checks import check_machine
 from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
-from m2bench.processes.job import DescribeJob
+from m2bench.processes.job_requests import DescribeJob
 from m2bench.records.description import Description
 from m2bench.records.documents import read
 from m2bench.records.spec import WorkloadSpec
-from m2bench.run import ablation
+from m2bench.run import run_ablation
 from m2bench.run.describe import describe, show_remarks
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 from m2bench.text.console import plain_console
 
 STAND_IN = ROOT / "tests" / "mac_stand_in"
@@ -215,7 +215,7 @@ def test_only_auto_on_a_mac_has_to_say_why_it_does_not_take_the_gpu(
 
 RUN = RunSpec(("amp",), ("full",), 1, 0)
 BEGINS: dict[str, tuple[Any, Callable[[Path, Console], None]]] = {
-    "ablate": (ablation, lambda folder, console: ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
+    "ablate": (run_ablation, lambda folder, console: run_ablation.run_ablation(RUN, folder, False, None, 0.0, console)),
     "train": (train, lambda folder, console: train.train_combination(RUN.workload, (), 1, 0, folder, console)),
 }
 
@@ -231,7 +231,7 @@ def test_a_command_warns_before_it_computes(command: str, tmp_path: Path, monkey
     module, begin = BEGINS[command]
     monkeypatch.setattr(module, "describe", lambda *anything: described)
     monkeypatch.setattr(module, "choose_threads", lambda *anything: described)
-    monkeypatch.setattr(ablation, "threads_sentence", lambda device: "")
+    monkeypatch.setattr(run_ablation, "threads_sentence", lambda device: "")
     monkeypatch.setattr(module, "prepare", prepare)
     console = plain_console(width=200, file=io.StringIO())
     with pytest.raises(UserError, match="here it would begin"):
@@ -247,7 +247,7 @@ def test_a_data_loading_process_imports_neither_the_worker_nor_the_compiler(laun
     assert isinstance(found, Description)
     imported = {*found.system.facts}
     assert "spawning_workload" in imported
-    assert not imported & {"m2bench.worker.jobs", "torch", "torch._dynamo"}
+    assert not imported & {"m2bench.worker.job_handlers", "torch", "torch._dynamo"}
 
 
 def test_a_killed_launcher_leaves_no_worker(launcher: Launcher) -> None:

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Annotation, Text
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import design_of_all
 from m2bench.records.figure import Figure
@@ -27,7 +27,7 @@ from m2bench.report.charts import DRAWN, claims, draw_charts, learning, throughp
 from m2bench.report.charts.style import NAMES, Canvas, Chart, NotDrawn
 from m2bench.report.tables.before_and_after import before_and_after_table
 from m2bench.report.tables.phases import phases_table
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 
 
 def summary_of(folder: Path, **how: Any) -> Summary:

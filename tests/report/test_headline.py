@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from made_run import STARTED, description_document, make_record, result
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import NumericsCheck, Proof, TrialResult
 from m2bench.records.spec import TrialSpec
 from m2bench.report.headline import MOST_CHARACTERS, headline
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 
 Ended = tuple[str, TrialResult | None]
 

@@ -26,14 +26,14 @@ from repository import ROOT
 from rich.console import Console
 
 from m2bench.errors import UserError
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.machine.identity import describe_machine
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec
 from m2bench.report import show_report, write_report
-from m2bench.report.ablation import ablation_content
+from m2bench.report.ablation_report import ablation_content
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
 from m2bench.report.details import details
@@ -46,8 +46,8 @@ from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
-from m2bench.store.database import Store
-from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
+from m2bench.store.results_database import Store
+from m2bench.summary.ablation_summary import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.console import plain_console
 from m2bench.text.tables import Table, draw_table

@@ -11,7 +11,7 @@ import pytest
 import simulated_trainers as simulated
 from simulated_trainers import ignores_seed
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.options.known_systems import DOORS
 from m2bench.records.figure import Figure
 from m2bench.report.charts import Chart, NotDrawn, learning
@@ -20,7 +20,7 @@ from m2bench.report.details import details
 from m2bench.report.remarks import remarks
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
-from m2bench.summary.ablation import Gains, Summary
+from m2bench.summary.ablation_summary import Gains, Summary
 from m2bench.summary.rows import Claimed
 
 FUNCTION = DOORS[0]

@@ -26,8 +26,8 @@ from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.metrics import metrics_table
 from m2bench.report.tables.starting import starting_table
-from m2bench.store.database import Store
-from m2bench.summary.ablation import Summary
+from m2bench.store.results_database import Store
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 

@@ -24,8 +24,8 @@ from m2bench.run import quiet
 from m2bench.run.progress import RunProgress as Progress
 from m2bench.run.quiet import Quiet
 from m2bench.run.trials import Watched, run_trials
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial, settled
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial, settled
 from m2bench.text.console import plain_console
 
 SPEC = RunSpec(("a", "b"), ("full",), blocks=2, seed=0, learning="off")

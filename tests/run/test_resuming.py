@@ -17,7 +17,7 @@ from m2bench.records.results import TrialResult
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.resuming import refuse_another, refuse_changed_imports
 from m2bench.store.sources import LARGEST, Sources, sources_of, unchanged
-from m2bench.store.trials import StoredTrial
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.systems.command.options import CommandOptions
 from m2bench.systems.command.system import CommandProgram
 from m2bench.worker.trial import run_trial

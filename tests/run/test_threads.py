@@ -15,7 +15,7 @@ from repository import SUPPORT
 
 from m2bench.errors import UserError
 from m2bench.machine import identity
-from m2bench.options.run_spec import read_threads
+from m2bench.options.run_options import read_threads
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
 from m2bench.records.description import Device, ThreadChoice, ThreadTimes

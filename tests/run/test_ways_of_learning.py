@@ -14,9 +14,9 @@ from m2bench.options.run_spec import RunSpec
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Description
 from m2bench.records.documents import read
-from m2bench.records.factors import Factors
+from m2bench.records.factors_spec import Factors
 from m2bench.records.spec import WorkloadSpec
-from m2bench.run import ablation
+from m2bench.run import run_ablation
 from m2bench.systems.trading.options import LEARNING_FACTORS
 
 NOBODY = cast(Launcher, None)
@@ -34,10 +34,10 @@ def described(options: dict[str, Any]) -> Description:
 
 
 def described_with(monkeypatch: pytest.MonkeyPatch, *layers: str) -> Description:
-    monkeypatch.setattr(ablation, "describe", lambda launcher, workload, logs: described(workload.options))
+    monkeypatch.setattr(run_ablation, "describe", lambda launcher, workload, logs: described(workload.options))
     factors = Factors(LEARNING_FACTORS, layers)
     spec = RunSpec(layers, (), blocks=2, seed=0, workload=WorkloadSpec(), factors=factors)
-    return ablation._described_with(factors, NOBODY, spec, described({}), Path())
+    return run_ablation._described_with(factors, NOBODY, spec, described({}), Path())
 
 
 def test_the_record_says_what_is_trained_without_and_with_the_factors(monkeypatch: pytest.MonkeyPatch) -> None:

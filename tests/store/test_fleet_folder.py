@@ -8,8 +8,8 @@ import pytest
 from made_run import SPEC, make_record
 
 from m2bench.errors import UserError
-from m2bench.store.database import Store
 from m2bench.store.fleet import EVENTS, add_event, begin_fleet, events_of
+from m2bench.store.results_database import Store
 
 
 def test_a_line_that_was_cut_off_costs_that_line_alone(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from m2bench.errors import UserError
 from m2bench.options.run_spec import RunSpec
 from m2bench.records.results import Conditions, CurvePoint, LearningResult, Proof, TelemetryMeans, TrialResult
 from m2bench.records.spec import TrialSpec
-from m2bench.store.database import FILE_NAME, Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import FILE_NAME, Store
+from m2bench.store.stored_trial import StoredTrial
 
 EARLIER = Path(__file__).parents[1] / "support" / "run_of_an_earlier_version"
 RECORD = make_record(RunSpec(("amp",), ("full",), 1, 0))

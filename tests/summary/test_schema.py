@@ -14,11 +14,11 @@ from made_run import FULL, SPEC, make_run
 from planted_scale import CPU1, GPU, SET, crossing_at, scale_spec, summary_of
 from repository import ROOT
 
-from m2bench.findings.summarize import summarize
+from m2bench.findings.summarize_ablation import summarize
 from m2bench.records.documents import to_json
-from m2bench.records.scale import Point
-from m2bench.summary.ablation import Summary
-from m2bench.summary.scaling import ScaleSummary
+from m2bench.records.scale_spec import Point
+from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.summary.schema import json_schema
 
 COMMITTED = json.loads((ROOT / "docs" / "summary.schema.json").read_text())

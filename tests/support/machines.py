@@ -89,10 +89,10 @@ def _serve(folder: Path) -> None:
     import prepared_launcher
     import pytest
 
-    from m2bench.fleet import session
+    from m2bench.fleet import machine_session
 
     assert distributed
-    assert session
+    assert machine_session
     prepared_launcher.prepare(pytest.MonkeyPatch())
     prepared_launcher._forge()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -124,10 +124,12 @@ def _become(request: dict[str, Any], folder: Path) -> None:
         code = 0
     except SystemExit as ended:
         code = int(ended.code or 0)
-    except Exception:
+    except Exception:  # noqa: BLE001 (told in the log, as by Python itself)
         traceback.print_exc()
     finally:
-        (folder / f"{request['name']}.rc").write_text(str(code))
+        written = folder / f"{request['name']}.code"
+        written.write_text(str(code))
+        written.rename(written.with_suffix(".rc"))  # there with what it says
         os._exit(code)
 
 
@@ -166,10 +168,10 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
     """Be another machine: by its name and chip, and where asked to, without m2bench or with another one."""
     from prepared_launcher import ForkedProcess
 
-    from m2bench.fleet import session
+    from m2bench.fleet import machine_session
     from m2bench.records.description import Description, Machine
     from m2bench.records.documents import read
-    from m2bench.run import ablation, describe, quiet
+    from m2bench.run import describe, quiet, run_ablation
 
     socket.gethostname = lambda: request["host"]
     if request.get("without_m2bench"):
@@ -177,7 +179,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
             del sys.modules[name]
         sys.modules["m2bench"] = None  # type: ignore[assignment]
     if request.get("digest"):
-        vars(session)["package_digest"] = lambda: request["digest"]
+        vars(machine_session)["package_digest"] = lambda: request["digest"]
     start = ForkedProcess.__init__
 
     def start_alone(self: ForkedProcess, *args: Any, **kwargs: Any) -> None:
@@ -194,7 +196,7 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
         return replace(found, machine=read(Machine, {**found.machine.facts, "chip": request["chip"]}))
 
     quiet.SAMPLE_S = 0.1
-    for module in (session, ablation):
+    for module in (machine_session, run_ablation):
         module.describe = pretended  # type: ignore[attr-defined]
 
 

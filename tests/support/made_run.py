@@ -20,8 +20,8 @@ from m2bench.records.documents import read
 from m2bench.records.results import Counts, CurvePoint, LearningResult, NumericsCheck, PeakMemory, TrialResult
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.learning_curve import arrival, evaluation_episodes
-from m2bench.store.database import Store
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 STARTED = "2026-01-01T00:00:00+00:00"
 GOOD_RETURN = 5.0

@@ -27,7 +27,7 @@ from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
-from m2bench.summary.ablation import Recommendation
+from m2bench.summary.ablation_summary import Recommendation
 from m2bench.summary.rows import CombinationRow, LearningOfCombination, Numerics
 
 NAMES = tuple("abcdefghijkl")

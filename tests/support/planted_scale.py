@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 from made_run import STARTED, description_document, make_record, result
 
-from m2bench.findings.scaling import summarize_scale
+from m2bench.findings.summarize_scale import summarize_scale
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
-from m2bench.plan.scaling import point_of
+from m2bench.plan.scale_trials import point_of
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import PlaceLimits
 from m2bench.records.results import Counts
-from m2bench.records.scale import Place, Point, Scale, Setting
-from m2bench.store.trials import RunRecord, StoredTrial
-from m2bench.summary.scaling import ScaleSummary
+from m2bench.records.scale_spec import Place, Point, Scale, Setting
+from m2bench.store.stored_trial import RunRecord, StoredTrial
+from m2bench.summary.scale_summary import ScaleSummary
 
 SET: Layers = ("batching", "vectorized-loss")
 CPU1, CPU2, GPU = Place("cpu", 1), Place("cpu", 2), Place("mps", 1)

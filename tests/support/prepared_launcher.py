@@ -107,9 +107,9 @@ def _import_ours() -> None:
     What tells how fast the machine is looks briefly: it takes longer than a trial whose updates take milliseconds.
     """
     from m2bench.devices import device_speed
-    from m2bench.worker import jobs, launcher
+    from m2bench.worker import job_handlers, launcher
 
-    assert jobs
+    assert job_handlers
     assert launcher
     device_speed.CANARY_SIZE, device_speed.CANARY_S = 128, 0.0
     device_speed.PEAK_SIZES = {"cpu": (128,)}

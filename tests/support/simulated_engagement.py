@@ -21,7 +21,7 @@ from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import Calls, Fingerprint
 from m2bench.records.spec import TrialSpec
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 LAYERS = ("idle", "amp", "python")
 """``idle`` does nothing, ``amp`` changes what torch does, ``python`` may have an effect on the time."""

@@ -25,7 +25,7 @@ from m2bench.records.figure import Figure
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.factorial import Observation
 from m2bench.statistics.prediction import Prediction
-from m2bench.summary.ablation import LeftOut, Recommendation, SwitchedLayer
+from m2bench.summary.ablation_summary import LeftOut, Recommendation, SwitchedLayer
 from m2bench.summary.rows import CombinationRow, LearningOfCombination, Numerics
 
 CELLS = json.loads((ROOT / "tests" / "support" / "measured_cells.json").read_text())

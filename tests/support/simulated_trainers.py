@@ -24,7 +24,7 @@ from m2bench.findings.losses import CHECK, with_losses_compared
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import Layers
-from m2bench.store.trials import RunRecord, StoredTrial
+from m2bench.store.stored_trial import RunRecord, StoredTrial
 
 Array = NDArray[np.float32]
 

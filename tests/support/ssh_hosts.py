@@ -105,7 +105,7 @@ class SshHosts:
                 process.stderr.write(text[told:])
                 told = len(text)
             if ended:
-                process.exit(int(code.read_text() or 1) if code.exists() else 137)
+                process.exit(int(code.read_text()) if code.exists() else 137)
                 break
             await asyncio.sleep(LOOK_S)
         killing.cancel()

@@ -20,8 +20,8 @@ from m2bench.records.combinations import Layers
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import WorkloadSpec
 from m2bench.report import write_report
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 
 LAYERS: Layers = ("amp", "compile", "fused")
 TIMES_AS_GOOD = {"amp": 2.0, "compile": 1.25, "fused": 0.8}

@@ -9,7 +9,7 @@ import pytest
 from commands import typed
 from repository import SUPPORT
 
-from m2bench.store.database import Store
+from m2bench.store.results_database import Store
 
 TRAINER = """
 NEEDS = {"more": "base"}

@@ -9,7 +9,7 @@ from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import Layers
 from m2bench.statistics.distributions import t_quantile
 from m2bench.statistics.estimate import CONFIDENCE
-from m2bench.summary.ablation import Rival
+from m2bench.summary.ablation_summary import Rival
 
 from .shown import ShownToHelp
 

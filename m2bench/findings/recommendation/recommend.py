@@ -18,7 +18,15 @@ from m2bench.findings.gains import INDIFFERENT
 from m2bench.records.combinations import BASELINE, Layers, combination_name
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
-from m2bench.summary.ablation import ByTime, Fastest, LeftOut, LeftOutState, Recommendation, Rival, SwitchedLayer
+from m2bench.summary.ablation_summary import (
+    ByTime,
+    Fastest,
+    LeftOut,
+    LeftOutState,
+    Recommendation,
+    Rival,
+    SwitchedLayer,
+)
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import times_within
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from m2bench.records.figure import Figure
 from m2bench.records.refusals import mark_of
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import is_known
 
 from . import claims, combinations, contributions, interactions, learning, noise, phases, throughput_and_learning

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.patches import Rectangle
 
 from m2bench.findings.gains import INDIFFERENT
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import NOT_KNOWN, times_within
 from m2bench.text.speed import Speed

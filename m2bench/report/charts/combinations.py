@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import NOT_KNOWN, times, times_within
 from m2bench.text.speed import Speed

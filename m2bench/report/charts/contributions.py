@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from m2bench.report.details import what_layers_are_worth
 from m2bench.report.sentences import together
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed
 

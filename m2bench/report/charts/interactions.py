@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from m2bench.summary.ablation import Interaction, Summary
+from m2bench.summary.ablation_summary import Interaction, Summary
 from m2bench.text.figures import times
 
 from .style import GAIN, INK, LOSS, MUTED, SURFACE, Chart, NotDrawn, drawing, shade

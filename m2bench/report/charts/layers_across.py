@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from m2bench.records.figure import Figure
-from m2bench.report.side_by_side import differing_layers, layer_name
-from m2bench.summary.side_by_side import SideBySide
+from m2bench.report.machines_report import differing_layers, layer_name
+from m2bench.summary.machines_summary import SideBySide
 from m2bench.text.figures import is_known
 
 from .style import LINE_STYLES, MARKERS, SERIES, Chart, NotDrawn, drawing, interval, ratio_axis, reach, rows, span

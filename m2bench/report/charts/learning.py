@@ -11,7 +11,7 @@ from m2bench.records.combinations import combination_name
 from m2bench.records.description import Target
 from m2bench.records.figure import Figure
 from m2bench.report.details import soonest_line
-from m2bench.summary.ablation import LearningGroup, Summary
+from m2bench.summary.ablation_summary import LearningGroup, Summary
 from m2bench.text.figures import digits
 
 from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Chart, NotDrawn, drawing, log_axes_by_units_and_seconds

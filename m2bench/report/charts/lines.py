@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from m2bench.summary.scaling import ScaleSummary
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.figures import is_known
 from m2bench.text.speed import Speed
 

@@ -6,7 +6,7 @@ from statistics import geometric_mean
 
 from matplotlib.ticker import FuncFormatter
 
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.noise import Repeats
 from m2bench.text.figures import times, times_within
 from m2bench.text.speed import Speed

@@ -7,7 +7,7 @@ from typing import Any
 
 from m2bench.records.description import Unit
 from m2bench.report.sentences import compared
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import percent, times_within
 
 from .style import BEST, GAIN, INK, MUTED, SURFACE, Chart, NotDrawn, beside, drawing, plain_log_ticks, rows

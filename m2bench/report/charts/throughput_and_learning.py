@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from m2bench.records.figure import Figure
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.speed import Speed
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import compared
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.speed import Speed
 
 from .style import LINE_STYLES, MARKERS, SERIES, Chart, NotDrawn, drawing, log_axes_by_units_and_seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m2bench.report.sentences import counted
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.speed import Speed
 
 from .learning import learning_remarks

@@ -6,7 +6,7 @@ from collections import Counter
 
 from m2bench.records.description import SystemDescription, Target, Unit
 from m2bench.report.sentences import counted, tells_of_learning
-from m2bench.summary.ablation import LearningSummary, Summary
+from m2bench.summary.ablation_summary import LearningSummary, Summary
 from m2bench.text.figures import digits, percent
 from m2bench.text.speed import Speed
 

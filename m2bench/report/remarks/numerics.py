@@ -7,7 +7,7 @@ from collections import Counter
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.options.known_systems import DOORS
 from m2bench.report.sentences import counted
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import digits
 
 

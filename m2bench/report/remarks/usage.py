@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m2bench.report.sentences import is_own_program
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 
 
 def usage_remarks(summary: Summary) -> list[str]:

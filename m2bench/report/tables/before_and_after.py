@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from m2bench.report.sentences import compared, named_in_brackets
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import NOTHING, digits, percent_within, within
 from m2bench.text.speed import Speed

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import counted, listed, tells_of_learning
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import NOTHING, digits, times_within, within
 from m2bench.text.speed import Speed

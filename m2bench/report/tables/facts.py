@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from m2bench.records.description import Device, Machine
 from m2bench.report.sentences import is_own_program
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import digits
 from m2bench.text.tables import Table
 

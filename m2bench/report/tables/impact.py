@@ -9,7 +9,7 @@ from dataclasses import replace
 from m2bench.findings.losses import CHECK as LOSSES
 from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import counted, listed, rules_in_words, tells_of_learning, together
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import LayerRow
 from m2bench.text.figures import NOTHING, percent_within, times_within
 from m2bench.text.speed import Speed

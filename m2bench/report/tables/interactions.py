@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from m2bench.report.charts.interactions import SIGNIFICANT
-from m2bench.summary.ablation import Interaction, Summary
+from m2bench.summary.ablation_summary import Interaction, Summary
 from m2bench.text.figures import NOTHING, times_within
 from m2bench.text.tables import Table
 

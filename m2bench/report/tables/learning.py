@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m2bench.report.sentences import counted, tells_of_learning
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import LayerRow, LearningOfLayer
 from m2bench.text.figures import NOT_KNOWN, NOTHING, is_known, percent_within, times_within
 from m2bench.text.speed import Speed

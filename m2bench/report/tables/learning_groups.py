@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m2bench.records.combinations import combination_name
-from m2bench.summary.ablation import LearningGroup, Summary
+from m2bench.summary.ablation_summary import LearningGroup, Summary
 from m2bench.text.figures import NOTHING, within
 from m2bench.text.tables import Table
 

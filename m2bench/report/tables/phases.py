@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from m2bench.records.figure import Figure
 from m2bench.report.sentences import compared, named_in_brackets
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import within
 from m2bench.text.tables import Table
 

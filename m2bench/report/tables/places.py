@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from m2bench.records.combinations import combination_name
 from m2bench.report.where_to_train import line_in_words, whole
-from m2bench.summary.scaling import ScaleSummary
+from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.figures import NOTHING, percent, times_within, within
 from m2bench.text.places import place_in_words
 from m2bench.text.speed import Speed

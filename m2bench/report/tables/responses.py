@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from m2bench.records.figure import Figure
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import Responses
 from m2bench.text.figures import times_within
 from m2bench.text.tables import Table

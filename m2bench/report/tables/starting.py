@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from m2bench.records.combinations import combination_name
 from m2bench.report.sentences import compared
-from m2bench.summary.ablation import Summary
+from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
 from m2bench.text.figures import NOTHING, digits, within
 from m2bench.text.tables import Table

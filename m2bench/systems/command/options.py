@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from m2bench.options.declared import at_least, option, options_of
 from m2bench.options.known_systems import Call, KnownSystem
+from m2bench.options.option import at_least, option, options_of
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import Options
 

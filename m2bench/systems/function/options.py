@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from m2bench.errors import UserError
-from m2bench.options.declared import option, options_of
 from m2bench.options.known_systems import Call, KnownSystem
+from m2bench.options.option import option, options_of
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import Options
 

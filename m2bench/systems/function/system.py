@@ -19,7 +19,7 @@ import torch
 
 from m2bench.devices import torch_device
 from m2bench.devices.device_description import describe_device
-from m2bench.devices.pieces import Units
+from m2bench.devices.training_pieces import Units
 from m2bench.errors import TrainerError, TrainingEnded, UserError
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Described, Device, Rate, SystemDescription, Unit, WorkloadDescription

@@ -23,7 +23,7 @@ from m2bench.baselines.trainer import NotFiniteError, Trainer, baseline_parts
 from m2bench.devices.counters import PLACED
 from m2bench.optimizations import RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract
-from m2bench.options.run_spec import DEFAULT_DESIGN
+from m2bench.options.run_options import DEFAULT_DESIGN
 from m2bench.plan.designs import MOST_IN_FULL, choose_combinations
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.inspected import AuditedCombination, AuditedLine, AuditedOperator, AuditFindings

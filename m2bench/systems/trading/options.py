@@ -18,10 +18,10 @@ from m2bench.baselines.hyperparameters import (
 from m2bench.errors import UserError
 from m2bench.optimizations import COMPILING, LAYERS, NOTE, RECOMMENDED, RULES
 from m2bench.optimizations.layer_options import LayerOptions
-from m2bench.options.declared import TRAINING, at_least, in_range, one_of, option, options_of
 from m2bench.options.known_systems import KnownSystem
+from m2bench.options.option import TRAINING, at_least, in_range, one_of, option, options_of
 from m2bench.records.combinations import Layers
-from m2bench.records.factors import Factor
+from m2bench.records.factors_spec import Factor
 from m2bench.records.rules import NamedLayers
 from m2bench.records.spec import Options, WorkloadSpec
 

@@ -28,7 +28,7 @@ from m2bench.baselines.policy import LAST_BIAS, AsymmetricPolicyNetwork, PolicyS
 from m2bench.baselines.trainer import NotFiniteError, baseline_parts
 from m2bench.devices import compiler, counters, torch_device
 from m2bench.devices.device_description import describe_device
-from m2bench.devices.pieces import Units
+from m2bench.devices.training_pieces import Units
 from m2bench.errors import UserError
 from m2bench.optimizations import CLAIMED_TOGETHER, LAYERS, RULES, load_layer
 from m2bench.optimizations.layer import Contract, LayerOptions, compose, loosest_contract

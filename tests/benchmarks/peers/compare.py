@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from m2bench.options.known_systems import SYSTEMS, layers_at_hand
+from m2bench.options.known_systems import SYSTEMS, known_system
 from m2bench.statistics.estimate import figure_of, mean_ratio
 from m2bench.text.figures import times_within
 
@@ -101,7 +101,7 @@ def sizes(text: str) -> tuple[int, ...]:
 
 
 def main() -> None:
-    recommended = ",".join(layers_at_hand(SYSTEMS[0]).recommended)
+    recommended = ",".join(known_system(SYSTEMS[0]).layers.recommended)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recommended", default=recommended, help="layers of the recommended set")
     parser.add_argument("--fastest", default="", help="layers of the fastest set, where it is another one")

@@ -14,8 +14,8 @@ import working_trainer
 from commands import typed
 
 from m2bench.findings.engagement import judge_engagement
-from m2bench.store.database import Store
-from m2bench.store.trials import StoredTrial
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.rows import Engagement
 
 BLOCKS = 4

@@ -13,7 +13,7 @@ from m2bench.baselines.episodes import EpisodeBatch, PreparedMarket, prepare_mar
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.market import Market
 from m2bench.baselines.parts import Credit, Minibatch, Trajectory
-from m2bench.baselines.ppo import Experience, PPOTrainer
+from m2bench.baselines.ppo_trainer import Experience, PPOTrainer
 from m2bench.optimizations import COMPILING, LAYERS, NOTE
 from m2bench.optimizations.vectorized_loss import VECTORIZED, discounted_sums
 from m2bench.records.combinations import Layers

@@ -24,7 +24,7 @@ from wrong_devices import WrongDevice
 from m2bench.baselines.episodes import PreparedMarket
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.errors import UserError
-from m2bench.gate import job
+from m2bench.gate import run_check
 from m2bench.gate.facts import SideFacts
 from m2bench.inspect import forward
 from m2bench.records.combinations import Layers
@@ -245,8 +245,8 @@ def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:
     wrong = ("draws: logits is off by 1 of its size, where 0.0001 is allowed",)
     for base in ({}, {"base": said(wrong)}, {"base": said(None)}):
         with pytest.raises(UserError, match=r"cpu computes wrongly .*draws: logits is off by 1"):
-            job._changed_arithmetic({**base, "head": said(wrong)})
-        assert job._changed_arithmetic({**base, "head": said(())}) is None
-    found = job._changed_arithmetic({"base": said(()), "head": said(wrong)})
+            run_check._changed_arithmetic({**base, "head": said(wrong)})
+        assert run_check._changed_arithmetic({**base, "head": said(())}) is None
+    found = run_check._changed_arithmetic({"base": said(()), "head": said(wrong)})
     assert found is not None
     assert found.endswith(f"wrong where the base's is right: {wrong[0]}")

@@ -1,0 +1,182 @@
+"""The command ``compare``: two runs side by side."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from rich.console import Console
+
+from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.figure import Figure
+from m2bench.records.same_machine import differing, identity
+from m2bench.statistics.effects import Effects
+from m2bench.statistics.estimate import Estimate, figure_of
+from m2bench.statistics.homogeneity import change
+from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
+from m2bench.statistics.steady import steady_speed
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import StoredTrial
+from m2bench.text.figures import times_within
+from m2bench.text.tables import Table, draw_table
+
+from .judged_trials import judge_trials
+from .responses import sound_trials, speed_effects
+from .shared_by_runs import over_common, refuse_different
+
+
+@dataclass(frozen=True)
+class ComparedLayer:
+    """One effect of a layer in both runs, and the second over the first."""
+
+    layer: str
+    effect: str
+    a: Figure | None
+    b: Figure | None
+    change: Figure | None
+
+
+@dataclass(frozen=True)
+class ComparedCombination:
+    """A combination's speedup over its own run's baseline in both runs, and the second over the first."""
+
+    layers: Layers
+    a: Figure | None
+    b: Figure | None
+    change: Figure | None
+
+
+@dataclass(frozen=True)
+class BaselineChange:
+    """The baseline's episodes/min in the second run over those in the first."""
+
+    change: Figure | None
+
+
+@dataclass(frozen=True)
+class ComparedRuns:
+    """Two runs side by side, by their names ``a`` and ``b``. ``absolute`` is None where the machines differ."""
+
+    a: str
+    b: str
+    same_machine: bool
+    machines_differ_in: tuple[str, ...]
+    absolute: BaselineChange | None
+    layers: tuple[ComparedLayer, ...]
+    combinations: tuple[ComparedCombination, ...]
+
+
+def compare_runs(a: Store, b: Store) -> ComparedRuns:
+    """Compare run ``b`` with run ``a``: ratios of layers and combinations, and absolute speeds on one machine.
+
+    Every combination is compared with itself. Layers are compared over the combinations that both runs have, since an
+    average over other ones is another quantity. A run is one job at one time. What that does to all of its trials does
+    not show in their scatter, so every change allows for it (JOB_SD, JOB_LEVEL_SD).
+
+    Raises UserError when the runs trained different things, or are no ablations.
+    """
+    records = a.record(), b.record()
+    refuse_different(records)
+    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]
+    effects = over_common([speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)])
+    other = tuple(differing(*(identity(record.description) for record in records)))
+    layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
+    return ComparedRuns(
+        a=a.folder.resolve().name,
+        b=b.folder.resolve().name,
+        same_machine=not other,
+        machines_differ_in=other,
+        absolute=None if other else BaselineChange(figure_of(_absolute(*map(_anchors, trials)))),
+        layers=tuple(found for layer in layers for found in _compare_layer(layer, *effects)),
+        combinations=tuple(_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells),
+    )
+
+
+def show_comparison(found: ComparedRuns, console: Console) -> None:
+    """Print the tables, and a sentence on absolute speeds."""
+    draw_table(
+        _table(
+            "Combinations: speedup over each run's own baseline",
+            found,
+            [(combination_name(c.layers), c) for c in found.combinations],
+        ),
+        console,
+    )
+    draw_table(_table("Layers", found, [(f"{x.layer} ({x.effect})", x) for x in found.layers]), console)
+    console.print(_absolute_sentence(found))
+
+
+def _table(title: str, found: ComparedRuns, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:
+    columns = ("what", found.a, found.b, "change")
+    cells = [(name, *map(times_within, (row.a, row.b, row.change))) for name, row in rows]
+    return Table(title, columns, cells, frozenset(columns[1:]))
+
+
+def _absolute_sentence(found: ComparedRuns) -> str:
+    """How absolute speeds compare, if the machines are equal."""
+    if found.absolute is None:
+        differing = "; ".join(found.machines_differ_in)
+        return f"Absolute speeds cannot be compared, since the machines differ ({differing}). The ratios above can."
+    change = found.absolute.change
+    if change is None:
+        return "Absolute speeds cannot be compared: one of the runs has no baseline trial that is ok."
+    chance = "" if change.interval else " With one block each there is no interval."
+    return (
+        f"The baseline's speed in {found.b} over {found.a}: {times_within(change)}. One block is one "
+        f"observation here. Two runs of the same code differ by chance (standard deviation {JOB_LEVEL_SD:.1%} in "
+        f"speed, {JOB_SD:.1%} in ratios); all intervals of a change allow for this.{chance}"
+    )
+
+
+def _anchors(trials: list[StoredTrial]) -> list[float]:
+    """The mean log episodes/min of the baselines of each block."""
+    blocks: dict[int, list[float]] = defaultdict(list)
+    for trial in sound_trials(trials):
+        if trial.spec.layers == BASELINE:
+            blocks[trial.spec.block].append(math.log(steady_speed(trial.timed)))
+    return [fmean(logs) for logs in blocks.values()]
+
+
+def _absolute(a: list[float], b: list[float]) -> Estimate | None:
+    """The ratio of the baselines' speeds, with Welch's interval over blocks, widened by the scatter between jobs."""
+    if not a or not b:
+        return None
+    if min(len(a), len(b)) < 2:
+        return Estimate(math.exp(fmean(b) - fmean(a)))
+    found = difference(b, a, JOB_LEVEL_SD)
+    return Estimate.from_log(found.value, found.se, int(found.degrees))
+
+
+def _compare_layer(layer: str, a: Effects, b: Effects) -> list[ComparedLayer]:
+    """The layer's Shapley value and main effect in both, or its effect alone where a design gives neither."""
+    figures = {
+        "Shapley value": (a.shapley(layer)[0], b.shapley(layer)[0]),
+        "main effect": (a.main_effect(layer), b.main_effect(layer)),
+        "alone": (a.alone(layer), b.alone(layer)),
+    }
+    averages = [name for name in ("Shapley value", "main effect") if None not in figures[name]]
+    return [
+        ComparedLayer(
+            layer=layer,
+            effect=name,
+            a=figure_of(figures[name][0]),
+            b=figure_of(figures[name][1]),
+            change=figure_of(_over(figures[name][1], figures[name][0])),
+        )
+        for name in averages or ["alone"]
+    ]
+
+
+def _compare_combination(layers: Layers, a: Effects, b: Effects) -> ComparedCombination:
+    first, second = a.ratio(layers), b.ratio(layers)
+    return ComparedCombination(layers, figure_of(first), figure_of(second), figure_of(_over(second, first)))
+
+
+def _over(b: Estimate | None, a: Estimate | None) -> Estimate | None:
+    """One run's ratio over the other's. Most of what a job does to its trials cancels in a ratio; JOB_SD is left."""
+    if a is None or b is None:
+        return None
+    return change(b, a, JOB_SD)
