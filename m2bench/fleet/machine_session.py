@@ -59,7 +59,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What a machine found before its first trial, as ``run.ablation.Ready``; ``remarks``: what is to be printed."""
+    """What a machine found before its first trial, as ``run_ablation.Ready``; ``remarks``: what is to be printed."""
 
     threads: int | None
     description: Description

@@ -1,7 +1,8 @@
 """The JSON Schema of a record's document (m2bench/records/documents.py).
 
 ``python -m m2bench.summary.schema`` prints that of the ``summary.json`` of an ablation, which is kept as
-docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json.
+docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json, and with
+``side-by-side`` that of a run on several machines and of ``compare --out``, docs/side-by-side-summary.schema.json.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from m2bench.records.documents import FLAT, KEY, LEFT_OUT, REST, TEXT, WHOLE, Do
 from m2bench.records.figure import Figure, Interval
 
 from .ablation_summary import Summary
+from .machines_summary import SideBySide
 from .scale_summary import ScaleSummary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
 ENDS = Interval | None
+SUMMARIES = {"ablation": Summary, "scale": ScaleSummary, "side-by-side": SideBySide}
 
 
 def json_schema(kind: type) -> Document:
@@ -144,4 +147,4 @@ def _in_one_line(text: Any) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(json_schema(ScaleSummary if sys.argv[1:] == ["scale"] else Summary), indent=1))
+    print(json.dumps(json_schema(SUMMARIES[(sys.argv[1:] or ["ablation"])[0]]), indent=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from made_run import FULL, SPEC, make_run
 from planted_scale import CPU1, GPU, SET, crossing_at, scale_spec, summary_of
 from repository import ROOT
 
+from m2bench.findings.compare_machines import compare_machines
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.records.documents import to_json
 from m2bench.records.scale_spec import Point
+from m2bench.report import write_side_by_side
 from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.machines_summary import SideBySide
 from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.summary.schema import json_schema
 
@@ -43,6 +47,25 @@ def test_the_committed_schema_of_scale_is_that_of_its_types_and_holds_for_a_run(
     for blocks in (1, 3):
         summary = summary_of(scale_spec(CPU1, GPU, blocks=blocks), crossing_at(64), faults=lost)
         jsonschema.Draft202012Validator(committed).validate(json.loads(json.dumps(to_json(summary))))
+
+
+def test_the_committed_schema_of_runs_side_by_side_is_that_of_its_types_and_holds_for_what_compare_writes(
+    tmp_path: Path,
+) -> None:
+    """One of the runs has an interval, one has too few trials, one has nothing of a layer."""
+    committed = json.loads((ROOT / "docs" / "side-by-side-summary.schema.json").read_text())
+    written = "write it: python -m m2bench.summary.schema side-by-side > docs/side-by-side-summary.schema.json"
+    assert json_schema(SideBySide) == committed, written
+    kinds = {"known": replace(SPEC, blocks=3), "scant": SPEC, "other": replace(SPEC, layers=("amp",))}
+    with ExitStack() as stack:
+        stores = [stack.enter_context(make_run(tmp_path / name, spec=spec)) for name, spec in kinds.items()]
+        write_side_by_side(compare_machines(stores), tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [figure and bool(figure["interval"]) for figure in found["layers"][1]["figures"]] == [True, False, None]
+    validator = jsonschema.Draft202012Validator(committed)
+    validator.validate(found)
+    del found["layers"][0]["figures"][0]["value"]
+    assert not validator.is_valid(found)
 
 
 def test_the_sample_is_valid() -> None:
