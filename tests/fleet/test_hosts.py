@@ -6,6 +6,7 @@ The server is not OpenSSH's (ssh_hosts.py); what SSHCluster does, the keys and t
 from __future__ import annotations
 
 import _thread
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from commands import typed
 from launched import once, still_in, wait_until
 from machines import Machines
+from repository import PAGES, ROOT, commands_of
 from ssh_hosts import SshHosts
 
 from m2bench.errors import UserError
@@ -74,18 +76,22 @@ def trials_of(run: Path) -> int:
 
 
 def test_a_scheduler_and_a_worker_per_host_are_started_and_ended(reached: SshHosts, tmp_path: Path) -> None:
-    """One that cannot be reached stops all, and is left out where asked to."""
-    refused = ablate(tmp_path, "--blocks", "1", "--hosts", "one,two,closed")
+    """By the page's command. A host that cannot be reached stops all, and is left out where asked to."""
+    (command,) = (each for each in commands_of(PAGES[ROOT / "docs" / "several-machines.md"]) if "--hosts" in each)
+    words = shlex.split(command)
+    names, out, asked = words.index("--hosts") + 1, words[words.index("--out") + 1], [*ASKED[:-4], "--learning", "off"]
+    words[names : names + 1] = ["one,two,closed", "--blocks", "1"]
+    refused = typed(*words[1:], *asked, cwd=tmp_path)
     assert refused.returncode == 1
     assert "closed cannot be reached (" in refused.stderr
     assert "Nothing was started" in refused.stderr
     assert not started_on(reached)
-    assert not (tmp_path / "run").exists()
-    done = ablate(tmp_path, "--blocks", "1", "--hosts", "one,two,closed", "--skip-unreachable")
+    assert not (tmp_path / out).exists()
+    done = typed(*words[1:], *asked, "--skip-unreachable", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert started_on(reached)[0][0] == "one"
     assert sorted(host for host, _ in started_on(reached)) == ["one", "one", "two"]
-    assert {event.machine for event in events_of(tmp_path / "run") if "takes part" in event.text} == {"one", "two"}
+    assert {event.machine for event in events_of(tmp_path / out) if "takes part" in event.text} == {"one", "two"}
     assert "Left out: closed cannot be reached" in done.stdout
     assert_nothing_runs(reached)
 
