@@ -234,4 +234,6 @@ def _refusal(answer: Identity | Exception) -> str | None:
         return f"m2bench is {answer.version} there and {__version__} here: install the same"
     if answer.digest != package_digest():
         return "its m2bench is not the same as here, though the version is: install the same"
+    if not answer.has_torch:
+        return "there is no torch: install m2bench with its dependencies where the Dask worker runs"
     return None

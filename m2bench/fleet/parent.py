@@ -206,6 +206,7 @@ class _Fleet:
         ready = self._cluster.ask(machine, machine_session.make_ready, self._run, kind.record.spec.threads, True)
         self._show_remarks(machine, ready)
         with refusing():
+            _refuse_other_code(kind, ready.description)
             refuse_another(kind.folder, kind.record.description, ready.description)
             _refuse_other_layers(kind, ready.description)
         self._tell(machine.name, f"takes part as {kind.name}")
@@ -220,6 +221,7 @@ class _Fleet:
             with refusing():
                 for other in self._kinds[:1]:
                     _refuse_other_market(other, ready.description)
+                    _refuse_other_code(other, ready.description)
                     refuse_another_trainer(other.folder, other.record.description, ready.description)
             name = kind_name(kind_of(ready.description))
             taken = {kind.name for kind in self._kinds}
@@ -324,6 +326,15 @@ def _refuse_other_layers(kind: Kind, now: Description) -> None:
                 f"machine of this kind ({layer.unsupported or before[layer.name]}).",
                 "Make the machines alike.",
             )
+
+
+def _refuse_other_code(kind: Kind, now: Description) -> None:
+    before, found = kind.record.description.workload.sources, now.workload.sources
+    other = [file for file, digest in before.items() if found.get(file) != digest]
+    if other:
+        raise UserError(
+            f"its {', '.join(other)} is not the same as on {kind.name}.", "Copy the trainer's files to each machine."
+        )
 
 
 def _refuse_other_market(kind: Kind, now: Description) -> None:

@@ -222,6 +222,19 @@ def test_a_plan_has_the_mini_blocks_that_are_handed_out(tmp_path: Path) -> None:
     assert f"{63 + 2 * 8} trials" in done.stdout, done.stderr
 
 
+def test_a_market_that_no_machine_has_is_named(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "PATIENCE_S", 0.1)
+    machines.start("i")
+    done = ablate(machines, "--quick", "--layers", "amp", "--data", "gone.csv", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "i: left out: " in done.stdout
+    assert "gone.csv" in done.stdout
+    assert done.stderr.startswith("error: no machine takes part")
+    machines.kill("i")
+
+
 def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_S", 0.3)
     done = typed("ablate", *ASKED, "--scheduler", "tcp://127.0.0.1:1", cwd=tmp_path)

@@ -204,6 +204,29 @@ def test_a_session_that_begins_while_all_end_is_ended(tmp_path: Path, monkeypatc
     assert not sessions
 
 
+@pytest.mark.parametrize("other_kind", [False, True])
+def test_a_machine_with_another_trainer_is_left_out(
+    other_kind: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are named, whichever machine comes first."""
+    document = description_document(SPEC.layers)
+    one, other = (
+        document
+        | {
+            "workload": document["workload"] | {"sources": {"train.py": digest, "same.py": "s"}},
+            "machine": document["machine"] | ({"chip": digest} if other_kind else {}),
+        }
+        for digest in ("one", "other")
+    )
+    cluster = MadeUp("one", "other", one=one, other=other)
+    both = Barrier(2)
+    cluster.before = lambda name, function: function is machine_session.begin and both.wait(10)
+    run(tmp_path / "run", cluster, monkeypatch, resuming=False)
+    (kind,) = folders_of_kinds(tmp_path / "run")
+    told = [event.text for event in events_of(tmp_path / "run") if "left out" in event.text]
+    assert told == [f"left out: its train.py is not the same as on {kind}. Copy the trainer's files to each machine."]
+
+
 def test_two_kinds_that_begin_at_once_train_on_the_same_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = description_document(SPEC.layers)
     one, other = (
