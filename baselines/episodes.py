@@ -177,25 +177,30 @@ class EpisodeSource:
     def training_stretches(self, count: int = 256) -> tuple[Floats, Floats]:
         """Deviations and price changes, each (T, count), of stretches spread over the training part."""
         starts = FIRST_DECISION + np.linspace(0, self._train_starts - 1, count).astype(np.int64)
-        changes = np.stack([self._price_changes(int(start), self.episode_length) for start in starts], axis=1)
-        return self._stretches(starts), changes
+        return self._stretches(starts), self._price_changes(starts, self.episode_length)
 
     def _stretches(self, starts: NDArray[np.int64]) -> Floats:
         return np.stack([self.market.deviation[s : s + self.episode_length] for s in starts], axis=1)
 
-    def _price_changes(self, start: int, steps: int) -> Floats:
-        close = np.asarray(self.market.close[start : start + steps + 1])
+    def batch(
+        self, starts: NDArray[np.int64], noise: Floats, numbers: Sequence[int], features: NDArray[np.float32]
+    ) -> EpisodeBatch:
+        """The episodes that begin at these candles, with noise (T, N, 3) and features (T, N, 120)."""
+        return EpisodeBatch(
+            features=torch.from_numpy(features),
+            price_changes=torch.from_numpy(self._price_changes(starts, len(noise)).astype(np.float32)),
+            noise=torch.from_numpy(noise.astype(np.float32)),
+            numbers=torch.tensor(list(numbers)),
+        )
+
+    def _price_changes(self, starts: NDArray[np.int64], steps: int) -> Floats:
+        """Shape (steps, N)."""
+        close: Floats = self.market.close[starts + np.arange(steps + 1)[:, None]]
         return close[1:] / close[:-1] - 1.0
 
     def _episode(self, start: int, noise: Floats, number: int) -> EpisodeBatch:
         features = window_features(self.market.features, start, len(noise))
-        changes = self._price_changes(start, len(noise)).astype(np.float32)
-        return EpisodeBatch(
-            features=torch.from_numpy(features).unsqueeze(1),
-            price_changes=torch.from_numpy(changes).unsqueeze(1),
-            noise=torch.from_numpy(noise.astype(np.float32)).unsqueeze(1),
-            numbers=torch.tensor([number]),
-        )
+        return self.batch(np.array([start]), noise[:, None], [number], features[:, None])
 
 
 def collate(batches: Sequence[EpisodeBatch]) -> EpisodeBatch:

@@ -13,6 +13,7 @@ PHASES = {
     "environment": "stepping the market",
     "loss": "returns and loss",
     "backward": "the gradient",
+    "replicas": "wait for the other processes' gradients",
     "clip": "clipping the gradient",
     "optimizer": "the optimizer's step",
 }

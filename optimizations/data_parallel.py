@@ -43,10 +43,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """``loss`` and ``mean_return`` of the share that was learned from; ``error``: where it failed, its traceback."""
+    """``loss`` and ``mean_return`` of the share that was learned from, by so many ``threads``.
+
+    ``error``: where it failed, its traceback.
+    """
 
     loss: float = math.nan
     mean_return: float = math.nan
+    threads: int = 0
     error: str = ""
 
 
@@ -63,6 +67,8 @@ class ReplicaProcesses:
         self._in_turn = False
         self.learned: dict[int, int] = {}
         """By process id, how often its gradient was added, since somebody began to count."""
+        self.threads: set[int] = set()
+        """How many threads these processes learned by, as they told."""
         self._process = os.getpid()
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -98,12 +104,14 @@ class ReplicaProcesses:
         returns = [trainer.learn_alone(self._own if prepared else self._share(self._batch, 0))]
         losses = [trainer.losses.pop()]
         for helper in self._helpers:
-            with phase("backward"):
+            with phase("replicas"):
                 done = helper.answer()
+            with phase("backward"):
                 _add(trainer, helper.gradients)
             losses.append(torch.tensor(done.loss))
             returns.append(torch.tensor(done.mean_return))
             self.learned[helper.process_id] = self.learned.get(helper.process_id, 0) + 1
+            self.threads.add(done.threads)
         trainer.losses.append(torch.stack(losses).mean())
         return torch.stack(returns).mean()
 
@@ -131,7 +139,7 @@ class ReplicaProcesses:
             if parameter.grad is not None:
                 gradient.copy_(parameter.grad)
         trainer.policy.zero_grad(set_to_none=True)
-        return Done(loss=float(trainer.losses[-1]), mean_return=float(mean_return))
+        return Done(float(trainer.losses[-1]), float(mean_return), torch.get_num_threads())
 
     def _columns(self, number: int) -> slice:
         size = self.num_envs // self.count
@@ -203,7 +211,7 @@ def _serve(
 
 def replicas_for(num_envs: int) -> int:
     """As many as there are fast cores, or fewer, so that each has the same number of episodes, and several."""
-    most = min(torch_device.cores(), num_envs // 2)
+    most = min(torch_device.fast_cores(), num_envs // 2)
     return max((n for n in range(1, most + 1) if num_envs % n == 0), default=1)
 
 
@@ -235,7 +243,7 @@ def why_not_parallel(device: torch.device, options: LayerOptions) -> str | None:
         return reason
     if replicas_for(options.num_envs) > 1:
         return None
-    return f"{options.num_envs} environments cannot be shared out equally among up to {torch_device.cores()} cores"
+    return f"{options.num_envs} environments cannot be shared out equally among up to {torch_device.fast_cores()} cores"
 
 
 def why_not_suited(settings: Hyperparameters) -> str | None:
@@ -251,13 +259,18 @@ def apply(parts: Parts, options: LayerOptions) -> Parts:
 def timed(trainer: Trainer) -> AbstractContextManager[None]:
     assert isinstance(trainer.replicas, ReplicaProcesses)
     trainer.replicas.learned.clear()
+    trainer.replicas.threads.clear()
     trainer.backwards = 0
     return nullcontext()
 
 
 def prove(trainer: Trainer) -> Proof:
     learned: dict[int, int] = getattr(trainer.replicas, "learned", {})
-    evidence = {"processes": sorted(learned), "gradients_of_each": sorted(set(learned.values())), "threads_of_each": 1}
+    evidence = {
+        "processes": sorted(learned),
+        "gradients_of_each": sorted(set(learned.values())),
+        "threads_of_each": sorted(getattr(trainer.replicas, "threads", ())),
+    }
     if not learned:
         return Proof(False, evidence, "no other process learned from a share of the batches")
     if set(learned.values()) != {trainer.backwards}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from m2bench.options.run_options import DEFAULT_BLOCKS, DEFAULT_DESIGN, RunOptio
 from m2bench.options.run_spec import RunSpec
 from m2bench.options.workload_options import check_options
 from m2bench.records.combinations import Layers
-from m2bench.records.factors_spec import Factors
+from m2bench.records.factors_spec import Factor, Factors
 from m2bench.records.spec import QUICK, WindowSpec
 
 from .command import AskedSystem, Given, command
@@ -28,6 +29,7 @@ from .shared_options import (
     TakingPart,
     combination_of,
     known_layers,
+    layers_named,
     layers_taking_part,
     new_folder,
     read_duration,
@@ -90,9 +92,9 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
     sweep: None = option(None, "Has become a command: m2bench scale.", kind=str, hidden=True, read=_refuse_sweep)
     factors: str | None = option(
         None,
-        "Cross ways of learning instead of layers, by the time to the learning target; the name of a set: learning. "
-        "A block is one seed.",
-        metavar="<name>",
+        "Cross ways of learning by the time to the learning target: names of factors, comma-separated, or of a set of "
+        "them: learning. --layers names layers to cross with them. A block is one seed.",
+        metavar="<names>",
     )
     with_layers: Layers = option(
         (), "Layers that are on in every trial of --factors.", spelled="--with", metavar="<names>", read=read_layers
@@ -207,20 +209,33 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
     return replace(spec, blocks=least if asked.quick else max(DEFAULT_BLOCKS, least))
 
 
-def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
+def _crossed(asked: Ablate, system: AskedSystem, typed: str) -> RunSpec:
     """What a new run of ``--factors`` does; UserError for what has no effect on it."""
-    known = known_system(system.workload.module).factors
-    if name not in known:
-        there_are = f"There are: {', '.join(known)}." if known else "It is for the system that comes along."
-        raise UserError(f"--factors {name!r} is not known.", there_are)
-    layers = combination_of(known_layers(system.workload, asked.with_layers), asked.with_layers)
-    factors = Factors(known[name], layers)
+    from m2bench.plan.taking_part import refuse_impossible
+
+    known = known_layers(system.workload, (*asked.with_layers, *(asked.layers or ())))
+    crossed = () if asked.layers is None else layers_named(known, known.named(asked.layers))
+    factors = Factors(
+        _factors_named(typed, known_system(system.workload.module).factors),
+        combination_of(known, asked.with_layers),
+        crossed=crossed,
+    )
     varied = [option for option in factors.options_of(()) if option in system.workload.options]
     if varied:
-        raise UserError(f"--factors {name} itself varies {varied[0].replace('_', '-')}.", f"Leave --{varied[0]} out.")
+        raise UserError(f"--factors {typed} itself varies {varied[0].replace('_', '-')}.", f"Leave --{varied[0]} out.")
+    twice = [layer for layer in crossed if layer in factors.layers]
+    if twice:
+        raise UserError(
+            f"{twice[0]} cannot be on in every trial, as --with says, and crossed, as --layers says.",
+            "Name it in one of them.",
+        )
+    layers = factors.layers_of(crossed, known.names)
     workload = system.with_layers(layers)
-    crossed = [{**workload.options, **factors.options_of(chosen)} for chosen in factors.combinations]
-    check_options([replace(workload, options=options) for options in crossed], layers)
+    each_way = [{**workload.options, **factors.options_of(way)} for way in factors.ways]
+    for stack in factors.stacks:
+        on = factors.layers_of(stack, known.names)
+        refuse_impossible(on, known.rules)
+        check_options([replace(workload, options=options) for options in each_way], on)
     return RunSpec(
         layers=layers,
         design=(),
@@ -230,6 +245,16 @@ def _crossed(asked: Ablate, system: AskedSystem, name: str) -> RunSpec:
         factors=factors,
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
+
+
+def _factors_named(typed: str, sets: Mapping[str, tuple[Factor, ...]]) -> tuple[Factor, ...]:
+    """The factors of these names, or of the sets of these names, in their own order. Raises UserError."""
+    factors = {factor.name: factor for each in sets.values() for factor in each}
+    if not factors:
+        raise UserError("--factors is for the system that comes along.", "Leave it out.")
+    chosen = read_names(typed, (*sets, *factors), "factor")
+    named = {*chosen, *(factor.name for name in chosen for factor in sets.get(name, ()))}
+    return tuple(factor for name, factor in factors.items() if name in named)
 
 
 def _refuse_unused(asked: Ablate) -> None:
@@ -282,7 +307,6 @@ def _refuse_beside_factors(asked: Ablate) -> None:
     chosen = {
         "--all": asked.all_combinations,
         "--design": asked.design is not None,
-        "--layers": asked.layers is not None,
         "--budget": asked.budget_s is not None,
         "--quick": asked.quick,
         "--scheduler": asked.scheduler is not None,
@@ -294,5 +318,5 @@ def _refuse_beside_factors(asked: Ablate) -> None:
     if named:
         raise UserError(
             f"{named[0]} has no effect beside --factors, which trains every combination of its factors.",
-            "Leave it out; --with names layers that are on in every trial.",
+            "Leave it out; --with names layers that are on in every trial, --layers those that are crossed.",
         )

@@ -40,7 +40,7 @@ class Save(Named, Gated):
 @command("baseline save")
 def save(asked: Save, system: AskedSystem) -> None:
     """Measure the working tree now and store the result as a reference."""
-    from m2bench.gate import run_check
+    from m2bench.gate.measure_reference import measure_reference
     from m2bench.gate.references import stored
     from m2bench.gate.repository import repository
     from m2bench.store.folders import refuse_used, removed_if_refused
@@ -58,7 +58,7 @@ def save(asked: Save, system: AskedSystem) -> None:
     refuse_used(folder, "Choose another folder with --out.")
     with interruptible(lambda: "nothing was saved"), removed_if_refused(folder):
         console = make_console(to_stderr=asked.as_json)
-        reference = run_check.measure_reference(asked.name, request, asked.blocks, folder, console)
+        reference = measure_reference(asked.name, request, asked.blocks, folder, console)
     stored.write_reference(repo, reference)
     _say(reference, f"Saved {path}; commit it.", asked.as_json)
 

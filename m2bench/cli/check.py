@@ -20,8 +20,8 @@ from .gated import Gated, share_option
 from .shared_options import new_folder, results_option
 
 if TYPE_CHECKING:
+    from m2bench.gate.asked import Asked
     from m2bench.gate.outcome import CheckOutcome
-    from m2bench.gate.run_check import Asked
 
 DELTA, DELTA_OF_REFERENCE = 0.05, 0.10  # another job's figures are not known well enough for less
 
@@ -99,8 +99,8 @@ def check(asked: Check, system: AskedSystem, given: Given) -> None:
 
 def _question(asked: Check, system: AskedSystem, given: Given) -> Asked:
     """What the gate is asked; UserError for options that contradict each other."""
+    from m2bench.gate.asked import Asked
     from m2bench.gate.question import EPISODES
-    from m2bench.gate.run_check import Asked
 
     if asked.base is not None and asked.against is not None:
         raise UserError("--base and --against exclude each other.", "Give one of them.")

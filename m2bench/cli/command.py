@@ -69,13 +69,11 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function the command ``name``, which has the options that the function's parameters declare."""
 
     def made(function: Callable[..., None]) -> Callable[..., None]:
-        kinds = {parameter: kind for parameter, kind in get_type_hints(function).items() if parameter != "return"}
-        options = [one for kind in (*kinds.values(), _EveryCommand) for one in _options(kind, name)]
+        options = _options_of(function, name)
 
         def run(**typed: Any) -> None:
-            given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
             try:
-                function(**{parameter: _value(kind, name, typed, given) for parameter, kind in kinds.items()})
+                function(**asked_by(function, name, typed))
             except KeyboardInterrupt:  # which typer itself would answer without a word
                 raise typer.Abort from None
 
@@ -85,6 +83,21 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         return run
 
     return made
+
+
+def asked_by(function: Callable[..., None], command: str, typed: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a command's function. Raises UserError for a value that an option cannot have."""
+    options = _options_of(function, command)
+    given = Given(tuple((one, typed[one.name]) for one in options if _is_given(one, typed[one.name])))
+    return {parameter: _value(kind, command, typed, given) for parameter, kind in _kinds(function).items()}
+
+
+def _kinds(function: Callable[..., None]) -> dict[str, type]:
+    return {parameter: kind for parameter, kind in get_type_hints(function).items() if parameter != "return"}
+
+
+def _options_of(function: Callable[..., None], command: str) -> list[Option]:
+    return [one for kind in (*_kinds(function).values(), _EveryCommand) for one in _options(kind, command)]
 
 
 def _options(kind: type, command: str) -> tuple[Option, ...]:

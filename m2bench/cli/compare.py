@@ -27,8 +27,9 @@ class Compare(AsJson):
 def compare(asked: Compare) -> None:
     """Compare runs: what each layer is worth in each; of two also the change, and of speeds on equal machines."""
     from m2bench.findings.compare_machines import compare_machines
-    from m2bench.findings.compare_runs import compare_runs, show_comparison
-    from m2bench.report import show_side_by_side, write_side_by_side
+    from m2bench.findings.compare_runs import compare_runs
+    from m2bench.report.compared_runs import show_comparison
+    from m2bench.report.write_report import show_side_by_side, write_side_by_side
     from m2bench.store.results_database import Store
 
     if len(asked.runs) < 2:

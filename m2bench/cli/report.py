@@ -30,7 +30,7 @@ class Report:
 @command("report")
 def report(asked: Report) -> None:
     """Rebuild the report of a run from its stored results, and show it."""
-    from m2bench.report import write_and_show
+    from m2bench.report.write_report import write_and_show
 
     if asked.trace is not None:
         _show_trials(asked.folder, asked.trace)
@@ -39,7 +39,7 @@ def report(asked: Report) -> None:
 
 
 def _show_trials(folder: Path, figure: str) -> None:
-    from m2bench.findings.trials_behind import trace
+    from m2bench.inspect.trials_behind import trace
     from m2bench.store.results_database import Store
     from m2bench.text.tables import draw_table
 
@@ -50,7 +50,7 @@ def _show_trials(folder: Path, figure: str) -> None:
 
 def report_run(folder: Path, console: Console) -> None:
     """Write and show the report of the run that has just ended; UserError when nothing could be compared."""
-    from m2bench.report import write_and_show
+    from m2bench.report.write_report import write_and_show
 
     why = write_and_show(folder, console)
     if why is not None:

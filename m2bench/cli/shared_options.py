@@ -40,7 +40,7 @@ def combination_of(known: NamedLayers, named: Collection[str]) -> Layers:
     """Those of the known layers that are named, to be on together. Raises UserError where they cannot be, too."""
     from m2bench.plan.taking_part import refuse_impossible
 
-    combination = _named_of(known, named)
+    combination = layers_named(known, named)
     refuse_impossible(combination, known.rules)
     return combination
 
@@ -53,7 +53,7 @@ def layers_taking_part(workload: WorkloadSpec, named: Collection[str] | None) ->
     from m2bench.plan.taking_part import taking_part
 
     known = known_layers(workload, named)
-    return taking_part(known, _named_of(known, known.named(named)))
+    return taking_part(known, layers_named(known, known.named(named)))
 
 
 def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -> NamedLayers:
@@ -70,7 +70,8 @@ def known_layers(workload: WorkloadSpec, named: Collection[str] | None = None) -
     return found if found.names or named is None else NamedLayers(tuple(named), found.rules.among(tuple(named)))
 
 
-def _named_of(known: NamedLayers, named: Collection[str]) -> Layers:
+def layers_named(known: NamedLayers, named: Collection[str]) -> Layers:
+    """Those of the known layers that are named, in their order. Raises UserError for one that is not known."""
     read_names(",".join(named), known.names, "layer") if named else ()
     return tuple(layer for layer in known.names if layer in named)
 

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache, partial
+from multiprocessing import active_children
 
+import psutil
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity
 
 from m2bench.errors import UserError
-from m2bench.machine.identity import fast_cores
+from m2bench.machine.identity import fast_cores as fast_cores  # for the layers
 from m2bench.machine.mps_features import is_usable
 from m2bench.records.results import PeakMemory
 
@@ -143,18 +145,13 @@ def why_no_graphs(device: torch.device) -> str | None:
     return None if device.type == "cuda" else f"CUDA graphs record what is launched on an NVIDIA GPU, not on {device}"
 
 
-def cores() -> int:
-    """Cores that processes of one thread each can compute on without being in each other's way."""
-    return fast_cores()
-
-
 def why_no_replicas(device: torch.device) -> str | None:
     """Why forked processes cannot compute side by side on this device, or None."""
     if device.type != "cpu":
         return f"its processes would all compute on one device, {device}"
     if worker_start_method(device) != "fork":
         return "its processes are forked, which is not safe on this system"
-    return None if cores() > 1 else "it needs two cores, and there is one"
+    return None if fast_cores() > 1 else "it needs two cores, and there is one"
 
 
 def torch_version() -> tuple[int, int]:
@@ -171,9 +168,11 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_mb(device: torch.device) -> PeakMemory:
-    """Peak memory in MB (10^6 bytes) of the device's allocator since the reset, and of this process on the host.
+    """Peak memory in MB (10^6 bytes) of the device's allocator since the reset, and of the host.
 
-    The device figure is None on the CPU, and on MPS before torch 2.13, which cannot tell it.
+    The device figure is None on the CPU, and on MPS before torch 2.13, which cannot tell it. On the host it is this
+    process's own peak, and what those that it has started with multiprocessing (data loaders, replicas) now hold for
+    themselves alone.
     """
     device_mb = None
     if device.type == "cuda":
@@ -182,7 +181,16 @@ def peak_memory_mb(device: torch.device) -> PeakMemory:
         device_mb = torch.accelerator.max_memory_allocated() / 1e6
     # Kibibytes on Linux, bytes on macOS (getrusage(2) of each).
     unit = 1 if sys.platform == "darwin" else 1024
-    return PeakMemory(device_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+    own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return PeakMemory(device_mb, own_mb + sum(_unshared_mb(child.pid) for child in active_children() if child.pid))
+
+
+def _unshared_mb(process_id: int) -> float:
+    """What would be free if the process ended; 0 where that cannot be seen, as when it has."""
+    try:
+        return float(psutil.Process(process_id).memory_full_info().uss) / 1e6
+    except psutil.Error:
+        return 0.0
 
 
 def allocated_mb(device: torch.device) -> Callable[[], float] | None:

@@ -1,16 +1,13 @@
-"""The command ``compare``: two runs side by side."""
+"""Two runs side by side."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from rich.console import Console
-
-from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
 from m2bench.records.same_machine import differing, identity
 from m2bench.statistics.effects import Effects
@@ -20,8 +17,6 @@ from m2bench.statistics.sequential import JOB_LEVEL_SD, JOB_SD, difference
 from m2bench.statistics.steady import steady_speed
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.text.figures import times_within
-from m2bench.text.tables import Table, draw_table
 
 from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
@@ -92,42 +87,6 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
         absolute=None if other else BaselineChange(figure_of(_absolute(*map(_anchors, trials)))),
         layers=tuple(found for layer in layers for found in _compare_layer(layer, *effects)),
         combinations=tuple(_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells),
-    )
-
-
-def show_comparison(found: ComparedRuns, console: Console) -> None:
-    """Print the tables, and a sentence on absolute speeds."""
-    draw_table(
-        _table(
-            "Combinations: speedup over each run's own baseline",
-            found,
-            [(combination_name(c.layers), c) for c in found.combinations],
-        ),
-        console,
-    )
-    draw_table(_table("Layers", found, [(f"{x.layer} ({x.effect})", x) for x in found.layers]), console)
-    console.print(_absolute_sentence(found))
-
-
-def _table(title: str, found: ComparedRuns, rows: Sequence[tuple[str, ComparedLayer | ComparedCombination]]) -> Table:
-    columns = ("what", found.a, found.b, "change")
-    cells = [(name, *map(times_within, (row.a, row.b, row.change))) for name, row in rows]
-    return Table(title, columns, cells, frozenset(columns[1:]))
-
-
-def _absolute_sentence(found: ComparedRuns) -> str:
-    """How absolute speeds compare, if the machines are equal."""
-    if found.absolute is None:
-        differing = "; ".join(found.machines_differ_in)
-        return f"Absolute speeds cannot be compared, since the machines differ ({differing}). The ratios above can."
-    change = found.absolute.change
-    if change is None:
-        return "Absolute speeds cannot be compared: one of the runs has no baseline trial that is ok."
-    chance = "" if change.interval else " With one block each there is no interval."
-    return (
-        f"The baseline's speed in {found.b} over {found.a}: {times_within(change)}. One block is one "
-        f"observation here. Two runs of the same code differ by chance (standard deviation {JOB_LEVEL_SD:.1%} in "
-        f"speed, {JOB_SD:.1%} in ratios); all intervals of a change allow for this.{chance}"
     )
 
 

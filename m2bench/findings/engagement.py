@@ -33,6 +33,7 @@ MOST_UNSTABLE = 0.5
 """Share of the baseline's operators that may differ at equal seeds; with more, fingerprints say too little."""
 NOTHING_DIFFERS = "nothing that torch does differs"
 VARIES_BY_ITSELF = "what differs with it also differs between trials of the same combination"
+NOT_COMPARED = "it did nothing where the same combination ran without it as well, which this one did not"
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,10 @@ def _by_fingerprints(layer: str, prints: Fingerprints, speeds: Effects) -> _Foun
     missed = f"An effect of up to {digits(100 * (_largest(effect) - 1))} % could be missed"
     if not is_idle:
         return _Found(Engagement("unproved", f"{because}. {missed}: more blocks would tell"), {})
-    everywhere = [combination for combination in speeds.cells if layer in combination]
+    unlike = {combination: VARIES_BY_ITSELF if combination in pairs else NOT_COMPARED for combination in speeds.cells}
+    idle = {c: because if c in equal else why for c, why in unlike.items() if layer in c}
     looked_at = f"{because}. {missed}; more blocks would show a smaller one. Looked at: {prints.looked_at}"
-    return _Found(Engagement("not-engaged", looked_at), dict.fromkeys(everywhere, because))
+    return _Found(Engagement("not-engaged", looked_at), idle)
 
 
 def _by_what_follows(layer: str, prints: Fingerprints) -> _Found:

@@ -16,13 +16,13 @@ from m2bench.machine.conditions import are_disturbed, busy_cores
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.figure import Figure
 from m2bench.records.refusals import wrong_device
-from m2bench.records.results import Conditions
+from m2bench.records.results import Conditions, RunConditions
 from m2bench.statistics.distributions import t_quantile, t_two_sided_p
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import ROUNDING
 from m2bench.statistics.steady import steady_speed
 from m2bench.store.stored_trial import RunRecord, StoredTrial
-from m2bench.summary.noise import Anchor, Noise, Repeats, RunConditions, Timing
+from m2bench.summary.noise import Anchor, Noise, Repeats, Timing
 
 from .compare_machines import warn_of_machines
 from .responses import sound_trials, speed

@@ -56,12 +56,8 @@ def group_by_layers(trials: Iterable[StoredTrial]) -> dict[Layers, list[StoredTr
 
 def counted_trials(by_layers: dict[Layers, list[StoredTrial]]) -> list[StoredTrial]:
     """The trials that figures rest on: a toggle that did nothing even once gets no number."""
-    return [
-        trial
-        for trials in by_layers.values()
-        for trial in trials
-        if trial.status == "ok" and all(other.status != "not-engaged" for other in trials)
-    ]
+    engaged = [trials for trials in by_layers.values() if all(trial.status != "not-engaged" for trial in trials)]
+    return [trial for trials in engaged for trial in trials if trial.status == "ok"]
 
 
 def speed(trial: StoredTrial) -> float:

@@ -8,18 +8,27 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from m2bench.plan.designs import count_trials
 from m2bench.plan.factors_trials import factors_of
 from m2bench.records.combinations import BASELINE, Layers
-from m2bench.records.factors_spec import Factor
+from m2bench.records.factors_spec import Factor, Factors
 from m2bench.records.figure import Figure
 from m2bench.statistics.estimate import CONFIDENCE, figure_of, mean_ratio
 from m2bench.statistics.learning_curve import rounding_variance, seconds_until, setbacks
+from m2bench.statistics.spread import scatter_ratio, typical_factor
 from m2bench.store.stored_trial import RunRecord, StoredTrial, settled
-from m2bench.summary.factors_summary import FactorEffect, FactorsSummary, WayOfLearning
+from m2bench.summary.factors_summary import (
+    FactorEffect,
+    FactorsSummary,
+    LayerWorth,
+    Soonest,
+    Steadiness,
+    WayOfLearning,
+    judge_claim,
+)
 from m2bench.summary.subject import MeasuredOn, Trained
 
 from .learning_verdict import t_interval
@@ -37,6 +46,11 @@ class Learned:
     rounding: float
     setbacks: float | None
 
+    @property
+    def pace(self) -> float:
+        """Seconds per episode."""
+        return self.seconds / self.episodes
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -46,8 +60,10 @@ class Ratio:
     rounding: float
 
 
+Pair = tuple[Layers, Layers]
+"""Two combinations that differ in one factor or layer: with it, and without."""
 Ways = Mapping[Layers, Mapping[int, Learned]]
-"""By combination of factors and by seed, the trials that reached the target; complete combinations alone."""
+"""By combination and by seed, the trials that reached the target; complete combinations alone."""
 
 
 def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) -> FactorsSummary:
@@ -59,7 +75,6 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
         trials[factors_of(trial.spec)].append(trial)
     complete = {chosen: _learned(own) for chosen, own in trials.items() if _why_incomplete(own) is None}
     conditions = [trial.conditions for own in trials.values() for trial in own if trial.conditions]
-    soonest = _soonest(complete)
     return FactorsSummary(
         schema=FACTORS_SCHEMA,
         run=run,
@@ -70,12 +85,17 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
         machine=MeasuredOn(record.description.machine, record.description.device),
         workload=Trained(record.description.workload, record.spec),
         layers=factors.layers,
+        crossed=factors.crossed,
         seeds=len({trial.spec.seed for own in trials.values() for trial in own}),
+        device_faults=record.prepared.device_faults or (),
         warnings=tuple(warnings_of(conditions, "trial")),
         ways=tuple(_way(chosen, trials.get(chosen, [])) for chosen in factors.combinations),
         effects=tuple(_effect(factor, factors.combinations, complete) for factor in factors.factors),
-        soonest=soonest,
-        rivals=tuple(_rivals(soonest, complete)) if soonest is not None else (),
+        worth=tuple(
+            _worth(layer, way, factors, complete) for layer in factors.crossed for way in (None, *factors.ways)
+        ),
+        soonest_by_seconds=_soonest("seconds", complete),
+        soonest_by_episodes=_soonest("episodes", complete),
     )
 
 
@@ -112,39 +132,59 @@ def _way(chosen: Layers, own: list[StoredTrial]) -> WayOfLearning:
         seconds=figure_of(mean_ratio([math.log(each.seconds) for each in whole], rounding)),
         episodes=figure_of(mean_ratio([math.log(each.episodes) for each in whole], rounding)),
         setbacks=_mean(each.setbacks for each in whole),
+        spread=figure_of(typical_factor([math.log(each.episodes) for each in whole])),
         reason=reason,
     )
 
 
 def _effect(factor: Factor, combinations: list[Layers], complete: Ways) -> FactorEffect:
-    pairs = [(chosen, _without(chosen, factor.name)) for chosen in combinations if factor.name in chosen]
+    pairs = _pairs(factor.name, combinations)
     alone = [pair for pair in pairs if pair[1] == BASELINE]
-
-    def ratio(over: list[tuple[Layers, Layers]], of: str) -> Figure | None:
-        by_seed = _mean_by_seed([_ratios(pair, complete, of) for pair in over])
-        return figure_of(mean_ratio([each.log for each in by_seed], _rounding(by_seed)))
-
-    return FactorEffect(
+    found = FactorEffect(
         name=factor.name,
         claim=factor.claim,
-        seconds_alone=ratio(alone, "seconds"),
-        seconds_mean=ratio(pairs, "seconds"),
-        episodes_alone=ratio(alone, "episodes"),
-        episodes_mean=ratio(pairs, "episodes"),
-        setbacks=_setbacks_difference(alone[0], complete),
+        claims=factor.claims,
+        seconds_alone=_mean_of_pairs(alone, complete, "seconds"),
+        seconds_mean=_mean_of_pairs(pairs, complete, "seconds"),
+        episodes_alone=_mean_of_pairs(alone, complete, "episodes"),
+        episodes_mean=_mean_of_pairs(pairs, complete, "episodes"),
+        steadiness_alone=_steadiness(alone, complete),
+        steadiness_mean=_steadiness(pairs, complete),
+        verdict="not shown",
     )
+    steadiness = found.steadiness_mean
+    by_time, steadily = [found.is_sooner], [steadiness.on_the_way, steadiness.between_seeds]
+    return replace(found, verdict=judge_claim(*(by_time if factor.claims == "time" else steadily)))
 
 
-def _without(chosen: Layers, factor: str) -> Layers:
-    return tuple(name for name in chosen if name != factor)
+def _worth(layer: str, way: Layers | None, factors: Factors, complete: Ways) -> LayerWorth:
+    pairs = [
+        pair
+        for pair in _pairs(layer, factors.combinations)
+        if way is None or tuple(name for name in pair[1] if name in factors.names) == way
+    ]
+    pace, episodes, seconds = (_mean_of_pairs(pairs, complete, of) for of in ("pace", "episodes", "seconds"))
+    return LayerWorth(layer, way, pace, episodes, seconds)
 
 
-def _ratios(pair: tuple[Layers, Layers], complete: Ways, of: str) -> Mapping[int, Ratio]:
-    """By seed, the first combination's figure over the second's."""
+def _pairs(name: str, combinations: list[Layers]) -> list[Pair]:
+    return [(chosen, tuple(other for other in chosen if other != name)) for chosen in combinations if name in chosen]
+
+
+def _mean_of_pairs(pairs: list[Pair], complete: Ways, of: str) -> Figure | None:
+    """The ratio of a figure of ``Learned``, in each seed the mean over the pairs."""
+    by_seed = _mean_by_seed([_ratios(pair, complete, of) for pair in pairs])
+    return figure_of(mean_ratio([each.log for each in by_seed], _rounding(by_seed)))
+
+
+def _ratios(pair: Pair, complete: Ways, of: str) -> Mapping[int, Ratio]:
+    """By seed, the first combination's figure over the second's. The pace has no rounding: its parts share it."""
     over, under = (complete.get(chosen, {}) for chosen in pair)
+    rounded = 0.0 if of == "pace" else 1.0
     return {
         seed: Ratio(
-            math.log(getattr(over[seed], of) / getattr(under[seed], of)), over[seed].rounding + under[seed].rounding
+            math.log(getattr(over[seed], of) / getattr(under[seed], of)),
+            rounded * (over[seed].rounding + under[seed].rounding),
         )
         for seed in over
         if seed in under
@@ -167,10 +207,20 @@ def _rounding(ratios: Collection[Ratio]) -> float:
     return fmean(each.rounding for each in ratios) if ratios else 0.0
 
 
-def _setbacks_difference(pair: tuple[Layers, Layers], complete: Ways) -> Figure | None:
-    over, under = (complete.get(chosen, {}) for chosen in pair)
-    both = [(over[seed].setbacks, under[seed].setbacks) for seed in sorted(over) if seed in under]
-    return _mean(a - b for a, b in both if a is not None and b is not None)
+def _steadiness(pairs: list[Pair], complete: Ways) -> Steadiness:
+    """Over the seeds that all of the pairs have, in each seed the mean over the pairs."""
+    each = [tuple(complete.get(chosen, {}) for chosen in pair) for pair in pairs]
+    seeds = _shared_seeds([own for pair in each for own in pair])
+    differences = [[_difference(over[seed].setbacks, under[seed].setbacks) for over, under in each] for seed in seeds]
+    over, under = ([[math.log(pair[side][seed].episodes) for seed in seeds] for pair in each] for side in (0, 1))
+    return Steadiness(
+        setbacks=_mean(fmean(known) for known in ([d for d in own if d is not None] for own in differences) if known),
+        spread=figure_of(scatter_ratio(over, under)),
+    )
+
+
+def _difference(over: float | None, under: float | None) -> float | None:
+    return None if over is None or under is None else over - under
 
 
 def _mean(values: Iterable[float | None]) -> Figure | None:
@@ -181,19 +231,25 @@ def _mean(values: Iterable[float | None]) -> Figure | None:
     return Figure(fmean(known), t_interval(known, 1 - CONFIDENCE))
 
 
-def _soonest(complete: Ways) -> Layers | None:
-    """By the seeds that all complete ways have, since some are luckier than others; None without any."""
+def _soonest(of: str, complete: Ways) -> Soonest | None:
+    """By the seeds that all complete combinations have, since some are luckier than others; None without any.
+
+    The rivals are those not shown to take longer, all comparisons together: since which one is the soonest was seen
+    from the same trials, those are the comparisons of any two (Bonferroni).
+    """
     seeds = _shared_seeds(complete.values())
     if not seeds:
         return None
-    return min(complete, key=lambda chosen: fmean(math.log(complete[chosen][seed].seconds) for seed in seeds))
 
+    def mean_log(chosen: Layers) -> float:
+        return fmean(math.log(getattr(complete[chosen][seed], of)) for seed in seeds)
 
-def _rivals(soonest: Layers, complete: Ways) -> Iterable[Layers]:
-    """The ways that are not shown to take longer, all comparisons together (Bonferroni)."""
-    others = [chosen for chosen in complete if chosen != soonest]
-    for chosen in others:
-        ratios = _ratios((chosen, soonest), complete, "seconds").values()
-        logs, outside = [each.log for each in ratios], (1 - CONFIDENCE) / len(others)
-        if len(logs) < 2 or t_interval(logs, outside, _rounding(ratios))[0] <= 0:
-            yield chosen
+    first, *others = sorted(complete, key=mean_log)
+    outside = (1 - CONFIDENCE) / max(1, math.comb(len(complete), 2))
+
+    def is_rival(chosen: Layers) -> bool:
+        ratios = _ratios((chosen, first), complete, of).values()
+        logs = [each.log for each in ratios]
+        return len(logs) < 2 or t_interval(logs, outside, _rounding(ratios))[0] <= 0
+
+    return Soonest(first, tuple(filter(is_rival, others)))

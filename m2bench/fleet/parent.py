@@ -175,6 +175,8 @@ class _Fleet:
                 self._tell(machine.name, f"lost: {lost or 'its session has ended'}")
             except Refused as refused:
                 self._tell(machine.name, f"left out: {refused}")
+            finally:
+                self._progress.gone(machine)
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
@@ -245,9 +247,9 @@ class _Fleet:
         done = {trial.planned_key for trial in counting}
         waiting = [number for number, trials in planned.items() if not {trial.key for trial in trials} <= done]
         store.set_aside([trial.key for trial in counting if not {*trial.mini_blocks}.isdisjoint(waiting)])
-        self._progress.planned(
-            sum(map(len, planned.values())), sum(len(planned[number]) for number in planned if number not in waiting)
-        )
+        open_trials = sum(len(planned[number]) for number in waiting)
+        total = sum(map(len, planned.values()))
+        self._progress.planned(folder.name, total, total - open_trials)
         learning = remaining_learning(record.spec, record.description, store.attempts)
         finished = not waiting and next(learning, None) is None
         kind = Kind(folder.name, folder, record, planned, Shares(waiting), finished=finished)
@@ -268,7 +270,8 @@ class _Fleet:
     def _run_share(self, machine: Machine, kind: Kind, number: int) -> None:
         """Run a mini-block with its anchors; where that cannot be finished it is to be run again from its beginning."""
         planned, attempts = kind.planned[number], list[StoredTrial]()
-        self._progress.takes(machine, f"block {planned[0].block} part {number}", len(planned))
+        what = f"part {number} of {len(kind.planned)} (block {planned[0].block} of {kind.name})"
+        self._progress.takes(machine, what, len(planned))
 
         look = partial(self._cluster.ask, machine, machine_session.other_load, self._run)
         quiet = Quiet(self._wait_s, lambda load: None, look)
@@ -280,7 +283,7 @@ class _Fleet:
 
         def ended(trial: StoredTrial) -> None:
             attempts.append(trial)
-            self._progress.ended(machine, kind.record.description.system, trial)
+            self._progress.ended(machine, kind.name, kind.record.description.system, trial)
 
         trials = chain(planned, repeated_trials(planned, lambda: attempts, quiet.is_quiet))
         try:
@@ -289,6 +292,7 @@ class _Fleet:
         except (MachineLost, SessionEnded, Refused):
             self._give_back(machine, kind, number, attempts)
             raise
+        self._progress.leaves(machine)
         kind.shares.finish(number)
 
     def _give_back(self, machine: Machine, kind: Kind, number: int, attempts: list[StoredTrial]) -> None:
@@ -296,7 +300,7 @@ class _Fleet:
         try:
             with Store.open(kind.folder) as store:
                 store.set_aside([trial.spec.key for trial in attempts])
-            self._progress.lost(machine, sum(trial.spec.repeats is None for trial in attempts))
+            self._progress.lost(kind.name, sum(trial.spec.repeats is None for trial in attempts))
             where = f"{len(attempts)} of {len(planned)} trials into part {number} of {kind.name}"
             self._tell(machine.name, f"gave up {where}, which is run again whole")
         finally:
@@ -310,9 +314,15 @@ class _Fleet:
     def _run_learning(self, machine: Machine, kind: Kind) -> None:
         with Store.open(kind.folder) as store:
             remaining = remaining_learning(kind.record.spec, kind.record.description, store.attempts)
-            self._progress.takes(machine, "learning", None)
-            ended = partial(self._progress.ended, machine, kind.record.description.system)
-            begins = partial(self._progress.begins, machine)
+
+            def begins(trial: TrialSpec) -> None:
+                self._progress.takes(machine, "learning", 1)  # how many follow depends on how long they take
+                self._progress.begins(machine, trial)
+
+            def ended(trial: StoredTrial) -> None:
+                self._progress.ended(machine, kind.name, kind.record.description.system, trial)
+                self._progress.leaves(machine)
+
             run_trials(remaining, kind.unsupported, store, self._executor(machine), begins, ended)
 
 

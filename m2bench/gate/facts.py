@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from m2bench.records.combinations import Layers
 from m2bench.records.description import Description, Device, Facts
+from m2bench.records.refusals import refuse_wrong_device
 from m2bench.records.same_machine import identity
 from m2bench.records.spec import WorkloadSpec
 
@@ -43,3 +45,18 @@ class SideFacts:
     def works_ahead(self, layers: Layers) -> bool:
         """Whether processes of the combination's own go on while it waits."""
         return any(layer.works_ahead for layer in self.description.layers if layer.name in layers)
+
+
+def changed_arithmetic(facts: Mapping[str, SideFacts]) -> str | None:
+    """What the head's plain trainer gets wrong in single precision where the base's does not.
+
+    Raises UserError where it is the device that computes wrongly: the base finds so as well, or does not look.
+    """
+    head = facts["head"]
+    faults = head.device_faults or ()
+    base_is_right = "base" in facts and facts["base"].device_faults == ()
+    if not base_is_right:
+        refuse_wrong_device(head.device, faults)
+    if not faults:
+        return None
+    return f"the head's plain trainer in single precision is wrong where the base's is right: {'; '.join(faults)}"

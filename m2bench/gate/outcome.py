@@ -14,6 +14,7 @@ from .references.reference import Recorded
 from .references.stored import CHECK_FORMAT, CHECK_SCHEMA
 from .sides import Code
 from .verdict import Verdict
+from .verdict_words import sentence_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class CheckOutcome:
     def in_words(self) -> str:
         """What is printed: the verdict, what else is to be known, and how to ask again."""
         verdict = self.verdict
-        lines = [verdict.sentence, *verdict.notes, *map(str, verdict.not_comparable)]
+        lines = [sentence_of(verdict), *verdict.notes, *map(str, verdict.not_comparable)]
         return "\n".join(dict.fromkeys([*lines, f"Again: {self.reproduce}"]))
 
     def to_json(self) -> dict[str, object]:
@@ -69,7 +70,7 @@ class CheckOutcome:
             "schema": CHECK_SCHEMA,
             "verdict": verdict.kind,
             "exit_code": verdict.exit_code,
-            "sentence": verdict.sentence,
+            "sentence": sentence_of(verdict),
             "reproduce": self.reproduce,
             "date": self.date,
             "seconds": self.seconds,

@@ -23,6 +23,7 @@ from .outcome import CheckOutcome
 from .question import EPISODES, SPEEDUP
 from .reasons import Aspect
 from .references.stored import CHECK_FILE
+from .verdict_words import sentence_of
 
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step
 SUMMARY_BYTES = 1024 * 1024  # GitHub refuses a longer step summary
@@ -39,7 +40,7 @@ def write_outputs(outcome: CheckOutcome, folder: Path) -> None:
 def check_markdown(outcome: CheckOutcome) -> str:
     """The verdict, a table of the metrics, and all that was found."""
     verdict = outcome.verdict
-    lines = [f"### m2bench check: {verdict.kind}", "", verdict.sentence, ""]
+    lines = [f"### m2bench check: {verdict.kind}", "", sentence_of(verdict), ""]
     if verdict.judged:
         lines += ["| combination | metric | against | value | bounds | verdict |", "|---|---|---|---:|---:|---|"]
         lines += [
@@ -89,7 +90,7 @@ def annotated(outcome: CheckOutcome, strict: bool) -> Iterator[str]:
     """The sentence first, then single findings, as many as GitHub shows."""
     fails = outcome.verdict.exit_code in failing(strict)
     level = "error" if fails else "notice" if outcome.verdict.kind == "pass" else "warning"
-    texts = [outcome.verdict.sentence, *outcome.findings]
+    texts = [sentence_of(outcome.verdict), *outcome.findings]
     for text in texts[:MOST_ANNOTATIONS]:
         yield f"::{level} title=m2bench check::{_escaped(text)}"
 

@@ -20,13 +20,12 @@ from m2bench.records.description import Device
 from m2bench.records.documents import FLAT
 from m2bench.records.figure import Figure
 from m2bench.records.refusals import refuse_wrong_device
-from m2bench.records.results import Failure
+from m2bench.records.results import Failure, RunConditions
 from m2bench.records.spec import TrialSpec, WindowSpec, WorkloadSpec
 from m2bench.run.describe import describe, prepare, show_remarks_on_data
 from m2bench.run.threads import choose_threads
 from m2bench.run.trials import trial_executor
 from m2bench.store.stored_trial import StoredTrial
-from m2bench.summary.noise import RunConditions
 from m2bench.summary.subject import MeasuredOn
 
 from .resolution import DesignErrors, Resolution, Resolved, resolution_sentences

@@ -11,7 +11,7 @@ from typing import Literal
 import psutil
 
 from m2bench.records.description import Description, Device, LayerDescription, Machine
-from m2bench.summary.noise import RunConditions
+from m2bench.records.results import RunConditions
 
 from .cpu import busy_from
 from .mps_features import LEAST_MACOS

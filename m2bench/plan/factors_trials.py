@@ -19,13 +19,14 @@ def factor_block(spec: RunSpec, factors: Factors, block: int) -> list[TrialSpec]
     shuffled = random.Random(f"{spec.seed}/{block}").sample(cells, len(cells))
     return [
         TrialSpec(
-            f"s{block}.{combination_name(chosen)}", factors.layers, block, spec.seed + block - 1, kind="learning",
-            limit_s=MOST_OF_TIMEOUT * spec.trial_timeout_s, options=factors.options_of(chosen),
+            f"s{block}.{combination_name(chosen)}", factors.layers_of(chosen, spec.layers), block,
+            seed=spec.seed + block - 1, kind="learning", limit_s=MOST_OF_TIMEOUT * spec.trial_timeout_s,
+            options=factors.options_of(chosen),
         )
         for chosen in shuffled
     ]  # fmt: skip
 
 
 def factors_of(trial: TrialSpec) -> Layers:
-    """The factors that are on in a trial."""
+    """The factors and crossed layers that are on in a trial."""
     return layers_of(trial.key.partition(".")[2])

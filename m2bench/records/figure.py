@@ -1,9 +1,11 @@
-"""A figure with its interval."""
+"""A figure with its interval, and how trials scatter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import final
+
+from .combinations import Layers
 
 Interval = tuple[float, float]
 
@@ -39,3 +41,13 @@ class Figure:
 def value_of(figure: Figure | None) -> float | None:
     """The figure without its interval."""
     return None if figure is None else figure.value
+
+
+@dataclass(frozen=True)
+class ScatterGroup:
+    """Trials that scatter alike, by the layers that are on and off in them; ``sd`` is of log episodes/min."""
+
+    on: Layers
+    off: Layers
+    sd: float
+    degrees: float

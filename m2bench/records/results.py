@@ -240,3 +240,25 @@ class Conditions:
     thermal: str | None = None
     telemetry: TelemetryMeans | None = field(default=None, metadata=LEFT_OUT)
     machine: str | None = field(default=None, metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True)
+class RunConditions:
+    """What the machine did besides the trials, and the warnings that follow.
+
+    ``other_cores``: cores that other processes kept busy, as the median over trials. ``canary_spread``: the time of a
+    fixed computation at slow times over that at fast ones (95th and 5th percentile). ``canary_related``: whether trials
+    are shown to be slower at its slow times.
+    """
+
+    other_cores: float | None
+    other_cores_worst: float | None
+    busy_trials: int
+    canary_spread: float | None
+    canary_related: bool
+    power: tuple[str, ...]
+    low_power: bool
+    thermal: tuple[str, ...]
+    repeated_trials: int = 0
+    """Run once more because of other load; both attempts are stored."""
+    warnings: tuple[str, ...] = ()

@@ -142,7 +142,7 @@ def _described_with(
         raise UserError(f"nothing can be learned soonest: {description.system.no_target_because}.", "Use other data.")
     options = {**spec.workload.options, **factors.options_of(factors.names)}
     with_all = describe(launcher, replace(spec.workload, options=options), logs)
-    _refuse_layers(factors.layers, with_all)
+    _refuse_layers(spec.layers, with_all)
     pairs = {name: (value, with_all.system.facts[name]) for name, value in description.system.facts.items()}
     facts = {name: plain if plain == full else f"{plain} or {full}" for name, (plain, full) in pairs.items()}
     return replace(description, system=replace(description.system, facts=facts))
@@ -150,7 +150,7 @@ def _described_with(
 
 def _refuse_layers(layers: Layers, with_all: Description) -> None:
     """Raise UserError for one of the layers that cannot run with all factors, or compiles in seconds that count."""
-    advice = "Leave it out of --with."
+    advice = "Leave it out of --with or --layers."
     refuse_unsupported(layers, with_all, advice)
     compiling = [layer.name for layer in with_all.layers if layer.name in layers and layer.compiles]
     if compiling:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2bench.records.combinations import Layers
-from m2bench.summary.noise import ScatterGroup
+from m2bench.records.figure import ScatterGroup
 
 from .distributions import t_two_sided_p
 from .estimate import LEAST_DEGREES, ROUNDING

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from m2bench.records.combinations import Layers
 from m2bench.records.documents import FLAT, interval_called
-from m2bench.records.figure import Figure
+from m2bench.records.figure import Figure, ScatterGroup
+from m2bench.records.results import RunConditions
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,6 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class RunConditions:
-    """What the machine did besides the trials, and the warnings that follow.
-
-    ``other_cores``: cores that other processes kept busy, as the median over trials. ``canary_spread``: the time of a
-    fixed computation at slow times over that at fast ones (95th and 5th percentile). ``canary_related``: whether trials
-    are shown to be slower at its slow times.
-    """
-
-    other_cores: float | None
-    other_cores_worst: float | None
-    busy_trials: int
-    canary_spread: float | None
-    canary_related: bool
-    power: tuple[str, ...]
-    low_power: bool
-    thermal: tuple[str, ...]
-    repeated_trials: int = 0
-    """Run once more because of other load; both attempts are stored."""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Timing:
     """How well the timed windows are timed."""
 
@@ -63,16 +41,6 @@ class Timing:
     window_error_worst: float | None
     timer_share_worst: float | None
     """Of an update."""
-
-
-@dataclass(frozen=True)
-class ScatterGroup:
-    """Trials that scatter alike, by the layers that are on and off in them; ``sd`` is of log episodes/min."""
-
-    on: Layers
-    off: Layers
-    sd: float
-    degrees: float
 
 
 @dataclass(frozen=True)

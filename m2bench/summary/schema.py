@@ -1,8 +1,9 @@
 """The JSON Schema of a record's document (m2bench/records/documents.py).
 
 ``python -m m2bench.summary.schema`` prints that of the ``summary.json`` of an ablation, which is kept as
-docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json, and with
-``side-by-side`` that of a run on several machines and of ``compare --out``, docs/side-by-side-summary.schema.json.
+docs/summary.schema.json; with the word ``scale`` that of a run of ``scale``, docs/scale-summary.schema.json, with
+``side-by-side`` that of a run on several machines and of ``compare --out``, docs/side-by-side-summary.schema.json, and
+with ``factors`` that of a run of ``ablate --factors``, docs/factors-summary.schema.json.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from m2bench.records.documents import FLAT, KEY, LEFT_OUT, REST, TEXT, WHOLE, Do
 from m2bench.records.figure import Figure, Interval
 
 from .ablation_summary import Summary
+from .factors_summary import FactorsSummary
 from .machines_summary import SideBySide
 from .scale_summary import ScaleSummary
 
 PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", NoneType: "null"}
 ENDS = Interval | None
-SUMMARIES = {"ablation": Summary, "scale": ScaleSummary, "side-by-side": SideBySide}
+SUMMARIES = {"ablation": Summary, "scale": ScaleSummary, "side-by-side": SideBySide, "factors": FactorsSummary}
 
 
 def json_schema(kind: type) -> Document:

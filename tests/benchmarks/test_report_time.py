@@ -11,7 +11,7 @@ from typing import Any
 
 from made_run import FULL, make_run
 
-from m2bench.report import write_report
+from m2bench.report.write_report import write_report
 
 MOST_S = 15.0
 

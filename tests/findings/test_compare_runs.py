@@ -14,13 +14,14 @@ from made_run import description_document, make_record, result
 from scipy import stats
 
 from m2bench.errors import UserError
-from m2bench.findings.compare_runs import _absolute, _over, compare_runs, show_comparison
-from m2bench.findings.trials_behind import trace
+from m2bench.findings.compare_runs import _absolute, _over, compare_runs
+from m2bench.inspect.trials_behind import trace
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
 from m2bench.records.spec import WorkloadSpec
+from m2bench.report.compared_runs import show_comparison
 from m2bench.statistics.estimate import Estimate
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated_engagement import DEFAULT, PLAIN, fingerprint, judged, noisy, record_of, states, trials_of
+from simulated_engagement import DEFAULT, LAYERS, PLAIN, fingerprint, judged, noisy, record_of, states, trials_of
 
 from m2bench.findings.engagement import JudgedRun, judge_engagement
 from m2bench.findings.summarize_ablation import summarize
@@ -97,6 +97,19 @@ def test_a_layer_that_works_beside_another_alone_is_engaged_and_the_rest_gets_no
     assert marked(found) == {("idle",), ("idle", "python")}
 
 
+def test_a_combination_that_did_not_run_without_an_idle_layer_says_so_and_gets_no_number_either() -> None:
+    """In the stack a layer may well do what it does not do alone; no trial tells."""
+    found = judged(("single", "stack"), 8, speed=noisy(0.02, 1, 1.4))
+    assert states(found)["idle"] == "not-engaged"
+    assert marked(found) == {("idle",), ("idle", "amp"), LAYERS}
+    reasons = {trial.spec.layers: trial.reason or "" for trial in found.trials}
+    assert "idle: nothing that torch does differs" in reasons["idle",]
+    assert (
+        reasons[LAYERS]
+        == "idle: it did nothing where the same combination ran without it as well, which this one did not"
+    )
+
+
 def drawing_anew(choices: int, seed: int, shapes: bool) -> Callable[[TrialSpec], Fingerprint]:
     """A system in which ``draws`` takes other random numbers in every trial, and other ``shapes`` by them.
 
@@ -136,7 +149,9 @@ def test_beside_a_layer_that_draws_anew_only_what_a_layer_does_itself_is_its_evi
         found = judge_engagement(record, trials)
         assert states(found) == {"idle": "not-engaged", "draws": "engaged", "amp": "engaged", "graphs": "engaged"}
         assert "graph replay" in found.layers["graphs"].engagement_reason
-        assert {("idle",), ("idle", "draws", "amp", "graphs")} <= marked(found)
+        reasons = {trial.spec.layers: trial.reason or "" for trial in found.trials if trial.status == "not-engaged"}
+        assert "idle: nothing that torch does differs" in reasons["idle",]
+        assert "idle: what differs with it also differs" in reasons["idle", "draws", "amp", "graphs"]
 
 
 def test_of_a_layer_that_only_ran_beside_one_that_draws_anew_nothing_is_concluded() -> None:

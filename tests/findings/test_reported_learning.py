@@ -15,7 +15,7 @@ from simulated_trainers import LAYERS, Column, heeds_seed, ignores_seed, seeds_i
 from m2bench.findings.learning import Learning
 from m2bench.findings.losses import with_losses_compared
 from m2bench.findings.summarize_ablation import summarize
-from m2bench.findings.trials_behind import trace
+from m2bench.inspect.trials_behind import trace
 from m2bench.plan.learners import make_cells
 from m2bench.records.description import Target
 from m2bench.records.results import CurvePoint, LearningResult

@@ -15,7 +15,7 @@ from made_run import result as made_result
 from scipy import stats
 
 from m2bench.findings.summarize_ablation import summarize
-from m2bench.findings.trials_behind import trace
+from m2bench.inspect.trials_behind import trace
 from m2bench.options.run_options import DEFAULT_DESIGN
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials

@@ -37,8 +37,8 @@ class Client:
         self.submitted: list[object] = []
         self.answer = Answer()
 
-    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
-        return {"workers": dict(self.hosts)}
+    def nthreads(self) -> dict[str, int]:
+        return dict.fromkeys(self.hosts, 1)
 
     def run(self, function: object, *, workers: list[str], on_error: str = "raise") -> dict[str, Identity]:
         if function is machine_session.offer and self.leaves in workers:

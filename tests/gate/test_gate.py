@@ -39,7 +39,9 @@ from m2bench.cli.app import app
 from m2bench.errors import UserError
 from m2bench.gate import outputs, run_check
 from m2bench.gate.agreement import first_parted, learning_change
+from m2bench.gate.asked import Asked, question_of
 from m2bench.gate.counts import compare_counts, repeated_counts
+from m2bench.gate.decide import decide
 from m2bench.gate.facts import SideFacts
 from m2bench.gate.layouts import has_module, layout_of
 from m2bench.gate.measure import DivergedError, Request, known_part, run_block
@@ -55,7 +57,8 @@ from m2bench.gate.references.promotion import taken_over
 from m2bench.gate.references.reading import StoredCheck, read_check
 from m2bench.gate.references.reference import Recorded, Reference, record, with_level
 from m2bench.gate.sides import Code
-from m2bench.gate.verdict import Verdict, decide
+from m2bench.gate.verdict import Verdict
+from m2bench.gate.verdict_words import sentence_of
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import Description, Unit
 from m2bench.records.documents import read
@@ -116,14 +119,16 @@ def test_code_that_stalls_now_and_then_does_not_pass() -> None:
 def test_equal_code_passes() -> None:
     verdict = decide(BASED, blocks_of(6), final=False)
     assert (verdict.kind, verdict.exit_code, verdict.decided) == ("pass", 0, True)
-    assert verdict.sentence.startswith("Passed after 6 blocks against base abc: baseline: episodes/min 1.0")
+    assert sentence_of(verdict).startswith("Passed after 6 blocks against base abc: baseline: episodes/min 1.0")
 
 
 def test_a_check_speaks_of_the_units_of_the_system() -> None:
     counts = {"per_episode": {"dispatches": 100.0, "syncs": 3.0}, "lines": {}}
     changes: dict[str, Any] = {"phase_ms_per_episode": {"forward": 60.0}, "counts": counts}
     verdict = decide(replace(BASED, unit=STEPS), blocks_of(6, 0.85, **changes), final=False)
-    assert all(said in verdict.sentence for said in ("baseline: steps/min 0.8", "ms per step", "1 more syncs per step"))
+    assert all(
+        said in sentence_of(verdict) for said in ("baseline: steps/min 0.8", "ms per step", "1 more syncs per step")
+    )
     outcome = outcome_of(verdict)
     assert {metric["unit"] for metric in outputs.bigger_is_better(outcome)} == {"steps/min", "x"}
     assert not re.search(r"\bepisodes?\b", json.dumps(outcome.to_json()))
@@ -133,7 +138,7 @@ def test_slower_code_is_a_regression_that_names_the_phase() -> None:
     slower = {"environment": 6.0, "forward": 30.1}
     verdict = decide(BASED, blocks_of(6, 0.85, phase_ms_per_episode=slower), final=False)
     assert (verdict.kind, verdict.exit_code) == ("regression", 2)
-    said = verdict.sentence
+    said = sentence_of(verdict)
     assert "the phase environment takes +5 ms per episode (1 -> 6)" in said
     assert "0.85" in said
 
@@ -208,7 +213,7 @@ def test_counts_are_compared_between_trials_of_one_seed(
 def test_a_head_that_counts_nothing_any_more_does_not_pass() -> None:
     verdict = decide(BASED, on("head", blocks_of(6), counts=None), final=False)
     assert verdict.kind == "not comparable"
-    assert "syncs is no longer counted on both sides" in verdict.sentence
+    assert "syncs is no longer counted on both sides" in sentence_of(verdict)
 
 
 def test_more_graphs_are_more_counts() -> None:
@@ -259,15 +264,15 @@ def test_a_head_with_fewer_numerics_checks_than_the_reference_does_not_pass() ->
     question = against(reference_of(blocks_of(6)))
     verdict = decide(question, blocks_of(6, seed=1, gates={}), final=False)
     assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
-    assert "numerics: baseline: the check gradient is no longer run" in verdict.sentence
+    assert "numerics: baseline: the check gradient is no longer run" in sentence_of(verdict)
 
 
 def test_a_numerics_check_of_the_head_counts() -> None:
     gates = {"gradient": {"same": False, "evidence": {}, "reason": "weight is off"}}
     verdict = decide(BASED, blocks_of(6, gates=gates), final=False)
     assert (verdict.kind, verdict.exit_code) == ("changed", 4)
-    assert "the numerics check gradient fails: weight is off" in verdict.sentence
-    assert "on the base as well" not in verdict.sentence
+    assert "the numerics check gradient fails: weight is off" in sentence_of(verdict)
+    assert "on the base as well" not in sentence_of(verdict)
 
 
 def test_a_fault_that_the_base_has_as_well_is_said_to_be_no_change() -> None:
@@ -276,13 +281,13 @@ def test_a_fault_that_the_base_has_as_well_is_said_to_be_no_change() -> None:
     blocks = on("base", blocks_of(6, gates=wrong), numerics=broken)
     verdict = decide(BASED, blocks, final=False)
     assert verdict.exit_code == 4  # numerics that are wrong are never green
-    assert "weight is off (it fails on the base as well)" in verdict.sentence
+    assert "weight is off (it fails on the base as well)" in sentence_of(verdict)
 
 
 def test_other_returns_from_the_same_episodes_are_another_learning() -> None:
     verdict = decide(BASED, blocks_of(6, training_return=[0.5, 0.7, 0.11, 0.9, 1.1, 1.2]), final=False)
     assert verdict.exit_code == 4
-    assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in verdict.sentence
+    assert "the training return differs from update 3 on (0.1 -> 0.11), in 6 of 6 pairs" in sentence_of(verdict)
 
 
 @pytest.mark.parametrize("sound", range(8))
@@ -337,7 +342,7 @@ def test_a_head_that_shows_less_than_the_base_does_not_pass(said: str) -> None:
     changes = NEVER_COMPARED[said]
     verdict = decide(BASED, on("head", blocks_of(6), **changes), final=False)
     assert (verdict.kind, verdict.exit_code) == ("not comparable", 3)
-    assert said in verdict.sentence
+    assert said in sentence_of(verdict)
     # The other way round it shows more, which nobody has to answer for.
     assert decide(BASED, on("base", blocks_of(6), **changes), final=False).kind == "pass"
 
@@ -467,7 +472,9 @@ def test_counts_of_a_reference_are_gated_both_ways() -> None:
     fewer = {"per_episode": {"dispatches": 90.0, "syncs": 2.0}, "lines": {}}
     verdict = decide(question, blocks_of(6, seed=1, counts=fewer), final=False)
     assert verdict.exit_code == 2
-    assert verdict.sentence.startswith("The reference release is outdated, since the code asks less of the device now")
+    assert sentence_of(verdict).startswith(
+        "The reference release is outdated, since the code asks less of the device now"
+    )
     counted_otherwise = replace(question, same_counting=False)
     assert decide(counted_otherwise, blocks_of(6, seed=1, counts=fewer), final=False).kind == "not comparable"
 
@@ -528,8 +535,8 @@ def test_what_a_reference_can_be_asked_depends_on_what_measured_it(
 def asked_of_reference(request: Request, reference: Reference, facts: dict[str, Any]) -> Question:
     """What a check asks against a reference, on a machine with these facts."""
     sides = SimpleNamespace(base=None, facts={"head": facts_of(facts)}, takes_turns=lambda _: False)
-    asked = run_check.Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
-    return run_check._question(asked, sides, reference)  # type: ignore[arg-type]
+    asked = Asked(request, delta=0.1, alpha=0.01, max_blocks=14, against=reference.name)
+    return question_of(asked, sides, reference)  # type: ignore[arg-type]
 
 
 def test_combinations_that_a_reference_lacks_are_not_comparable() -> None:

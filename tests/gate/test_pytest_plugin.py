@@ -16,10 +16,11 @@ from made_check import BASED, against, blocks_of, outcome_of, reference_of, with
 
 from m2bench.gate import outputs
 from m2bench.gate.counts import CountChange
+from m2bench.gate.decide import decide
 from m2bench.gate.outcome import CheckOutcome
 from m2bench.gate.pytest_plugin import Gate, GateItem, Suite, _options
 from m2bench.gate.reasons import Aspect, Reason
-from m2bench.gate.verdict import Verdict, decide
+from m2bench.gate.verdict import Verdict
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,13 +10,14 @@ from made_check import BASED, blocks_of, measured, outcome_of
 
 from m2bench.errors import UserError
 from m2bench.gate.agreement import learning_change, untold
+from m2bench.gate.decide import decide
 from m2bench.gate.differences import agreement_changes, unchecked
 from m2bench.gate.layouts import refuse_shared_copy
 from m2bench.gate.outputs import bencher, bigger_is_better, check_markdown, junit
 from m2bench.gate.pairs import log_ratio, whole_log_ratio
 from m2bench.gate.question import Question
 from m2bench.gate.sides import Code
-from m2bench.gate.verdict import decide
+from m2bench.gate.verdict_words import sentence_of
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Rate, Unit
 from m2bench.records.spec import WorkloadSpec
@@ -115,7 +116,7 @@ def test_services_get_the_users_unit_and_never_a_cost_for_a_gain(compared: str) 
     unit, rate, told, level = RATES[compared]
     verdict = decide(replace(BASED, unit=unit, rate=rate), blocks_of(6, noise=0.0), final=False)
     outcome = outcome_of(verdict)
-    assert f"baseline: {compared} 1.000x" in verdict.sentence
+    assert f"baseline: {compared} 1.000x" in sentence_of(verdict)
     assert f"| baseline | {compared} | base | 1.000x" in check_markdown(outcome)
     assert f'name="baseline {compared} against base"' in junit(outcome, strict=False)
     first, *_ = bigger_is_better(outcome)

@@ -13,7 +13,7 @@ from m2bench.machine.checks import Finding, check_machine, warnings_of_machine
 from m2bench.machine.mps_features import FEATURES, is_usable, missing_features
 from m2bench.records.description import Claim, Description, LayerDescription
 from m2bench.records.documents import read, to_json
-from m2bench.summary.noise import RunConditions
+from m2bench.records.results import RunConditions
 
 MACHINE = {
     "device": "cpu", "device_name": "x86_64", "absent_devices": {"mps": "not a Mac"}, "torch_threads": 2, "torch": "2",

@@ -6,6 +6,7 @@ import importlib
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -14,6 +15,7 @@ import torch
 
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.hyperparameters import Hyperparameters
+from m2bench.baselines.phases import phases_watched
 from m2bench.baselines.policy import PolicySize, make_policy
 from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
@@ -37,6 +39,46 @@ def test_a_decision_on_an_encoding_is_the_policys_decision(size: PolicySize, cpu
 def test_episodes_prepared_in_c_are_those_prepared_alone(source: EpisodeSource) -> None:
     numbers = [5, 0, 5, 77, 1]
     assert_same(native_features.NativePreparation()(source, numbers), source.prepare_many(numbers))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.parametrize("others", [(), ("dataloader",), ("data-parallel",)], ids=" ".join)
+def test_what_is_prepared_in_c_is_told_by_the_processes_that_prepare(
+    others: tuple[str, ...], source: EpisodeSource, cpu: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the timed window, of which looking at it is no part; and what is not prepared in C is missed."""
+    monkeypatch.setattr(torch_device, "fast_cores", lambda: 2)
+    layers = [load_layer(name) for name in ("batching", "native-features", *others)]
+    options = LayerOptions(num_envs=4, num_workers=1)
+    if any(layer.unsupported(cpu, options) for layer in layers):
+        pytest.skip("processes are not forked here")
+    parts = compose(baseline_parts(), layers, options)
+    trainer = Trainer(parts, source, Hyperparameters(episode_length=source.episode_length), 0, cpu)
+    try:
+        trainer.update()
+        with native_features.timed(trainer):
+            for _ in range(2):
+                trainer.update()
+        first, second = (native_features.prove(trainer) for _ in range(2))
+        assert first.engaged, first
+        assert first.evidence["episodes"] == second.evidence["episodes"] == 8
+        if not others:
+            assert first.evidence == second.evidence == {
+                "episodes": 8, "prepared_in_c": 8, "prepared_ahead_in_c": 0,
+            }  # fmt: skip
+        trainer.updates += 20  # as if they had been learned from
+        assert not native_features.prove(trainer).engaged
+    finally:
+        trainer.close()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_compiler_runs_in_the_set_up(source: EpisodeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not in the first update, where its seconds would be those of training."""
+    native_features.compiled_features.cache_clear()
+    preparation = native_features.NativePreparation()
+    monkeypatch.setattr(native_features, "COMPILER", ("no-such-compiler",))
+    assert preparation(source, [0]).num_episodes == 1
 
 
 def test_windows_beyond_the_candles_are_refused() -> None:
@@ -82,7 +124,7 @@ def test_a_torch_without_a_scan_leaves_the_compiled_loop_unsupported(
 def test_replicas_have_equal_shares_of_several_episodes(
     num_envs: int, cores: int, expected: int, monkeypatch: pytest.MonkeyPatch, cpu: torch.device
 ) -> None:
-    monkeypatch.setattr(torch_device, "cores", lambda: cores)
+    monkeypatch.setattr(torch_device, "fast_cores", lambda: cores)
     assert data_parallel.replicas_for(num_envs) == expected
     reason = data_parallel.why_not_parallel(cpu, LayerOptions(num_envs=num_envs))
     assert (reason is None) is (expected > 1 and torch_device.worker_start_method(cpu) == "fork"), reason
@@ -92,7 +134,7 @@ def test_replicas_have_equal_shares_of_several_episodes(
 def parallel(source: EpisodeSource, cpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
     if torch_device.worker_start_method(cpu) != "fork":
         pytest.skip("processes are not forked here")
-    monkeypatch.setattr(torch_device, "cores", lambda: 2)
+    monkeypatch.setattr(torch_device, "fast_cores", lambda: 2)
     layers = [load_layer(name) for name in ("batching", "data-parallel")]
     parts = compose(baseline_parts(), layers, LayerOptions(num_envs=4))
     trainer = Trainer(parts, source, Hyperparameters(episode_length=source.episode_length), 0, cpu)
@@ -106,6 +148,35 @@ def test_a_batch_that_replicas_prepare_is_the_batch_that_one_prepares(parallel: 
     for name in ("features", "price_changes", "noise", "numbers"):
         assert torch.equal(getattr(second, name), getattr(alone, name)), name
     assert first.numbers.tolist() == [0, 1, 2, 3]
+
+
+def test_a_replica_tells_how_many_threads_it_learned_by(parallel: Trainer) -> None:
+    replicas = parallel.replicas
+    assert isinstance(replicas, data_parallel.ReplicaProcesses)
+    parallel.update()
+    assert data_parallel.prove(parallel).evidence["threads_of_each"] == [1]
+    torch.set_num_threads(3)  # in this process, which does for once what a replica does
+    (helper,) = replicas._helpers
+    assert replicas.obey(parallel, 0, helper.gradients, data_parallel.Order()).threads == 3
+
+
+def test_waiting_for_a_replica_is_a_phase_of_its_own(parallel: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, inside, waited_in = data_parallel._Helper.answer, list[str](), list[str]()
+
+    @contextmanager
+    def watch(name: str) -> Iterator[None]:
+        inside.append(name)
+        yield
+        inside.pop()
+
+    def noted(helper: data_parallel._Helper) -> data_parallel.Done:
+        waited_in.append(inside[-1])
+        return answer(helper)
+
+    monkeypatch.setattr(data_parallel._Helper, "answer", noted)
+    with phases_watched(watch):
+        parallel.update()
+    assert waited_in == ["feed", "replicas"]
 
 
 def test_a_replica_that_ends_or_fails_is_told_and_none_is_left(parallel: Trainer) -> None:

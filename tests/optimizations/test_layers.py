@@ -29,7 +29,7 @@ from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import Parts
 from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
-from m2bench.optimizations import LAYERS, NOTE, RULES, load_layer
+from m2bench.optimizations import LAYERS, NOTE, RULES, load_layer, native_features
 from m2bench.optimizations.amp import INITIAL_SCALE, NEVER, MixedPrecision
 from m2bench.optimizations.layer import Layer, LayerOptions, compose
 
@@ -112,6 +112,8 @@ def test_every_combination_has_the_plain_trainers_gradient_and_proof(
     torch.compiler.reset()
     t = make(source, names)
     t.updates = SETTINGS.macro_interval - 1  # the macro part has its turn
+    if "native-features" in names:
+        native_features.timed(t)  # by the updates it knows how many episodes were learned from
     try:
         for _ in range(t.parts.update.backwards):
             t.gather_gradient()

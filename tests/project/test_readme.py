@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import environment, options_typed, typed
+from commands import environment, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
 # A reader's own command and several machines have tests of their own (test_command_page.py, tests/fleet).
@@ -92,11 +92,6 @@ def test_a_command_of_the_readme_runs(command: str, request: pytest.FixtureReque
     # The doctor may well find that a machine that runs tests beside is not one to measure on.
     unfit = arguments[0] == "doctor" and done.returncode == 1 and "PROBLEM" in done.stdout
     assert done.returncode == 0 or unfit, done.stderr
-
-
-@pytest.mark.parametrize("command", LONG)
-def test_the_command_line_takes_a_long_command(command: str) -> None:
-    assert options_typed(command)
 
 
 def _run_of_ones_own(arguments: list[str], folder: Path) -> None:

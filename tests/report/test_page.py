@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from made_run import FULL, MARKUP, SPEC, make_run
 
-from m2bench.report import write_report
+from m2bench.report.write_report import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

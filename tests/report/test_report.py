@@ -32,7 +32,6 @@ from m2bench.options.run_spec import RunSpec
 from m2bench.records.figure import Figure
 from m2bench.records.results import Conditions
 from m2bench.records.spec import WorkloadSpec
-from m2bench.report import show_report, write_report
 from m2bench.report.ablation_report import ablation_content
 from m2bench.report.charts import Chart, NotDrawn, draw_charts
 from m2bench.report.charts.style import Canvas
@@ -46,6 +45,7 @@ from m2bench.report.remarks import remarks
 from m2bench.report.sections import sections
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.learning import learning_table
+from m2bench.report.write_report import show_report, write_report
 from m2bench.store.results_database import Store
 from m2bench.summary.ablation_summary import ByTime, Fastest, LeftOut, LeftOutState, Rival, Summary
 from m2bench.summary.rows import LayerRow

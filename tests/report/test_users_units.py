@@ -12,9 +12,8 @@ from users_runs import FUNCTION, LOSS, SPS, TIME, TRAINERS, Trainer, make_users_
 
 from m2bench.errors import UserError
 from m2bench.findings.frames import Run, read_run
-from m2bench.findings.trials_behind import trace
+from m2bench.inspect.trials_behind import trace
 from m2bench.records.combinations import combination_name
-from m2bench.report import write_report
 from m2bench.report.charts import NotDrawn, draw_charts
 from m2bench.report.details import details
 from m2bench.report.headline import headline
@@ -26,6 +25,7 @@ from m2bench.report.tables.combinations import combinations_table
 from m2bench.report.tables.impact import impact_table
 from m2bench.report.tables.metrics import metrics_table
 from m2bench.report.tables.starting import starting_table
+from m2bench.report.write_report import write_report
 from m2bench.store.results_database import Store
 from m2bench.summary.ablation_summary import Summary
 from m2bench.text.speed import Speed

@@ -20,6 +20,7 @@ from statsmodels.stats.multitest import multipletests
 from m2bench.options.run_spec import RunSpec
 from m2bench.plan.designs import make_trials
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.figure import ScatterGroup
 from m2bench.records.spec import TrialSpec
 from m2bench.statistics.effects import Effects
 from m2bench.statistics.estimate import Estimate, typical
@@ -27,7 +28,6 @@ from m2bench.statistics.factorial import Observation
 from m2bench.statistics.least_squares import Fit, Scatter
 from m2bench.statistics.multiple_tests import holm
 from m2bench.statistics.shapley import shapley_weights
-from m2bench.summary.noise import ScatterGroup
 
 SIX = ("batching", "amp", "compile", "vectorized", "loader", "accumulation")
 FACTORS = dict(zip(SIX, (2.5, -0.3, 0.2, 0.1, 0.0, 0.02), strict=True))

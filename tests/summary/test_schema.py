@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
-from made_run import FULL, SPEC, make_run
+from made_run import FULL, SPEC, make_record, make_run
 from planted_scale import CPU1, GPU, SET, crossing_at, scale_spec, summary_of
 from repository import ROOT
+from simulated_ways import Truth, spec_of, trials_of
 
 from m2bench.findings.compare_machines import compare_machines
 from m2bench.findings.summarize_ablation import summarize
+from m2bench.findings.summarize_factors import summarize_factors
 from m2bench.records.documents import to_json
 from m2bench.records.scale_spec import Point
-from m2bench.report import write_side_by_side
+from m2bench.report.write_report import write_side_by_side
 from m2bench.summary.ablation_summary import Summary
+from m2bench.summary.factors_summary import FactorsSummary
 from m2bench.summary.machines_summary import SideBySide
 from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.summary.schema import json_schema
@@ -47,6 +51,17 @@ def test_the_committed_schema_of_scale_is_that_of_its_types_and_holds_for_a_run(
     for blocks in (1, 3):
         summary = summary_of(scale_spec(CPU1, GPU, blocks=blocks), crossing_at(64), faults=lost)
         jsonschema.Draft202012Validator(committed).validate(json.loads(json.dumps(to_json(summary))))
+
+
+def test_the_committed_schema_of_ways_of_learning_is_that_of_their_types_and_holds_for_a_run() -> None:
+    committed = json.loads((ROOT / "docs" / "factors-summary.schema.json").read_text())
+    written = "write it: python -m m2bench.summary.schema factors > docs/factors-summary.schema.json"
+    assert json_schema(FactorsSummary) == committed, written
+    spec = spec_of(crossed=("batching",))
+    trials = [*trials_of(spec, Truth(), np.random.default_rng(0))]
+    for done in (0, 20, len(trials)):
+        found = to_json(summarize_factors("run", make_record(spec), trials[:done]))
+        jsonschema.Draft202012Validator(committed).validate(json.loads(json.dumps(found)))
 
 
 def test_the_committed_schema_of_runs_side_by_side_is_that_of_its_types_and_holds_for_what_compare_writes(

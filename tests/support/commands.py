@@ -10,16 +10,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import prepared_launcher
 import pytest
-import typer
 from laid_out import leave_pictures_empty
 from repository import SUPPORT
 
-from m2bench.cli import ablate, scale
+from m2bench.cli import ablate, command, scale
 from m2bench.cli.app import app, main
+from m2bench.cli.command import asked_by
 from m2bench.inspect import doctor, forward
 from m2bench.processes.client import Launcher
 from m2bench.records.description import Prepared
@@ -74,12 +74,27 @@ def typed(
     return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
-def options_typed(command: str) -> dict[str, Any]:
-    """The options of a command line, as it was typed; UsageError for what its command does not take."""
-    group: Any = typer.main.get_command(app)
-    name, *arguments = shlex.split(command)[1:]
-    found: dict[str, Any] = group.commands[name].make_context(name, arguments).params
-    return found
+class _CommandRead(Exception):  # noqa: N818 (it is no error)
+    """A command line was read; with what its command's function would have been called."""
+
+
+def asked_for(command_line: str) -> dict[str, Any]:
+    """What a command line asks of its command's function, which is not called.
+
+    UsageError for what the command does not take, UserError for a value that cannot be.
+    """
+
+    def read(*given: Any) -> NoReturn:
+        raise _CommandRead(asked_by(*given))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "asked_by", read)
+        try:
+            app(shlex.split(command_line)[1:], standalone_mode=False)
+        except _CommandRead as found:
+            arguments: dict[str, Any] = found.args[0]
+            return arguments
+    raise AssertionError(f"{command_line}: no command was called")
 
 
 def _prepare_on_short_episodes(launcher: Launcher, workload: WorkloadSpec, logs: Path) -> Prepared:

@@ -51,7 +51,11 @@ class Machines:
             stream.close()
 
     def start(self, name: str, kind: str = "machine", host: str = "", chip: str = "a chip", **other: Any) -> None:
-        """Start the scheduler, or a worker called ``name`` on a machine ``host`` (by itself) with this chip."""
+        """Start the scheduler, or a worker called ``name`` on a machine ``host`` (by itself) with this chip.
+
+        With ``trial_s`` its trials do nothing but take so long (timed_machines.py). ``ttl_s``: after which the
+        scheduler gives a silent worker up.
+        """
         request = {"kind": kind, "host": host or name, "name": name, "chip": chip, "scheduler": self.scheduler, **other}
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -59,13 +63,20 @@ class Machines:
         self._server.stdin.flush()
         self.processes[name] = int(self._server.stdout.readline())
 
-    def start_scheduler(self) -> None:
-        self.start("scheduler", "scheduler")
+    def start_scheduler(self, ttl_s: float | None = None) -> None:
+        self.start("scheduler", "scheduler", ttl_s=ttl_s)
 
     def kill(self, name: str) -> None:
         """As by kill -9."""
         with suppress(ProcessLookupError):
             os.kill(self.processes.pop(name), signal.SIGKILL)
+
+    def sleep(self, name: str) -> None:
+        """As a machine that sleeps: it does not answer, and its connections stay."""
+        os.kill(self.processes[name], signal.SIGSTOP)
+
+    def wake(self, name: str) -> None:
+        os.kill(self.processes[name], signal.SIGCONT)
 
 
 def _free_port() -> int:
@@ -94,13 +105,15 @@ def _serve(folder: Path) -> None:
     assert distributed
     assert machine_session
     prepared_launcher.prepare(pytest.MonkeyPatch())
-    prepared_launcher._forge()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
+        request = json.loads(line)
+        if request.get("trains", request["kind"] == "machine" and "trial_s" not in request):
+            prepared_launcher._forge()
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _become(json.loads(line), folder)
+            _become(request, folder)
         print(child, flush=True)
 
 
@@ -114,7 +127,7 @@ def _become(request: dict[str, Any], folder: Path) -> None:
         for stream, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(stream, target)
         if request["kind"] == "scheduler":
-            asyncio.run(_schedule(request["scheduler"]))
+            asyncio.run(_schedule(request["scheduler"], request.get("ttl_s")))
         elif request["kind"] == "python":
             _pretend(request, folder)
             _run_python(request["arguments"], request["environment"])
@@ -147,9 +160,12 @@ def _run_python(arguments: list[str], environment: dict[str, str]) -> None:
         runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-async def _schedule(address: str) -> None:
+async def _schedule(address: str, ttl_s: float | None) -> None:
+    from dask import config
     from distributed import Scheduler
 
+    if ttl_s is not None:
+        config.set({"distributed.scheduler.worker-ttl": ttl_s})
     async with Scheduler(host=address, dashboard=False, dashboard_address=None) as scheduler:
         await scheduler.finished()
 
@@ -174,6 +190,11 @@ def _pretend(request: dict[str, Any], folder: Path) -> None:
     from m2bench.run import describe, quiet, run_ablation
 
     socket.gethostname = lambda: request["host"]
+    if "trial_s" in request:
+        import timed_machines
+
+        timed_machines.take_time(request["host"], request["chip"], request["trial_s"], folder)
+        return
     if request.get("without_m2bench"):
         for name in [name for name in sys.modules if name.partition(".")[0] == "m2bench"]:
             del sys.modules[name]

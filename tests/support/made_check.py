@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from m2bench.gate.decide import decide
 from m2bench.gate.outcome import CheckOutcome
 from m2bench.gate.pairs import Block
 from m2bench.gate.question import Question
 from m2bench.gate.references.reference import Reference, record, with_level
 from m2bench.gate.sides import Code
-from m2bench.gate.verdict import Verdict, decide
+from m2bench.gate.verdict import Verdict
 from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.description import Unit
 from m2bench.records.documents import read

@@ -93,7 +93,7 @@ class SshHosts:
         self, process: asyncssh.SSHServerProcess[str], host: str, words: list[str], environment: dict[str, str]
     ) -> None:
         name = f"{host}-{next(NUMBERS)}"
-        self.machines.start(name, "python", host, arguments=words, environment=environment)
+        self.machines.start(name, "python", host, arguments=words, environment=environment, trains=True)
         pid = self.pids[name] = self.machines.processes[name]
         killing = asyncio.create_task(_kill_when_told(process, pid))
         log, code = (self.machines.folder / f"{name}.{ending}" for ending in ("log", "rc"))

@@ -19,7 +19,7 @@ from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import Layers
 from m2bench.records.results import TrialResult
 from m2bench.records.spec import WorkloadSpec
-from m2bench.report import write_report
+from m2bench.report.write_report import write_report
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial
 

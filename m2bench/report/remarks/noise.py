@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from m2bench.records.figure import Figure
+from m2bench.records.figure import Figure, ScatterGroup
+from m2bench.records.results import RunConditions
 from m2bench.report.sentences import counted, listed
-from m2bench.summary.noise import Noise, Repeats, RunConditions, ScatterGroup, Timing
+from m2bench.summary.noise import Noise, Repeats, Timing
 from m2bench.text.figures import times, times_within
 from m2bench.text.repeats import aa_in_words, drift_in_words
 from m2bench.text.speed import Speed

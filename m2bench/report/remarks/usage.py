@@ -21,7 +21,8 @@ def _memory(summary: Summary) -> list[str]:
 
 OF_MEMORY = (
     "Memory is the peak of the device's allocator. On the CPU it is the peak of the trial's main process, torch "
-    "included, without the processes that load data."
+    "included, and what the processes that load data or learn beside it hold for themselves alone, where the system "
+    "tells; in runs of earlier versions, of the main process alone."
 )
 OF_MEMORY_OF_A_PROGRAM = "Memory is the peak of the largest process of the command, on the host."
 OF_PHASES = (

@@ -41,7 +41,7 @@ SCALER_LINE = "self.scaler.unscale_("
 
 
 @dataclass(frozen=True)
-class Watched:
+class DryRuns:
     """A combination, how many episodes it was trained on, and what each of its runs asked for, by RUNS."""
 
     layers: Layers
@@ -82,7 +82,7 @@ def _audit_combination(
     referee: Referee,
     settings: Hyperparameters,
     options: LayerOptions,
-) -> Watched:
+) -> DryRuns:
     layers = [load_layer(name) for name in names]
     parts = compose(baseline_parts(), layers, options)
     episodes = referee_episodes(source.market, settings.episode_length)
@@ -98,7 +98,7 @@ def _audit_combination(
                 runs["numerics"] = watch(tables, lambda: check_trainer(trainer, referee, contract, *episodes))
         finally:
             trainer.close()
-    return Watched(names, UPDATES * parts.episodes_per_update, runs)
+    return DryRuns(names, UPDATES * parts.episodes_per_update, runs)
 
 
 def train_updates(trainer: Trainer, updates: int) -> None:
@@ -145,7 +145,7 @@ def _is_noted(tables: KernelTables, name: str, overload: str) -> bool:
     return tables.support(name, overload) == "falls back" or is_missing(tables, name, overload)
 
 
-def _findings(target: str, tables: KernelTables, combinations: Sequence[Watched], decisions: int) -> AuditFindings:
+def _findings(target: str, tables: KernelTables, combinations: Sequence[DryRuns], decisions: int) -> AuditFindings:
     operators = [_operator(name, met, tables) for name, met in sorted(_operators_of(combinations).items())]
     lines = {kind: _lines_of(kind, combinations) for kind in PLACED}
     if tables.lacks_float64:
@@ -161,7 +161,7 @@ def _findings(target: str, tables: KernelTables, combinations: Sequence[Watched]
     )
 
 
-def _row(combination: Watched) -> AuditedCombination:
+def _row(combination: DryRuns) -> AuditedCombination:
     """Counted in training alone."""
     mode, episodes = combination.runs["training"], combination.episodes
     return AuditedCombination(
@@ -173,7 +173,7 @@ def _row(combination: Watched) -> AuditedCombination:
     )
 
 
-def _operators_of(combinations: Sequence[Watched]) -> dict[tuple[str, str], Met]:
+def _operators_of(combinations: Sequence[DryRuns]) -> dict[tuple[str, str], Met]:
     operators: dict[tuple[str, str], Met] = {}
     for number, combination in enumerate(combinations):
         for mode in combination.runs.values():
@@ -184,7 +184,7 @@ def _operators_of(combinations: Sequence[Watched]) -> dict[tuple[str, str], Met]
     return operators
 
 
-def _lines_of(kind: str, combinations: Sequence[Watched]) -> dict[str, AuditedLine]:
+def _lines_of(kind: str, combinations: Sequence[DryRuns]) -> dict[str, AuditedLine]:
     """By line, the first of RUNS that it is met in, and the combinations that come by it."""
     lines: dict[str, AuditedLine] = {}
     for run in RUNS:
@@ -197,7 +197,7 @@ def _lines_of(kind: str, combinations: Sequence[Watched]) -> dict[str, AuditedLi
     return lines
 
 
-def _stops(combinations: Sequence[Watched]) -> list[str]:
+def _stops(combinations: Sequence[DryRuns]) -> list[str]:
     stopped_at = dict.fromkeys(mode.stopped_at for combination in combinations for mode in combination.runs.values())
     return [
         f"the audit cannot go beyond {place}, which its stand-in has no kernel for" for place in stopped_at if place

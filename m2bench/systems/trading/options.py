@@ -200,9 +200,13 @@ class MarketOptions:
 
 
 LEARNING_FACTORS = (
-    Factor("ppo", "more stable than REINFORCE", on={"algorithm": "ppo"}, off={"algorithm": "reinforce"}),
-    Factor("gae", "advantages of less variance", on={"advantages": "gae"}, off={"advantages": "returns"}),
-    Factor("curriculum", "train progressively", on={"curriculum": True}, off={"curriculum": False}),
+    Factor(
+        "ppo", "more stable than REINFORCE", {"algorithm": "ppo"}, off={"algorithm": "reinforce"}, claims="steadiness"
+    ),
+    Factor(
+        "gae", "advantages of less variance", {"advantages": "gae"}, off={"advantages": "returns"}, claims="steadiness"
+    ),
+    Factor("curriculum", "train progressively", {"curriculum": True}, off={"curriculum": False}),
 )
 
 KNOWN = KnownSystem(

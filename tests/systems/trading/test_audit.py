@@ -21,7 +21,7 @@ from m2bench.baselines.trainer import baseline_parts
 from m2bench.inspect.audit import Audited, show_audit
 from m2bench.optimizations.layer import LayerOptions
 from m2bench.records.description import Unit
-from m2bench.systems.trading.audit import Watched, _findings, audit_combinations, is_missing, train_updates, watch
+from m2bench.systems.trading.audit import DryRuns, _findings, audit_combinations, is_missing, train_updates, watch
 from m2bench.systems.trading.dry_run import DryRun, dry_trainer, fused_adam_allowed
 from m2bench.systems.trading.kernel_tables import CAVEATS, KernelTables
 from m2bench.text.console import plain_console
@@ -103,8 +103,8 @@ def plain(source: EpisodeSource, mps: KernelTables) -> DryRun:
     return audited(source, mps, lambda trajectory: 0.0)
 
 
-def combination(training: DryRun) -> Watched:
-    return Watched((), episodes=1, runs={"training": training})
+def combination(training: DryRun) -> DryRuns:
+    return DryRuns((), episodes=1, runs={"training": training})
 
 
 def test_the_baseline_lacks_nothing_and_waits_where_it_draws(plain: DryRun) -> None:

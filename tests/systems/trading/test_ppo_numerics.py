@@ -182,12 +182,6 @@ def test_a_planted_fault_is_caught(name: str, build: Callable[[Layers], TradingS
     trainer = system.trainer
     assert isinstance(trainer, PPOTrainer)
     plant(trainer)
-    if check == "draws":
-        referee = Referee.load(system.work)
-        free, _ = referee_episodes(PreparedMarket(system.work / "market"), EPISODE_LENGTH)
-        trainer.policy.load_state_dict(referee.weights)
-        assert not torch.equal(trainer.play(free).actions, referee.exact.actions)
-        return
     assert not system.check_numerics()[check].same
 
 

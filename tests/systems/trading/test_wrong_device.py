@@ -24,8 +24,7 @@ from wrong_devices import WrongDevice
 from m2bench.baselines.episodes import PreparedMarket
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.errors import UserError
-from m2bench.gate import run_check
-from m2bench.gate.facts import SideFacts
+from m2bench.gate.facts import SideFacts, changed_arithmetic
 from m2bench.inspect import forward
 from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
@@ -245,8 +244,8 @@ def test_a_check_tells_a_wrong_device_from_a_wrong_change() -> None:
     wrong = ("draws: logits is off by 1 of its size, where 0.0001 is allowed",)
     for base in ({}, {"base": said(wrong)}, {"base": said(None)}):
         with pytest.raises(UserError, match=r"cpu computes wrongly .*draws: logits is off by 1"):
-            run_check._changed_arithmetic({**base, "head": said(wrong)})
-        assert run_check._changed_arithmetic({**base, "head": said(())}) is None
-    found = run_check._changed_arithmetic({"base": said(()), "head": said(wrong)})
+            changed_arithmetic({**base, "head": said(wrong)})
+        assert changed_arithmetic({**base, "head": said(())}) is None
+    found = changed_arithmetic({"base": said(()), "head": said(wrong)})
     assert found is not None
     assert found.endswith(f"wrong where the base's is right: {wrong[0]}")

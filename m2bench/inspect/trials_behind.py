@@ -1,4 +1,4 @@
-"""From a figure back to the trials behind it. Pure: takes stored trials, gives tables."""
+"""``report --trace``: from a figure back to the trials behind it. Pure: takes stored trials, gives tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from statistics import geometric_mean
 from typing import NoReturn
 
 from m2bench.errors import UserError
+from m2bench.findings.judged_trials import judge_trials
+from m2bench.findings.learning import Learning
+from m2bench.findings.responses import sound_trials, speed_effects
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.results import TrialResult
 from m2bench.statistics.effects import Effects
@@ -19,10 +22,6 @@ from m2bench.store.stored_trial import RunRecord, StoredTrial
 from m2bench.text.figures import NOTHING, digits, times, times_within
 from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
-
-from .judged_trials import judge_trials
-from .learning import Learning
-from .responses import sound_trials, speed_effects
 
 
 def trace(record: RunRecord, trials: list[StoredTrial], name: str) -> list[Table]:
