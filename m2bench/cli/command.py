@@ -123,9 +123,8 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
     workload = read(WorkloadSpec, {**asked, "module": module, **folder})
-    if not given.flags_of(
-        ("factors",)
-    ):  # which are checked by whoever crosses them: an option has to be of use to one alone
+    # Those of factors are checked by whoever crosses these: there an option has to be of use to one of them alone.
+    if not given.flags_of(("factors",)):
         check_options([workload])
     return AskedSystem(workload, given)
 

@@ -34,8 +34,8 @@ COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
-    "--trial-timeout --factors --with --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet "
-    "--dry-run",
+    "--trial-timeout --factors --with --scheduler --hosts --skip-unreachable --remote-python --out --resume "
+    "--more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
     "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",

@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -57,7 +58,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def run(machines: Machines, folder: Path, blocks: int) -> None:
-    run_fleet(asked(blocks), folder, False, machines.scheduler, 0.0, Console(file=StringIO()))
+    run_fleet(asked(blocks), folder, False, nullcontext(machines.scheduler), 0.0, Console(file=StringIO()))
 
 
 def store_of(folder: Path) -> Store:

@@ -16,7 +16,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -99,7 +99,7 @@ def by_scheduler(
             super().ended(*told)
 
     parent.FleetProgress = Timed  # type: ignore[attr-defined]
-    run_fleet(spec, folder, False, at.scheduler, 0.0, Console(file=StringIO()))
+    run_fleet(spec, folder, False, nullcontext(at.scheduler), 0.0, Console(file=StringIO()))
     return clock
 
 
