@@ -287,5 +287,6 @@ LAYER = Layer(
     prove=prove,
     unsupported=why_not_parallel,
     unsuited=why_not_suited,
+    own_threads=True,
     timed=timed,
 )

@@ -49,6 +49,8 @@ class Layer:
     """Whether a layer that compiles has other code to compile beside this one."""
     works_ahead: bool = False
     """Whether processes of its own go on while the trainer waits."""
+    own_threads: bool = False
+    """Whether it computes by a thread on each core, whatever torch's number of threads."""
     timed: Callable[[Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+
+from rich.console import Console
 
 from m2bench.errors import UserError
 from m2bench.options.known_systems import known_system
@@ -36,12 +40,20 @@ from .shared_options import (
 
 DEFAULT_SEEDS = 8
 """Of a run of ``--factors``."""
+NOT_WITH_FACTORS = ("all_combinations", "design", "budget_s", "quick", "scheduler", "hosts", "dry_run", "learning")
 
 
 def _read_design(flag: str, typed: str) -> tuple[str, ...]:
     from m2bench.plan.designs import DESIGNS
 
     return read_names(typed, tuple(DESIGNS), "design")
+
+
+def _read_hosts(flag: str, typed: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in typed.split(",") if name.strip())
+    if not names or len({*names}) < len(names):
+        raise UserError(f"{flag} names {'a host twice' if names else 'no host'}.", "Name each machine once.")
+    return names
 
 
 def _refuse_sweep(flag: str, typed: str) -> None:
@@ -96,8 +108,33 @@ class Ablate(RunOptions, TakingPart, Seeded, Resumable):
         with_resume=True,
         asks=False,
     )
+    hosts: tuple[str, ...] | None = option(
+        None,
+        "Run on these machines, comma-separated, as SSH knows them: Dask is started on each, and ended.",
+        metavar="<names>",
+        read=_read_hosts,
+        with_resume=True,
+        asks=False,
+    )
+    skip_unreachable: bool = option(
+        False, "Go on with the other --hosts where some cannot be reached.", with_resume=True, asks=False
+    )
+    remote_python: str | None = option(
+        None,
+        "Python of the --hosts, with m2bench[fleet].",
+        kind=str,
+        metavar="<path>",
+        shown="the same path as here",
+        with_resume=True,
+        asks=False,
+    )
     out: Path | None = results_option()
     dry_run: bool = option(False, "Print the plan and an estimate of the time; run nothing.", with_resume=True)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The option that names other machines, None where the run is on this one."""
+        return "--scheduler" if self.scheduler is not None else "--hosts" if self.hosts is not None else None
 
 
 @command("ablate")
@@ -106,33 +143,52 @@ def ablate(asked: Ablate, system: AskedSystem, given: Given) -> None:
     from m2bench.run import run_ablation
     from m2bench.run.show_plan import show_plan
 
+    _refuse_unused(asked)
     if asked.resume is not None:
-        _refuse_other_place(asked.resume, asked.scheduler)
+        _refuse_other_place(asked.resume, asked.elsewhere)
         spec, folder = continued("ablate", asked.resume, asked.more_blocks, given), asked.resume
     else:
-        spec, folder = _begun(asked, system), asked.out or new_folder()
+        spec, folder = _begun(asked, system, given), asked.out or new_folder()
     console = make_console()
     if asked.dry_run:
         show_plan(spec, asked.resume, asked.budget_s, console)
         return
 
     resuming, wait_s = asked.resume is not None, asked.wait_for_quiet_s or 0.0
-    words = "" if asked.scheduler is None else f" --scheduler {asked.scheduler}"
-    with interruptible(lambda: advice_on_resuming("ablate", folder, words)):
-        if asked.scheduler is None:
+    with interruptible(lambda: advice_on_resuming("ablate", folder, _words_again(asked))):
+        if asked.elsewhere is None:
             run_ablation.run_ablation(spec, folder, resuming, asked.budget_s, wait_s, console)
         else:
             from m2bench.fleet.parent import run_fleet
 
-            run_fleet(spec, folder, resuming, asked.scheduler, wait_s, console)
+            run_fleet(spec, folder, resuming, _scheduler(asked, console), wait_s, console)
         report_run(folder, console)
 
 
-def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
+def _scheduler(asked: Ablate, console: Console) -> AbstractContextManager[str]:
+    """The address of Dask's scheduler, which is there or is started on the first host."""
+    from m2bench.fleet.hosts import Hosts
+
+    if asked.scheduler is not None:
+        return nullcontext(asked.scheduler)
+    return Hosts(asked.hosts or (), asked.remote_python, asked.skip_unreachable).started(console)
+
+
+def _words_again(asked: Ablate) -> str:
+    """Where the machines are, to be typed when the run is resumed."""
+    words = {
+        "--scheduler": asked.scheduler,
+        "--hosts": ",".join(asked.hosts or ()),
+        "--remote-python": asked.remote_python,
+    }
+    return "".join(f" {flag} {shlex.quote(value)}" for flag, value in words.items() if value)
+
+
+def _begun(asked: Ablate, system: AskedSystem, given: Given) -> RunSpec:
     """What a new run does; UserError for options that contradict each other."""
     from m2bench.plan.designs import combinations_of, design_of_all, fewest_blocks
 
-    _refuse_contradictions(asked)
+    _refuse_contradictions(asked, given)
     if asked.factors is not None:
         return _crossed(asked, system, asked.factors)
     found = layers_taking_part(system.workload, asked.layers)
@@ -144,7 +200,7 @@ def _begun(asked: Ablate, system: AskedSystem) -> RunSpec:
         seed=asked.seed,
         workload=system.with_layers(found.names),
         window=QUICK if asked.quick else WindowSpec(),
-        mini_blocks_apart=asked.scheduler is not None,
+        mini_blocks_apart=asked.elsewhere is not None,
         **{one.name: getattr(asked, one.name) for one in fields(RunOptions)},
     )
     combinations_of(spec)  # refuses a design that these layers do not have
@@ -202,51 +258,51 @@ def _factors_named(typed: str, sets: Mapping[str, tuple[Factor, ...]]) -> tuple[
     return tuple(factor for name, factor in factors.items() if name in named)
 
 
-def _refuse_other_place(folder: Path, scheduler: str | None) -> None:
+def _refuse_unused(asked: Ablate) -> None:
+    """Raise UserError for options on machines that contradict each other or have no effect."""
+    if asked.scheduler is not None and asked.hosts is not None:
+        raise UserError(
+            "--scheduler and --hosts contradict each other: a scheduler has its own machines.", "Give one of them."
+        )
+    unused = {"--skip-unreachable": asked.skip_unreachable, "--remote-python": asked.remote_python is not None}
+    named = [flag for flag, is_given in unused.items() if is_given]
+    if named and asked.hosts is None:
+        raise UserError(f"{named[0]} has no effect without --hosts.", "Name the machines with --hosts.")
+
+
+def _refuse_other_place(folder: Path, elsewhere: str | None) -> None:
     """Raise UserError where a run on this machine is to go on elsewhere, or the other way round."""
     from m2bench.store.fleet import is_fleet
     from m2bench.store.results_database import FILE_NAME
 
-    if is_fleet(folder) and scheduler is None:
-        raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler where they are.")
-    if scheduler is not None and (folder / FILE_NAME).exists():
-        raise UserError(f"{folder} is a run on one machine.", "Continue it there, without --scheduler.")
+    if is_fleet(folder) and elsewhere is None:
+        raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler or --hosts where they are.")
+    if elsewhere is not None and (folder / FILE_NAME).exists():
+        raise UserError(f"{folder} is a run on one machine.", f"Continue it there, without {elsewhere}.")
 
 
-def _refuse_contradictions(asked: Ablate) -> None:
+def _refuse_contradictions(asked: Ablate, given: Given) -> None:
     if asked.with_layers and asked.factors is None:
         raise UserError("--with is for --factors.", "Name the layers that take part with --layers.")
     if asked.factors is not None:
-        _refuse_beside_factors(asked)
-    if asked.scheduler is not None and asked.budget_s is not None:
+        _refuse_beside_factors(given)
+    if asked.elsewhere is not None and asked.budget_s is not None:
         raise UserError(
-            "--budget is filled by what trials take on one machine, and cannot take --scheduler.",
+            f"--budget is filled by what trials take on one machine, and cannot take {asked.elsewhere}.",
             "Choose a --design and --blocks.",
         )
     refuse_more_blocks(asked)
     if asked.all_combinations and asked.design is not None:
         raise UserError("--all and --design contradict each other: --all is --design full.", "Give one of them.")
-    chosen = {
-        "--all": asked.all_combinations,
-        "--design": asked.design is not None,
-        "--blocks": asked.blocks is not None,
-    }
-    if asked.budget_s is not None and any(chosen.values()):
-        named = ", ".join(flag for flag, is_given in chosen.items() if is_given)
-        raise UserError(f"--budget chooses the design and the blocks, and cannot take {named}.", "Leave one out.")
+    chosen = given.flags_of(("all_combinations", "design", "blocks"))
+    if asked.budget_s is not None and chosen:
+        raise UserError(
+            f"--budget chooses the design and the blocks, and cannot take {', '.join(chosen)}.", "Leave one out."
+        )
 
 
-def _refuse_beside_factors(asked: Ablate) -> None:
-    chosen = {
-        "--all": asked.all_combinations,
-        "--design": asked.design is not None,
-        "--budget": asked.budget_s is not None,
-        "--quick": asked.quick,
-        "--scheduler": asked.scheduler is not None,
-        "--dry-run": asked.dry_run,
-        "--learning": asked.learning != RunOptions.learning,
-    }
-    named = [flag for flag, is_given in chosen.items() if is_given]
+def _refuse_beside_factors(given: Given) -> None:
+    named = given.flags_of(NOT_WITH_FACTORS)
     if named:
         raise UserError(
             f"{named[0]} has no effect beside --factors, which trains every combination of its factors.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -29,6 +29,10 @@ class Given:
     """The options on the command line, each with what was typed for it: True for a flag alone."""
 
     typed: tuple[tuple[Option, Any], ...]
+
+    def flags_of(self, names: Collection[str]) -> list[str]:
+        """Those of these options that were typed, as they were."""
+        return [one.flag for one, _ in self.typed if one.name in names]
 
     def words(self) -> tuple[str, ...]:
         """Words for a shell that ask the same, without where the answer goes."""
@@ -119,7 +123,9 @@ def _value(kind: type, command: str, typed: dict[str, Any], given: Given) -> Any
     module = _door_of(given) or asked.get("module", WorkloadSpec.module)
     folder = {} if module == WorkloadSpec.module else {"folder": str(Path.cwd())}
     workload = read(WorkloadSpec, {**asked, "module": module, **folder})
-    check_options([workload])
+    # Those of factors are checked by whoever crosses these: there an option has to be of use to one of them alone.
+    if not given.flags_of(("factors",)):
+        check_options([workload])
     return AskedSystem(workload, given)
 
 

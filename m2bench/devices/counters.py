@@ -50,6 +50,7 @@ WAITS = {
 INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
 ALLOCATIONS = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided}
 MULTIPLY_ADD = 2  # operations
+HALF_BYTES = 2  # of a number in float16 or bfloat16
 
 
 def _linear_flops(x: Tensor, weight: Tensor, *rest: object, out_val: object = None) -> int:
@@ -76,7 +77,9 @@ PASSES_CALLS_ON = "PASSES_CALLS_ON"
 CONSTRUCTORS = ((torch, "tensor", 0), (torch, "as_tensor", 0), (torch, "asarray", 0), (Tensor, "new_tensor", 1))
 
 UNCOUNTED_PHASE = "feed"
-COUNTED = ("dispatches", "kernels", "flops", "bytes", "syncs", "copies", "doubles")
+COUNTED = (
+    "dispatches", "kernels", "flops", "half_flops", "bytes", "product_bytes", "syncs", "copies", "doubles",
+)  # fmt: skip
 PLACED = ("syncs", "copies", "doubles")
 
 
@@ -90,8 +93,12 @@ class PieceCounts:
     """Those of them that compute: neither views nor allocations. Each is at least one kernel of the device."""
     flops: int = 0
     """Floating-point operations of the matrix products, by torch's own formulas (torch.utils.flop_counter)."""
+    half_flops: int = 0
+    """Those of them in a format of 16 bits."""
     bytes: int = 0
     """Of the tensors on the device that kernels take and give, whether or not a cache holds them."""
+    product_bytes: int = 0
+    """Those that matrix products take and give."""
     syncs: Counter[str] = field(default_factory=Counter)
     """Where the host waits for a value that the device computes; on the CPU the value is there at once."""
     copies: Counter[str] = field(default_factory=Counter)
@@ -180,9 +187,13 @@ class CountingMode(TorchDispatchMode):
             return
         counts.dispatches += 1
         counts.kernels += operator.computes
-        counts.bytes += operator.computes * sum(tensor.numel() * tensor.element_size() for tensor in here)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in here)
+        counts.bytes += operator.computes * size
         if operator.flops is not None:
-            counts.flops += operator.flops(*args, **kwargs, out_val=result)
+            flops = operator.flops(*args, **kwargs, out_val=result)
+            counts.flops += flops
+            counts.half_flops += flops * any(tensor.element_size() == HALF_BYTES for tensor in here)
+            counts.product_bytes += size
         if operator.copies:
             self._count_copy(*(args[:2] if operator.in_place else (result, args[0])))
         elif operator.indexes:

@@ -58,7 +58,7 @@ def summarize_combination(
         compile_cold_s=_compile_cold_s(attempts) if good else None,
         peak_memory_mb=figure_of(typical(mb for r in results if (mb := r.peak_memory_mb.main_mb) is not None)),
         energy_j_per_episode=figure_of(typical(e for r in results if (e := r.energy_j_per_episode) is not None)),
-        usage=summarize_usage(good, level, record.prepared.peak_flops, record.description.device.telemetry is not None),
+        usage=summarize_usage(good, level, record.prepared, record.description.device),
         eval_return=_mean([r.eval_return for r in results if r.eval_return is not None]),
         steady_trials=sum(steady_from(r.update_s) is not None for r in results),
         evidence=_evidence(results),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from m2bench.options.run_spec import RunSpec
@@ -18,17 +18,9 @@ from m2bench.store.stored_trial import StoredTrial
 from m2bench.summary.machines_summary import LayerAcross, SideBySide
 from m2bench.text.figures import times
 
-from .judged_trials import judge_trials
 from .responses import sound_trials, speed_effects
-from .shared_by_runs import over_common, refuse_different
+from .shared_by_runs import ALONE, EFFECTS, comparable_runs, over_common
 
-ALONE = "alone"
-EFFECTS: dict[str, Callable[[Effects, str], Estimate | None]] = {
-    "Shapley value": lambda effects, layer: effects.shapley(layer)[0],
-    "main effect": Effects.main_effect,
-    ALONE: Effects.alone,
-}
-"""Of a layer, the one that tells most first."""
 TOGETHER = "all together"
 DIFFERENT = 0.05  # the chance that any layer is found to differ where none does
 MOST_NAMED = 8  # machines in a sentence
@@ -42,11 +34,9 @@ def compare_machines(stores: Sequence[Store]) -> SideBySide:
 
     Raises UserError when the runs trained different things, or are no ablations.
     """
-    records = [store.record() for store in stores]
-    refuse_different(records)
-    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, stores, strict=True)]
-    own = [speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)]
-    layers = list(dict.fromkeys(layer for record in records for layer in record.spec.layers))
+    runs = comparable_runs(stores)
+    own = [run.effects for run in runs]
+    layers = list(dict.fromkeys(layer for run in runs for layer in run.record.spec.layers))
     rows, tests = [], []
     for layer in layers:
         having = [fit for fit in own if layer in fit.layers]
@@ -61,7 +51,7 @@ def compare_machines(stores: Sequence[Store]) -> SideBySide:
     together, p_together = _together(over_common(own))
     return SideBySide(
         runs=_names(stores),
-        machines=tuple(_machine(record.description) for record in records),
+        machines=tuple(_machine(run.record.description) for run in runs),
         layers=tuple(_tested([*rows, together], [*tests, p_together])),
     )
 

@@ -18,9 +18,8 @@ from m2bench.statistics.steady import steady_speed
 from m2bench.store.results_database import Store
 from m2bench.store.stored_trial import StoredTrial
 
-from .judged_trials import judge_trials
-from .responses import sound_trials, speed_effects
-from .shared_by_runs import over_common, refuse_different
+from .responses import sound_trials
+from .shared_by_runs import ALONE, EFFECTS, comparable_runs, over_common
 
 
 @dataclass(frozen=True)
@@ -73,18 +72,17 @@ def compare_runs(a: Store, b: Store) -> ComparedRuns:
 
     Raises UserError when the runs trained different things, or are no ablations.
     """
-    records = a.record(), b.record()
-    refuse_different(records)
-    trials = [judge_trials(record, store.trials()).trials for record, store in zip(records, (a, b), strict=True)]
-    effects = over_common([speed_effects(record.spec, found) for record, found in zip(records, trials, strict=True)])
-    other = tuple(differing(*(identity(record.description) for record in records)))
-    layers = [layer for layer in records[0].spec.layers if layer in records[1].spec.layers]
+    runs = comparable_runs((a, b))
+    effects = over_common([run.effects for run in runs])
+    other = tuple(differing(*(identity(run.record.description) for run in runs)))
+    first, second = (run.record.spec.layers for run in runs)
+    layers = [layer for layer in first if layer in second]
     return ComparedRuns(
         a=a.folder.resolve().name,
         b=b.folder.resolve().name,
         same_machine=not other,
         machines_differ_in=other,
-        absolute=None if other else BaselineChange(figure_of(_absolute(*map(_anchors, trials)))),
+        absolute=None if other else BaselineChange(figure_of(_absolute(*(_anchors(run.trials) for run in runs)))),
         layers=tuple(found for layer in layers for found in _compare_layer(layer, *effects)),
         combinations=tuple(_compare_combination(c, *effects) for c in effects[0].cells if c in effects[1].cells),
     )
@@ -111,21 +109,12 @@ def _absolute(a: list[float], b: list[float]) -> Estimate | None:
 
 def _compare_layer(layer: str, a: Effects, b: Effects) -> list[ComparedLayer]:
     """The layer's Shapley value and main effect in both, or its effect alone where a design gives neither."""
-    figures = {
-        "Shapley value": (a.shapley(layer)[0], b.shapley(layer)[0]),
-        "main effect": (a.main_effect(layer), b.main_effect(layer)),
-        "alone": (a.alone(layer), b.alone(layer)),
-    }
-    averages = [name for name in ("Shapley value", "main effect") if None not in figures[name]]
+    figures = {name: (of(a, layer), of(b, layer)) for name, of in EFFECTS.items()}
+    averages = [name for name, pair in figures.items() if name != ALONE and None not in pair]
     return [
-        ComparedLayer(
-            layer=layer,
-            effect=name,
-            a=figure_of(figures[name][0]),
-            b=figure_of(figures[name][1]),
-            change=figure_of(_over(figures[name][1], figures[name][0])),
-        )
-        for name in averages or ["alone"]
+        ComparedLayer(layer, name, figure_of(first), figure_of(second), figure_of(_over(second, first)))
+        for name, (first, second) in figures.items()
+        if name in (averages or [ALONE])
     ]
 
 

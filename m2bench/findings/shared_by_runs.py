@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from m2bench.errors import UserError
 from m2bench.statistics.effects import Effects
-from m2bench.store.stored_trial import RunRecord
+from m2bench.statistics.estimate import Estimate
+from m2bench.store.results_database import Store
+from m2bench.store.stored_trial import RunRecord, StoredTrial
+
+from .judged_trials import judge_trials
+from .responses import speed_effects
+
+ALONE = "alone"
+EFFECTS: dict[str, Callable[[Effects, str], Estimate | None]] = {
+    "Shapley value": lambda effects, layer: effects.shapley(layer)[0],
+    "main effect": Effects.main_effect,
+    ALONE: Effects.alone,
+}
+"""Of a layer, the one that tells most first."""
 
 
-def refuse_different(records: Sequence[RunRecord]) -> None:
+@dataclass(frozen=True)
+class ComparableRun:
+    """A run with its judged trials, and what its layers are worth by these."""
+
+    record: RunRecord
+    trials: list[StoredTrial]
+    effects: Effects
+
+
+def comparable_runs(stores: Sequence[Store]) -> list[ComparableRun]:
+    """Raises UserError when the runs trained different things, or are no ablations."""
+    records = [store.record() for store in stores]
+    _refuse_different(records)
+    judged = [judge_trials(record, store.trials()).trials for record, store in zip(records, stores, strict=True)]
+    return [
+        ComparableRun(record, trials, speed_effects(record.spec, trials))
+        for record, trials in zip(records, judged, strict=True)
+    ]
+
+
+def _refuse_different(records: Sequence[RunRecord]) -> None:
     """Raise UserError when the runs trained different things, or are no ablations."""
     for record in records:
         record.refuse_without_layers()

@@ -7,12 +7,14 @@ interval beside it, or None where the run cannot give one. Figures that were not
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from m2bench.plan.designs import combinations_of, count_trials
 from m2bench.plan.learners import any_checked
 from m2bench.plan.remaining import remaining_trials
 from m2bench.records.combinations import BASELINE, Layers
+from m2bench.records.description import Description
 from m2bench.records.spec import TrialKind
 from m2bench.statistics.estimate import Estimate, figure_of
 from m2bench.statistics.prediction import Prediction
@@ -57,7 +59,9 @@ def summarize(run: str, record: RunRecord, attempts: list[StoredTrial]) -> Summa
         device_faults=record.prepared.device_faults or (),
         machine=MeasuredOn(description.machine, description.device),
         peak_flops=record.prepared.peak_flops,
-        claimed_together=description.claimed_together,
+        peaks=record.prepared.peaks,
+        bytes_per_s=record.prepared.bytes_per_s,
+        claimed_together=_claimed_together(description, spec.layers),
         workload=Trained(description.workload, spec),
         noise=summarize_noise(record, of.trials, sum(t.spec.repeats is not None for t in attempts), speeds),
         combinations=tuple(combinations),
@@ -143,6 +147,14 @@ def _by_speedup(row: CombinationRow) -> tuple[float, int]:
     """By the predicted speedup to 0.01 %; of equal ones the one with fewer layers is the better."""
     figure = row.speedup_predicted or row.speedup
     return -math.inf if figure is None else round(math.log(figure.value), 4), -len(row.layers)
+
+
+def _claimed_together(description: Description, taking_part: Layers) -> Mapping[str, Sequence[str]]:
+    """What is claimed of all layers of one source at once, where these take part and no others."""
+    claimed = {layer.name: layer.claim.source for layer in description.layers if layer.claim}
+    sources = {claimed.get(name) for name in taking_part}
+    theirs = {name for name, source in claimed.items() if source in sources}
+    return description.claimed_together if len(sources) == 1 and theirs == {*taking_part} else {}
 
 
 def _time_to_target_s(row: CombinationRow) -> float:

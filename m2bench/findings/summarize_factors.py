@@ -89,7 +89,7 @@ def summarize_factors(run: str, record: RunRecord, attempts: list[StoredTrial]) 
         seeds=len({trial.spec.seed for own in trials.values() for trial in own}),
         device_faults=record.prepared.device_faults or (),
         warnings=tuple(warnings_of(conditions, "trial")),
-        ways=tuple(_way(chosen, trials.get(chosen, [])) for chosen in factors.combinations),
+        ways=tuple(_way(chosen, trials.get(chosen, []), complete) for chosen in factors.combinations),
         effects=tuple(_effect(factor, factors.combinations, complete) for factor in factors.factors),
         worth=tuple(
             _worth(layer, way, factors, complete) for layer in factors.crossed for way in (None, *factors.ways)
@@ -121,7 +121,8 @@ def _learned(own: list[StoredTrial]) -> dict[int, Learned]:
     return found
 
 
-def _way(chosen: Layers, own: list[StoredTrial]) -> WayOfLearning:
+def _way(chosen: Layers, own: list[StoredTrial], complete: Ways) -> WayOfLearning:
+    over_plain = [(chosen, BASELINE)] if chosen else []
     reason, found = _why_incomplete(own), _learned(own)
     whole = list(found.values()) if reason is None else []
     rounding = fmean(each.rounding for each in whole) if whole else 0.0
@@ -133,6 +134,9 @@ def _way(chosen: Layers, own: list[StoredTrial]) -> WayOfLearning:
         episodes=figure_of(mean_ratio([math.log(each.episodes) for each in whole], rounding)),
         setbacks=_mean(each.setbacks for each in whole),
         spread=figure_of(typical_factor([math.log(each.episodes) for each in whole])),
+        seconds_over_plain=_mean_of_pairs(over_plain, complete, "seconds"),
+        episodes_over_plain=_mean_of_pairs(over_plain, complete, "episodes"),
+        steadiness_over_plain=_steadiness(over_plain, complete),
         reason=reason,
     )
 

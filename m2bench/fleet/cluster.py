@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -82,24 +83,15 @@ class Cluster:
         self._stopped.set()
 
     def _connected(self) -> Client:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise UserError(
-                f"several machines need Dask, and {error.name} is not installed here.",
-                "Install it with: pip install 'm2bench[fleet]'",
-            ) from error
-        for name in ("distributed", "distributed.client"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what it would say is said by this run
+        import_dask("distributed")
+        from distributed import Client
+
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # other versions of packages there; what matters is compared here
                 return Client(self._scheduler, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no Dask scheduler answers at {self._scheduler} ({error}).",
-                "Start one there with: dask scheduler, and give its address as tcp://HOST:8786.",
-            ) from error
+        except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last two where TLS is not set up alike
+            raise _unconnected(self._scheduler, error) from error
 
     def look(self) -> list[Machine]:
         """The machines that have come since the last look. Connects again where the scheduler was lost."""
@@ -188,6 +180,34 @@ class Cluster:
             self._client.run(session.end, run, workers=workers, on_error="ignore")
 
 
+def import_dask(*modules: str) -> None:
+    """Import Dask, which then says nothing by itself: this run does. UserError where a module is not installed."""
+    try:
+        for module in modules:
+            import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"several machines need Dask, and {error.name} is not installed here.",
+            "Install it with: pip install 'm2bench[fleet]'",
+        ) from error
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _unconnected(scheduler: str, error: Exception) -> UserError:
+    if scheduler.startswith("tls://") or "encryption" in str(error):
+        advice = (
+            "Start one there with certificates, give its address as tls://HOST:8786, and name certificates that it "
+            "accepts in Dask's configuration here, as distributed.comm.tls."
+        )
+    else:
+        advice = (
+            "Start one there with: dask scheduler, and give its address as tcp://HOST:8786; tls:// where it asks for "
+            "certificates."
+        )
+    return UserError(f"no Dask scheduler answers at {scheduler} ({error}).", advice)
+
+
 def _lost_errors() -> tuple[type[BaseException], ...]:
     """What Dask raises where a task cannot be done for reasons that are not its own."""
     from concurrent.futures import CancelledError
@@ -214,4 +234,6 @@ def _refusal(answer: Identity | Exception) -> str | None:
         return f"m2bench is {answer.version} there and {__version__} here: install the same"
     if answer.digest != package_digest():
         return "its m2bench is not the same as here, though the version is: install the same"
+    if not answer.has_torch:
+        return "there is no torch: install m2bench with its dependencies where the Dask worker runs"
     return None

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ class Identity:
     node: int
     version: str
     digest: str
+    has_torch: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Measured:
 
 def identify() -> Identity:
     """Which machine this is."""
-    return Identity(socket.gethostname(), uuid.getnode(), __version__, package_digest())
+    return Identity(socket.gethostname(), uuid.getnode(), __version__, package_digest(), find_spec("torch") is not None)
 
 
 async def offer(dask_worker: Worker) -> None:

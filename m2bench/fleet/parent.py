@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -71,8 +71,13 @@ class Kind:
         return {layer.name: layer.unsupported for layer in taking_part if layer.unsupported}
 
 
-def run_fleet(spec: RunSpec, folder: Path, resuming: bool, scheduler: str, wait_s: float, console: Console) -> None:
+def run_fleet(
+    spec: RunSpec, folder: Path, resuming: bool, scheduler: AbstractContextManager[str], wait_s: float,
+    console: Console,
+) -> None:  # fmt: skip
     """Run what is missing of the run in ``folder`` on the machines of a Dask scheduler, and store it here.
+
+    ``scheduler``: gives its address, and holds it as long as it is needed.
 
     On each machine it waits up to ``wait_s`` seconds in all while other processes keep it busy.
 
@@ -80,7 +85,7 @@ def run_fleet(spec: RunSpec, folder: Path, resuming: bool, scheduler: str, wait_
     """
     if not resuming:
         refuse_used(folder, f"Continue a run with: m2bench ablate --resume {quoted(folder)}, or choose another --out.")
-    with Cluster(scheduler) as cluster:
+    with scheduler as address, Cluster(address) as cluster:
         make_folder(folder)
         with locked(folder, folder / "lock"), FleetProgress(console) as progress:
             begin_fleet(folder, spec)
@@ -179,7 +184,7 @@ class _Fleet:
 
     def _work(self, machine: Machine) -> None:
         kind = self._join(machine)
-        while (number := kind.shares.take()) is not None:
+        while (number := kind.shares.take(machine.name)) is not None:
             self._run_share(machine, kind, number)
         with kind.learning:
             self._run_learning(machine, kind)
@@ -203,6 +208,7 @@ class _Fleet:
         ready = self._cluster.ask(machine, machine_session.make_ready, self._run, kind.record.spec.threads, True)
         self._show_remarks(machine, ready)
         with refusing():
+            _refuse_other_code(kind, ready.description)
             refuse_another(kind.folder, kind.record.description, ready.description)
             _refuse_other_layers(kind, ready.description)
         self._tell(machine.name, f"takes part as {kind.name}")
@@ -217,6 +223,7 @@ class _Fleet:
             with refusing():
                 for other in self._kinds[:1]:
                     _refuse_other_market(other, ready.description)
+                    _refuse_other_code(other, ready.description)
                     refuse_another_trainer(other.folder, other.record.description, ready.description)
             name = kind_name(kind_of(ready.description))
             taken = {kind.name for kind in self._kinds}
@@ -329,6 +336,15 @@ def _refuse_other_layers(kind: Kind, now: Description) -> None:
                 f"machine of this kind ({layer.unsupported or before[layer.name]}).",
                 "Make the machines alike.",
             )
+
+
+def _refuse_other_code(kind: Kind, now: Description) -> None:
+    before, found = kind.record.description.workload.sources, now.workload.sources
+    other = [file for file, digest in before.items() if found.get(file) != digest]
+    if other:
+        raise UserError(
+            f"its {', '.join(other)} is not the same as on {kind.name}.", "Copy the trainer's files to each machine."
+        )
 
 
 def _refuse_other_market(kind: Kind, now: Description) -> None:

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from m2bench.errors import UserError, WorkerError
 from m2bench.processes.client import DESCRIBE_TIMEOUT_S, Launcher
 from m2bench.processes.environment import users_environment
 from m2bench.processes.job_requests import DescribeJob, Job, PrepareJob, TrialJob, TurnsOf
-from m2bench.processes.json_lines import Event
+from m2bench.processes.json_lines import JobRequest
 from m2bench.processes.turns import Leader
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.description import Description, Prepared
@@ -61,10 +61,10 @@ class SideLauncher(Launcher):
 
     fields: Mapping[str, Collection[str]]
 
-    def document(self, job: Job) -> Event:
+    def document(self, job: Job) -> JobRequest:
         specs = {name: spec for name, spec in vars(job).items() if isinstance(spec, Spec)}
         known = {name: known_part(spec, self.fields[type(spec).__name__]) for name, spec in specs.items()}
-        return super().document(job) | known
+        return cast(JobRequest, super().document(job) | known)
 
 
 class Side:

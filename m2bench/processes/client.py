@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from m2bench.errors import UserError, WorkerError
 from m2bench.records.documents import read, to_json
@@ -21,7 +21,7 @@ from m2bench.store.files import open_log, shorten_log
 
 from .environment import SAFE_PATH, worker_environment
 from .job_requests import Job, PreloadJob
-from .json_lines import Event, Lines
+from .json_lines import JobRequest, Lines, WorkerEvent
 
 DESCRIBE_TIMEOUT_S = 600.0
 LAUNCHER = "m2bench.worker.launcher"
@@ -143,11 +143,11 @@ class Launcher:
         except ValueError as error:
             raise WorkerError(f"the worker's answer cannot be read: {error}.", f"Its log is {log}.") from error
 
-    def document(self, job: Job) -> Event:
+    def document(self, job: Job) -> JobRequest:
         """The line that asks for the job."""
-        return {"job": job.name, **to_json(job)}
+        return cast(JobRequest, {"job": job.name, **to_json(job)})
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], Lines]:
+    def _start(self) -> tuple[subprocess.Popen[bytes], Lines[WorkerEvent]]:
         if self._process is None:
             variables = {**worker_environment(self.work), **self._environment}
             with open_log(self._log) as log:
@@ -161,7 +161,7 @@ class Launcher:
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which ends things in order
                 )
             assert self._process.stdout is not None
-            self._lines = Lines(self._process.stdout.fileno())
+            self._lines = Lines[WorkerEvent](self._process.stdout.fileno())
             self._compiler_import_s = 0.0
             if self._lines.next() is None:
                 self.stop()
@@ -170,7 +170,10 @@ class Launcher:
 
 
 def _collect(
-    process: subprocess.Popen[bytes], lines: Lines, timeout_s: float, on_progress: Callable[[Event], None]
+    process: subprocess.Popen[bytes],
+    lines: Lines[WorkerEvent],
+    timeout_s: float,
+    on_progress: Callable[[WorkerEvent], None],
 ) -> tuple[Any, float | None]:
     """Read the worker's events until it has gone: what it answered (see ``_answer``), and seconds of CPU."""
     answer: Any = None
@@ -199,12 +202,12 @@ def _collect(
             return answer, event.get("cpu_s")
 
 
-def _follow(job: Job, on_progress: Progress | None) -> Callable[[Event], None]:
+def _follow(job: Job, on_progress: Progress | None) -> Callable[[WorkerEvent], None]:
     """Hands on what is told of progress, as a record; where nobody asks for that, it may be of any version."""
     return lambda event: on_progress(read(job.tells, event)) if on_progress else None
 
 
-def _answer(event: Event) -> Any:
+def _answer(event: WorkerEvent) -> Any:
     """The result in a worker's event, or its failure, or the UserError that the worker found."""
     if "error" in event:
         return UserError(event["error"])
@@ -221,7 +224,7 @@ def _describe_exit(code: int) -> str:
     return f"the worker ended with exit code {code} and no result"
 
 
-def _write_line(process: subprocess.Popen[bytes], document: Event) -> None:
+def _write_line(process: subprocess.Popen[bytes], document: JobRequest) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps(document).encode() + b"\n")
     process.stdin.flush()

@@ -13,6 +13,7 @@ from typing import Any
 from .combinations import Layers
 from .documents import WHOLE, Document, called, read, to_json
 from .earlier import completed
+from .matmul_peaks import MatmulPeak
 from .rules import Rules
 from .scale_spec import Place
 from .spec import WorkloadSpec
@@ -150,6 +151,7 @@ class LayerDescription:
     ``part``: what it replaces. ``claim``: None where nothing is claimed of it. ``exact``: it is held to the rounding of
     float32. ``compiles``: the first update compiles. ``compiled_apart``: beside it a layer that compiles has other code
     to compile. ``works_ahead``: processes of its own go on while the trainer waits.
+    ``own_threads``: it computes by a thread on each core, whatever torch's number of threads.
     ``loss_tolerance``: by how much the first updates' losses may differ with it, as a share of them; None: by rounding.
     ``needs``: layers without which it cannot be on. ``excludes``: layers beside which it cannot be on.
     ``unsupported``: why it cannot run here, or None.
@@ -164,6 +166,7 @@ class LayerDescription:
     compiles: bool
     compiled_apart: bool = False
     works_ahead: bool = False
+    own_threads: bool = False
     loss_tolerance: float | None = None
     needs: Layers = ()
     excludes: Layers = ()
@@ -334,12 +337,15 @@ class Prepared:
 
     ``prepare_s``: seconds that it took. ``device_faults``: what the device computes wrongly, None where the code does
     not look. ``peak_flops``: the most operations per second of a product of float32 matrices, 0 where trials are
-    programs of their own. ``metrics``: what the plain one of those told before all trials. ``places``: of a run of
-    ``scale``, what every place can do.
+    programs of their own. ``peaks``: in each precision, by torch's threads and by all cores; ``bytes_per_s``: read and
+    written by a copy that no cache holds. Earlier versions did not measure these. ``metrics``: what the plain program
+    told before all trials. ``places``: of a run of ``scale``, what every place can do.
     """
 
     prepare_s: float
     device_faults: tuple[str, ...] | None = None
     peak_flops: float
+    peaks: tuple[MatmulPeak, ...] = ()
+    bytes_per_s: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     places: tuple[PlaceLimits, ...] = ()

@@ -20,7 +20,11 @@ class Figure:
 
     def percent(self) -> Figure:
         """The same in percent."""
-        return Figure(100 * self.value, self.interval and (100 * self.interval[0], 100 * self.interval[1]))
+        return self.scaled(100)
+
+    def scaled(self, factor: float) -> Figure:
+        """In another unit: ``factor`` times the value."""
+        return Figure(factor * self.value, self.interval and (factor * self.interval[0], factor * self.interval[1]))
 
     @property
     def shows_gain(self) -> bool:

@@ -104,7 +104,8 @@ class TrialResult:
     ``episodes_per_update``. ``losses``: of every update from the first on, None for one that told none. ``metrics``: by
     name, all that the system tells in its own units, the one that is ranked first. ``fingerprint``: of an early update,
     of a system that does not prove that its layers are at work. ``sources``: the user's files that it has imported,
-    with a digest of each. Empty and None for what the system does not tell.
+    with a digest of each. ``processes``: how many computed at once, by a thread each where there is more than one.
+    Empty and None for what the system does not tell.
     """
 
     setup_s: float | None
@@ -125,6 +126,7 @@ class TrialResult:
     numerics_s: float = field(metadata=called("gates_s"))
     phase_ms_per_episode: Mapping[str, float] = field(default_factory=dict)
     counts: Counts | None = None
+    processes: int = field(default=1, metadata=LEFT_OUT)
     training_return: tuple[float | None, ...] = ()
     eval_return: float | None
     update_units: tuple[float, ...] = ()

@@ -24,7 +24,7 @@ def ablation_content(summary: Summary, charts: Sequence[Chart | NotDrawn] = (), 
     return Content(
         run=summary.run,
         headline=headline(summary, folder),
-        warnings=warnings(summary),
+        warnings=warnings(summary.machine, summary.noise.conditions.warnings),
         details=details(summary),
         advice=recommendation(summary, folder),
         call=training_call(summary),

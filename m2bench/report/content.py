@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from m2bench.options.known_systems import Call
@@ -31,6 +31,12 @@ class Section:
     parts: tuple[SectionPart, ...]
 
 
+def sections_of(given: Iterable[tuple[str, str, Sequence[SectionPart | None]]]) -> list[Section]:
+    """From names, titles and parts; without parts that are None, and without sections that have no other."""
+    told = [(name, title, tuple(part for part in parts if part is not None)) for name, title, parts in given]
+    return [Section(name, title, parts) for name, title, parts in told if parts]
+
+
 @dataclass(frozen=True)
 class Content:
     """``headline``: the main result. ``details``: the lines below it. ``advice``: what to do, and ``call``, how.
@@ -40,9 +46,9 @@ class Content:
 
     run: str
     headline: tuple[str, ...]
-    warnings: Sequence[str]
-    details: Sequence[str]
-    advice: Sequence[str]
-    call: Call | None
-    figures: Sequence[tuple[str, str, str]]
     sections: Sequence[Section]
+    warnings: Sequence[str] = ()
+    details: Sequence[str] = ()
+    advice: Sequence[str] = ()
+    call: Call | None = None
+    figures: Sequence[tuple[str, str, str]] = ()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m2bench.errors import quoted
-from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.refusals import mark_of
@@ -16,9 +15,9 @@ from m2bench.text.figures import is_known, times_within, within
 from .charts.style import Chart, NotDrawn, titles_marked
 from .charts.ways import draw_ways
 from .charts.worth import draw_worth
-from .content import Content, Section, SectionPart, Sentences
-from .sentences import counted, listed
-from .tables.ways import PLAIN, effects_table, named, steadiness_table, ways_table, worth_table
+from .content import Content, Sentences, sections_of
+from .sentences import counted, listed, warnings
+from .tables.ways import PLAIN, effects_table, named, over_plain_table, steadiness_table, ways_table, worth_table
 
 MOST_NAMED = 6
 """Of a list in a sentence."""
@@ -30,10 +29,9 @@ def factors_content(
     summary: FactorsSummary, charts: Sequence[Chart | NotDrawn] = (), folder: Path | None = None
 ) -> Content:
     """``folder``: that of the run, for the command that continues it."""
-    machine, drawn = summary.machine, {chart.name: chart for chart in charts}
-    warnings = (*warnings_of_machine(machine.machine, machine.device), *summary.warnings)
-    parts: list[tuple[str, str, tuple[SectionPart | None, ...]]] = [
-        ("ways", "Which way learns soonest", (ways_table(summary), drawn.get("ways"))),
+    drawn = {chart.name: chart for chart in charts}
+    parts = [
+        ("ways", "Which way learns soonest", (ways_table(summary), drawn.get("ways"), over_plain_table(summary))),
         ("effects", "What each of them does", (effects_table(summary), steadiness_table(summary))),
         ("layers", "Whether the layers that pay for speed pay here", (worth_table(summary), drawn.get("worth"))),
         ("sure", "How sure is this", (Sentences(_remarks(summary)),)),
@@ -41,16 +39,9 @@ def factors_content(
     return Content(
         run=summary.run,
         headline=(_soonest_line(summary) + mark_of(summary.device_faults), _how_sure(summary, folder)),
-        warnings=[f"Warning: {warning}." for warning in warnings],
+        sections=sections_of(parts),
+        warnings=warnings(summary.machine, summary.warnings),
         details=[*(verdict_on(effect, summary.system.unit.many) for effect in summary.effects), *layers_lines(summary)],
-        advice=[],
-        call=None,
-        figures=[],
-        sections=[
-            Section(name, title, tuple(part for part in given if part is not None))
-            for name, title, given in parts
-            if any(part is not None for part in given)
-        ],
     )
 
 

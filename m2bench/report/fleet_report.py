@@ -11,43 +11,39 @@ from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .content import Content, Section, SectionPart, Sentences
+from .content import Content, Sentences, sections_of
 from .headline import headline
-from .machines_report import differences, layers_across_table
+from .machines_report import difference_title, differences, layers_across_table
 
 
 def side_by_side_content(run: str, found: SideBySide, chart: Chart | NotDrawn | None) -> Content:
     """What is said of any runs side by side."""
-    return _content(run, " ".join(differences(found)), (), [_layers(found, chart), _machines(found)])
+    machines = Table("Measured on", ("run", "machine"), [*zip(found.runs, found.machines, strict=True)], frozenset())
+    parts = [
+        ("layers", "What pays where", (layers_across_table(found), chart)),
+        ("machines", "The machines", (machines,)),
+    ]
+    return Content(run, (difference_title(found), " ".join(differences(found))), sections_of(parts))
 
 
 def fleet_content(
     run: str, found: SideBySide, chart: Chart | NotDrawn | None, kinds: Mapping[str, Summary],
     events: Sequence[FleetEvent],
 ) -> Content:  # fmt: skip
-    """What is said of a run on several machines. ``kinds``: what each kind of machine has found, by its name."""
-    sections = [_layers(found, chart), Section("kinds", "Each kind of machine", (_kinds(found, kinds),))]
-    if events:
-        told = [f"{event.time} {event.machine}: {event.text}" for event in events]
-        sections.append(Section("happened", "What happened", (Sentences(told),)))
-    heads = " ".join(f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items())
-    said = differences(found) if len(kinds) > 1 else []
-    return _content(run, heads, said, sections)
+    """What is said of a run on several machines. ``kinds``: what each kind of machine has found, by its name.
 
-
-def _content(run: str, first: str, differences: Sequence[str], sections: Sequence[Section]) -> Content:
-    """Below a headline: what each machine does best, and what differs."""
-    return Content(run, (first, " ".join(differences)), (), (), (), None, (), sections)
-
-
-def _layers(found: SideBySide, chart: Chart | NotDrawn | None) -> Section:
-    parts: tuple[SectionPart | None, ...] = (layers_across_table(found), chart)
-    return Section("layers", "What pays where", tuple(part for part in parts if part is not None))
-
-
-def _machines(found: SideBySide) -> Section:
-    rows = [*zip(found.runs, found.machines, strict=True)]
-    return Section("machines", "The machines", (Table("Measured on", ("run", "machine"), rows, frozenset()),))
+    Below a headline: what differs between kinds, where there are several.
+    """
+    heads = [f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items()]
+    told = [f"{event.time} {event.machine}: {event.text}" for event in events]
+    parts = [
+        ("layers", "What pays where", (layers_across_table(found), chart)),
+        ("kinds", "Each kind of machine", (Sentences(heads), _kinds(found, kinds))),
+        ("happened", "What happened", (Sentences(told) if told else None,)),
+    ]
+    several = len(kinds) > 1
+    lines = (difference_title(found), " ".join(differences(found))) if several else (heads[0],)
+    return Content(run, lines, sections_of(parts))
 
 
 def _kinds(found: SideBySide, kinds: Mapping[str, Summary]) -> Table:

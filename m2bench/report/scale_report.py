@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import combination_name
 from m2bench.summary.scale_summary import ScaleSummary
 from m2bench.text.figures import is_known, times_within
 
 from .charts.lines import draw_lines
 from .charts.style import Chart, NotDrawn
-from .content import Content, Section, SectionPart, Sentences
-from .sentences import counted
+from .content import Content, Sentences, sections_of
+from .sentences import counted, warnings
 from .tables.places import limits_table, lines_table
 from .where_to_train import fastest_of_all, how_sure, limited, line_in_words, soonest_point, where_to_train
 
@@ -22,26 +21,19 @@ def scale_content(
     summary: ScaleSummary, charts: Sequence[Chart | NotDrawn] = (), folder: Path | None = None
 ) -> Content:
     """``folder``: that of the run, for the command that continues it."""
-    machine, drawn = summary.machine, {chart.name: chart for chart in charts}
-    warnings = (*warnings_of_machine(machine.machine, machine.device), *summary.warnings)
-    parts: list[tuple[str, str, tuple[SectionPart | None, ...]]] = [
-        ("where", "Where to train", (lines_table(summary), drawn.get("lines"))),
-        ("limits", "What limits it", (limits_table(summary),)),
-        ("sure", "How sure is this", (Sentences(_remarks(summary)),)),
-    ]
+    drawn = {chart.name: chart for chart in charts}
     return Content(
         run=summary.run,
         headline=(where_to_train(summary), how_sure(summary, folder)),
-        warnings=[f"Warning: {warning}." for warning in warnings],
+        sections=sections_of(
+            [
+                ("where", "Where to train", (lines_table(summary), drawn.get("lines"))),
+                ("limits", "What limits it", (limits_table(summary),)),
+                ("sure", "How sure is this", (Sentences(_remarks(summary)),)),
+            ]
+        ),
+        warnings=warnings(summary.machine, summary.warnings),
         details=[line for line in (fastest_of_all(summary), soonest_point(summary), *limited(summary)) if line],
-        advice=[],
-        call=None,
-        figures=[],
-        sections=[
-            Section(name, title, tuple(part for part in given if part is not None))
-            for name, title, given in parts
-            if any(part is not None for part in given)
-        ],
     )
 
 

@@ -9,7 +9,7 @@ from m2bench.summary.ablation_summary import Summary
 from m2bench.text.tables import Table
 
 from .charts.style import Chart, NotDrawn
-from .content import Section, SectionPart, Sentences
+from .content import Section, SectionPart, Sentences, sections_of
 from .remarks import remarks
 from .sentences import claims, marked, tells_of_learning
 from .tables.before_and_after import before_and_after_table
@@ -43,8 +43,8 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
             learning_table(summary), drawn("learning"), groups_table(summary), drawn("throughput-and-learning"),
         ),
         ("time", "Before and after" if "phases" in untold else "Where the time goes"): (
-            before_and_after_table(summary), drawn("phases"), phases_table(summary), responses_table(summary),
-            starting_table(summary),
+            before_and_after_table(summary), drawn("roofline"), drawn("phases"), phases_table(summary),
+            responses_table(summary), starting_table(summary),
         ),
         ("combinations", "All combinations"): (
             combinations_table(summary), metrics_table(summary), drawn("combinations"), drawn("interactions"),
@@ -53,11 +53,7 @@ def sections(summary: Summary, charts: Sequence[Chart | NotDrawn] = ()) -> list[
         ("sure", "How sure is this"): (drawn("noise"), Sentences(remarks(summary))),
         ("machine", "Machine and workload"): (facts_table(summary),),
     }  # fmt: skip
-    return [
-        Section(name, title, tuple(_marked(part, summary) for part in given if part is not None))
-        for (name, title), given in parts.items()
-        if any(part is not None for part in given)
-    ]
+    return sections_of((*named, [_marked(part, summary) for part in given]) for named, given in parts.items())
 
 
 def _untold(summary: Summary) -> set[str]:
@@ -66,11 +62,12 @@ def _untold(summary: Summary) -> set[str]:
         "claims": any(layer.claim.claim for layer in summary.layers),
         "learning": tells_of_learning(summary),
         "throughput-and-learning": tells_of_learning(summary),
+        "roofline": bool(summary.bytes_per_s) and any(c.usage.flops_per_byte for c in summary.combinations),
         "phases": any(c.usage.phase_ms_per_episode for c in summary.combinations),
     }
     return {name for name, is_told in told.items() if not is_told}
 
 
-def _marked(part: SectionPart, summary: Summary) -> SectionPart:
+def _marked(part: SectionPart | None, summary: Summary) -> SectionPart | None:
     """A table with its title marked where no figure can be trusted; a chart is marked when it is drawn."""
     return replace(part, title=marked(part.title, summary)) if isinstance(part, Table) else part

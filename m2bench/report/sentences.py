@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from m2bench.machine.checks import warnings_of_machine
 from m2bench.records.combinations import BASELINE, Layers, combination_name
+from m2bench.records.matmul_peaks import MatmulPeak
 from m2bench.records.refusals import mark_of
 from m2bench.records.rules import Rules
 from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
+from m2bench.summary.subject import MeasuredOn
 from m2bench.text.speed import Speed
 
 
@@ -32,17 +34,19 @@ def machine_name(summary: Summary) -> str:
     return f"{name} ({summary.device})"
 
 
+def name_of_peak(peak: MatmulPeak, device: str) -> str:
+    """``bfloat16 on 2 cores``; of a GPU, which computes as a whole, its precision alone."""
+    return f"{peak.precision} on {counted(peak.cores, 'core')}" if device == "cpu" else peak.precision
+
+
 def marked(text: str, summary: Summary) -> str:
     """A title or first sentence, with a mark where the figures come from a device that computes wrongly."""
     return text + mark_of(summary.device_faults)
 
 
-def warnings(summary: Summary) -> list[str]:
-    """What can make every figure doubtful: for the place right under the headline."""
-    found = (
-        *warnings_of_machine(summary.machine.machine, summary.machine.device),
-        *summary.noise.conditions.warnings,
-    )
+def warnings(measured_on: MeasuredOn, others: Sequence[str]) -> list[str]:
+    """What can make every figure doubtful, of the machine and ``others``: for the place right under the headline."""
+    found = (*warnings_of_machine(measured_on.machine, measured_on.device), *others)
     return [f"Warning: {warning}." for warning in found]
 
 

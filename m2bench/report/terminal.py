@@ -26,6 +26,8 @@ def show_content(content: Content, folder: Path, console: Console) -> None:
             say(part.title or "How these figures were measured", "bold")
             for sentence in part.sentences:
                 say(f"- {sentence}")
+        else:
+            continue  # charts
         console.print()
     for line in (*content.details, *content.advice):
         say(line)

@@ -29,6 +29,7 @@ from m2bench.text.tables import draw_table
 from .ablation_report import ablation_content
 from .charts import Chart, NotDrawn, draw_charts
 from .charts.layers_across import draw_layers_across
+from .content import Content
 from .factors_report import draw_factors_charts, factors_content
 from .fleet_report import fleet_content, side_by_side_content
 from .impact_csv import impact_csv
@@ -47,52 +48,49 @@ def write_report(store: Store) -> Summary:
 
     Raises UserError when a file cannot be written.
     """
-    folder = store.folder
-    summary = summarize(folder.resolve().name, store.record(), store.attempts())
-    charts = draw_charts(summary)
-    begun = folder.parent if is_fleet(folder.parent) else folder  # what is resumed is the run on all machines
-    content = ablation_content(summary, charts, begun)
-    _write(folder, summary, charts, markdown(content), page(content, summary))
-    write_file(folder / "impact.csv", impact_csv(summary))
-    return summary
-
-
-def write_scale_report(store: Store) -> ScaleSummary:
-    """The same of a run of ``scale``."""
-    folder = store.folder
-    summary = summarize_scale(folder.resolve().name, store.record(), store.attempts())
-    charts = draw_scale_charts(summary)
-    content = scale_content(summary, charts, folder)
-    _write(folder, summary, charts, markdown(content), page(content))
-    return summary
-
-
-def write_factors_report(store: Store) -> FactorsSummary:
-    """The same of a run of ``ablate --factors``."""
-    folder = store.folder
-    summary = summarize_factors(folder.resolve().name, store.record(), store.attempts())
-    charts = draw_factors_charts(summary)
-    content = factors_content(summary, charts, folder)
-    _write(folder, summary, charts, markdown(content), page(content))
-    return summary
+    return _write_ablation(store)[0]
 
 
 def write_and_show(folder: Path, console: Console) -> str | None:
     """Write the report on the run in ``folder`` and show it; why nothing could be compared, None where it could."""
     if is_fleet(folder):
-        return _write_and_show_fleet(folder, console)
-    with Store.open(folder) as store:
-        if store.record().spec.scale is not None:
-            scaled = write_scale_report(store)
-            show_content(scale_content(scaled, (), folder), folder, console)
-            return NOTHING_MEASURED if scaled.fastest is None else None
-        if store.record().spec.factors is not None:
-            crossed = write_factors_report(store)
-            show_content(factors_content(crossed, (), folder), folder, console)
-            return NOTHING_MEASURED if crossed.soonest_by_seconds is None else None
-        summary = write_report(store)
-        show_report(summary, folder, console)
-        return _why_nothing_is_compared(summary, store.attempts())
+        content, why = _write_fleet(folder)
+    else:
+        with Store.open(folder) as store:
+            content, why = _write_run(store)
+    show_content(content, folder, console)
+    return why
+
+
+def _write_run(store: Store) -> tuple[Content, str | None]:
+    """Write the report on a run of any kind; its content, and why nothing could be compared."""
+    folder, record = store.folder, store.record()
+    name = folder.resolve().name
+    if record.spec.scale is not None:
+        scaled = summarize_scale(name, record, store.attempts())
+        charts = draw_scale_charts(scaled)
+        content = scale_content(scaled, charts, folder)
+        _write(folder, scaled, charts, content, page(content))
+        return content, NOTHING_MEASURED if scaled.fastest is None else None
+    if record.spec.factors is not None:
+        crossed = summarize_factors(name, record, store.attempts())
+        charts = draw_factors_charts(crossed)
+        content = factors_content(crossed, charts, folder)
+        _write(folder, crossed, charts, content, page(content))
+        return content, NOTHING_MEASURED if crossed.soonest_by_seconds is None else None
+    summary, content = _write_ablation(store)
+    return content, _why_nothing_is_compared(summary, store.attempts())
+
+
+def _write_ablation(store: Store) -> tuple[Summary, Content]:
+    folder = store.folder
+    summary = summarize(folder.resolve().name, store.record(), store.attempts())
+    charts = draw_charts(summary)
+    begun = folder.parent if is_fleet(folder.parent) else folder  # what is resumed is the run on all machines
+    content = ablation_content(summary, charts, begun)
+    _write(folder, summary, charts, content, page(content, summary))
+    write_file(folder / "impact.csv", impact_csv(summary))
+    return summary, content
 
 
 def _why_nothing_is_compared(summary: Summary, trials: Sequence[StoredTrial]) -> str | None:
@@ -107,9 +105,9 @@ def _why_nothing_is_compared(summary: Summary, trials: Sequence[StoredTrial]) ->
     return f"nothing could be compared: every combination but the baseline failed{same}"
 
 
-def _write_and_show_fleet(folder: Path, console: Console) -> str | None:
-    """The reports on all kinds of machines, and the one that sets them side by side, which is shown; why nothing could
-    be compared on any of them, None where it could.
+def _write_fleet(folder: Path) -> tuple[Content, str | None]:
+    """Write the reports on all kinds of machines, and the one that sets them side by side; the content of that, and why
+    nothing could be compared on any of them.
     """
     with ExitStack() as stack:
         stores = {name: stack.enter_context(Store.open(path)) for name, path in folders_of_kinds(folder).items()}
@@ -120,9 +118,8 @@ def _write_and_show_fleet(folder: Path, console: Console) -> str | None:
         found = compare_machines([*stores.values()])
     chart = draw_layers_across(found)
     content = fleet_content(folder.resolve().name, found, chart, kinds, events_of(folder))
-    _write(folder, found, [chart], markdown(content), page(content))
-    show_content(content, folder, console)
-    return None if None in reasons else reasons[0]
+    _write(folder, found, [chart], content, page(content))
+    return content, None if None in reasons else reasons[0]
 
 
 def write_side_by_side(found: SideBySide, folder: Path) -> None:
@@ -130,7 +127,7 @@ def write_side_by_side(found: SideBySide, folder: Path) -> None:
     make_folder(folder)
     chart = draw_layers_across(found)
     content = side_by_side_content(folder.resolve().name, found, chart)
-    _write(folder, found, [chart], markdown(content), page(content))
+    _write(folder, found, [chart], content, page(content))
 
 
 def show_side_by_side(found: SideBySide, console: Console) -> None:
@@ -140,16 +137,11 @@ def show_side_by_side(found: SideBySide, console: Console) -> None:
         console.print(line)
 
 
-def show_report(summary: Summary, folder: Path, console: Console) -> None:
-    """Print the report on an ablation."""
-    show_content(ablation_content(summary, (), folder), folder, console)
-
-
 def _write(
     folder: Path,
     summary: Summary | ScaleSummary | FactorsSummary | SideBySide,
     charts: Sequence[Chart | NotDrawn],
-    as_markdown: str,
+    content: Content,
     as_page: str,
 ) -> None:
     write_file(folder / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
@@ -162,5 +154,5 @@ def _write(
         else:
             svg.unlink(missing_ok=True)
             png.unlink(missing_ok=True)
-    write_file(folder / "report.md", as_markdown)
+    write_file(folder / "report.md", markdown(content))
     write_file(folder / "report.html", as_page)

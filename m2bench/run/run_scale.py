@@ -150,11 +150,26 @@ def _placed(scale: Scale, sites: dict[str, Site]) -> Scale:
     """The run with its places: every device with every number of threads, of which a GPU has the smallest."""
     if any(site.description.workload.own_program for site in sites.values()):
         return replace(scale, places=(Place(),))
-    threads = scale.threads or tuple(threads_to_try(fast_cores()))
+    threads = _threads(scale, next(iter(sites.values())).description)
     places = [
         Place(name, number) for name, number in product(sites, threads) if name not in GPUS or number == threads[0]
     ]
     return replace(scale, places=tuple(places))
+
+
+def _threads(scale: Scale, description: Description) -> tuple[int, ...]:
+    """Numbers of threads to be compared. Raises UserError for one that a layer would not keep to."""
+    cores, on = fast_cores(), {layer for layers in scale.combinations for layer in layers}
+    own = [layer.name for layer in description.layers if layer.own_threads and layer.name in on]
+    if not own:
+        return scale.threads or tuple(threads_to_try(cores))
+    for threads in scale.threads:
+        if threads != cores:
+            raise UserError(
+                f"--threads {threads}: {own[0]} computes by a thread on each of the {cores} cores, whatever is asked.",
+                f"Give --threads {cores}, or leave {own[0]} out.",
+            )
+    return (cores,)
 
 
 def _limits(spec: RunSpec, sites: dict[str, Site], logs: Path, console: Console) -> tuple[PlaceLimits, ...]:

@@ -28,6 +28,8 @@ APPLICATION_ID = 0x6D32626E
 # 5: phases by the clock, counts, telemetry. 6: threads; trials that repeat others.
 SCHEMA = 6
 READABLE = (5, 6)
+BUSY_S = 60.0
+"""For which a writer waits while others write: one for each of many machines."""
 TABLES = """
 CREATE TABLE run (id INTEGER PRIMARY KEY CHECK (id = 1), started TEXT NOT NULL, spec TEXT NOT NULL,
                   description TEXT NOT NULL);
@@ -67,7 +69,7 @@ class Store:
             )
         with _explained(path):
             folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, isolation_level=None)
+            connection = sqlite3.connect(path, BUSY_S, isolation_level=None)
             # The run's row comes with the tables or not at all: a file without it would be nobody's.
             connection.executescript(f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; {TABLES}")
             found = {**to_json(record.description), **to_json(record.prepared)}
@@ -89,7 +91,7 @@ class Store:
         if not path.exists():
             raise _no_run(folder)
         with _explained(path):
-            connection = sqlite3.connect(path, isolation_level=None)
+            connection = sqlite3.connect(path, BUSY_S, isolation_level=None)
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (schema,) = connection.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION_ID:

@@ -19,6 +19,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.description import SystemDescription, Target
 from m2bench.records.documents import called, interval_called
 from m2bench.records.figure import Figure, Interval
+from m2bench.records.matmul_peaks import MatmulPeak
 from m2bench.records.rules import Rules
 from m2bench.records.spec import TrialKind
 
@@ -214,6 +215,8 @@ class Summary:
     device_faults: tuple[str, ...]
     machine: MeasuredOn
     peak_flops: float
+    peaks: tuple[MatmulPeak, ...]
+    bytes_per_s: float | None
     claimed_together: Mapping[str, Sequence[str]]
     workload: Trained
     noise: Noise

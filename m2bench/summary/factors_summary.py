@@ -16,27 +16,8 @@ ClaimVerdict = Literal["confirmed", "refuted", "mixed", "not shown"]
 
 
 @dataclass(frozen=True)
-class WayOfLearning:
-    """One combination of factors and crossed layers, over its seeds.
-
-    ``arrived``: of how many ``trials`` the target was reached. The figures are None where one did not: what did not
-    arrive is not left out. ``setbacks``: the share of the return's movement that is downwards. ``spread``: the factor
-    by which the episodes of a typical seed are off.
-    """
-
-    factors: Layers
-    trials: int
-    arrived: int
-    seconds: Figure | None
-    episodes: Figure | None
-    setbacks: Figure | None
-    spread: Figure | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
 class Steadiness:
-    """How steadily a factor learns, with it against without it.
+    """How steadily one combination learns, or several on average, against another: with a factor against without it.
 
     ``setbacks``: the difference of the shares. ``spread``: the standard deviation over the seeds of the logarithm of
     the episodes to the target, as a ratio.
@@ -62,6 +43,29 @@ def _found(figure: Figure | None, none: float) -> Finding:
         return "not shown"
     low, high = figure.interval
     return "better" if high < none else "worse" if low > none else "not shown"
+
+
+@dataclass(frozen=True)
+class WayOfLearning:
+    """One combination of factors and crossed layers, over its seeds.
+
+    ``arrived``: of how many ``trials`` the target was reached. The figures are None where one did not: what did not
+    arrive is not left out. ``setbacks``: the share of the return's movement that is downwards. ``spread``: the factor
+    by which the episodes of a typical seed are off. ``seconds_over_plain``, ``episodes_over_plain`` and
+    ``steadiness_over_plain``: compared with the combination that has nothing, seed by seed.
+    """
+
+    factors: Layers
+    trials: int
+    arrived: int
+    seconds: Figure | None
+    episodes: Figure | None
+    setbacks: Figure | None
+    spread: Figure | None
+    seconds_over_plain: Figure | None
+    episodes_over_plain: Figure | None
+    steadiness_over_plain: Steadiness
+    reason: str | None
 
 
 @dataclass(frozen=True)

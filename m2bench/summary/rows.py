@@ -37,14 +37,38 @@ class Usage:
     copies_per_episode: float | None = None
     doubles_per_episode: float | None = None
     flops_per_episode: float | None = None
+    half_flops_per_episode: float | None = None
+    """Those of ``flops_per_episode`` in a format of 16 bits."""
+    product_bytes_per_episode: float | None = None
+    """Of the tensors that matrix products take and give."""
+    cores: int | None = None
+    """That matrix products ran on."""
+    peak_flops: float | None = None
+    """Operations per second that these cores reach at most in the precisions that are used."""
     mfu: Figure | None = None
-    """Matrix-product operations per second as a share of the measured peak."""
+    """Matrix-product operations per second as a share of the measured peak, ``peak_flops``."""
     utilization: Figure | None = None
     """Share of the timed window in which the device computes; on the CPU, of all cores, what the trial itself uses."""
     telemetry: Mapping[str, float | None] = field(default_factory=dict)
     telemetry_not_available: Mapping[str, str] = field(default_factory=dict)
     phase_ms_per_episode: Mapping[str, Figure] | None = None
     phases_sum_ms: Figure | None = None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether most of the products are in a format of 16 bits."""
+        return 2 * (self.half_flops_per_episode or 0.0) > (self.flops_per_episode or 0.0)
+
+    @property
+    def flops_per_s(self) -> Figure | None:
+        """Of matrix products."""
+        return self.mfu.scaled(self.peak_flops) if self.mfu and self.peak_flops else None
+
+    @property
+    def flops_per_byte(self) -> float | None:
+        """Operations of matrix products per byte that they take and give."""
+        flops, size = self.flops_per_episode, self.product_bytes_per_episode
+        return None if not flops or not size else flops / size
 
 
 @dataclass(frozen=True)

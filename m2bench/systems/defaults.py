@@ -118,6 +118,7 @@ class SystemDefaults:
     compiles = False
     first_update_sets_up = False
     offers_proofs = False
+    processes = 1
 
     def __init__(self, device: torch.device):
         self.device = device

@@ -43,6 +43,8 @@ class System(InPieces, Protocol):
     """Whether the first update compiles."""
     first_update_sets_up: bool
     """Whether building does nothing yet: the first update sets up, and compiles what is compiled."""
+    processes: int
+    """How many compute at once, by a thread each where there is more than one."""
     offers_proofs: bool
     """Whether ``proofs`` tells of its layers; of others' updates a fingerprint is taken (devices/fingerprint.py)."""
 

@@ -7,19 +7,20 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
+from typing import cast
 
 from m2bench.errors import TrainerError, UserError
 from m2bench.options.known_systems import PROGRAMS
-from m2bench.processes.json_lines import Event
+from m2bench.processes.json_lines import JobRequest, WorkerEvent
 from m2bench.records.documents import to_json
 from m2bench.records.results import FailureKind
 
-Send = Callable[[Event], None]
+Send = Callable[[WorkerEvent], None]
 Tell = Callable[[object], None]
 """Sends a record of what has come of a job so far."""
 
 
-def jobs_for(request: Event) -> ModuleType:
+def jobs_for(request: JobRequest) -> ModuleType:
     """The module with the jobs of the system that a request names; it has a function ``run``.
 
     It is imported when it is needed: only one of the two needs torch.
@@ -30,7 +31,7 @@ def jobs_for(request: Event) -> ModuleType:
 
 def telling(send: Send) -> Tell:
     """Sends records as events."""
-    return lambda record: send({"event": "progress", **to_json(record)})
+    return lambda record: send(cast(WorkerEvent, {"event": "progress", **to_json(record)}))
 
 
 def answer(job: Callable[[], object], send: Send) -> int:

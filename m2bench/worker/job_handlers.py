@@ -20,7 +20,7 @@ from m2bench.devices import counters, device_speed, torch_device
 from m2bench.devices.compiler import probe_compiler as probe_compiler
 from m2bench.machine import identity
 from m2bench.processes import job_requests as asked
-from m2bench.processes.json_lines import Event
+from m2bench.processes.json_lines import JobRequest
 from m2bench.processes.turns import Turns
 from m2bench.records.description import Description, MeasuredThreads, PlaceLimits, Prepared
 from m2bench.records.documents import read
@@ -40,7 +40,7 @@ def import_compiler() -> None:
     importlib.import_module("torch._inductor.compile_fx")
 
 
-def run(request: Event, send: Send) -> int:
+def run(request: JobRequest, send: Send) -> int:
     """Do the job that is asked for and send its result; the exit code of the process."""
     kind = next(kind for kind in JOBS if kind.name == request["job"])
     job = read(kind, request)
@@ -76,10 +76,13 @@ def _threads(job: asked.ThreadsJob, tell: Tell) -> MeasuredThreads:
 def _prepare(job: asked.PrepareJob, tell: Tell) -> Prepared:
     begin = time.perf_counter()
     faults = load_system(job.workload).prepare(job.workload, job.work)
+    prepare_s, device = time.perf_counter() - begin, torch_device.resolve_device(job.workload.device)
     return Prepared(
-        prepare_s=time.perf_counter() - begin,
+        prepare_s=prepare_s,
         device_faults=None if faults is None else tuple(faults),
-        peak_flops=device_speed.matmul_peak_flops(torch_device.resolve_device(job.workload.device)),
+        peak_flops=device_speed.matmul_peak_flops(device),
+        peaks=device_speed.matmul_peaks(device),
+        bytes_per_s=device_speed.most_memory_bytes_per_s(device),
     )
 
 

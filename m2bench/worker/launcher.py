@@ -30,7 +30,7 @@ from pathlib import Path
 
 from m2bench.machine.cpu import spent_cpu_s
 from m2bench.processes.environment import SAFE_PATH
-from m2bench.processes.json_lines import Event, Lines, send
+from m2bench.processes.json_lines import JobRequest, Lines, send
 
 from .dispatch import jobs_for
 
@@ -53,7 +53,7 @@ def main() -> None:
         # What a worker leaves behind becomes a child of this process, also where it has left the worker's group.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     send(events, {"event": "ready"})
-    requests = Lines(0)
+    requests = Lines[JobRequest](0)
     told_s = 0.0
     while (request := requests.next()) is not None:
         if "kill" in request:
@@ -71,7 +71,7 @@ def main() -> None:
         told_s = _send_exit(events, code, told_s)
 
 
-def _import_system(request: Event) -> None:
+def _import_system(request: JobRequest) -> None:
     """Import a worker's jobs and a system of ours once, and not in every worker.
 
     Importing a user's system may do anything, so a worker does.
@@ -104,7 +104,7 @@ def _preload(probe: bool) -> float:
     return seconds
 
 
-def _fork(request: Event, events: int, wake_read: int) -> int:
+def _fork(request: JobRequest, events: int, wake_read: int) -> int:
     """Start a worker as a copy of this process; its process id."""
     launcher = os.getpid()
     # A worker collects its own garbage before it is timed; what it inherits is none, and long to look through.
@@ -139,7 +139,7 @@ def _isolate(log: str, wake_read: int, launcher: int) -> None:
     os.dup2(out, 2)
 
 
-def _spawn(request: Event, events: int) -> int:
+def _spawn(request: JobRequest, events: int) -> int:
     """Start a worker as a fresh interpreter; its process id."""
     descriptors = events, _lifeline()
     command = [
@@ -167,7 +167,7 @@ def _lifeline() -> int:
     return os.pipe()[0]
 
 
-def _wait(worker: int, requests: Lines, wake_read: int) -> int | None:
+def _wait(worker: int, requests: Lines[JobRequest], wake_read: int) -> int | None:
     """Wait for the worker's end; its exit code (negative: the signal), or None when the parent has gone."""
     while True:
         finished, status = os.waitpid(worker, os.WNOHANG)

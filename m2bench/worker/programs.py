@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from m2bench.errors import TrainerError, UserError
 from m2bench.machine import identity
 from m2bench.processes.job_requests import DescribeJob, LayersJob, PrepareJob, SystemJob, TrialJob
-from m2bench.processes.json_lines import Event
+from m2bench.processes.json_lines import JobRequest
 from m2bench.records.combinations import BASELINE
 from m2bench.records.description import Description, Prepared
 from m2bench.records.documents import read
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ANSWER_S = 0.5  # a program is ended so long before the parent ends this process, which still tells its last lines
 
 
-def run(request: Event, send: Send) -> int:
+def run(request: JobRequest, send: Send) -> int:
     """Do the job that is asked for and send its result; the exit code of the process."""
 
     def do() -> object:

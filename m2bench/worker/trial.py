@@ -196,6 +196,7 @@ def _result(
         numerics_s=warm_up.numerics.seconds + after.stream.seconds,
         phase_ms_per_episode=after.phase_ms_per_episode | waits_ms,
         counts=after.counts,
+        processes=system.processes,
         training_return=returns,
         eval_return=after.eval_return,
         update_units=tuple(each.units for each in told if each.units is not None),

@@ -115,14 +115,13 @@ def whole_market(tmp_path_factory: pytest.TempPathFactory) -> PreparedMarket:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_baseline_learns(seed: int, whole_market: PreparedMarket) -> None:
+def test_the_baseline_learns(whole_market: PreparedMarket) -> None:
     """From below 15 % of the known good policy's return to at least 60 %, on held-out data.
 
     The mean of four evaluations in a row must reach it: one lucky evaluation does not count.
     """
-    source = EpisodeSource(whole_market, SETTINGS.episode_length, seed)
-    t = Trainer(baseline_parts(), source, SETTINGS, seed, torch.device("cpu"))
+    source = EpisodeSource(whole_market, SETTINGS.episode_length, seed=0)
+    t = Trainer(baseline_parts(), source, SETTINGS, seed=0, device=torch.device("cpu"))
     evaluation = Evaluation(source, t.device)
     assert evaluation.good_return is not None
 

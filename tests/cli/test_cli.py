@@ -152,7 +152,20 @@ BAD = {
         ("--algorithm", "ppo", "--minibatches", "5"),
         "episodes of 128 decisions cannot be divided into 5 minibatches",
     ),
-    "unknown factors": (("--factors", "speed"), "--factors 'speed' is not known. There are: learning."),
+    "unknown factors": (("--factors", "speed"), "unknown factor 'speed'. There are: learning, ppo, gae, curriculum."),
+    "minibatches that do not divide with a factor": (
+        ("--factors", "ppo", "--minibatches", "5"),
+        "episodes of 128 decisions cannot be divided into 5 minibatches",
+    ),
+    "an option of no factor": (("--factors", "curriculum", "--epochs", "2"), "--epochs has no effect without ppo"),
+    "a layer crossed and always on": (
+        ("--factors", "ppo", "--layers", "batching", "--with", "batching"),
+        "batching cannot be on in every trial, as --with says, and crossed, as --layers says",
+    ),
+    "a crossed layer that needs another": (
+        ("--factors", "ppo", "--layers", "native-features"),
+        "native-features cannot be: native-features needs batching. Add batching.",
+    ),
     "factors and a design": (("--factors", "learning", "--all"), "--all has no effect beside --factors"),
     "factors of a factor": (
         ("--factors", "learning", "--algorithm", "ppo"),

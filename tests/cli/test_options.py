@@ -34,8 +34,8 @@ COMMAND = "--command --toggle --metric --lower-is-better --skip-first"
 OPTIONS = {
     "ablate": f"{RUN} {COMMAND} "
     "--lr-scaling --all --design --layers --blocks --budget --quick --learning --sweep --threads "
-    "--trial-timeout --factors --with --scheduler --out --resume --more-blocks --allow-wrong-device --wait-for-quiet "
-    "--dry-run",
+    "--trial-timeout --factors --with --scheduler --hosts --skip-unreachable --remote-python --out --resume "
+    "--more-blocks --allow-wrong-device --wait-for-quiet --dry-run",
     "scale": f"{LEARNING} --data --episode-length --policy --compile-backend --workload --seed "
     f"{COMMAND} --num-envs --setting --devices --threads --with --run --learning --blocks --quick --trial-timeout "
     "--wait-for-quiet --out --resume --more-blocks",
@@ -222,7 +222,7 @@ def test_a_new_option_of_the_system_is_one_declaration(monkeypatch: pytest.Monke
 def test_what_is_asked_of_ablate_is_stored_with_its_run() -> None:
     """Whatever is declared in ``RunOptions``."""
     asked: dict[str, Any] = {one.name: f"asked {one.name}" for one in options_of(RunOptions)}
-    spec = _begun(Ablate(**asked), AskedSystem(WorkloadSpec(), Given(())))
+    spec = _begun(Ablate(**asked), AskedSystem(WorkloadSpec(), Given(())), Given(()))
     assert {name: getattr(spec, name) for name in asked} == asked
 
 

@@ -59,7 +59,37 @@ def test_flops_of_an_episode_are_those_of_its_forward_and_backward_passes(work: 
     expected = STEPS * (forward + backward)
     if "vectorized-loss" in layers:
         expected += 2 * STEPS * STEPS  # returns as one product with the triangle of discounts
-    assert counted(work, layers)["flops"] == expected
+    found = counted(work, layers)
+    assert found["flops"] == expected
+    assert found["half_flops"] == expected * ("amp" in layers)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 4), (torch.bfloat16, 2)])
+def test_bytes_of_products_are_those_of_the_matrices(dtype: torch.dtype, size: int) -> None:
+    """A linear layer of n inputs, m outputs and b rows: three products, of b m n multiply-adds each."""
+    b, n, m = 6, 5, 3
+    x, weight = torch.ones(b, n, dtype=dtype, requires_grad=True), torch.ones(m, n, dtype=dtype, requires_grad=True)
+    with CountingMode(CPU) as mode:
+        torch.nn.functional.linear(x, weight).backward(torch.ones(b, m, dtype=dtype))
+        x.mul(2).sum()  # no product
+    assert mode.counts.flops == 3 * 2 * b * n * m
+    assert mode.counts.half_flops == mode.counts.flops * (size == 2)
+    # Forwards x, weight and outputs; backwards the gradient of the outputs with each of them, and what comes of it.
+    assert mode.counts.product_bytes == size * 3 * (b * n + m * n + b * m)
+
+
+def bytes_of_one_state(policy: nn.Module) -> int:
+    """In float32: inputs, weights and outputs of each product, forwards with the bias, backwards for both factors."""
+    total = 0
+    for number, m in enumerate(m for m in policy.modules() if isinstance(m, nn.Linear)):
+        of_a_product = m.in_features + m.out_features + m.in_features * m.out_features
+        total += of_a_product * (2 if number == 0 else 3) + m.out_features * (m.bias is not None)
+    return 4 * total
+
+
+def test_bytes_of_an_episodes_products_are_those_of_its_networks(work: Path) -> None:
+    policy = trading.build(SPEC, work, (), 0).trainer.policy
+    assert counted(work, ())["product_bytes"] == STEPS * bytes_of_one_state(policy)
 
 
 def test_batching_plays_without_gradients_and_passes_forward_once_more(work: Path) -> None:

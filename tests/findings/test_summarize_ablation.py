@@ -417,3 +417,18 @@ def test_each_of_twenty_layers_is_told_apart_although_their_combinations_cannot_
     assert {*summary.recommended.layers} <= {*layers[::3]}
     assert remarks(summary)
     assert any("layer5+" in row[0] for table in trace(record, trials, "layer3") for row in table.rows)
+
+
+@pytest.mark.parametrize(
+    ("taking_part", "shown"),
+    [(("a", "b"), True), (("a",), False), (("a", "b", "c"), False), (("a", "c"), False), ((), False)],
+)
+def test_what_is_claimed_of_all_layers_of_a_source_is_shown_beside_these_alone(
+    taking_part: tuple[str, ...], shown: bool
+) -> None:
+    """The claims of ``a`` and ``b`` are of one source, that of ``c`` is of another."""
+    document = {**description_document(LAYERS), "claimed_together": {"utilization": ["15 %", "80 %"]}}
+    document["layers"][2]["claim"] = {**document["layers"][2]["claim"], "source": "another"}
+    spec = RunSpec(taking_part, ("full",), 1, seed=0, learning="off")
+    found = summarize("run", make_record(spec, document), []).claimed_together
+    assert dict(found) == ({"utilization": ["15 %", "80 %"]} if shown else {})

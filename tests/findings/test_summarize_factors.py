@@ -137,6 +137,16 @@ def test_a_way_that_is_planted_to_be_steadier_is_found_by_both_measures() -> Non
     assert_intervals_hold(found)
 
 
+def test_every_way_is_compared_with_the_plain_one_seed_by_seed() -> None:
+    ways = {way.factors: way for way in summary_of(trials_of(SPEC)).ways}
+    both, plain = ways["ppo", "gae"], ways[()]
+    assert holds(both.seconds_over_plain, PLANTED["ppo"] * PLANTED["gae"])
+    assert holds(both.episodes_over_plain, PLANTED["ppo"] * PLANTED["gae"])
+    assert holds(both.steadiness_over_plain.setbacks, -0.2)
+    assert holds(ways["gae",].steadiness_over_plain.spread, 1.0)
+    assert (plain.seconds_over_plain, plain.episodes_over_plain) == (None, None)
+
+
 CROSSED = "a layer of 1/10 of the pace that needs 4 times the episodes, and 25 times with ppo"
 
 

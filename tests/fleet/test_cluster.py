@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +32,8 @@ class Client:
     def __init__(self, **hosts: str) -> None:
         self.hosts = hosts
         self.leaves: str | None = None
+        self.other: dict[str, dict[str, Any]] = {}
+        """What other workers have than this m2bench."""
         self.submitted: list[object] = []
         self.answer = Answer()
 
@@ -41,7 +45,8 @@ class Client:
             del self.hosts[self.leaves]
             self.leaves = None
             raise OSError("Timed out trying to connect")
-        return {worker: Identity(self.hosts[worker], 1, __version__, package_digest()) for worker in workers}
+        own = Identity("", 1, __version__, package_digest())
+        return {worker: replace(own, host=self.hosts[worker], **self.other.get(worker, {})) for worker in workers}
 
     def submit(self, function: object, *args: object, **kwargs: object) -> Future[Any]:
         self.submitted.append(function)
@@ -90,3 +95,21 @@ def test_nothing_is_asked_after_the_end(client: Client) -> None:
     with pytest.raises(Stopped):
         cluster.ask(machine, print)
     assert not client.submitted
+
+
+def test_workers_that_could_not_measure_the_same_are_told_what_they_lack(client: Client) -> None:
+    client.other = {"w1": {"version": "0.0.1"}, "w2": {"has_torch": False}, "w3": {"digest": "another"}}
+    cluster = Cluster("tcp://made.up:1")
+    assert cluster.look() == []
+    assert cluster.refused() == {
+        "w1": f"m2bench is 0.0.1 there and {__version__} here: install the same",
+        "w2": "there is no torch: install m2bench with its dependencies where the Dask worker runs",
+        "w3": "its m2bench is not the same as here, though the version is: install the same",
+    }
+    assert cluster.refused() == {}, "told once"
+
+
+def test_a_machine_without_torch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine_session.identify().has_torch
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not machine_session.identify().has_torch

@@ -8,16 +8,15 @@ import shlex
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from commands import typed
 from distributed import Client
-from launched import still_in, wait_until, workers_of
+from launched import once, still_in, wait_until, workers_of
 from machines import Machines, hold
 from psutil import Process
 from repository import PAGES, ROOT, commands_of
@@ -48,20 +47,6 @@ def trials_of(run: Path, kind: str) -> list[StoredTrial]:
             with suppress(UserError), Store.open(folder) as store:  # it is just being begun
                 return store.attempts()
     return []
-
-
-@contextmanager
-def once(condition: Callable[[], object], then: Callable[[], object]) -> Iterator[None]:
-    """Meanwhile, do something in another thread as soon as the condition holds. What fails there fails here."""
-
-    def wait() -> None:
-        wait_until(condition)
-        then()
-
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(wait)
-        yield
-    waiting.result()
 
 
 def ablate(machines: Machines, *asked: str, cwd: Path) -> CompletedProcess[str]:
@@ -168,6 +153,8 @@ def test_a_reader_of_the_page_can_type_its_commands(machines: Machines, tmp_path
     """With two layers of a system whose updates take milliseconds, and one block."""
     for command in commands_of(PAGES[ROOT / "docs" / "several-machines.md"]):
         words = shlex.split(command.replace(ADDRESS, machines.scheduler))
+        if "--hosts" in words:  # test_hosts.py
+            continue
         if words[0] == "dask":
             assert words[1] == "scheduler" or ADDRESS in command
             machines.start("reader") if words[1] == "worker" else None
@@ -233,6 +220,19 @@ def test_a_plan_has_the_mini_blocks_that_are_handed_out(tmp_path: Path) -> None:
     """64 combinations are 8 mini-blocks of 8, of which one has the baseline; each with a baseline before and after."""
     done = typed("ablate", "--all", "--blocks", "1", "--scheduler", ADDRESS, "--dry-run", cwd=tmp_path)
     assert f"{63 + 2 * 8} trials" in done.stdout, done.stderr
+
+
+def test_a_market_that_no_machine_has_is_named(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "PATIENCE_S", 0.1)
+    machines.start("i")
+    done = ablate(machines, "--quick", "--layers", "amp", "--data", "gone.csv", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "i: left out: " in done.stdout
+    assert "gone.csv" in done.stdout
+    assert done.stderr.startswith("error: no machine takes part")
+    machines.kill("i")
 
 
 def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Event
@@ -76,7 +77,7 @@ def run(folder: Path, cluster: Cluster, patch: pytest.MonkeyPatch, spec: RunSpec
     patch.setattr(parent, "Cluster", lambda scheduler: cluster)
     patch.setattr(parent, "LOOK_S", 0.02)
     patch.setattr(parent, "PATIENCE_S", 0.2)
-    run_fleet(spec, folder, resuming, "tcp://made.up:1", 0.0, Console(file=io.StringIO()))
+    run_fleet(spec, folder, resuming, nullcontext("tcp://made.up:1"), 0.0, Console(file=io.StringIO()))
 
 
 Stored = list[tuple[TrialSpec, Conditions]]
@@ -201,6 +202,29 @@ def test_a_session_that_begins_while_all_end_is_ended(tmp_path: Path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", cluster, monkeypatch, resuming=False)
     assert not sessions
+
+
+@pytest.mark.parametrize("other_kind", [False, True])
+def test_a_machine_with_another_trainer_is_left_out(
+    other_kind: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are named, whichever machine comes first."""
+    document = description_document(SPEC.layers)
+    one, other = (
+        document
+        | {
+            "workload": document["workload"] | {"sources": {"train.py": digest, "same.py": "s"}},
+            "machine": document["machine"] | ({"chip": digest} if other_kind else {}),
+        }
+        for digest in ("one", "other")
+    )
+    cluster = MadeUp("one", "other", one=one, other=other)
+    both = Barrier(2)
+    cluster.before = lambda name, function: function is machine_session.begin and both.wait(10)
+    run(tmp_path / "run", cluster, monkeypatch, resuming=False)
+    (kind,) = folders_of_kinds(tmp_path / "run")
+    told = [event.text for event in events_of(tmp_path / "run") if "left out" in event.text]
+    assert told == [f"left out: its train.py is not the same as on {kind}. Copy the trainer's files to each machine."]
 
 
 def test_two_kinds_that_begin_at_once_train_on_the_same_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -57,7 +58,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def run(machines: Machines, folder: Path, blocks: int) -> None:
-    run_fleet(asked(blocks), folder, False, machines.scheduler, 0.0, Console(file=StringIO()))
+    run_fleet(asked(blocks), folder, False, nullcontext(machines.scheduler), 0.0, Console(file=StringIO()))
 
 
 def store_of(folder: Path) -> Store:
@@ -108,10 +109,10 @@ def test_a_machine_that_stays_is_there_at_every_look(machines: Machines, monkeyp
 
 
 def test_a_machine_that_joins_late_gets_blocks(machines: Machines, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
-    machines.start("early", trial_s=0.05)
+    machines.start("early", trial_s=0.1)
     done = pool.submit(run, machines, tmp_path / "run", 20)
     until(done, tmp_path / "run", 3)
-    machines.start("late", trial_s=0.05)
+    machines.start("late", trial_s=0.1)
     done.result()
     blocks = assert_whole(tmp_path / "run", 20)
     assert {*blocks} == {"early", "late"}

@@ -1,8 +1,9 @@
 """A Mac with an Apple GPU, for tests on Linux: run by every Python process that finds this file in PYTHONPATH.
 
 Real are: workers as fresh interpreters, data-loading processes by ``spawn``, tensors handed over by ``file_system``,
-and every process and file of a command. The CPU answers to the device's name "mps", and ``bin/``, to be put first in
-PATH, has the system's tools. What only a Mac can show stays open: kernels, their speed and their errors.
+and every process and file of a command, but for the pictures of its report. The CPU answers to the device's name
+"mps", and ``bin/``, to be put first in PATH, has the system's tools. What only a Mac can show stays open: kernels,
+their speed and their errors.
 
 ``PYTHONMACSTANDIN`` (a name that workers inherit): "mps"; "no-mps", where macOS offers none; or "broken-mps", which is
 said to be there and allocates nothing, like that of some hosted runners.
@@ -121,6 +122,14 @@ def slower_than_apples(device_speed: Any) -> None:
     device_speed.PEAK_SIZES["mps"] = device_speed.PEAK_SIZES["cpu"]
 
 
+def without_pictures(_: Any) -> None:
+    """They are drawn as on Linux, and take seconds."""
+    import laid_out
+    import pytest
+
+    laid_out.leave_pictures_empty(pytest.MonkeyPatch())
+
+
 def write_mps_log() -> None:
     """What PYTORCH_MPS_LOG_PROFILE_INFO leaves: per update 100 products of 0.01 ms each and 10 draws of 0.02 ms."""
     updates = json.loads(sys.argv[1])["updates"]
@@ -148,6 +157,7 @@ if KIND:
         ),
         "m2bench.devices.counters": counting_mps,
         "m2bench.devices.device_speed": slower_than_apples,
+        "m2bench.report.ablation_report": without_pictures,
         "psutil": without_childrens_times,
         "torch": with_apples_gpu,
     }

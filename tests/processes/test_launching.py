@@ -93,17 +93,17 @@ def test_what_a_worker_leaves_running_is_ended(quick: Launcher) -> None:
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_launcher_that_was_killed_is_replaced(wait: bool, launcher: Launcher) -> None:
-    launcher._start()
-    assert launcher._process is not None
-    launcher._process.kill()
+def test_a_launcher_that_was_killed_is_replaced(wait: bool, quick: Launcher) -> None:
+    quick._start()
+    assert quick._process is not None
+    quick._process.kill()
     if wait:
-        launcher._process.wait()
-    assert execute(launcher, "", "amp") == Failure("died", "the launcher of the worker died")
+        quick._process.wait()
+    assert execute(quick, "", "amp") == Failure("died", "the launcher of the worker died")
     if wait:
-        assert isinstance(execute(launcher, "", "amp"), TrialResult)
+        assert isinstance(execute(quick, "", "amp"), TrialResult)
     else:
-        assert launcher._process is None, "the next job gets a new one"
+        assert quick._process is None, "the next job gets a new one"
 
 
 def test_a_result_that_cannot_be_read_is_said(quick: Launcher) -> None:

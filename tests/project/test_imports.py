@@ -185,8 +185,8 @@ def test_dask_is_imported_for_several_machines_alone() -> None:
     """Nor is it where their modules are imported, until a scheduler is asked for."""
     code = (
         "import sys; import m2bench.cli.app, m2bench.run.run_ablation, m2bench.fleet.parent; "
-        "import m2bench.report.write_report; "
-        "sys.exit(bool({'dask', 'distributed'} & set(sys.modules)))"
+        "import m2bench.fleet.hosts, m2bench.report.write_report; "
+        "sys.exit(bool({'dask', 'distributed', 'asyncssh'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -14,7 +14,7 @@ from commands import environment, typed
 from repository import COMMANDS, GATE, PAGES, README, ROOT
 
 # A reader's own command and several machines have tests of their own (test_command_page.py, tests/fleet).
-ELSEWHERE = [c for c in COMMANDS if re.search("--command|--scheduler", c)]
+ELSEWHERE = [c for c in COMMANDS if re.search("--command|--scheduler|--hosts", c)]
 # Training to the target takes minutes however small it is, and a checkpoint is of a training of one's own: what these
 # do is tested in test_factors.py and test_evaluating.py.
 LONG = [c for c in COMMANDS if re.search("--factors|--evaluate", c)]

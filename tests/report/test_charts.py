@@ -74,8 +74,8 @@ def figures(drawn: Drawn) -> dict[str, Drawing]:
 
 def test_a_full_run_has_all_charts(charts: dict[str, Chart]) -> None:
     assert set(charts) == {
-        "contributions", "claims", "combinations", "interactions", "learning", "throughput-and-learning", "phases",
-        "noise",
+        "contributions", "claims", "combinations", "interactions", "learning", "throughput-and-learning", "roofline",
+        "phases", "noise",
     }  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_twelve_layers_with_long_names_are_legible(tmp_path: Path) -> None:
     """Of 280 combinations the ranking shows the fastest, and what the others are compared with."""
     names = tuple(f"{name}-with-a-long-name" for name in (*FULL.layers, *"ghijkl"))
     rules = Rules(excludes=((names[0], names[1]),))
-    spec = RunSpec(names, design_of_all(names, rules), 1, 0, learning="off", rules=rules)
+    spec = RunSpec(names, design_of_all(names, rules), 1, 0, rules=rules)
     charts, figures = draw_all(summary_of(tmp_path, spec=spec))
     assert_legible(figures)
     rows = len(figures["combinations"].axes[0].lines) // 2
@@ -353,6 +353,27 @@ def test_phases_are_shown_of_the_recommended_set_beside_the_fastest(full: Summar
     assert phases is not None
     sums = [float(cell.split()[0]) for cell in phases.rows[-1][1:]]
     assert sums == pytest.approx([600, 120, 7.5], rel=0.02)
+
+
+def test_matrix_products_lie_below_what_the_machine_can_do(full: Summary, drawn: Drawn) -> None:
+    """Planted: 600 operations on 600 bytes an episode, 1 million a second at most, 500,000 bytes a second."""
+    charts, figures = drawn
+    (axis,) = figures["roofline"].axes
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axis.lines}
+    placed = {label.split(",")[0]: xy[0] for label, xy in lines.items() if "of its peak" in label}
+    # 100 episodes a minute, 5 and 80 times as many.
+    for role, speedup in (("baseline", 1), ("recommended", 5), ("fastest", 80)):
+        assert placed[role] == pytest.approx([1.0, speedup * 100 / 60 * 600 / 1e9], rel=0.03)
+    ridges = [xy[-1 if xy[0][1] < xy[-1][1] else 0] for label, xy in lines.items() if label.startswith("_") and len(xy)]
+    assert [2.0, 1e-3] in [pytest.approx(list(ridge)) for ridge in ridges]
+    title = charts["roofline"].title
+    assert re.fullmatch(
+        r"Matrix products reach 0\.10% of their peak with the baseline, [78]\.\d+% with the fastest set; "
+        r"without caches, memory would allow 50\.0%",
+        title,
+    ), title
+    assert "float32 on 2 cores: " in charts["roofline"].svg
+    assert "bfloat16" not in charts["roofline"].svg  # nothing is computed in it
 
 
 def test_the_bars_of_the_contributions_multiply_to_the_total(full: Summary) -> None:

@@ -259,7 +259,7 @@ MACHINES = {
     "jumpy": Machine(block_sd=0.1, autocorrelation=0.5),
     "spiky": Machine(spike_share=0.02, heavy_tails=True),
 }
-RUNS = 300
+RUNS = 200
 
 
 DESIGNS = {"1 block": ("full", 1), "half": ("half", 3)}

@@ -4,8 +4,8 @@
 take time (timed_machines.py), so that cores do not matter; what is measured is everything around the trials.
 
 ``overhead``: what a trial takes beyond its length, by a scheduler and without one. ``efficiency``: of 1, 2, 4 and 8
-machines. ``machines``: memory and speed with 100 machines. ``store``: 100,000 stored trials of 100 machines, ten kinds
-of ten, and the report on them.
+machines. ``machines``: memory and speed with 100 machines. ``store``: 100,000 stored trials of 100 machines, 25 kinds
+of four, and the report on them. ``report``: that on one kind, by its trials.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def by_scheduler(
             super().ended(*told)
 
     parent.FleetProgress = Timed  # type: ignore[attr-defined]
-    run_fleet(spec, folder, False, at.scheduler, 0.0, Console(file=StringIO()))
+    run_fleet(spec, folder, False, nullcontext(at.scheduler), 0.0, Console(file=StringIO()))
     return clock
 
 
@@ -134,7 +134,7 @@ def efficiency(folder: Path, trial_s: float = 0.25, blocks: int = 64) -> None:
         print(f"{number:8}{walls[number]:10.1f}{speedup:10.2f}{speedup / number:12.1%}", flush=True)
 
 
-def many_machines(folder: Path, number: int = 100, trial_s: float = 2.0, blocks: int = 100) -> None:
+def many_machines(folder: Path, number: int = 100, trial_s: float = 3.0, blocks: int = 200) -> None:
     spec = replace(LARGE, blocks=blocks)
     total = count_trials(spec)
     print(f"\nmachines: {total} trials of {trial_s:g} s on {number} machines")
@@ -153,23 +153,17 @@ def many_machines(folder: Path, number: int = 100, trial_s: float = 2.0, blocks:
     print(f"from the first to the last {clock.wall_s:.0f} s, of which trials {total * trial_s / number:.0f} s")
 
 
-def stored(folder: Path, kinds: int = 10, machines_each: int = 10, trials: int = 10_000) -> None:
+def stored(folder: Path, kinds: int = 25, machines_each: int = 4, trials: int = 4_000) -> None:
     spec = replace(LARGE, blocks=round(trials / count_trials(LARGE)))
     print(f"\nstore: {kinds} kinds of {machines_each} machines, {kinds} x {count_trials(spec)} trials")
     with timed("planning all"):
         planned = [make_trials(spec) for _ in range(kinds)]
     begin_fleet(folder, spec)
     for number, plan in enumerate(planned):
-        document = description_document(spec.layers)
-        document["machine"] |= {"chip": f"chip {number}"}
-        with Store.create(folder / f"kind-{number}", make_record(spec, document)) as store:
-            store._connection.execute("BEGIN")
-            for trial in plan:
-                store.add(_made(trial, machines_each))
-            store._connection.execute("COMMIT")
-            with timed(f"writing {SOME} trials, each as it ends") if number == 0 else nullcontext():
-                for trial in plan[:SOME]:
-                    store.add(_made(replace(trial, key=f"{trial.key}.aside", set_aside=True), machines_each))
+        _store(folder / f"kind-{number}", spec, plan, f"chip {number}", machines_each)
+    with Store.open(folder / "kind-0") as store, timed(f"writing {SOME} trials, each as it ends"):
+        for trial in planned[0][:SOME]:
+            store.add(_made(replace(trial, key=f"{trial.key}.aside", set_aside=True), machines_each))
     print(f"{'size':44}{sum(path.stat().st_size for path in folder.glob('*/*.sqlite')) / MB:8.0f} MB")
     with timed("reading all"):
         for path in folders_of_kinds(folder).values():
@@ -179,6 +173,26 @@ def stored(folder: Path, kinds: int = 10, machines_each: int = 10, trials: int =
         write_and_show(folder, Console(file=StringIO()))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(f"{'memory of the process that did it':44}{peak_mb:8.0f} MB")
+
+
+def report(folder: Path, machines_each: int = 4) -> None:
+    print("\nreport on one kind")
+    for blocks in (25, 50, 100, 200):
+        spec = replace(LARGE, blocks=blocks)
+        _store(folder / str(blocks), spec, make_trials(spec), "chip", machines_each)
+        with timed(f"{count_trials(spec)} trials in {4 * blocks} mini-blocks"):
+            write_and_show(folder / str(blocks), Console(file=StringIO()))
+
+
+def _store(folder: Path, spec: RunSpec, plan: list[TrialSpec], chip: str, machines_each: int) -> None:
+    """A kind's run, written at once."""
+    document = description_document(spec.layers)
+    document["machine"] |= {"chip": chip}
+    with Store.create(folder, make_record(spec, document)) as store:
+        store._connection.execute("BEGIN")
+        for trial in plan:
+            store.add(_made(trial, machines_each))
+        store._connection.execute("COMMIT")
 
 
 def _made(trial: TrialSpec, machines_each: int) -> StoredTrial:
@@ -197,6 +211,7 @@ def timed(what: str) -> Iterator[None]:
 
 PARTS: dict[str, Callable[..., None]] = {
     "overhead": overhead, "efficiency": efficiency, "machines": many_machines, "store": stored,
+    "report": report,
 }  # fmt: skip
 
 if __name__ == "__main__":

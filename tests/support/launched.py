@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,20 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+@contextmanager
+def once(condition: Callable[[], object], then: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile, do something in another thread as soon as the condition holds. What fails there fails here."""
+
+    def wait() -> None:
+        wait_until(condition)
+        then()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        yield
+    waiting.result()
 
 
 def still_in(folder: Path) -> list[psutil.Process]:

@@ -9,11 +9,13 @@ import asyncio
 import fcntl
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +108,7 @@ def _serve(folder: Path) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         request = json.loads(line)
-        if request["kind"] == "machine" and "trial_s" not in request:
+        if request.get("trains", request["kind"] == "machine" and "trial_s" not in request):
             prepared_launcher._forge()
         child = os.fork()
         if child == 0:
@@ -126,12 +128,36 @@ def _become(request: dict[str, Any], folder: Path) -> None:
             os.dup2(stream, target)
         if request["kind"] == "scheduler":
             asyncio.run(_schedule(request["scheduler"], request.get("ttl_s")))
+        elif request["kind"] == "python":
+            _pretend(request, folder)
+            _run_python(request["arguments"], request["environment"])
         else:
             _pretend(request, folder)
             asyncio.run(_work(request, folder))
         code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except Exception:  # noqa: BLE001 (told in the log, as by Python itself)
+        traceback.print_exc()
     finally:
+        written = folder / f"{request['name']}.code"
+        written.write_text(str(code))
+        written.rename(written.with_suffix(".rc"))  # there with what it says
         os._exit(code)
+
+
+def _run_python(arguments: list[str], environment: dict[str, str]) -> None:
+    """What ``python ARGUMENTS`` does: -c CODE or -m MODULE."""
+    import dask
+
+    os.setpgid(0, 0)
+    os.environ.update(environment)
+    dask.config.refresh()
+    what, name, *sys.argv[1:] = arguments
+    if what == "-c":
+        exec(name, {})
+    else:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 async def _schedule(address: str, ttl_s: float | None) -> None:

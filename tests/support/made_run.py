@@ -54,6 +54,10 @@ def description_document(layers: Layers) -> dict[str, Any]:
         "prepare_s": 2.0,
         "device_faults": [],
         "peak_flops": 1e6,
+        "peaks": [
+            {"precision": "float32", "cores": 2, "flops": 1e6}, {"precision": "bfloat16", "cores": 2, "flops": 4e6}
+        ],
+        "bytes_per_s": 5e5,
         "machine": {
             "chip": "a chip", "physical_cores": 2, "logical_cores": 2, "memory_mb": 8000.0, "system": "Linux 6",
             "power": None, "python": "3.11", "environment": {"OMP_NUM_THREADS": "2"},
@@ -89,7 +93,7 @@ def result(speed: float, episodes_per_update: int = 1, **changes: Any) -> TrialR
         compile_s=None, peak_memory_mb=PeakMemory(None, 5.0), proofs={}, eval_return=1.0,
         numerics={"gradient": NumericsCheck(same=True, evidence={})}, numerics_s=0.1,
         phase_ms_per_episode={"forward": 36_000 / speed, "loss": 24_000 / speed},
-        counts=Counts(dict.fromkeys(COUNTS, 600.0), {}),
+        counts=Counts({**dict.fromkeys(COUNTS, 600.0), "half_flops": 0.0}, {}),
     )  # fmt: skip
     return replace(made, **changes)
 

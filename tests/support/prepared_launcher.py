@@ -102,13 +102,16 @@ def _serve(requests: socket.socket) -> None:
 
 
 def _import_ours() -> None:
-    """Import what a launcher imports.
+    """Import what a launcher imports, and what a worker of the trading system needs a second for.
 
     What tells how fast the machine is looks briefly: it takes longer than a trial whose updates take milliseconds.
     """
+    import scipy.signal
+
     from m2bench.devices import device_speed
     from m2bench.worker import job_handlers, launcher
 
+    assert scipy.signal
     assert job_handlers
     assert launcher
     device_speed.CANARY_SIZE, device_speed.CANARY_S = 128, 0.0

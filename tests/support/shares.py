@@ -1,7 +1,8 @@
-"""All combinations of the six layers, for tests that go through them, but for most of those that compile.
+"""The combinations of the six layers, shared out among the tests that go through them.
 
-To compile is most of the time of such a test. So four of them share out the combinations with ``compile``: each
-combination goes through one of the four, and all others go through every one.
+Each of four tests goes through every second combination without ``compile``, in which any four layers meet in all
+sixteen ways. To compile takes longest: of those with ``compile`` each goes through a quarter. So every combination goes
+through at least one test, and each of those without ``compile`` through two.
 
 With the further layers there are too many: of them ``FURTHER_COMBINATIONS`` goes through every test.
 """
@@ -25,16 +26,19 @@ HERE = ON_GPUS if why_no_replicas(torch.device("cpu")) else (*ON_GPUS, "data-par
 
 
 def combinations_of(share: int) -> list[Layers]:
-    """Those without ``compile``, and a quarter of those with it, in which any two other layers meet in all four ways.
+    """Half of those without ``compile``, and a quarter of those with it, in which any two others meet in all four ways.
 
-    By the parities of two triples of layers that have one in common: a fraction of resolution III.
+    The half is that of an odd or an even number of layers (a fraction of resolution V). The quarter has its parities
+    of two triples of layers that have one in common (resolution III).
     """
-    return [layers for layers in every_combination(tuple(NOTE)) if COMPILE not in layers or _share(layers) == share]
+    return [layers for layers in every_combination(tuple(NOTE)) if share in _shares(layers)]
 
 
-def _share(layers: Layers) -> int:
+def _shares(layers: Layers) -> tuple[int, ...]:
     a, b, c, d, e = (layer in layers for layer in OTHERS)
-    return 2 * (a ^ b ^ d) + (a ^ c ^ e)
+    if COMPILE in layers:
+        return (2 * (a ^ b ^ d) + (a ^ c ^ e),)
+    return (CHECKS, COUNTS) if len(layers) % 2 == 0 else (WEIGHTS, GRADIENT)
 
 
 def _further(here: Layers) -> list[Layers]:

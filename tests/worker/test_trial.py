@@ -38,6 +38,7 @@ class KnownSystem:
     steps_per_episode = 10
     compiles = True
     offers_proofs = True
+    processes = 1
     first_update_sets_up = False
     reading_s = 0.0
 

@@ -10,7 +10,17 @@ from m2bench.records.refusals import mark_of
 from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import is_known
 
-from . import claims, combinations, contributions, interactions, learning, noise, phases, throughput_and_learning
+from . import (
+    claims,
+    combinations,
+    contributions,
+    interactions,
+    learning,
+    noise,
+    phases,
+    roofline,
+    throughput_and_learning,
+)
 from .style import Chart as Chart
 from .style import NotDrawn as NotDrawn
 from .style import titles_marked
@@ -23,6 +33,7 @@ DRAWN = (
     interactions,
     learning,
     throughput_and_learning,
+    roofline,
     phases,
     noise,
 )

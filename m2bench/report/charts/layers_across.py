@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 from m2bench.records.figure import Figure
-from m2bench.report.machines_report import differing_layers, layer_name
+from m2bench.report.machines_report import difference_title, differs, layer_name
 from m2bench.summary.machines_summary import SideBySide
 from m2bench.text.figures import is_known
 
-from .style import LINE_STYLES, MARKERS, SERIES, Chart, NotDrawn, drawing, interval, ratio_axis, reach, rows, span
+from .style import (
+    GRID,
+    LINE_STYLES,
+    MARKERS,
+    SERIES,
+    Chart,
+    NotDrawn,
+    beside,
+    drawing,
+    interval,
+    ratio_axis,
+    reach,
+    rows,
+    span,
+)
 
 NAME = "layers-across"
-APART = 0.62  # of a row: what the machines of a layer take of it
+APART = 0.8  # of a row: what the machines of a layer take of it
+FEW = 4  # machines whose points have room to be large
+LEGEND_COLUMNS = 3
 
 
 def draw_layers_across(found: SideBySide) -> Chart | NotDrawn:
@@ -19,32 +37,35 @@ def draw_layers_across(found: SideBySide) -> Chart | NotDrawn:
     if not layers:
         return NotDrawn(NAME, "no run tells what a layer is worth")
     machines = len(found.runs)
-    with drawing(1.6 + len(layers) * (0.3 + 0.16 * machines) + 0.2 * machines) as canvas:
+    height = 0.25 + (0.16 if machines <= FEW else 0.1) * machines  # of a row, in inches
+    with drawing(1.6 + len(layers) * height + 0.25 * math.ceil(machines / LEGEND_COLUMNS)) as canvas:
         (axis,) = canvas.axes
         rows(axis, [layer_name(row) for row in layers])
+        for place, row in enumerate(layers):
+            if place % 2 == 0:
+                axis.axhspan(place - 0.5, place + 0.5, color=GRID, alpha=0.3, linewidth=0, zorder=0)
+            if differs(row):
+                beside(axis, place, "differs")
         seen: list[float] = []
         for number, run in enumerate(found.runs):
             marker = MARKERS[(number + number // len(SERIES)) % len(MARKERS)]  # none like one before with its colour
+            look = {"marker": marker, "markersize": 6.0 if machines <= FEW else 4.5}
             colour = SERIES[number % len(SERIES)]
             for place, row in enumerate(layers):
                 figure = row.figures[number]
                 if _shown(figure):
                     assert figure is not None
-                    interval(axis, place + APART * ((number + 0.5) / machines - 0.5), figure, colour, marker=marker)
+                    interval(axis, place + APART * ((number + 0.5) / machines - 0.5), figure, colour, **look)
                     seen += reach([figure])
-            axis.plot([], [], color=colour, linestyle=LINE_STYLES[0], label=run, marker=marker)
+            axis.plot([], [], color=colour, linestyle=LINE_STYLES[0], label=run, **look)
         ratio_axis(axis, *span(seen))
         axis.set_xlabel("layer on over off (log scale)")
-        axis.legend(loc="upper left", bbox_to_anchor=(0, -0.35 / canvas.figure.get_figheight() * 3), ncols=2)
-        return canvas.finish(NAME, _title(found), "Points: a layer on each machine with its 95 % interval.")
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=LEGEND_COLUMNS, borderaxespad=0.2, fontsize=9)
+        reading = (
+            "Points: a layer on each machine with its 95 % interval, from top to bottom as the machines are named."
+        )
+        return canvas.finish(NAME, difference_title(found), reading)
 
 
 def _shown(figure: Figure | None) -> bool:
     return figure is not None and is_known(figure)
-
-
-def _title(found: SideBySide) -> str:
-    differing = differing_layers(found)
-    if not differing:
-        return "No layer is shown to be worth more on one machine than on another"
-    return f"{', '.join(differing)}: worth more on one machine than on another"

@@ -7,14 +7,25 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from m2bench.records.combinations import combination_name
+from m2bench.records.combinations import BASELINE, combination_name
 from m2bench.records.description import Target
 from m2bench.records.figure import Figure
 from m2bench.report.details import soonest_line
 from m2bench.summary.ablation_summary import LearningGroup, Summary
 from m2bench.text.figures import digits
 
-from .style import INK, LINE_STYLES, MARKERS, MUTED, SERIES, Chart, NotDrawn, drawing, log_axes_by_units_and_seconds
+from .style import (
+    INK,
+    LINE_STYLES,
+    MARKERS,
+    MUTED,
+    SERIES,
+    Chart,
+    NotDrawn,
+    drawing,
+    log_axes_by_units_and_seconds,
+    with_layers,
+)  # fmt: skip
 from .told_curves import draw_told
 
 NAME = "learning"
@@ -36,7 +47,7 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             group = groups.index(cell.episodes_per_update)
             # Curves of one group have its colour, and are told apart by their lines and markers.
             line = group + [other.episodes_per_update for other in cells[:number]].count(cell.episodes_per_update)
-            label = f"{cell.episodes_per_update}: {combination_name(cell.layers)}"
+            label = with_layers(str(cell.episodes_per_update), cell.layers or (combination_name(BASELINE),))
             look = {
                 "color": SERIES[group % len(SERIES)],
                 "linestyle": LINE_STYLES[line % len(LINE_STYLES)],

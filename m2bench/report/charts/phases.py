@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import Any
-
 from m2bench.records.description import Unit
 from m2bench.report.sentences import compared
 from m2bench.summary.ablation_summary import Summary
 from m2bench.text.figures import percent, times_within
 
-from .style import BEST, GAIN, INK, MUTED, SURFACE, Chart, NotDrawn, beside, drawing, plain_log_ticks, rows
+from .style import COMPARED, MUTED, Chart, NotDrawn, beside, drawing, plain_log_ticks, rows, with_layers
 
 NAME = "phases"
-LEGEND_CHARACTERS = 100
 LEAST_MS = 1e-3  # a shorter phase is drawn at the edge
-LOOKS: tuple[dict[str, Any], ...] = (
-    {"marker": "o", "color": INK, "markerfacecolor": SURFACE, "markersize": 7},
-    {"marker": "D", "color": BEST, "markersize": 6},
-    {"marker": "o", "color": GAIN, "markersize": 7},
-)
-"""Of the baseline and what is compared with it, in the order of ``compared``."""
 
 
 def draw(summary: Summary) -> Chart | NotDrawn:
@@ -44,11 +34,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
             spent = [max(LEAST_MS, found.get(name, 0.0)) for found in phases.values()]
             axis.plot([min(spent), max(spent)], [row, row], color=MUTED, linewidth=1.4, zorder=1)
             beside(axis, row, _change(before.get(name), after.get(name)))
-        for (who, found), look in zip(phases.items(), LOOKS, strict=False):
+        for (who, found), look in zip(phases.items(), COMPARED, strict=False):
             spent = [max(LEAST_MS, found.get(name, 0.0)) for name in names]
-            label = f"{who}: {'+ '.join(shown[who].layers)}" if shown[who].layers else who
-            label = textwrap.fill(label, LEGEND_CHARACTERS, break_on_hyphens=False).replace("+ ", "+")
-            axis.plot(spent, range(len(names)), linestyle="none", label=label, **look)
+            axis.plot(spent, range(len(names)), linestyle="none", label=with_layers(who, shown[who].layers), **look)
         low, high = axis.get_xlim()
         plain_log_ticks(axis.xaxis, low, high)
         axis.grid(axis="x", linewidth=0.6)

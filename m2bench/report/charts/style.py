@@ -23,12 +23,19 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+from m2bench.records.combinations import Layers
 from m2bench.records.figure import Figure
 
 INK, MUTED, GRID, SURFACE = "#1d1c22", "#5f5d68", "#d8d6df", "#fdfdfc"
 GAIN, LOSS, BEST = "#0072b2", "#d55e00", "#007d5c"
 SERIES = (GAIN, "#b8720a", BEST, "#a8548a")
 """For up to four groups, each with a line style of its own."""
+COMPARED: tuple[dict[str, Any], ...] = (
+    {"marker": "o", "color": INK, "markerfacecolor": SURFACE, "markersize": 7},
+    {"marker": "D", "color": BEST, "markersize": 6},
+    {"marker": "o", "color": GAIN, "markersize": 7},
+)
+"""Of the baseline, the recommended set and the fastest, where these are looked at closely."""
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
 
@@ -42,6 +49,7 @@ WIDTH = 9.0  # inches
 DPI = 110
 POINTS_PER_INCH = 72  # an SVG is drawn in points
 TITLE_CHARACTERS = 92
+LEGEND_CHARACTERS = 100
 # The same bytes for the same figures: no dates, no random identifiers.
 STYLE = {
     "font.family": ["DejaVu Sans"],
@@ -145,7 +153,13 @@ def drawing(height: float, columns: int = 1, **grid: Any) -> Iterator[Canvas]:
 def _wrapped(title: str, characters: int) -> str:
     """The title in lines of so many characters, a figure and its interval in the same one."""
     tied = re.sub(r" \[([^ \]]+), ([^ \]]+)\]", "\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", title)
-    return textwrap.fill(tied, characters).replace("\N{NO-BREAK SPACE}", " ")
+    return _filled(tied, characters).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _filled(text: str, characters: int) -> str:
+    """In lines of so many characters, which may end within a set of layers, but not within the name of one."""
+    breakable = re.sub(r"\+(?=\S)", "+\0 ", text)
+    return textwrap.fill(breakable, characters, break_on_hyphens=False).replace("\0 ", "").replace("\0", "")
 
 
 def _adapting(svg: str, name: str, title: str) -> str:
@@ -211,6 +225,12 @@ def rows(axis: Axes, labels: list[str]) -> None:
 def beside(axis: Axes, row: float, text: str, **style: Any) -> None:
     """Text to the right of a row, outside of the axis, where nothing else is."""
     axis.text(1.015, row, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9, **style)
+
+
+def with_layers(what: str, layers: Layers) -> str:
+    """What a legend says of a combination, in lines that have room, broken between layers."""
+    named = f"{what}: {'+'.join(layers)}" if layers else what
+    return _filled(named, LEGEND_CHARACTERS)
 
 
 def interval(axis: Axes, row: float, figure: Figure, colour: str, **style: Any) -> None:

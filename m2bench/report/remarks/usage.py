@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from m2bench.report.sentences import is_own_program
+from m2bench.report.sentences import is_own_program, listed, name_of_peak
 from m2bench.summary.ablation_summary import Summary
+from m2bench.text.figures import digits
 
 
 def usage_remarks(summary: Summary) -> list[str]:
@@ -42,13 +43,24 @@ def _counts(summary: Summary) -> list[str]:
         )
     if any(usage.utilization is not None for usage in usages):
         said.append(f"Utilization is {_utilization_of(summary)}.")
-    if any(usage.mfu is not None for usage in usages):
+    if summary.peaks and any(usage.mfu is not None for usage in usages):
+        said.append(
+            f"The matrix-product peak is the highest rate measured on this machine in the precisions and by the cores "
+            f"that a combination uses: {_peaks(summary)}."
+        )
+    elif any(usage.mfu is not None for usage in usages):
         said.append(
             "The matrix-product peak is the highest float32 rate measured on this machine with the threads of one "
             f"process, {summary.peak_flops / 1e9:,.0f} GFLOP/s; products of a lower precision, and trials whose layers "
             "compute in several processes, are compared with it as well."
         )
     return [" ".join(said)] if said else []
+
+
+def _peaks(summary: Summary) -> str:
+    """All that were measured."""
+    each = (f"{name_of_peak(peak, summary.device)} {digits(peak.flops / 1e9)} GFLOP/s" for peak in summary.peaks)
+    return listed(list(each))
 
 
 def _utilization_of(summary: Summary) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from m2bench.records.figure import Figure
 from m2bench.report.sentences import compared, named_in_brackets
 from m2bench.summary.ablation_summary import Summary
 from m2bench.summary.rows import CombinationRow
@@ -21,6 +22,8 @@ COUNTED: MachineRows = {
     "operators dispatched": ("dispatches_per_episode", lambda c: _count(c.usage.dispatches_per_episode)),
     "values read by the host": ("syncs_per_episode", lambda c: _count(c.usage.syncs_per_episode)),
     "matrix-product MFLOP": ("flops_per_episode", lambda c: _millions(c.usage.flops_per_episode)),
+    "matrix-product FLOP per byte": ("flops_per_byte", lambda c: digits(c.usage.flops_per_byte)),
+    "matrix-product GFLOP/s": ("flops_per_s", lambda c: _billions(c.usage.flops_per_s)),
     "share of the matrix-product peak": ("mfu", lambda c: percent_within(c.usage.mfu)),
 }
 OF_COUNTS = (
@@ -61,6 +64,10 @@ def before_and_after_table(summary: Summary) -> Table | None:
 
 def _count(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _billions(figure: Figure | None) -> str:
+    return within(figure and figure.scaled(1e-9))
 
 
 def _millions(value: float | None) -> str:

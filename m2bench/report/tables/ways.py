@@ -61,6 +61,33 @@ def _beside_soonest(way: WayOfLearning, summary: FactorsSummary) -> str:
     return "soonest" if way.factors == first.factors else "not later" if way.factors in first.rivals else "later"
 
 
+def over_plain_table(summary: FactorsSummary) -> Table:
+    """A row for each combination that was compared with the plain one, in the order of ``ways_table``."""
+    units = summary.system.unit.many
+    figures = ("seconds", units, "setbacks", "spread of seeds")
+    compared = [way for way in by_seconds(summary.ways) if way.seconds_over_plain is not None]
+    return Table(
+        title=f"Over {PLAIN}, seed by seed [95 % interval]: below 1.00x is sooner, less is steadier",
+        columns=("with", *figures),
+        rows=[
+            (
+                named(way.factors),
+                times_within(way.seconds_over_plain),
+                times_within(way.episodes_over_plain),
+                _points(way.steadiness_over_plain),
+                times_within(way.steadiness_over_plain.spread),
+            )
+            for way in compared
+        ],
+        numeric=frozenset(figures),
+        droppable=("spread of seeds", "setbacks"),
+    )
+
+
+def _points(steadiness: Steadiness) -> str:
+    return within(steadiness.setbacks and steadiness.setbacks.percent(), " points")
+
+
 def effects_table(summary: FactorsSummary) -> Table:
     """A row for each factor: how soon."""
     units = summary.system.unit.many
@@ -97,8 +124,7 @@ def steadiness_table(summary: FactorsSummary) -> Table:
 
 
 def _steadily(alone: Steadiness, mean: Steadiness) -> tuple[str, ...]:
-    setbacks = [each.setbacks and each.setbacks.percent() for each in (alone, mean)]
-    return (*(within(each, " points") for each in setbacks), times_within(alone.spread), times_within(mean.spread))
+    return _points(alone), _points(mean), times_within(alone.spread), times_within(mean.spread)
 
 
 def worth_table(summary: FactorsSummary) -> Table | None:

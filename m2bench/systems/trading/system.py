@@ -216,6 +216,7 @@ def _describe_layer(
         compiles=layer.compiles,
         compiled_apart=layer.compiled_apart,
         works_ahead=layer.works_ahead,
+        own_threads=layer.own_threads,
         unsupported=layer.unsupported(device, options) or layer.unsuited(settings),
     )
 
@@ -241,6 +242,7 @@ class TradingSystem(SystemDefaults):
         self.evaluation = Evaluation(source, self.device)
         self.episodes_per_update = parts.episodes_per_update
         self.steps_per_episode = self.episode_length
+        self.processes = self.trainer.replicas.count
         self.compiles = any(layer.compiles for layer in self.layers)
 
     def update(self) -> Tensor:

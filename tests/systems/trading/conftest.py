@@ -14,7 +14,7 @@ from m2bench.records.combinations import Layers
 from m2bench.records.spec import WorkloadSpec
 from m2bench.systems.trading import system as trading
 
-EPISODE_LENGTH = 16
+EPISODE_LENGTH = 8
 
 
 def prepared_for(policy: str, market: Market, folder: Path) -> Path:

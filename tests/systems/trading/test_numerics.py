@@ -23,10 +23,11 @@ from m2bench.systems.trading.options import TradingOptions
 from m2bench.systems.trading.referee import EPISODES, Referee, flat_weights, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
-EPISODE_LENGTH = 16
+EPISODE_LENGTH = 8
+# Of what compiles, the forward pass is traced here; test_layers.py has its backward pass traced as well.
 SPEC = WorkloadSpec(
     device="cpu",
-    options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "aot_eager", "num_workers": 2},
+    options={"num_envs": 12, "episode_length": EPISODE_LENGTH, "compile_backend": "eager", "num_workers": 2},
 )
 NUMERICS = ("gradient", "draws", "update")
 
@@ -128,13 +129,13 @@ def test_combinations_with_equal_episodes_per_update_end_with_equal_weights(
     """After four updates on the same episodes with the same actions: both parts of the policy moved, twice and more."""
     _, forced = referee_episodes(PreparedMarket(work / "market"), EPISODE_LENGTH)
     group = [layers for layers in combinations_of(WEIGHTS) if _episodes_per_update(layers) == episodes_per_update]
-    assert len(group) == 10
+    assert len(group) == 6
     moved: dict[Layers, torch.Tensor] = {}
     for layers in group:
         system = build(layers)
         assert system.episodes_per_update == episodes_per_update
         moved[layers] = _four_updates(system.trainer, forced)
-    reference = next(iter(moved.values()))
+    reference = next(change for layers, change in moved.items() if "amp" not in layers)
     for layers, change in moved.items():
         error = float((change - reference).norm() / reference.norm())
         # Adam divides a gradient by its size, so that where it is all rounding, the step is too.

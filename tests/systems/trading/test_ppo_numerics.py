@@ -22,7 +22,7 @@ from m2bench.systems.trading import system as trading
 from m2bench.systems.trading.referee import EPISODES, Referee, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
-EPISODE_LENGTH = 16
+EPISODE_LENGTH = 8
 SPEC = WorkloadSpec(
     device="cpu",
     options={

@@ -33,11 +33,11 @@ from m2bench.systems.trading.numerics import check_device
 from m2bench.systems.trading.referee import EPISODES, Referee, ask_plain, referee_episodes
 from m2bench.systems.trading.system import TradingSystem
 
-EPISODE_LENGTH = 16
-ROWS = 1024
+EPISODE_LENGTH = 8
+ROWS = 512
 SPEC = WorkloadSpec(device="cpu", options={"num_envs": ROWS // EPISODE_LENGTH, "episode_length": EPISODE_LENGTH})
 SETTINGS = Hyperparameters(episode_length=EPISODE_LENGTH)
-FACTORS = (3.0, 1.01)
+FACTOR = 1.01  # the least that is to be found: a larger one is further beyond the same limits
 REFUSED = (
     "error: cpu computes wrongly in single precision "
     "(gradient: weight is off by 2 of its size, where 0.0001 is allowed)"
@@ -65,7 +65,6 @@ def faults(work: Path) -> Callable[[AbstractContextManager[object]], list[str]]:
 Find = Callable[[AbstractContextManager[object]], list[str]]
 
 
-@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize(
     ("operator", "finding"),
     [
@@ -77,12 +76,10 @@ Find = Callable[[AbstractContextManager[object]], list[str]]
         ("adam step", "update: update [12] of (macro|micro) .* is off by {error} of its size, where 0.001 is allowed"),
     ],
 )
-def test_a_wrong_device_is_found_with_what_it_gets_wrong(
-    operator: str, finding: str, factor: float, faults: Find
-) -> None:
+def test_a_wrong_device_is_found_with_what_it_gets_wrong(operator: str, finding: str, faults: Find) -> None:
     """All eight norms, and nothing else, where it is their weights' gradients; by as much as was planted."""
-    found = faults(WrongDevice(operator, factor))
-    pattern = finding.replace("{error}", re.escape(f"{factor - 1:.2g}"))
+    found = faults(WrongDevice(operator, FACTOR))
+    pattern = finding.replace("{error}", re.escape(f"{FACTOR - 1:.2g}"))
     assert any(re.match(pattern, sentence) for sentence in found), found
 
 
@@ -114,15 +111,14 @@ def changed(system: TradingSystem, device: AbstractContextManager[object]) -> se
     return {name for name, check in checks.items() if not check.same}
 
 
-@pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize(
     "operator", ["layer norm weight gradient", "linear", "matrix product of the gradient", "log softmax"]
 )
 def test_what_is_wrong_at_large_sizes_alone_is_found_in_the_trial_of_that_size(
-    operator: str, factor: float, faults: Find, build: Callable[[Layers], TradingSystem]
+    operator: str, faults: Find, build: Callable[[Layers], TradingSystem]
 ) -> None:
     """The plain trainer never has so many rows; batching has them in its one pass with gradients."""
-    device = WrongDevice(operator, factor, least_rows=ROWS)
+    device = WrongDevice(operator, FACTOR, least_rows=ROWS)
     assert faults(device) == []
     system = build(("batching", "vectorized-loss"))
     assert changed(system, nullcontext()) == set()
