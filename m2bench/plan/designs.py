@@ -49,7 +49,7 @@ def _full(layers: Layers, rules: Rules) -> list[Layers]:
 
 # Generators of the fractions: each letter is a layer, each word the layers whose product decides one more. A fraction
 # must contain the all-off combination, hence the signs. 2^(k-1) by the product of all others; the others from Box,
-# Hunter & Hunter, "Statistics for Experimenters", 2005, table of fractional designs; with 12 layers found by search.
+# Hunter & Hunter, "Statistics for Experimenters", 2005, table of fractional designs; from 12 layers on found by search.
 HALF_GENERATORS = {3: "a b -ab", 4: "a b c abc", 5: "a b c d -abcd", 6: "a b c d e abcde"}
 QUARTER_GENERATORS = {5: "a b c -ab -ac", 6: "a b c d abc bcd"}
 # Of resolution V or more: layers and pairs of layers are all told apart.
@@ -62,6 +62,7 @@ FRACTION_GENERATORS = {
     10: "a b c d e f g -abcg -bcde -acdf",
     11: "a b c d e f g -abcg -bcde -acdf abcdefg",
     12: "a b c d e f g h abcde abfgh acdfg bcefh",
+    13: "a b c d e f g h abcde abfgh acdfg bcefh -abcf",
 }
 MOST_IN_FRACTION = max(FRACTION_GENERATORS)
 ONE_BY_ONE = (

@@ -11,7 +11,7 @@ from m2bench.text.speed import Speed
 from m2bench.text.tables import Table
 
 from .charts import Chart, NotDrawn
-from .content import Content, Sentences, sections_of
+from .content import Content, SectionPart, Sentences, sections_of
 from .headline import headline
 from .machines_report import difference_title, differences, layers_across_table
 
@@ -36,7 +36,7 @@ def fleet_content(
     """
     heads = [f"{name}: {headline(summary, None)[0]}" for name, summary in kinds.items()]
     told = [f"{event.time} {event.machine}: {event.text}" for event in events]
-    parts = [
+    parts: list[tuple[str, str, tuple[SectionPart | None, ...]]] = [
         ("layers", "What pays where", (layers_across_table(found), chart)),
         ("kinds", "Each kind of machine", (Sentences(heads), _kinds(found, kinds))),
         ("happened", "What happened", (Sentences(told) if told else None,)),

@@ -16,9 +16,8 @@ import torch
 from m2bench.baselines.episodes import EpisodeBatch, EpisodeSource
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.parts import as_torch_sums
-from m2bench.baselines.policy import AsymmetricPolicyNetwork, PolicySize, make_policy
 from m2bench.baselines.phases import phases_watched
-from m2bench.baselines.policy import PolicySize, make_policy
+from m2bench.baselines.policy import AsymmetricPolicyNetwork, PolicySize, make_policy
 from m2bench.baselines.trainer import Trainer, baseline_parts
 from m2bench.devices import torch_device
 from m2bench.optimizations import compiled_loop, data_parallel, load_layer, native_features

@@ -28,9 +28,19 @@ from m2bench.records.combinations import BASELINE, Layers
 from m2bench.records.documents import read, to_json
 from m2bench.records.rules import NO_RULES, Rules
 
-TWELVE = tuple("abcdefghijkl")
+TWELVE, THIRTEEN = tuple("abcdefghijkl"), tuple("abcdefghijklm")
 # How many combinations, and the resolution by Box, Hunter & Hunter.
-FRACTIONS = {5: (16, 5), 6: (32, 6), 7: (64, 7), 8: (64, 5), 9: (128, 6), 10: (128, 5), 11: (128, 5), 12: (256, 6)}
+FRACTIONS = {
+    5: (16, 5),
+    6: (32, 6),
+    7: (64, 7),
+    8: (64, 5),
+    9: (128, 6),
+    10: (128, 5),
+    11: (128, 5),
+    12: (256, 6),
+    13: (256, 5),
+}
 
 
 def signs(chosen: list[Layers], layers: Layers) -> np.ndarray:
@@ -41,7 +51,7 @@ def signs(chosen: list[Layers], layers: Layers) -> np.ndarray:
 def test_the_shortest_word_of_the_defining_relation_is_the_resolution(count: int) -> None:
     """Every product of generators, with the layer that each decides, is a word."""
     generators = [set(word.lstrip("-")) for word in FRACTION_GENERATORS[count].split()]
-    deciding = [(TWELVE[place], word) for place, word in enumerate(generators) if len(word) > 1]
+    deciding = [(THIRTEEN[place], word) for place, word in enumerate(generators) if len(word) > 1]
     words = []
     for number in range(1, len(deciding) + 1):
         for some in combinations(deciding, number):
@@ -54,7 +64,7 @@ def test_the_shortest_word_of_the_defining_relation_is_the_resolution(count: int
 
 @pytest.mark.parametrize("count", FRACTIONS)
 def test_in_a_fraction_layers_and_pairs_are_all_told_apart(count: int) -> None:
-    layers, (size, _) = TWELVE[:count], FRACTIONS[count]
+    layers, (size, _) = THIRTEEN[:count], FRACTIONS[count]
     chosen = choose_combinations(layers, ("fraction",))
     assert len(chosen) == len(set(chosen)) == size
     assert BASELINE in chosen
@@ -240,10 +250,10 @@ def test_designs_that_switch_one_layer_at_a_time_have_any_number_of_layers() -> 
 
 
 @pytest.mark.parametrize("design", [("full",), ("fraction",), design_of_all(MANY, NO_RULES)])
-def test_designs_that_tell_pairs_apart_have_twelve_layers_at_most(design: tuple[str, ...]) -> None:
+def test_designs_that_tell_pairs_apart_have_thirteen_layers_at_most(design: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match=r"single,leave-one-out,stack.*fewer"):
         choose_combinations(MANY, design)
-    assert choose_combinations(TWELVE, design_of_all(TWELVE, NO_RULES))
+    assert choose_combinations(THIRTEEN, design_of_all(THIRTEEN, NO_RULES))
 
 
 def test_a_budget_of_many_layers_is_filled_by_designs_that_they_have() -> None:

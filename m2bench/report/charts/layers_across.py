@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from m2bench.records.figure import Figure
 from m2bench.report.machines_report import difference_title, differs, layer_name
@@ -49,7 +50,7 @@ def draw_layers_across(found: SideBySide) -> Chart | NotDrawn:
         seen: list[float] = []
         for number, run in enumerate(found.runs):
             marker = MARKERS[(number + number // len(SERIES)) % len(MARKERS)]  # none like one before with its colour
-            look = {"marker": marker, "markersize": 6.0 if machines <= FEW else 4.5}
+            look: dict[str, Any] = {"marker": marker, "markersize": 6.0 if machines <= FEW else 4.5}
             colour = SERIES[number % len(SERIES)]
             for place, row in enumerate(layers):
                 figure = row.figures[number]
