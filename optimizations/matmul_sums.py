@@ -31,7 +31,7 @@ class Spread(torch.autograd.Function):
         return parameter.expand(rows, -1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         ones = torch.ones(1, len(gradient), dtype=ctx.dtype, device=gradient.device)
         return (ones @ gradient.to(ctx.dtype))[0].to(gradient.dtype), None
 
