@@ -49,7 +49,8 @@ def describe_machine() -> Machine:
 def fast_cores() -> int:
     """Physical cores that this process may use, on a Mac those of performance alone; at least 1."""
     if sys.platform == "darwin":
-        cores = int(answer_of("sysctl", "-n", "hw.perflevel0.physicalcpu") or 0)
+        told = answer_of("sysctl", "-n", "hw.perflevel0.physicalcpu") or ""
+        cores = int(told) if told.isdigit() else 0
     else:
         allowed = usable_cores()
         cores = min(psutil.cpu_count(logical=False) or allowed, allowed)

@@ -42,7 +42,7 @@ def fleet_content(
         ("happened", "What happened", (Sentences(told) if told else None,)),
     ]
     several = len(kinds) > 1
-    lines = (difference_title(found), " ".join(differences(found))) if several else (heads[0],)
+    lines = (difference_title(found), " ".join(differences(found))) if several else (heads[0], "")
     return Content(run, lines, sections_of(parts))
 
 

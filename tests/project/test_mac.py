@@ -106,7 +106,7 @@ def test_an_ablation_runs_from_end_to_end(tmp_path: Path) -> None:
     assert found["device", "ok"] == "mps Apple M2"
     assert found["power", "ok"] == "mains"
     assert found["heat", "ok"] == "nominal"
-    assert found["layers", "ok"].startswith("10 of 12 can run")
+    assert found["layers", "ok"].startswith("11 of 13 can run")
 
 
 @pytest.mark.slow

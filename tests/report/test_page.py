@@ -108,7 +108,7 @@ def test_it_says_the_main_result_first(unchanged: Any) -> None:
     assert advice.startswith(
         "Every layer of the set is shown to help, by the speed or by the time to the learning target."
     )
-    assert unchanged.locator("figure svg").count() == 8
+    assert unchanged.locator("figure svg").count() == 9
 
 
 def test_combinations_can_be_sorted(page: Any) -> None:

@@ -28,7 +28,9 @@ PLAIN = "def train(*, amp=False, device='cpu', seed=0):\n    while True:\n      
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    # Bytecode of a file that is written anew within the same second, as long as before, is taken for that of the new.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     with in_folder(tmp_path):
         yield tmp_path
 
