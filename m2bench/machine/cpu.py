@@ -1,4 +1,4 @@
-"""CPU time, what disturbs, how threads wait; without any library, since the launcher of workers imports this."""
+"""CPU time, what disturbs, and what makes processes steady. No library: the launcher of workers imports this."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import resource
 
 # A thread without work sleeps, with either OpenMP runtime, libgomp and libomp, which read this when they are loaded.
 PASSIVE_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+# Memory that is freed stays with the process: glibc, which reads this at the start, would give large blocks back to the
+# system and fetch them anew, or not, by how the heap happens to lie: docs/decisions/032-memory-is-kept.md.
+KEPT_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_MMAP_THRESHOLD_": "4294967296"}
+STEADY = {**PASSIVE_WAITING, **KEPT_MEMORY}
+"""What every worker has in its environment, unless the shell says otherwise."""
 # More than a desktop at rest keeps busy: of all cores, and at least.
 BUSY_SHARE = 0.05
 LEAST_BUSY_CORES = 0.2

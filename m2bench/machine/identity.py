@@ -13,11 +13,11 @@ from m2bench import __version__
 from m2bench.records.description import Machine
 from m2bench.records.documents import read
 
-from .cpu import PASSIVE_WAITING
+from .cpu import STEADY
 from .system_tools import answer_of
 
 # Variables that change how torch computes; those that are set are recorded.
-RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_")
+RELEVANT = ("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_", "MALLOC_")
 
 # Set by the harness for every worker alike, with paths that mean nothing elsewhere.
 OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_WARM_POOL")
@@ -40,7 +40,7 @@ def describe_machine() -> Machine:
         "environment": {
             k: v
             for k, v in sorted(os.environ.items())
-            if k.startswith(RELEVANT) and k not in OWN and PASSIVE_WAITING.get(k) != v
+            if k.startswith(RELEVANT) and k not in OWN and STEADY.get(k) != v
         },
     }
     return read(Machine, facts)

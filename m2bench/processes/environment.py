@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from m2bench.machine.cpu import PASSIVE_WAITING
+from m2bench.machine.cpu import STEADY
 from m2bench.options.known_systems import PROGRAMS
 from m2bench.records.spec import WorkloadSpec
 
@@ -28,7 +28,7 @@ INHERITED = (
 
 INHERITED_PREFIXES = (
     "LC_", "PYTHON", "OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "PYTORCH_", "TORCH", "CUDA_", "NVIDIA_", "TRITON_",
-    "DYLD_", "XDG_",
+    "DYLD_", "XDG_", "MALLOC_",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def worker_environment(work: Path) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
     # Compiled code is kept within the run: its first use is cold, later ones are warm, whatever ran before.
     return {
-        **PASSIVE_WAITING,  # unless the shell says otherwise
+        **STEADY,  # unless the shell says otherwise
         **inherited,
         "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
         "TRITON_CACHE_DIR": str(work / "triton"),

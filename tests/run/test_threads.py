@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -89,6 +91,31 @@ def test_threads_sleep_while_they_wait_unless_the_shell_says_otherwise(
     assert (quiet["OMP_WAIT_POLICY"], quiet["GOMP_SPINCOUNT"], quiet["KMP_BLOCKTIME"]) == ("PASSIVE", "0", "0")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert worker_environment(tmp_path)["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+FREEING = """
+import resource
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+blocks = [bytes(1) * 64_000_000 for _ in range(2)]
+before = faults()
+for _ in range(20):
+    del blocks[1]
+    blocks.append(bytes(1) * 64_000_000)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_memory_that_is_freed_is_not_fetched_anew(tmp_path: Path) -> None:
+    """64 MB are 15,625 pages of 4 kB, and a block of that size is mapped and given back each time by default."""
+
+    def faults(environment: dict[str, str]) -> int:
+        command = [sys.executable, "-c", FREEING]
+        return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    kept = worker_environment(tmp_path)
+    by_default = {name: value for name, value in kept.items() if not name.startswith("MALLOC_")}
+    assert faults(by_default) > 100 * max(faults(kept), 1)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 
 Every round runs each contestant at each number of environments once, in random order. A contestant is judged at the
 number at which it is the fastest; ratios are taken within rounds, with 95 % t intervals over these.
+All have the environment of m2bench's workers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from m2bench.machine.cpu import STEADY
 from m2bench.options.known_systems import SYSTEMS, known_system
 from m2bench.statistics.estimate import figure_of, mean_ratio
 from m2bench.text.figures import times_within
@@ -50,7 +53,8 @@ class Contestant:
         """Its episodes/min. RuntimeError where it does not tell."""
         words = [sys.executable, str(FOLDER / self.program), f"--num-envs={size}", f"--seconds={seconds}"]
         words += [f"--layers={self.layers}"] if self.layers else []
-        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        environment = {**STEADY, **os.environ}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
         if done.returncode:
             raise RuntimeError(f"{self.name} with {environments(size)} failed: {done.stderr[-500:]}")
         speed: float = json.loads(done.stdout.splitlines()[-1])["episodes_per_min"]
