@@ -33,7 +33,7 @@ def draw_ways(summary: FactorsSummary, title: str) -> Chart | NotDrawn:
                     interval(axis, row, figure, _colour(way.factors, soonest), marker=_marker(way.factors, soonest))
             reached = reach(figures) or [1.0]
             axis.set_xlim(min(reached) / MARGIN, max(reached) * MARGIN)
-            plain_log_ticks(axis.xaxis, *axis.get_xlim(), most=6)
+            plain_log_ticks(axis.xaxis, *axis.get_xlim(), most=5)
             axis.grid(axis="x", which="major", linewidth=0.6)
             axis.set_axisbelow(True)
             axis.set_xlabel(f"{what} to the target (log scale)")
