@@ -26,12 +26,22 @@ LAST_BIAS = "head.1.bias"  # as many as there are outputs
 ACCOUNT_FEATURES = 2  # position, cash / capital
 
 
+class Linear(nn.Linear):
+    """``product``: of rows (N, I) and some columns (O, I) of the weight, with the bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.product(x, self.weight)
+
+    def product(self, x: Tensor, columns: Tensor) -> Tensor:
+        return nn.functional.linear(x, columns, self.bias)
+
+
 class Block(nn.Module):
     """Linear, LayerNorm, ReLU; with a way around where the width stays, or 37 of them would not train."""
 
     def __init__(self, width_in: int, width_out: int):
         super().__init__()
-        self.linear = nn.Linear(width_in, width_out)
+        self.linear = Linear(width_in, width_out)
         self.norm = nn.LayerNorm(width_out)
         self.around = width_in == width_out
 

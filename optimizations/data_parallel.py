@@ -273,6 +273,8 @@ def prove(trainer: Trainer) -> Proof:
     }
     if not learned:
         return Proof(False, evidence, "no other process learned from a share of the batches")
+    if evidence["threads_of_each"] != [1]:
+        return Proof(False, evidence, "a process learned by several threads, in the way of those on other cores")
     if set(learned.values()) != {trainer.backwards}:
         return Proof(False, evidence, f"not every process learned from its share of {trainer.backwards} batches")
     return Proof(True, evidence)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from m2bench.baselines.parts import Parts, Stages
-from m2bench.baselines.policy import ACCOUNT_FEATURES, AsymmetricPolicyNetwork, Block
+from m2bench.baselines.policy import ACCOUNT_FEATURES, AsymmetricPolicyNetwork, Block, Linear
 from m2bench.baselines.trainer import Trainer
 
 from .layer import OURS, Claim, Layer, LayerOptions, Proof
@@ -31,11 +31,11 @@ class Encoder(nn.Module):
         macro, micro = market.split(self.policy.split[:2], dim=1)
         first, *rest = (cast(Block, block) for block in self.policy.micro)
         embedding = self.policy.macro(macro)
-        detail = first.activate(_product((micro, embedding), first.linear.weight, first.linear.bias))
+        detail = first.activate(_product((micro, embedding), first.linear, first.linear.weight))
         for block in rest:
             detail = block(detail)
         head = _head(self.policy)[0].linear
-        return _product((embedding, detail), head.weight[:, :-ACCOUNT_FEATURES], head.bias)
+        return _product((embedding, detail), head, head.weight[:, :-ACCOUNT_FEATURES])
 
 
 class Decider(nn.Module):
@@ -56,11 +56,11 @@ def _head(policy: AsymmetricPolicyNetwork) -> tuple[Block, nn.Linear]:
     return cast(Block, first), cast(nn.Linear, last)
 
 
-def _product(parts: tuple[Tensor, Tensor], weight: Tensor, bias: Tensor) -> Tensor:
-    """Rows of two parts (M, A) and (M, B) side by side times the transpose of the weight (O, A + B)."""
+def _product(parts: tuple[Tensor, Tensor], linear: Linear, columns: Tensor) -> Tensor:
+    """Rows of two parts (M, A) and (M, B) side by side times the transpose of columns (O, A + B), with the bias."""
     one, other = parts
     width = one.shape[1]
-    return nn.functional.linear(one, weight[:, :width]) + nn.functional.linear(other, weight[:, width:], bias)
+    return nn.functional.linear(one, columns[:, :width]) + linear.product(other, columns[:, width:])
 
 
 def _narrow_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

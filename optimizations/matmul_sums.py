@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from m2bench.baselines.parts import Parts
-from m2bench.baselines.policy import AsymmetricPolicyNetwork, Block
+from m2bench.baselines.policy import AsymmetricPolicyNetwork, Block, Linear
 from m2bench.baselines.trainer import Trainer
 
 from .layer import OURS, Claim, Layer, LayerOptions, Proof
@@ -41,17 +41,17 @@ def spread(parameter: Tensor, rows: int) -> Tensor:
     return spread_out
 
 
-class SummedLinear(nn.Linear):
+class SummedLinear(Linear):
     """``linear`` with its own weights, of rows (N, W)."""
 
-    def __init__(self, linear: nn.Linear):
+    def __init__(self, linear: Linear):
         super().__init__(linear.in_features, linear.out_features, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
 
-    def forward(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor, columns: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
-            return super().forward(x)
-        product = nn.functional.linear(x, self.weight)
+            return super().product(x, columns)
+        product = nn.functional.linear(x, columns)
         return product + spread(self.bias, len(product))
 
 
@@ -83,19 +83,20 @@ def apply(parts: Parts, options: LayerOptions) -> Parts:
 
 
 def prove(trainer: Trainer) -> Proof:
-    """Look at what would be differentiated of each block: three parameters that are spread out over the rows."""
-    blocks = blocks_of(trainer.policy)
-    wanted, found = 3 * len(blocks), sum(_spread_in(block, trainer) for block in blocks)
+    """Look at what is differentiated where the policy is called: three parameters of each block, for all rows."""
+    wanted, found = 3 * len(blocks_of(trainer.policy)), _spread_parameters(trainer)
     evidence = {"sums": wanted, "sums_by_products": found}
     return Proof(found == wanted, evidence, None if found == wanted else f"{found} of {wanted} sums are products")
 
 
-def _spread_in(block: Block, trainer: Trainer) -> int:
-    """How often the derivative of a block goes through ``Spread``."""
-    copied = deepcopy(block).requires_grad_()  # another layer may have frozen the block itself
-    rows = torch.ones(2, copied.linear.weight.shape[1], device=trainer.device)
+def _spread_parameters(trainer: Trainer) -> int:
+    """How often the derivative of the policy's stages goes through ``Spread``."""
+    policy = deepcopy(trainer.policy).requires_grad_()  # another layer may have frozen a part of it
+    stages = trainer.parts.stages(policy)
+    states = torch.ones(2, sum(policy.split), device=trainer.device)
     with torch.enable_grad(), trainer.precision.autocast():
-        nodes, met = [copied(rows).grad_fn], set[Any]()
+        market = [] if stages.encode is None else [stages.encode(states[:, : sum(policy.split[:2])])]
+        nodes, met = [stages.decide(states, *market).grad_fn], set[Any]()
     while nodes:
         node = nodes.pop()
         if node is not None and node not in met:

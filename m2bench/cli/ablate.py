@@ -181,7 +181,8 @@ def _words_again(asked: Ablate) -> str:
         "--hosts": ",".join(asked.hosts or ()),
         "--remote-python": asked.remote_python,
     }
-    return "".join(f" {flag} {shlex.quote(value)}" for flag, value in words.items() if value)
+    told = "".join(f" {flag} {shlex.quote(value)}" for flag, value in words.items() if value)
+    return f"{told} --skip-unreachable" if asked.skip_unreachable else told
 
 
 def _begun(asked: Ablate, system: AskedSystem, given: Given) -> RunSpec:
@@ -264,6 +265,10 @@ def _refuse_unused(asked: Ablate) -> None:
         raise UserError(
             "--scheduler and --hosts contradict each other: a scheduler has its own machines.", "Give one of them."
         )
+    if asked.elsewhere is not None and asked.resume is not None and asked.dry_run:
+        raise UserError(
+            "--dry-run does not tell what is left of a run on several machines.", "Leave --dry-run or --resume out."
+        )
     unused = {"--skip-unreachable": asked.skip_unreachable, "--remote-python": asked.remote_python is not None}
     named = [flag for flag, is_given in unused.items() if is_given]
     if named and asked.hosts is None:
@@ -275,6 +280,10 @@ def _refuse_other_place(folder: Path, elsewhere: str | None) -> None:
     from m2bench.store.fleet import is_fleet
     from m2bench.store.results_database import FILE_NAME
 
+    if is_fleet(folder.parent) and (folder / FILE_NAME).exists():
+        raise UserError(
+            f"{folder} is a part of a run on several machines.", f"Continue that: --resume {folder.parent}."
+        )
     if is_fleet(folder) and elsewhere is None:
         raise UserError(f"{folder} is a run on several machines.", "Say with --scheduler or --hosts where they are.")
     if elsewhere is not None and (folder / FILE_NAME).exists():

@@ -51,7 +51,9 @@ def _show_trials(folder: Path, figure: str) -> None:
 def report_run(folder: Path, console: Console) -> None:
     """Write and show the report of the run that has just ended; UserError when nothing could be compared."""
     from m2bench.report.write_report import write_and_show
+    from m2bench.store.fleet import is_fleet
 
     why = write_and_show(folder, console)
     if why is not None:
-        raise UserError(f"{why.rstrip('.')}.", f"The reasons are above; the logs are in {folder / 'logs'}.")
+        logs = folder / "*" / "logs" if is_fleet(folder) else folder / "logs"
+        raise UserError(f"{why.rstrip('.')}.", f"The reasons are above; the logs are in {logs}.")

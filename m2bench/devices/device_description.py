@@ -32,6 +32,7 @@ def describe_device(asked: str) -> Device:
         "torch_git": torch.version.git_version,
         "torch_threads": torch.get_num_threads(),
         "thread_waiting": os.environ.get("OMP_WAIT_POLICY", "active").lower(),
+        "keeps_memory": "MALLOC_TRIM_THRESHOLD_" in os.environ,
         # Importing the compiler initializes CUDA where there is a GPU, and a process that has done so must not fork.
         "fork_after_compiler_import": device.type == "cpu" and not torch.cuda.is_available(),
         **describe_compiler(),

@@ -38,8 +38,8 @@ def summarize_usage(
     }
     flops = counts["flops_per_episode"]
     processes = max((trial.timed.processes for trial in trials), default=1)
-    cores = processes if processes > 1 else device.torch_threads
-    peak = None if flops is None else _peak_flops(flops, counts["half_flops_per_episode"] or 0.0, prepared, cores)
+    cores = (processes if processes > 1 else device.torch_threads) if device.device == "cpu" else None
+    peak = None if flops is None else _peak_flops(flops, counts["half_flops_per_episode"] or 0.0, prepared, cores or 1)
     used = episodes_per_min and flops and peak and episodes_per_min.scaled(flops / 60 / peak)
     of_the_cpu = "cpu_share" if telemetry["own_cpu_share"] is None else "own_cpu_share"
     busy = "device_share" if device.telemetry is not None else of_the_cpu

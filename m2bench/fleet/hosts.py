@@ -119,7 +119,7 @@ async def _fault(name: str, python: str) -> str | None:
 
     try:
         done = await asyncio.wait_for(answer(), REACH_S)
-    except (OSError, asyncssh.Error) as error:
+    except (OSError, ValueError, asyncssh.Error) as error:  # ValueError: a configuration or a key that is not one
         return f"cannot be reached ({str(error) or f'no answer in {REACH_S:.0f} s'})"
     if done.exit_status == 0:
         return None

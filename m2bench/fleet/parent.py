@@ -130,6 +130,8 @@ class _Fleet:
                 elif time.monotonic() - last_seen > PATIENCE_S:
                     raise self._nobody_left()
                 time.sleep(LOOK_S)
+            if self._failure is not None:  # in the last moment
+                raise self._failure
         finally:
             self._stop()
 
@@ -144,7 +146,7 @@ class _Fleet:
         what = f"no machine is left for {', '.join(begun)}" if begun else "no machine takes part"
         return UserError(
             f"{what}; what happened is above and in {self._folder}.",
-            f"Start Dask workers, and continue with: m2bench ablate --resume {quoted(self._folder)} --scheduler ...",
+            f"When machines answer, continue with: m2bench ablate --resume {quoted(self._folder)} --scheduler ...",
         )
 
     def _stop(self) -> None:

@@ -93,6 +93,7 @@ class Device:
     torch: str = ""
     torch_threads: int = 0
     thread_waiting: str | None = None
+    keeps_memory: bool | None = None
     threads_chosen: ThreadChoice | None = None
     device_name: str | None = None
     all_devices: tuple[str, ...] = ()

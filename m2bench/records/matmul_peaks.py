@@ -18,6 +18,10 @@ class MatmulPeak:
 
 
 def peak_of(peaks: Sequence[MatmulPeak], is_half: bool, cores: int) -> MatmulPeak | None:
-    """In a format of 16 bits or in float32, by so many cores, or by as near a number as was measured."""
+    """In a format of 16 bits or in float32, by so many cores.
+
+    Where that number was not measured, by the next higher one, so that no share of the peak is told too high; by the
+    most that were where there is none.
+    """
     found = [peak for peak in peaks if (peak.precision != SINGLE) == is_half]
-    return min(found, key=lambda peak: abs(peak.cores - cores), default=None)
+    return min(found, key=lambda peak: (peak.cores < cores, abs(peak.cores - cores)), default=None)

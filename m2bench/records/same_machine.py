@@ -17,11 +17,12 @@ IDENTITY = (
     "torch",
     "torch_threads",
     "thread_waiting",
+    "keeps_memory",
     "python",
 )
 
-KIND = ("chip", "physical_cores", "logical_cores", "device", "device_name", "torch", "thread_waiting", "python",
-        "system", "macos", "environment")  # fmt: skip
+KIND = ("chip", "physical_cores", "logical_cores", "device", "device_name", "torch", "thread_waiting", "keeps_memory",
+        "python", "system", "macos", "environment")  # fmt: skip
 """The same of two machines of one kind, which share out a run's blocks. The number of threads is chosen for a kind."""
 
 

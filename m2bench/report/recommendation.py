@@ -12,6 +12,7 @@ from m2bench.options.typed_commands import call_with, workload_words
 from m2bench.records.combinations import Layers, combination_name
 from m2bench.records.figure import Figure
 from m2bench.records.rules import Rules
+from m2bench.store.fleet import is_fleet
 from m2bench.summary.ablation_summary import LeftOut, LeftOutState, Recommendation, Summary
 from m2bench.text.figures import times_within
 from m2bench.text.speed import Speed
@@ -139,7 +140,8 @@ def more_blocks_command(summary: Summary, folder: Path | None = None) -> str | N
 
 
 def _resume(summary: Summary, folder: Path | None) -> str:
-    return f"m2bench ablate --resume {quoted(folder or Path('reports') / summary.run)}"
+    elsewhere = " --scheduler ..." if folder is not None and is_fleet(folder) else ""
+    return f"m2bench ablate --resume {quoted(folder or Path('reports') / summary.run)}{elsewhere}"
 
 
 def training_call(summary: Summary) -> Call | None:

@@ -19,6 +19,7 @@ SAME_ON_RESUME = (
     ("device", "torch"),
     ("device", "torch_threads"),
     ("device", "thread_waiting"),
+    ("device", "keeps_memory"),
     ("workload", "market"),
 )
 """Groups of facts, and the fact."""

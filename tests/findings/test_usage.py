@@ -11,7 +11,7 @@ from made_run import make_run
 
 from m2bench.findings.summarize_ablation import summarize
 from m2bench.findings.usage import summarize_usage
-from m2bench.records.matmul_peaks import MatmulPeak
+from m2bench.records.matmul_peaks import MatmulPeak, peak_of
 from m2bench.records.results import Conditions, Counts, TelemetryMeans
 from m2bench.report.remarks import remarks
 from m2bench.statistics.estimate import Estimate
@@ -74,3 +74,11 @@ def test_the_peak_is_that_of_the_precision_and_the_cores_that_are_used(
     assert usage.flops_per_byte == 4.0
     of_before = summarize_usage([trial], Estimate(60_000.0), replace(prepared, peaks=()), device)
     assert of_before.peak_flops == prepared.peak_flops
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 16), (4, 16), (16, 16), (32, 16)])
+def test_a_peak_is_of_no_fewer_cores_where_there_is_one(cores: int, expected: int) -> None:
+    peaks = [MatmulPeak("float32", measured, 1e9 * measured) for measured in (1, 16)]
+    found = peak_of(peaks, False, cores)
+    assert found is not None
+    assert found.cores == expected

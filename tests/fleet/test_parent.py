@@ -73,9 +73,16 @@ class MadeUp(Cluster):
         return None
 
 
-def run(folder: Path, cluster: Cluster, patch: pytest.MonkeyPatch, spec: RunSpec = SPEC, resuming: bool = True) -> None:
+def run(
+    folder: Path,
+    cluster: Cluster,
+    patch: pytest.MonkeyPatch,
+    spec: RunSpec = SPEC,
+    resuming: bool = True,
+    look_s: float = 0.02,
+) -> None:
     patch.setattr(parent, "Cluster", lambda scheduler: cluster)
-    patch.setattr(parent, "LOOK_S", 0.02)
+    patch.setattr(parent, "LOOK_S", look_s)
     patch.setattr(parent, "PATIENCE_S", 0.2)
     run_fleet(spec, folder, resuming, nullcontext("tcp://made.up:1"), 0.0, Console(file=io.StringIO()))
 
@@ -173,6 +180,21 @@ def test_what_a_machine_refuses_leaves_it_out_alone(tmp_path: Path, monkeypatch:
         (event.machine, event.text) for event in events_of(tmp_path / "run")
     ]
     assert sorted(cluster.asked) == sorted(trial.key for share in shares_of(SPEC).values() for trial in share)
+
+
+@pytest.mark.parametrize("look_s", [0.02, 0.5])
+def test_a_part_that_nobody_finishes_is_said(look_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all of that happens between two looks."""
+    fatal = next(iter(shares_of(SPEC).values()))[1].key
+
+    class Losing(MadeUp):
+        def ask(self, machine: Machine, function: Any, *args: Any, **kwargs: Any) -> Any:
+            if function is machine_session.run_trial and args[-1].key == fatal:
+                raise MachineLost("its worker has gone")
+            return super().ask(machine, function, *args, **kwargs)
+
+    with pytest.raises(UserError, match="could not be finished on any of several machines"):
+        run(tmp_path / "run", Losing(*"abcd"), monkeypatch, resuming=False, look_s=look_s)
 
 
 def test_a_session_that_begins_while_all_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,8 @@ def test_a_replica_tells_how_many_threads_it_learned_by(parallel: Trainer) -> No
     torch.set_num_threads(3)  # in this process, which does for once what a replica does
     (helper,) = replicas._helpers
     assert replicas.obey(parallel, 0, helper.gradients, data_parallel.Order()).threads == 3
+    replicas.threads.add(3)
+    assert not data_parallel.prove(parallel).engaged
 
 
 def test_waiting_for_a_replica_is_a_phase_of_its_own(parallel: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from prepared_launcher import prepare
 from repository import SUPPORT
 
 from m2bench.errors import UserError
-from m2bench.machine import identity
+from m2bench.machine import cpu, identity
 from m2bench.options.run_options import read_threads
 from m2bench.processes.client import Launcher
 from m2bench.processes.environment import worker_environment
@@ -116,6 +116,18 @@ def test_memory_that_is_freed_is_not_fetched_anew(tmp_path: Path) -> None:
     kept = worker_environment(tmp_path)
     by_default = {name: value for name, value in kept.items() if not name.startswith("MALLOC_")}
     assert faults(by_default) > 100 * max(faults(kept), 1)
+
+
+@pytest.mark.parametrize(
+    ("library", "mapped_from"), [("glibc 2.36", 2**32), ("glibc 2.35", 2**32), ("glibc 2.34", 2**25), ("musl", None)]
+)
+def test_blocks_are_mapped_from_the_highest_threshold_that_glibc_takes(
+    library: str, mapped_from: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A higher one is refused before 2.35, and then nothing but the lowest holds: every large block is mapped."""
+    monkeypatch.setattr(os, "confstr", lambda name: library)
+    threshold = cpu.kept_memory().get("MALLOC_MMAP_THRESHOLD_")
+    assert threshold == (None if mapped_from is None else str(mapped_from))
 
 
 @pytest.fixture

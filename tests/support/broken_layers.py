@@ -18,7 +18,7 @@ from m2bench.baselines.episodes import EpisodeBatch
 from m2bench.baselines.hyperparameters import Hyperparameters
 from m2bench.baselines.objective import RETURN_EPSILON
 from m2bench.baselines.parts import Agent, Float32, Trajectory, all_gradients
-from m2bench.baselines.policy import AsymmetricPolicyNetwork
+from m2bench.baselines.policy import AsymmetricPolicyNetwork, Linear
 from m2bench.baselines.trainer import Trainer
 from m2bench.optimizations.encode_once import Encoder
 from m2bench.optimizations.matmul_sums import SummedNorm, blocks_of, spread
@@ -256,6 +256,14 @@ def plant_torchs_own_sums(trainer: Trainer) -> None:
     block.norm = plain
 
 
+def plant_torchs_own_bias(trainer: Trainer) -> None:
+    """Of a product that a stage divides."""
+    block = blocks_of(trainer.policy)[-1]
+    plain = Linear(block.linear.in_features, block.linear.out_features, device="meta")
+    plain.weight, plain.bias = block.linear.weight, block.linear.bias
+    block.linear = plain
+
+
 FAULTS = {
     "returns off by one step": Fault(("vectorized-loss",), "gradient", with_loss(late_returns)),
     "normalization over the batch": Fault(
@@ -290,6 +298,7 @@ FAULTS = {
     "the macro part not frozen at all": Fault(("frozen-macro",), "engaged", with_gradients(all_gradients)),
     "half of the rows summed": Fault(("batching", "matmul-sums"), "gradient", plant_half_a_sum),
     "one sum left to torch": Fault(("matmul-sums",), "engaged", plant_torchs_own_sums),
+    "one sum left to torch in a stage": Fault(("matmul-sums", "encode-once"), "engaged", plant_torchs_own_bias),
     "replicas with weights of their own": Fault(("batching", "data-parallel"), "gradient", plant_private_weights),
     "gradients of other replicas lost": Fault(("batching", "data-parallel"), "gradient", plant_lost_gradients),
     "a compiled policy that falls back": Fault(("compile",), "engaged", plant_fall_back),

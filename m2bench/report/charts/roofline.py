@@ -40,12 +40,13 @@ class PlacedUsage:
 
 def draw(summary: Summary) -> Chart | NotDrawn:
     """The baseline, the recommended and the fastest set below the lines that memory and arithmetic draw."""
+    rows = compared(summary)
     placed = [
         PlacedUsage(role, row, rate, row.usage.flops_per_byte, row.usage.peak_flops)
-        for role, row in compared(summary).items()
+        for role, row in rows.items()
         if (rate := row.usage.flops_per_s) and row.usage.flops_per_byte and row.usage.peak_flops
     ]
-    if not placed or not summary.bytes_per_s or not summary.peaks:
+    if not placed or placed[0].role not in [*rows][:1] or not summary.bytes_per_s or not summary.peaks:
         return NotDrawn(NAME, "the matrix products of the baseline and their bytes are not counted")
     used = {peak_of(summary.peaks, p.row.usage.is_half, p.row.usage.cores or 1) for p in placed}
     peaks = [peak for peak in summary.peaks if peak in used]
@@ -59,7 +60,9 @@ def draw(summary: Summary) -> Chart | NotDrawn:
         bottom = min(min(p.rate.value for p in placed), summary.bytes_per_s * low)
         axis.set_ylim(bottom / MARGIN / GIGA, max(peak.flops for peak in peaks) * MARGIN / GIGA)
         _draw_limits(axis, peaks, summary)
-        for point, look in zip(placed, COMPARED, strict=False):
+        looks = dict(zip(rows, COMPARED, strict=False))
+        for point in placed:
+            look = looks[point.role]
             x, y = point.flops_per_byte, point.rate.value / GIGA
             limit = min(point.peak_flops, summary.bytes_per_s * x) / GIGA
             axis.plot([x, x], sorted((y, limit)), color=look["color"], linewidth=1.0, linestyle=":", zorder=1)
